@@ -1,0 +1,5 @@
+"""``python -m wsol``, for launchers that want a module."""
+
+from wsol.cli.main import main
+
+raise SystemExit(main())

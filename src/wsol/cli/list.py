@@ -1,0 +1,48 @@
+"""``wsol list``."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from wsol.cli.main import OK
+from wsol.errors import ConfigError, did_you_mean
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print the names of one kind of thing, one a line."""
+    kinds: dict[str, Callable[[], list[str]]] = {
+        "methods": _methods,
+        "backbones": _backbones,
+        "localizers": _localizers,
+        "formats": _formats,
+    }
+    if len(argv) != 1 or argv[0] in ("-h", "--help"):
+        sys.stdout.write(f"usage: wsol list {'|'.join(kinds)}\n")
+        return OK
+    if argv[0] not in kinds:
+        raise ConfigError(f"wsol list: no {argv[0]!r}: {did_you_mean(argv[0], kinds)}")
+    sys.stdout.writelines(f"{name}\n" for name in kinds[argv[0]]())
+    return OK
+
+
+def _methods() -> list[str]:
+    from wsol.methods import list_methods
+
+    return list_methods()
+
+
+def _backbones() -> list[str]:
+    from wsol.models import list_backbones
+
+    return list_backbones()
+
+
+def _localizers() -> list[str]:
+    from wsol.localizers import list_localizers
+
+    return list_localizers()
+
+
+def _formats() -> list[str]:
+    from wsol.formats import list_formats
+
+    return list_formats()

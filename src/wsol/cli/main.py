@@ -1,0 +1,73 @@
+"""The ``wsol`` command: finds the subcommand, and turns errors into one line and a status."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import wsol
+from wsol.errors import ConfigError, WsolError, did_you_mean
+
+COMMANDS = {
+    "demo": "train CAM and ADL on toy pictures and compare them",
+    "train": "train a classifier on folders of images by class",
+    "evaluate": "measure a run's labels and boxes",
+    "predict": "find the object in each picture",
+    "list": "show the names of methods, backbones, localizers or formats",
+}
+"""Subcommand, also the module's name, and its line in the help."""
+
+OK, REFUSED, SOME_IN_ERROR, INTERRUPTED = 0, 2, 3, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line, and return its exit status.
+
+    Args:
+        argv: arguments without the program's name; default: those of the process.
+
+    Returns:
+        0 done, 2 input refused (one line on standard error), 3 done with some items in error.
+
+    >>> main(["--version"])
+    wsol 0.1.0
+    0
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(_help())
+        return OK
+    if arguments[0] == "--version":
+        sys.stdout.write(f"wsol {wsol.__version__}\n")
+        return OK
+    _log_to_stderr()
+    try:
+        name = arguments[0]
+        if name not in COMMANDS:
+            raise ConfigError(f"no command {name!r}: {did_you_mean(name, COMMANDS)}")
+        status: int = import_module(f"wsol.cli.{name}").run(arguments[1:])
+    except WsolError as error:
+        sys.stderr.write(f"wsol: error: {error}\n")
+        return REFUSED
+    except KeyboardInterrupt:
+        sys.stderr.write("wsol: interrupted\n")
+        return INTERRUPTED
+    return status
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = "".join(f"  {name:{width}}  {text}\n" for name, text in COMMANDS.items())
+    return (
+        "usage: wsol COMMAND [...]\n\nBoxes and masks from image-level labels.\n\n"
+        f"{lines}\nwsol COMMAND --help shows its options; wsol --version the version.\n"
+    )
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("wsol")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)

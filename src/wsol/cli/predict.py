@@ -1,0 +1,19 @@
+"""``wsol predict``."""
+
+import sys
+from collections.abc import Sequence
+
+from wsol.cli.main import OK, SOME_IN_ERROR
+from wsol.cli.options import read_options
+from wsol.engine.config import PredictConfig
+
+
+def run(argv: Sequence[str]) -> int:
+    """Predict, and say how many pictures have a box."""
+    config = read_options("predict", PredictConfig, argv, positional="images")
+    from wsol.engine.predict import predict
+
+    statuses = predict(config)
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+    sys.stdout.write(f"wrote {config.out}: {counts}\n")
+    return SOME_IN_ERROR if statuses["error"] else OK

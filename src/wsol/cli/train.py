@@ -1,0 +1,20 @@
+"""``wsol train``."""
+
+import sys
+from collections.abc import Sequence
+
+from wsol.cli.main import OK
+from wsol.cli.options import read_options
+from wsol.engine.config import TrainConfig
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train, and say where the run is."""
+    config = read_options("train", TrainConfig, argv, positional="data")
+    from wsol.engine.train import train
+
+    folder = train(config)
+    sys.stdout.write(
+        f"wrote {folder}: next, wsol evaluate {folder} or wsol predict IMAGES --run {folder}\n"
+    )
+    return OK

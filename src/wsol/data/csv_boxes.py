@@ -1,0 +1,68 @@
+"""Boxes in a CSV file, one a row."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from wsol.data.box_row import BoxRow
+from wsol.errors import AnnotationError
+
+COLUMNS: Final = ("image", "class", "x0", "y0", "x1", "y1")
+
+
+def read_csv_boxes(path: Path) -> Iterator[BoxRow | AnnotationError]:
+    r"""Yield the rows of a CSV file whose first line names at least `COLUMNS`, in any order.
+
+    Args:
+        path: File in UTF-8, with or without a byte order mark, any line ends. Coordinates are
+            pixels of the image as displayed.
+
+    Yields:
+        A box, or the error of a row that is none.
+
+    Raises:
+        AnnotationError: If the first line lacks a column.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "boxes.csv")
+    ...     _ = file.write_text("image,class,x0,y0,x1,y1\na.jpg,crow,1,2,30,40\n")
+    ...     [row.box for row in read_csv_boxes(file)]
+    [(1.0, 2.0, 30.0, 40.0)]
+    """
+    # A file name that is not UTF-8 reads as os.fsdecode() gives it, so it still matches.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            header = [name.strip() for name in next(reader, [])]
+        except csv.Error as error:
+            raise AnnotationError(path, 1, str(error)) from error
+        for name in COLUMNS:
+            if header.count(name) != 1:
+                expected = ",".join(COLUMNS)
+                raise AnnotationError(path, 1, f"needs one column {name!r}; expected {expected}")
+        columns = [header.index(name) for name in COLUMNS]
+        while True:
+            line = reader.line_num + 1
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield AnnotationError(path, line, str(error))
+                continue
+            if len(fields) == len(header):
+                yield _row(path, line, [fields[column] for column in columns])
+            elif fields:
+                reason = f"{len(fields)} fields where {len(header)} are expected"
+                yield AnnotationError(path, line, reason)
+
+
+def _row(path: Path, line: int, fields: list[str]) -> BoxRow | AnnotationError:
+    image, class_name, *numbers = fields
+    try:
+        x0, y0, x1, y1 = map(float, numbers)
+    except ValueError as error:
+        return AnnotationError(path, line, str(error))
+    return BoxRow(image, class_name, (x0, y0, x1, y1), line)

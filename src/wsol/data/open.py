@@ -1,0 +1,62 @@
+"""Open a data set whatever its layout."""
+
+from pathlib import Path
+
+from wsol.data.boxes import OnBad, with_boxes
+from wsol.data.cub import is_cub, read_cub
+from wsol.data.folders import read_folders
+from wsol.data.samples import Samples, split_off
+from wsol.errors import DataError
+
+
+def open_data(
+    root: Path | str,
+    *,
+    boxes: Path | str | None = None,
+    val_share: float = 0.1,
+    seed: int = 0,
+    on_bad: OnBad = "fail",
+    follow_links: bool = False,
+) -> dict[str, Samples]:
+    """Open a data set of folders by class or of CUB's layout, with a split to select on.
+
+    Args:
+        root: Folder of the data set, see `read_folders` and `read_cub`.
+        boxes: File of boxes for any of the images, see `read_boxes`; otherwise those that the
+            data set has of its own.
+        val_share: Share of the training images of each class that becomes the split `val` where
+            the data set has none; 0 for no such split.
+        seed: Seed of that choice.
+        on_bad: Whether a bad row of boxes ends the reading or is skipped with a line in the log.
+        follow_links: Whether to follow symbolic links, see `find_images`.
+
+    Returns:
+        Those of the splits `train`, `val` and `test` that have images.
+
+    Raises:
+        DataError: If there is no such folder or it is no usable data set.
+        AnnotationError: If an annotation cannot be used.
+        ConfigError: If `val_share` is negative or not below 1.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "crow").mkdir()
+    ...     for i in range(10):
+    ...         Path(folder, f"crow/{i}.jpg").touch()
+    ...     {name: len(samples) for name, samples in open_data(folder).items()}
+    {'train': 9, 'val': 1}
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder")
+    if is_cub(root):
+        splits = read_cub(root, follow_links=follow_links)
+        if boxes:
+            splits = with_boxes(splits, boxes, on_bad)
+    else:
+        splits = read_folders(root, boxes, on_bad, follow_links=follow_links)
+    if "val" not in splits and "train" in splits and val_share != 0:
+        rest, val = split_off(splits["train"], val_share, seed)
+        if len(val):
+            splits = {"train": rest, "val": val} | {k: v for k, v in splits.items() if k == "test"}
+    return splits

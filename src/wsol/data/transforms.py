@@ -1,0 +1,67 @@
+"""Pictures as network input: the field's resize, crop and flip."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+class Transform(Protocol):
+    """Makes an RGB picture into an array for the network."""
+
+    def __call__(self, image: Image.Image, seed: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return uint8 ``(H, W, 3)``; the same picture and seed give the same array."""
+        ...
+
+
+class TrainTransform:
+    """Resize to a square, crop a random square, flip half of the time.
+
+    Args:
+        size: side of the crop in pixels.
+        resize: side of the square before the crop in pixels.
+
+    Source: Choe & Shim, CVPR 2019, section 4.1.
+
+    >>> picture = Image.new("RGB", (500, 375), "red")
+    >>> TrainTransform(224, 256)(picture, seed=(0,)).shape
+    (224, 224, 3)
+    """
+
+    def __init__(self, size: int, resize: int) -> None:
+        """Keep the sizes."""
+        self.size, self.resize = size, resize
+
+    def __call__(self, image: Image.Image, seed: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return uint8 ``(size, size, 3)``."""
+        random = np.random.default_rng(seed)
+        left, top = random.integers(0, self.resize - self.size + 1, 2).tolist()
+        flip = random.random() < 0.5
+        pixels = _resized(image, self.resize)[top : top + self.size, left : left + self.size]
+        return np.ascontiguousarray(pixels[:, ::-1] if flip else pixels)
+
+
+class EvalTransform:
+    """Resize to a square, so that the whole picture is seen and boxes scale by side.
+
+    Args:
+        size: side in pixels.
+
+    Source: ``docs/protocol.md``.
+
+    >>> EvalTransform(224)(Image.new("RGB", (500, 375))).shape
+    (224, 224, 3)
+    """
+
+    def __init__(self, size: int) -> None:
+        """Keep the sizes."""
+        self.size = size
+
+    def __call__(self, image: Image.Image, seed: tuple[int, ...] = ()) -> NDArray[np.uint8]:
+        """Return uint8 ``(size, size, 3)``; the seed is not used."""
+        return _resized(image, self.size)
+
+
+def _resized(image: Image.Image, side: int) -> NDArray[np.uint8]:
+    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))

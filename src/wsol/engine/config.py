@@ -1,0 +1,156 @@
+"""The options of each command: one dataclass for Python, YAML and the command line."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from wsol.errors import ConfigError
+from wsol.methods import MethodConfig
+from wsol.methods.none.config import Config as NoMethod
+from wsol.models.names import BUNDLED_BACKBONE
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Schedule = Literal["step", "onecycle"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Options of training.
+
+    Args:
+        data: folder of the data set: images by class, or CUB-200-2011's own layout.
+        out: the run folder to write.
+        boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        method: the training method and its options.
+        backbone: a timm name.
+        output_stride: input pixels per pixel of the score map, where the network offers a choice.
+        pretrained: start from ImageNet weights.
+        epochs: passes over the training images.
+        batch_size: images per step, over all processes together.
+        lr: learning rate of the head.
+        backbone_lr: learning rate of the pretrained layers as a share of the head's.
+        momentum: of Nesterov's gradient descent.
+        weight_decay: of all weights.
+        schedule: step (a tenth after 29, 57 and 86 % of the training) or onecycle.
+        size: side of the network's input in pixels.
+        resize: side of the square that training crops are taken from, in pixels.
+        val_share: share of the training images kept for choosing the threshold, where the data
+            set has no val split.
+        val_every: epochs between two validations; the last epoch is always validated.
+        localizer: makes the score maps for validation, and later for evaluation.
+        seed: of everything drawn by chance.
+        workers: processes that decode images; 0 decodes in the training process.
+        precision: auto takes bfloat16 where the processor has it.
+        cpu: stay on the CPU even where there is a GPU.
+        save_every: steps between two checkpoints inside an epoch; each epoch's end is saved too.
+        resume: go on from the run folder's last checkpoint.
+        tensorboard: also log for TensorBoard (extra tensorboard).
+    """
+
+    data: Path
+    out: Path
+    boxes: Path | None = None
+    method: MethodConfig = field(default_factory=NoMethod)
+    backbone: str = BUNDLED_BACKBONE
+    output_stride: int | None = 16
+    pretrained: bool = True
+    epochs: int = 8
+    batch_size: int = 16
+    lr: float = 0.02
+    backbone_lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    schedule: Schedule = "onecycle"
+    size: int = 224
+    resize: int = 256
+    val_share: float = 0.1
+    val_every: int = 1
+    localizer: str = "cam"
+    seed: int = 0
+    workers: int = 2
+    precision: Precision = "auto"
+    cpu: bool = False
+    save_every: int = 200
+    resume: bool = False
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is loaded."""
+        for option in ("epochs", "batch_size", "size", "val_every", "save_every"):
+            _require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
+        _require(self.resize >= self.size, "resize", self.resize, f"at least size ({self.size})")
+        _require(0 <= self.val_share < 1, "val_share", self.val_share, "in [0, 1)")
+        _require(self.lr > 0, "lr", self.lr, "above 0")
+        _require(self.workers >= 0, "workers", self.workers, "at least 0")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Options of evaluation.
+
+    Args:
+        run: the run folder.
+        data: folder of the data set; default: the one that the run was trained on.
+        boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        split: train, val or test.
+        out: JSON file for the figures; default: metrics.json in the run folder.
+        localizer: makes the score maps; default: the run's.
+        batch_size: images per step.
+        workers: processes that decode images; 0 decodes in this one.
+        precision: auto takes bfloat16 where the processor has it.
+        cpu: stay on the CPU even where there is a GPU.
+    """
+
+    run: Path
+    data: Path | None = None
+    boxes: Path | None = None
+    split: Literal["train", "val", "test"] = "test"
+    out: Path | None = None
+    localizer: str | None = None
+    batch_size: int = 32
+    workers: int = 2
+    precision: Precision = "fp32"
+    cpu: bool = False
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Options of prediction.
+
+    Args:
+        images: image files or folders.
+        out: folder to write.
+        run: a run folder; default: an ImageNet network with its 1,000 classes.
+        backbone: the ImageNet network where no run is given.
+        localizer: makes the score maps; default: the run's.
+        threshold: share of the score map's maximum above which a pixel belongs to the object;
+            default: the run's.
+        size: side of the network's input in pixels; default: the run's.
+        pictures: also write one picture per image, with heat map and boxes.
+        format: formats to write.
+        batch_size: images per step.
+        workers: processes that decode images; 0 decodes in this one.
+        max_pixels: larger images are refused before they are decoded.
+        precision: auto takes bfloat16 where the processor has it.
+        cpu: stay on the CPU even where there is a GPU.
+    """
+
+    images: list[Path]
+    out: Path
+    run: Path | None = None
+    backbone: str = BUNDLED_BACKBONE
+    localizer: str | None = None
+    threshold: float | None = None
+    size: int | None = None
+    pictures: bool = False
+    format: tuple[str, ...] = ("coco",)
+    batch_size: int = 16
+    workers: int = 2
+    max_pixels: int = 50_000_000
+    precision: Precision = "auto"
+    cpu: bool = False
+
+
+def _require(good: bool, option: str, value: object, rule: str) -> None:
+    if not good:
+        raise ConfigError(f"{option} is {value}: it must be {rule}")

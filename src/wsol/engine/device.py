@@ -1,0 +1,29 @@
+"""Where and how exactly the network computes."""
+
+import torch
+from accelerate import Accelerator
+
+from wsol.engine.config import Precision
+
+_ACCELERATE_NAMES = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+def make_accelerator(precision: Precision, cpu: bool) -> Accelerator:
+    """Return an accelerator for the chosen precision and device.
+
+    Args:
+        precision: auto takes bfloat16 where the processor computes in it.
+        cpu: stay on the CPU even where there is a GPU.
+    """
+    if precision == "auto":
+        precision = "bf16" if has_bfloat16(cpu) else "fp32"
+    return Accelerator(cpu=cpu, mixed_precision=_ACCELERATE_NAMES[precision])
+
+
+def has_bfloat16(cpu: bool) -> bool:
+    """Return whether the processor in use computes in bfloat16, not merely emulates it."""
+    if torch.cuda.is_available() and not cpu:
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Older releases of torch do not tell: float32 is then the safe choice.
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

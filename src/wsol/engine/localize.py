@@ -1,0 +1,149 @@
+"""Boxes for pictures, from Python."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wsol.data.batches import Batch, ImageFiles, load_batches, normalized, split_batches
+from wsol.data.transforms import EvalTransform
+from wsol.engine.config import Precision
+from wsol.engine.device import make_accelerator
+from wsol.engine.run import DEFAULT_THRESHOLD, load_run
+from wsol.errors import ConfigError
+from wsol.localization import Localization
+from wsol.localizers import create_localizer
+from wsol.maps import largest_box_at, normalize, scale_boxes
+from wsol.models import Network, create_network
+from wsol.models.imagenet import NUM_CLASSES, imagenet_classes
+from wsol.models.names import BUNDLED_BACKBONE
+
+
+class Localizer:
+    """Finds the object of the predicted class in pictures.
+
+    Args:
+        model: a run folder, a network, or None for an ImageNet network with its 1,000 classes.
+        backbone: timm name of that ImageNet network.
+        classes: names, in the order of the logits, for a network; default: the numbers.
+        localizer: makes the score maps; default: the run's, or ``cam``.
+        threshold: share of a map's maximum above which a pixel belongs to the object; default:
+            the run's, or 0.2.
+        size: side of the network's input in pixels; default: the run's, or 224.
+        batch_size: images per step.
+        workers: processes that decode images; 0 decodes in this one.
+        max_pixels: larger pictures are refused before they are decoded.
+        precision: auto takes bfloat16 where the processor has it.
+        cpu: stay on the CPU even where there is a GPU.
+
+    Raises:
+        RunError: not a finished run.
+        ConfigError: no such backbone or localizer, or an option out of range.
+
+    >>> from PIL import Image
+    >>> import tempfile
+    >>> network = create_network("resnet18", num_classes=2, pretrained=False)
+    >>> locate = Localizer(network, classes=("cat", "dog"), size=64)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (80, 60)).save(f"{folder}/a.png")
+    ...     [result.image_size for result in locate([f"{folder}/a.png"])]
+    [(80, 60)]
+    """
+
+    def __init__(
+        self,
+        model: Network | Path | str | None = None,
+        *,
+        backbone: str = BUNDLED_BACKBONE,
+        classes: Sequence[str] | None = None,
+        localizer: str | None = None,
+        threshold: float | None = None,
+        size: int | None = None,
+        batch_size: int = 16,
+        workers: int = 0,
+        max_pixels: int = 50_000_000,
+        precision: Precision = "auto",
+        cpu: bool = False,
+    ) -> None:
+        """Load the network and put it on its device."""
+        if threshold is not None and not 0 <= threshold < 1:
+            raise ConfigError(f"threshold is {threshold}: it must be in [0, 1)")
+        self.accelerator = make_accelerator(precision, cpu)
+        if isinstance(model, Path | str):
+            self.network, info = load_run(Path(model))
+            names: Sequence[str] | None = info.classes
+            localizer, size = localizer or info.localizer, size or info.size
+            threshold = info.threshold if threshold is None else threshold
+        elif model is None:
+            self.network = create_network(backbone, num_classes=NUM_CLASSES)
+            names = imagenet_classes()
+        else:
+            self.network, names = model, classes
+        count = self.network.head.linear.out_features
+        self.classes = tuple(names if names is not None else map(str, range(count)))
+        self.network.to(self.accelerator.device).eval()
+        self.network.to(memory_format=torch.channels_last)
+        self.localizer = create_localizer(localizer or "cam", self.network)
+        self.threshold = DEFAULT_THRESHOLD if threshold is None else threshold
+        self.size = size or 224
+        self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
+
+    def __call__(
+        self, images: Iterable[Path | str], ids: Iterable[str] | None = None
+    ) -> Iterator[Localization]:
+        """Yield one result for each picture, in order; one that cannot be read has an ``error``.
+
+        Args:
+            images: paths of the files.
+            ids: names of the pictures in the results; default: the paths.
+        """
+        paths = [Path(image) for image in images]
+        names = [path.as_posix() for path in paths] if ids is None else list(ids)
+        files = ImageFiles(paths, EvalTransform(self.size), self.max_pixels)
+        batches = split_batches(range(len(paths)), self.batch_size)
+        for batch in load_batches(files, batches, self.workers):
+            found = {
+                index: Localization(names[index], error=error) for index, error in batch.errors
+            }
+            found |= self._locate(batch, names)
+            yield from (found[index] for index in sorted(found))
+
+    def _locate(self, batch: Batch, names: Sequence[str]) -> dict[int, Localization]:
+        if not batch.indices:
+            return {}
+        images = batch.images.to(self.accelerator.device)
+        with self.accelerator.autocast():
+            inputs = normalized(images, self.network.mean, self.network.std)
+            logits, labels, maps = self.localizer.locate(inputs)
+        scores = logits.softmax(1).gather(1, labels[:, None])[:, 0].tolist()
+        return {
+            index: self._result(names[index], size, label, score, score_map)
+            for index, size, label, score, score_map in zip(
+                batch.indices, batch.sizes, labels.tolist(), scores, maps.cpu().numpy(), strict=True
+            )
+        }
+
+    def _result(
+        self,
+        name: str,
+        image_size: tuple[int, int],
+        label: int,
+        score: float,
+        score_map: NDArray[np.float32],
+    ) -> Localization:
+        heat_map, has_object = normalize(score_map)
+        height, width = heat_map.shape
+        found = largest_box_at(heat_map, self.threshold)
+        boxes = scale_boxes(found if has_object else found[:0], (width, height), image_size)
+        return Localization(
+            image_id=name,
+            image_size=image_size,
+            label=self.classes[label],
+            class_index=label,
+            score=score,
+            heat_map=heat_map,
+            boxes=boxes,
+            box_scores=np.full(len(boxes), score),
+        )

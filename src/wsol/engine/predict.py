@@ -1,0 +1,121 @@
+"""Prediction from files to files."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from wsol.data.images import find_images, load_image
+from wsol.engine.config import PredictConfig
+from wsol.engine.localize import Localizer
+from wsol.engine.progress import Meter
+from wsol.errors import ConfigError, DataError
+from wsol.formats import create_writer
+from wsol.localization import Localization
+from wsol.review.picture import draw
+
+log = logging.getLogger("wsol")
+
+
+def predict(config: PredictConfig) -> Counter[str]:
+    """Predict boxes for image files and write them.
+
+    Args:
+        config: the options.
+
+    Returns:
+        Number of pictures of each status: ``ok``, ``no_object``, ``error``.
+
+    Raises:
+        DataError: no image is found.
+        ConfigError: the output folder cannot be written, or an option does not fit.
+    """
+    paths, ids = collect(config.images)
+    _make_folder(config.out)
+    for name in config.format:
+        create_writer(name, config.out, ())
+    locate = Localizer(
+        config.run,
+        backbone=config.backbone,
+        localizer=config.localizer,
+        threshold=config.threshold,
+        size=config.size,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        max_pixels=config.max_pixels,
+        precision=config.precision,
+        cpu=config.cpu,
+    )
+    writers = [create_writer(name, config.out, locate.classes) for name in config.format]
+    statuses: Counter[str] = Counter()
+    with Meter("predict", len(paths)) as meter:
+        for number, (path, result) in enumerate(zip(paths, locate(paths, ids), strict=True), 1):
+            for writer in writers:
+                writer.add(result)
+            statuses[result.status] += 1
+            if result.error is not None:
+                log.warning("%s", result.error)
+            elif config.pictures:
+                _save_picture(config, path, number, result)
+            meter.advance(1)
+    for writer in writers:
+        writer.close()
+    return statuses
+
+
+def collect(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Return the image files among files and folders, and an id for each.
+
+    Args:
+        inputs: files, taken as they are, and folders, searched for images.
+
+    Returns:
+        Paths and ids. The ids are paths below the folder where one folder is given, otherwise
+        the paths themselves.
+
+    Raises:
+        DataError: a path does not exist, is given twice, or no image is found.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "a.jpg").touch()
+    ...     collect([Path(folder)])[1]
+    ['a.jpg']
+    """
+    paths: list[Path] = []
+    for given in inputs:
+        if given.is_dir():
+            paths += [given / name for name in find_images(given)]
+        elif given.exists():
+            paths.append(given)
+        else:
+            raise DataError(f"{given}: no such file or folder")
+    if not paths:
+        where = ", ".join(map(str, inputs)) or "nothing given"
+        raise DataError(f"no images to predict: {where}")
+    base = inputs[0] if len(inputs) == 1 and inputs[0].is_dir() else None
+    ids = [(path if base is None else path.relative_to(base)).as_posix() for path in paths]
+    twice, count = Counter(ids).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{twice}: given {count} times; give each image once")
+    return paths, ids
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the output folder and try it, before any time is spent on the rest."""
+    probe = folder / ".wsol-probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: cannot be written: {error.strerror}; choose another --out"
+        ) from error
+
+
+def _save_picture(config: PredictConfig, path: Path, number: int, result: Localization) -> None:
+    folder = config.out / "pictures"
+    folder.mkdir(exist_ok=True)
+    image = load_image(path, max_pixels=config.max_pixels)
+    draw(image, result.heat_map, result.boxes).save(folder / f"{number:06d}_{path.stem}.jpg")

@@ -1,0 +1,93 @@
+"""A run folder: all that is needed to use, repeat or continue a training."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from wsol.errors import RunError
+from wsol.files import write_atomically, write_json
+from wsol.models import Network, create_network
+
+DEFAULT_THRESHOLD = 0.2
+"""Share of a map's maximum for a box where no true boxes exist to choose it on.
+
+Source: Zhou et al., CVPR 2016, section 3.2.
+"""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a trained network needs beside its weights, kept as ``model.json``.
+
+    Args:
+        backbone: a timm name.
+        output_stride: as given to ``create_network``.
+        classes: names, in the order of the logits.
+        size: side of the network's input in pixels.
+        localizer: name of the localizer that the threshold was chosen for.
+        threshold: share of a map's maximum above which a pixel belongs to the object.
+        threshold_from: ``val`` where it was chosen on boxes, else ``default``.
+        data: folder of the data set that it was trained on.
+        val_share: share of the training images that was kept for choosing the threshold.
+        seed: of that choice.
+    """
+
+    backbone: str
+    output_stride: int | None
+    classes: tuple[str, ...]
+    size: int
+    localizer: str
+    threshold: float
+    threshold_from: str
+    data: str
+    val_share: float
+    seed: int
+
+
+def save_run(folder: Path, network: Network, info: RunInfo) -> None:
+    """Write ``model.safetensors`` and ``model.json``, each whole or not at all.
+
+    Args:
+        folder: the run folder; it exists.
+        network: its weights are stored contiguous, so equal weights give equal files.
+        info: the rest.
+    """
+    weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+    write_json(folder / "model.json", asdict(info))
+    write_atomically(folder / "model.safetensors", lambda part: part.write_bytes(save(weights)))
+
+
+def load_run(folder: Path) -> tuple[Network, RunInfo]:
+    """Return the network of a run, in evaluation mode on the CPU, and what belongs to it.
+
+    Raises:
+        RunError: not a finished run, or its files do not fit together.
+    """
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        hint = (
+            "its training has not finished; go on with wsol train --resume"
+            if (folder / "config.yaml").is_file()
+            else "give a folder that wsol train wrote"
+        )
+        raise RunError(f"{folder}: no finished run here: {hint}")
+    try:
+        content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        info = RunInfo(**content | {"classes": tuple(content["classes"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{folder / 'model.json'}: not a run's description: {error}") from error
+    network = create_network(
+        info.backbone,
+        num_classes=len(info.classes),
+        output_stride=info.output_stride,
+        pretrained=False,
+    )
+    try:
+        network.load_state_dict(load_file(weights))
+    except (RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{weights}: the weights do not fit model.json: {reason}") from error
+    return network.eval(), info

@@ -1,0 +1,289 @@
+"""Training of a classifier on image-level labels."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import SGD
+
+from wsol.data.batches import Batch, ImageFiles, load_batches, normalized
+from wsol.data.open import open_data
+from wsol.data.samples import Samples
+from wsol.data.transforms import TrainTransform
+from wsol.engine.checkpoint import load_last, save_checkpoint
+from wsol.engine.config import TrainConfig
+from wsol.engine.config_file import check_same, save_config
+from wsol.engine.device import make_accelerator
+from wsol.engine.evaluate import evaluate_split
+from wsol.engine.log import Row, RunLog
+from wsol.engine.order import TrainingOrder, step_seed
+from wsol.engine.progress import Meter
+from wsol.engine.run import DEFAULT_THRESHOLD, RunInfo, save_run
+from wsol.engine.schedule import lr_factor
+from wsol.errors import ConfigError, DataError, RunError
+from wsol.localizers import create_localizer
+from wsol.metrics import LocalizationAccuracy
+from wsol.models import Network, create_network
+
+log = logging.getLogger("wsol")
+
+
+def train(config: TrainConfig) -> Path:
+    """Train a classifier, choose its box threshold on the val split, and write the run folder.
+
+    Args:
+        config: the options.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        DataError: the data set cannot be used for training.
+        ConfigError: an option does not fit, or the run folder is taken.
+        RunError: the loss is not finite, or the checkpoint to go on from cannot be read.
+    """
+    return Training(config).run()
+
+
+class Training:
+    """One training: what it works on, and how far it is.
+
+    Args:
+        config: the options.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        """Open the data, make or restore the network, and claim the run folder."""
+        self.config = config
+        self.accelerator = make_accelerator(config.precision, config.cpu)
+        splits = open_data(
+            config.data, boxes=config.boxes, val_share=config.val_share, seed=config.seed
+        )
+        self.samples, self.val = _trainable(splits, config), splits.get("val")
+        self.order = TrainingOrder(len(self.samples), config.batch_size, config.epochs, config.seed)
+        if self.accelerator.is_main_process:
+            _claim(config)
+        self.accelerator.wait_for_everyone()
+        torch.manual_seed(config.seed)
+        self.network = create_network(
+            config.backbone,
+            num_classes=len(self.samples.classes),
+            output_stride=config.output_stride,
+            pretrained=config.pretrained,
+        )
+        self.method = config.method.create()
+        self.method.attach(self.network)
+        self.localizer = create_localizer(config.localizer, self.network)
+        self.network.to(memory_format=torch.channels_last)
+        self.optimizer = SGD(
+            _parameter_groups(self.network, config),
+            lr=config.lr,
+            momentum=config.momentum,
+            nesterov=config.momentum > 0,
+            weight_decay=config.weight_decay,
+        )
+        self.step, rows = self._restore() if config.resume else (0, [])
+        self.log = RunLog(config.out, rows, config.tensorboard)
+        self.model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
+
+    def run(self) -> Path:
+        """Train to the end, write the run, and return its folder."""
+        metric: LocalizationAccuracy | None = None
+        images_left = (self.order.total_steps - self.step) * self.order.images_per_step
+        with Meter("train", images_left, self.accelerator.is_main_process) as meter:
+            sums = torch.zeros(3)
+            for batch in self._batches():
+                sums += self._train_step(batch)
+                self.step += 1
+                meter.advance(self.order.images_per_step)
+                epoch, position = divmod(self.step, self.order.steps_per_epoch)
+                if position == 0:
+                    metric = self._end_epoch(epoch, sums, meter.rate)
+                    sums = torch.zeros(3)
+                if position == 0 or position % self.config.save_every == 0:
+                    self._save_checkpoint()
+        if metric is None:
+            metric = self._validate()
+        if self.accelerator.is_main_process:
+            save_run(self.config.out, self.network, self._info(metric))
+        self.accelerator.wait_for_everyone()
+        return self.config.out
+
+    def _batches(self) -> Iterator[Batch]:
+        config, process = self.config, self.accelerator
+        paths = [self.samples.path(index) for index in range(len(self.samples))]
+        files = ImageFiles(paths, TrainTransform(config.size, config.resize))
+        keys = self.order.keys(
+            self.step, self.order.total_steps, process.process_index, process.num_processes
+        )
+        return load_batches(files, keys, config.workers, pin_memory=process.device.type == "cuda")
+
+    def _train_step(self, batch: Batch) -> Tensor:
+        """Return the loss times images, the right predictions, and the images."""
+        if batch.errors:
+            raise batch.errors[0][1]
+        config, device = self.config, self.accelerator.device
+        torch.manual_seed(step_seed(config.seed, self.step, self.accelerator.process_index))
+        factor = lr_factor(config.schedule, self.step / self.order.total_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.lr * group["share"] * factor
+        images = normalized(
+            batch.images.to(device, non_blocking=True), self.network.mean, self.network.std
+        )
+        labels = torch.from_numpy(self.samples.labels[batch.indices]).to(device)
+        self.model.train()
+        inputs, targets = self.method.prepare(images, labels)
+        with self.accelerator.autocast():
+            output = self.model(inputs)
+            loss = self.method.loss(output, targets)
+        if not bool(loss.isfinite()):
+            raise RunError(
+                f"{config.out}: the loss is {float(loss)} at step {self.step}: lower --lr, then "
+                "go on with --resume or start anew"
+            )
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss)
+        self.optimizer.step()
+        right = (output.logits.argmax(1) == labels).sum()
+        return torch.stack(
+            [loss.detach() * len(labels), right, right.new_tensor(len(labels))]
+        ).cpu()
+
+    def _end_epoch(self, epoch: int, sums: Tensor, rate: float) -> LocalizationAccuracy | None:
+        """Log the epoch; return the validation where one was due."""
+        total: Tensor = self.accelerator.reduce(sums.to(self.accelerator.device))
+        loss, right, seen = total.tolist()
+        row: Row = {
+            "epoch": epoch,
+            "step": self.step,
+            "lr": self.optimizer.param_groups[-1]["lr"],
+            "loss": loss / seen,
+            "train_top1": 100 * right / seen,
+            "images_per_second": round(rate, 2),
+        }
+        metric = None
+        if epoch == self.config.epochs or epoch % self.config.val_every == 0:
+            metric = self._validate()
+        if metric is not None:
+            figures = metric.compute()
+            row |= {f"val_{key}": figures[key] for key in VAL_FIGURES}
+        if self.accelerator.is_main_process:
+            self.log.add(row)
+            log.info("%s", describe(row, self.config.epochs))
+        return metric
+
+    def _validate(self) -> LocalizationAccuracy | None:
+        if self.val is None:
+            return None
+        return evaluate_split(
+            self.val,
+            self.network,
+            self.localizer,
+            self.accelerator,
+            size=self.config.size,
+            batch_size=2 * self.config.batch_size,
+            workers=self.config.workers,
+        )
+
+    def _info(self, metric: LocalizationAccuracy | None) -> RunInfo:
+        config = self.config
+        threshold = None if metric is None else metric.best_threshold()
+        return RunInfo(
+            backbone=config.backbone,
+            output_stride=config.output_stride,
+            classes=self.samples.classes,
+            size=config.size,
+            localizer=config.localizer,
+            threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
+            threshold_from="default" if threshold is None else "val",
+            data=str(config.data),
+            val_share=config.val_share,
+            seed=config.seed,
+        )
+
+    def _save_checkpoint(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        scaler = self.accelerator.scaler
+        state = {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "rows": self.log.rows,
+        }
+        save_checkpoint(self.config.out / "checkpoints", self.step, state)
+
+    def _restore(self) -> tuple[int, list[Row]]:
+        """Load the last checkpoint; return its step and the figures up to it."""
+        state = load_last(self.config.out / "checkpoints")
+        if state is None:
+            log.info("%s: no checkpoint yet, starting at the beginning", self.config.out)
+            return 0, []
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if state["scaler"] is not None and self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+            step, rows = int(state["step"]), list(state["rows"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{self.config.out}: the checkpoint does not fit: {reason}") from error
+        log.info("going on after step %d of %d", step, self.order.total_steps)
+        return step, rows
+
+
+VAL_FIGURES = ("top1_cls", "max_box_acc_v2", "gt_known")
+"""Figures of the val split that are logged after each epoch."""
+
+FREE = {"resume", "workers", "cpu", "tensorboard", "save_every", "val_every"}
+"""Options that may differ when a run goes on: they do not change what it computes."""
+
+
+def describe(row: Row, epochs: int) -> str:
+    """Return an epoch's figures as one line.
+
+    >>> describe({"epoch": 1, "loss": 0.5, "train_top1": 90.0, "images_per_second": 9.0}, 2)
+    'epoch 1/2: loss 0.500, train_top1 90.0, images_per_second 9.0'
+    """
+    words = [f"loss {row['loss']:.3f}"]
+    for key, value in row.items():
+        if key.startswith(("train_", "val_", "images_")) and value is not None:
+            words.append(f"{key} {value:.1f}")
+    return f"epoch {row['epoch']}/{epochs}: {', '.join(words)}"
+
+
+def _trainable(splits: dict[str, Samples], config: TrainConfig) -> Samples:
+    if "train" not in splits:
+        raise DataError(f"{config.data}: no train split: put the images in train/<class>/")
+    samples = splits["train"]
+    if len(samples.classes) < 2:
+        raise DataError(
+            f"{config.data}: only one class ({samples.classes[0]!r}): a classifier needs at least "
+            "two; add a folder of other pictures"
+        )
+    return samples
+
+
+def _claim(config: TrainConfig) -> None:
+    """Make the run folder, or check that it is the one to go on with."""
+    saved = config.out / "config.yaml"
+    if config.resume and saved.is_file():
+        check_same(saved, config, FREE)
+        return
+    if saved.is_file():
+        raise ConfigError(f"{config.out}: holds a run already: add --resume, or another --out")
+    config.out.mkdir(parents=True, exist_ok=True)
+    save_config(saved, replace(config, resume=False))
+
+
+def _parameter_groups(network: Network, config: TrainConfig) -> list[dict[str, Any]]:
+    share = config.backbone_lr if config.pretrained else 1.0
+    return [
+        {"params": list(network.body.parameters()), "share": share},
+        {"params": list(network.head.parameters()), "share": 1.0},
+    ]

@@ -1,0 +1,74 @@
+"""What wsol raises: one line each that says what, where and what to do next."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class WsolError(Exception):
+    """Base of all errors that a user can act on; the command line prints it as one line.
+
+    >>> str(WsolError("no such thing"))
+    'no such thing'
+    """
+
+
+class ConfigError(WsolError):
+    """An option, key or name is wrong."""
+
+
+class DataError(WsolError):
+    """A data set as a whole cannot be used, for example an empty class folder."""
+
+
+class AnnotationError(DataError):
+    """One row of an annotation file cannot be used.
+
+    >>> str(AnnotationError("boxes.csv", 3, "x1 is left of x0"))
+    'boxes.csv:3: x1 is left of x0'
+    """
+
+    def __init__(self, path: Path | str, line: int | None, reason: str) -> None:
+        """Keep what and where, for programs that handle the error."""
+        super().__init__(path, line, reason)
+        self.path, self.line, self.reason = path, line, reason
+
+    def __str__(self) -> str:
+        """Return place and reason as one line."""
+        place = str(self.path) if self.line is None else f"{self.path}:{self.line}"
+        return f"{place}: {self.reason}"
+
+
+class ImageError(WsolError):
+    """One image file cannot be read.
+
+    >>> str(ImageError("a.jpg", "the file is empty"))
+    'a.jpg: the file is empty'
+    """
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        """Keep what and where, for programs that handle the error."""
+        # All arguments go to the base, so that the error survives a trip between processes.
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        """Return place and reason as one line."""
+        return f"{self.path}: {self.reason}"
+
+
+class RunError(WsolError):
+    """A run folder or checkpoint cannot be used."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of an error message that names the nearest known name, or all of them.
+
+    >>> did_you_mean("adll", ["none", "adl"])
+    "did you mean 'adl'?"
+    >>> did_you_mean("xyz", ["none", "adl"])
+    'choose from: adl, none'
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names)}"

@@ -1,0 +1,60 @@
+"""The one result type: what prediction yields and everything downstream takes."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.errors import ImageError
+
+
+def _no_map() -> NDArray[np.float32]:
+    return np.zeros((0, 0), np.float32)
+
+
+def _no_boxes() -> NDArray[np.float64]:
+    return np.zeros((0, 4), np.float64)
+
+
+def _no_scores() -> NDArray[np.float64]:
+    return np.zeros(0, np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Localization:
+    """Where a classifier sees an object in one picture.
+
+    Attributes:
+        image_id: the file's name as it was found: its relative path.
+        image_size: width and height of the original picture in pixels, as displayed (EXIF
+            orientation applied).
+        label: name of the class; empty where there is an error.
+        class_index: number of the class; -1 where there is an error.
+        score: probability of the class, in [0, 1].
+        heat_map: float32 ``(H, W)`` in [0, 1], over the whole picture, at the network's input
+            size; zeros where no pixel ranks above another.
+        boxes: float64 ``(N, 4)``, x0 y0 x1 y1 in pixels of the original picture, x1 and y1 on
+            the box's far edge; empty where the map shows no object.
+        box_scores: float64 ``(N,)`` in [0, 1].
+        error: why the picture could not be read, or None.
+
+    >>> Localization("a.jpg", error=ImageError("a.jpg", "the file is empty")).status
+    'error'
+    """
+
+    image_id: str
+    image_size: tuple[int, int] = (0, 0)
+    label: str = ""
+    class_index: int = -1
+    score: float = 0.0
+    heat_map: NDArray[np.float32] = field(default_factory=_no_map, repr=False)
+    boxes: NDArray[np.float64] = field(default_factory=_no_boxes)
+    box_scores: NDArray[np.float64] = field(default_factory=_no_scores)
+    error: ImageError | None = None
+
+    @property
+    def status(self) -> str:
+        """``ok``, ``no_object`` (the score map shows none) or ``error``."""
+        if self.error is not None:
+            return "error"
+        return "ok" if len(self.boxes) else "no_object"

@@ -1,0 +1,42 @@
+"""Class activation mapping: the head's weights on the last feature maps."""
+
+import torch
+from torch import Tensor
+
+from wsol.localizers.base import Localized, ScoreMaps, at_input_size
+from wsol.models import Network
+
+
+class CAM(ScoreMaps):
+    """Class activation maps of a network with average pooling and a linear head.
+
+    Args:
+        model: the network.
+
+    Source: Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016,
+    equation 2.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("resnet18", num_classes=5, pretrained=False)
+    >>> CAM(network)(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 64, 64])
+    """
+
+    model: Network
+
+    def __init__(self, model: Network) -> None:
+        """Keep the network."""
+        super().__init__(model)
+
+    def locate(self, images: Tensor, labels: Tensor | None = None) -> Localized:
+        """Return logits, labels and maps from one forward pass in evaluation mode."""
+        training = self.model.training
+        self.model.eval()
+        with torch.inference_mode():
+            output = self.model(images)
+            logits = output.logits.float()
+            if labels is None:
+                labels = logits.argmax(1)
+            maps = at_input_size(self.model.head.score_maps(output.features, labels), images)
+        self.model.train(training)
+        return Localized(logits, labels, maps)

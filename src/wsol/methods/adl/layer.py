@@ -1,0 +1,92 @@
+"""The Attention-based Dropout Layer as a function and as a module."""
+
+import torch
+from torch import Tensor, nn
+
+
+def drop_mask(features: Tensor, threshold: float) -> Tensor:
+    """Return where the self-attention map stays below a share of its maximum.
+
+    Args:
+        features: ``(N, C, h, w)``.
+        threshold: gamma, in [0, 1].
+
+    Returns:
+        bool ``(N, 1, h, w)``, False where the most discriminative region is to be dropped. It
+        carries no gradient.
+
+    Source: Choe & Shim, CVPR 2019, section 3.1, drop mask.
+
+    >>> drop_mask(torch.tensor([[[[1.0, 8.0, 10.0]]]]), 0.8)
+    tensor([[[[ True, False, False]]]])
+    """
+    attention = features.detach().mean(1, keepdim=True)
+    return attention < threshold * attention.amax((2, 3), keepdim=True)
+
+
+def importance_map(features: Tensor) -> Tensor:
+    """Return the sigmoid of the self-attention map, ``(N, 1, h, w)`` in [0, 1].
+
+    Args:
+        features: ``(N, C, h, w)``.
+
+    Source: Choe & Shim, CVPR 2019, section 3.1, importance map.
+
+    >>> importance_map(torch.zeros(1, 4, 1, 2))
+    tensor([[[[0.5000, 0.5000]]]])
+    """
+    return features.mean(1, keepdim=True).sigmoid()
+
+
+def attention_dropout(features: Tensor, drop_rate: float, threshold: float) -> Tensor:
+    """Apply the drop mask or the importance map to features, by one draw for the whole batch.
+
+    Args:
+        features: ``(N, C, h, w)``, rectified.
+        drop_rate: probability of the drop mask.
+        threshold: gamma, in [0, 1].
+
+    Only the chosen branch is computed. The drop branch saves its mask for the backward pass, and
+    no copy of the features.
+
+    Source: Choe & Shim, CVPR 2019, section 3.1.
+
+    >>> features = torch.tensor([[[[1.0, 8.0, 10.0]]]])
+    >>> attention_dropout(features, drop_rate=1.0, threshold=0.8)
+    tensor([[[[1., 0., 0.]]]])
+    """
+    # The draw stays on the CPU: a draw on the GPU would make the host wait for the device.
+    if float(torch.rand(())) < drop_rate:
+        return features * drop_mask(features, threshold)
+    return features * importance_map(features)
+
+
+class ADL(nn.Module):
+    """Attention-based Dropout Layer: no parameters, the identity in evaluation mode.
+
+    Args:
+        drop_rate: probability of the drop mask; otherwise the importance map is applied.
+        threshold: gamma, share of the strongest attention above which a pixel is dropped.
+
+    Source: Choe & Shim, CVPR 2019, section 3.
+
+    >>> layer = ADL(drop_rate=0.75, threshold=0.9)
+    >>> features = torch.rand(2, 8, 4, 4)
+    >>> layer.eval()(features) is features, len(layer.state_dict())
+    (True, 0)
+    """
+
+    def __init__(self, drop_rate: float = 0.75, threshold: float = 0.9) -> None:
+        """Keep the options."""
+        super().__init__()
+        self.drop_rate, self.threshold = drop_rate, threshold
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the features ``(N, C, h, w)``, in training with one branch applied."""
+        if not self.training:
+            return features
+        return attention_dropout(features, self.drop_rate, self.threshold)
+
+    def extra_repr(self) -> str:
+        """Return the options, for ``repr``."""
+        return f"drop_rate={self.drop_rate}, threshold={self.threshold}"

@@ -1,0 +1,45 @@
+"""What a training method is: up to three small steps around an unchanged network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from wsol.models import Network, Output
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """Options of a training method; the one source for Python, YAML and the command line."""
+
+    name: str
+
+    def create(self) -> Method:
+        """Return the method with these options."""
+        return Method()
+
+
+class Method:
+    """Plain training with cross-entropy, and the steps that a method may change.
+
+    >>> import torch
+    >>> images, labels = torch.rand(2, 3, 8, 8), torch.tensor([0, 1])
+    >>> Method().prepare(images, labels)[0] is images
+    True
+    """
+
+    def prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Change a normalised batch ``(N, 3, H, W)`` and its labels before the network."""
+        return images, labels
+
+    def attach(self, network: Network) -> None:
+        """Change what happens inside the network, once, before training."""
+
+    def loss(self, output: Output, labels: Tensor) -> Tensor:
+        """Return the scalar loss of the network's output for labels ``(N,)``."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(output.logits.float(), labels)

@@ -1,0 +1,142 @@
+"""Classification and localization accuracy, accumulated as counts."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics import Metric
+
+from wsol.maps.curves import IouCurves
+from wsol.metrics.functional import (
+    IOU_LEVELS,
+    best_threshold,
+    box_hits,
+    default_thresholds,
+    percent,
+)
+
+
+class LocalizationAccuracy(Metric):
+    """Top-1 and top-5 accuracy, MaxBoxAcc, MaxBoxAccV2, GT-known and top-k Loc.
+
+    The states are integer counts, so the figures are exact under any number of processes and
+    memory does not grow with the number of images. An image without true boxes counts for
+    classification only.
+
+    Args:
+        thresholds: score map thresholds to try, float64 ``(T,)``, rising, in [0, 1).
+
+    Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
+    2020, section 3.2 (MaxBoxAcc, MaxBoxAccV2); Choe & Shim, CVPR 2019, section 4.1 (GT-known,
+    top-1 Loc).
+
+    >>> metric = LocalizationAccuracy(np.array([0.0, 0.5]))
+    >>> curve = np.array([0.4, 0.8])
+    >>> metric.update(rank=0, curves=IouCurves(largest=curve, all=curve))
+    >>> metric.update(rank=7, curves=IouCurves(largest=curve / 2, all=curve))
+    >>> result = metric.at(threshold=0.5)
+    >>> result["top1_cls"], result["gt_known"], result["max_box_acc_v2"]
+    (50.0, 50.0, 100.0)
+    """
+
+    full_state_update = False
+    num_images: Tensor
+    num_boxed: Tensor
+    top1: Tensor
+    top5: Tensor
+    largest: Tensor
+    all: Tensor
+    top1_largest: Tensor
+    top5_largest: Tensor
+
+    def __init__(self, thresholds: NDArray[np.float64] | None = None, **kwargs: Any) -> None:
+        """Start all counts at zero."""
+        super().__init__(**kwargs)
+        self.thresholds = default_thresholds() if thresholds is None else thresholds
+        steps, levels = len(self.thresholds), len(IOU_LEVELS)
+        shapes: dict[str, tuple[int, ...]] = {
+            "num_images": (),
+            "num_boxed": (),
+            "top1": (),
+            "top5": (),
+            "largest": (steps, levels),
+            "all": (steps, levels),
+            "top1_largest": (steps, levels),
+            "top5_largest": (steps, levels),
+        }
+        for name, shape in shapes.items():
+            zeros = torch.zeros(shape, dtype=torch.int64)
+            self.add_state(name, zeros, dist_reduce_fx="sum")
+
+    def update(self, rank: int, curves: IouCurves | None) -> None:
+        """Count one image.
+
+        Args:
+            rank: how many classes score above the true one (0: the prediction is right).
+            curves: IoU of its boxes at the thresholds; None where it has no true box.
+        """
+        self.num_images += 1
+        self.top1 += rank < 1
+        self.top5 += rank < 5
+        if curves is None:
+            return
+        self.num_boxed += 1
+        largest = torch.from_numpy(box_hits(curves.largest)).to(self.largest.device)
+        self.largest += largest
+        self.all += torch.from_numpy(box_hits(curves.all)).to(self.all.device)
+        if rank < 1:
+            self.top1_largest += largest
+        if rank < 5:
+            self.top5_largest += largest
+
+    def at(self, threshold: float) -> dict[str, float | int | None]:
+        """Return all figures, in percent, with the threshold-bound ones at ``threshold``.
+
+        GT-known and top-k Loc ask for IoU 50 with the largest contour. Figures that need true
+        boxes are None where there are none.
+        """
+        index = int(np.abs(self.thresholds - threshold).argmin())
+        result: dict[str, float | int | None] = {
+            "top1_cls": percent(int(self.top1), int(self.num_images)),
+            "top5_cls": percent(int(self.top5), int(self.num_images)),
+            **dict.fromkeys(BOX_FIGURES),
+            "threshold": threshold,
+            "num_images": int(self.num_images),
+        }
+        total = int(self.num_boxed)
+        if total == 0:
+            return result
+        for level, count in zip(IOU_LEVELS, self.largest.amax(0).tolist(), strict=True):
+            result[f"max_box_acc_{level}"] = percent(count, total)
+        result["max_box_acc_v2"] = percent(int(self.all.amax(0).sum()), total * len(IOU_LEVELS))
+        half = IOU_LEVELS.index(50)
+        for name, state in (
+            ("gt_known", self.largest),
+            ("top1_loc", self.top1_largest),
+            ("top5_loc", self.top5_largest),
+        ):
+            result[name] = percent(int(state[index, half]), total)
+        return result
+
+    def best_threshold(self) -> float | None:
+        """Return the threshold with the most right boxes at IoU 50; None without true boxes."""
+        if int(self.num_boxed) == 0:
+            return None
+        hits = self.largest[:, IOU_LEVELS.index(50)].cpu().numpy()
+        return best_threshold(hits, self.thresholds)
+
+    def compute(self) -> dict[str, float | int | None]:
+        """Return all figures at the best threshold of the images seen."""
+        return self.at(self.best_threshold() or 0.0)
+
+
+BOX_FIGURES = (
+    *(f"max_box_acc_{level}" for level in IOU_LEVELS),
+    "max_box_acc_v2",
+    "gt_known",
+    "top1_loc",
+    "top5_loc",
+)
+"""Figures that need true boxes."""

@@ -1,0 +1,65 @@
+"""One picture with its heat map, predicted and true boxes."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+PREDICTED, TRUE = (255, 64, 0), (0, 230, 64)
+HEAT_SHARE = 0.45
+
+
+def draw(
+    image: Image.Image,
+    heat_map: NDArray[np.floating],
+    boxes: NDArray[np.floating],
+    true_boxes: NDArray[np.floating] | None = None,
+    *,
+    side: int = 480,
+) -> Image.Image:
+    """Return a picture under its heat map, with predicted (orange) and true (green) boxes.
+
+    Args:
+        image: RGB, any size.
+        heat_map: ``(H, W)`` in [0, 1] over the whole picture; an empty one is left out.
+        boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the picture.
+        true_boxes: the same, or None.
+        side: longest side of the result in pixels; smaller pictures keep their size.
+
+    >>> draw(Image.new("RGB", (960, 480)), np.eye(4), np.array([[0.0, 0, 9, 9]])).size
+    (480, 240)
+    """
+    scale = min(side / max(image.size), 1.0)
+    size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
+    canvas = image.resize(size, Image.Resampling.BILINEAR)
+    if heat_map.size:
+        grey = (np.clip(heat_map, 0, 1) * 255).astype(np.uint8)
+        colours = cv2.applyColorMap(cv2.resize(grey, size), cv2.COLORMAP_TURBO)[..., ::-1]
+        canvas = Image.blend(canvas, Image.fromarray(np.ascontiguousarray(colours)), HEAT_SHARE)
+    pen = ImageDraw.Draw(canvas)
+    known = () if true_boxes is None else true_boxes
+    for colour, group in ((TRUE, known), (PREDICTED, boxes)):
+        for x0, y0, x1, y1 in np.asarray(group, np.float64).reshape(-1, 4) * scale:
+            pen.rectangle((x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)), outline=colour, width=3)
+    return canvas
+
+
+def grid(rows: Sequence[Sequence[Image.Image]], gap: int = 6) -> Image.Image:
+    """Return pictures in rows and columns on white, each cell as large as the largest picture.
+
+    Args:
+        rows: pictures, the same number in each row.
+        gap: pixels between them.
+
+    >>> grid([[Image.new("RGB", (10, 10)), Image.new("RGB", (20, 10))]], gap=2).size
+    (44, 12)
+    """
+    width = max(picture.width for row in rows for picture in row) + gap
+    height = max(picture.height for row in rows for picture in row) + gap
+    sheet = Image.new("RGB", (width * len(rows[0]), height * len(rows)), "white")
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row):
+            sheet.paste(picture, (x * width + gap // 2, y * height + gap // 2))
+    return sheet

@@ -1,0 +1,16 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def cub_root() -> Path:
+    """Return the part of CUB-200-2011 that lies beside the project; skip where there is none."""
+    beside = Path(__file__).parents[2] / "shared/data/cub10"
+    root = Path(os.environ.get("WSOL_CUB_ROOT", beside))
+    if not root.is_dir():
+        pytest.skip(f"no part of CUB-200-2011 at {root}; set WSOL_CUB_ROOT")
+    return root

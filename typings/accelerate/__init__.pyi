@@ -1,0 +1,21 @@
+"""The part of accelerate that wsol uses; the package ships no types."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+class Accelerator:
+    device: torch.device
+    is_main_process: bool
+    process_index: int
+    num_processes: int
+    scaler: Any | None
+    def __init__(self, *, cpu: bool = ..., mixed_precision: str | None = ...) -> None: ...
+    def prepare[M: nn.Module, O: Optimizer](self, model: M, optimizer: O) -> tuple[M, O]: ...
+    def autocast(self) -> AbstractContextManager[None]: ...
+    def backward(self, loss: Tensor) -> None: ...
+    def reduce(self, tensor: Tensor, reduction: str = ...) -> Tensor: ...
+    def wait_for_everyone(self) -> None: ...
