@@ -14,3 +14,12 @@ def cub_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no part of CUB-200-2011 at {root}; set WSOL_CUB_ROOT")
     return root
+
+
+@pytest.fixture(scope="session")
+def parity() -> Path:
+    """Return the recorded numbers of the published code; skip where there are none."""
+    root = Path(os.environ.get("WSOL_PARITY", Path(__file__).parents[2] / "shared/parity"))
+    if not root.is_dir():
+        pytest.skip(f"no parity vectors at {root}; set WSOL_PARITY")
+    return root

@@ -1,4 +1,4 @@
-"""Boxes and masks from image-level labels."""
+"""Boxes from image-level labels."""
 
 from typing import TYPE_CHECKING
 

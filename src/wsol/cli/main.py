@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError(f"no command {name!r}: {did_you_mean(name, COMMANDS)}")
         status: int = import_module(f"wsol.cli.{name}").run(arguments[1:])
     except WsolError as error:
-        sys.stderr.write(f"wsol: error: {error}\n")
+        # A file's name may hold line breaks; the message stays one line.
+        sys.stderr.write(f"wsol: error: {error}".replace("\n", "\\n") + "\n")
         return REFUSED
     except KeyboardInterrupt:
         sys.stderr.write("wsol: interrupted\n")
@@ -59,7 +60,7 @@ def _help() -> str:
     width = max(map(len, COMMANDS))
     lines = "".join(f"  {name:{width}}  {text}\n" for name, text in COMMANDS.items())
     return (
-        "usage: wsol COMMAND [...]\n\nBoxes and masks from image-level labels.\n\n"
+        "usage: wsol COMMAND [...]\n\nBoxes from image-level labels.\n\n"
         f"{lines}\nwsol COMMAND --help shows its options; wsol --version the version.\n"
     )
 

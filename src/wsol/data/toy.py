@@ -24,7 +24,7 @@ BADGE_HUES = ((250, 235, 60), (250, 70, 200), (60, 240, 240), (245, 245, 245))
 COAT_TELLS = 0.7
 """Share of pictures in which the coat is that of the class."""
 
-SIZE = 160
+SIZE = 224
 _SCALE = 2
 
 
@@ -33,7 +33,7 @@ class ToyPicture:
     """One picture and the truth about it.
 
     Attributes:
-        image: RGB, 160 x 160.
+        image: RGB, 224 x 224.
         label: index into ``CLASSES``.
         box: float64 ``(4,)``, x0 y0 x1 y1 in pixels, around the whole animal.
     """
@@ -52,14 +52,16 @@ def toy_pictures(count: int, seed: int) -> Iterator[ToyPicture]:
 
     >>> first = next(toy_pictures(1, seed=0))
     >>> first.image.size, CLASSES[first.label], bool((first.box[2:] > first.box[:2]).all())
-    ((160, 160), 'cross', True)
+    ((224, 224), 'cross', True)
     """
     random = np.random.default_rng(seed)
     for index in range(count):
         yield _picture(index % len(CLASSES), random)
 
 
-def write_toy(root: Path, *, train: int = 400, val: int = 60, test: int = 200, seed: int = 0) -> None:
+def write_toy(
+    root: Path, *, train: int = 320, val: int = 40, test: int = 160, seed: int = 0
+) -> None:
     """Write a data set of toy pictures as folders by class, with ``boxes.csv``.
 
     Args:
@@ -79,9 +81,9 @@ def write_toy(root: Path, *, train: int = 400, val: int = 60, test: int = 200, s
     for number, (split, count) in enumerate((("train", train), ("val", val), ("test", test))):
         for index, picture in enumerate(toy_pictures(count, seed=seed * 3 + number)):
             name = CLASSES[picture.label]
-            path = Path(split, name, f"{index:04d}.png")
+            path = Path(split, name, f"{index:04d}.jpg")
             (root / path).parent.mkdir(parents=True, exist_ok=True)
-            picture.image.save(root / path)
+            picture.image.save(root / path, quality=92)
             if split != "train":
                 x0, y0, x1, y1 = picture.box.tolist()
                 rows.append((path.as_posix(), name, x0, y0, x1, y1))
@@ -105,12 +107,13 @@ def _picture(label: int, random: np.random.Generator) -> ToyPicture:
 
 
 def _animal(random: np.random.Generator) -> tuple[Image.Image, tuple[float, float], float]:
-    """Return a silhouette at twice the size, and place and radius of the badge at size 160."""
-    length, width = random.uniform(84, 124), random.uniform(30, 48)
-    angle = random.uniform(-0.6, 0.6) + (math.pi if random.random() < 0.5 else 0.0)
+    """Return a silhouette at twice the size, and place and radius of the badge at full size."""
+    length, width = random.uniform(130, 196), random.uniform(54, 84)
+    angle = random.uniform(-0.5, 0.5) + (math.pi if random.random() < 0.5 else 0.0)
     reach = length / 2 + 6
-    centre = random.uniform(reach * abs(math.cos(angle)), SIZE - reach * abs(math.cos(angle))), (
-        random.uniform(width + 8, SIZE - width - 8)
+    centre = (
+        random.uniform(reach * abs(math.cos(angle)), SIZE - reach * abs(math.cos(angle))),
+        (random.uniform(0.42, 0.58) * SIZE),
     )
 
     def place(along: float, across: float) -> tuple[float, float]:
@@ -129,11 +132,15 @@ def _animal(random: np.random.Generator) -> tuple[Image.Image, tuple[float, floa
     parts = [
         blob(0, length * 0.36, width / 2),
         blob(length * 0.36, length * 0.14, width * 0.3),
-        [place(-length * 0.25, 0), place(-length * 0.5, -width * 0.4), place(-length * 0.5, width * 0.4)],
+        [
+            place(-length * 0.25, 0),
+            place(-length * 0.5, -width * 0.4),
+            place(-length * 0.5, width * 0.4),
+        ],
     ]
     for part in parts:
         pen.polygon([(x * _SCALE, y * _SCALE) for x, y in part], fill=255)
-    return canvas, place(length * 0.36, 0), float(width * 0.22)
+    return canvas, place(length * 0.36, 0), float(width * 0.2)
 
 
 def _ground(random: np.random.Generator) -> Image.Image:
@@ -156,7 +163,7 @@ def _coat(kind: int, random: np.random.Generator) -> Image.Image:
     """Return stripes in the hue and direction of a class, faintly."""
     turn = math.pi * kind / len(CLASSES) + random.uniform(-0.2, 0.2)
     y, x = np.mgrid[:SIZE, :SIZE]
-    wave = np.sin((x * math.cos(turn) + y * math.sin(turn)) * random.uniform(0.5, 0.7))
+    wave = np.sin((x * math.cos(turn) + y * math.sin(turn)) * random.uniform(0.35, 0.5))
     hue = np.array(COAT_HUES[kind]) + random.uniform(-18, 18, 3)
     pixels = hue + 22 * wave[..., None]
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

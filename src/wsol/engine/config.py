@@ -151,6 +151,19 @@ class PredictConfig:
     cpu: bool = False
 
 
+@dataclass(frozen=True)
+class DemoConfig:
+    """Options of the demonstration.
+
+    Args:
+        out: folder to write; it must be empty or new.
+        seed: of the toy pictures and of both trainings.
+    """
+
+    out: Path = Path("demo")
+    seed: int = 0
+
+
 def _require(good: bool, option: str, value: object, rule: str) -> None:
     if not good:
         raise ConfigError(f"{option} is {value}: it must be {rule}")

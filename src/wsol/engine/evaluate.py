@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
+from torch import Tensor
 
 from wsol.data.batches import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.open import open_data
@@ -116,14 +117,14 @@ def evaluate_split(
             for index, error in batch.errors:
                 log.warning("counted as wrong: %s", error)
                 boxed = samples.boxes is not None and len(samples.boxes[index]) > 0
-                metric.update(len(samples.classes), missed if boxed else None)
+                metric.update(None, missed if boxed else None)
             if batch.indices:
                 images = batch.images.to(accelerator.device)
                 labels = torch.from_numpy(samples.labels[batch.indices]).to(accelerator.device)
                 with accelerator.autocast():
                     inputs = normalized(images, network.mean, network.std)
                     logits, _, maps = localizer.locate(inputs, labels)
-                ranks = (logits > logits.gather(1, labels[:, None])).sum(1).tolist()
+                ranks = _ranks(logits, labels)
                 score_maps = maps.cpu().numpy()
                 for index, image_size, rank, score_map in zip(
                     batch.indices, batch.sizes, ranks, score_maps, strict=True
@@ -134,6 +135,13 @@ def evaluate_split(
     metric.to(accelerator.device)
     metric.sync()
     return metric
+
+
+def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:
+    """Return how many classes score above the true one; None where the scores are not finite."""
+    ranks = (logits > logits.gather(1, labels[:, None])).sum(1).tolist()
+    finite = logits.isfinite().all(1).tolist()
+    return [rank if sound else None for rank, sound in zip(ranks, finite, strict=True)]
 
 
 def _curves(
@@ -155,7 +163,8 @@ def _curves(
 
 def _open_split(config: EvaluateConfig, info: RunInfo) -> Samples:
     root = Path(info.data) if config.data is None else config.data
-    splits = open_data(root, boxes=config.boxes, val_share=info.val_share, seed=info.seed)
+    own = None if info.boxes is None or config.data is not None else Path(info.boxes)
+    splits = open_data(root, boxes=config.boxes or own, val_share=info.val_share, seed=info.seed)
     if config.split not in splits:
         raise ConfigError(
             f"{root}: no split {config.split!r}: {did_you_mean(config.split, splits)}"

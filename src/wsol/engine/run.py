@@ -31,6 +31,7 @@ class RunInfo:
         threshold: share of a map's maximum above which a pixel belongs to the object.
         threshold_from: ``val`` where it was chosen on boxes, else ``default``.
         data: folder of the data set that it was trained on.
+        boxes: file of true boxes, where one was given.
         val_share: share of the training images that was kept for choosing the threshold.
         seed: of that choice.
     """
@@ -43,6 +44,7 @@ class RunInfo:
     threshold: float
     threshold_from: str
     data: str
+    boxes: str | None
     val_share: float
     seed: int
 

@@ -1,6 +1,7 @@
 """Training of a classifier on image-level labels."""
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -65,8 +66,12 @@ class Training:
         )
         self.samples, self.val = _trainable(splits, config), splits.get("val")
         self.order = TrainingOrder(len(self.samples), config.batch_size, config.epochs, config.seed)
+        _check_shares(self.order.images_per_step, self.accelerator.num_processes)
+        # All processes check before the first one writes, so that none waits for one that failed.
+        _check_folder(config)
+        self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            _claim(config)
+            _claim_folder(config)
         self.accelerator.wait_for_everyone()
         torch.manual_seed(config.seed)
         self.network = create_network(
@@ -95,7 +100,7 @@ class Training:
         metric: LocalizationAccuracy | None = None
         images_left = (self.order.total_steps - self.step) * self.order.images_per_step
         with Meter("train", images_left, self.accelerator.is_main_process) as meter:
-            sums = torch.zeros(3)
+            sums = torch.zeros(3, dtype=torch.float64)
             for batch in self._batches():
                 sums += self._train_step(batch)
                 self.step += 1
@@ -103,7 +108,7 @@ class Training:
                 epoch, position = divmod(self.step, self.order.steps_per_epoch)
                 if position == 0:
                     metric = self._end_epoch(epoch, sums, meter.rate)
-                    sums = torch.zeros(3)
+                    sums = torch.zeros(3, dtype=torch.float64)
                 if position == 0 or position % self.config.save_every == 0:
                     self._save_checkpoint()
         if metric is None:
@@ -140,18 +145,17 @@ class Training:
         with self.accelerator.autocast():
             output = self.model(inputs)
             loss = self.method.loss(output, targets)
-        if not bool(loss.isfinite()):
+        value = float(loss.detach())
+        if not math.isfinite(value):
             raise RunError(
-                f"{config.out}: the loss is {float(loss)} at step {self.step}: lower --lr, then "
-                "go on with --resume or start anew"
+                f"{config.out}: the loss is {value} at step {self.step}: start "
+                "again with a lower --lr and another --out"
             )
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         self.optimizer.step()
-        right = (output.logits.argmax(1) == labels).sum()
-        return torch.stack(
-            [loss.detach() * len(labels), right, right.new_tensor(len(labels))]
-        ).cpu()
+        right = int((output.logits.argmax(1) == labels).sum())
+        return torch.tensor([value * len(labels), right, len(labels)], dtype=torch.float64)
 
     def _end_epoch(self, epoch: int, sums: Tensor, rate: float) -> LocalizationAccuracy | None:
         """Log the epoch; return the validation where one was due."""
@@ -200,7 +204,8 @@ class Training:
             localizer=config.localizer,
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
             threshold_from="default" if threshold is None else "val",
-            data=str(config.data),
+            data=str(config.data.resolve()),
+            boxes=None if config.boxes is None else str(config.boxes.resolve()),
             val_share=config.val_share,
             seed=config.seed,
         )
@@ -240,7 +245,7 @@ class Training:
 VAL_FIGURES = ("top1_cls", "max_box_acc_v2", "gt_known")
 """Figures of the val split that are logged after each epoch."""
 
-FREE = {"resume", "workers", "cpu", "tensorboard", "save_every", "val_every"}
+FREE = {"resume", "workers", "tensorboard", "save_every", "val_every"}
 """Options that may differ when a run goes on: they do not change what it computes."""
 
 
@@ -269,16 +274,32 @@ def _trainable(splits: dict[str, Samples], config: TrainConfig) -> Samples:
     return samples
 
 
-def _claim(config: TrainConfig) -> None:
-    """Make the run folder, or check that it is the one to go on with."""
+def _check_shares(images_per_step: int, processes: int) -> None:
+    if images_per_step % processes:
+        raise ConfigError(
+            f"{images_per_step} images a step cannot be shared evenly by {processes} processes: "
+            f"give a --batch_size that is a multiple of {processes}"
+        )
+
+
+def _check_folder(config: TrainConfig) -> None:
+    """Refuse a folder that holds another run."""
     saved = config.out / "config.yaml"
     if config.resume and saved.is_file():
         check_same(saved, config, FREE)
-        return
-    if saved.is_file():
+    elif saved.is_file():
         raise ConfigError(f"{config.out}: holds a run already: add --resume, or another --out")
-    config.out.mkdir(parents=True, exist_ok=True)
-    save_config(saved, replace(config, resume=False))
+
+
+def _claim_folder(config: TrainConfig) -> None:
+    """Make the run folder, or refuse before any time is spent where it cannot be written."""
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+        save_config(config.out / "config.yaml", replace(config, resume=False))
+    except OSError as error:
+        raise ConfigError(
+            f"{config.out}: cannot be written: {error.strerror}; choose another --out"
+        ) from error
 
 
 def _parameter_groups(network: Network, config: TrainConfig) -> list[dict[str, Any]]:

@@ -70,25 +70,27 @@ class LocalizationAccuracy(Metric):
             zeros = torch.zeros(shape, dtype=torch.int64)
             self.add_state(name, zeros, dist_reduce_fx="sum")
 
-    def update(self, rank: int, curves: IouCurves | None) -> None:
+    def update(self, rank: int | None, curves: IouCurves | None) -> None:
         """Count one image.
 
         Args:
-            rank: how many classes score above the true one (0: the prediction is right).
+            rank: how many classes score above the true one (0: the prediction is right); None
+                where there is no prediction, which counts as wrong.
             curves: IoU of its boxes at the thresholds; None where it has no true box.
         """
         self.num_images += 1
-        self.top1 += rank < 1
-        self.top5 += rank < 5
+        in_top1, in_top5 = (rank is not None and rank < k for k in (1, 5))
+        self.top1 += in_top1
+        self.top5 += in_top5
         if curves is None:
             return
         self.num_boxed += 1
         largest = torch.from_numpy(box_hits(curves.largest)).to(self.largest.device)
         self.largest += largest
         self.all += torch.from_numpy(box_hits(curves.all)).to(self.all.device)
-        if rank < 1:
+        if in_top1:
             self.top1_largest += largest
-        if rank < 5:
+        if in_top5:
             self.top5_largest += largest
 
     def at(self, threshold: float) -> dict[str, float | int | None]:

@@ -1,0 +1,78 @@
+"""The Python interface."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import wsol
+from wsol.errors import ConfigError, ImageError, RunError
+from wsol.models import LinearHead, Network
+
+
+class Bright(nn.Module):
+    """A body whose features are the picture's brightness, in 8 x 8 cells."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return ``(N, 1, H / 8, W / 8)``."""
+        return nn.functional.avg_pool2d(images.mean(1, keepdim=True), 8)
+
+
+@pytest.fixture
+def bright() -> Network:
+    """Return a network that sees bright things, in class 1."""
+    network = Network(Bright(), LinearHead(1, 2), mean=(0.0,) * 3, std=(1.0,) * 3)
+    with torch.no_grad():
+        network.head.linear.weight[:] = torch.tensor([[-1.0], [1.0]])
+        network.head.linear.bias[:] = 0
+    return network
+
+
+def test_the_box_is_where_the_object_is(bright: Network, tmp_path: Path) -> None:
+    """A bright square in a dark picture of another size is found within a cell of the map."""
+    pixels = np.zeros((300, 600, 3), np.uint8)
+    pixels[60:180, 300:540] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    locate = wsol.Localizer(bright, classes=("dark", "bright"), threshold=0.5, size=160, cpu=True)
+    (result,) = locate([tmp_path / "a.png"])
+    assert (result.label, result.class_index, result.status) == ("bright", 1, "ok")
+    assert result.image_size == (600, 300)
+    assert result.heat_map.shape == (160, 160)
+    assert np.abs(result.boxes - [[300, 60, 540, 180]]).max() <= 600 / 160 * 4
+    weight = 120 * 240 / (300 * 600)
+    assert result.score == pytest.approx(1 / (1 + np.exp(-2 * weight)), abs=0.01)
+    assert result.box_scores == pytest.approx([result.score])
+
+
+def test_a_flat_picture_has_no_object(bright: Network, tmp_path: Path) -> None:
+    """A constant map gives no box and no NaN."""
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "a.png")
+    (result,) = wsol.Localizer(bright, size=32, cpu=True)([tmp_path / "a.png"])
+    assert result.status == "no_object"
+    assert result.boxes.shape == (0, 4)
+    assert not result.heat_map.any()
+
+
+def test_bad_files_come_as_results_in_order(bright: Network, tmp_path: Path) -> None:
+    """One result for each path, in the order given."""
+    for index in (0, 2, 3):
+        Image.new("RGB", (40, 40), "white").save(tmp_path / f"{index}.png")
+    (tmp_path / "1.png").touch()
+    paths = [tmp_path / f"{index}.png" for index in (3, 1, 0, 2)]
+    results = list(wsol.Localizer(bright, size=32, batch_size=3, cpu=True)(paths, ids="dbac"))
+    assert [result.image_id for result in results] == ["d", "b", "a", "c"]
+    assert [result.status for result in results] == ["no_object", "error"] + 2 * ["no_object"]
+    assert isinstance(results[1].error, ImageError)
+
+
+def test_wrong_options_are_refused(bright: Network, tmp_path: Path) -> None:
+    """Each in one line that says what is wrong."""
+    with pytest.raises(ConfigError, match=r"threshold is 1\.5"):
+        wsol.Localizer(bright, threshold=1.5)
+    with pytest.raises(ConfigError, match="no localizer 'camm': did you mean 'cam'"):
+        wsol.Localizer(bright, localizer="camm")
+    with pytest.raises(RunError, match="no finished run here"):
+        wsol.Localizer(tmp_path)

@@ -1,0 +1,165 @@
+"""Prediction from files to files, good and bad."""
+
+import hashlib
+import io
+import json
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsol.cli.main import main
+from wsol.data.toy import toy_pictures
+from wsol.engine.config import PredictConfig
+from wsol.engine.predict import predict
+from wsol.errors import ConfigError, DataError
+
+
+def rows(out: Path) -> dict[str, dict[str, object]]:
+    """Return the row of each input, and check that boxes refer to them."""
+    images = json.loads((out / "images.json").read_text())["images"]
+    results = json.loads((out / "predictions.json").read_text())
+    by_id = {image["id"]: image for image in images}
+    assert len(by_id) == len(images)
+    for result in results:
+        image = by_id[result["image_id"]]
+        x, y, width, height = result["bbox"]
+        assert image["status"] == "ok"
+        assert result["file_name"] == image["file_name"]
+        assert 0 <= x < x + width <= image["width"]
+        assert 0 <= y < y + height <= image["height"]
+        assert 0 <= result["score"] <= 1
+    return {image["file_name"]: image for image in images}
+
+
+def huge_png(side: int) -> bytes:
+    """Return a valid PNG of ``side`` x ``side`` black pixels in very few bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+    packer = zlib.compressobj(9)
+    line = bytes(1 + side // 8)
+    data = b"".join(packer.compress(line) for _ in range(side)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Return a folder of four good pictures of unusual kinds and four bad files."""
+    folder = tmp_path / "mixed"
+    (folder / "sub").mkdir(parents=True)
+    picture = next(toy_pictures(1, seed=5)).image.resize((200, 120))
+    picture.convert("CMYK").save(folder / "cmyk.jpg")
+    grey = np.asarray(picture.convert("L"), np.uint16) * 257
+    Image.fromarray(grey).save(folder / "deep.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(folder / "turned.jpg", exif=exif, quality=95)
+    picture.save(folder / "sub" / "日本 1.png")
+    (folder / "text.jpg").write_text("no picture")
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG")
+    (folder / "cut.jpg").write_bytes(stream.getvalue()[: len(stream.getvalue()) // 2])
+    (folder / "empty.jpg").touch()
+    (folder / "huge.png").write_bytes(huge_png(30_000))
+    return folder
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_every_file_gets_one_row(mixed: Path, tiny_run: Path, tmp_path: Path, workers: int) -> None:
+    """Good ones have a status, bad ones a reason, and no input is changed."""
+    before = {
+        path: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in mixed.rglob("*")
+        if path.is_file()
+    }
+    config = PredictConfig(
+        images=[mixed], out=tmp_path / "out", run=tiny_run, workers=workers, pictures=True, cpu=True
+    )
+    statuses = predict(config)
+    found = rows(tmp_path / "out")
+    assert sorted(found) == sorted(path.relative_to(mixed).as_posix() for path in before)
+    errors = {name: row["error"] for name, row in found.items() if row["status"] == "error"}
+    assert set(errors) == {"text.jpg", "cut.jpg", "empty.jpg", "huge.png"}
+    assert statuses["error"] == 4
+    assert "30000 x 30000" in str(errors["huge.png"])
+    assert (found["turned.jpg"]["width"], found["turned.jpg"]["height"]) == (120, 200)
+    assert len(list((tmp_path / "out/pictures").iterdir())) == 4
+    for path, digest in before.items():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
+def test_the_turned_picture_gets_the_box_of_its_displayed_twin(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    """Boxes are in the displayed frame, whatever the file's own."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    picture = next(toy_pictures(1, seed=5)).image.resize((200, 120))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(folder / "turned.png", exif=exif)
+    picture.rotate(270, expand=True).save(folder / "twin.png")
+    predict(PredictConfig(images=[folder], out=tmp_path / "out", run=tiny_run, workers=0, cpu=True))
+    results = json.loads((tmp_path / "out/predictions.json").read_text())
+    boxes = {result["file_name"]: result["bbox"] for result in results}
+    assert boxes["turned.png"] == boxes["twin.png"]
+
+
+def test_the_command_says_3_where_some_are_in_error(
+    mixed: Path, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 3 with bad files, 0 without, 2 where there is nothing to do."""
+    options = ["--run", str(tiny_run), "--workers", "0", "--cpu"]
+    assert main(["predict", str(mixed), "--out", str(tmp_path / "a"), *options]) == 3
+    assert "4 error" in capsys.readouterr().out
+    good = str(mixed / "cmyk.jpg")
+    assert main(["predict", good, "--out", str(tmp_path / "b"), *options]) == 0
+    assert list(rows(tmp_path / "b")) == [good]
+    (tmp_path / "nothing").mkdir()
+    for images in (tmp_path / "nothing", tmp_path / "not-there"):
+        assert main(["predict", str(images), "--out", str(tmp_path / "c"), *options]) == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_batches_do_not_change_the_boxes(toy: Path, tiny_run: Path, tmp_path: Path) -> None:
+    """The same rows for every batch size and number of workers."""
+    texts = set()
+    for size, workers in ((1, 0), (5, 0), (16, 2)):
+        out = tmp_path / str(size)
+        config = PredictConfig(images=[toy / "test"], out=out, run=tiny_run, cpu=True)
+        predict(replace(config, batch_size=size, workers=workers, precision="fp32"))
+        boxes = json.loads((out / "predictions.json").read_text())
+        texts.add(json.dumps([(row["file_name"], row["bbox"]) for row in boxes]))
+    assert len(texts) == 1
+
+
+def test_an_output_that_cannot_be_written_is_said_first(tiny_run: Path, toy: Path) -> None:
+    """Before the model loads, in one line that names the folder."""
+    with pytest.raises(ConfigError, match="/dev/null/out: cannot be written"):
+        predict(PredictConfig(images=[toy], out=Path("/dev/null/out"), run=tiny_run))
+
+
+def test_a_name_given_twice_is_refused(tiny_run: Path, toy: Path, tmp_path: Path) -> None:
+    """Ids stay unique."""
+    image = toy / "test/disc/0001.png"
+    with pytest.raises(DataError, match="given 2 times"):
+        predict(PredictConfig(images=[image, image], out=tmp_path, run=tiny_run))
+
+
+def test_predict_without_a_run_names_imagenet_classes(toy: Path, tmp_path: Path) -> None:
+    """The bundled network answers with its 1,000 classes, without any download."""
+    images = sorted((toy / "test").rglob("*.png"))[:2]
+    predict(PredictConfig(images=images, out=tmp_path / "out", workers=0, cpu=True))
+    content = json.loads((tmp_path / "out/images.json").read_text())
+    assert len(content["categories"]) == 1000
+    assert len(rows(tmp_path / "out")) == 2

@@ -1,0 +1,232 @@
+"""Training: what a run holds, and that going on equals never having stopped."""
+
+import csv
+import hashlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+import yaml
+from torch import Tensor
+
+from wsol.data.toy import write_toy
+from wsol.engine.checkpoint import checkpoints
+from wsol.engine.config import TrainConfig
+from wsol.engine.run import load_run
+from wsol.engine.train import train
+from wsol.errors import ConfigError, DataError, ImageError, RunError
+from wsol.methods.adl.config import Config as ADLConfig
+from wsol.methods.base import Method, MethodConfig
+from wsol.models.network import Output
+
+
+def digest(run: Path) -> str:
+    """Return the sha256 of a run's weights."""
+    return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+
+
+class StopError(Exception):
+    """Raised in the middle of a training, in place of a kill."""
+
+
+@dataclass(frozen=True)
+class Failing(MethodConfig):
+    """A method that fails after a number of steps."""
+
+    name: str = "failing"
+    after: int = 3
+    how: Literal["stop", "nan"] = "stop"
+
+    def create(self) -> Method:
+        """Return the method."""
+        return FailingMethod(self)
+
+
+class FailingMethod(Method):
+    """Plain training up to a point."""
+
+    def __init__(self, config: Failing) -> None:
+        """Count from zero."""
+        self.config, self.steps = config, 0
+
+    def loss(self, output: Output, labels: Tensor) -> Tensor:
+        """Return the plain loss, then fail."""
+        self.steps += 1
+        if self.steps > self.config.after:
+            if self.config.how == "nan":
+                return super().loss(output, labels) * math.nan
+            raise StopError
+        return super().loss(output, labels)
+
+
+def test_a_run_holds_what_its_use_needs(tiny: TrainConfig, tiny_run: Path) -> None:
+    """All files of a run folder are there and tell the same story."""
+    config = yaml.safe_load((tiny_run / "config.yaml").read_text())
+    assert config["epochs"] == 2
+    assert config["method"] == {"name": "none"}
+    lines = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
+    with (tiny_run / "metrics.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert [line["step"] for line in lines] == [3, 6]
+    assert [float(row["loss"]) for row in table] == [line["loss"] for line in lines]
+    assert lines[-1]["val_max_box_acc_v2"] >= 0
+    network, info = load_run(tiny_run)
+    assert info.classes == ("cross", "disc", "square", "triangle")
+    assert info.threshold_from == "val"
+    assert network.head.linear.out_features == 4
+    assert [path.name for path in checkpoints(tiny_run / "checkpoints")] == [
+        "step_00000003.pt",
+        "step_00000006.pt",
+    ]
+
+
+def test_training_learns(tmp_path: Path, tiny: TrainConfig) -> None:
+    """A few epochs on pictures of two colours are enough to tell them apart."""
+    from PIL import Image
+
+    for split, count in (("train", 16), ("test", 4)):
+        for name, colour in (("blue", (20, 20, 200)), ("red", (200, 20, 20))):
+            folder = tmp_path / "data" / split / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                Image.new("RGB", (64, 64), colour).save(folder / f"{index}.png")
+    out = train(replace(tiny, data=tmp_path / "data", out=tmp_path / "run", epochs=4, lr=0.1))
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["train_top1"] == 100
+    assert rows[-1]["val_top1_cls"] == 100
+    assert rows[-1]["val_max_box_acc_v2"] is None
+    assert load_run(out)[1].threshold_from == "default"
+
+
+@pytest.mark.parametrize("method", [None, ADLConfig(taps=("layer4",))])
+def test_the_same_options_give_the_same_bytes(
+    tiny: TrainConfig, tmp_path: Path, method: MethodConfig | None
+) -> None:
+    """Neither the number of workers nor the machine's state reach the weights."""
+    config = replace(tiny, epochs=1) if method is None else replace(tiny, epochs=1, method=method)
+    first = train(replace(config, out=tmp_path / "a"))
+    torch.rand(7)
+    second = train(replace(config, out=tmp_path / "b", workers=2))
+    other = train(replace(config, out=tmp_path / "c", seed=1))
+    assert digest(first) == digest(second)
+    assert digest(first) != digest(other)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 4, 5])
+def test_a_run_goes_on_as_if_it_had_never_stopped(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Stopped after any step, in or between epochs, the resumed weights are the same bytes."""
+    config = replace(tiny, method=ADLConfig(taps=("layer4",)), save_every=2)
+    whole = train(replace(config, out=tmp_path / "whole"))
+    calls = []
+
+    def stop(method: Method, output: Output, labels: Tensor) -> Tensor:
+        calls.append(1)
+        if len(calls) > after:
+            raise StopError
+        return plain(method, output, labels)
+
+    plain = Method.loss
+    with monkeypatch.context() as patch:
+        patch.setattr(Method, "loss", stop)
+        with pytest.raises(StopError):
+            train(replace(config, out=tmp_path / "parts"))
+    train(replace(config, out=tmp_path / "parts", resume=True))
+    assert digest(tmp_path / "parts") == digest(whole)
+    for name in ("metrics.csv", "metrics.jsonl"):
+        rows, expected = ((tmp_path / run / name).read_text() for run in ("parts", "whole"))
+        assert len(rows.splitlines()) == len(expected.splitlines())
+
+
+def test_a_killed_process_goes_on(
+    tiny: TrainConfig, tiny_options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """SIGKILL in the middle of an epoch, then --resume: the same sha256."""
+    command = [sys.executable, "-m", "wsol", "train", str(tiny.data), *tiny_options]
+    command += ["--save_every", "1", "--epochs", "3", "--method", "adl", "--method.taps", "layer4"]
+    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
+    process = subprocess.Popen([*command, "--out", str(tmp_path / "parts")], stderr=subprocess.PIPE)
+    while not (tmp_path / "parts/checkpoints/step_00000004.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "parts/model.safetensors").exists()
+    subprocess.run(
+        [*command, "--out", str(tmp_path / "parts"), "--resume"], check=True, capture_output=True
+    )
+    assert digest(tmp_path / "parts") == digest(tmp_path / "whole")
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_is_not_saved(
+    tiny: TrainConfig, tmp_path: Path
+) -> None:
+    """The last good checkpoint stays, and no weights are written."""
+    out = tmp_path / "run"
+    with pytest.raises(RunError, match="loss is nan at step 4"):
+        train(replace(tiny, out=out, method=Failing(after=4, how="nan")))
+    assert not (out / "model.safetensors").exists()
+    state = torch.load(checkpoints(out / "checkpoints")[-1], weights_only=True)
+    assert state["step"] == 3
+    assert all(value.isfinite().all() for value in state["network"].values())
+
+
+def test_a_taken_folder_is_refused(tiny: TrainConfig, tiny_run: Path) -> None:
+    """A finished run is not overwritten, and going on with other options names the option."""
+    before = digest(tiny_run)
+    with pytest.raises(ConfigError, match="holds a run already"):
+        train(replace(tiny, out=tiny_run))
+    with pytest.raises(ConfigError, match=r"lr was 0\.\d+ and is 0\.5 now"):
+        train(replace(tiny, out=tiny_run, resume=True, lr=0.5))
+    assert digest(tiny_run) == before
+
+
+def test_resuming_a_finished_run_changes_nothing(tiny: TrainConfig, tmp_path: Path) -> None:
+    """Its weights and rows stay the same."""
+    out = train(replace(tiny, out=tmp_path / "run"))
+    before, rows = digest(out), (out / "metrics.jsonl").read_text()
+    train(replace(tiny, out=out, resume=True))
+    assert digest(out) == before
+    assert (out / "metrics.jsonl").read_text() == rows
+
+
+def test_one_class_is_refused_and_named(tmp_path: Path, tiny: TrainConfig) -> None:
+    """A classifier needs two classes."""
+    write_toy(tmp_path / "data", train=1, val=0, test=1)
+    with pytest.raises(DataError, match="only one class \\('cross'\\)"):
+        train(replace(tiny, data=tmp_path / "data", out=tmp_path / "run"))
+
+
+def test_a_bad_training_picture_is_named(tmp_path: Path, tiny: TrainConfig) -> None:
+    """The error names the file, also from a worker process."""
+    write_toy(tmp_path / "data", train=8, val=0, test=4)
+    bad = tmp_path / "data/train/disc/0001.png"
+    bad.write_bytes(b"")
+    for workers in (0, 1):
+        config = replace(tiny, data=tmp_path / "data", out=tmp_path / str(workers))
+        with pytest.raises(ImageError, match=r"disc/0001\.png: the file is empty"):
+            train(replace(config, workers=workers))
+
+
+def test_pretrained_layers_learn_at_a_tenth(tiny: TrainConfig, tmp_path: Path) -> None:
+    """Body and head get their own learning rates, and the row shows the head's."""
+    from wsol.engine.train import Training
+
+    config = replace(tiny, out=tmp_path / "run", backbone="tf_efficientnet_lite0", pretrained=True)
+    training = Training(config)
+    body, head = training.optimizer.param_groups
+    assert (body["share"], head["share"]) == (0.1, 1.0)
+    assert sum(map(len, (body["params"], head["params"]))) == len(
+        list(training.network.parameters())
+    )
