@@ -25,7 +25,7 @@ class Image(NamedTuple):
 
 
 def random_images(seed: int, count: int) -> list[Image]:
-    """Return images, some without boxes or prediction, with IoU in whole percent so that levels are met."""
+    """Return images, some without boxes or prediction, with IoU in whole percent."""
     random = np.random.default_rng(seed)
     images = []
     for _ in range(count):

@@ -1,7 +1,7 @@
 """Any timm network becomes a body with feature maps and a linear head that reads them."""
 
-import timm
 import pytest
+import timm
 import torch
 
 from wsol.errors import ConfigError
@@ -41,10 +41,13 @@ def test_every_family_gives_feature_maps_and_trains_whole(backbone: str) -> None
     assert missing == []
 
 
-@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_vit", "test_mambaout"])
 def test_features_lie_where_the_image_has_them(backbone: str) -> None:
-    """A change at the image's lower left changes the features most at their lower left."""
-    size, _, _ = FAMILIES[backbone]
+    """A change at the image's lower left changes the features most at their lower left.
+
+    The three hold their features as maps, as tokens and with channels last.
+    """
+    size = 160
     network = create(backbone, output_stride=None).eval()
     images = torch.zeros(2, 3, size, size)
     side = size // 2
@@ -75,13 +78,15 @@ def test_output_stride_keeps_the_weights() -> None:
 
 
 @pytest.mark.parametrize("backbone", ["mobilenetv3_small_050", "vit_tiny_patch16_224"])
-def test_a_stride_that_a_network_lacks_is_left_out(backbone: str) -> None:
-    """Where there is no choice of stride, the network is as published."""
+def test_a_stride_that_a_network_lacks_is_left_out(
+    backbone: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where there is no choice of stride, the network is as published, and the log says so."""
     size, stride, _ = FAMILIES[backbone]
-    network = create(backbone, output_stride=8).eval()
-    side = network(torch.zeros(1, 3, size, size)).features.shape[-1]
-    assert side == (size // stride if "vit" in backbone else side)
-    assert side in (size // stride, size // 8)
+    with caplog.at_level("INFO", "wsol"):
+        network = create(backbone, output_stride=8).eval()
+    assert caplog.messages == [f"{backbone} has no choice of output stride"]
+    assert network(torch.zeros(1, 3, size, size)).features.shape[-1] == size // stride
 
 
 def test_bundled_weights_give_the_logits_of_timm() -> None:
@@ -89,6 +94,7 @@ def test_bundled_weights_give_the_logits_of_timm() -> None:
     reference = timm.create_model("tf_efficientnet_lite0", output_stride=16)
     load_bundled_weights(reference)
     network = create_network("tf_efficientnet_lite0", num_classes=1000)
+    assert all(module.training for module in network.modules())
     images = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected, found = reference.eval()(images), network.eval()(images).logits

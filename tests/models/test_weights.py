@@ -1,7 +1,7 @@
 """Bundled weights load whole, into the network they belong to, or not at all."""
 
-import timm
 import pytest
+import timm
 import torch
 
 from wsol.errors import ConfigError

@@ -1,11 +1,14 @@
 """The part of accelerate that wsol uses; the package ships no types."""
 
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+M = TypeVar("M", bound=nn.Module)
+O = TypeVar("O", bound=Optimizer)
 
 class Accelerator:
     device: torch.device
@@ -14,7 +17,7 @@ class Accelerator:
     num_processes: int
     scaler: Any | None
     def __init__(self, *, cpu: bool = ..., mixed_precision: str | None = ...) -> None: ...
-    def prepare[M: nn.Module, O: Optimizer](self, model: M, optimizer: O) -> tuple[M, O]: ...
+    def prepare(self, model: M, optimizer: O) -> tuple[M, O]: ...
     def autocast(self) -> AbstractContextManager[None]: ...
     def backward(self, loss: Tensor) -> None: ...
     def reduce(self, tensor: Tensor, reduction: str = ...) -> Tensor: ...

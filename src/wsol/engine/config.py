@@ -29,6 +29,8 @@ class TrainConfig:
         batch_size: images per step, over all processes together.
         lr: learning rate of the head.
         backbone_lr: learning rate of the pretrained layers as a share of the head's.
+        frozen_bn: keep the pretrained statistics of batch normalisation, instead of those of each
+            batch; without pretrained weights it has no effect.
         momentum: of Nesterov's gradient descent.
         weight_decay: of all weights.
         schedule: step (a tenth after 29, 57 and 86 % of the training) or onecycle.
@@ -58,6 +60,7 @@ class TrainConfig:
     batch_size: int = 16
     lr: float = 0.02
     backbone_lr: float = 0.1
+    frozen_bn: bool = True
     momentum: float = 0.9
     weight_decay: float = 1e-4
     schedule: Schedule = "onecycle"

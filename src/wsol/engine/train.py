@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD
 
 from wsol.data.batches import Batch, ImageFiles, load_batches, normalized
@@ -80,6 +81,7 @@ class Training:
             output_stride=config.output_stride,
             pretrained=config.pretrained,
         )
+        self.frozen = _batch_norms(self.network) if config.frozen_bn and config.pretrained else []
         self.method = config.method.create()
         self.method.attach(self.network)
         self.localizer = create_localizer(config.localizer, self.network)
@@ -141,6 +143,8 @@ class Training:
         )
         labels = torch.from_numpy(self.samples.labels[batch.indices]).to(device)
         self.model.train()
+        for layer in self.frozen:
+            layer.eval()
         inputs, targets = self.method.prepare(images, labels)
         with self.accelerator.autocast():
             output = self.model(inputs)
@@ -272,6 +276,10 @@ def _trainable(splits: dict[str, Samples], config: TrainConfig) -> Samples:
             "two; add a folder of other pictures"
         )
     return samples
+
+
+def _batch_norms(network: Network) -> list[nn.Module]:
+    return [layer for layer in network.body.modules() if isinstance(layer, _BatchNorm)]
 
 
 def _check_shares(images_per_step: int, processes: int) -> None:

@@ -1,7 +1,7 @@
 """Default taps are where features are rectified maps, for the networks that say their stages."""
 
-import timm
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 

@@ -51,7 +51,7 @@ def attach_adl(
         threshold: gamma, share of the strongest attention above which a pixel is dropped.
 
     Returns:
-        The attachment; ``remove()`` detaches it. The layer acts where the tapped module is in
+        The attachment; ``remove()`` detaches it. The layer acts while ``model`` is in
         training mode, and state-dict keys stay as they were.
 
     Raises:
@@ -67,15 +67,23 @@ def attach_adl(
     """
     if not taps:
         raise ConfigError("ADL needs at least one tap")
-    hook = partial(_apply, drop_rate=drop_rate, threshold=threshold)
+    hook = partial(_apply, model, drop_rate=drop_rate, threshold=threshold)
     modules = [find_tap(model, tap) for tap in taps]
     return Attachment([module.register_forward_hook(hook) for module in modules])
 
 
 def _apply(
-    module: nn.Module, inputs: object, output: Tensor, *, drop_rate: float, threshold: float
+    model: nn.Module,
+    module: nn.Module,
+    inputs: object,
+    output: Tensor,
+    *,
+    drop_rate: float,
+    threshold: float,
 ) -> Tensor:
-    if not module.training:
+    # The model's mode, not the tapped module's: batch normalisation may be held in evaluation
+    # mode while the model trains.
+    if not model.training:
         return output
     if output.ndim != 4:
         raise ConfigError(

@@ -1,0 +1,162 @@
+"""The command line starts quickly, and turns what happens into a status and one line."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+import wsol
+from wsol.cli import main as cli
+from wsol.cli.main import COMMANDS, main
+from wsol.errors import RunError
+from wsol.formats import list_formats
+from wsol.localizers import list_localizers
+from wsol.methods import list_methods
+from wsol.models import list_backbones
+
+
+def run_python(code: str) -> str:
+    """Return what a fresh Python prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import wsol; dir(wsol); wsol.__version__",
+        "from wsol.cli.main import main; main(['--help'])",
+        "from wsol.cli.main import main; main(['train', '--method', 'adll'])",
+        "from wsol.cli.main import main; main(['list', 'methods']); main(['list', 'formats'])",
+        "import wsol.maps, wsol.formats.coco, wsol.data, wsol.models, wsol.methods.adl",
+    ],
+)
+def test_nothing_heavy_is_imported_to_talk(code: str) -> None:
+    """Help, mistakes and lists need no torch; nor do the rooms below it."""
+    heavy = run_python(
+        f"{code}\nimport sys\nprint()\nprint([n for n in ('torch', 'timm') if n in sys.modules])"
+    )
+    assert heavy.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+def test_help_of_a_command_imports_no_torch(command: str) -> None:
+    """A command's options are shown before anything heavy is loaded."""
+    heavy = run_python(
+        "import sys\nfrom wsol.cli.main import main\n"
+        f"try:\n    main([{command!r}, '--help'])\nexcept SystemExit as end:\n"
+        "    print()\n    print(end.code, 'torch' in sys.modules)"
+    )
+    assert heavy.splitlines()[-1] == "0 False"
+
+
+def test_python_m_wsol_is_the_command() -> None:
+    """``python -m wsol`` shows the version and leaves with the command's status."""
+    argv = [sys.executable, "-m", "wsol"]
+    done = subprocess.run([*argv, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"wsol {wsol.__version__}\n"
+    wrong = subprocess.run([*argv, "trian"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert wrong.stderr == "wsol: error: no command 'trian': did you mean 'train'?\n"
+
+
+@pytest.mark.parametrize("argv", [[], ["-h"], ["--help"]])
+def test_help_lists_every_command(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The help names each command with one line, and each of them exists."""
+    assert main(argv) == 0
+    text = capsys.readouterr().out
+    for name, line in COMMANDS.items():
+        assert f"  {name} " in text
+        assert line in text
+        assert callable(cli.import_module(f"wsol.cli.{name}").run)
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["trian"], "no command 'trian': did you mean 'train'?"),
+        (["--hlep"], "no command '--hlep': choose from: "),
+        (["list", "method"], "wsol list: no 'method': did you mean 'methods'?"),
+        (["train"], "wsol train: data is missing; see wsol train --help"),
+        (["train", "b", "--out", "r", "--epoch", "1"], "no option --epoch: did you mean 'epochs'?"),
+        (["predict", "--out", "r"], "wsol predict: images is missing; see wsol predict --help"),
+        (["evaluate"], "wsol evaluate: run is missing; see wsol evaluate --help"),
+        (["evaluate", "missing-folder", "--cpu"], "missing-folder: no finished run here: give a"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    argv: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Standard error has the one line, standard output nothing."""
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("wsol: error: ")
+    assert line in err
+    assert err.count("\n") == 1
+
+
+def command_that(monkeypatch: pytest.MonkeyPatch, outcome: BaseException | int) -> None:
+    """Put a command in the place of train that ends in this way."""
+
+    def run(argv: Sequence[str]) -> int:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def find(name: str) -> ModuleType | SimpleNamespace:
+        return SimpleNamespace(run=run)
+
+    monkeypatch.setattr(cli, "import_module", find)
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_the_status_is_the_commands(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """What a command returns is the exit status."""
+    command_that(monkeypatch, status)
+    assert main(["train"]) == status
+
+
+def test_an_interruption_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Control-C ends with one line and the shell's usual status."""
+    command_that(monkeypatch, KeyboardInterrupt())
+    assert main(["train"]) == 130
+    assert capsys.readouterr().err == "wsol: interrupted\n"
+
+
+def test_line_breaks_in_a_name_stay_in_the_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A message with a line break, as file names may hold, is still one line."""
+    command_that(monkeypatch, RunError("a\nb: no run"))
+    assert main(["train"]) == 2
+    assert capsys.readouterr().err == "wsol: error: a\\nb: no run\n"
+
+
+def test_a_fault_in_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that is nobody's input stays a traceback."""
+    command_that(monkeypatch, ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        main(["train"])
+
+
+def test_lists_show_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each list is one name a line, those that the package knows."""
+    kinds = {
+        "methods": list_methods(),
+        "localizers": list_localizers(),
+        "formats": list_formats(),
+        "backbones": list_backbones(),
+    }
+    for kind, names in kinds.items():
+        assert main(["list", kind]) == 0
+        assert capsys.readouterr().out.splitlines() == names
+    assert main(["list"]) == 0
+    usage = capsys.readouterr().out.removeprefix("usage: wsol list ").strip()
+    assert set(usage.split("|")) == set(kinds)
