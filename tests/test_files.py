@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,3 +99,20 @@ def test_what_json_cannot_hold_leaves_the_old_file(tmp_path: Path) -> None:
         write_json(file, {"a": object()})
     assert json.loads(file.read_text()) == 1
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    """Parts of this file by processes that are gone go away; all others stay."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = tmp_path / f".a[1].txt.{ended.pid}.part"
+    kept = [
+        tmp_path / f".a1.txt.{ended.pid}.part",
+        tmp_path / f".a[1].txt.b.{ended.pid}.part",
+        tmp_path / f".a[1].txt.{os.getppid()}.part",
+        tmp_path / ".a[1].txt.99999999999999999999.part",
+    ]
+    for part in (left, *kept):
+        part.touch()
+    write_json(tmp_path / "a[1].txt", 1)
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a[1].txt", *kept])

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         path: the file's place; its folder exists.
         write: writes the content to the path it is given.
 
-    A kill at any moment leaves the old file or the new one, never a part.
+    A kill at any moment leaves the old file or the new one, never a part under its name. What a
+    killed process has left beside the file is removed when it is next written.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -22,6 +24,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     ...     [(file.name, file.read_text()) for file in Path(folder).iterdir()]
     [('a.txt', 'whole')]
     """
+    _remove_left_parts(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(part)
@@ -35,6 +38,24 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _remove_left_parts(path: Path) -> None:
+    """Remove what processes that no longer live have left of this file."""
+    for part in path.parent.glob(f".{escape(path.name)}.*.part"):
+        process = part.name.removeprefix(f".{path.name}.").removesuffix(".part")
+        if process.isdecimal() and not _lives(int(process)):
+            part.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def write_json(path: Path, content: Any) -> None:

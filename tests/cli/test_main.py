@@ -1,5 +1,7 @@
 """The command line starts quickly, and turns what happens into a status and one line."""
 
+import io
+import logging
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -160,3 +162,17 @@ def test_lists_show_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     usage = capsys.readouterr().out.removeprefix("usage: wsol list ").strip()
     assert set(usage.split("|")) == set(kinds)
+
+
+def test_the_log_goes_where_standard_error_is_now(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A program that changes standard error after the first command gets the log there."""
+    command_that(monkeypatch, 0)
+    main(["train"])
+    later = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", later)
+    main(["train"])
+    logging.getLogger("wsol").warning("here")
+    assert later.getvalue() == "here\n"
+    assert capsys.readouterr().err == ""

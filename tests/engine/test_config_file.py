@@ -75,7 +75,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, text: bytes) -> Non
         check_same(file, CONFIG, set())
 
 
-@pytest.mark.xfail(reason="AttributeError where the file holds no keys", strict=True)
 @pytest.mark.parametrize("text", ["", "- a\n", "text\n"])
 def test_a_file_without_keys_is_named(tmp_path: Path, text: str) -> None:
     """A file that was emptied or holds something else is refused by its name."""

@@ -16,7 +16,7 @@ from PIL import Image
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.engine.config import EvaluateConfig, TrainConfig
-from wsol.engine.evaluate import evaluate
+from wsol.engine.evaluate import _ranks, evaluate
 from wsol.engine.run import load_run, save_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, DataError
@@ -129,13 +129,13 @@ def test_a_picture_that_cannot_be_read_counts_as_wrong(
     config = EvaluateConfig(run=tiny_run, out=tmp_path / "m.json", workers=0, cpu=True)
     whole = evaluate(config).metrics
     data = shutil.copytree(toy, tmp_path / "data")
-    (data / "test/cross/0000.png").write_bytes(b"no picture")
+    (data / "test/cross/0000.jpg").write_bytes(b"no picture")
     broken = evaluate(replace(config, data=data)).metrics
     assert broken["num_images"] == whole["num_images"] == 12
-    assert "test/cross/0000.png" in caplog.text
+    assert "test/cross/0000.jpg" in caplog.text
     for key in ("top1_cls", "max_box_acc_30", "max_box_acc_v2"):
         assert broken[key] <= whole[key]
-    for path in (data / "test").rglob("*.png"):
+    for path in (data / "test").rglob("*.jpg"):
         path.write_bytes(b"no picture")
     nothing = evaluate(replace(config, data=data)).metrics
     assert [nothing[key] for key in KEYS[:9]] == [0] * 9
@@ -204,3 +204,11 @@ def test_two_processes_train_and_give_the_figures_of_one(
     expected = json.loads((single / "metrics.jsonl").read_text().splitlines()[0])
     assert json.loads(rows[0])["step"] == expected["step"]
     assert json.loads(rows[0])["loss"] == pytest.approx(expected["loss"], rel=0.05)
+
+
+def test_equal_scores_rank_by_index() -> None:
+    """Of classes with one score the lowest index comes first, as argmax has it."""
+    logits = torch.tensor([[1.0, 3.0, 3.0, 3.0, 0.0]]).repeat(5, 1)
+    assert _ranks(logits, torch.arange(5)) == [3, 0, 1, 2, 4]
+    assert _ranks(torch.zeros(1, 4), torch.tensor([2])) == [2]
+    assert _ranks(torch.tensor([[0.0, torch.nan]]), torch.tensor([0])) == [None]

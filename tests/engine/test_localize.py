@@ -10,7 +10,7 @@ from torch import nn
 
 import wsol
 from wsol.errors import ConfigError, ImageError, RunError
-from wsol.models import LinearHead, Network
+from wsol.models import LinearHead, Network, create_network
 
 
 class Bright(nn.Module):
@@ -76,3 +76,10 @@ def test_wrong_options_are_refused(bright: Network, tmp_path: Path) -> None:
         wsol.Localizer(bright, localizer="camm")
     with pytest.raises(RunError, match="no finished run here"):
         wsol.Localizer(tmp_path)
+
+
+def test_a_size_that_the_network_does_not_take_is_refused() -> None:
+    """The line names network and size."""
+    network = create_network("test_vit", num_classes=2, pretrained=False)
+    with pytest.raises(ConfigError, match=r"VisionTransformer makes no feature maps of .* 50 x 50"):
+        wsol.Localizer(network, size=50, cpu=True)

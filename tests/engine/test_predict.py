@@ -151,14 +151,14 @@ def test_an_output_that_cannot_be_written_is_said_first(tiny_run: Path, toy: Pat
 
 def test_a_name_given_twice_is_refused(tiny_run: Path, toy: Path, tmp_path: Path) -> None:
     """Ids stay unique."""
-    image = toy / "test/disc/0001.png"
+    image = toy / "test/disc/0001.jpg"
     with pytest.raises(DataError, match="given 2 times"):
         predict(PredictConfig(images=[image, image], out=tmp_path, run=tiny_run))
 
 
 def test_predict_without_a_run_names_imagenet_classes(toy: Path, tmp_path: Path) -> None:
     """The bundled network answers with its 1,000 classes, without any download."""
-    images = sorted((toy / "test").rglob("*.png"))[:2]
+    images = sorted((toy / "test").rglob("*.jpg"))[:2]
     predict(PredictConfig(images=images, out=tmp_path / "out", workers=0, cpu=True))
     content = json.loads((tmp_path / "out/images.json").read_text())
     assert len(content["categories"]) == 1000

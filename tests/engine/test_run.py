@@ -131,7 +131,6 @@ def test_truncated_weights_are_refused(run: Path, share: float) -> None:
         load_run(run)
 
 
-@pytest.mark.xfail(reason="the reason is only 'Error(s) in loading state_dict'", strict=True)
 def test_weights_that_do_not_fit_say_which(run: Path) -> None:
     """The error tells what does not fit: an entry's name."""
     (run / "model.json").write_text(json.dumps(asdict(replace(INFO, classes=("crow",)))))
@@ -139,7 +138,6 @@ def test_weights_that_do_not_fit_say_which(run: Path) -> None:
         load_run(run)
 
 
-@pytest.mark.xfail(reason="ConfigError without the file's name, or a traceback", strict=True)
 @pytest.mark.parametrize(
     "change", [{"backbone": "resnet81"}, {"backbone": 3}, {"classes": []}, {"output_stride": "x"}]
 )

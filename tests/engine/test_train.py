@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from torch import Tensor
 
+from wsol.data.samples import Samples
 from wsol.data.toy import write_toy
 from wsol.engine.checkpoint import checkpoints
 from wsol.engine.config import TrainConfig
@@ -32,6 +34,14 @@ from wsol.models.network import Output
 def digest(run: Path) -> str:
     """Return the sha256 of a run's weights."""
     return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+
+
+def figures(run: Path) -> list[dict[str, float]]:
+    """Return a run's rows without the images per second, which no two runs share."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    with (run / "metrics.csv").open(newline="") as file:
+        assert [float(row["loss"]) for row in csv.DictReader(file)] == [row["loss"] for row in rows]
+    return [{key: row[key] for key in row if key != "images_per_second"} for row in rows]
 
 
 class StopError(Exception):
@@ -144,9 +154,7 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(
             train(replace(config, out=tmp_path / "parts"))
     train(replace(config, out=tmp_path / "parts", resume=True))
     assert digest(tmp_path / "parts") == digest(whole)
-    for name in ("metrics.csv", "metrics.jsonl"):
-        rows, expected = ((tmp_path / run / name).read_text() for run in ("parts", "whole"))
-        assert len(rows.splitlines()) == len(expected.splitlines())
+    assert figures(tmp_path / "parts") == figures(whole)
 
 
 def test_a_killed_process_goes_on(
@@ -211,11 +219,11 @@ def test_one_class_is_refused_and_named(tmp_path: Path, tiny: TrainConfig) -> No
 def test_a_bad_training_picture_is_named(tmp_path: Path, tiny: TrainConfig) -> None:
     """The error names the file, also from a worker process."""
     write_toy(tmp_path / "data", train=8, val=0, test=4)
-    bad = tmp_path / "data/train/disc/0001.png"
+    bad = tmp_path / "data/train/disc/0001.jpg"
     bad.write_bytes(b"")
     for workers in (0, 1):
         config = replace(tiny, data=tmp_path / "data", out=tmp_path / str(workers))
-        with pytest.raises(ImageError, match=r"disc/0001\.png: the file is empty"):
+        with pytest.raises(ImageError, match=r"disc/0001\.jpg: the file is empty"):
             train(replace(config, workers=workers))
 
 
@@ -230,3 +238,39 @@ def test_pretrained_layers_learn_at_a_tenth(tiny: TrainConfig, tmp_path: Path) -
     assert sum(map(len, (body["params"], head["params"]))) == len(
         list(training.network.parameters())
     )
+
+
+def test_a_split_without_images_is_refused(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing to train on is one line, before the run folder is made."""
+    empty = Samples(tiny.data, (), np.zeros(0, np.int64), ("crow", "wren"))
+
+    def find(*args: object, **options: object) -> dict[str, Samples]:
+        return {"train": empty}
+
+    monkeypatch.setattr("wsol.engine.train.open_data", find)
+    with pytest.raises(DataError, match="the train split has no images"):
+        train(replace(tiny, out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_size_that_the_network_does_not_take_is_refused(
+    tiny: TrainConfig, tmp_path: Path
+) -> None:
+    """A transformer trains at another size than the published, if it is whole patches."""
+    config = replace(tiny, backbone="test_vit", epochs=1, method=ADLConfig())
+    assert load_run(train(replace(config, out=tmp_path / "vit")))[1].size == 64
+    with pytest.raises(ConfigError, match=r"test_vit makes no feature maps of .* 50 x 50"):
+        train(replace(config, out=tmp_path / "odd", size=50))
+
+
+def test_a_checkpoint_that_does_not_fit_says_where(tiny: TrainConfig, tmp_path: Path) -> None:
+    """The first entry of another shape is named."""
+    out = train(replace(tiny, out=tmp_path / "run", epochs=1))
+    last = checkpoints(out / "checkpoints")[-1]
+    state = torch.load(last, weights_only=True)
+    state["network"]["head.linear.bias"] = torch.zeros(7)
+    torch.save(state, last)
+    with pytest.raises(RunError, match=r"head\.linear\.bias has shape \(7,\) instead of \(4,\)"):
+        train(replace(tiny, out=out, epochs=1, resume=True))

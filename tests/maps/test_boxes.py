@@ -1,7 +1,7 @@
 """The box of one threshold is that of the contour with the largest area."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wsol.maps.boxes import boxes_at, largest_box_at, scale_boxes
@@ -52,7 +52,9 @@ def test_scaling_goes_there_and_back(
     np.testing.assert_allclose(scaled[:, 1::2], array[:, 1::2] * (to[1] / size[1]), rtol=1e-12)
 
 
-@given(st.integers(1, 4000), st.integers(1, 4000), st.integers(0, 4000))
+@example(side=55, to=224, x=55)
+@example(side=80, to=224, x=45)
+@given(side=st.integers(1, 4000), to=st.integers(1, 4000), x=st.integers(0, 4000))
 def test_scaling_to_whole_pixels_truncates_exactly(side: int, to: int, x: int) -> None:
     """A coordinate that scales to a whole number is that number, not a hair below it."""
     scaled = scale_boxes(np.array([[x, x, x, x]]), (side, side), (to, to)).astype(np.int64)

@@ -60,3 +60,20 @@ def test_the_input_stays_as_it_was() -> None:
     score_map = np.array([[1.0, 3.0]])
     normalize(score_map)
     assert score_map.tolist() == [[1.0, 3.0]]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_range_beyond_the_type_is_scaled_too(dtype: type[np.floating]) -> None:
+    """Scores whose difference is too large for their type span [0, 1] all the same."""
+    most = np.finfo(dtype).max
+    scaled, has_object = normalize(np.array([[-most, 0, most]], dtype))
+    assert has_object
+    assert scaled.tolist() == [[0, 0.5, 1]]
+
+
+@given(MAPS)
+def test_ordinary_maps_are_scaled_in_their_own_type(score_map: NDArray[np.float32]) -> None:
+    """Bit by bit what the published evaluator computes."""
+    low, high = score_map.min(), score_map.max()
+    if low < high:
+        assert np.array_equal(normalize(score_map)[0], (score_map - low) / (high - low))

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TextIO
 
 import wsol
 from wsol.errors import ConfigError, WsolError, did_you_mean
@@ -65,10 +66,19 @@ def _help() -> str:
     )
 
 
+class _ToStandardError(logging.StreamHandler[TextIO]):
+    """Writes to what is standard error at that moment: a host program may change it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def _log_to_stderr() -> None:
     logger = logging.getLogger("wsol")
     logger.setLevel(logging.INFO)
     if not logger.handlers:
-        handler = logging.StreamHandler()
+        handler = _ToStandardError()
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)

@@ -16,6 +16,9 @@ C = TypeVar("C")
 
 VALUELESS = ("--help", "-h", "--print_config")
 
+SWITCH_VALUES = ("true", "false", "yes", "no", "on", "off", "1", "0")
+"""Words after a switch that are meant for it; only the first two are taken."""
+
 
 def read_options(
     command: str, config: type[C], argv: Sequence[str], positional: str | None = None
@@ -39,16 +42,20 @@ def read_options(
     ('birds', 0.5)
     """
     given = list(_pairs(argv, config, positional))
+    # Arguments win over files, wherever they stand: the parser goes by order.
+    given.sort(key=lambda pair: pair[0] != "config")
     paths = [Path(value) for name, value in given if name == "config" and value is not None]
     files = {path: _read_yaml(path) for path in paths}
     types = get_type_hints(config)
     method = None
     if "method" in types:
-        method = method_config(_method_name(given, files))
+        name = _method_name(given, files)
+        files = {path: _without_other_methods(content, name) for path, content in files.items()}
+        method = method_config(name)
         types |= {f"method.{name}": kind for name, kind in get_type_hints(method).items()}
     for path, content in files.items():
         _check_keys(path, content, types)
-    tokens = [token for name, value in given for token in _tokens(command, name, value, types)]
+    tokens = [_token(command, name, value, types, files) for name, value in given]
 
     parser = _parser(command, config, positional)
     parser.add_class_arguments(config, as_group=False, skip={"method"})
@@ -96,13 +103,15 @@ def _pairs(
             yield token, None
         else:
             name, equals, value = token.removeprefix("--").partition("=")
-            is_switch = name in switches and not (rest and rest[0] in ("true", "false"))
+            has_value = bool(rest) and (
+                rest[0].lower() in SWITCH_VALUES
+                if name in switches
+                else not rest[0].startswith("--")
+            )
             if equals:
                 yield name, value
-            elif is_switch or not rest:
-                yield name, None
             else:
-                yield name, rest.pop(0)
+                yield name, rest.pop(0) if has_value else None
     if bare and positional is None:
         raise ConfigError(f"unexpected argument {bare[0]!r}: options begin with --")
     if bare and positional is not None:
@@ -112,28 +121,42 @@ def _pairs(
         yield positional, json.dumps(bare) if many else bare[0]
 
 
-def _tokens(command: str, name: str, value: str | None, types: dict[str, Any]) -> tuple[str, ...]:
+def _token(
+    command: str,
+    name: str,
+    value: str | None,
+    types: dict[str, Any],
+    files: dict[Path, dict[str, Any]],
+) -> str:
     """Return one argument as the parser wants it."""
     if name.startswith("-") and name.partition("=")[0] in VALUELESS:
-        return (name,)
-    if name == "method":
-        return ("--method.name", str(value))
+        return name
+    shown = name if name.startswith("-") else f"--{name}"
     if name != "config" and name not in types:
-        raise ConfigError(f"wsol {command}: no option --{name}: {did_you_mean(name, types)}")
+        raise ConfigError(f"wsol {command}: no option {shown}: {did_you_mean(name, types)}")
     kind = types.get(name)
-    if value is None:
-        if kind is not bool:
-            raise ConfigError(f"wsol {command}: --{name} needs a value")
-        value = "true"
-    if get_origin(kind) in (tuple, list) and not value.startswith("["):
-        value = json.dumps([part for part in value.split(",") if part])
-    return (f"--{name}={value}",)
+    if value is None and kind is not bool:
+        raise ConfigError(f"wsol {command}: {shown} needs a value")
+    if name == "config":
+        # As JSON: in YAML the parser has 1e3 for a number, and PyYAML, which wrote it, for text.
+        value = json.dumps(files[Path(str(value))])
+    elif name == "method":
+        name = "method.name"
+    elif kind is bool:
+        value = "true" if value is None else value.lower()
+        if value not in ("true", "false"):
+            raise ConfigError(f'wsol {command}: "{name}" is {value}: give true or false')
+    elif get_origin(kind) in (tuple, list) and not str(value).startswith("["):
+        value = json.dumps([part for part in str(value).split(",") if part])
+    return f"--{name}={value}"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        # What JSON knows is all that options need: keys become text, and so do dates.
+        content = json.loads(json.dumps(content, default=str))
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: must hold keys and values, as --print_config shows them")
@@ -142,16 +165,22 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _method_name(given: list[tuple[str, str | None]], files: dict[Path, dict[str, Any]]) -> str:
     """Return the training method that is asked for; arguments win over files."""
-    for name, value in reversed(given):
-        if name in ("method", "method.name") and value is not None:
-            return value
-    for path, content in reversed(files.items()):
-        method = content.get("method")
-        if isinstance(method, dict) and "name" in method:
-            return str(method["name"])
-        if method is not None:
+    chosen = "none"
+    for path, content in files.items():
+        method = content.get("method", {"name": chosen})
+        if not isinstance(method, dict) or "name" not in method:
             raise ConfigError(f"{path}: method must have a name, as in method: {{name: adl}}")
-    return "none"
+        chosen = str(method["name"])
+    for name, value in given:
+        if name in ("method", "method.name") and value is not None:
+            chosen = value
+    return chosen
+
+
+def _without_other_methods(content: dict[str, Any], method: str) -> dict[str, Any]:
+    """Return a file's options without those of another method than the chosen one."""
+    other = "method" in content and content["method"]["name"] != method
+    return {key: value for key, value in content.items() if not (other and key == "method")}
 
 
 def _check_keys(path: Path, content: dict[str, Any], types: dict[str, Any]) -> None:

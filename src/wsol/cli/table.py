@@ -26,8 +26,7 @@ def print_figures(columns: Mapping[str, Mapping[str, float | int | None]]) -> No
     Args:
         columns: heading to figures, as evaluation returns them.
 
-    >>> print_figures({"here": {"top1_cls": 50.0, "num_images": 2}})
-                           here
+    >>> print_figures({"": {"top1_cls": 50.0, "num_images": 2}})  # doctest: +NORMALIZE_WHITESPACE
      Top-1 classification  50.0
      images                   2
     """

@@ -29,6 +29,8 @@ class TrainConfig:
         batch_size: images per step, over all processes together.
         lr: learning rate of the head.
         backbone_lr: learning rate of the pretrained layers as a share of the head's.
+        shifted_head: start the head with weights that are not negative, so that each class's map
+            starts as a mean of the channels; the classifier is the same, its maps cover more.
         frozen_bn: keep the pretrained statistics of batch normalisation, instead of those of each
             batch; without pretrained weights it has no effect.
         momentum: of Nesterov's gradient descent.
@@ -56,10 +58,11 @@ class TrainConfig:
     backbone: str = BUNDLED_BACKBONE
     output_stride: int | None = 16
     pretrained: bool = True
-    epochs: int = 8
+    epochs: int = 5
     batch_size: int = 16
-    lr: float = 0.02
+    lr: float = 0.005
     backbone_lr: float = 0.1
+    shifted_head: bool = True
     frozen_bn: bool = True
     momentum: float = 0.9
     weight_decay: float = 1e-4
@@ -83,6 +86,7 @@ class TrainConfig:
             _require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
         _require(self.resize >= self.size, "resize", self.resize, f"at least size ({self.size})")
         _require(0 <= self.val_share < 1, "val_share", self.val_share, "in [0, 1)")
+        _require(self.seed >= 0, "seed", self.seed, "at least 0")
         _require(self.lr > 0, "lr", self.lr, "above 0")
         _require(self.workers >= 0, "workers", self.workers, "at least 0")
 

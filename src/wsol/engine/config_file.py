@@ -40,8 +40,10 @@ def check_same(path: Path, config: object, free: set[str]) -> None:
         saved = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(saved, dict):
+        raise ConfigError(f"{path}: holds no options: start another run with another --out")
     for key, value in plain(config).items():
-        if key not in free and (saved or {}).get(key) != value:
+        if key not in free and saved.get(key) != value:
             raise ConfigError(
                 f"{path}: {key} was {saved.get(key)!r} and is {value!r} now: go on with the same "
                 "options, or start another run with another --out"

@@ -138,8 +138,13 @@ def evaluate_split(
 
 
 def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:
-    """Return how many classes score above the true one; None where the scores are not finite."""
-    ranks = (logits > logits.gather(1, labels[:, None])).sum(1).tolist()
+    """Return how many classes rank before the true one; None where the scores are not finite.
+
+    Of equal scores the lower index ranks first, as argmax has it.
+    """
+    true = logits.gather(1, labels[:, None])
+    lower = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
+    ranks = ((logits > true) | ((logits == true) & lower)).sum(1).tolist()
     finite = logits.isfinite().all(1).tolist()
     return [rank if sound else None for rank, sound in zip(ranks, finite, strict=True)]
 

@@ -17,6 +17,7 @@ from wsol.localization import Localization
 from wsol.localizers import create_localizer
 from wsol.maps import largest_box_at, normalize, scale_boxes
 from wsol.models import Network, create_network
+from wsol.models.create import check_size
 from wsol.models.imagenet import NUM_CLASSES, imagenet_classes
 from wsol.models.names import BUNDLED_BACKBONE
 
@@ -40,7 +41,8 @@ class Localizer:
 
     Raises:
         RunError: not a finished run.
-        ConfigError: no such backbone or localizer, or an option out of range.
+        ConfigError: no such backbone or localizer, an option out of range, or a network that does
+            not take pictures of this size.
 
     >>> from PIL import Image
     >>> import tempfile
@@ -77,7 +79,7 @@ class Localizer:
             localizer, size = localizer or info.localizer, size or info.size
             threshold = info.threshold if threshold is None else threshold
         elif model is None:
-            self.network = create_network(backbone, num_classes=NUM_CLASSES)
+            self.network = create_network(backbone, num_classes=NUM_CLASSES, size=size or 224)
             names = imagenet_classes()
         else:
             self.network, names = model, classes
@@ -88,6 +90,8 @@ class Localizer:
         self.localizer = create_localizer(localizer or "cam", self.network)
         self.threshold = DEFAULT_THRESHOLD if threshold is None else threshold
         self.size = size or 224
+        if model is not None:
+            check_size(self.network, self.size)
         self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
 
     def __call__(

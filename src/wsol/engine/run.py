@@ -7,9 +7,10 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from wsol.errors import RunError
+from wsol.errors import ConfigError, RunError
 from wsol.files import write_atomically, write_json
 from wsol.models import Network, create_network
+from wsol.models.weights import load_weights
 
 DEFAULT_THRESHOLD = 0.2
 """Share of a map's maximum for a box where no true boxes exist to choose it on.
@@ -48,6 +49,20 @@ class RunInfo:
     val_share: float
     seed: int
 
+    def __post_init__(self) -> None:
+        """Refuse what no training writes."""
+        sound = {
+            "backbone": isinstance(self.backbone, str),
+            "output_stride": isinstance(self.output_stride, int | None),
+            "classes": self.classes and all(isinstance(name, str) for name in self.classes),
+            "size": isinstance(self.size, int) and self.size > 0,
+            "localizer": isinstance(self.localizer, str),
+            "threshold": isinstance(self.threshold, float | int),
+        }
+        for name, good in sound.items():
+            if not good:
+                raise ValueError(f"{name} is {getattr(self, name)!r}")
+
 
 def save_run(folder: Path, network: Network, info: RunInfo) -> None:
     """Write ``model.safetensors`` and ``model.json``, each whole or not at all.
@@ -81,15 +96,19 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
         info = RunInfo(**content | {"classes": tuple(content["classes"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(f"{folder / 'model.json'}: not a run's description: {error}") from error
-    network = create_network(
-        info.backbone,
-        num_classes=len(info.classes),
-        output_stride=info.output_stride,
-        pretrained=False,
-    )
     try:
-        network.load_state_dict(load_file(weights))
-    except (RuntimeError, SafetensorError) as error:
+        network = create_network(
+            info.backbone,
+            num_classes=len(info.classes),
+            output_stride=info.output_stride,
+            pretrained=False,
+            size=info.size,
+        )
+    except ConfigError as error:
+        raise RunError(f"{folder / 'model.json'}: {error}") from error
+    try:
+        load_weights(network, load_file(weights))
+    except (ConfigError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"{weights}: the weights do not fit model.json: {reason}") from error
     return network.eval(), info

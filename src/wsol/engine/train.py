@@ -30,6 +30,7 @@ from wsol.errors import ConfigError, DataError, RunError
 from wsol.localizers import create_localizer
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import Network, create_network
+from wsol.models.weights import load_weights
 
 log = logging.getLogger("wsol")
 
@@ -80,6 +81,8 @@ class Training:
             num_classes=len(self.samples.classes),
             output_stride=config.output_stride,
             pretrained=config.pretrained,
+            shifted_head=config.shifted_head,
+            size=config.size,
         )
         self.frozen = _batch_norms(self.network) if config.frozen_bn and config.pretrained else []
         self.method = config.method.create()
@@ -93,6 +96,9 @@ class Training:
             nesterov=config.momentum > 0,
             weight_decay=config.weight_decay,
         )
+        # Loss times images, right predictions and images of the epoch: of this process since they
+        # were last gathered, and of all processes.
+        self.sums, self.total = torch.zeros(2, 3, dtype=torch.float64)
         self.step, rows = self._restore() if config.resume else (0, [])
         self.log = RunLog(config.out, rows, config.tensorboard)
         self.model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
@@ -102,15 +108,13 @@ class Training:
         metric: LocalizationAccuracy | None = None
         images_left = (self.order.total_steps - self.step) * self.order.images_per_step
         with Meter("train", images_left, self.accelerator.is_main_process) as meter:
-            sums = torch.zeros(3, dtype=torch.float64)
             for batch in self._batches():
-                sums += self._train_step(batch)
+                self.sums += self._train_step(batch)
                 self.step += 1
                 meter.advance(self.order.images_per_step)
                 epoch, position = divmod(self.step, self.order.steps_per_epoch)
                 if position == 0:
-                    metric = self._end_epoch(epoch, sums, meter.rate)
-                    sums = torch.zeros(3, dtype=torch.float64)
+                    metric = self._end_epoch(epoch, meter.rate)
                 if position == 0 or position % self.config.save_every == 0:
                     self._save_checkpoint()
         if metric is None:
@@ -161,10 +165,18 @@ class Training:
         right = int((output.logits.argmax(1) == labels).sum())
         return torch.tensor([value * len(labels), right, len(labels)], dtype=torch.float64)
 
-    def _end_epoch(self, epoch: int, sums: Tensor, rate: float) -> LocalizationAccuracy | None:
+    def _gather_sums(self) -> None:
+        """Add what this process has seen since the last time to the sums over all processes."""
+        # Not every device has float64.
+        gathered: Tensor = self.accelerator.reduce(self.sums.float().to(self.accelerator.device))
+        self.total += gathered.cpu()
+        self.sums.zero_()
+
+    def _end_epoch(self, epoch: int, rate: float) -> LocalizationAccuracy | None:
         """Log the epoch; return the validation where one was due."""
-        total: Tensor = self.accelerator.reduce(sums.to(self.accelerator.device))
-        loss, right, seen = total.tolist()
+        self._gather_sums()
+        loss, right, seen = self.total.tolist()
+        self.total.zero_()
         row: Row = {
             "epoch": epoch,
             "step": self.step,
@@ -215,6 +227,7 @@ class Training:
         )
 
     def _save_checkpoint(self) -> None:
+        self._gather_sums()
         if not self.accelerator.is_main_process:
             return
         scaler = self.accelerator.scaler
@@ -224,6 +237,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
             "rows": self.log.rows,
+            "total": self.total,
         }
         save_checkpoint(self.config.out / "checkpoints", self.step, state)
 
@@ -234,12 +248,13 @@ class Training:
             log.info("%s: no checkpoint yet, starting at the beginning", self.config.out)
             return 0, []
         try:
-            self.network.load_state_dict(state["network"])
+            load_weights(self.network, state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
             if state["scaler"] is not None and self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             step, rows = int(state["step"]), list(state["rows"])
-        except (KeyError, RuntimeError, ValueError) as error:
+            self.total += state["total"]
+        except (ConfigError, KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{self.config.out}: the checkpoint does not fit: {reason}") from error
         log.info("going on after step %d of %d", step, self.order.total_steps)
@@ -270,6 +285,11 @@ def _trainable(splits: dict[str, Samples], config: TrainConfig) -> Samples:
     if "train" not in splits:
         raise DataError(f"{config.data}: no train split: put the images in train/<class>/")
     samples = splits["train"]
+    if len(samples) == 0:
+        raise DataError(
+            f"{config.data}: the train split has no images: put some in train/<class>/, or leave "
+            "more of them to it with a lower --val_share"
+        )
     if len(samples.classes) < 2:
         raise DataError(
             f"{config.data}: only one class ({samples.classes[0]!r}): a classifier needs at least "

@@ -26,5 +26,11 @@ def normalize(score_map: NDArray[np.floating]) -> tuple[NDArray[np.float32], boo
     low, high = float(score_map.min()), float(score_map.max())
     if not (np.isfinite(low) and np.isfinite(high)) or low == high:
         return np.zeros(score_map.shape, np.float32), False
-    scaled = (score_map - score_map.min()) / (score_map.max() - score_map.min())
+    with np.errstate(over="ignore"):
+        span = score_map.max() - score_map.min()
+    if not np.isfinite(span):
+        # Of halves, no difference is too large for the type.
+        score_map = score_map / 2
+        span = score_map.max() - score_map.min()
+    scaled = (score_map - score_map.min()) / span
     return scaled.astype(np.float32), True

@@ -1,6 +1,8 @@
 """Networks by name: a timm body at a chosen stride, its weights, and a linear head."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import timm
@@ -30,6 +32,8 @@ def create_network(
     num_classes: int,
     output_stride: int | None = 16,
     pretrained: bool = True,
+    shifted_head: bool = True,
+    size: int | None = None,
 ) -> Network:
     """Make a classifier with named taps from any timm network.
 
@@ -41,9 +45,12 @@ def create_network(
             network offers a choice; None leaves it as published.
         pretrained: load ImageNet weights, for the default network from an installed package,
             for the others from the hub.
+        shifted_head: start a new head as ``LinearHead`` does with ``shifted``.
+        size: side in pixels of the input that the network is made for; default: the published.
 
     Raises:
-        ConfigError: unknown name, or weights that cannot be had.
+        ConfigError: unknown name, weights that cannot be had, or a network that does not take
+            this size or makes no feature maps.
 
     >>> network = create_network("resnet18", num_classes=5, pretrained=False)
     >>> network(torch.rand(1, 3, 64, 64)).features.shape
@@ -52,41 +59,72 @@ def create_network(
     if not timm.is_model(backbone):
         hint = did_you_mean(backbone, timm.list_models())
         raise ConfigError(f"no backbone {backbone!r}: {hint}")
-    model = _create_timm(backbone, output_stride, pretrained)
+    model = _create_timm(backbone, output_stride, size, pretrained)
     config, classifier = model.pretrained_cfg, model.get_classifier()
-    probe = torch.zeros(1, *config["input_size"])
-    expected = _infer(model, probe)
-    model.reset_classifier(0, "")
-    _drop_unused_children(model, probe)
-    head = LinearHead(model.num_features, num_classes)
-    network = Network(model, head, mean=tuple(config["mean"]), std=tuple(config["std"]))
-    if pretrained and config["num_classes"] == num_classes:
-        if isinstance(classifier, nn.Linear) and classifier.in_features == model.num_features:
+    channels, *published = config["input_size"]
+    probe = torch.zeros(1, channels, *((size, size) if size else published))
+    keeps_classes = pretrained and config["num_classes"] == num_classes
+    with _refusal(backbone, probe):
+        expected = _infer(model, probe) if keeps_classes else None
+        model.reset_classifier(0, "")
+        _drop_unused_children(model, probe)
+        head = LinearHead(model.num_features, num_classes, shifted_head)
+        network = Network(model, head, mean=tuple(config["mean"]), std=tuple(config["std"]))
+        if (
+            keeps_classes
+            and isinstance(classifier, nn.Linear)
+            and classifier.in_features == model.num_features
+        ):
             head.linear.load_state_dict(classifier.state_dict())
-        if not torch.allclose(_infer(network, probe).logits, expected, atol=1e-3):
-            raise ConfigError(
-                f"the classifier of {backbone!r} is not average pooling and one linear layer, so "
-                "no class activation map can be read from it: choose another backbone, or train"
-            )
+        found = _infer(network, probe).logits
+    if expected is not None and not torch.allclose(found, expected, atol=1e-3):
+        raise ConfigError(
+            f"the classifier of {backbone!r} is not average pooling and one linear layer, so "
+            "no class activation map can be read from it: choose another backbone, or train"
+        )
     return network
 
 
-def _create_timm(backbone: str, output_stride: int | None, pretrained: bool) -> Any:
-    """Return a timm network with its published classifier; a stride it lacks is left out."""
+def check_size(network: Network, size: int) -> None:
+    """Check that a network takes pictures of a size.
+
+    Args:
+        network: any, in any mode.
+        size: side of the input in pixels.
+
+    Raises:
+        ConfigError: it does not.
+
+    >>> check_size(create_network("resnet18", num_classes=5, pretrained=False), 96)
+    """
+    weight = next(network.parameters())
+    probe = torch.zeros(1, 3, size, size, device=weight.device, dtype=weight.dtype)
+    with _refusal(type(network.body).__name__, probe):
+        _infer(network, probe)
+
+
+@contextmanager
+def _refusal(name: str, images: Tensor) -> Iterator[None]:
+    """Say in one line that a network does not take these images, whatever it raises itself."""
+    try:
+        yield
+    except Exception as error:
+        height, width = images.shape[-2:]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"{name} makes no feature maps of pictures of {width} x {height} pixels ({reason}): "
+            "choose another size or backbone"
+        ) from error
+
+
+def _create_timm(
+    backbone: str, output_stride: int | None, size: int | None, pretrained: bool
+) -> Any:
+    """Return a timm network with its published classifier."""
     bundled = pretrained and backbone == BUNDLED_BACKBONE
     download = pretrained and not bundled
     try:
-        if output_stride is None:
-            model = timm.create_model(backbone, pretrained=download)
-        else:
-            try:
-                model = timm.create_model(
-                    backbone, pretrained=download, output_stride=output_stride
-                )
-            except (TypeError, AssertionError):
-                # timm says in this way that the family has no choice of stride.
-                log.info("%s has no choice of output stride", backbone)
-                model = timm.create_model(backbone, pretrained=download)
+        model = _with_first_choice(backbone, output_stride, size, download)
     except (OSError, RuntimeError) as error:
         if not download:
             raise
@@ -97,6 +135,27 @@ def _create_timm(backbone: str, output_stride: int | None, pretrained: bool) -> 
     if bundled:
         load_bundled_weights(model)
     return model
+
+
+def _with_first_choice(
+    backbone: str, output_stride: int | None, size: int | None, download: bool
+) -> Any:
+    """Return a timm network with the first of these that it offers: its stride, or any size."""
+    choices: list[dict[str, Any]] = [{"dynamic_img_size": True}, {"strict_img_size": False}]
+    if output_stride is not None:
+        choices.insert(0, {"output_stride": output_stride})
+    if size is not None:
+        choices.append({"img_size": size})
+    for choice in choices:
+        try:
+            model = timm.create_model(backbone, pretrained=download, **choice)
+        except (TypeError, AssertionError):
+            # timm says in this way that the family has no such choice.
+            if "output_stride" in choice:
+                log.info("%s has no choice of output stride", backbone)
+        else:
+            return model
+    return timm.create_model(backbone, pretrained=download)
 
 
 def _infer(model: nn.Module, images: Tensor) -> Any:
@@ -111,14 +170,15 @@ def _drop_unused_children(model: Any, probe: Tensor) -> None:
     """Replace children that the features do not pass through, so that none is trained in vain."""
     called: set[nn.Module] = set()
     handles = [
-        child.register_forward_hook(lambda module, *_: called.add(module))
-        for child in model.children()
+        part.register_forward_hook(lambda module, *_: called.add(module))
+        for part in model.modules()
     ]
     with torch.inference_mode():
         model.eval().forward_features(probe)
     for handle in handles:
         handle.remove()
     for name, child in list(model.named_children()):
-        if child not in called and next(child.parameters(), None) is not None:
+        # A list of modules is never called itself, but its members are.
+        if called.isdisjoint(child.modules()) and next(child.parameters(), None) is not None:
             setattr(model, name, nn.Identity())
     model.train()

@@ -1,8 +1,16 @@
 """Feature maps in one layout, whatever a network makes inside."""
 
 import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
 
+import torch
+from timm.models import get_model_input_config
 from torch import Tensor, nn
+
+from wsol.errors import ConfigError
+from wsol.models.taps import find_tap
 
 
 def to_feature_maps(features: Tensor, body: nn.Module, images: Tensor) -> Tensor:
@@ -34,3 +42,120 @@ def to_feature_maps(features: Tensor, body: nn.Module, images: Tensor) -> Tensor
     if features.shape[1] != channels and features.shape[-1] == channels:
         return features.permute(0, 3, 1, 2)
     return features
+
+
+class Layout(NamedTuple):
+    """How the output of a module inside a network holds its feature maps.
+
+    Attributes:
+        ndim: 4 for maps ``(N, C, h, w)`` or ``(N, h, w, C)``, 3 for tokens ``(N, L, C)``.
+        channels_last: whether maps are ``(N, h, w, C)``.
+        prefix: number of class and register tokens before the tokens of the grid.
+        rectified: whether the features come from ReLU or the like; None where that is not known.
+
+    >>> tokens, tail = torch.zeros(1, 5, 8), Layout(ndim=3, prefix=1)
+    >>> tail.change(tokens, lambda maps: maps + 1)[0, :, 0]
+    tensor([0., 1., 1., 1., 1.])
+    """
+
+    ndim: int = 4
+    channels_last: bool = False
+    prefix: int = 0
+    rectified: bool | None = None
+
+    def change(self, features: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return features changed by a function of maps ``(N, C, h, w)``, in their own layout.
+
+        Tokens are given to it as maps of one column, ``(N, C, L, 1)``.
+        """
+        if self.ndim == 3:
+            first, grid = features[:, : self.prefix], features[:, self.prefix :]
+            changed = function(grid.transpose(1, 2).unsqueeze(-1)).squeeze(-1).transpose(1, 2)
+            return torch.cat((first, changed), dim=1)
+        if self.channels_last:
+            return function(features.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return function(features)
+
+
+RECTIFIED = -0.5
+"""What the least rectified feature is above: ReLU ends at 0, SiLU, GELU and the like end between
+-0.17 and -0.38."""
+
+
+def find_layouts(model: nn.Module, taps: Sequence[str]) -> list[Layout]:
+    """Return the layouts of the outputs of named modules.
+
+    A network of timm says the size of its input, so one square picture is sent through it. Any
+    other network is taken to have maps ``(N, C, h, w)``.
+
+    Args:
+        model: any network.
+        taps: names of its submodules, as in ``model.named_modules()``.
+
+    Raises:
+        ConfigError: no such module, or the output of one is no feature maps.
+
+    >>> import timm
+    >>> find_layouts(timm.create_model("test_vit"), ["blocks.3"])[0][:3]
+    (3, False, 1)
+    """
+    modules = [find_tap(model, tap) for tap in taps]
+    declared = Layout(channels_last=getattr(model, "output_fmt", None) == "NHWC")
+    outputs = _outputs(model, modules)
+    if outputs is None:
+        return [declared] * len(taps)
+    prefix = getattr(model, "num_prefix_tokens", None) or 0
+    return [
+        _layout(tap, outputs.get(module), prefix, declared)
+        for tap, module in zip(taps, modules, strict=True)
+    ]
+
+
+def _layout(tap: str, output: Any, prefix: int, declared: Layout) -> Layout:
+    """Tell the layout from the output for a square picture: the two equal sides are the map's."""
+    shape = tuple(output.shape) if isinstance(output, Tensor) else None
+    layout = None
+    if shape is not None and len(shape) == 4:
+        _, a, b, c = shape
+        if a == b == c:
+            layout = declared
+        elif b == c or a == b:
+            layout = Layout(channels_last=a == b)
+    elif shape is not None and len(shape) == 3:
+        # Some networks add the class token after their last blocks.
+        prefixes = [p for p in (prefix, 0) if math.isqrt(max(shape[1] - p, 0)) ** 2 == shape[1] - p]
+        if prefixes:
+            layout = Layout(ndim=3, prefix=prefixes[0])
+    if layout is None:
+        given = "nothing" if output is None else shape or type(output).__name__
+        raise ConfigError(f"tap {tap!r} gives no feature maps, but {given}: choose another tap")
+    return layout._replace(rectified=output.min().item() > RECTIFIED)
+
+
+def _outputs(model: Any, modules: Sequence[nn.Module]) -> dict[nn.Module, Any] | None:
+    """Return what modules of a timm network give for one picture, None where that fails."""
+    if not getattr(model, "pretrained_cfg", None):
+        return None
+    channels, height, width = get_model_input_config(model)["input_size"]
+    if height != width:
+        return None
+    chance = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, channels, height, width, generator=chance).to(next(model.parameters()))
+    outputs: dict[nn.Module, Any] = {}
+
+    def keep(module: nn.Module, inputs: object, output: object) -> None:
+        outputs[module] = output
+
+    modes = [(module, module.training) for module in model.modules()]
+    handles = [module.register_forward_hook(keep) for module in modules]
+    try:
+        with torch.no_grad(), suppress(AssertionError, RuntimeError):
+            model.eval().forward_features(noise)
+            return outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+        model.train(modes[0][1])
+        for module, training in modes:
+            module.training = training
+    return None

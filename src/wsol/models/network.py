@@ -1,5 +1,6 @@
 """A classifier that can be asked where: a body that makes features, and a head on top."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -23,6 +24,14 @@ class Output(NamedTuple):
 class LinearHead(nn.Module):
     """Global average pooling and a linear layer.
 
+    Args:
+        channels: C, of the features.
+        num_classes: number of logits.
+        shifted: draw new weights from 0 to 2 / sqrt(C) instead of -1 to 1 / sqrt(C). The softmax
+            does not see a constant added to the weights of all classes alike, but the class
+            activation maps do: it adds a multiple of the channels' mean to each of them, so each
+            starts as a mean of the channels, and training adds what is particular to the class.
+
     Source: Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016,
     section 2.
 
@@ -32,10 +41,12 @@ class LinearHead(nn.Module):
     torch.Size([2, 3])
     """
 
-    def __init__(self, channels: int, num_classes: int) -> None:
+    def __init__(self, channels: int, num_classes: int, shifted: bool = True) -> None:
         """Put the parts together."""
         super().__init__()
         self.linear = nn.Linear(channels, num_classes)
+        if shifted:
+            nn.init.uniform_(self.linear.weight, 0, 2 / math.sqrt(channels))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the logits ``(N, classes)`` of features ``(N, C, h, w)``."""

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 PREDICTED, TRUE = (255, 64, 0), (0, 230, 64)
 HEAT_SHARE = 0.45
+PEN = 3
 
 
 def draw(
@@ -42,7 +43,12 @@ def draw(
     known = () if true_boxes is None else true_boxes
     for colour, group in ((TRUE, known), (PREDICTED, boxes)):
         for x0, y0, x1, y1 in np.asarray(group, np.float64).reshape(-1, 4) * scale:
-            pen.rectangle((x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)), outline=colour, width=3)
+            edges = (x0, y0, max(x1 - 1, x0), max(y1 - 1, y0))
+            if min(x1 - x0, y1 - y0) < 2 * PEN:
+                # The lines would meet, and reach outside the box.
+                pen.rectangle(edges, fill=colour)
+            else:
+                pen.rectangle(edges, outline=colour, width=PEN)
     return canvas
 
 

@@ -5,11 +5,13 @@ import io
 import pickle
 
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 
 from wsol.errors import ConfigError
 from wsol.methods.adl import ADL, attach_adl
+from wsol.models import create_network
 
 ALWAYS_DROP = {"drop_rate": 1.0, "threshold": 0.5}
 
@@ -80,19 +82,19 @@ def test_a_block_that_fails_takes_it_off_too(model: nn.Sequential, images: Tenso
     assert torch.equal(model(images), plain)
 
 
-def test_it_follows_the_tapped_module(model: nn.Sequential, images: Tensor) -> None:
-    """In evaluation it is the identity; in training it rests where the tapped module is frozen."""
-    plain = model(images)
-    attach_adl(model, ["1"], **ALWAYS_DROP)
+def test_it_follows_the_network(model: nn.Sequential, images: Tensor) -> None:
+    """The network's mode counts; a tapped module held in evaluation does not stop the layer."""
+    plain, expected = model(images), dropped(model, images)
+    attach_adl(model, ["1", "2"], **ALWAYS_DROP)
     assert torch.equal(model.eval()(images), plain)
-    assert not torch.equal(model.train()(images), plain)
+    assert torch.equal(model.train()(images), expected)
     model[1].eval()
-    assert torch.equal(model(images), plain)
+    assert torch.equal(model(images), expected)
 
 
 @pytest.mark.parametrize("way", ["deepcopy", "pickle", "torch"])
 def test_copies_keep_it(model: nn.Sequential, images: Tensor, way: str) -> None:
-    """A copy of a network has the layer at the same taps, by itself."""
+    """A copy of a network has the layer at the same taps, by itself, and follows its own mode."""
     attachment = attach_adl(model, ["1", "2"], **ALWAYS_DROP)
     expected = model(images)
     if way == "deepcopy":
@@ -105,8 +107,11 @@ def test_copies_keep_it(model: nn.Sequential, images: Tensor, way: str) -> None:
         file.seek(0)
         twin = torch.load(file, weights_only=False)
     attachment.remove()
-    assert torch.equal(twin(images), expected)
     assert not torch.equal(model(images), expected)
+    assert torch.equal(model.eval()(images), twin.eval()(images))
+    assert torch.equal(twin.train()(images), expected)
+    model.train()
+    assert torch.equal(twin.eval()(images), model(images))
 
 
 @pytest.mark.parametrize(
@@ -135,3 +140,66 @@ def test_outputs_that_are_no_feature_maps_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"Identity gives \(2, 3, 16\): choose another tap"):
         model(images)
     assert model.eval()(images).shape == (2, 3, 16)
+
+
+def test_a_name_is_no_list_of_names(model: nn.Sequential) -> None:
+    """One tap without its list is not read letter by letter."""
+    with pytest.raises(ConfigError, match=r"a list of at least one tap, but is given '2\.1'"):
+        attach_adl(model, "2.1")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "tap", "prefix"),
+    [
+        ("test_mambaout", "stages.2", None),
+        ("test_vit", "blocks.3", 1),
+        ("levit_128s", "stages.1", 0),
+    ],
+)
+def test_attention_is_the_mean_over_channels_in_every_layout(
+    backbone: str, tap: str, prefix: int | None
+) -> None:
+    """Channels last and tokens: pixels are dropped by their mean, and the class token stays."""
+    torch.manual_seed(0)
+    network = create_network(backbone, num_classes=2, pretrained=False).train()
+    seen: list[Tensor] = []
+
+    def look(module: nn.Module, inputs: object, output: Tensor) -> None:
+        seen.append(output.detach())
+
+    module = network.body.get_submodule(tap)
+    module.register_forward_hook(look)
+    attach_adl(network.body, [tap], **ALWAYS_DROP)
+    module.register_forward_hook(look)
+    seen.clear()
+    side = network.body.pretrained_cfg["input_size"][-1]
+    network(torch.randn(2, 3, side, side))
+    before, after = seen
+    pixels = before[:, prefix:] if prefix is not None else before.flatten(1, 2)
+    attention = pixels.mean(-1, keepdim=True)
+    expected = pixels * (attention < 0.5 * attention.amax(1, keepdim=True))
+    if prefix is not None:
+        expected = torch.cat((before[:, :prefix], expected), 1)
+    torch.testing.assert_close(after, expected.view_as(before))
+    assert not torch.equal(after, before)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "tap", "warned"),
+    [
+        ("test_resnet", "layer4", False),
+        ("efficientnet_b0", "blocks.4.2.bn2", False),
+        ("convnext_atto", "stages.3", True),
+        ("resnetv2_50", "stages.3", True),
+        ("densenet121", "features.denseblock3", True),
+    ],
+)
+def test_features_that_are_not_rectified_are_named(
+    backbone: str, tap: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """ReLU and SiLU are fine; ends of residual sums get a warning."""
+    torch.manual_seed(0)
+    attach_adl(timm.create_model(backbone), [tap])
+    assert [tap in message and "not rectified" in message for message in caplog.messages] == (
+        [True] if warned else []
+    )

@@ -1,6 +1,7 @@
 """ADL on any network: forward hooks at named taps, so state-dict keys never change."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 
@@ -9,7 +10,10 @@ from torch.utils.hooks import RemovableHandle
 
 from wsol.errors import ConfigError
 from wsol.methods.adl.layer import attention_dropout
+from wsol.models.layout import Layout, find_layouts
 from wsol.models.taps import find_tap
+
+log = logging.getLogger("wsol")
 
 
 class Attachment:
@@ -46,7 +50,8 @@ def attach_adl(
     Args:
         model: any network.
         taps: names of submodules, as in ``model.named_modules()``; their outputs are rectified
-            features ``(N, C, h, w)``.
+            features ``(N, C, h, w)``. In networks of timm they may be ``(N, h, w, C)`` or tokens
+            ``(N, L, C)`` too, of which class and register tokens are left as they are.
         drop_rate: probability of the drop mask; otherwise the importance map is applied.
         threshold: gamma, share of the strongest attention above which a pixel is dropped.
 
@@ -55,7 +60,7 @@ def attach_adl(
         training mode, and state-dict keys stay as they were.
 
     Raises:
-        ConfigError: no tap given, or no such module.
+        ConfigError: no tap given, no such module, or one whose output is no feature maps.
 
     Source: Choe & Shim, CVPR 2019, section 3.
 
@@ -65,29 +70,40 @@ def attach_adl(
     >>> keys == list(model.state_dict())
     True
     """
-    if not taps:
-        raise ConfigError("ADL needs at least one tap")
-    hook = partial(_apply, model, drop_rate=drop_rate, threshold=threshold)
-    modules = [find_tap(model, tap) for tap in taps]
-    return Attachment([module.register_forward_hook(hook) for module in modules])
+    if isinstance(taps, str) or not taps:
+        raise ConfigError(f"ADL needs a list of at least one tap, but is given {taps!r}")
+    layouts = find_layouts(model, taps)
+    for tap, layout in zip(taps, layouts, strict=True):
+        if layout.rectified is False:
+            log.warning(
+                "ADL at %s: the features there are not rectified, so their mean over channels is "
+                "a weak attention map; a tap after an activation is better",
+                tap,
+            )
+    change = partial(attention_dropout, drop_rate=drop_rate, threshold=threshold)
+    return Attachment(
+        [
+            find_tap(model, tap).register_forward_hook(partial(_apply, model, layout, change))
+            for tap, layout in zip(taps, layouts, strict=True)
+        ]
+    )
 
 
 def _apply(
     model: nn.Module,
+    layout: Layout,
+    change: Callable[[Tensor], Tensor],
     module: nn.Module,
     inputs: object,
     output: Tensor,
-    *,
-    drop_rate: float,
-    threshold: float,
 ) -> Tensor:
     # The model's mode, not the tapped module's: batch normalisation may be held in evaluation
     # mode while the model trains.
     if not model.training:
         return output
-    if output.ndim != 4:
+    if output.ndim != layout.ndim:
         raise ConfigError(
             f"ADL needs feature maps (N, C, h, w), but {type(module).__name__} gives "
             f"{tuple(output.shape)}: choose another tap"
         )
-    return attention_dropout(output, drop_rate, threshold)
+    return layout.change(output, change)

@@ -1,25 +1,28 @@
-"""Where ADL sits when nobody says: rectified features of the last stages."""
+"""Where ADL sits when nobody says: the last feature maps."""
 
 from torch import nn
 
 from wsol.errors import ConfigError
 
+POOLS = (nn.MaxPool2d, nn.AvgPool2d)
+
 
 def default_taps(body: nn.Module) -> tuple[str, ...]:
-    """Return the taps for a network of timm: its last two stages.
+    """Return the tap for a network of timm: its last feature maps, before global pooling.
 
-    Blocks that end in a linear projection, as in EfficientNet and MobileNet, have features of
-    mean zero at their end, which are no attention map: there the tap is the rectified layer
-    before the projection of the stage's last block.
+    Nothing is normalised after it, so the pretrained statistics of batch normalisation stay right
+    for both branches of the layer, which scale the features differently. EfficientNet and its kin
+    have a convolution after their last stage: there it is that one's activation. A pooling layer
+    is no stage of its own.
 
     Raises:
         ConfigError: the network does not say what its stages are.
 
     >>> import timm
     >>> default_taps(timm.create_model("resnet18"))
-    ('layer3', 'layer4')
+    ('layer4',)
     >>> default_taps(timm.create_model("tf_efficientnet_lite0"))
-    ('blocks.4.2.bn2', 'blocks.6.0.bn2')
+    ('bn2',)
     """
     info = getattr(body, "feature_info", None)
     if not info:
@@ -27,10 +30,7 @@ def default_taps(body: nn.Module) -> tuple[str, ...]:
             f"{type(body).__name__} does not name its stages: give the taps, --method.taps [...]"
         )
     modules = dict(body.named_modules())
-    return tuple(_rectified(stage["module"], modules) for stage in list(info)[-2:])
-
-
-def _rectified(stage: str, modules: dict[str, nn.Module]) -> str:
-    depthwise = [name for name in modules if name.startswith(f"{stage}.") and name.endswith(".bn2")]
-    inverted = [name for name in depthwise if hasattr(modules[name[:-4]], "conv_pwl")]
-    return inverted[-1] if inverted else stage
+    if "conv_head" in modules and "bn2" in modules:
+        return ("bn2",)
+    stages = [stage["module"] for stage in info]
+    return ([name for name in stages if not isinstance(modules.get(name), POOLS)][-1],)
