@@ -4,8 +4,8 @@
 
 Predicts boxes twice in processes of their own: for seven plain photographs, and for a text file
 named .jpg, a truncated JPEG, an empty file, a CMYK JPEG, a 16-bit PNG, a picture turned by EXIF
-and a PNG of 30,000 x 30,000 pixels. Prints the rows, the exit status and the peak memory of each,
-workers included.
+and a PNG of 30,000 x 30,000 pixels. Prints the rows, the exit status and the peak memory of
+the largest process of each, decoding workers included.
 """
 
 import io

@@ -21,7 +21,7 @@ CLASSES = ("cross", "disc", "square", "triangle")
 
 COAT_HUES = ((176, 96, 64), (96, 112, 176), (96, 152, 88), (168, 136, 72))
 BADGE_HUES = ((250, 235, 60), (250, 70, 200), (60, 240, 240), (245, 245, 245))
-COAT_TELLS = 0.7
+COAT_TELLS = 0.9
 """Share of pictures in which the coat is that of the class."""
 
 SIZE = 224

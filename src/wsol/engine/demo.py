@@ -79,7 +79,8 @@ def demo_training(data: Path, out: Path, method: MethodConfig, seed: int) -> Tra
         resize=240,
         output_stride=32,
         lr=0.02,
-        # ADL changes the features before other layers' batch normalisation, which has to follow.
+        # Textbook class activation maps, and batch normalisation that follows ADL's changes.
+        shifted_head=False,
         frozen_bn=False,
     )
 
