@@ -60,7 +60,7 @@ def toy_pictures(count: int, seed: int) -> Iterator[ToyPicture]:
 
 
 def write_toy(
-    root: Path, *, train: int = 320, val: int = 40, test: int = 160, seed: int = 0
+    root: Path, *, train: int = 256, val: int = 40, test: int = 120, seed: int = 0
 ) -> None:
     """Write a data set of toy pictures as folders by class, with ``boxes.csv``.
 

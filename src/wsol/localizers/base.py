@@ -55,6 +55,7 @@ def at_input_size(maps: Tensor, images: Tensor) -> Tensor:
 
     Source: ``docs/protocol.md``.
 
+    >>> import torch
     >>> at_input_size(torch.rand(2, 14, 14), torch.rand(2, 3, 224, 224)).shape
     torch.Size([2, 224, 224])
     """

@@ -28,4 +28,4 @@ def test_chosen_taps_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     network = create_network("test_resnet", num_classes=2, pretrained=False)
     with caplog.at_level(logging.INFO, "wsol"):
         Config().create().attach(network)
-    assert caplog.messages == ["ADL at taps layer3, layer4"]
+    assert caplog.messages == ["ADL at taps layer4"]
