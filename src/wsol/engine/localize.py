@@ -15,7 +15,7 @@ from wsol.engine.run import DEFAULT_THRESHOLD, load_run
 from wsol.errors import ConfigError
 from wsol.localization import Localization
 from wsol.localizers import create_localizer
-from wsol.maps import largest_box_at, normalize, scale_boxes
+from wsol.maps import boxes_at, normalize, scale_boxes
 from wsol.models import Network, create_network
 from wsol.models.create import check_size
 from wsol.models.imagenet import NUM_CLASSES, imagenet_classes
@@ -139,7 +139,7 @@ class Localizer:
     ) -> Localization:
         heat_map, has_object = normalize(score_map)
         height, width = heat_map.shape
-        found = largest_box_at(heat_map, self.threshold)
+        found = boxes_at(heat_map, self.threshold, "largest")
         boxes = scale_boxes(found if has_object else found[:0], (width, height), image_size)
         return Localization(
             image_id=name,

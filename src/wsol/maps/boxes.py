@@ -3,37 +3,34 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.maps.contours import Contours, contours_at, grey_levels, threshold_levels
+from wsol.maps.components import find_components
+from wsol.maps.curves import ContourRule
+from wsol.maps.levels import grey_levels, threshold_levels
 
 
-def boxes_at(score_map: NDArray[np.floating], threshold: float) -> Contours:
-    """Return the contours of a map at one threshold, holes included.
+def boxes_at(
+    score_map: NDArray[np.floating], threshold: float, contours: ContourRule = "all"
+) -> NDArray[np.int64]:
+    """Return the boxes of a map's contours at one threshold, int64 ``(N, 4)``, N may be 0.
 
     Args:
         score_map: float ``(H, W)`` in [0, 1].
         threshold: share of the map's maximum, in [0, 1).
+        contours: ``all``: of the objects, in raster order of their first pixels, then of their
+            holes; ``largest``: of the contour with the largest area alone.
 
-    >>> boxes_at(np.array([[0.0, 0.2, 1.0]]), 0.5).boxes.tolist()
-    [[2, 0, 3, 1]]
+    The boxes are x0 y0 x1 y1 in map pixels; x1 and y1 lie one past the last pixel.
+
+    >>> score_map = np.array([[0.0, 0.2, 1.0, 0.0, 0.9]])
+    >>> boxes_at(score_map, 0.1).tolist(), boxes_at(score_map, 0.95, "largest").tolist()
+    ([[1, 0, 3, 1], [4, 0, 5, 1]], [[2, 0, 3, 1]])
     """
     grey = grey_levels(score_map)
-    return contours_at(grey, int(threshold_levels(grey, np.array([threshold]))[0]))
-
-
-def largest_box_at(score_map: NDArray[np.floating], threshold: float) -> NDArray[np.int64]:
-    """Return the box of the contour with the largest area, ``(1, 4)``, or ``(0, 4)`` if none.
-
-    Args:
-        score_map: float ``(H, W)`` in [0, 1].
-        threshold: share of the map's maximum, in [0, 1).
-
-    >>> largest_box_at(np.array([[0.0, 0.2, 1.0]]), 0.1).tolist()
-    [[1, 0, 3, 1]]
-    """
-    contours = boxes_at(score_map, threshold)
-    if len(contours.boxes) == 0:
-        return contours.boxes
-    return contours.boxes[[int(contours.areas.argmax())]]
+    level = threshold_levels(grey, np.array([threshold]))[0]
+    boxes, largest = find_components(grey > level)
+    if contours == "largest":
+        return boxes[largest : largest + 1] if largest >= 0 else boxes[:0]
+    return boxes
 
 
 def scale_boxes(

@@ -1,13 +1,12 @@
-"""Contours of a thresholded score map, as OpenCV's tree mode finds them.
-
-This is the obvious twin: one contour call per grey level.
-"""
+"""Contours of a thresholded score map as OpenCV finds them: the obvious twin, to check against."""
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from wsol.errors import ConfigError
+from wsol.maps.iou import box_iou
 
 
 class Contours(NamedTuple):
@@ -24,33 +23,6 @@ class Contours(NamedTuple):
     areas: NDArray[np.float64]
 
 
-def grey_levels(score_map: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Return the 8-bit grey levels of a map, truncated, not rounded.
-
-    Args:
-        score_map: float ``(H, W)`` in [0, 1].
-
-    >>> grey_levels(np.array([[0.0, 0.999, 1.0]]))
-    array([[  0, 254, 255]], dtype=uint8)
-    """
-    return (score_map * 255).astype(np.uint8)
-
-
-def threshold_levels(grey: NDArray[np.uint8], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the grey level of each threshold: pixels strictly above it are kept.
-
-    A threshold is a share of the map's maximum, so a thousand thresholds are at most 255 levels.
-
-    Args:
-        grey: uint8 ``(H, W)``.
-        thresholds: float64 ``(T,)`` in [0, 1).
-
-    >>> threshold_levels(np.array([[200]], np.uint8), np.array([0.0, 0.499, 0.5])).tolist()
-    [0, 99, 100]
-    """
-    return (thresholds * int(grey.max())).astype(np.int64)
-
-
 def contours_at(grey: NDArray[np.uint8], level: int) -> Contours:
     """Return the contours of the pixels that are strictly brighter than ``level``.
 
@@ -58,11 +30,20 @@ def contours_at(grey: NDArray[np.uint8], level: int) -> Contours:
         grey: uint8 ``(H, W)``.
         level: grey level, 0 to 255.
 
+    Raises:
+        ConfigError: OpenCV is not installed.
+
     >>> grey = np.zeros((4, 6), np.uint8)
     >>> grey[1:3, 1:5] = 9
     >>> contours_at(grey, 8).boxes.tolist(), contours_at(grey, 8).areas.tolist()
     ([[1, 1, 5, 3]], [3.0])
     """
+    try:
+        import cv2
+    except ImportError as error:
+        raise ConfigError(
+            "contours by OpenCV need the extra opencv: pip install 'wsol[opencv]'"
+        ) from error
     found, _ = cv2.findContours(
         (grey > level).astype(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE
     )
@@ -70,3 +51,37 @@ def contours_at(grey: NDArray[np.uint8], level: int) -> Contours:
     boxes[:, 2:] += boxes[:, :2]
     areas = np.array([cv2.contourArea(contour) for contour in found], np.float64)
     return Contours(boxes, areas)
+
+
+def contour_curves(
+    grey: NDArray[np.uint8], boxes: NDArray[np.int64], levels: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the IoU of the largest and of the best contour above the levels asked for.
+
+    Args:
+        grey: uint8 ``(H, W)``.
+        boxes: int ``(N, 4)``, true boxes x0 y0 x1 y1 inclusive in map pixels.
+        levels: int ``(L,)``.
+
+    Returns:
+        largest: float64 ``(256,)``, zero at levels not asked for.
+        all: float64 ``(256,)``, the same.
+
+    >>> grey = np.zeros((8, 8), np.uint8)
+    >>> grey[2:5, 2:5] = 200
+    >>> largest, best = contour_curves(grey, np.array([[2, 2, 5, 5]]), np.array([199]))
+    >>> largest[198:200].tolist(), best[198:200].tolist()
+    ([0.0, 1.0], [0.0, 1.0])
+    """
+    height, width = grey.shape
+    largest, best = np.zeros(256), np.zeros(256)
+    for level in levels.tolist():
+        contours = contours_at(grey, level)
+        found = contours.boxes if len(contours.boxes) else np.zeros((1, 4), np.int64)
+        # The published boxes end at the map's last pixel.
+        found = np.minimum(found, [width, height, width - 1, height - 1])
+        iou = box_iou(found, boxes).max(1)
+        best[level] = iou.max()
+        # argmax takes the first of equals, as the published evaluator does.
+        largest[level] = iou[contours.areas.argmax()] if len(contours.areas) else iou[0]
+    return largest, best

@@ -1,103 +1,141 @@
 """Best overlap with the true boxes at every threshold, the curve behind all box metrics."""
 
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.maps.contours import Contours, contours_at, grey_levels, threshold_levels
-from wsol.maps.iou import box_iou
+from wsol.maps.contours import contour_curves
+from wsol.maps.levels import fine_levels, grey_levels, threshold_levels
 from wsol.maps.tree import tree_curves
 
 Backend = Literal["tree", "opencv"]
-
-NO_BOX = np.zeros((1, 4), np.int64)
+ContourRule = Literal["all", "largest"]
 
 
 class IouCurves(NamedTuple):
-    """IoU of one map's boxes with its true boxes at each threshold.
+    """IoU of boxes from score maps with the true boxes at each threshold.
 
     Attributes:
-        largest: float64 ``(T,)``, of the contour with the largest area (MaxBoxAcc).
-        all: float64 ``(T,)``, the best of all contours (MaxBoxAccV2).
+        largest: float64 ``(T,)``, or ``(N, T)`` for a batch, of the contour with the largest area
+            (MaxBoxAcc).
+        all: float64, the same shape, the best of all contours (MaxBoxAccV2).
     """
 
     largest: NDArray[np.float64]
     all: NDArray[np.float64]
 
 
-def clipped_boxes(contours: Contours, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return the boxes of contours as the published evaluator has them.
-
-    They end at the map's last pixel, and a map without contour has the one box ``0 0 0 0``.
-
-    >>> none = Contours(np.zeros((0, 4), np.int64), np.zeros(0))
-    >>> clipped_boxes(none, (224, 224)).tolist()
-    [[0, 0, 0, 0]]
-    """
-    if len(contours.boxes) == 0:
-        return NO_BOX
-    height, width = shape
-    return np.minimum(contours.boxes, [width, height, width - 1, height - 1])
-
-
-def best_iou_curves(
+def best_iou_curve(
     score_map: NDArray[np.floating],
-    boxes: NDArray[np.int64],
+    boxes: NDArray[np.integer],
     thresholds: NDArray[np.float64],
+    contours: ContourRule = "all",
     backend: Backend = "tree",
-) -> IouCurves:
-    """Return the best IoU of a map's boxes with the true boxes at each threshold.
+) -> NDArray[np.float64]:
+    """Return the best IoU of a map's boxes with the true boxes at each threshold, ``(T,)``.
 
     Args:
-        score_map: float ``(H, W)`` in [0, 1].
+        score_map: float ``(H, W)`` in [0, 1], of any height and width.
         boxes: int ``(N, 4)``, N >= 1, true boxes x0 y0 x1 y1 inclusive in map pixels.
         thresholds: float64 ``(T,)`` in [0, 1).
+        contours: ``all``: the best of all contours, those of holes too (MaxBoxAccV2's rule);
+            ``largest``: of the contour with the largest area, the first of equals (MaxBoxAcc's).
         backend: ``tree`` follows the components of all levels at once; ``opencv`` finds the
-            contours of each level, slower by far, to check against. Both give the same bits.
+            contours of each level, slower by far, to check against (extra ``opencv``). Both give
+            the same bits.
+
+    Raises:
+        ValueError: a map or boxes of another shape, or outside their range.
+        ConfigError: the backend needs an extra that is not installed.
 
     Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
     2020, section 3.2.
 
     >>> score_map = np.zeros((8, 8))
     >>> score_map[2:5, 2:5] = 1
-    >>> best_iou_curves(score_map, np.array([[2, 2, 5, 5]]), np.array([0.0, 0.5]))
-    IouCurves(largest=array([1., 1.]), all=array([1., 1.]))
+    >>> best_iou_curve(score_map, np.array([[2, 2, 5, 5]]), np.array([0.0, 0.5])).tolist()
+    [1.0, 1.0]
     """
+    curves = _curves(score_map, boxes, thresholds, backend)
+    return curves.largest if contours == "largest" else curves.all
+
+
+def best_iou_curves(
+    score_maps: Sequence[NDArray[np.floating]] | NDArray[np.floating],
+    boxes: Sequence[NDArray[np.integer]],
+    thresholds: NDArray[np.float64],
+    backend: Backend = "tree",
+    threads: int | None = None,
+) -> IouCurves:
+    """Return the IoU curves of a batch of maps by both rules, ``(N, T)`` each.
+
+    Args:
+        score_maps: N maps, float ``(H, W)`` in [0, 1]; they may differ in size.
+        boxes: for each map int ``(K, 4)``, K >= 1, true boxes x0 y0 x1 y1 inclusive in its pixels.
+        thresholds: float64 ``(T,)`` in [0, 1).
+        backend: as for `best_iou_curve`.
+        threads: that share the maps; default: one for each processor this process may use.
+
+    Raises:
+        ValueError: a map or boxes of another shape, or outside their range.
+        ConfigError: the backend needs an extra that is not installed.
+
+    >>> score_map = np.zeros((8, 8))
+    >>> score_map[2:5, 2:5] = 1
+    >>> best_iou_curves([score_map], [np.array([[2, 2, 5, 5]])], np.array([0.0, 0.5]))
+    IouCurves(largest=array([[1., 1.]]), all=array([[1., 1.]]))
+    """
+    if len(score_maps) != len(boxes):
+        raise ValueError(
+            f"{len(score_maps)} score maps need as many lists of boxes, not {len(boxes)}"
+        )
+    result = IouCurves(*(np.empty((len(score_maps), len(thresholds))) for _ in range(2)))
+
+    def fill(index: int) -> None:
+        curves = _curves(score_maps[index], boxes[index], thresholds, backend)
+        result.largest[index], result.all[index] = curves
+
+    threads = min(threads or num_processors(), len(score_maps))
+    if threads <= 1:
+        for index in range(len(score_maps)):
+            fill(index)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            # A list, so that an error in a thread is raised here.
+            list(pool.map(fill, range(len(score_maps))))
+    return result
+
+
+def num_processors() -> int:
+    """Return how many processors this process may use.
+
+    >>> num_processors() >= 1
+    True
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _curves(
+    score_map: NDArray[np.floating],
+    boxes: NDArray[np.integer],
+    thresholds: NDArray[np.float64],
+    backend: Backend,
+) -> IouCurves:
+    if score_map.ndim != 2 or score_map.size == 0:
+        raise ValueError(f"a score map must be (H, W), not {score_map.shape}")
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or len(boxes) == 0:
+        raise ValueError(f"boxes must be (N, 4) with N >= 1, not {boxes.shape}")
+    truth = np.ascontiguousarray(boxes, np.int64)
     grey = grey_levels(score_map)
     levels = threshold_levels(grey, thresholds)
     if backend == "tree":
-        largest, best = tree_curves(np.ascontiguousarray(grey), np.ascontiguousarray(boxes))
+        row, column = divmod(int(grey.argmax()), grey.shape[1])
+        fine = np.ascontiguousarray(fine_levels(score_map))
+        largest, best = tree_curves(fine, (row, column), truth)
     else:
-        largest, best = contour_curves(grey, boxes, np.unique(levels))
+        largest, best = contour_curves(grey, truth, np.unique(levels))
     return IouCurves(largest[levels], best[levels])
-
-
-def contour_curves(
-    grey: NDArray[np.uint8], boxes: NDArray[np.int64], levels: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the IoU of the largest and of the best contour above the levels asked for.
-
-    Args:
-        grey: uint8 ``(H, W)``.
-        boxes: int ``(N, 4)``, true boxes x0 y0 x1 y1 inclusive in map pixels.
-        levels: int ``(L,)``.
-
-    Returns:
-        largest: float64 ``(256,)``, zero at levels not asked for.
-        all: float64 ``(256,)``, the same.
-
-    >>> grey = np.zeros((8, 8), np.uint8)
-    >>> grey[2:5, 2:5] = 200
-    >>> largest, best = contour_curves(grey, np.array([[2, 2, 5, 5]]), np.array([199]))
-    >>> largest[198:200].tolist(), best[198:200].tolist()
-    ([0.0, 1.0], [0.0, 1.0])
-    """
-    largest, best = np.zeros(256), np.zeros(256)
-    for level in levels.tolist():
-        contours = contours_at(grey, level)
-        iou = box_iou(clipped_boxes(contours, grey.shape), boxes).max(1)
-        best[level] = iou.max()
-        # argmax takes the first of equals, as the published evaluator does.
-        largest[level] = iou[contours.areas.argmax()] if len(contours.areas) else iou[0]
-    return largest, best

@@ -1,36 +1,68 @@
 """Scaling of a raw score map to [0, 1]."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
+Normalization = Literal["minmax", "max", "pas", "ivr"]
 
-def normalize(score_map: NDArray[np.floating]) -> tuple[NDArray[np.float32], bool]:
-    """Scale a score map to [0, 1] by its minimum and maximum, and say whether it had an object.
+PERCENTILES = {"pas": 0.9, "ivr": 0.45}
+"""Share of the pixels below the value that counts as the map's most (pas) or least (ivr)."""
+
+
+def normalize(
+    score_map: NDArray[np.floating], how: Normalization = "minmax", percentile: float | None = None
+) -> tuple[NDArray[np.float32], bool]:
+    """Scale a score map to [0, 1], and say whether it had an object.
+
+    What is below the least value becomes 0 and what is above the most becomes 1:
+
+    - ``minmax``: minimum and maximum of the map;
+    - ``max``: 0 and the maximum;
+    - ``pas`` (percentile as the standard): the minimum and a percentile;
+    - ``ivr`` (inferior value removal): a percentile and the maximum.
 
     Args:
         score_map: raw scores, ``(H, W)``, any range.
+        how: what the scale begins and ends with.
+        percentile: share of the pixels, in [0, 1), for ``pas`` (default 0.9) and ``ivr`` (0.45).
 
     Returns:
-        The map as float32 ``(H, W)`` in [0, 1], and True. A constant map, or one with NaN or
-        infinite values, ranks no pixel above another: it becomes zeros, and False is returned.
+        The map as float32 ``(H, W)`` in [0, 1], and True. A constant map, one with NaN or infinite
+        values, or one whose least value is not below its most ranks no pixel above another: it
+        becomes zeros, and False is returned.
 
-    Source: ``docs/protocol.md``; Choe et al., Evaluating Weakly Supervised Object Localization
-    Methods Right, CVPR 2020, section 3.
+    Source: ``docs/protocol.md``; Kim et al., Normalization Matters in Weakly Supervised Object
+    Localization, ICCV 2021, section 3.
 
     >>> normalize(np.array([[1.0, 3.0], [2.0, 1.0]]))
     (array([[0. , 1. ],
            [0.5, 0. ]], dtype=float32), True)
+    >>> normalize(np.array([[-1.0, 0.0, 2.0, 4.0]]), "max")
+    (array([[0. , 0. , 0.5, 1. ]], dtype=float32), True)
+    >>> normalize(np.array([[1.0, 2.0, 3.0, 5.0]]), "ivr", percentile=0.5)
+    (array([[0., 0., 0., 1.]], dtype=float32), True)
     >>> normalize(np.ones((1, 2)))
     (array([[0., 0.]], dtype=float32), False)
     """
-    low, high = float(score_map.min()), float(score_map.max())
-    if not (np.isfinite(low) and np.isfinite(high)) or low == high:
-        return np.zeros(score_map.shape, np.float32), False
+    least, most = score_map.min(), score_map.max()
+    nothing = np.zeros(score_map.shape, np.float32), False
+    if not (np.isfinite(least) and np.isfinite(most)) or least == most:
+        return nothing
     with np.errstate(over="ignore"):
-        span = score_map.max() - score_map.min()
-    if not np.isfinite(span):
-        # Of halves, no difference is too large for the type.
-        score_map = score_map / 2
-        span = score_map.max() - score_map.min()
-    scaled = (score_map - score_map.min()) / span
-    return scaled.astype(np.float32), True
+        if not np.isfinite(most - least):
+            # Of halves, no difference is too large for the type.
+            score_map = score_map / 2
+            least, most = least / 2, most / 2
+    share = PERCENTILES.get(how) if percentile is None else percentile
+    if how == "max":
+        least = score_map.dtype.type(0)
+    elif share is not None and how != "minmax":
+        rank = int(score_map.size * share)
+        value = np.partition(score_map, rank, axis=None)[rank]
+        least, most = (least, value) if how == "pas" else (value, most)
+    if not least < most:
+        return nothing
+    scaled = (score_map - least) / (most - least)
+    return scaled.astype(np.float32).clip(0, 1), True

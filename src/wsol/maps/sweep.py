@@ -1,17 +1,146 @@
 """All thresholds of a grey image in one sweep from bright to dark.
 
-The sweep adds pixels level by level and joins the components that meet. A component's box, and so
+The sweep adds cells level by level and joins the components that meet. A component's box, and so
 its IoU with the true boxes, holds for the levels from one change to the next; the best IoU of each
 level is the greatest of those that hold there.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from wsol.maps.basins import find, label_basins
+from wsol.maps.basins import Basins
+from wsol.maps.cells import LEVELS, Cells
+from wsol.maps.links import Links, find_root
 
-LEVELS = 256
+FAR = np.iinfo(np.int32).max
+
+
+class Forest(NamedTuple):
+    """The components of one level, each under one of its basins, ``(B,)`` each.
+
+    Attributes:
+        parent: int32, towards the basin that stands for the component.
+        box: int32 ``(B, 4)``, x0 y0 x1 y1 inclusive, with the margin.
+        first: int32, first pixel in raster order.
+        area: int64, half squares, as in the cells.
+        iou: float64, of the component's box.
+        since: int32, level of the curve from which on that IoU holds; -1 before the first pixel.
+        changed_at: int32, level of the last change.
+    """
+
+    parent: NDArray[np.int32]
+    box: NDArray[np.int32]
+    first: NDArray[np.int32]
+    area: NDArray[np.int64]
+    iou: NDArray[np.float64]
+    since: NDArray[np.int32]
+    changed_at: NDArray[np.int32]
+
+
+class Sweep(NamedTuple):
+    """What a sweep tells.
+
+    Attributes:
+        all: float64 ``(256,)``; at ``L`` the best IoU of the components above level ``L``.
+        largest: float64 ``(256,)``, the same of the component whose outline has the largest area.
+        decided: False where the largest component cannot be told without filling holes.
+        joined_outside: uint8 ``(B,)``, for holes: the level at which each basin joins basin 0.
+    """
+
+    all: NDArray[np.float64]
+    largest: NDArray[np.float64]
+    decided: bool
+    joined_outside: NDArray[np.uint8]
+
+
+@njit(cache=True)
+def sweep(
+    cells: Cells,
+    links: Links,
+    basins: Basins,
+    truth: NDArray[np.int64],
+    hole_at: NDArray[np.bool_],
+) -> Sweep:
+    """Follow the components of all levels of an image.
+
+    Args:
+        cells: of the image.
+        links: of the image.
+        basins: of the image. Of holes, whose neighbours are four, basin 0 is what lies outside:
+            what joins it is no hole any more. Their boxes grow by one, as the outline of a hole
+            runs on the pixels around it.
+        truth: int ``(N, 4)``, true boxes x0 y0 x1 y1 inclusive.
+        hole_at: bool ``(256,)``, where the components above a level may have holes. There the
+            area of an outline is more than its cells tell, up to the area of its box.
+
+    Of components of equal area the largest is the one whose first pixel is the last in raster
+    order, which is the first that OpenCV lists.
+    """
+    holes, count = not basins.eight, basins.count
+    shape = (basins.labels.shape[0] - 2, basins.labels.shape[1] - 2)
+    forest = _plant(count)
+    order, start = sort_by_level(cells.level)
+    link_order, link_start = sort_by_level(links.level)
+    best, largest = np.zeros(LEVELS), np.zeros(LEVELS)
+    joined_outside = np.zeros(count, np.uint8)
+    member = np.arange(count).astype(np.int32)
+    changed, standing = np.empty(count, np.int32), np.empty(count, np.int32)
+    num_standing, decided = 0, True
+
+    for k in range(LEVELS - 1):
+        level = LEVELS - 1 - k
+        num_changed = 0
+        for i in range(start[k], start[k + 1]):
+            cell = order[i]
+            node = find_root(forest.parent, cells.basin[cell])
+            if holes and node == 0:
+                continue
+            _add(forest, node, cells.box[cell], cells.first[cell], cells.area[cell])
+            num_changed = _note(forest, node, level, changed, num_changed)
+        for i in range(link_start[k], link_start[k + 1]):
+            link = link_order[i]
+            a = find_root(forest.parent, links.pair[link, 0])
+            b = find_root(forest.parent, links.pair[link, 1])
+            if a == b:
+                continue
+            if holes and a == 0:
+                a, b = b, a
+            if forest.since[a] >= 0:
+                _hold(best, forest.iou[a], level, forest.since[a])
+            forest.parent[a] = b
+            if holes and b == 0:
+                _leave(a, member, joined_outside, level)
+                continue
+            member[a], member[b] = member[b], member[a]
+            _add(forest, b, forest.box[a], forest.first[a], forest.area[a])
+            num_changed = _note(forest, b, level, changed, num_changed)
+        for i in range(num_changed):
+            node = changed[i]
+            if forest.parent[node] != node:
+                continue
+            if forest.since[node] < 0:
+                standing[num_standing] = node
+                num_standing += 1
+            iou = _box_iou(forest.box[node], int(holes), shape, truth)
+            if forest.since[node] < 0 or iou != forest.iou[node]:
+                if forest.since[node] >= 0:
+                    _hold(best, forest.iou[node], level, forest.since[node])
+                forest.since[node] = level - 1
+                forest.iou[node] = iou
+        if decided and not holes:
+            num_standing = _drop_joined(forest, standing, num_standing)
+            if num_standing > 0:
+                top = _find_largest(forest, standing[:num_standing])
+                largest[level - 1] = forest.iou[top]
+                if hole_at[level - 1]:
+                    decided = _stays_largest(forest, standing[:num_standing], top)
+    for node in range(count):
+        if forest.parent[node] == node and forest.since[node] >= 0:
+            _hold(best, forest.iou[node], 0, forest.since[node])
+    return Sweep(best, largest, decided, joined_outside)
 
 
 @njit(cache=True)
@@ -39,63 +168,113 @@ def sort_by_level(levels: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray
 
 
 @njit(cache=True)
-def find_links(
-    image: NDArray[np.uint8], labels: NDArray[np.int32], eight: bool, outside: int
-) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Return pairs of basins that touch, ``(M, 2)``, and the level at which they do, ``(M,)``.
-
-    Two basins touch from the darker of two neighbouring pixels on. With ``outside`` >= 0 that is
-    one basin more, which every pixel of the frame touches.
-    """
-    height, width = image.shape
-    grey = image.ravel()
-    pairs = np.empty((1024, 2), np.int32)
-    levels = np.empty(1024, np.uint8)
-    count = 0
-    for y in range(height):
-        for x in range(width):
-            if count + 5 > len(levels):
-                more_pairs, more_levels = np.empty_like(pairs), np.empty_like(levels)
-                pairs = np.concatenate((pairs, more_pairs))
-                levels = np.concatenate((levels, more_levels))
-            here = y * width + x
-            for k in range(4 if eight else 2):
-                if (k == 0 or k == 2) and x == 0:
-                    continue
-                if (k > 0 and y == 0) or (k == 3 and x == width - 1):
-                    continue
-                there = here - 1 if k == 0 else here - width + (0 if k == 1 else 2 * k - 5)
-                if labels[here] != labels[there]:
-                    pairs[count, 0], pairs[count, 1] = labels[here], labels[there]
-                    levels[count] = min(grey[here], grey[there])
-                    count += 1
-            if outside >= 0 and (x == 0 or y == 0 or x == width - 1 or y == height - 1):
-                pairs[count, 0], pairs[count, 1] = labels[here], outside
-                levels[count] = grey[here]
-                count += 1
-    return pairs[:count], levels[:count]
+def _plant(count: int) -> Forest:
+    """Return a forest of single basins without pixels."""
+    forest = Forest(
+        np.arange(count).astype(np.int32),
+        np.empty((count, 4), np.int32),
+        np.full(count, FAR, np.int32),
+        np.zeros(count, np.int64),
+        np.zeros(count),
+        np.full(count, -1, np.int32),
+        np.full(count, -1, np.int32),
+    )
+    forest.box[:, :2], forest.box[:, 2:] = FAR, -1
+    return forest
 
 
 @njit(cache=True)
-def box_iou_at(
-    box: NDArray[np.int32], grow: int, height: int, width: int, truth: NDArray[np.int64]
+def _add(forest: Forest, node: int, box: NDArray[np.int32], first: int, area: int) -> None:
+    """Add pixels to a component."""
+    mine = forest.box[node]
+    mine[0], mine[1] = min(mine[0], box[0]), min(mine[1], box[1])
+    mine[2], mine[3] = max(mine[2], box[2]), max(mine[3], box[3])
+    forest.first[node] = min(forest.first[node], first)
+    forest.area[node] += area
+
+
+@njit(cache=True)
+def _note(
+    forest: Forest, node: int, level: int, changed: NDArray[np.int32], num_changed: int
+) -> int:
+    """List a component as changed, once a level, and return the length of the list."""
+    if forest.changed_at[node] == level:
+        return num_changed
+    forest.changed_at[node] = level
+    changed[num_changed] = node
+    return num_changed + 1
+
+
+@njit(cache=True)
+def _hold(best: NDArray[np.float64], iou: float, low: int, high: int) -> None:
+    """Let an IoU count from level ``low`` to ``high``."""
+    for level in range(low, high + 1):
+        best[level] = max(best[level], iou)
+
+
+@njit(cache=True)
+def _leave(
+    start: int, member: NDArray[np.int32], joined_outside: NDArray[np.uint8], level: int
+) -> None:
+    """Note for all basins of a component that it is no hole any more."""
+    node = start
+    while True:
+        joined_outside[node] = level
+        node = member[node]
+        if node == start:
+            return
+
+
+@njit(cache=True)
+def _drop_joined(forest: Forest, standing: NDArray[np.int32], num_standing: int) -> int:
+    """Keep in the list only what still stands for a component."""
+    kept = 0
+    for i in range(num_standing):
+        standing[kept] = standing[i]
+        kept += forest.parent[standing[i]] == standing[i]
+    return kept
+
+
+@njit(cache=True)
+def _find_largest(forest: Forest, standing: NDArray[np.int32]) -> int:
+    top = standing[0]
+    for node in standing[1:]:
+        area, most = forest.area[node], forest.area[top]
+        if area > most or (area == most and forest.first[node] > forest.first[top]):
+            top = node
+    return top
+
+
+@njit(cache=True)
+def _stays_largest(forest: Forest, standing: NDArray[np.int32], top: int) -> bool:
+    """Tell whether no other component can have a larger outline, whatever holes it has."""
+    for node in standing:
+        box = forest.box[node]
+        at_most = 2 * (box[2] - box[0]) * (box[3] - box[1])
+        if node != top and at_most >= forest.area[top]:
+            return False
+    return True
+
+
+@njit(cache=True)
+def _box_iou(
+    box: NDArray[np.int32], grow: int, shape: tuple[int, int], truth: NDArray[np.int64]
 ) -> float:
-    """Return the best IoU of one component's box with the true boxes, as published.
+    """Return the best IoU of one component's box with the true boxes, as published."""
+    height, width = shape
+    # One less for the margin. The published box ends one past the last pixel, inside the map.
+    x0, y0 = box[0] - 1 - grow, box[1] - 1 - grow
+    x1, y1 = min(box[2] + grow, width - 1), min(box[3] + grow, height - 1)
+    return best_overlap(x0, y0, x1, y1, truth)
 
-    Args:
-        box: int ``(4,)``, x0 y0 x1 y1 inclusive, of the component's pixels.
-        grow: 1 for a hole, whose outline runs on the pixels around it; else 0.
-        height: of the map.
-        width: of the map.
-        truth: int ``(N, 4)``, inclusive.
 
-    >>> box = np.array([2, 2, 4, 4], np.int32)
-    >>> box_iou_at(box, 0, 8, 8, np.array([[2, 2, 5, 5]]))
-    1.0
+@njit(cache=True)
+def best_overlap(x0: int, y0: int, x1: int, y1: int, truth: NDArray[np.int64]) -> float:
+    """Return the best IoU of a box with true boxes, counting pixels inclusively.
+
+    >>> best_overlap(0, 0, 3, 3, np.array([[2, 2, 5, 5], [0, 0, 3, 1]]))
+    0.5
     """
-    x0, y0 = box[0] - grow, box[1] - grow
-    # The published box ends one past the last pixel, but inside the map.
-    x1, y1 = min(box[2] + grow + 1, width - 1), min(box[3] + grow + 1, height - 1)
     best = 0.0
     for k in range(len(truth)):
         wide = min(x1, truth[k, 2]) - max(x0, truth[k, 0]) + 1
@@ -106,169 +285,3 @@ def box_iou_at(
             other = (truth[k, 2] - truth[k, 0] + 1) * (truth[k, 3] - truth[k, 1] + 1)
             best = max(best, shared / (own + other - shared))
     return best
-
-
-@njit(cache=True, inline="always")
-def _include(box: NDArray[np.int32], x0: int, y0: int, x1: int, y1: int) -> bool:
-    """Widen a box to include another; tell whether it grew."""
-    grew: bool = x0 < box[0] or y0 < box[1] or x1 > box[2] or y1 > box[3]
-    box[0], box[1] = min(box[0], x0), min(box[1], y0)
-    box[2], box[3] = max(box[2], x1), max(box[3], y1)
-    return grew
-
-
-@njit(cache=True)
-def sweep(
-    image: NDArray[np.uint8], truth: NDArray[np.int64], holes: bool, areas: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.uint8]]:
-    """Follow the components of all levels of an image.
-
-    Args:
-        image: uint8 ``(H, W)``. For holes, the inverted map.
-        truth: int ``(N, 4)``, true boxes x0 y0 x1 y1 inclusive.
-        holes: components are 4-connected, those that reach the frame do not count, and boxes are
-            grown by one; otherwise components are 8-connected.
-        areas: also tell the component with the largest outline.
-
-    Returns:
-        all: float64 ``(256,)``; at ``L`` the best IoU of the components above level ``L``.
-        largest: the same of the component whose outline has the largest area, the last of equals
-            by its first pixel, which is the first that OpenCV lists; zeros without ``areas``.
-        filled: uint8 ``(H, W)``: for holes, the image lowered where a pixel's component reaches the
-            frame only at a lower level, so that no hole is left; otherwise the image.
-
-    The area of a component's outline, a polygon through pixel centres, is one for each square of
-    four pixel centres that are all in it, and a half for each with three, provided that it has no
-    holes.
-    """
-    height, width = image.shape
-    size = height * width
-    grey = image.ravel()
-    labels, count = label_basins(image, not holes)
-    outside = count if holes else -1
-    order, start = sort_by_level(grey)
-    pairs, pair_levels = find_links(image, labels, not holes, outside)
-    pair_order, pair_start = sort_by_level(pair_levels)
-
-    nodes = count + 1
-    parent = np.arange(nodes).astype(np.int32)
-    box = np.empty((nodes, 4), np.int32)
-    box[:, :2], box[:, 2:] = size, -1
-    iou = np.zeros(nodes)
-    since = np.full(nodes, -1, np.int32)
-    area = np.zeros(nodes, np.int32)
-    first = np.full(nodes, size, np.int32)
-    changed_at = np.full(nodes, -1, np.int32)
-    changed = np.empty(nodes, np.int32)
-    member = np.arange(nodes).astype(np.int32)
-    reaches_frame = np.zeros(nodes, np.uint8)
-    added = np.zeros(size if areas else 0, np.uint8)
-    best, largest = np.zeros(LEVELS), np.zeros(LEVELS)
-    top, top_first = -1, size
-
-    for k in range(LEVELS):
-        level = LEVELS - 1 - k
-        num_changed = 0
-        for i in range(start[k], start[k + 1]):
-            here = order[i]
-            node = find(parent, labels[here])
-            if node == outside:
-                continue
-            y = here // width
-            x = here - y * width
-            grew = _include(box[node], x, y, x, y)
-            if areas:
-                first[node] = min(first[node], here)
-                area[node] += _new_area(added, here, x, y, height, width)
-                added[here] = 1
-            if (grew or areas) and changed_at[node] != level:
-                changed_at[node] = level
-                changed[num_changed] = node
-                num_changed += 1
-        for i in range(pair_start[k], pair_start[k + 1]):
-            pair = pair_order[i]
-            a, b = find(parent, pairs[pair, 0]), find(parent, pairs[pair, 1])
-            if a == b:
-                continue
-            if a == outside:
-                a, b = b, a
-            if since[a] >= 0:
-                _hold(best, iou[a], level, since[a])
-            parent[a] = b
-            if b == outside:
-                node = a
-                while True:
-                    reaches_frame[node] = level
-                    node = member[node]
-                    if node == a:
-                        break
-                continue
-            member[a], member[b] = member[b], member[a]
-            grew = _include(box[b], box[a, 0], box[a, 1], box[a, 2], box[a, 3])
-            area[b] += area[a]
-            first[b] = min(first[a], first[b])
-            if (grew or areas) and changed_at[b] != level:
-                changed_at[b] = level
-                changed[num_changed] = b
-                num_changed += 1
-        if top >= 0:
-            top = find(parent, top)
-        for i in range(num_changed):
-            node = changed[i]
-            if parent[node] != node:
-                continue
-            now = box_iou_at(box[node], int(holes), height, width, truth)
-            if since[node] < 0:
-                since[node] = level - 1
-            elif now != iou[node]:
-                _hold(best, iou[node], level, since[node])
-                since[node] = level - 1
-            iou[node] = now
-            if areas and (
-                top < 0
-                or area[node] > area[top]
-                or (area[node] == area[top] and first[node] > first[top])
-            ):
-                top = node
-        if areas and level > 0 and top >= 0:
-            if first[top] < top_first:
-                # It grew to an earlier first pixel, so an equal that did not may now be listed
-                # before it.
-                for node in range(count):
-                    stands = parent[node] == node and since[node] >= 0
-                    if stands and area[node] == area[top] and first[node] > first[top]:
-                        top = node
-            top_first = first[top]
-            largest[level - 1] = iou[top]
-    for node in range(count):
-        if parent[node] == node and since[node] >= 0:
-            _hold(best, iou[node], 0, since[node])
-
-    filled = image.copy()
-    if holes:
-        flat = filled.ravel()
-        for here in range(size):
-            flat[here] = min(flat[here], reaches_frame[labels[here]])
-    return best, largest, filled
-
-
-@njit(cache=True)
-def _hold(best: NDArray[np.float64], iou: float, low: int, high: int) -> None:
-    """Let an IoU count from level ``low`` to ``high``."""
-    for level in range(low, high + 1):
-        best[level] = max(best[level], iou)
-
-
-@njit(cache=True, inline="always")
-def _new_area(added: NDArray[np.uint8], here: int, x: int, y: int, height: int, width: int) -> int:
-    """Return the half squares that a pixel completes: the third and the fourth of a square do."""
-    halves = 0
-    for dy in (-1, 1):
-        if not 0 <= y + dy < height:
-            continue
-        beside = here + dy * width
-        for dx in (-1, 1):
-            if 0 <= x + dx < width:
-                others = added[here + dx] + added[beside] + added[beside + dx]
-                halves += others >= 2
-    return halves

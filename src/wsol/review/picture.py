@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -10,6 +9,18 @@ from PIL import Image, ImageDraw
 PREDICTED, TRUE = (255, 64, 0), (0, 230, 64)
 HEAT_SHARE = 0.45
 PEN = 3
+
+STOPS = (0, 50, 102, 128, 153, 204, 255)
+RAMP = (
+    (40, 20, 90),
+    (30, 90, 230),
+    (20, 220, 220),
+    (152, 240, 112),
+    (240, 220, 40),
+    (240, 80, 20),
+    (128, 10, 10),
+)
+"""Colours, red green blue, at some grey levels; between them they blend."""
 
 
 def draw(
@@ -36,9 +47,9 @@ def draw(
     size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
     canvas = image.resize(size, Image.Resampling.BILINEAR)
     if heat_map.size:
-        grey = (np.clip(heat_map, 0, 1) * 255).astype(np.uint8)
-        colours = cv2.applyColorMap(cv2.resize(grey, size), cv2.COLORMAP_TURBO)[..., ::-1]
-        canvas = Image.blend(canvas, Image.fromarray(np.ascontiguousarray(colours)), HEAT_SHARE)
+        grey = Image.fromarray((np.clip(heat_map, 0, 1) * 255).astype(np.uint8))
+        heat = colours()[np.asarray(grey.resize(size, Image.Resampling.BILINEAR))]
+        canvas = Image.blend(canvas, Image.fromarray(heat), HEAT_SHARE)
     pen = ImageDraw.Draw(canvas)
     known = () if true_boxes is None else true_boxes
     for colour, group in ((TRUE, known), (PREDICTED, boxes)):
@@ -50,6 +61,17 @@ def draw(
             else:
                 pen.rectangle(edges, outline=colour, width=PEN)
     return canvas
+
+
+def colours() -> NDArray[np.uint8]:
+    """Return the colour of each grey level, ``(256, 3)``: dark blue, cyan, yellow, dark red.
+
+    >>> colours()[[0, 128, 255]].tolist()
+    [[40, 20, 90], [152, 240, 112], [128, 10, 10]]
+    """
+    levels = np.arange(256)
+    channels = [np.interp(levels, STOPS, values) for values in zip(*RAMP, strict=True)]
+    return np.stack(channels, 1).round().astype(np.uint8)
 
 
 def grid(rows: Sequence[Sequence[Image.Image]], gap: int = 6) -> Image.Image:
