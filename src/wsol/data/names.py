@@ -1,0 +1,28 @@
+"""Images named by their id or by the end of it."""
+
+from collections.abc import Sequence
+
+
+def index_by_end(ids: Sequence[str]) -> dict[str, int | None]:
+    """Map every id, and every end of one from a slash on, to its index.
+
+    Args:
+        ids: Path of each image, with forward slashes.
+
+    Returns:
+        Name to index; None where several ids end in the name. An id that is also the end of
+        another one means itself.
+
+    >>> index_by_end(["cat/1.jpg", "dog/1.jpg", "dog/2.jpg"])["2.jpg"]
+    2
+    >>> index_by_end(["cat/1.jpg", "dog/1.jpg"])["1.jpg"] is None
+    True
+    """
+    index_of: dict[str, int | None] = {}
+    for index, name in enumerate(ids):
+        parts = name.split("/")
+        for start in range(1, len(parts)):
+            end = "/".join(parts[start:])
+            index_of[end] = None if end in index_of else index
+    index_of.update((name, index) for index, name in enumerate(ids))
+    return index_of
