@@ -108,8 +108,9 @@ def image_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[int, int
     """
     with open_image(path, max_pixels) as image:
         width, height = image.size
-        # From 5 on, what is stored lies on its side.
-        return (height, width) if orientation(image) >= 5 else (width, height)
+        # From 5 on, what is stored lies on its side; Pillow itself turns TIFF, its size too.
+        turned = not isinstance(image, TiffImagePlugin.TiffImageFile) and orientation(image) >= 5
+        return (height, width) if turned else (width, height)
 
 
 def _open(path: Path | str) -> BinaryIO:
