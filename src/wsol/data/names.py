@@ -1,6 +1,17 @@
 """Images named by their id or by the end of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+
+def ends(name: str) -> Iterator[str]:
+    """Yield the ends of a path from a slash on, the longest first, without the path itself.
+
+    >>> list(ends("test/crow/a.jpg"))
+    ['crow/a.jpg', 'a.jpg']
+    """
+    parts = name.split("/")
+    for start in range(1, len(parts)):
+        yield "/".join(parts[start:])
 
 
 def index_by_end(ids: Sequence[str]) -> dict[str, int | None]:
@@ -20,9 +31,7 @@ def index_by_end(ids: Sequence[str]) -> dict[str, int | None]:
     """
     index_of: dict[str, int | None] = {}
     for index, name in enumerate(ids):
-        parts = name.split("/")
-        for start in range(1, len(parts)):
-            end = "/".join(parts[start:])
+        for end in ends(name):
             index_of[end] = None if end in index_of else index
     index_of.update((name, index) for index, name in enumerate(ids))
     return index_of
