@@ -66,12 +66,13 @@ def read_coco_annotations(path: Path, images: Path | None = None) -> BoxAnnotati
     """
     table, lists = BoxTable(path), load_coco(path)
     for place, entry in enumerate(lists["images"]):
-        # What is no image at all is refused with the rows below.
         name = entry.get("file_name") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            # Refused with the rows below.
+            continue
         if name in table.boxes:
             raise AnnotationError(path, None, f"images[{place}]: {name!r} comes twice")
-        if isinstance(name, str):
-            table.add_image(name, None, _size(path, place, entry))
+        table.add_image(name, None, _size(path, place, entry))
     for row in coco_rows(path, lists):
         table.add(row)
     return table.annotations(images)
