@@ -3,6 +3,7 @@
 from wsol.maps.boxes import boxes_at, largest_box_at, scale_boxes
 from wsol.maps.contours import Contours, contours_at, grey_levels
 from wsol.maps.curves import IouCurves, best_iou_curves
+from wsol.maps.histograms import score_histograms
 from wsol.maps.iou import box_iou
 from wsol.maps.normalize import normalize
 
@@ -17,4 +18,5 @@ __all__ = [
     "largest_box_at",
     "normalize",
     "scale_boxes",
+    "score_histograms",
 ]
