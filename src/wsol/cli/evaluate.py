@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import gives, read_options
@@ -20,7 +22,7 @@ def run(argv: Sequence[str]) -> int:
     if gives(argv, "maps"):
         return _evaluate_maps(argv)
     if {"-h", "--help"} & set(argv):
-        return _help()
+        _help()
     config = read_options("evaluate", EvaluateConfig, argv, positional="run")
     from wsol.engine.evaluate import evaluate
 
@@ -58,11 +60,10 @@ def _evaluate_maps(argv: Sequence[str]) -> int:
     return SOME_IN_ERROR if result.statuses["missing"] + result.statuses["error"] else OK
 
 
-def _help() -> int:
-    """Show the options of both forms."""
-    for config, positional in ((EvaluateConfig, "run"), (EvaluateMapsConfig, None)):
-        try:
-            read_options("evaluate", config, ["--help"], positional)
-        except SystemExit:
-            sys.stdout.write("\n")
-    return OK
+def _help() -> NoReturn:
+    """Show the options of both forms; the parser ends the program once it has shown its own."""
+    with suppress(SystemExit):
+        read_options("evaluate", EvaluateConfig, ["--help"], positional="run")
+    sys.stdout.write("\n")
+    read_options("evaluate", EvaluateMapsConfig, ["--help"])
+    raise SystemExit(OK)
