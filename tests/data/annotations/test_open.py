@@ -11,7 +11,7 @@ from wsol.errors import DataError
 
 
 def test_cub_gives_its_test_images(tmp_path: Path) -> None:
-    """Boxes are x, y, width, height there, and sizes those of the pictures."""
+    """Boxes are x, y, width, height there, sizes those of the pictures; some boxes end outside."""
     (tmp_path / "images/1.Crow").mkdir(parents=True)
     for name, size in (("a", (60, 50)), ("b", (70, 50))):
         Image.new("L", size).save(tmp_path / f"images/1.Crow/{name}.jpg")
@@ -20,13 +20,13 @@ def test_cub_gives_its_test_images(tmp_path: Path) -> None:
         "classes.txt": "1 1.Crow\n",
         "image_class_labels.txt": "1 1\n2 1\n",
         "train_test_split.txt": "1 1\n2 0\n",
-        "bounding_boxes.txt": "1 1 1 9 9\n2 5 6 65 40\n",
+        "bounding_boxes.txt": "1 1 1 9 9\n2 5 6 66 40\n",
     }.items():
         (tmp_path / name).write_text(text)
     found = open_annotations(tmp_path)
     assert isinstance(found, BoxAnnotations)
     assert (found.ids, found.classes) == (("1.Crow/b.jpg",), ("1.Crow",))
-    assert np.array_equal(found.boxes[0], [[5, 6, 70, 46]])
+    assert np.array_equal(found.boxes[0], [[5, 6, 71, 46]])
     assert found.size(0) == (70, 50)
     (tmp_path / "train_test_split.txt").write_text("1 1\n2 1\n")
     with pytest.raises(DataError, match="has no test images"):

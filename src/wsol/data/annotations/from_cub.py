@@ -10,6 +10,9 @@ from wsol.errors import DataError
 def read_cub_annotations(root: Path) -> BoxAnnotations:
     """Read the test images of CUB-200-2011 or of a part of it, one box each.
 
+    Some of its boxes end a pixel outside the picture. They are taken as they are, as when a run
+    is evaluated.
+
     Args:
         root: Folder of the data set, see `read_cub`; sizes are those of its pictures.
 
@@ -26,4 +29,5 @@ def read_cub_annotations(root: Path) -> BoxAnnotations:
         tuple(test.classes[label] for label in test.labels),
         test.boxes,
         tuple(test.path(index) for index in range(len(test))),
+        strict=False,
     )
