@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -27,10 +28,11 @@ from wsol.data.batches import ImageFiles, load_batches, normalized, split_batche
 from wsol.data.images import find_images
 from wsol.data.transforms import EvalTransform
 from wsol.localizers import create_localizer
-from wsol.maps import best_iou_curve, best_iou_curves, box_iou, normalize
+from wsol.maps import best_iou_curve, best_iou_curves, box_iou, iou_curves, normalize
 from wsol.models import create_network
 
 Maps = list[NDArray[np.float32]]
+R = TypeVar("R")
 
 
 def opencv_loop(
@@ -81,11 +83,11 @@ def random_box(random: np.random.Generator, size: int) -> NDArray[np.int64]:
     return np.sort(random.integers(0, size, (1, 2, 2)), 1).reshape(1, 4)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long it takes."""
+def timed(work: Callable[..., R], *arguments: object, **options: object) -> tuple[float, R]:
+    """Return how many seconds it takes, and its result."""
     start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    result = work(*arguments, **options)
+    return time.perf_counter() - start, result
 
 
 def compare(name: str, maps: Maps, num_thresholds: int, repeats: int) -> None:
@@ -97,17 +99,15 @@ def compare(name: str, maps: Maps, num_thresholds: int, repeats: int) -> None:
         boxes = random_box(random, len(score_map))
         slow, fast = [], []
         for _ in range(repeats):
-            slow.append(seconds(lambda: opencv_loop(score_map, boxes, thresholds)))
-            fast.append(
-                seconds(lambda: best_iou_curves([score_map], [boxes], thresholds, threads=1))
-            )
+            time_loop, (largest, best) = timed(opencv_loop, score_map, boxes, thresholds)
+            time_tree, curves = timed(iou_curves, score_map, boxes, thresholds)
+            slow.append(time_loop)
+            fast.append(time_tree)
+            if (curves.largest != largest).any() or (curves.all != best).any():
+                raise SystemExit(f"{name}: the curves differ")
         loop.append(min(slow))
         tree.append(min(fast))
         ratios.append(min(slow) / min(fast))
-        largest, best = opencv_loop(score_map, boxes, thresholds)
-        curves = best_iou_curves([score_map], [boxes], thresholds, threads=1)
-        if (curves.largest[0] != largest).any() or (curves.all[0] != best).any():
-            raise SystemExit(f"{name}: the curves differ")
     low, middle, high = statistics.quantiles(ratios, n=4)
     print(
         f"{name:16} {num_thresholds:5} thresholds: loop {statistics.median(loop) * 1e3:8.3f} ms, "
@@ -125,8 +125,7 @@ def scale(maps: Maps) -> None:
     boxes = [random_box(random, len(score_map)) for score_map in many]
     for threads in (1, 2):
         times = [
-            seconds(lambda: best_iou_curves(many, boxes, thresholds, threads=threads))
-            for _ in range(5)
+            timed(best_iou_curves, many, boxes, thresholds, threads=threads)[0] for _ in range(5)
         ]
         rate = len(many) / statistics.median(times)
         print(f"{threads} thread{'s' * (threads > 1)}: {rate:.0f} maps/s", flush=True)

@@ -40,7 +40,7 @@ class AnnotationError(DataError):
 
 
 class ImageError(WsolError):
-    """One image file cannot be read.
+    """One file of an image, a mask or a score map cannot be read.
 
     >>> str(ImageError("a.jpg", "the file is empty"))
     'a.jpg: the file is empty'

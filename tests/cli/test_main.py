@@ -87,6 +87,12 @@ def test_help_lists_every_command(argv: list[str], capsys: pytest.CaptureFixture
         (["train", "b", "--out", "r", "--epoch", "1"], "no option --epoch: did you mean 'epochs'?"),
         (["predict", "--out", "r"], "wsol predict: images is missing; see wsol predict --help"),
         (["evaluate"], "wsol evaluate: run is missing; see wsol evaluate --help"),
+        (["evaluate", "run", "--maps", "m"], "unexpected argument 'run': give a run or --maps"),
+        (["evaluate", "--run", "r", "--maps=m"], "wsol evaluate: give a run or --maps, not both"),
+        (["evaluate", "--maps", "m"], "annotations is missing; see wsol evaluate --help"),
+        (["evaluate", "--maps"], "wsol evaluate: --maps needs a value"),
+        (["evaluate", "--maps", "m", "--annotations", "a", "--cpu"], "no option --cpu"),
+        (["evaluate", "--maps", "m", "--annotations", "lost"], "lost: no such file or folder of"),
         (["evaluate", "missing-folder", "--cpu"], "missing-folder: no finished run here: give a"),
     ],
 )

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsol.cli.options import read_options
-from wsol.engine.config import EvaluateConfig, PredictConfig, TrainConfig
+from wsol.cli.options import gives, read_options
+from wsol.engine.config import EvaluateConfig, EvaluateMapsConfig, PredictConfig, TrainConfig
 from wsol.errors import ConfigError
 from wsol.methods.adl.config import Config as ADLConfig
 from wsol.methods.none.config import Config as NoMethod
@@ -113,7 +113,7 @@ def test_folders_may_have_any_name(name: str) -> None:
 
 MISTAKES = [
     ((*BIRDS, "--epoch", "3"), "no option --epoch: did you mean 'epochs'?"),
-    ((*BIRDS, "--backbone-lr", "1"), "no option --backbone-lr: did you mean 'backbone_lr'?"),
+    ((*BIRDS, "--backbone-l", "1"), "no option --backbone-l: did you mean 'backbone'?"),
     ((*BIRDS, "--epochs", "three"), '"epochs"'),
     ((*BIRDS, "--epochs", "3.5"), '"epochs"'),
     ((*BIRDS, "--epochs", "0"), "epochs is 0: it must be at least 1"),
@@ -365,3 +365,56 @@ def test_the_named_methods_options_in_the_file_stay(yaml_file: Path) -> None:
     """The file's options count where the method of its name is asked for."""
     found = read_train("--method", "adl", "--config", str(yaml_file)).method
     assert found == ADLConfig(taps=("layer3", "layer4"), threshold=0.5)
+
+
+@pytest.mark.parametrize(
+    ("dashes", "underscores"),
+    [
+        (("--backbone-lr", "0.5"), ("--backbone_lr", "0.5")),
+        (("--backbone-lr=0.5",), ("--backbone_lr=0.5",)),
+        (("--shifted-head", "false"), ("--shifted_head", "false")),
+        (("--method", "adl", "--method.drop-rate", "1"), ("--method=adl", "--method.drop_rate=1")),
+    ],
+)
+def test_dashes_are_underscores(dashes: tuple[str, ...], underscores: tuple[str, ...]) -> None:
+    """Both ways to write an option are the same option, also below the method."""
+    assert read_train(*BIRDS, *dashes) == read_train(*BIRDS, *underscores) != PLAIN
+
+
+def test_a_switch_with_dashes_takes_no_argument_for_its_value() -> None:
+    """The folder after it is the folder."""
+    found = read_train("--shifted-head", "birds", "--out", "run")
+    assert (found.data, found.shifted_head) == (Path("birds"), True)
+    with pytest.raises(SystemExit):
+        read_train("--print-config", *BIRDS)
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (("--maps", "m"), True),
+        (("a", "--maps=m"), True),
+        (("maps", "--map", "--mapsx", "-maps"), False),
+        (("--config", "c.yaml"), True),
+        (("--config=c.yaml",), True),
+        (("--config", "other.yaml", "--out", "maps"), False),
+        (("--out", "--config"), False),
+        ((), False),
+    ],
+)
+def test_what_arguments_and_files_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], expected: bool
+) -> None:
+    """An option is given by its name alone, on the line or as a key of a file."""
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("maps: m\n")
+    Path("other.yaml").write_text("run: maps\n")
+    assert gives(argv, "maps") == expected
+
+
+def test_the_usage_names_what_is_required(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no argument goes without dashes, options stand in its place."""
+    with pytest.raises(SystemExit):
+        read_options("evaluate", EvaluateMapsConfig, ["--help"])
+    usage = "usage: wsol evaluate --maps MAPS --annotations ANNOTATIONS [--OPTION VALUE ...]"
+    assert capsys.readouterr().out.startswith(usage)

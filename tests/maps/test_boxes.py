@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wsol.maps.boxes import boxes_at, largest_box_at, scale_boxes
+from wsol.maps.boxes import boxes_at, scale_boxes
 
 SIZES = st.tuples(st.integers(1, 4000), st.integers(1, 4000))
 
@@ -17,14 +17,14 @@ def test_area_decides_not_the_number_of_pixels() -> None:
     score_map[18:27, 18:27] = 1
     ring, square = 13**2 - 11**2, 9**2
     assert ring < square
-    assert largest_box_at(score_map, 0.5).tolist() == [[1, 1, 14, 14]]
+    assert boxes_at(score_map, 0.5, "largest").tolist() == [[1, 1, 14, 14]]
 
 
 def test_pixels_at_the_threshold_do_not_belong_to_the_object() -> None:
     """Only pixels strictly above the threshold's grey level are kept."""
     score_map = np.array([[0.0, 0.4, 0.5, 0.6, 1.0]])
-    assert largest_box_at(score_map, 0.5).tolist() == [[3, 0, 5, 1]]
-    assert largest_box_at(score_map, 0.49).tolist() == [[2, 0, 5, 1]]
+    assert boxes_at(score_map, 0.5, "largest").tolist() == [[3, 0, 5, 1]]
+    assert boxes_at(score_map, 0.49, "largest").tolist() == [[2, 0, 5, 1]]
 
 
 def test_holes_are_among_the_boxes() -> None:
@@ -32,12 +32,13 @@ def test_holes_are_among_the_boxes() -> None:
     score_map = np.zeros((9, 9))
     score_map[1:8, 1:8] = 1
     score_map[3:5, 3:5] = 0
-    assert sorted(boxes_at(score_map, 0.2).boxes.tolist()) == [[1, 1, 8, 8], [2, 2, 6, 6]]
+    assert sorted(boxes_at(score_map, 0.2).tolist()) == [[1, 1, 8, 8], [2, 2, 6, 6]]
 
 
 def test_an_empty_map_has_no_box() -> None:
     """No object gives no box, rather than one of size zero."""
-    assert largest_box_at(np.zeros((5, 5)), 0.3).shape == (0, 4)
+    assert boxes_at(np.zeros((5, 5)), 0.3, "largest").shape == (0, 4)
+    assert boxes_at(np.zeros((5, 5)), 0.3).shape == (0, 4)
 
 
 @given(SIZES, SIZES, st.lists(st.tuples(*[st.integers(0, 4000)] * 4), max_size=3))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from wsol.maps.contours import contours_at, grey_levels, threshold_levels
+from wsol.maps.contours import contours_at
+from wsol.maps.levels import grey_levels, threshold_levels
 
 FloodFill = Callable[[NDArray[np.bool_]], list[tuple[int, int, int, int]]]
 

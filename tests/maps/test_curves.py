@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wsol.maps.curves import best_iou_curves
+from wsol.maps.curves import iou_curves
 
 FloodFill = Callable[[NDArray[np.bool_]], list[tuple[int, int, int, int]]]
 
@@ -46,7 +46,7 @@ def test_best_of_all_contours_is_that_of_every_threshold_by_itself(
         clipped = [(x0, y0, min(x1, SIDE - 1), min(y1, SIDE - 1)) for x0, y0, x1, y1 in found]
         boxes = clipped or [(0, 0, 0, 0)]
         expected.append(max(overlap(box, true) for box in boxes for true in truth.tolist()))
-    curves = best_iou_curves(score_map, truth, thresholds)
+    curves = iou_curves(score_map, truth, thresholds)
     assert curves.all.tolist() == expected
     assert (curves.largest <= curves.all).all()
 
@@ -56,7 +56,7 @@ def test_the_largest_contour_is_judged_even_if_another_fits() -> None:
     score_map = np.zeros((SIDE, SIDE))
     score_map[0:6, 0:6] = 1
     score_map[7:10, 7:10] = 1
-    curves = best_iou_curves(score_map, np.array([[7, 7, 9, 9]]), np.array([0.5]))
+    curves = iou_curves(score_map, np.array([[7, 7, 9, 9]]), np.array([0.5]))
     assert (curves.largest.tolist(), curves.all.tolist()) == ([0.0], [1.0])
 
 
@@ -65,12 +65,12 @@ def test_first_of_equal_areas_wins() -> None:
     score_map = np.zeros((SIDE, SIDE))
     score_map[1, 1:9] = score_map[4, 1:9] = score_map[7, 1:9] = 1
     boxes = np.array([[1, 7, 9, 8]])
-    assert best_iou_curves(score_map, boxes, np.array([0.0])).largest.tolist() == [1.0]
+    assert iou_curves(score_map, boxes, np.array([0.0])).largest.tolist() == [1.0]
 
 
 def test_no_contour_is_one_box_at_the_origin() -> None:
     """A map of zeros is judged by the box 0 0 0 0, as the published evaluator does."""
-    curves = best_iou_curves(np.zeros((8, 8)), np.array([[0, 0, 1, 0]]), np.array([0.0, 0.9]))
+    curves = iou_curves(np.zeros((8, 8)), np.array([[0, 0, 1, 0]]), np.array([0.0, 0.9]))
     assert curves.largest.tolist() == curves.all.tolist() == [0.5, 0.5]
 
 
@@ -78,5 +78,5 @@ def test_boxes_are_clipped_at_the_last_pixel() -> None:
     """A contour up to the border ends at W - 1 and H - 1."""
     score_map = np.zeros((6, 8))
     score_map[2:, 3:] = 1
-    curves = best_iou_curves(score_map, np.array([[3, 2, 7, 5]]), np.array([0.1]))
+    curves = iou_curves(score_map, np.array([[3, 2, 7, 5]]), np.array([0.1]))
     assert curves.largest.tolist() == [1.0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wsol.maps import best_iou_curve
+from wsol.maps import iou_curves
 
 LEVELS = np.arange(256) / 256
 
@@ -38,9 +38,7 @@ def test_the_tree_equals_the_contours(kind: str) -> None:
         height, width = score_map.shape
         corners = np.sort(random.integers(0, (width, height), (random.integers(1, 4), 2, 2)), 1)
         boxes = corners.reshape(-1, 4)
-        tree = IouCurves(
-            *(best_iou_curve(score_map, boxes, LEVELS, rule, "tree") for rule in RULES)
-        )
-        contours = best_iou_curves(score_map, boxes, LEVELS, backend="opencv")
+        tree = iou_curves(score_map, boxes, LEVELS, backend="tree")
+        contours = iou_curves(score_map, boxes, LEVELS, backend="opencv")
         np.testing.assert_array_equal(tree.all, contours.all)
         np.testing.assert_array_equal(tree.largest, contours.largest)

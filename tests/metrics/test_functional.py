@@ -5,7 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsol.metrics.functional import best_threshold, box_hits, default_thresholds, percent
+from wsol.metrics.functional import (
+    best_threshold,
+    box_hits,
+    default_thresholds,
+    gt_known,
+    localization_recall,
+    max_box_acc,
+    max_box_acc_v2,
+    mean_iou,
+    percent,
+    pxap,
+    top_k_loc,
+)
 
 
 @pytest.mark.parametrize(("interval", "count"), [(0.001, 1000), (0.01, 100)])
@@ -36,3 +48,36 @@ def test_best_threshold_is_the_middle_of_the_best(hits: list[int]) -> None:
 def test_percent_is_exact_for_counts() -> None:
     """A count's share is rounded once only."""
     assert [percent(count, 7) for count in (0, 1, 7)] == [0.0, 100 / 7, 100.0]
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 5))
+def test_box_figures_equal_slow_loops(seed: int, count: int, steps: int) -> None:
+    """Every accuracy is a count over images, the best threshold found by trying each."""
+    random = np.random.default_rng(seed)
+    curves = random.integers(0, 101, (count, steps)) / 100
+    ranks = random.integers(-1, 7, count)
+
+    def best(level: float) -> float:
+        return max(sum(row[t] >= level for row in curves.tolist()) for t in range(steps)) / count
+
+    for level in (30, 50, 70, 90):
+        assert max_box_acc(curves, level) == pytest.approx(100 * best(level / 100), abs=1e-9)
+    v2 = (best(0.3) + best(0.5) + best(0.7)) / 3
+    assert max_box_acc_v2(curves) == pytest.approx(100 * v2, abs=1e-9)
+    pairs = list(zip(curves[:, 0].tolist(), ranks.tolist(), strict=True))
+    right = [iou >= 0.5 for iou, _ in pairs]
+    assert gt_known(curves[:, 0]) == pytest.approx(100 * sum(right) / count)
+    for k in (1, 5):
+        named = [iou >= 0.5 and rank in range(k) for iou, rank in pairs]
+        assert top_k_loc(curves[:, 0], ranks, k) == pytest.approx(100 * sum(named) / count)
+
+
+def test_nothing_measured_is_none() -> None:
+    """Without images, or without an object pixel, there is no figure rather than zero."""
+    none, no_rank = np.zeros(0), np.zeros(0, np.int64)
+    assert percent(0, 0) is None
+    assert max_box_acc(np.zeros((0, 3))) is None
+    assert max_box_acc_v2(np.zeros((0, 3))) is None
+    assert [gt_known(none), mean_iou(none), top_k_loc(none, no_rank)] == [None] * 3
+    assert localization_recall(none, no_rank, 2) == [None, None]
+    assert pxap(np.array([[5, 5, 0], [0, 0, 0]])) is None

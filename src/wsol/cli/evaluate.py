@@ -1,15 +1,28 @@
-"""``wsol evaluate``."""
+"""``wsol evaluate``: a run, or score maps made by anyone."""
 
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
-from wsol.cli.main import OK
-from wsol.cli.options import read_options
-from wsol.cli.table import print_figures
-from wsol.engine.config import EvaluateConfig
+from wsol.cli.main import OK, SOME_IN_ERROR
+from wsol.cli.options import gives, read_options
+from wsol.cli.table import print_figures, print_rows
+from wsol.engine.config import EvaluateConfig, EvaluateMapsConfig
+from wsol.errors import ConfigError
+
+NOT_BOTH = "give a run or --maps, not both"
+
+SHOWN = 5
+"""How many of the worst maps are printed; worst.csv has all."""
 
 
 def run(argv: Sequence[str]) -> int:
-    """Evaluate, and print the figures."""
+    """Evaluate a run, or score maps where ``--maps`` is given, and print the figures."""
+    if gives(argv, "maps"):
+        return _evaluate_maps(argv)
+    if {"-h", "--help"} & set(argv):
+        _help()
     config = read_options("evaluate", EvaluateConfig, argv, positional="run")
     from wsol.engine.evaluate import evaluate
 
@@ -22,3 +35,35 @@ def run(argv: Sequence[str]) -> int:
             }
         )
     return OK
+
+
+def _evaluate_maps(argv: Sequence[str]) -> int:
+    if gives(argv, "run"):
+        raise ConfigError(f"wsol evaluate: {NOT_BOTH}")
+    config = read_options("evaluate", EvaluateMapsConfig, argv, instead=NOT_BOTH)
+    from wsol.engine.evaluate_maps import evaluate_maps
+
+    result = evaluate_maps(config)
+    given = "no threshold" if config.threshold is None else f"threshold {config.threshold:g}"
+    columns = {given: result.metrics}
+    if result.at_best_threshold is not None:
+        columns["best threshold on these maps (for comparison only)"] = result.at_best_threshold
+    print_figures(columns)
+    print_rows(
+        "the worst maps",
+        {
+            row.image: "" if row.score is None else f"{row.score:.1f}"
+            for row in result.worst[:SHOWN]
+        },
+    )
+    sys.stdout.write(f"wrote {result.out}: metrics.json, images.csv, worst.csv, curve.csv\n")
+    return SOME_IN_ERROR if result.statuses["missing"] + result.statuses["error"] else OK
+
+
+def _help() -> NoReturn:
+    """Show the options of both forms; the parser ends the program once it has shown its own."""
+    with suppress(SystemExit):
+        read_options("evaluate", EvaluateConfig, ["--help"], positional="run")
+    sys.stdout.write("\n")
+    read_options("evaluate", EvaluateMapsConfig, ["--help"])
+    raise SystemExit(OK)

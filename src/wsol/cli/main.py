@@ -12,7 +12,7 @@ from wsol.errors import ConfigError, WsolError, did_you_mean
 COMMANDS = {
     "demo": "train CAM and ADL on toy pictures and compare them",
     "train": "train a classifier on folders of images by class",
-    "evaluate": "measure a run's labels and boxes",
+    "evaluate": "measure a run's labels and boxes, or score maps made by anyone",
     "predict": "find the object in each picture",
     "list": "show the names of methods, backbones, localizers or formats",
 }

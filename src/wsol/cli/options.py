@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
 
@@ -21,7 +22,11 @@ SWITCH_VALUES = ("true", "false", "yes", "no", "on", "off", "1", "0")
 
 
 def read_options(
-    command: str, config: type[C], argv: Sequence[str], positional: str | None = None
+    command: str,
+    config: type[C],
+    argv: Sequence[str],
+    positional: str | None = None,
+    instead: str = "options begin with --",
 ) -> C:
     """Return the options of a command from its arguments and its ``--config`` files.
 
@@ -31,6 +36,7 @@ def read_options(
             chosen training method below it.
         argv: arguments after the subcommand.
         positional: the field that arguments without a dash belong to.
+        instead: what to do instead of giving one, where they belong to none.
 
     Raises:
         ConfigError: an unknown, missing or wrong option or key; names the nearest one.
@@ -41,7 +47,7 @@ def read_options(
     >>> options.data.name, options.method.drop_rate
     ('birds', 0.5)
     """
-    given = list(_pairs(argv, config, positional))
+    given = list(_pairs(argv, config, positional, instead))
     # Arguments win over files, wherever they stand: the parser goes by order.
     given.sort(key=lambda pair: pair[0] != "config")
     paths = [Path(value) for name, value in given if name == "config" and value is not None]
@@ -55,6 +61,7 @@ def read_options(
         types |= {f"method.{name}": kind for name, kind in get_type_hints(method).items()}
     for path, content in files.items():
         _check_keys(path, content, types)
+    given = [(_with_underscores(name, types), value) for name, value in given]
     tokens = [_token(command, name, value, types, files) for name, value in given]
 
     parser = _parser(command, config, positional)
@@ -70,8 +77,39 @@ def read_options(
     return config(**{name: getattr(values, name) for name in get_type_hints(config)})
 
 
-def _parser(command: str, config: type, positional: str | None) -> ArgumentParser:
-    where = f" {positional.upper()}" if positional else ""
+def gives(argv: Sequence[str], name: str) -> bool:
+    """Return whether arguments, or a ``--config`` file that they name, give an option.
+
+    Args:
+        argv: arguments after the subcommand.
+        name: of the option, a single word.
+
+    Raises:
+        ConfigError: such a file cannot be read.
+
+    >>> gives(["--maps=cams", "--size", "224"], "maps"), gives(["maps"], "maps")
+    (True, False)
+    """
+    for token, after in zip_longest(argv, argv[1:], fillvalue="--"):
+        option, equals, value = token.partition("=")
+        file = value if equals else after
+        if option == f"--{name}":
+            return True
+        if option == "--config" and not file.startswith("--") and name in _read_yaml(Path(file)):
+            return True
+    return False
+
+
+def _with_underscores(name: str, types: dict[str, Any]) -> str:
+    """Return a name that was given with dashes as the options have it, or as it was given."""
+    known = name.replace("-", "_")
+    return known if known in types else name
+
+
+def _parser(command: str, config: Any, positional: str | None) -> ArgumentParser:
+    required = [field.name for field in fields(config) if _is_required(field)]
+    options = "".join(f" --{name} {name.upper()}" for name in required)
+    where = f" {positional.upper()}" if positional else options
     parser = ArgumentParser(
         prog=f"wsol {command}",
         usage=f"wsol {command}{where} [--OPTION VALUE ...]",
@@ -83,7 +121,7 @@ def _parser(command: str, config: type, positional: str | None) -> ArgumentParse
 
 
 def _pairs(
-    argv: Sequence[str], config: type, positional: str | None
+    argv: Sequence[str], config: type, positional: str | None, instead: str
 ) -> Iterator[tuple[str, str | None]]:
     """Yield each argument as name and value; a switch without value has None.
 
@@ -91,7 +129,7 @@ def _pairs(
     """
     switches = {name for name, kind in get_type_hints(config).items() if kind is bool}
     bare: list[str] = []
-    rest = list(argv)
+    rest = ["--print_config" if token == "--print-config" else token for token in argv]
     while rest:
         token = rest.pop(0)
         if not token.startswith("-") or token == "-":
@@ -105,7 +143,7 @@ def _pairs(
             name, equals, value = token.removeprefix("--").partition("=")
             has_value = bool(rest) and (
                 rest[0].lower() in SWITCH_VALUES
-                if name in switches
+                if name.replace("-", "_") in switches
                 else not rest[0].startswith("--")
             )
             if equals:
@@ -113,7 +151,7 @@ def _pairs(
             else:
                 yield name, rest.pop(0) if has_value else None
     if bare and positional is None:
-        raise ConfigError(f"unexpected argument {bare[0]!r}: options begin with --")
+        raise ConfigError(f"unexpected argument {bare[0]!r}: {instead}")
     if bare and positional is not None:
         many = get_origin(get_type_hints(config)[positional]) is list
         if len(bare) > 1 and not many:
@@ -196,6 +234,9 @@ def _check_required(
 ) -> None:
     known = given.union(*files.values())
     for field in fields(config):
-        needed = field.default is MISSING and field.default_factory is MISSING
-        if needed and field.name not in known:
+        if _is_required(field) and field.name not in known:
             raise ConfigError(f"wsol {command}: {field.name} is missing; see wsol {command} --help")
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING

@@ -1,5 +1,6 @@
 """Figures as a table for people."""
 
+import sys
 from collections.abc import Mapping
 
 from rich.console import Console
@@ -16,8 +17,20 @@ NAMES = {
     "top1_loc": "Top-1 Loc",
     "top5_loc": "Top-5 Loc",
     "threshold": "threshold",
+    "pxap": "PxAP",
+    "mean_iou": "mean IoU",
+    "recall_small": "recall, small objects",
+    "recall_medium": "recall, medium objects",
+    "recall_large": "recall, large objects",
     "num_images": "images",
+    "num_no_object": "of these: map shows no object",
+    "num_missing": "of these: no map",
+    "num_error": "of these: map cannot be read",
+    "num_no_truth": "images without truth, not counted",
 }
+
+FAULTS = ("num_no_object", "num_missing", "num_error", "num_no_truth")
+"""Numbers of images that are not as they should be."""
 
 
 def print_figures(columns: Mapping[str, Mapping[str, float | int | None]]) -> None:
@@ -35,15 +48,40 @@ def print_figures(columns: Mapping[str, Mapping[str, float | int | None]]) -> No
     for heading in columns:
         table.add_column(heading, justify="right")
     for key, name in NAMES.items():
-        values = [figures.get(key) for figures in columns.values()]
-        if any(key in figures for figures in columns.values()):
-            table.add_row(name, *(_text(key, value) for value in values))
+        # Of what can go wrong, only what did is worth a line.
+        nothing_wrong = key in FAULTS and not any(figures.get(key) for figures in columns.values())
+        if not nothing_wrong and any(key in figures for figures in columns.values()):
+            values = (
+                _text(key, figures[key]) if key in figures else "" for figures in columns.values()
+            )
+            table.add_row(name, *values)
     Console().print(table)
+
+
+def print_rows(title: str, rows: Mapping[str, str]) -> None:
+    """Print a short list of names with a value each, or nothing if there is none.
+
+    Args:
+        title: above the rows.
+        rows: name to value.
+
+    >>> print_rows("the worst maps", {"a.jpg": "12.5"})  # doctest: +NORMALIZE_WHITESPACE
+    the worst maps
+      a.jpg  12.5
+    """
+    if not rows:
+        return
+    sys.stdout.write(f"{title}\n")
+    # A file's name may hold line breaks, or bytes that are not UTF-8.
+    shown = {ascii(name)[1:-1] if not name.isprintable() else name: rows[name] for name in rows}
+    width = max(map(len, shown))
+    for name, value in shown.items():
+        sys.stdout.write(f"  {name:{width}}  {value}\n")
 
 
 def _text(key: str, value: float | int | None) -> str:
     if value is None:
         return "no boxes"
-    if key == "num_images":
+    if isinstance(value, int):
         return str(value)
     return f"{value:.3f}" if key == "threshold" else f"{value:.1f}"

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 Box = tuple[float, float, float, float]
 
+Size = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class BoxRow:
@@ -16,6 +18,8 @@ class BoxRow:
         box: `x0 y0 x1 y1` in pixels of the image as displayed.
         line: Line of the file, from 1, where the format has lines.
         item: What the format calls the row, as the start of an error message.
+        size: Width and height of the image in pixels, where they were asked for and the file
+            states them.
 
     >>> BoxRow("a.jpg", "crow", (1.0, 2.0, 30.0, 40.0), line=2).line
     2
@@ -26,17 +30,22 @@ class BoxRow:
     box: Box
     line: int | None = None
     item: str = ""
+    size: Size | None = None
 
 
-def box_fault(box: Box) -> str | None:
-    """Return what is wrong with a box, or None; the right and lower edge of the image is unknown.
+def box_fault(box: Box, size: Size | None = None) -> str | None:
+    """Return what is wrong with a box, or None.
 
     Args:
         box: `x0 y0 x1 y1` in pixels.
+        size: Width and height of the image in pixels; where they are unknown, the box may end
+            anywhere.
 
     >>> box_fault((0, 0, 5, 5))
     >>> box_fault((5, 0, 2, 5))
     'x1 (2) must be greater than x0 (5)'
+    >>> box_fault((0, 0, 5, 5), size=(5, 4))
+    'the box ends outside the image of 5 x 4 pixels, at 5 5'
     """
     x0, y0, x1, y1 = box
     if not all(map(math.isfinite, box)):
@@ -47,4 +56,19 @@ def box_fault(box: Box) -> str | None:
         return f"x1 ({x1:g}) must be greater than x0 ({x0:g})"
     if y1 <= y0:
         return f"y1 ({y1:g}) must be greater than y0 ({y0:g})"
+    if size is not None and (x1 > size[0] or y1 > size[1]):
+        return f"the box ends outside the image of {size[0]} x {size[1]} pixels, at {x1:g} {y1:g}"
     return None
+
+
+def size_fault(size: Size) -> str | None:
+    """Return what is wrong with the size of an image, or None.
+
+    Args:
+        size: Width and height in pixels.
+
+    >>> size_fault((0, 5))
+    'an image cannot be 0 x 5 pixels large'
+    """
+    width, height = size
+    return None if min(size) > 0 else f"an image cannot be {width} x {height} pixels large"

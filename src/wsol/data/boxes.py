@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wsol.data.box_row import Box, BoxRow, box_fault
 from wsol.data.coco_boxes import read_coco_boxes
 from wsol.data.csv_boxes import read_csv_boxes
+from wsol.data.names import index_by_end
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError
 
@@ -65,7 +66,7 @@ def read_boxes(
         raise DataError(f"{path}: boxes are read from {' or '.join(_READERS)} files")
     if not path.is_file():
         raise DataError(f"{path}: no such file of boxes")
-    index_of = _index_of(ids)
+    index_of = index_by_end(ids)
     # Dictionaries keep the order of the file and find a repeated box at once.
     found: list[dict[Box, None]] = [{} for _ in ids]
     for row in read(path):
@@ -112,19 +113,6 @@ def with_boxes(
         name: replace(samples, boxes=tuple(islice(boxes, len(samples))))
         for name, samples in splits.items()
     }
-
-
-def _index_of(ids: Sequence[str]) -> dict[str, int | None]:
-    """Map every id and every end of one to its index, an end of several ids to None."""
-    index_of: dict[str, int | None] = {}
-    for index, name in enumerate(ids):
-        parts = name.split("/")
-        for start in range(1, len(parts)):
-            end = "/".join(parts[start:])
-            index_of[end] = None if end in index_of else index
-    # Last, as an id that is also the end of another one means itself.
-    index_of.update((name, index) for index, name in enumerate(ids))
-    return index_of
 
 
 def _place(

@@ -12,15 +12,15 @@ _LISTS: Final = ("images", "annotations", "categories")
 
 
 def read_coco_boxes(path: Path) -> Iterator[BoxRow | AnnotationError]:
-    """Yield the annotations of a COCO file, those of crowds left out.
+    """Return the annotations of a COCO file one by one, those of crowds left out.
 
     Args:
         path: JSON file with the lists `images` (`id`, `file_name`), `categories` (`id`, `name`)
             and `annotations` (`id`, `image_id`, `category_id`, `bbox` as x, y, width, height in
             pixels of the image as displayed).
 
-    Yields:
-        A box, or the error of an entry that cannot be used.
+    Returns:
+        For each a box, or the error of an entry that cannot be used.
 
     Raises:
         AnnotationError: If the file is not JSON or lacks one of the lists.
@@ -37,7 +37,19 @@ def read_coco_boxes(path: Path) -> Iterator[BoxRow | AnnotationError]:
     ...     [row.box for row in read_coco_boxes(file)]
     [(1.0, 2.0, 30.0, 40.0)]
     """
-    lists = _lists(path)
+    return coco_rows(path, load_coco(path))
+
+
+def coco_rows(path: Path, lists: dict[str, list[Any]]) -> Iterator[BoxRow | AnnotationError]:
+    """Yield the annotations of a COCO file that is loaded, those of crowds left out.
+
+    Args:
+        path: The file, for messages.
+        lists: Its lists, see `load_coco`.
+
+    Yields:
+        A box, or the error of an entry that cannot be used.
+    """
     images: dict[Any, str] = {}
     categories: dict[Any, str] = {}
     for kind, key, names in (("images", "file_name", images), ("categories", "name", categories)):
@@ -53,7 +65,15 @@ def read_coco_boxes(path: Path) -> Iterator[BoxRow | AnnotationError]:
         yield row if isinstance(row, BoxRow) else AnnotationError(path, None, row)
 
 
-def _lists(path: Path) -> dict[str, list[Any]]:
+def load_coco(path: Path) -> dict[str, list[Any]]:
+    """Return the lists `images`, `annotations` and `categories` of a COCO file, unchecked.
+
+    Args:
+        path: JSON file.
+
+    Raises:
+        AnnotationError: If the file is not JSON or lacks one of the lists.
+    """
     try:
         content = json.loads(path.read_bytes())
     except json.JSONDecodeError as error:

@@ -5,18 +5,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from wsol.data.box_row import BoxRow
+from wsol.data.box_row import BoxRow, Size, size_fault
 from wsol.errors import AnnotationError
 
 COLUMNS: Final = ("image", "class", "x0", "y0", "x1", "y1")
+SIZE_COLUMNS: Final = ("width", "height")
 
 
-def read_csv_boxes(path: Path) -> Iterator[BoxRow | AnnotationError]:
+def read_csv_boxes(path: Path, *, with_sizes: bool = False) -> Iterator[BoxRow | AnnotationError]:
     r"""Yield the rows of a CSV file whose first line names at least `COLUMNS`, in any order.
 
     Args:
         path: File in UTF-8, with or without a byte order mark, any line ends. Coordinates are
             pixels of the image as displayed.
+        with_sizes: Whether columns `width` and `height`, if the file has both, are the size of
+            the image; otherwise they are left alone, as all other columns are.
 
     Yields:
         A box, or the error of a row that is none.
@@ -38,11 +41,13 @@ def read_csv_boxes(path: Path) -> Iterator[BoxRow | AnnotationError]:
             header = [name.strip() for name in next(reader, [])]
         except csv.Error as error:
             raise AnnotationError(path, 1, str(error)) from error
-        for name in COLUMNS:
+        sized = with_sizes and all(name in header for name in SIZE_COLUMNS)
+        wanted = COLUMNS + SIZE_COLUMNS if sized else COLUMNS
+        for name in wanted:
             if header.count(name) != 1:
                 expected = ",".join(COLUMNS)
                 raise AnnotationError(path, 1, f"needs one column {name!r}; expected {expected}")
-        columns = [header.index(name) for name in COLUMNS]
+        columns = [header.index(name) for name in wanted]
         while True:
             line = reader.line_num + 1
             try:
@@ -62,7 +67,16 @@ def read_csv_boxes(path: Path) -> Iterator[BoxRow | AnnotationError]:
 def _row(path: Path, line: int, fields: list[str]) -> BoxRow | AnnotationError:
     image, class_name, *numbers = fields
     try:
-        x0, y0, x1, y1 = map(float, numbers)
+        x0, y0, x1, y1 = map(float, numbers[:4])
+        size = _size(*numbers[4:]) if numbers[4:] else None
     except ValueError as error:
         return AnnotationError(path, line, str(error))
-    return BoxRow(image, class_name, (x0, y0, x1, y1), line)
+    return BoxRow(image, class_name, (x0, y0, x1, y1), line, size=size)
+
+
+def _size(width: str, height: str) -> Size:
+    size = int(width), int(height)
+    fault = size_fault(size)
+    if fault:
+        raise ValueError(fault)
+    return size

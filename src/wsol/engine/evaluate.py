@@ -21,7 +21,7 @@ from wsol.engine.run import RunInfo, load_run
 from wsol.errors import ConfigError, DataError, did_you_mean
 from wsol.files import write_json
 from wsol.localizers import ScoreMaps, create_localizer
-from wsol.maps import IouCurves, best_iou_curves, normalize, scale_boxes
+from wsol.maps import IouCurves, iou_curves, normalize, scale_boxes
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import Network
 
@@ -163,7 +163,7 @@ def _curves(
         log.warning("%s: the score map is constant or not finite", samples.ids[index])
     height, width = score_map.shape
     truth = scale_boxes(samples.boxes[index], image_size, (width, height)).astype(np.int64)
-    return best_iou_curves(scaled, truth, thresholds)
+    return iou_curves(scaled, truth, thresholds)
 
 
 def _open_split(config: EvaluateConfig, info: RunInfo) -> Samples:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from wsol.data.images import find_images, load_image
 from wsol.engine.config import PredictConfig
+from wsol.engine.folder import make_folder
 from wsol.engine.localize import Localizer
 from wsol.engine.progress import Meter
-from wsol.errors import ConfigError, DataError
+from wsol.errors import DataError
 from wsol.formats import create_writer
 from wsol.localization import Localization
 from wsol.review.picture import draw
@@ -31,7 +32,7 @@ def predict(config: PredictConfig) -> Counter[str]:
         ConfigError: the output folder cannot be written, or an option does not fit.
     """
     paths, ids = collect(config.images)
-    _make_folder(config.out)
+    make_folder(config.out)
     for name in config.format:
         create_writer(name, config.out, ())
     locate = Localizer(
@@ -99,19 +100,6 @@ def collect(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
     if count > 1:
         raise DataError(f"{twice}: given {count} times; give each image once")
     return paths, ids
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the output folder and try it, before any time is spent on the rest."""
-    probe = folder / ".wsol-probe"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigError(
-            f"{folder}: cannot be written: {error.strerror}; choose another --out"
-        ) from error
 
 
 def _save_picture(config: PredictConfig, path: Path, number: int, result: Localization) -> None:

@@ -2,7 +2,8 @@
 
 from wsol.maps.boxes import boxes_at, scale_boxes
 from wsol.maps.contours import Contours, contours_at
-from wsol.maps.curves import IouCurves, best_iou_curve, best_iou_curves
+from wsol.maps.curves import IouCurves, best_iou_curve, best_iou_curves, iou_curves
+from wsol.maps.histograms import score_histograms
 from wsol.maps.iou import box_iou
 from wsol.maps.levels import grey_levels
 from wsol.maps.normalize import normalize
@@ -16,6 +17,8 @@ __all__ = [
     "boxes_at",
     "contours_at",
     "grey_levels",
+    "iou_curves",
     "normalize",
     "scale_boxes",
+    "score_histograms",
 ]

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from wsol.maps.reach import spread
+from wsol.maps.spread import spread
 
 UNSEEN, ON_PLATEAU = -1, -2
 """Labels below 0 are not known yet; -2 - p means: that of pixel p."""
@@ -28,14 +28,14 @@ class Basins(NamedTuple):
             the grey level is 0.
         reached: uint8 ``(H, W)``, 1 where a pixel was soon found to belong to basin 0.
         rest: int32 ``(M,)``, indices of the other pixels with a grey level, rising.
-        count: number of basins.
+        number: of basins.
         eight: diagonal neighbours touch.
     """
 
     labels: NDArray[np.int32]
     reached: NDArray[np.uint8]
     rest: NDArray[np.int32]
-    count: int
+    number: int
     eight: bool
 
 
@@ -69,7 +69,7 @@ def label_basins(
     >>> grey[1, 1:5] = [9, 1, 7, 7]
     >>> start = (grey == 9).astype(np.uint8)
     >>> basins = label_basins(grey, grey.astype(np.uint16), start, list_steps(6))
-    >>> basins.labels[1].tolist(), basins.rest.tolist(), basins.count
+    >>> basins.labels[1].tolist(), basins.rest.tolist(), basins.number
     ([0, 0, 0, 1, 1, 0], [9, 10], 2)
     """
     eight = len(steps) == 8

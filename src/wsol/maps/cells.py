@@ -51,8 +51,8 @@ def gather_cells(grey: NDArray[np.uint8], basins: Basins) -> Cells:
     width = grey.shape[1]
     level = grey.ravel()
     labels = basins.labels.ravel()
-    grouped = basins.count * LEVELS <= size
-    count = basins.count * LEVELS if grouped else LEVELS + size
+    grouped = basins.number * LEVELS <= size
+    count = basins.number * LEVELS if grouped else LEVELS + size
     cells = Cells(
         np.zeros(count, np.int32),
         np.zeros(count, np.uint8),
@@ -82,7 +82,7 @@ def gather_cells(grey: NDArray[np.uint8], basins: Basins) -> Cells:
 def _cell_of(pixel: int, level: NDArray[np.uint8], labels: NDArray[np.int32], grouped: bool) -> int:
     """Return the cell of a pixel; basin 0 has the first 256 in any case."""
     if grouped or labels[pixel] == 0:
-        return labels[pixel] * LEVELS + level[pixel]
+        return int(labels[pixel]) * LEVELS + int(level[pixel])
     return LEVELS + pixel
 
 
@@ -109,9 +109,9 @@ def _gather_reached(grey: NDArray[np.uint8], reached: NDArray[np.uint8], cells: 
             passed = peak
             for x in range(1, width - 1):
                 if row[x] > passed:
-                    passed = row[x]
+                    passed = int(row[x])
                     cells.first[passed] = y * width + x
-            peak = brightest
+            peak = int(brightest)
     for x in range(1, width - 1):
         box = cells.box[columns[x]]
         box[0], box[2] = min(box[0], x), max(box[2], x)

@@ -47,7 +47,7 @@ def find_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
 
 @njit(cache=True)
 def _list_boxes(basins: Basins, width: int, grow: int) -> NDArray[np.int64]:
-    boxes = np.empty((basins.count - 1, 4), np.int64)
+    boxes = np.empty((basins.number - 1, 4), np.int64)
     boxes[:, :2], boxes[:, 2:] = basins.labels.size, 0
     labels = basins.labels.ravel()
     for pixel in basins.rest:
@@ -64,8 +64,8 @@ def _list_boxes(basins: Basins, width: int, grow: int) -> NDArray[np.int64]:
 @njit(cache=True)
 def _find_largest(framed: NDArray[np.uint8], objects: Basins, holes: Basins) -> int:
     """Compare the objects by area, holes filled: the largest outline is an outermost one."""
-    if objects.count <= 2:
-        return objects.count - 2
+    if objects.number <= 2:
+        return objects.number - 2
     height, width = framed.shape
     filled = framed.copy()
     inside, hole, outermost = filled.ravel(), holes.labels.ravel(), objects.labels.ravel()
@@ -75,7 +75,7 @@ def _find_largest(framed: NDArray[np.uint8], objects: Basins, holes: Basins) -> 
     nothing = np.zeros_like(framed)
     whole = label_basins(filled, filled.astype(np.uint16), nothing, list_steps(width))
     labels = whole.labels.ravel()
-    area = np.zeros(whole.count, np.int64)
+    area = np.zeros(whole.number, np.int64)
     for y in range(height - 1):
         for pixel in range(y * width, y * width + width - 1):
             # The largest label is the component's, as no other is within reach of three.

@@ -60,7 +60,7 @@ def best_iou_curve(
     >>> best_iou_curve(score_map, np.array([[2, 2, 5, 5]]), np.array([0.0, 0.5])).tolist()
     [1.0, 1.0]
     """
-    curves = _curves(score_map, boxes, thresholds, backend)
+    curves = iou_curves(score_map, boxes, thresholds, backend)
     return curves.largest if contours == "largest" else curves.all
 
 
@@ -96,7 +96,7 @@ def best_iou_curves(
     result = IouCurves(*(np.empty((len(score_maps), len(thresholds))) for _ in range(2)))
 
     def fill(index: int) -> None:
-        curves = _curves(score_maps[index], boxes[index], thresholds, backend)
+        curves = iou_curves(score_maps[index], boxes[index], thresholds, backend)
         result.largest[index], result.all[index] = curves
 
     threads = min(threads or num_processors(), len(score_maps))
@@ -119,16 +119,35 @@ def num_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _curves(
+def iou_curves(
     score_map: NDArray[np.floating],
     boxes: NDArray[np.integer],
     thresholds: NDArray[np.float64],
-    backend: Backend,
+    backend: Backend = "tree",
 ) -> IouCurves:
+    """Return the IoU curves of one map by both rules, ``(T,)`` each.
+
+    Args:
+        score_map: float ``(H, W)`` in [0, 1], of any height and width.
+        boxes: int ``(N, 4)``, N >= 1, true boxes x0 y0 x1 y1 inclusive in map pixels.
+        thresholds: float64 ``(T,)`` in [0, 1).
+        backend: as for `best_iou_curve`.
+
+    Raises:
+        ValueError: a map or boxes of another shape, or outside their range.
+        ConfigError: the backend needs an extra that is not installed.
+
+    >>> score_map = np.zeros((8, 8))
+    >>> score_map[2:5, 2:5] = 1
+    >>> iou_curves(score_map, np.array([[2, 2, 5, 5]]), np.array([0.0, 0.5]))
+    IouCurves(largest=array([1., 1.]), all=array([1., 1.]))
+    """
     if score_map.ndim != 2 or score_map.size == 0:
         raise ValueError(f"a score map must be (H, W), not {score_map.shape}")
     if boxes.ndim != 2 or boxes.shape[1] != 4 or len(boxes) == 0:
         raise ValueError(f"boxes must be (N, 4) with N >= 1, not {boxes.shape}")
+    if not 0 <= score_map.min() <= score_map.max() <= 1:
+        raise ValueError("a score map must be in [0, 1]; normalize it first")
     truth = np.ascontiguousarray(boxes, np.int64)
     grey = grey_levels(score_map)
     levels = threshold_levels(grey, thresholds)

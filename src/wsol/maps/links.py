@@ -32,7 +32,8 @@ def find_links(grey: NDArray[np.uint8], basins: Basins) -> Links:
     >>> from wsol.maps.basins import label_basins, list_steps
     >>> grey = np.zeros((3, 6), np.uint8)
     >>> grey[1, 1:5] = [9, 1, 3, 7]
-    >>> basins = label_basins(grey, (grey == 9).astype(np.uint8), list_steps(6))
+    >>> start = (grey == 9).astype(np.uint8)
+    >>> basins = label_basins(grey, grey.astype(np.uint16), start, list_steps(6))
     >>> links = find_links(grey, basins)
     >>> links.pair.tolist(), links.level.tolist()
     ([[1, 0]], [1])

@@ -79,7 +79,7 @@ def sweep(
     Of components of equal area the largest is the one whose first pixel is the last in raster
     order, which is the first that OpenCV lists.
     """
-    holes, count = not basins.eight, basins.count
+    holes, count = not basins.eight, basins.number
     shape = (basins.labels.shape[0] - 2, basins.labels.shape[1] - 2)
     forest = _plant(count)
     order, start = sort_by_level(cells.level)
@@ -237,12 +237,13 @@ def _drop_joined(forest: Forest, standing: NDArray[np.int32], num_standing: int)
 
 @njit(cache=True)
 def _find_largest(forest: Forest, standing: NDArray[np.int32]) -> int:
-    top = standing[0]
-    for node in standing[1:]:
-        area, most = forest.area[node], forest.area[top]
-        if area > most or (area == most and forest.first[node] > forest.first[top]):
-            top = node
-    return top
+    top = 0
+    for i in range(1, len(standing)):
+        node, best = standing[i], standing[top]
+        area, most = forest.area[node], forest.area[best]
+        if area > most or (area == most and forest.first[node] > forest.first[best]):
+            top = i
+    return int(standing[top])
 
 
 @njit(cache=True)

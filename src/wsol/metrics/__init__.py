@@ -1,6 +1,44 @@
-"""How often the label and the box are right: pure functions, and a class that counts."""
+"""How often label, box and mask are right: pure functions, and classes that count."""
 
-from wsol.metrics.functional import IOU_LEVELS, best_threshold, default_thresholds
+from wsol.metrics.boxes import MaxBoxAcc, MaxBoxAccV2
+from wsol.metrics.functional import (
+    IOU_LEVELS,
+    best_threshold,
+    default_thresholds,
+    gt_known,
+    localization_recall,
+    max_box_acc,
+    max_box_acc_v2,
+    mean_iou,
+    pxap,
+    top_k_loc,
+)
 from wsol.metrics.localization import LocalizationAccuracy
+from wsol.metrics.overlap import MeanIoU
+from wsol.metrics.pixels import PxAP
+from wsol.metrics.recall import LocalizationRecall, Recall
+from wsol.metrics.sizes import OBJECT_SIZE_EDGES, OBJECT_SIZES, object_share, object_size
 
-__all__ = ["IOU_LEVELS", "LocalizationAccuracy", "best_threshold", "default_thresholds"]
+__all__ = [
+    "IOU_LEVELS",
+    "OBJECT_SIZES",
+    "OBJECT_SIZE_EDGES",
+    "LocalizationAccuracy",
+    "LocalizationRecall",
+    "MaxBoxAcc",
+    "MaxBoxAccV2",
+    "MeanIoU",
+    "PxAP",
+    "Recall",
+    "best_threshold",
+    "default_thresholds",
+    "gt_known",
+    "localization_recall",
+    "max_box_acc",
+    "max_box_acc_v2",
+    "mean_iou",
+    "object_share",
+    "object_size",
+    "pxap",
+    "top_k_loc",
+]

@@ -1,10 +1,18 @@
-"""The field's accuracies as pure functions of IoU curves and counts."""
+"""The field's figures as pure functions of IoU curves, ranks and histograms.
+
+All figures are in percent, and None where there is nothing to measure.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 IOU_LEVELS = (30, 50, 70)
 """IoU in percent at which a box counts as right, one MaxBoxAcc each."""
+
+IOU_UNIT = 2**36
+"""One as a fixed-point IoU: 1e-11 of rounding per image, and room for 10^8 images."""
 
 
 def default_thresholds(interval: float = 0.001) -> NDArray[np.float64]:
@@ -16,13 +24,17 @@ def default_thresholds(interval: float = 0.001) -> NDArray[np.float64]:
     return np.arange(0, 1, interval)
 
 
-def box_hits(iou_curve: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return where a curve reaches each IoU level, ``(T,)`` to ``(T, 3)``.
+def box_hits(ious: NDArray[np.float64], levels: Sequence[int] = IOU_LEVELS) -> NDArray[np.bool_]:
+    """Return where IoU reaches each level, ``(...)`` to ``(..., L)``.
+
+    Args:
+        ious: float64 in [0, 1], any shape.
+        levels: ``L`` levels in percent.
 
     >>> box_hits(np.array([0.3, 0.69])).tolist()
     [[True, False, False], [True, True, False]]
     """
-    return iou_curve[:, None] >= np.array(IOU_LEVELS) / 100
+    return ious[..., None] >= np.array(levels) / 100
 
 
 def best_threshold(hits: NDArray[np.int64], thresholds: NDArray[np.float64]) -> float:
@@ -41,10 +53,143 @@ def best_threshold(hits: NDArray[np.int64], thresholds: NDArray[np.float64]) -> 
     return float(thresholds[best[len(best) // 2]])
 
 
-def percent(count: float, total: float) -> float:
-    """Return ``count`` as a percentage of ``total``.
+def percent(count: int, total: int) -> float | None:
+    """Return ``count`` as a percentage of ``total``, None where the total is zero.
 
     >>> percent(1, 8)
     12.5
     """
-    return 100.0 * count / total
+    return 100.0 * count / total if total else None
+
+
+def max_box_acc(iou_curves: NDArray[np.float64], level: int = 50) -> float | None:
+    """Return MaxBoxAcc: images with a right box at the best threshold for all of them.
+
+    Args:
+        iou_curves: float64 ``(N, T)``, of each image's largest contour at each threshold.
+        level: IoU in percent that a right box reaches.
+
+    Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
+    2020, section 3.2.
+
+    >>> max_box_acc(np.array([[0.9, 0.0], [0.2, 0.5]]))
+    50.0
+    """
+    hits = box_hits(iou_curves, (level,)).sum(0)
+    return percent(int(hits.max()), len(iou_curves))
+
+
+def max_box_acc_v2(iou_curves: NDArray[np.float64]) -> float | None:
+    """Return MaxBoxAccV2: the mean over three IoU levels, each at its own best threshold.
+
+    Args:
+        iou_curves: float64 ``(N, T)``, the best of all of an image's contours at each threshold.
+
+    Source: Choe et al., Evaluation for Weakly Supervised Object Localization: Protocol, Metrics,
+    and Datasets, arXiv:2007.04178.
+
+    >>> max_box_acc_v2(np.array([[0.9, 0.0], [0.2, 0.5]]))
+    50.0
+    """
+    hits = box_hits(iou_curves).sum(0)
+    return percent(int(hits.max(0).sum()), len(iou_curves) * len(IOU_LEVELS))
+
+
+def gt_known(ious: NDArray[np.float64]) -> float | None:
+    """Return GT-known Loc: images whose box reaches IoU 50, whatever the predicted class.
+
+    Args:
+        ious: float64 ``(N,)``, of each image's box at the threshold in use.
+
+    Source: Choe & Shim, Attention-based Dropout Layer, CVPR 2019, section 4.1.
+
+    >>> gt_known(np.array([0.5, 0.49]))
+    50.0
+    """
+    return percent(int(box_hits(ious, (50,)).sum()), len(ious))
+
+
+def top_k_loc(ious: NDArray[np.float64], ranks: NDArray[np.int64], k: int = 1) -> float | None:
+    """Return top-k Loc: images whose box reaches IoU 50 and whose class is among the first ``k``.
+
+    Args:
+        ious: float64 ``(N,)``, of each image's box at the threshold in use.
+        ranks: int64 ``(N,)``, how many classes score above the true one; -1 where there is no
+            prediction, which is wrong.
+        k: how many classes may be named.
+
+    Source: Choe & Shim, Attention-based Dropout Layer, CVPR 2019, section 4.1.
+
+    >>> top_k_loc(np.array([0.9, 0.9, 0.1, 0.9]), np.array([0, 1, 0, -1]))
+    25.0
+    """
+    named = (ranks >= 0) & (ranks < k)
+    return percent(int((box_hits(ious, (50,))[:, 0] & named).sum()), len(ious))
+
+
+def fixed_point(ious: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return IoU as whole multiples of ``1 / IOU_UNIT``, whose sum has no order.
+
+    Args:
+        ious: float64 in [0, 1], any shape.
+
+    >>> (fixed_point(np.array([0.0, 0.25, 1.0])) * 4 // IOU_UNIT).tolist()
+    [0, 1, 4]
+    """
+    return np.rint(ious * IOU_UNIT).astype(np.int64)
+
+
+def mean_iou(ious: NDArray[np.float64]) -> float | None:
+    """Return the mean IoU in percent, to 1e-9, with the same bits in any order of the images.
+
+    Args:
+        ious: float64 ``(N,)`` in [0, 1], of each image's box at the threshold in use.
+
+    >>> mean_iou(np.array([0.25, 0.75]))
+    50.0
+    """
+    return percent(int(fixed_point(ious).sum()), len(ious) * IOU_UNIT)
+
+
+def pxap(histograms: NDArray[np.int64]) -> float | None:
+    """Return PxAP: the area under precision and recall of all pixels together.
+
+    Args:
+        histograms: int64 ``(2, B)``, pixels of background and of objects by rising score, as
+            :func:`wsol.maps.score_histograms` counts them.
+
+    Returns:
+        Percent; None where there is no object pixel, as recall is then undefined.
+
+    Each bin adds its precision, that of the pixels in it and above, times its step in recall.
+    The highest bin is above all scores and has no step.
+
+    Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
+    2020, section 3.2.
+
+    >>> pxap(np.array([[4, 1, 0], [0, 1, 0]]))
+    50.0
+    """
+    false, true = histograms[:, ::-1].cumsum(1)
+    if true[-1] == 0:
+        return None
+    # Above all scores nothing is found, and precision does not matter as recall makes no step.
+    precision = true / np.maximum(true + false, 1)
+    recall = true / true[-1]
+    return 100.0 * float((precision[1:] * np.diff(recall)).sum())
+
+
+def localization_recall(
+    ious: NDArray[np.float64], groups: NDArray[np.int64], num_groups: int
+) -> list[float | None]:
+    """Return GT-known Loc of each group of images, None for a group without images.
+
+    Args:
+        ious: float64 ``(N,)``, of each image's box at the threshold in use.
+        groups: int64 ``(N,)``, group of each image, such as its class or its object's size.
+        num_groups: how many groups there are.
+
+    >>> localization_recall(np.array([0.9, 0.1, 0.6]), np.array([0, 0, 2]), 3)
+    [50.0, None, 100.0]
+    """
+    return [gt_known(ious[groups == group]) for group in range(num_groups)]

@@ -3,22 +3,15 @@
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics import Metric
 
 from wsol.maps.curves import IouCurves
-from wsol.metrics.functional import (
-    IOU_LEVELS,
-    best_threshold,
-    box_hits,
-    default_thresholds,
-    percent,
-)
+from wsol.metrics.counts import CountMetric
+from wsol.metrics.functional import IOU_LEVELS, best_threshold, box_hits, percent
 
 
-class LocalizationAccuracy(Metric):
+class LocalizationAccuracy(CountMetric):
     """Top-1 and top-5 accuracy, MaxBoxAcc, MaxBoxAccV2, GT-known and top-k Loc.
 
     The states are integer counts, so the figures are exact under any number of processes and
@@ -41,7 +34,6 @@ class LocalizationAccuracy(Metric):
     (50.0, 50.0, 100.0)
     """
 
-    full_state_update = False
     num_images: Tensor
     num_boxed: Tensor
     top1: Tensor
@@ -53,22 +45,10 @@ class LocalizationAccuracy(Metric):
 
     def __init__(self, thresholds: NDArray[np.float64] | None = None, **kwargs: Any) -> None:
         """Start all counts at zero."""
-        super().__init__(**kwargs)
-        self.thresholds = default_thresholds() if thresholds is None else thresholds
-        steps, levels = len(self.thresholds), len(IOU_LEVELS)
-        shapes: dict[str, tuple[int, ...]] = {
-            "num_images": (),
-            "num_boxed": (),
-            "top1": (),
-            "top5": (),
-            "largest": (steps, levels),
-            "all": (steps, levels),
-            "top1_largest": (steps, levels),
-            "top5_largest": (steps, levels),
-        }
-        for name, shape in shapes.items():
-            zeros = torch.zeros(shape, dtype=torch.int64)
-            self.add_state(name, zeros, dist_reduce_fx="sum")
+        super().__init__(thresholds, **kwargs)
+        curve = (len(self.thresholds), len(IOU_LEVELS))
+        self.add_counts(num_images=(), num_boxed=(), top1=(), top5=())
+        self.add_counts(largest=curve, all=curve, top1_largest=curve, top5_largest=curve)
 
     def update(self, rank: int | None, curves: IouCurves | None) -> None:
         """Count one image.
@@ -85,9 +65,9 @@ class LocalizationAccuracy(Metric):
         if curves is None:
             return
         self.num_boxed += 1
-        largest = torch.from_numpy(box_hits(curves.largest)).to(self.largest.device)
+        largest = self.as_counts(box_hits(curves.largest))
         self.largest += largest
-        self.all += torch.from_numpy(box_hits(curves.all)).to(self.all.device)
+        self.all += self.as_counts(box_hits(curves.all))
         if in_top1:
             self.top1_largest += largest
         if in_top5:
@@ -99,28 +79,23 @@ class LocalizationAccuracy(Metric):
         GT-known and top-k Loc ask for IoU 50 with the largest contour. Figures that need true
         boxes are None where there are none.
         """
-        index = int(np.abs(self.thresholds - threshold).argmin())
-        result: dict[str, float | int | None] = {
-            "top1_cls": percent(int(self.top1), int(self.num_images)),
-            "top5_cls": percent(int(self.top5), int(self.num_images)),
-            **dict.fromkeys(BOX_FIGURES),
+        images, boxed = int(self.num_images), int(self.num_boxed)
+        best = self.largest.amax(0).tolist()
+        half = self.nearest(threshold), IOU_LEVELS.index(50)
+        return {
+            "top1_cls": percent(int(self.top1), images),
+            "top5_cls": percent(int(self.top5), images),
+            **{
+                f"max_box_acc_{level}": percent(count, boxed)
+                for level, count in zip(IOU_LEVELS, best, strict=True)
+            },
+            "max_box_acc_v2": percent(int(self.all.amax(0).sum()), boxed * len(IOU_LEVELS)),
+            "gt_known": percent(int(self.largest[half]), boxed),
+            "top1_loc": percent(int(self.top1_largest[half]), boxed),
+            "top5_loc": percent(int(self.top5_largest[half]), boxed),
             "threshold": threshold,
-            "num_images": int(self.num_images),
+            "num_images": images,
         }
-        total = int(self.num_boxed)
-        if total == 0:
-            return result
-        for level, count in zip(IOU_LEVELS, self.largest.amax(0).tolist(), strict=True):
-            result[f"max_box_acc_{level}"] = percent(count, total)
-        result["max_box_acc_v2"] = percent(int(self.all.amax(0).sum()), total * len(IOU_LEVELS))
-        half = IOU_LEVELS.index(50)
-        for name, state in (
-            ("gt_known", self.largest),
-            ("top1_loc", self.top1_largest),
-            ("top5_loc", self.top5_largest),
-        ):
-            result[name] = percent(int(state[index, half]), total)
-        return result
 
     def best_threshold(self) -> float | None:
         """Return the threshold with the most right boxes at IoU 50; None without true boxes."""
@@ -132,13 +107,3 @@ class LocalizationAccuracy(Metric):
     def compute(self) -> dict[str, float | int | None]:
         """Return all figures at the best threshold of the images seen."""
         return self.at(self.best_threshold() or 0.0)
-
-
-BOX_FIGURES = (
-    *(f"max_box_acc_{level}" for level in IOU_LEVELS),
-    "max_box_acc_v2",
-    "gt_known",
-    "top1_loc",
-    "top5_loc",
-)
-"""Figures that need true boxes."""

@@ -1,0 +1,85 @@
+"""Peak memory of `wsol evaluate --maps` over many maps, one of which is broken.
+
+    python benchmarks/evaluate_maps_memory.py [20000]
+
+Writes maps of 28 by 28 pixels to a temporary folder and measures them; the file in the middle is
+cut short. Prints the peak of the resident memory at several counts, and the row of the broken map.
+"""
+
+import csv
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsol.engine import evaluate_maps as room
+from wsol.engine.config import EvaluateMapsConfig
+from wsol.engine.measure_boxes import BoxMeasure
+
+SIDE, SHOWN_EVERY = 28, 2000
+
+
+def write_maps(root: Path, count: int) -> EvaluateMapsConfig:
+    """Write maps and boxes, and return the options to measure them."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    (root / "maps").mkdir()
+    with (root / "boxes.csv").open("w") as boxes:
+        boxes.write("image,class,x0,y0,x1,y1,width,height\n")
+        for i in range(count):
+            x0, y0 = rng.integers(0, 12, 2)
+            x1, y1 = rng.integers(14, 27, 2)
+            far = ((x - (x0 + x1) / 2) / (x1 - x0)) ** 2 + ((y - (y0 + y1) / 2) / (y1 - y0)) ** 2
+            score_map = np.exp(-3 * far) + rng.normal(0, 0.05, far.shape)
+            np.save(root / f"maps/{i:06}.npy", score_map.astype(np.float32))
+            box = ",".join(str(8 * value) for value in (x0, y0, x1, y1))
+            boxes.write(f"{i:06}.jpg,{i % 200},{box},{8 * SIDE},{8 * SIDE}\n")
+    broken = root / f"maps/{count // 2:06}.npy"
+    broken.write_bytes(broken.read_bytes()[:-100])
+    return EvaluateMapsConfig(maps=root / "maps", annotations=root / "boxes.csv")
+
+
+def peak() -> float:
+    """Return the peak of the resident memory in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+class Watching(BoxMeasure):
+    """Prints the peak every few thousand maps."""
+
+    def count(self, index: int, judged: Any) -> None:
+        """Add a map to the figures."""
+        super().count(index, judged)
+        if (index + 1) % SHOWN_EVERY == 0 or index + 1 == 100:
+            sys.stdout.write(f"{index + 1:>7,} maps: peak {peak():.1f} MB\n")
+
+
+def error_rows(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows that are not in order."""
+    with path.open(newline="") as file:
+        yield from (row for row in csv.DictReader(file) if row["status"] != "ok")
+
+
+def main() -> None:
+    """Measure, and print."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    vars(room)["BoxMeasure"] = Watching
+    with tempfile.TemporaryDirectory() as folder:
+        config = write_maps(Path(folder), count)
+        sys.stdout.write(f"{count:,} maps written: peak {peak():.1f} MB\n")
+        start = time.perf_counter()
+        result = room.evaluate_maps(config)
+        seconds = time.perf_counter() - start
+        sys.stdout.write(f"{count / seconds:.0f} maps per second; {dict(result.statuses)}\n")
+        sys.stdout.write(f"MaxBoxAccV2 {result.metrics['max_box_acc_v2']:.2f}\n")
+        for row in error_rows(result.out / "images.csv"):
+            sys.stdout.write(f"{row}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Score maps as files: which is of which image, and reading one."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from wsol.data.decode import MAX_PIXELS, open_image
+from wsol.data.find import find_files
+from wsol.data.images import IMAGE_SUFFIXES
+from wsol.data.names import ends
+from wsol.errors import DataError, ImageError
+
+MAP_SUFFIXES: Final = (".npy", ".png")
+
+
+class FoundMaps(NamedTuple):
+    """The files of a folder of score maps, matched to images.
+
+    Attributes:
+        files: Per image the path of its map below the folder, None where it is missing.
+        extra: Paths of maps of no image.
+    """
+
+    files: tuple[str | None, ...]
+    extra: tuple[str, ...]
+
+
+def find_score_maps(root: Path | str, ids: Sequence[str]) -> FoundMaps:
+    """Find the score map of each image in a folder.
+
+    The map of `crow/a.jpg` is `crow/a.npy`, `crow/a.jpg.npy`, or, where no other image could be
+    meant, `a.npy` or `a.jpg.npy`; the suffix may be `.png` as well.
+
+    Args:
+        root: Folder to look in, at any depth; links are treated as `find_files` does.
+        ids: Name of each image, with forward slashes.
+
+    Raises:
+        DataError: If there is no map at all, a map could be that of several images, or an image
+            has several maps.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("a.npy", "c.png"):
+    ...         Path(folder, name).touch()
+    ...     find_score_maps(folder, ["crow/a.jpg", "crow/b.jpg"])
+    FoundMaps(files=('a.npy', None), extra=('c.png',))
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder of score maps")
+    names = find_files(root, MAP_SUFFIXES)
+    if not names:
+        raise DataError(f"{root}: no score maps here, which end in {' or '.join(MAP_SUFFIXES)}")
+    index_of = _index_of(ids)
+    files: list[str | None] = [None] * len(ids)
+    extra = []
+    for name in names:
+        key = name[: name.rindex(".")]
+        if key not in index_of:
+            extra.append(name)
+            continue
+        index = index_of[key]
+        if index is None:
+            raise DataError(f"{root / name}: several images are called so; give more of the path")
+        if files[index] is not None:
+            raise DataError(f"{root}: {ids[index]!r} has two maps, {files[index]!r} and {name!r}")
+        files[index] = name
+    return FoundMaps(tuple(files), tuple(extra))
+
+
+def load_score_map(path: Path | str, max_pixels: int = MAX_PIXELS) -> NDArray[np.floating]:
+    """Read one score map.
+
+    Args:
+        path: A `.npy` file of a real array (H, W), or a gray PNG of 8 or 16 bits, whose levels
+            are divided by 255 or 65535.
+        max_pixels: Largest height times width that is read; the header is checked first.
+
+    Returns:
+        (H, W) of float32, or of float64 where the file has more digits than float32.
+
+    Raises:
+        ImageError: If the file is missing, cut short, or holds something else.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "a.npy")
+    ...     np.save(file, np.array([[1, 2]], np.uint8))
+    ...     load_score_map(file)
+    array([[1., 2.]], dtype=float32)
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".png":
+        return _load_png(path, max_pixels)
+    # What numpy raises on damaged headers is of many builtin kinds.
+    try:
+        return _load_npy(path, max_pixels)
+    except ImageError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(path, f"cannot be read as .npy: {reason}") from error
+
+
+def usual_shape(paths: Iterable[Path], max_pixels: int = MAX_PIXELS) -> tuple[int, int] | None:
+    """Return height and width of the first score map that can be read, or None."""
+    for path in paths:
+        try:
+            height, width = load_score_map(path, max_pixels).shape
+        except ImageError:
+            continue
+        return height, width
+    return None
+
+
+def _index_of(ids: Sequence[str]) -> dict[str, int | None]:
+    """Map what a map may be called, without its suffix, to the image; to None if to several."""
+    by_end: dict[str, int | None] = {}
+    by_stem: dict[str, int | None] = {}
+    for index, name in enumerate(ids):
+        stem = _stem(name)
+        for end in {*ends(name), *ends(stem)}:
+            by_end[end] = index if by_end.get(end, index) == index else None
+        by_stem[stem] = index if by_stem.get(stem, index) == index else None
+    # Whatever ends in it, a whole path means itself.
+    return by_end | by_stem | {name: index for index, name in enumerate(ids)}
+
+
+def _stem(name: str) -> str:
+    start, dot, suffix = name.rpartition(".")
+    return start if f"{dot}{suffix}".lower() in IMAGE_SUFFIXES else name
+
+
+def _load_npy(path: Path, max_pixels: int) -> NDArray[np.floating]:
+    # Not np.load(): it allocates what a header claims before it looks at the file's length.
+    with path.open("rb") as file:
+        version = npy.read_magic(file)
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, in_columns, dtype = read_header(file)
+        if dtype.kind not in "fiub":
+            raise ImageError(path, f"holds {dtype}, not numbers")
+        if len(shape) != 2:
+            raise ImageError(path, f"has the shape {shape}; a score map is (height, width)")
+        if not 0 < shape[0] * shape[1] <= max_pixels:
+            size = f"{shape[0]} x {shape[1]}"
+            raise ImageError(path, f"{size} pixels are none, or more than {max_pixels:,}")
+        expected = shape[0] * shape[1] * dtype.itemsize
+        present = path.stat().st_size - file.tell()
+        if present < expected:
+            raise ImageError(path, f"is cut short: {present} of {expected} bytes of numbers")
+        data = file.read(expected)
+    values = np.frombuffer(data, dtype).reshape(shape, order="F" if in_columns else "C")
+    wide = np.result_type(dtype, np.float32) != np.float32
+    return np.ascontiguousarray(values, dtype=np.float64 if wide else np.float32)
+
+
+def _load_png(path: Path, max_pixels: int) -> NDArray[np.floating]:
+    with open_image(path, max_pixels) as image:
+        image.load()
+        if image.mode != "L" and not image.mode.startswith("I"):
+            raise ImageError(path, f"is of mode {image.mode}; a score map is gray")
+        white = 255 if image.mode == "L" else 65535
+        return np.asarray(image, dtype=np.float32) / np.float32(white)
