@@ -20,8 +20,9 @@ def test_results_come_in_order(threads: int) -> None:
     assert list(in_order(work, range(20), threads)) == [-number for number in range(20)]
 
 
-def test_few_items_are_ahead() -> None:
-    """While a result waits to be taken, at most two per thread are begun."""
+@pytest.mark.parametrize(("ahead", "begun"), [(0, 6), (4, 6), (20, 20)])
+def test_few_items_are_ahead(ahead: int, begun: int) -> None:
+    """While a result waits to be taken, at most two per thread are begun, or as many as asked."""
     taken: list[int] = []
 
     def items() -> Iterator[int]:
@@ -29,12 +30,12 @@ def test_few_items_are_ahead() -> None:
             taken.append(number)
             yield number
 
-    results = in_order(lambda number: number, items(), threads=3)
+    results = in_order(lambda number: number, items(), threads=3, ahead=ahead)
     for number in range(10):
         assert next(results) == number
-        assert len(taken) <= number + 6
+        assert len(taken) == number + begun
     results.close()
-    assert len(taken) <= 16
+    assert len(taken) == 9 + begun
 
 
 def test_work_is_done_side_by_side() -> None:

@@ -1,6 +1,8 @@
 """Evaluation: every picture of a split once, by any number of processes."""
 
 import logging
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,18 +12,20 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsol.data.batches import ImageFiles, load_batches, normalized, split_batches
+from wsol.data.batches import ImageFiles, Key, load_batches, normalized, split_batches
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.transforms import EvalTransform
 from wsol.engine.config import EvaluateConfig
 from wsol.engine.device import make_accelerator
+from wsol.engine.in_order import in_order
 from wsol.engine.progress import Meter
 from wsol.engine.run import RunInfo, load_run
 from wsol.errors import ConfigError, DataError, did_you_mean
 from wsol.files import write_json
 from wsol.localizers import ScoreMaps, create_localizer
 from wsol.maps import IouCurves, iou_curves, normalize, scale_boxes
+from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import Network
 
@@ -107,34 +111,77 @@ def evaluate_split(
         workers: processes that decode images.
     """
     metric = LocalizationAccuracy()
-    nothing = np.zeros(len(metric.thresholds))
-    missed = IouCurves(nothing, nothing)
-    paths = [samples.path(index) for index in range(len(samples))]
     batches = split_batches(range(len(samples)), batch_size)
     mine = batches[accelerator.process_index :: accelerator.num_processes]
+    located = _locate(samples, network, localizer, accelerator, size, mine, workers)
+    judge = partial(_judge, samples, metric.thresholds)
     with Meter("evaluate", sum(map(len, mine)), accelerator.is_main_process) as meter:
-        for batch in load_batches(ImageFiles(paths, EvalTransform(size)), mine, workers):
-            for index, error in batch.errors:
-                log.warning("counted as wrong: %s", error)
-                boxed = samples.boxes is not None and len(samples.boxes[index]) > 0
-                metric.update(None, missed if boxed else None)
-            if batch.indices:
-                images = batch.images.to(accelerator.device)
-                labels = torch.from_numpy(samples.labels[batch.indices]).to(accelerator.device)
-                with accelerator.autocast():
-                    inputs = normalized(images, network.mean, network.std)
-                    logits, _, maps = localizer.locate(inputs, labels)
-                ranks = _ranks(logits, labels)
-                score_maps = maps.cpu().numpy()
-                for index, image_size, rank, score_map in zip(
-                    batch.indices, batch.sizes, ranks, score_maps, strict=True
-                ):
-                    curves = _curves(score_map, samples, index, image_size, metric.thresholds)
-                    metric.update(rank, curves)
-            meter.advance(len(batch.indices) + len(batch.errors))
+        # The maps of one batch are judged while the network works on the next.
+        for rank, curves in in_order(judge, located, num_processors(), ahead=batch_size):
+            metric.update(rank, curves)
+            meter.advance(1)
     metric.to(accelerator.device)
     metric.sync()
     return metric
+
+
+class Located(NamedTuple):
+    """What the network says about one image.
+
+    Attributes:
+        image: its index in the split.
+        image_size: width and height of the image in pixels.
+        rank: how many classes rank before the true one; None where the scores are not finite.
+        score_map: raw scores of the true class, ``(H, W)``; None where the file cannot be read.
+    """
+
+    image: int
+    image_size: tuple[int, int]
+    rank: int | None
+    score_map: NDArray[np.float32] | None
+
+
+def _locate(
+    samples: Samples,
+    network: Network,
+    localizer: ScoreMaps,
+    accelerator: Accelerator,
+    size: int,
+    batches: list[list[Key]],
+    workers: int,
+) -> Iterator[Located]:
+    paths = [samples.path(index) for index in range(len(samples))]
+    for batch in load_batches(ImageFiles(paths, EvalTransform(size)), batches, workers):
+        for index, error in batch.errors:
+            log.warning("counted as wrong: %s", error)
+            yield Located(index, (0, 0), None, None)
+        if not batch.indices:
+            continue
+        images = batch.images.to(accelerator.device)
+        labels = torch.from_numpy(samples.labels[batch.indices]).to(accelerator.device)
+        with accelerator.autocast():
+            inputs = normalized(images, network.mean, network.std)
+            logits, _, maps = localizer.locate(inputs, labels)
+        yield from map(
+            Located, batch.indices, batch.sizes, _ranks(logits, labels), maps.cpu().numpy()
+        )
+
+
+def _judge(
+    samples: Samples, thresholds: NDArray[np.float64], located: Located
+) -> tuple[int | None, IouCurves | None]:
+    """Return an image's rank and its curves; None where it has no true box."""
+    if samples.boxes is None or len(samples.boxes[located.image]) == 0:
+        return located.rank, None
+    if located.score_map is None:
+        nothing = np.zeros(len(thresholds))
+        return None, IouCurves(nothing, nothing)
+    scaled, has_object = normalize(located.score_map)
+    if not has_object:
+        log.warning("%s: the score map is constant or not finite", samples.ids[located.image])
+    height, width = scaled.shape
+    truth = scale_boxes(samples.boxes[located.image], located.image_size, (width, height))
+    return located.rank, iou_curves(scaled, truth.astype(np.int64), thresholds)
 
 
 def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:
@@ -147,23 +194,6 @@ def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:
     ranks = ((logits > true) | ((logits == true) & lower)).sum(1).tolist()
     finite = logits.isfinite().all(1).tolist()
     return [rank if sound else None for rank, sound in zip(ranks, finite, strict=True)]
-
-
-def _curves(
-    score_map: NDArray[np.float32],
-    samples: Samples,
-    index: int,
-    image_size: tuple[int, int],
-    thresholds: NDArray[np.float64],
-) -> IouCurves | None:
-    if samples.boxes is None or len(samples.boxes[index]) == 0:
-        return None
-    scaled, has_object = normalize(score_map)
-    if not has_object:
-        log.warning("%s: the score map is constant or not finite", samples.ids[index])
-    height, width = score_map.shape
-    truth = scale_boxes(samples.boxes[index], image_size, (width, height)).astype(np.int64)
-    return iou_curves(scaled, truth, thresholds)
 
 
 def _open_split(config: EvaluateConfig, info: RunInfo) -> Samples:

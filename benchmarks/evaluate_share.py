@@ -1,0 +1,59 @@
+"""What measuring adds to the forward pass of ``wsol evaluate RUN``.
+
+    python benchmarks/evaluate_share.py RUN --data DATA
+
+Evaluates the test split several times with its true boxes and without them (then the forward pass
+is all there is to do), in turn, and prints the median of each and their ratio.
+"""
+
+import argparse
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from wsol.data.open import open_data
+from wsol.engine.device import make_accelerator
+from wsol.engine.evaluate import evaluate_split
+from wsol.engine.run import load_run
+from wsol.localizers import create_localizer
+
+
+def main() -> None:
+    """Time both in turn."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="run folder")
+    parser.add_argument("--data", type=Path, required=True, help="data set with true boxes")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    network, info = load_run(options.run)
+    accelerator = make_accelerator("fp32", cpu=True)
+    localizer = create_localizer(info.localizer, network)
+    boxed = open_data(options.data)["test"]
+    times: dict[str, list[float]] = {"with boxes": [], "forward only": []}
+    for repeat in range(options.repeats + 1):
+        for name, samples in (("with boxes", boxed), ("forward only", replace(boxed, boxes=None))):
+            start = time.perf_counter()
+            evaluate_split(
+                samples,
+                network,
+                localizer,
+                accelerator,
+                size=info.size,
+                batch_size=32,
+                workers=options.workers,
+            )
+            # The first turn warms up: compiled code, files in memory.
+            if repeat > 0:
+                times[name].append(time.perf_counter() - start)
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    for name, seconds in middle.items():
+        spread = f"{min(times[name]):.2f} to {max(times[name]):.2f}"
+        print(f"{name:12} {seconds:6.2f} s ({spread}), {len(boxed) / seconds:.1f} images/s")
+    ratio = middle["with boxes"] / middle["forward only"]
+    print(f"measuring adds {100 * (ratio - 1):.1f} %")
+
+
+if __name__ == "__main__":
+    main()
