@@ -1,0 +1,22 @@
+"""``python -m wsol.maps`` compiles this room's machine code ahead of its first use.
+
+Otherwise the first evaluation and the first prediction after an installation do, which takes them
+half a minute once.
+"""
+
+import numpy as np
+
+from wsol.maps import boxes_at, iou_curves, score_histograms
+
+
+def main() -> None:
+    """Call once what is compiled, with the types that the engine uses."""
+    score_map = np.eye(8, dtype=np.float32)
+    thresholds = np.array([0.0, 0.5])
+    iou_curves(score_map, np.array([[1, 1, 4, 4]]), thresholds)
+    boxes_at(score_map, 0.5)
+    score_histograms(score_map, np.eye(8, dtype=np.uint8), thresholds)
+
+
+if __name__ == "__main__":
+    main()
