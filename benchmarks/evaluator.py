@@ -4,11 +4,12 @@
 
 Both rules (largest contour, all contours), one thread each, the two interleaved map by map. Prints
 for every kind of map and 100 and 1,000 thresholds the time per map, the median ratio and the middle
-half of the ratios; then how the tree scales over threads. Kinds: class activation maps of an
-ImageNet network on real photographs at 224 and at 448 pixels, and noise, the worst case.
+half of the ratios; then how the tree scales over threads, and how
+memory grows over 20,000 maps. Kinds:
+class activation maps of an ImageNet network on real photographs at 224 and at 448 pixels, and
+noise, the worst case.
 
 ``--check N`` instead compares the tree with the contours on N random maps and counts differences.
-``--memory N`` instead reads the curves of N maps and prints how memory grows.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from wsol.data.batches import ImageFiles, load_batches, normalized, split_batche
 from wsol.data.images import find_images
 from wsol.data.transforms import EvalTransform
 from wsol.localizers import create_localizer
-from wsol.maps import best_iou_curve, best_iou_curves, box_iou, iou_curves, normalize
+from wsol.maps import best_iou_curves, box_iou, iou_curves, normalize
 from wsol.models import create_network
 
 Maps = list[NDArray[np.float32]]
@@ -141,10 +142,10 @@ def check(count: int) -> None:
         height, width = score_map.shape
         corners = np.sort(random.integers(0, (width, height), (random.integers(1, 4), 2, 2)), 1)
         boxes = corners.reshape(-1, 4)
-        for rule in ("all", "largest"):
-            tree = best_iou_curve(score_map, boxes, thresholds, rule, "tree")
-            contours = best_iou_curve(score_map, boxes, thresholds, rule, "opencv")
-            differences += int((tree != contours).any())
+        tree = iou_curves(score_map, boxes, thresholds, "tree")
+        contours = iou_curves(score_map, boxes, thresholds, "opencv")
+        differences += int((tree.all != contours.all).any())
+        differences += int((tree.largest != contours.largest).any())
         if (index + 1) % 10000 == 0 or index + 1 == count:
             print(f"{index + 1} maps: {differences} differences", flush=True)
 
@@ -182,16 +183,19 @@ def random_map(kind: str, random: np.random.Generator) -> NDArray[np.float64]:
     return noise
 
 
-def memory(count: int) -> None:
-    """Print the largest memory in use while many maps are read."""
+def memory(maps: Maps, count: int) -> None:
+    """Print the largest memory in use while the curves of many maps are read."""
     random = np.random.default_rng(0)
     thresholds = np.arange(0, 1, 0.001)
-    for index in range(count):
-        score_map = normalize(random.random((224, 224)))[0]
-        best_iou_curves([score_map], [random_box(random, 224)], thresholds)
-        if index in (99, count // 2) or index == count - 1:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-            print(f"after {index + 1} maps: {peak} MB", flush=True)
+    done = 0
+    for end in (count // 20, count // 4, count // 2, count):
+        while done < end:
+            batch = [maps[(done + i) % len(maps)] for i in range(32)]
+            boxes = [random_box(random, len(score_map)) for score_map in batch]
+            best_iou_curves(batch, boxes, thresholds, threads=2)
+            done += len(batch)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"memory after {done:6} maps: {peak:.1f} MB", flush=True)
 
 
 def main() -> None:
@@ -201,12 +205,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60, help="photographs to use")
     parser.add_argument("--repeats", type=int, default=3, help="of each map; the best counts")
     parser.add_argument("--check", type=int, metavar="N", help="compare on N random maps")
-    parser.add_argument("--memory", type=int, metavar="N", help="watch memory over N maps")
+    parser.add_argument("--memory", type=int, default=20_000, help="maps to watch memory over")
     options = parser.parse_args()
     if options.check:
         return check(options.check)
-    if options.memory:
-        return memory(options.memory)
     if options.images is None:
         parser.error("--images is missing: a folder of photographs")
     cv2.setNumThreads(1)
@@ -219,6 +221,7 @@ def main() -> None:
         compare("real, 448 x 448", large, num_thresholds, options.repeats)
     compare("noise, 224 x 224", list(noise), 100, 1)
     scale(real)
+    memory(real, options.memory)
     return None
 
 
