@@ -1,9 +1,9 @@
 """Peak memory of `wsol evaluate --maps` over many maps, one of which is broken.
 
-    python benchmarks/evaluate_maps_memory.py [20000]
+    python benchmarks/evaluate_maps_memory.py [20000 [224]]
 
-Writes maps of 28 by 28 pixels to a temporary folder and measures them; the file in the middle is
-cut short. Prints the peak of the resident memory at several counts, and the row of the broken map.
+Writes maps of 224 by 224 pixels, or another side, to a temporary folder and measures them; the file
+in the middle is cut short. Prints the peak of the resident memory at several counts, and the row of the broken map.
 """
 
 import csv
@@ -21,13 +21,13 @@ from wsol.engine import evaluate_maps as room
 from wsol.engine.config import EvaluateMapsConfig
 from wsol.engine.measure_boxes import BoxMeasure
 
-SIDE, SHOWN_EVERY = 28, 2000
+SHOWN_EVERY = 2000
 
 
-def write_maps(root: Path, count: int) -> EvaluateMapsConfig:
+def write_maps(root: Path, count: int, side: int) -> EvaluateMapsConfig:
     """Write maps and boxes, and return the options to measure them."""
     rng = np.random.default_rng(0)
-    y, x = np.mgrid[:SIDE, :SIDE]
+    y, x = np.mgrid[:side, :side] * 28 / side
     (root / "maps").mkdir()
     with (root / "boxes.csv").open("w") as boxes:
         boxes.write("image,class,x0,y0,x1,y1,width,height\n")
@@ -35,10 +35,12 @@ def write_maps(root: Path, count: int) -> EvaluateMapsConfig:
             x0, y0 = rng.integers(0, 12, 2)
             x1, y1 = rng.integers(14, 27, 2)
             far = ((x - (x0 + x1) / 2) / (x1 - x0)) ** 2 + ((y - (y0 + y1) / 2) / (y1 - y0)) ** 2
-            score_map = np.exp(-3 * far) + rng.normal(0, 0.05, far.shape)
-            np.save(root / f"maps/{i:06}.npy", score_map.astype(np.float32))
+            score_map = np.exp(-3 * far) + np.kron(
+                rng.normal(0, 0.05, (4, 4)), np.ones((side // 4, side // 4))
+            )
+            np.save(root / f"maps/{i:06}.npy", score_map.astype(np.float16))
             box = ",".join(str(8 * value) for value in (x0, y0, x1, y1))
-            boxes.write(f"{i:06}.jpg,{i % 200},{box},{8 * SIDE},{8 * SIDE}\n")
+            boxes.write(f"{i:06}.jpg,{i % 200},{box},{8 * 28},{8 * 28}\n")
     broken = root / f"maps/{count // 2:06}.npy"
     broken.write_bytes(broken.read_bytes()[:-100])
     return EvaluateMapsConfig(maps=root / "maps", annotations=root / "boxes.csv")
@@ -68,9 +70,10 @@ def error_rows(path: Path) -> Iterator[dict[str, str]]:
 def main() -> None:
     """Measure, and print."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    side = int(sys.argv[2]) if len(sys.argv) > 2 else 224
     vars(room)["BoxMeasure"] = Watching
     with tempfile.TemporaryDirectory() as folder:
-        config = write_maps(Path(folder), count)
+        config = write_maps(Path(folder), count, side)
         sys.stdout.write(f"{count:,} maps written: peak {peak():.1f} MB\n")
         start = time.perf_counter()
         result = room.evaluate_maps(config)
