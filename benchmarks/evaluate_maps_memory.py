@@ -3,7 +3,8 @@
     python benchmarks/evaluate_maps_memory.py [20000 [224]]
 
 Writes maps of 224 by 224 pixels, or another side, to a temporary folder and measures them; the file
-in the middle is cut short. Prints the peak of the resident memory at several counts, and the row of the broken map.
+in the middle is cut short. Prints the peak of the resident memory at several counts, and the row of
+the broken map.
 """
 
 import csv
