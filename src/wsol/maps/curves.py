@@ -149,12 +149,13 @@ def iou_curves(
     if not 0 <= score_map.min() <= score_map.max() <= 1:
         raise ValueError("a score map must be in [0, 1]; normalize it first")
     truth = np.ascontiguousarray(boxes, np.int64)
-    grey = grey_levels(score_map)
-    levels = threshold_levels(grey, thresholds)
     if backend == "tree":
-        row, column = divmod(int(grey.argmax()), grey.shape[1])
         fine = np.ascontiguousarray(fine_levels(score_map))
+        row, column = divmod(int(fine.argmax()), fine.shape[1])
+        levels = threshold_levels(fine[row] >> 8, thresholds)
         largest, best = tree_curves(fine, (row, column), truth)
     else:
+        grey = grey_levels(score_map)
+        levels = threshold_levels(grey, thresholds)
         largest, best = contour_curves(grey, truth, np.unique(levels))
     return IouCurves(largest[levels], best[levels])

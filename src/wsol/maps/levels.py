@@ -30,13 +30,15 @@ def fine_levels(score_map: NDArray[np.floating]) -> NDArray[np.uint16]:
     return (score_map * (255 * 256)).astype(np.uint16)
 
 
-def threshold_levels(grey: NDArray[np.uint8], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
+def threshold_levels(
+    grey: NDArray[np.unsignedinteger], thresholds: NDArray[np.float64]
+) -> NDArray[np.int64]:
     """Return the grey level of each threshold: pixels strictly above it are kept.
 
     A threshold is a share of the map's maximum, so a thousand thresholds are at most 255 levels.
 
     Args:
-        grey: uint8 ``(H, W)``.
+        grey: grey levels, 0 to 255, of the map or of any part with its maximum.
         thresholds: float64 ``(T,)`` in [0, 1).
 
     >>> threshold_levels(np.array([[200]], np.uint8), np.array([0.0, 0.499, 0.5])).tolist()

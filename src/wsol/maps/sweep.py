@@ -98,8 +98,8 @@ def sweep(
             node = find_root(forest.parent, cells.basin[cell])
             if holes and node == 0:
                 continue
-            _add(forest, node, cells.box[cell], cells.first[cell], cells.area[cell])
-            num_changed = _note(forest, node, level, changed, num_changed)
+            if _add(forest, node, cells.box[cell], cells.first[cell], cells.area[cell]):
+                num_changed = _note(forest, node, level, changed, num_changed)
         for i in range(link_start[k], link_start[k + 1]):
             link = link_order[i]
             a = find_root(forest.parent, links.pair[link, 0])
@@ -115,8 +115,8 @@ def sweep(
                 _leave(a, member, joined_outside, level)
                 continue
             member[a], member[b] = member[b], member[a]
-            _add(forest, b, forest.box[a], forest.first[a], forest.area[a])
-            num_changed = _note(forest, b, level, changed, num_changed)
+            if _add(forest, b, forest.box[a], forest.first[a], forest.area[a]):
+                num_changed = _note(forest, b, level, changed, num_changed)
         for i in range(num_changed):
             node = changed[i]
             if forest.parent[node] != node:
@@ -184,13 +184,15 @@ def _plant(count: int) -> Forest:
 
 
 @njit(cache=True)
-def _add(forest: Forest, node: int, box: NDArray[np.int32], first: int, area: int) -> None:
-    """Add pixels to a component."""
+def _add(forest: Forest, node: int, box: NDArray[np.int32], first: int, area: int) -> bool:
+    """Add pixels to a component; tell whether its box grew."""
     mine = forest.box[node]
+    grew: bool = box[0] < mine[0] or box[1] < mine[1] or box[2] > mine[2] or box[3] > mine[3]
     mine[0], mine[1] = min(mine[0], box[0]), min(mine[1], box[1])
     mine[2], mine[3] = max(mine[2], box[2]), max(mine[3], box[3])
     forest.first[node] = min(forest.first[node], first)
     forest.area[node] += area
+    return grew
 
 
 @njit(cache=True)
