@@ -78,3 +78,15 @@ def test_a_plateau_climbs_where_any_of_its_pixels_does() -> None:
     basins = label_basins(grey, grey.astype(np.uint16), start, np.array([-1, 1, -9, 9]))
     assert basins.number == 2
     assert (basins.labels == (grey > 0)).all()
+
+
+def test_a_plateau_belongs_to_the_start_however_it_winds() -> None:
+    """The end of a spiral is not soon reached, and is no peak of its own all the same."""
+    grey = np.zeros((11, 11), np.uint8)
+    grey[1, 1:10] = grey[1:10, 9] = grey[9, 1:10] = grey[3:10, 1] = 5
+    grey[3, 1:8] = grey[3:8, 7] = grey[7, 3:8] = grey[5:8, 3] = grey[5, 3:6] = 5
+    start = np.zeros_like(grey)
+    start[1, 1] = 1
+    basins = label_basins(grey, grey.astype(np.uint16), start, np.array([-1, 1, -11, 11]))
+    assert not basins.reached[5, 5]
+    assert basins.number == 1

@@ -95,3 +95,16 @@ def test_views_in_any_order() -> None:
     score_map = random.random((20, 31))
     check(score_map.T, random)
     check(np.asfortranarray(score_map)[::-1, ::2], random)
+
+
+@pytest.mark.parametrize("ring_first", [True, False])
+def test_a_ring_and_a_square_of_one_outline(ring_first: bool) -> None:
+    """Of equal areas the last in the picture is OpenCV's first, if its hole is counted."""
+    square = np.ones((6, 6))
+    ring = square.copy()
+    ring[2:4, 2:4] = 0
+    parts = (ring, square) if ring_first else (square, ring)
+    score_map = np.pad(np.vstack((parts[0], np.zeros((2, 6)), parts[1])), 1)
+    curves = iou_curves(score_map, np.array([[1, 9, 7, 15]]), np.array([0.5]))
+    assert curves.largest.tolist() == [1.0]
+    check(score_map, np.random.default_rng(7))
