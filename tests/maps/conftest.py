@@ -1,6 +1,6 @@
 """Slow, obvious references, and the maps that the fast code is held against."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ CROSS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 AROUND = (*CROSS, (1, 1), (1, -1), (-1, 1), (-1, -1))
 KINDS = (
     *("noise", "few levels", "rings", "thin", "smooth"),
-    *("row", "column", "islands", "bumps", "plateaus"),
+    *("row", "column", "islands", "bumps", "plateaus", "cones"),
 )
 
 
@@ -51,9 +51,11 @@ def outline_boxes(mask: NDArray[np.bool_]) -> list[Box]:
     return [tuple(map(int, box)) for box in boxes]
 
 
-def draw_map(kind: str, random: np.random.Generator, most: int = 20) -> NDArray[np.float64]:
-    """Return a map of a kind in [0, 1], of any height and width up to the most."""
-    height, width = random.integers(1, most + 1, 2).tolist()
+def draw_map(
+    kind: str, random: np.random.Generator, most: int = 20, least: int = 1
+) -> NDArray[np.float64]:
+    """Return a map of a kind in [0, 1], of any height and width from the least to the most."""
+    height, width = random.integers(least, most + 1, 2).tolist()
     height = 1 if kind == "row" else height
     width = 1 if kind == "column" else width
     noise = random.random((height, width))
@@ -80,6 +82,10 @@ def draw_map(kind: str, random: np.random.Generator, most: int = 20) -> NDArray[
             far = np.hypot(y - top[0], x - top[1]) / random.uniform(1, 9)
             result = np.maximum(result, random.random() * np.exp(-(far**2)))
         return result
+    if kind == "cones":
+        tops = random.random((3, 2)) * (height, width)
+        far = [np.hypot(y - top[0], x - top[1]) / random.uniform(4, 20) for top in tops]
+        return np.max([*(random.random() - slope for slope in far), np.zeros_like(noise)], 0)
     if kind == "plateaus":
         small = random.random((1 + height // 3, 1 + width // 3))
         return np.floor(255 * small.repeat(3, 0).repeat(3, 1)[:height, :width]) / 255
@@ -111,11 +117,11 @@ def frame(score_map: NDArray[np.floating], holes: bool, know_fine: bool = True) 
     return Framed(grey, fine, start, list_steps(fine.shape[1])[: 4 if holes else 8])
 
 
-def framed_maps(most: int = 9, number: int = 60) -> Iterator[Framed]:
-    """Yield small maps of all kinds with their margins: objects and holes, fine and not."""
+def framed_maps(kinds: Sequence[str], number: int, most: int, least: int = 1) -> Iterator[Framed]:
+    """Yield maps of the kinds with their margins: objects and holes, fine and not."""
     for index in range(number):
         random = np.random.default_rng(index)
-        score_map = draw_map(KINDS[index % len(KINDS)], random, most)
+        score_map = draw_map(kinds[index % len(kinds)], random, most, least)
         for holes in (False, True):
             yield frame(score_map, holes, bool(random.integers(2)))
 
@@ -141,10 +147,11 @@ def random_map() -> Callable[..., NDArray[np.float64]]:
 @pytest.fixture(scope="session")
 def small_maps() -> list[Framed]:
     """Return small maps of all kinds with their margins."""
-    return list(framed_maps())
+    return list(framed_maps(KINDS, 66, most=9))
 
 
 @pytest.fixture(scope="session")
 def larger_maps() -> list[Framed]:
     """Return maps of which some have few basins for their size, and others very many."""
-    return list(framed_maps(most=40, number=20))
+    few = framed_maps(["cones", "bumps"], 8, most=60, least=50)
+    return [*framed_maps(KINDS, 11, most=40), *few]
