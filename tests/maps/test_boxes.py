@@ -1,10 +1,15 @@
-"""The box of one threshold is that of the contour with the largest area."""
+"""Boxes of one threshold are those of all contours, or that of the one with the largest area."""
+
+from collections.abc import Callable
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from wsol.maps.boxes import boxes_at, scale_boxes
+from wsol.maps.contours import contours_at
 
 SIZES = st.tuples(st.integers(1, 4000), st.integers(1, 4000))
 
@@ -39,6 +44,55 @@ def test_an_empty_map_has_no_box() -> None:
     """No object gives no box, rather than one of size zero."""
     assert boxes_at(np.zeros((5, 5)), 0.3, "largest").shape == (0, 4)
     assert boxes_at(np.zeros((5, 5)), 0.3).shape == (0, 4)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    "kind", ["noise", "few levels", "rings", "row", "column", "islands", "plateaus"]
+)
+def test_boxes_are_those_of_a_flood_fill_and_the_largest_is_opencvs(
+    flood_fill_boxes: Callable[[NDArray[np.bool_]], list[tuple[int, int, int, int]]],
+    random_map: Callable[..., NDArray[np.float64]],
+    kind: str,
+    dtype: type[np.floating],
+) -> None:
+    """For any threshold, shape, order in memory and type; x1 and y1 lie past the last pixel."""
+    random = np.random.default_rng(sum(map(ord, kind)))
+    for _ in range(20):
+        score_map = np.asfortranarray(random_map(kind, random).astype(dtype))
+        score_map.setflags(write=False)
+        grey = np.floor(score_map * 255).astype(np.uint8)
+        for threshold in (0.0, *random.random(3).tolist()):
+            level = int(threshold * grey.max())
+            boxes = boxes_at(score_map, threshold)
+            assert boxes.tolist() == [list(box) for box in flood_fill_boxes(grey > level)]
+            assert boxes.dtype == np.int64
+            contours = contours_at(grey, level)
+            largest = contours.boxes[np.argmax(contours.areas)][None] if len(boxes) else boxes
+            assert boxes_at(score_map, threshold, "largest").tolist() == largest.tolist()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (3, 6)])
+def test_a_constant_map_is_one_box(shape: tuple[int, int]) -> None:
+    """Above 0 all pixels are of the object; at its own level none is."""
+    height, width = shape
+    for score in (1.0, 0.5):
+        assert boxes_at(np.full(shape, score), 0.99).tolist() == [[0, 0, width, height]]
+    assert boxes_at(np.full(shape, 0.001), 0.0).shape == (0, 4)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.0, np.nan])
+def test_a_threshold_is_a_share_below_1(threshold: float) -> None:
+    """Anything else is refused."""
+    with pytest.raises(ValueError, match="thresholds"):
+        boxes_at(np.eye(3), threshold)
+
+
+@pytest.mark.parametrize("score_map", [np.eye(3) * 2, np.full((2, 2), np.nan), np.zeros((0, 3))])
+def test_a_map_that_is_not_normalised_is_refused(score_map: NDArray[np.float64]) -> None:
+    """Its grey levels would be anything."""
+    with pytest.raises(ValueError, match="a score map"):
+        boxes_at(score_map, 0.3)
 
 
 @given(SIZES, SIZES, st.lists(st.tuples(*[st.integers(0, 4000)] * 4), max_size=3))

@@ -1,5 +1,6 @@
 """Contours are the outlines of 8-connected objects and of their holes."""
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from wsol.errors import ConfigError
 from wsol.maps.contours import contours_at
-from wsol.maps.levels import grey_levels, threshold_levels
+from wsol.maps.curves import iou_curves
 
 FloodFill = Callable[[NDArray[np.bool_]], list[tuple[int, int, int, int]]]
 
@@ -26,7 +28,7 @@ def test_boxes_are_those_of_a_flood_fill(
 ) -> None:
     """Every object and every hole has its box, at every level."""
     contours = contours_at(grey, level)
-    assert sorted(map(tuple, contours.boxes.tolist())) == flood_fill_boxes(grey > level)
+    assert sorted(map(tuple, contours.boxes.tolist())) == sorted(flood_fill_boxes(grey > level))
     assert contours.boxes.dtype == np.int64
     assert contours.boxes.shape == (len(contours.areas), 4)
 
@@ -48,26 +50,18 @@ def test_area_of_a_hole_cuts_its_corners(width: int, height: int) -> None:
     assert sorted(contours.areas.tolist()) == [(width + 1) * (height + 1) - 2, 121]
 
 
-@given(hnp.arrays(np.float64, (4, 5), elements=st.floats(0, 1)))
-def test_grey_levels_are_truncated(score_map: NDArray[np.float64]) -> None:
-    """A level is the whole part of 255 times the score."""
-    expected = [[int(255 * score) for score in row] for row in score_map.tolist()]
-    assert grey_levels(score_map).tolist() == expected
-
-
-@given(st.integers(0, 255), st.lists(st.floats(0, 1, exclude_max=True), max_size=5))
-def test_threshold_is_the_whole_part_of_a_share_of_the_maximum(
-    brightest: int, thresholds: list[float]
-) -> None:
-    """The share is taken of the brightest level, not of 255, and truncated."""
-    grey = np.array([[0, brightest]], np.uint8)
-    expected = [int(threshold * brightest) for threshold in thresholds]
-    assert threshold_levels(grey, np.array(thresholds)).tolist() == expected
-
-
 @pytest.mark.parametrize("value", [0, 255])
 def test_nothing_is_brighter_than_the_brightest(value: int) -> None:
     """A constant map has no contour at its own level."""
     contours = contours_at(np.full((3, 3), value, np.uint8), value)
     assert contours.boxes.shape == (0, 4)
     assert contours.areas.shape == (0,)
+
+
+def test_without_opencv_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for the slow twin is told what to install; the tree needs nothing."""
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    arguments = np.eye(4), np.array([[0, 0, 3, 3]]), np.array([0.5])
+    with pytest.raises(ConfigError, match=r"wsol\[opencv\]"):
+        iou_curves(*arguments, backend="opencv")
+    assert iou_curves(*arguments).all.tolist() == [1.0]

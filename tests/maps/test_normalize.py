@@ -1,4 +1,4 @@
-"""A scaled map spans [0, 1] in the order of its scores, or says that it shows nothing."""
+"""A scaled map lies in [0, 1] in the order of its scores, or says that it shows nothing."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from wsol.maps.normalize import normalize
+from wsol.maps.normalize import Normalization, normalize
 
 MAPS = hnp.arrays(
     np.float32,
@@ -77,3 +77,133 @@ def test_ordinary_maps_are_scaled_in_their_own_type(score_map: NDArray[np.float3
     low, high = score_map.min(), score_map.max()
     if low < high:
         assert np.array_equal(normalize(score_map)[0], (score_map - low) / (high - low))
+
+
+def published(
+    score_map: NDArray[np.floating], how: str, share: float
+) -> NDArray[np.float64] | None:
+    """Return what Kim et al. compute, step by step, None where that divides by nothing."""
+    cam = score_map.astype(np.float64)
+    ranked = np.sort(cam.ravel())
+    standard = ranked[int(ranked.size * share)]
+    if not np.isfinite(ranked).all() or ranked[0] == ranked[-1]:
+        return None
+    if how == "minmax":
+        cam = cam - ranked[0]
+        divisor = ranked[-1] - ranked[0]
+    elif how == "max":
+        cam = np.maximum(0, cam)
+        divisor = ranked[-1]
+    elif how == "pas":
+        cam = cam - ranked[0]
+        divisor = standard - ranked[0]
+    else:
+        cam = np.maximum(0, cam - standard)
+        divisor = ranked[-1] - standard
+    return np.minimum(1, cam / divisor) if divisor > 0 else None
+
+
+@pytest.mark.parametrize("how", ["minmax", "max", "pas", "ivr"])
+@given(
+    score_map=hnp.arrays(
+        np.float64,
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=6),
+        # Few different values, so that many are equal, at the percentile too.
+        elements=st.one_of(st.integers(-3, 3).map(float), st.floats(-1e3, 1e3)),
+    ),
+    share=st.floats(0, 1, exclude_max=True),
+)
+def test_every_way_is_the_published_one(
+    how: Normalization, score_map: NDArray[np.float64], share: float
+) -> None:
+    """With the element of the sorted scores at int(size * share) for a percentile."""
+    scaled, has_object = normalize(score_map, how, share)
+    expected = published(score_map, how, share)
+    assert has_object == (expected is not None)
+    if expected is None:
+        assert not scaled.any()
+    else:
+        assert np.array_equal(scaled, expected.astype(np.float32))
+        assert 0 <= scaled.min() <= scaled.max() <= 1
+
+
+def test_percentiles_are_those_of_the_paper_unless_told() -> None:
+    """Nine tenths of the pixels for pas, 45 % for ivr; the others have none."""
+    score_map = np.random.default_rng(0).permutation(200.0 + np.arange(400)).reshape(20, 20)
+    top, bottom = normalize(score_map, "pas")[0], normalize(score_map, "ivr")[0]
+    assert ((top == 1).sum(), (top == 0).sum()) == (400 - 360, 1)
+    assert ((bottom == 1).sum(), (bottom == 0).sum()) == (1, 180 + 1)
+    for how in ("minmax", "max"):
+        assert np.array_equal(normalize(score_map, how, 0.3)[0], normalize(score_map, how)[0])
+
+
+def test_equal_scores_at_the_percentile_stay_together() -> None:
+    """However many pixels share the value at the percentile, all are 1, or all are 0."""
+    score_map = np.array([[0.0, 5.0, 5.0, 5.0, 10.0]])
+    assert normalize(score_map, "pas", 0.4)[0].tolist() == [[0, 1, 1, 1, 1]]
+    assert normalize(score_map, "ivr", 0.6)[0].tolist() == [[0, 0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("how", ["minmax", "max", "pas", "ivr"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_no_way_makes_anything_of_what_is_not_finite(how: Normalization, bad: float) -> None:
+    """Even where the percentile is an ordinary score."""
+    score_map = np.arange(12.0).reshape(3, 4)
+    score_map[2, 3] = bad
+    scaled, has_object = normalize(score_map, how)
+    assert not has_object
+    assert scaled.tolist() == np.zeros((3, 4)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("how", "score_map"),
+    [
+        ("max", [[-3.0, -1.0]]),
+        ("max", [[-3.0, 0.0]]),
+        ("max", [[2.0, 2.0]]),
+        ("pas", [[1.0, 1.0, 1.0, 9.0]]),
+        ("ivr", [[1.0, 9.0, 9.0, 9.0]]),
+    ],
+)
+def test_a_scale_without_length_shows_nothing(
+    how: Normalization, score_map: list[list[float]]
+) -> None:
+    """Where the least value is not below the most, no pixel is ranked above another."""
+    scaled, has_object = normalize(np.array(score_map), how, 0.5)
+    assert not has_object
+    assert not scaled.any()
+
+
+@pytest.mark.parametrize("how", ["minmax", "max", "pas", "ivr"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_scores_far_beyond_the_scale_do_not_overflow(
+    how: Normalization, dtype: type[np.floating]
+) -> None:
+    """A score that is a large multiple of a short scale is 1, or 0, without a warning."""
+    info = np.finfo(dtype)
+    small, most = info.smallest_normal, info.max
+    score_map = np.array([[0, small, small, small, most / 4]], dtype)
+    assert normalize(score_map, "pas", 0.5)[0].tolist() == [[0, 1, 1, 1, 1]]
+    assert normalize(-score_map[:, ::-1], "ivr", 0.5)[0].tolist() == [[0, 0, 0, 0, 1]]
+    below = np.array([[-most, 0, small]], dtype)
+    assert normalize(below, "max")[0].tolist() == [[0, 0, 1]]
+    scaled, has_object = normalize(np.array([[-most, 0, most / 2, most]], dtype), how)
+    assert has_object
+    assert 0 == scaled.min() < scaled.max() == 1
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 90.0, np.nan])
+@pytest.mark.parametrize("how", ["minmax", "pas"])
+def test_a_percentile_is_a_share(how: Normalization, share: float) -> None:
+    """A percentage would ask for a pixel beyond the last, a share below 0 count from the end."""
+    with pytest.raises(ValueError, match="percentile"):
+        normalize(np.eye(3), how, share)
+
+
+@pytest.mark.parametrize("how", ["minmax", "max", "pas", "ivr"])
+def test_a_view_that_is_read_only_will_do(how: Normalization) -> None:
+    """The order of the array in memory decides nothing, and nothing is written."""
+    score_map = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
+    view = np.asfortranarray(score_map)
+    view.setflags(write=False)
+    assert np.array_equal(normalize(view, how)[0], normalize(score_map, how)[0])

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from wsol.maps.checks import check_score_map, check_thresholds
 from wsol.maps.components import find_components
 from wsol.maps.curves import ContourRule
 from wsol.maps.levels import grey_levels, threshold_levels
@@ -19,15 +20,22 @@ def boxes_at(
         contours: ``all``: of the objects, in raster order of their first pixels, then of their
             holes; ``largest``: of the contour with the largest area alone.
 
+    Raises:
+        ValueError: a map or threshold outside its range, or a map of more than 2^29 pixels.
+
     The boxes are x0 y0 x1 y1 in map pixels; x1 and y1 lie one past the last pixel.
 
     >>> score_map = np.array([[0.0, 0.2, 1.0, 0.0, 0.9]])
     >>> boxes_at(score_map, 0.1).tolist(), boxes_at(score_map, 0.95, "largest").tolist()
     ([[1, 0, 3, 1], [4, 0, 5, 1]], [[2, 0, 3, 1]])
     """
+    thresholds = np.array([threshold])
+    check_score_map(score_map)
+    check_thresholds(thresholds)
     grey = grey_levels(score_map)
-    level = threshold_levels(grey, np.array([threshold]))[0]
-    boxes, largest = find_components(grey > level)
+    above = grey > threshold_levels(grey, thresholds)[0]
+    # In rows, as machine code for another order would be compiled on its own.
+    boxes, largest = find_components(np.ascontiguousarray(above))
     if contours == "largest":
         return boxes[largest : largest + 1] if largest >= 0 else boxes[:0]
     return boxes

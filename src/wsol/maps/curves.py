@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wsol.maps.checks import check_score_map, check_thresholds
 from wsol.maps.contours import contour_curves
 from wsol.maps.levels import fine_levels, grey_levels, threshold_levels
 from wsol.maps.tree import tree_curves
@@ -49,7 +50,8 @@ def best_iou_curve(
             the same bits.
 
     Raises:
-        ValueError: a map or boxes of another shape, or outside their range.
+        ValueError: a map, boxes or thresholds of another shape or outside their range, or a map
+            of more than 2^29 pixels.
         ConfigError: the backend needs an extra that is not installed.
 
     Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
@@ -81,7 +83,8 @@ def best_iou_curves(
         threads: that share the maps; default: one for each processor this process may use.
 
     Raises:
-        ValueError: a map or boxes of another shape, or outside their range.
+        ValueError: a map, boxes or thresholds of another shape or outside their range, or a map
+            of more than 2^29 pixels.
         ConfigError: the backend needs an extra that is not installed.
 
     >>> score_map = np.zeros((8, 8))
@@ -134,7 +137,8 @@ def iou_curves(
         backend: as for `best_iou_curve`.
 
     Raises:
-        ValueError: a map or boxes of another shape, or outside their range.
+        ValueError: a map, boxes or thresholds of another shape or outside their range, or a map
+            of more than 2^29 pixels.
         ConfigError: the backend needs an extra that is not installed.
 
     >>> score_map = np.zeros((8, 8))
@@ -142,13 +146,12 @@ def iou_curves(
     >>> iou_curves(score_map, np.array([[2, 2, 5, 5]]), np.array([0.0, 0.5]))
     IouCurves(largest=array([1., 1.]), all=array([1., 1.]))
     """
-    if score_map.ndim != 2 or score_map.size == 0:
-        raise ValueError(f"a score map must be (H, W), not {score_map.shape}")
+    check_score_map(score_map)
+    check_thresholds(thresholds)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or len(boxes) == 0:
         raise ValueError(f"boxes must be (N, 4) with N >= 1, not {boxes.shape}")
-    if not 0 <= score_map.min() <= score_map.max() <= 1:
-        raise ValueError("a score map must be in [0, 1]; normalize it first")
-    truth = np.ascontiguousarray(boxes, np.int64)
+    # A copy, as machine code for arrays that are read-only would be compiled on its own.
+    truth = np.array(boxes, np.int64, order="C")
     if backend == "tree":
         fine = np.ascontiguousarray(fine_levels(score_map))
         row, column = divmod(int(fine.argmax()), fine.shape[1])

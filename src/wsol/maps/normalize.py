@@ -33,6 +33,9 @@ def normalize(
         values, or one whose least value is not below its most ranks no pixel above another: it
         becomes zeros, and False is returned.
 
+    Raises:
+        ValueError: the percentile is outside [0, 1).
+
     Source: ``docs/protocol.md``; Kim et al., Normalization Matters in Weakly Supervised Object
     Localization, ICCV 2021, section 3.
 
@@ -46,6 +49,9 @@ def normalize(
     >>> normalize(np.ones((1, 2)))
     (array([[0., 0.]], dtype=float32), False)
     """
+    share = PERCENTILES.get(how) if percentile is None else percentile
+    if share is not None and not 0 <= share < 1:
+        raise ValueError(f"a percentile is a share of the pixels, in [0, 1), not {share}")
     least, most = score_map.min(), score_map.max()
     nothing = np.zeros(score_map.shape, np.float32), False
     if not (np.isfinite(least) and np.isfinite(most)) or least == most:
@@ -55,7 +61,6 @@ def normalize(
             # Of halves, no difference is too large for the type.
             score_map = score_map / 2
             least, most = least / 2, most / 2
-    share = PERCENTILES.get(how) if percentile is None else percentile
     if how == "max":
         least = score_map.dtype.type(0)
     elif share is not None and how != "minmax":
@@ -64,5 +69,6 @@ def normalize(
         least, most = (least, value) if how == "pas" else (value, most)
     if not least < most:
         return nothing
-    scaled = (score_map - least) / (most - least)
-    return scaled.astype(np.float32).clip(0, 1), True
+    # Cut off first: beyond a short scale a score could become too large for its type.
+    scaled = (score_map.clip(least, most) - least) / (most - least)
+    return scaled.astype(np.float32), True

@@ -1,0 +1,34 @@
+"""What is compiled ahead is all that is compiled."""
+
+import numpy as np
+import pytest
+
+from wsol.maps import boxes_at, iou_curves, score_histograms
+from wsol.maps.__main__ import main
+from wsol.maps.components import find_components
+from wsol.maps.histograms import _count
+from wsol.maps.tree import tree_curves
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_other_arrays_need_no_other_machine_code(dtype: type[np.floating]) -> None:
+    """Types of maps, arrays in columns and read-only ones would take half a minute each."""
+    main()
+    compiled = [len(f.signatures) for f in (tree_curves, find_components)]
+    score_map = np.asfortranarray(np.random.default_rng(0).random((9, 7)).astype(dtype))
+    truth = np.asfortranarray([[1, 1, 4, 4], [0, 2, 3, 6]])
+    for array in (score_map, truth):
+        array.setflags(write=False)
+    iou_curves(score_map, truth, np.array([0.0, 0.5]))
+    iou_curves(score_map[::2], truth.astype(np.int32)[::-1], np.array([0.0, 0.5]))
+    boxes_at(score_map, 0.5)
+    boxes_at(score_map[::2], 0.5, "largest")
+    assert [len(f.signatures) for f in (tree_curves, find_components)] == compiled
+
+
+def test_the_masks_of_the_engine_are_counted_ahead() -> None:
+    """Maps are float32 and masks uint8, both in rows."""
+    main()
+    compiled = len(_count.signatures)
+    score_histograms(np.eye(5, dtype=np.float32), np.eye(5, dtype=np.uint8), np.array([0.0]))
+    assert len(_count.signatures) == compiled
