@@ -10,6 +10,7 @@ from wsol.cli.options import gives, read_options
 from wsol.engine.config import EvaluateConfig, EvaluateMapsConfig, PredictConfig, TrainConfig
 from wsol.errors import ConfigError
 from wsol.methods.adl.config import Config as ADLConfig
+from wsol.methods.has.config import Config as HaSConfig
 from wsol.methods.none.config import Config as NoMethod
 
 BIRDS = ("birds", "--out", "run")
@@ -94,6 +95,13 @@ def test_method_and_its_options(taps: str) -> None:
     assert read_train(*BIRDS, *argv).method == expected
     assert read_train(*argv[2:], *argv[:2], *BIRDS).method == expected
     assert read_train(*BIRDS, "--method", "none").method == NoMethod()
+
+
+@pytest.mark.parametrize(("text", "sizes"), [("65", (65,)), ("0,16", (0, 16)), ("[7]", (7,))])
+def test_a_list_of_numbers_may_have_one(text: str, sizes: tuple[int, ...]) -> None:
+    """One number or several, with commas or brackets, are a list where one is wanted."""
+    found = read_train(*BIRDS, "--method", "has", "--method.grid_sizes", text)
+    assert found.method == HaSConfig(grid_sizes=sizes)
 
 
 def test_all_arguments_without_a_dash_are_images() -> None:

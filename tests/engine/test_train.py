@@ -28,6 +28,8 @@ from wsol.engine.train import train
 from wsol.errors import ConfigError, DataError, ImageError, RunError
 from wsol.methods.adl.config import Config as ADLConfig
 from wsol.methods.base import Method, MethodConfig
+from wsol.methods.cutmix.config import Config as CutMixConfig
+from wsol.methods.has.config import Config as HaSConfig
 from wsol.models.network import Output
 
 
@@ -132,12 +134,23 @@ def test_the_same_options_give_the_same_bytes(
     assert digest(first) != digest(other)
 
 
-@pytest.mark.parametrize("after", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(
+    ("method", "after"),
+    [
+        *((ADLConfig(taps=("layer4",)), after) for after in (1, 2, 3, 4, 5)),
+        (HaSConfig(grid_sizes=(0, 16)), 3),
+        (CutMixConfig(prob=0.5), 3),
+    ],
+)
 def test_a_run_goes_on_as_if_it_had_never_stopped(
-    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+    tiny: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: MethodConfig,
+    after: int,
 ) -> None:
     """Stopped after any step, in or between epochs, the resumed weights are the same bytes."""
-    config = replace(tiny, method=ADLConfig(taps=("layer4",)), save_every=2)
+    config = replace(tiny, method=method, save_every=2)
     whole = train(replace(config, out=tmp_path / "whole"))
     calls = []
 

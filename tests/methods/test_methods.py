@@ -28,8 +28,8 @@ def images() -> Tensor:
 
 
 def test_methods_of_the_papers_are_there() -> None:
-    """Plain training and ADL are among the methods, which are listed in order."""
-    assert {"adl", "none"} <= set(METHODS)
+    """Plain training and the methods of the papers are listed, in order."""
+    assert {"adl", "cutmix", "has", "none"} <= set(METHODS)
     assert sorted(METHODS) == METHODS
 
 
@@ -88,6 +88,27 @@ def test_training_steps_learn(network: Network, images: Tensor, name: str) -> No
         optimizer.step()
     assert all(torch.tensor(losses).isfinite())
     assert min(losses[3:]) < losses[0]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_step_is_a_function_of_its_seed(network: Network, images: Tensor, name: str) -> None:
+    """With torch's seed alone set, batch and loss are the same whatever was drawn before.
+
+    The batch that is given is not changed.
+    """
+    method = method_config(name)().create()
+    method.attach(network)
+    labels = torch.tensor([0, 1, 2, 3, 0, 1])
+    given, results = images.clone(), []
+    for before in (0, 3):
+        for _ in range(before):
+            method.prepare(images, labels)
+        torch.manual_seed(11)
+        inputs, targets = method.prepare(images, labels)
+        results.append((inputs, targets, method.loss(network.train()(inputs), targets).detach()))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    assert torch.equal(images, given)
+    assert labels.tolist() == [0, 1, 2, 3, 0, 1]
 
 
 def test_unknown_method_names_the_nearest() -> None:

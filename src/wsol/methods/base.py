@@ -32,14 +32,27 @@ class Method:
     """
 
     def prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Change a normalised batch ``(N, 3, H, W)`` and its labels before the network."""
+        """Change a normalised batch before the network; leave the arguments as they are.
+
+        Args:
+            images: ``(N, 3, H, W)``.
+            labels: ``(N,)``.
+
+        Returns:
+            Images of the same shape, and the labels or probabilities ``(N, classes)``.
+        """
         return images, labels
 
     def attach(self, network: Network) -> None:
         """Change what happens inside the network, once, before training."""
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
-        """Return the scalar loss of the network's output for labels ``(N,)``."""
+        """Return the scalar loss of the network's output for what ``prepare`` returned as labels.
+
+        Args:
+            output: of the network.
+            labels: ``(N,)``, or probabilities ``(N, classes)``.
+        """
         from torch.nn.functional import cross_entropy
 
         return cross_entropy(output.logits.float(), labels)

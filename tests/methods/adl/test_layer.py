@@ -13,23 +13,27 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from wsol.errors import ConfigError
 from wsol.methods.adl import ADL, Config
-from wsol.methods.adl.layer import attention_dropout, drop_mask, importance_map
+from wsol.methods.adl.layer import attention_dropout, attention_map, drop_mask, importance_map
 
 SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5), st.integers(1, 5))
 
 
 class Operations(TorchDispatchMode):
-    """Counts the operations that torch runs, by name."""
+    """Counts the operations that torch runs, by name, and notes the numbers each one returns."""
 
     def __init__(self) -> None:
         """Start with none."""
         super().__init__()
         self.names: Counter[str] = Counter()
+        self.written: list[tuple[str, int]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Count one operation and run it."""
+        result = func(*args, **(kwargs or {}))
         self.names[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.written.append((func.overloadpacket.__name__, result.nelement()))
+        return result
 
 
 def plain_composition(features: Tensor, drop: bool, threshold: float) -> Tensor:
@@ -120,6 +124,24 @@ def test_drop_branch_saves_its_mask_alone() -> None:
         attention_dropout(features, 1.0, 0.8)
     assert [tensor.dtype for tensor in saved] == [torch.bool]
     assert sum(tensor.nelement() * tensor.element_size() for tensor in saved) == 4 * 7 * 9
+
+
+def test_the_gradient_of_the_mean_is_not_written_out() -> None:
+    """The mean's share of the gradient stays one number per pixel until it is added."""
+    features = draw_features((4, 16, 7, 9), 0).requires_grad_()
+    with Operations() as operations:
+        attention_dropout(features, 0.0, 0.8).backward(torch.ones_like(features))
+    made = Counter(name for name, size in operations.written if size == features.nelement())
+    assert made["mul"] == 3
+    assert made["add"] == 1
+    assert made["div"] == 0
+
+
+def test_attention_of_low_precision_does_not_overflow() -> None:
+    """A sum over channels above the largest float16 still has a finite mean."""
+    features = torch.full((1, 512, 1, 2), 1000.0, dtype=torch.float16)
+    assert attention_map(features).tolist() == [[[[1000.0, 1000.0]]]]
+    assert torch.equal(attention_dropout(features, 0.0, 0.8), features)
 
 
 def test_drop_mask_carries_no_gradient() -> None:

@@ -4,6 +4,26 @@ import torch
 from torch import Tensor, nn
 
 
+def attention_map(features: Tensor) -> Tensor:
+    """Return the self-attention map: the mean over channels.
+
+    Args:
+        features: ``(N, C, h, w)``.
+
+    Returns:
+        ``(N, 1, h, w)``, in float32 for features of a lower precision.
+
+    Source: Choe & Shim, CVPR 2019, section 3.1.
+
+    >>> attention_map(torch.tensor([[[[1.0, 2.0]], [[3.0, 6.0]]]]))
+    tensor([[[[2., 4.]]]])
+    """
+    # Not mean(): autograd writes its gradient out for all channels before adding it to that of the
+    # product, but keeps a sum's at one number per pixel. A sum in float16 could overflow.
+    wide = torch.promote_types(features.dtype, torch.float32)
+    return features.sum(1, keepdim=True, dtype=wide) / features.shape[1]
+
+
 def drop_mask(features: Tensor, threshold: float) -> Tensor:
     """Return where the self-attention map stays below a share of its maximum.
 
@@ -20,7 +40,7 @@ def drop_mask(features: Tensor, threshold: float) -> Tensor:
     >>> drop_mask(torch.tensor([[[[1.0, 8.0, 10.0]]]]), 0.8)
     tensor([[[[ True, False, False]]]])
     """
-    attention = features.detach().mean(1, keepdim=True)
+    attention = attention_map(features.detach())
     return attention < threshold * attention.amax((2, 3), keepdim=True)
 
 
@@ -35,7 +55,7 @@ def importance_map(features: Tensor) -> Tensor:
     >>> importance_map(torch.zeros(1, 4, 1, 2))
     tensor([[[[0.5000, 0.5000]]]])
     """
-    return features.mean(1, keepdim=True).sigmoid()
+    return attention_map(features).sigmoid().to(features.dtype)
 
 
 def attention_dropout(features: Tensor, drop_rate: float, threshold: float) -> Tensor:
