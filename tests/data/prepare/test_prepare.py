@@ -99,6 +99,22 @@ def test_imagenet(tmp_path: Path, imagenet: dict[str, Path], pack) -> None:
     assert open_annotations(config.out / "boxes.csv").size(0) == (16, 12)
 
 
+def test_imagenet_in_two_commands(tmp_path: Path, imagenet: dict[str, Path]) -> None:
+    """The boxes that one command has written stay when another adds a split."""
+    boxes = tmp_path / "boxes.txt"
+    boxes.write_text("".join(f"val2/{i}/{i}0ab.jpeg,1,2,9,9\n" for i in range(3)))
+    out, first = tmp_path / "out", {name: imagenet[name] for name in ("train", "imagenetv2")}
+    prepare(ImagenetConfig(out, **first, imagenetv2_boxes=boxes, checksum="none"))
+    then = {name: imagenet[name] for name in ("val", "boxes")}
+    prepare(ImagenetConfig(out, **then, checksum="none"))
+    splits = open_data(out)
+    assert sum(map(len, splits["val"].boxes)) == 3
+    assert sum(map(len, splits["test"].boxes)) == 8
+    both = (out / "boxes.csv").read_bytes()
+    prepare(ImagenetConfig(out, **first, imagenetv2_boxes=boxes, checksum="none"))
+    assert (out / "boxes.csv").read_bytes() == both
+
+
 def test_imagenet_of_some_classes(tmp_path: Path, imagenet: dict[str, Path], pack) -> None:
     """Where train has a part of the classes, so have the others, and the numbers still fit."""
     with tarfile.open(imagenet["train"]) as tar:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from wsol.data.box_row import Box, Size
-from wsol.data.csv_boxes import COLUMNS, SIZE_COLUMNS
+from wsol.data.box_row import Box, BoxRow, Size
+from wsol.data.csv_boxes import COLUMNS, SIZE_COLUMNS, read_csv_boxes
 from wsol.files import write_atomically
 
 
@@ -43,3 +43,22 @@ def write_boxes(path: Path, lines: Iterable[BoxLine]) -> None:
                 writer.writerow([line.image, line.class_name, *numbers, *line.size])
 
     write_atomically(path, write)
+
+
+def read_boxes_below(path: Path, folder: str) -> list[BoxLine]:
+    """Return the rows that an earlier preparation has written for one split.
+
+    Args:
+        path: The file; may not exist.
+        folder: What the names of its images begin with.
+
+    >>> read_boxes_below(Path("no such file"), "val/")
+    []
+    """
+    if not path.is_file():
+        return []
+    return [
+        BoxLine(row.image, row.class_name, row.box, row.size)
+        for row in read_csv_boxes(path, with_sizes=True)
+        if isinstance(row, BoxRow) and row.size and row.image.startswith(folder)
+    ]

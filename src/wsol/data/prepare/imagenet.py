@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from wsol.data.prepare.archive import Archive, Member
-from wsol.data.prepare.box_file import BoxLine, write_boxes
+from wsol.data.prepare.box_file import BoxLine, read_boxes_below, write_boxes
 from wsol.data.prepare.checksum import MD5, check_md5
 from wsol.data.prepare.config import ImagenetConfig
 from wsol.data.prepare.imagenetv2 import add_imagenetv2
@@ -56,11 +56,12 @@ def prepare_imagenet(config: ImagenetConfig, state: State, meters: Meters) -> No
             labels = read_val_labels(config.val_labels, wnids) | labels
         route = ValRoute(config.val, labels, trained or set(labels.values()))
         unpack(config.val, config.out, route, state, meters)
-    boxes = list(_test_boxes(config.out, annotations))
-    if config.imagenetv2:
-        boxes += add_imagenetv2(config, wnids, trained, state, meters)
+    file = config.out / "boxes.csv"
+    boxes = _test_boxes(config.out, annotations) or read_boxes_below(file, "test/")
+    second = add_imagenetv2(config, wnids, trained, state, meters)
+    boxes += second or read_boxes_below(file, "val/")
     if boxes:
-        write_boxes(config.out / "boxes.csv", boxes)
+        write_boxes(file, boxes)
     if config.boxes:
         state.finish(config.boxes)
 
