@@ -93,6 +93,9 @@ def test_help_lists_every_command(argv: list[str], capsys: pytest.CaptureFixture
         (["evaluate", "--maps"], "wsol evaluate: --maps needs a value"),
         (["evaluate", "--maps", "m", "--annotations", "a", "--cpu"], "no option --cpu"),
         (["evaluate", "--maps", "m", "--annotations", "lost"], "lost: no such file or folder of"),
+        (["prepare", "cup", "--out", "o"], "wsol prepare: no data set 'cup': did you mean 'cub'?"),
+        (["prepare", "cub"], "wsol prepare cub: out is missing; see wsol prepare cub --help"),
+        (["prepare", "imagenet", "--out", "o"], "nothing to prepare: give --train"),
         (["evaluate", "missing-folder", "--cpu"], "missing-folder: no finished run here: give a"),
     ],
 )

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from wsol.engine.config import EvaluateConfig, TrainConfig
+from wsol.engine.evaluate import evaluate
 from wsol.engine.run import RunInfo, load_run, save_run
+from wsol.engine.train import train
 from wsol.errors import RunError
 from wsol.models import Network, create_network
 
@@ -146,3 +149,22 @@ def test_a_description_of_no_network_is_named(run: Path, change: dict[str, objec
     (run / "model.json").write_text(json.dumps(asdict(INFO) | change))
     with pytest.raises(RunError, match=r"model\.json"):
         load_run(run)
+
+
+def test_a_run_remembers_its_splits(tiny: TrainConfig, toy: Path, tmp_path: Path) -> None:
+    """Evaluation measures the listed images without being told again."""
+    names = sorted(path.relative_to(toy).as_posix() for path in (toy / "train").rglob("*.jpg"))
+    classes = sorted({name.split("/")[1] for name in names})
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    rows = [f"{name} {classes.index(name.split('/')[1])}" for name in names]
+    (lists / "train.txt").write_text("\n".join(rows[:20]))
+    (lists / "test.txt").write_text("\n".join(f"{row} 1 2 100 120" for row in rows[20:]))
+    config = replace(tiny, out=tmp_path / "run", epochs=1, splits=lists, val_share=0.0)
+    folder = train(config)
+    assert load_run(folder)[1].splits == str(lists.resolve())
+    options = EvaluateConfig(folder, workers=0, cpu=True)
+    assert evaluate(options).metrics["num_images"] == 4
+    elsewhere = replace(options, data=toy)
+    assert evaluate(elsewhere).metrics["num_images"] == 12
+    assert evaluate(replace(elsewhere, splits=lists)).metrics["num_images"] == 4

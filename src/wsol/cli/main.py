@@ -11,6 +11,7 @@ from wsol.errors import ConfigError, WsolError, did_you_mean
 
 COMMANDS = {
     "demo": "train CAM and ADL on toy pictures and compare them",
+    "prepare": "make a data set of the archives of CUB, ImageNet or OpenImages30k",
     "train": "train a classifier on folders of images by class",
     "evaluate": "measure a run's labels and boxes, or score maps made by anyone",
     "predict": "find the object in each picture",

@@ -6,6 +6,7 @@ from wsol.data.boxes import OnBad, with_boxes
 from wsol.data.cub import is_cub, read_cub
 from wsol.data.folders import read_folders
 from wsol.data.samples import Samples, split_off
+from wsol.data.splits import read_splits
 from wsol.errors import DataError
 
 
@@ -13,6 +14,7 @@ def open_data(
     root: Path | str,
     *,
     boxes: Path | str | None = None,
+    splits: Path | str | None = None,
     val_share: float = 0.1,
     seed: int = 0,
     on_bad: OnBad = "fail",
@@ -24,6 +26,7 @@ def open_data(
         root: Folder of the data set, see `read_folders` and `read_cub`.
         boxes: File of boxes for any of the images, see `read_boxes`; otherwise those that the
             data set has of its own.
+        splits: Folder of published splits, see `read_splits`; otherwise those of the layout.
         val_share: Share of the training images of each class that becomes the split `val` where
             the data set has none; 0 for no such split.
         seed: Seed of that choice.
@@ -49,14 +52,16 @@ def open_data(
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
-    if is_cub(root):
-        splits = read_cub(root, follow_links=follow_links)
-        if boxes:
-            splits = with_boxes(splits, boxes, on_bad)
+    if splits:
+        found = read_splits(root, splits, follow_links=follow_links)
+    elif is_cub(root):
+        found = read_cub(root, follow_links=follow_links)
     else:
-        splits = read_folders(root, boxes, on_bad, follow_links=follow_links)
-    if "val" not in splits and "train" in splits and val_share != 0:
-        rest, val = split_off(splits["train"], val_share, seed)
+        found = read_folders(root, boxes, on_bad, follow_links=follow_links)
+    if boxes and (splits or is_cub(root)):
+        found = with_boxes(found, boxes, on_bad)
+    if "val" not in found and "train" in found and val_share != 0:
+        rest, val = split_off(found["train"], val_share, seed)
         if len(val):
-            splits = {"train": rest, "val": val} | {k: v for k, v in splits.items() if k == "test"}
-    return splits
+            found = {"train": rest, "val": val} | {k: v for k, v in found.items() if k == "test"}
+    return found

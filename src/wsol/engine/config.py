@@ -21,6 +21,8 @@ class TrainConfig:
         data: folder of the data set: images by class, or CUB-200-2011's own layout.
         out: the run folder to write.
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        splits: folder of published splits, wsolevaluation's metadata or label files of the ADL
+            authors; default: those of the data folder.
         method: the training method and its options.
         backbone: a timm name.
         output_stride: input pixels per pixel of the score map, where the network offers a choice.
@@ -54,6 +56,7 @@ class TrainConfig:
     data: Path
     out: Path
     boxes: Path | None = None
+    splits: Path | None = None
     method: MethodConfig = field(default_factory=NoMethod)
     backbone: str = BUNDLED_BACKBONE
     output_stride: int | None = 16
@@ -99,6 +102,7 @@ class EvaluateConfig:
         run: the run folder.
         data: folder of the data set; default: the one that the run was trained on.
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        splits: folder of published splits; default: the run's, if the data is.
         split: train, val or test.
         out: JSON file for the figures; default: metrics.json in the run folder.
         localizer: makes the score maps; default: the run's.
@@ -111,6 +115,7 @@ class EvaluateConfig:
     run: Path
     data: Path | None = None
     boxes: Path | None = None
+    splits: Path | None = None
     split: Literal["train", "val", "test"] = "test"
     out: Path | None = None
     localizer: str | None = None

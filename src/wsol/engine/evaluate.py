@@ -199,7 +199,14 @@ def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:
 def _open_split(config: EvaluateConfig, info: RunInfo) -> Samples:
     root = Path(info.data) if config.data is None else config.data
     own = None if info.boxes is None or config.data is not None else Path(info.boxes)
-    splits = open_data(root, boxes=config.boxes or own, val_share=info.val_share, seed=info.seed)
+    listed = None if info.splits is None or config.data is not None else Path(info.splits)
+    splits = open_data(
+        root,
+        boxes=config.boxes or own,
+        splits=config.splits or listed,
+        val_share=info.val_share,
+        seed=info.seed,
+    )
     if config.split not in splits:
         raise ConfigError(
             f"{root}: no split {config.split!r}: {did_you_mean(config.split, splits)}"

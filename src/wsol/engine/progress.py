@@ -16,6 +16,8 @@ class Meter:
         title: what is being done.
         total: images in all.
         show: False keeps silent, for processes other than the first.
+        unit: what is counted, for people.
+        per_unit: how many are one unit, for bytes shown as MB.
 
     >>> with Meter("train", 100, show=False) as meter:
     ...     meter.advance(10)
@@ -23,8 +25,11 @@ class Meter:
     10
     """
 
-    def __init__(self, title: str, total: int, show: bool = True) -> None:
+    def __init__(
+        self, title: str, total: int, show: bool = True, unit: str = "images", per_unit: int = 1
+    ) -> None:
         """Start the clock."""
+        self.unit, self.per_unit = unit, per_unit
         self.title, self.total, self.show = title, total, show
         self.done = 0
         self._start = self._last = time.monotonic()
@@ -56,7 +61,7 @@ class Meter:
 
     @property
     def rate(self) -> float:
-        """Images per second since the start."""
+        """Images, or what else is counted, per second since the start."""
         return self.done / max(time.monotonic() - self._start, 1e-9)
 
     def status(self) -> str:
@@ -64,7 +69,8 @@ class Meter:
         left = (self.total - self.done) / max(self.rate, 1e-9)
         minutes, seconds = divmod(round(left), 60)
         return (
-            f"{self.done}/{self.total} images, {self.rate:.1f} images/s, "
+            f"{self.done // self.per_unit}/{self.total // self.per_unit} {self.unit}, "
+            f"{self.rate / self.per_unit:.1f} {self.unit}/s, "
             f"{minutes}:{seconds:02d} left"
         )
 

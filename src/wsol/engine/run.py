@@ -35,6 +35,7 @@ class RunInfo:
         boxes: file of true boxes, where one was given.
         val_share: share of the training images that was kept for choosing the threshold.
         seed: of that choice.
+        splits: folder of published splits, where one was given.
     """
 
     backbone: str
@@ -48,6 +49,7 @@ class RunInfo:
     boxes: str | None
     val_share: float
     seed: int
+    splits: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no training writes."""

@@ -64,7 +64,11 @@ class Training:
         self.config = config
         self.accelerator = make_accelerator(config.precision, config.cpu)
         splits = open_data(
-            config.data, boxes=config.boxes, val_share=config.val_share, seed=config.seed
+            config.data,
+            boxes=config.boxes,
+            splits=config.splits,
+            val_share=config.val_share,
+            seed=config.seed,
         )
         self.samples, self.val = _trainable(splits, config), splits.get("val")
         self.order = TrainingOrder(len(self.samples), config.batch_size, config.epochs, config.seed)
@@ -224,6 +228,7 @@ class Training:
             boxes=None if config.boxes is None else str(config.boxes.resolve()),
             val_share=config.val_share,
             seed=config.seed,
+            splits=None if config.splits is None else str(config.splits.resolve()),
         )
 
     def _save_checkpoint(self) -> None:

@@ -75,6 +75,33 @@ def read_metadata(
     return _masks(folder, ids, labels, rows, masks or folder)
 
 
+def read_listing(folder: Path) -> dict[str, str | None]:
+    """Return the ids of a split in their order, with the label of each where one is given.
+
+    Args:
+        folder: As for `read_metadata`; `localization.txt` is not read.
+
+    Raises:
+        AnnotationError: If a line cannot be used.
+        DataError: If a file is missing.
+    """
+    labels = dict(_labels(folder / LABELS))
+    return {name: labels.get(name) for name in _ids(folder / IDS)}
+
+
+def holds_boxes(folder: Path) -> bool:
+    """Return whether the truth of a split is boxes, and not masks or nothing.
+
+    Args:
+        folder: As for `read_metadata`.
+
+    >>> holds_boxes(Path("no such folder"))
+    False
+    """
+    truth = _lines(folder / TRUTH) if (folder / TRUTH).is_file() else []
+    return bool(truth) and _fields(truth[0][1]) == 4
+
+
 class _Row(NamedTuple):
     """One line of a file: its number, the image and what is said of it."""
 
