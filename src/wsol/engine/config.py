@@ -100,7 +100,10 @@ class EvaluateConfig:
         data: folder of the data set; default: the one that the run was trained on.
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
         split: train, val or test.
-        out: JSON file for the figures; default: metrics.json in the run folder.
+        protocol: fair measures whole pictures at every threshold, as the re-evaluation of the
+            field does; adl2019 measures centre crops at seven fixed ones, as ADL's authors did.
+        out: JSON file for the figures; default: metrics.json in the run folder, or
+            metrics-adl2019.json.
         localizer: makes the score maps; default: the run's.
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
@@ -112,6 +115,7 @@ class EvaluateConfig:
     data: Path | None = None
     boxes: Path | None = None
     split: Literal["train", "val", "test"] = "test"
+    protocol: Literal["fair", "adl2019"] = "fair"
     out: Path | None = None
     localizer: str | None = None
     batch_size: int = 32

@@ -24,6 +24,7 @@ from wsol.engine.evaluate import evaluate_split
 from wsol.engine.log import Row, RunLog
 from wsol.engine.order import TrainingOrder, step_seed
 from wsol.engine.progress import Meter
+from wsol.engine.protocol import Fair
 from wsol.engine.run import DEFAULT_THRESHOLD, RunInfo, save_run
 from wsol.engine.schedule import lr_factor
 from wsol.errors import ConfigError, DataError, RunError
@@ -204,7 +205,7 @@ class Training:
             self.network,
             self.localizer,
             self.accelerator,
-            size=self.config.size,
+            protocol=Fair(self.config.size),
             batch_size=2 * self.config.batch_size,
             workers=self.config.workers,
         )

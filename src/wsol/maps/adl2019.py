@@ -41,10 +41,12 @@ def _gray_of_colours() -> NDArray[np.uint8]:
     """Return the gray level of each of the 256 colours of the heat map."""
     # Colours are truncated to 8 bits, gray levels are rounded.
     colours = np.floor(cubehelix(np.linspace(0, 1, 256)) * 255)
-    return np.rint(colours @ np.array(LUMA)).astype(np.uint8)
+    gray: NDArray[np.uint8] = np.rint(colours @ np.array(LUMA)).astype(np.uint8)
+    return gray
 
 
 GRAY_OF_COLOURS = _gray_of_colours()
+"""Gray level of each of the heat map's 256 colours, uint8 ``(256,)``."""
 
 
 def gray_heat_map(score_map: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -66,7 +68,8 @@ def gray_heat_map(score_map: NDArray[np.floating]) -> NDArray[np.uint8]:
     if not (np.isfinite(least) and np.isfinite(most)) or least == most:
         return np.zeros(score_map.shape, np.uint8)
     share = (scores - least) / (most - least)
-    return GRAY_OF_COLOURS[np.minimum(share * 256, 255).astype(np.uint8)]
+    gray: NDArray[np.uint8] = GRAY_OF_COLOURS[np.minimum(share * 256, 255).astype(np.uint8)]
+    return gray
 
 
 def fixed_boxes(
