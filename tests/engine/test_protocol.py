@@ -82,13 +82,22 @@ def test_the_protocol_of_adls_authors_equals_their_libraries(
 ) -> None:
     """Every figure at every threshold, in a file of its own."""
     network, info = load_run(tiny_run)
-    # Weights of either sign make maps whose boxes depend on the threshold.
-    torch.manual_seed(0)
+    # Weights of either sign make maps whose boxes depend on the threshold, and half of the crop is
+    # a true box that some of them find.
+    torch.manual_seed(2)
     torch.nn.init.normal_(network.head.linear.weight)
     save_run(tmp_path, network, info)
-    result = evaluate(EvaluateConfig(run=tmp_path, protocol="adl2019", workers=0, cpu=True))
+    header, *rows = (toy / "boxes.csv").read_text().splitlines()
+    boxes = tmp_path / "boxes.csv"
+    halves = [
+        ",".join([*row.split(",")[:2], "37.5", "37.5", "186.5", str(96 + 2 * i)])
+        for i, row in enumerate(rows)
+    ]
+    boxes.write_text("\n".join([header, *halves]) + "\n")
+    config = EvaluateConfig(run=tmp_path, boxes=boxes, protocol="adl2019", workers=0, cpu=True)
+    result = evaluate(config)
     assert json.loads((tmp_path / "metrics-adl2019.json").read_text()) == result.metrics
-    expected = obvious_adl2019(tmp_path, open_data(toy)["test"])
+    expected = obvious_adl2019(tmp_path, open_data(toy, boxes=boxes)["test"])
     assert result.metrics.keys() == expected.keys() | {"top5_cls"}
     assert {key: result.metrics[key] for key in expected} == pytest.approx(expected)
     known = [result.metrics[f"gt_known_at_{t:.2f}"] for t in np.arange(0.05, 0.36, 0.05)]
