@@ -259,14 +259,14 @@ def test_a_training_starts_from_another_run(
 def test_the_step_schedule_follows_its_milestones(tiny: TrainConfig, tmp_path: Path) -> None:
     """The rows show a tenth of the rate from the milestone on."""
     config = replace(tiny, out=tmp_path / "run", schedule="step", milestones=(0.5,), epochs=2)
-    rows = [json.loads(row) for row in (train(config) / "metrics.jsonl").open()]
+    rows = [json.loads(row) for row in (train(config) / "metrics.jsonl").read_text().splitlines()]
     assert [row["lr"] for row in rows] == pytest.approx([0.005, 0.0005])
 
 
 @pytest.mark.parametrize("milestones", [(0.5, 0.2), (0.0,), (30, 60)])
 def test_milestones_are_rising_shares(tiny: TrainConfig, milestones: tuple[float, ...]) -> None:
     """Epochs in their place are refused."""
-    with pytest.raises(ConfigError, match="milestones is .* rising shares"):
+    with pytest.raises(ConfigError, match=r"milestones is .* rising shares"):
         replace(tiny, milestones=milestones)
 
 
