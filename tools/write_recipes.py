@@ -14,7 +14,7 @@ RECIPES = ROOT / "src/wsol/recipes"
 PAGE = ROOT / "docs/recipes.md"
 BEGIN, END = "<!-- begin of the table -->\n", "<!-- end of the table -->\n"
 
-DATA = {"cub": "data/CUB", "ilsvrc": "data/ILSVRC", "openimages": "data/OpenImages/images"}
+DATA = {"cub": "data/cub", "ilsvrc": "data/imagenet", "openimages": "data/openimages/images"}
 DATA_NAMES = {"cub": "CUB", "ilsvrc": "ILSVRC", "openimages": "OpenImages"}
 
 Options = Mapping[str, object]
