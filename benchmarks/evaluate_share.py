@@ -15,6 +15,7 @@ from pathlib import Path
 from wsol.data.open import open_data
 from wsol.engine.device import make_accelerator
 from wsol.engine.evaluate import evaluate_split
+from wsol.engine.protocol import Fair
 from wsol.engine.run import load_run
 from wsol.localizers import create_localizer
 
@@ -40,7 +41,7 @@ def main() -> None:
                 network,
                 localizer,
                 accelerator,
-                size=info.size,
+                protocol=Fair(info.size),
                 batch_size=32,
                 workers=options.workers,
             )

@@ -34,6 +34,7 @@ def run_python(code: str) -> str:
         "from wsol.cli.main import main; main(['--help'])",
         "from wsol.cli.main import main; main(['train', '--method', 'adll'])",
         "from wsol.cli.main import main; main(['list', 'methods']); main(['list', 'formats'])",
+        "from wsol.cli.main import main; main(['list', 'recipes'])",
         "import wsol.maps, wsol.formats.coco, wsol.data, wsol.models, wsol.methods.adl",
     ],
 )
@@ -170,7 +171,7 @@ def test_lists_show_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
         assert capsys.readouterr().out.splitlines() == names
     assert main(["list"]) == 0
     usage = capsys.readouterr().out.removeprefix("usage: wsol list ").strip()
-    assert set(usage.split("|")) == set(kinds)
+    assert set(usage.split("|")) == {*kinds, "recipes"}
 
 
 def test_the_log_goes_where_standard_error_is_now(

@@ -9,7 +9,7 @@ import torch
 
 from wsol.engine.config import EvaluateConfig, TrainConfig
 from wsol.engine.evaluate import evaluate
-from wsol.engine.run import RunInfo, load_run, save_run
+from wsol.engine.run import RunInfo, load_run, load_start, save_run
 from wsol.engine.train import train
 from wsol.errors import RunError
 from wsol.models import Network, create_network
@@ -168,3 +168,29 @@ def test_a_run_remembers_its_splits(tiny: TrainConfig, toy: Path, tmp_path: Path
     elsewhere = replace(options, data=toy)
     assert evaluate(elsewhere).metrics["num_images"] == 12
     assert evaluate(replace(elsewhere, splits=lists)).metrics["num_images"] == 4
+
+
+@pytest.mark.parametrize("num_classes", [3, 5])
+def test_a_training_starts_from_a_run(run: Path, network: Network, num_classes: int) -> None:
+    """The body is the run's, the head too where it has as many classes, else it is new."""
+    torch.manual_seed(1)
+    other = create_network("test_resnet", num_classes=num_classes, pretrained=False)
+    head = {name: value.clone() for name, value in other.head.state_dict().items()}
+    load_start(other, run)
+    for name, value in network.body.state_dict().items():
+        assert torch.equal(other.body.state_dict()[name], value)
+    expected = network.head.state_dict() if num_classes == 3 else head
+    for name, value in expected.items():
+        assert torch.equal(other.head.state_dict()[name], value)
+
+
+def test_a_start_of_another_backbone_is_refused(run: Path, tmp_path: Path) -> None:
+    """The first entry that does not fit is named, and a missing run as well."""
+    other = create_network("resnet18", num_classes=3, pretrained=False)
+    with pytest.raises(RunError, match=r"body\.conv1\.weight .*same --backbone"):
+        load_start(other, run)
+    with pytest.raises(RunError, match="no finished run here"):
+        load_start(other, tmp_path / "nothing")
+    (run / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(RunError, match="cannot be read"):
+        load_start(other, run)

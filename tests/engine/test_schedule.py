@@ -21,6 +21,15 @@ def test_step_divides_at_30_60_and_90_of_105_epochs(epoch: int, steps: int) -> N
         assert lr_factor("step", progress) == pytest.approx(expected)
 
 
+@given(st.integers(0, 49), st.integers(1, 50))
+def test_step_divides_at_the_given_milestones(epoch: int, steps: int) -> None:
+    """The re-evaluation's 50 epochs: tenths come after 14, 29 and 44 of them."""
+    expected = 10.0 ** -((epoch >= 14) + (epoch >= 29) + (epoch >= 44))
+    for step in {0, steps - 1}:
+        progress = (epoch * steps + step) / (50 * steps)
+        assert lr_factor("step", progress, (0.28, 0.58, 0.88)) == pytest.approx(expected)
+
+
 @given(PROGRESS)
 def test_onecycle_rises_to_one_then_falls_to_zero(progress: float) -> None:
     """Linear up to a tenth of the training, then half a cosine."""

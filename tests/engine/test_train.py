@@ -253,6 +253,36 @@ def test_pretrained_layers_learn_at_a_tenth(tiny: TrainConfig, tmp_path: Path) -
     )
 
 
+def test_a_training_starts_from_another_run(
+    tiny: TrainConfig, tiny_run: Path, tmp_path: Path
+) -> None:
+    """The run's layers go on at their share of the learning rate, with frozen statistics."""
+    from wsol.engine.train import Training
+
+    training = Training(replace(tiny, out=tmp_path / "run", start=tiny_run))
+    for name, value in load_run(tiny_run)[0].state_dict().items():
+        assert torch.equal(training.network.state_dict()[name], value)
+    assert training.optimizer.param_groups[0]["share"] == 0.1
+    assert training.frozen
+    anew = Training(replace(tiny, out=tmp_path / "anew"))
+    assert anew.optimizer.param_groups[0]["share"] == 1.0
+    assert not anew.frozen
+
+
+def test_the_step_schedule_follows_its_milestones(tiny: TrainConfig, tmp_path: Path) -> None:
+    """The rows show a tenth of the rate from the milestone on."""
+    config = replace(tiny, out=tmp_path / "run", schedule="step", milestones=(0.5,), epochs=2)
+    rows = [json.loads(row) for row in (train(config) / "metrics.jsonl").read_text().splitlines()]
+    assert [row["lr"] for row in rows] == pytest.approx([0.005, 0.0005])
+
+
+@pytest.mark.parametrize("milestones", [(0.5, 0.2), (0.0,), (30, 60)])
+def test_milestones_are_rising_shares(tiny: TrainConfig, milestones: tuple[float, ...]) -> None:
+    """Epochs in their place are refused."""
+    with pytest.raises(ConfigError, match=r"milestones is .* rising shares"):
+        replace(tiny, milestones=milestones)
+
+
 def test_a_split_without_images_is_refused(
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

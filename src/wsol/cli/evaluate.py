@@ -28,12 +28,7 @@ def run(argv: Sequence[str]) -> int:
 
     result = evaluate(config)
     if result.on_main_process:
-        print_figures(
-            {
-                f"threshold from {result.threshold_from}": result.metrics,
-                f"best threshold on {config.split} (for comparison only)": result.at_best_threshold,
-            }
-        )
+        print_figures(result.columns)
     return OK
 
 

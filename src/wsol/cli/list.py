@@ -14,6 +14,7 @@ def run(argv: Sequence[str]) -> int:
         "backbones": _backbones,
         "localizers": _localizers,
         "formats": _formats,
+        "recipes": _recipes,
     }
     if len(argv) != 1 or argv[0] in ("-h", "--help"):
         sys.stdout.write(f"usage: wsol list {'|'.join(kinds)}\n")
@@ -46,3 +47,17 @@ def _formats() -> list[str]:
     from wsol.formats import list_formats
 
     return list_formats()
+
+
+def _recipes() -> list[str]:
+    from wsol.recipes import list_recipes
+
+    rows = [
+        (recipe.name, recipe.row, recipe.reported, f"run here: {recipe.run_here}")
+        for recipe in list_recipes()
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -15,7 +15,7 @@ COMMANDS = {
     "train": "train a classifier on folders of images by class",
     "evaluate": "measure a run's labels and boxes, or score maps made by anyone",
     "predict": "find the object in each picture",
-    "list": "show the names of methods, backbones, localizers or formats",
+    "list": "show the names of methods, backbones, localizers, formats or recipes",
 }
 """Subcommand, also the module's name, and its line in the help."""
 

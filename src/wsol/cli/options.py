@@ -12,6 +12,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from wsol.errors import ConfigError, did_you_mean
 from wsol.methods import method_config
+from wsol.recipes import find_recipe
 
 C = TypeVar("C")
 
@@ -28,7 +29,7 @@ def read_options(
     positional: str | None = None,
     instead: str = "options begin with --",
 ) -> C:
-    """Return the options of a command from its arguments and its ``--config`` files.
+    """Return the options of a command from its arguments and its ``--config`` files or recipes.
 
     Args:
         command: name of the subcommand.
@@ -47,7 +48,10 @@ def read_options(
     >>> options.data.name, options.method.drop_rate
     ('birds', 0.5)
     """
-    given = list(_pairs(argv, config, positional, instead))
+    given = [
+        (name, str(_config_file(value)) if name == "config" and value is not None else value)
+        for name, value in _pairs(argv, config, positional, instead)
+    ]
     # Arguments win over files, wherever they stand: the parser goes by order.
     given.sort(key=lambda pair: pair[0] != "config")
     paths = [Path(value) for name, value in given if name == "config" and value is not None]
@@ -95,7 +99,8 @@ def gives(argv: Sequence[str], name: str) -> bool:
         file = value if equals else after
         if option == f"--{name}":
             return True
-        if option == "--config" and not file.startswith("--") and name in _read_yaml(Path(file)):
+        is_file = option == "--config" and not file.startswith("--")
+        if is_file and name in _read_yaml(_config_file(file)):
             return True
     return False
 
@@ -116,7 +121,7 @@ def _parser(command: str, config: Any, positional: str | None) -> ArgumentParser
         description=(config.__doc__ or "").splitlines()[0],
         exit_on_error=False,
     )
-    parser.add_argument("--config", action="config", help="YAML file with options")
+    parser.add_argument("--config", action="config", help="YAML file with options, or a recipe")
     return parser
 
 
@@ -187,6 +192,12 @@ def _token(
     elif get_origin(kind) in (tuple, list) and not str(value).startswith("["):
         value = json.dumps([part for part in str(value).split(",") if part])
     return f"--{name}={value}"
+
+
+def _config_file(value: str) -> Path:
+    """Return the file that ``--config`` names: a path, or a recipe's name."""
+    path = Path(value)
+    return path if path.suffix or path.exists() or path.name != value else find_recipe(value)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

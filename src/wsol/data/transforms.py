@@ -63,5 +63,47 @@ class EvalTransform:
         return _resized(image, self.size)
 
 
+class CenterCropTransform:
+    """Resize to a square and keep its centre; boxes move with it.
+
+    Args:
+        size: side of the crop in pixels.
+        resize: side of the square before the crop in pixels.
+
+    Source: Choe & Shim, CVPR 2019, section 4.1, and the authors' published code.
+
+    >>> CenterCropTransform(224, 256)(Image.new("RGB", (500, 375))).shape
+    (224, 224, 3)
+    """
+
+    def __init__(self, size: int, resize: int) -> None:
+        """Keep the sizes."""
+        self.size, self.resize = size, resize
+        self.margin = (resize - size) // 2
+
+    def __call__(self, image: Image.Image, seed: tuple[int, ...] = ()) -> NDArray[np.uint8]:
+        """Return uint8 ``(size, size, 3)``; the seed is not used."""
+        inside = slice(self.margin, self.margin + self.size)
+        return np.ascontiguousarray(_resized(image, self.resize)[inside, inside])
+
+    def move_boxes(
+        self, boxes: NDArray[np.float64], image_size: tuple[int, int]
+    ) -> NDArray[np.float64]:
+        """Return boxes of a picture in pixels of its crop, not clipped, ``(N, 4)``.
+
+        Args:
+            boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the picture.
+            image_size: width and height of the picture in pixels.
+
+        >>> crop = CenterCropTransform(224, 256)
+        >>> crop.move_boxes(np.array([[0.0, 64.0, 512.0, 128.0]]), (512, 128)).tolist()
+        [[-16.0, 112.0, 240.0, 240.0]]
+        """
+        # Divided before it is multiplied, as the authors do: it decides what the truncation to
+        # whole pixels makes of the result.
+        moved: NDArray[np.float64] = boxes * (self.resize / np.tile(image_size, 2)) - self.margin
+        return moved
+
+
 def _resized(image: Image.Image, side: int) -> NDArray[np.uint8]:
     return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))

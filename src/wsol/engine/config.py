@@ -12,6 +12,9 @@ from wsol.models.names import BUNDLED_BACKBONE
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Schedule = Literal["step", "onecycle"]
 
+MILESTONES = (30 / 105, 60 / 105, 90 / 105)
+"""Where the step schedule divides by ten: at epochs 30, 60 and 90 of the paper's 105."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -27,6 +30,7 @@ class TrainConfig:
         backbone: a timm name.
         output_stride: input pixels per pixel of the score map, where the network offers a choice.
         pretrained: start from ImageNet weights.
+        start: a run to start from instead, whose classes may be others.
         epochs: passes over the training images.
         batch_size: images per step, over all processes together.
         lr: learning rate of the head.
@@ -37,7 +41,9 @@ class TrainConfig:
             batch; without pretrained weights it has no effect.
         momentum: of Nesterov's gradient descent.
         weight_decay: of all weights.
-        schedule: step (a tenth after 29, 57 and 86 % of the training) or onecycle.
+        schedule: step (a tenth at each milestone) or onecycle.
+        milestones: shares of the training at which the step schedule divides the learning rate by
+            ten.
         size: side of the network's input in pixels.
         resize: side of the square that training crops are taken from, in pixels.
         val_share: share of the training images kept for choosing the threshold, where the data
@@ -61,6 +67,7 @@ class TrainConfig:
     backbone: str = BUNDLED_BACKBONE
     output_stride: int | None = 16
     pretrained: bool = True
+    start: Path | None = None
     epochs: int = 5
     batch_size: int = 16
     lr: float = 0.005
@@ -70,6 +77,7 @@ class TrainConfig:
     momentum: float = 0.9
     weight_decay: float = 1e-4
     schedule: Schedule = "onecycle"
+    milestones: tuple[float, ...] = MILESTONES
     size: int = 224
     resize: int = 256
     val_share: float = 0.1
@@ -92,6 +100,18 @@ class TrainConfig:
         _require(self.seed >= 0, "seed", self.seed, "at least 0")
         _require(self.lr > 0, "lr", self.lr, "above 0")
         _require(self.workers >= 0, "workers", self.workers, "at least 0")
+        in_order = list(self.milestones) == sorted(self.milestones)
+        _require(
+            in_order and all(0 < share < 1 for share in self.milestones),
+            "milestones",
+            list(self.milestones),
+            "rising shares in (0, 1)",
+        )
+
+    @property
+    def has_trained_body(self) -> bool:
+        """Whether the layers below the head start with weights of an earlier training."""
+        return self.pretrained or self.start is not None
 
 
 @dataclass(frozen=True)
@@ -104,7 +124,10 @@ class EvaluateConfig:
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
         splits: folder of published splits; default: the run's, if the data is.
         split: train, val or test.
-        out: JSON file for the figures; default: metrics.json in the run folder.
+        protocol: fair measures whole pictures at every threshold, as the re-evaluation of the
+            field does; adl2019 measures centre crops at seven fixed ones, as ADL's authors did.
+        out: JSON file for the figures; default: metrics.json in the run folder, or
+            metrics-adl2019.json.
         localizer: makes the score maps; default: the run's.
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
@@ -117,6 +140,7 @@ class EvaluateConfig:
     boxes: Path | None = None
     splits: Path | None = None
     split: Literal["train", "val", "test"] = "test"
+    protocol: Literal["fair", "adl2019"] = "fair"
     out: Path | None = None
     localizer: str | None = None
     batch_size: int = 32

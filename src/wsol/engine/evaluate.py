@@ -15,39 +15,41 @@ from torch import Tensor
 from wsol.data.batches import ImageFiles, Key, load_batches, normalized, split_batches
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
-from wsol.data.transforms import EvalTransform
+from wsol.data.transforms import Transform
 from wsol.engine.config import EvaluateConfig
 from wsol.engine.device import make_accelerator
 from wsol.engine.in_order import in_order
 from wsol.engine.progress import Meter
+from wsol.engine.protocol import PROTOCOLS, EvaluationProtocol, Figures
 from wsol.engine.run import RunInfo, load_run
 from wsol.errors import ConfigError, DataError, did_you_mean
 from wsol.files import write_json
 from wsol.localizers import ScoreMaps, create_localizer
-from wsol.maps import IouCurves, iou_curves, normalize, scale_boxes
+from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import Network
 
 log = logging.getLogger("wsol")
 
-Figures = dict[str, float | int | None]
-
 
 class Evaluation(NamedTuple):
     """Figures of a run on one split, in percent where they are accuracies.
 
     Attributes:
-        metrics: with the run's own threshold.
+        metrics: with the run's own threshold, or with all that the protocol fixes.
         at_best_threshold: with the threshold that is best on this very split: full supervision
             in disguise, for comparison only.
-        threshold_from: ``val`` where the run's threshold was chosen on boxes, else ``default``.
+        threshold_from: ``val`` where the run's threshold was chosen on boxes, else ``default``;
+            ``protocol`` where that fixes thresholds.
+        columns: what to print, heading to figures.
         on_main_process: False in all processes but the first, which is the one to print.
     """
 
     metrics: Figures
     at_best_threshold: Figures
     threshold_from: str
+    columns: dict[str, Figures]
     on_main_process: bool
 
 
@@ -60,30 +62,32 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     Raises:
         RunError: not a finished run.
         DataError: the data set lacks the split, or has a class that the run does not know.
+        ConfigError: the protocol does not go with the localizer.
     """
     accelerator = make_accelerator(config.precision, config.cpu)
     network, info = load_run(config.run)
+    protocol = PROTOCOLS[config.protocol](info.size)
+    name = config.localizer or info.localizer
+    if protocol.localizer not in (None, name):
+        raise ConfigError(
+            f"localizer is {name}: the protocol {config.protocol} measures {protocol.localizer} "
+            f"alone: add --localizer {protocol.localizer}, or choose another --protocol"
+        )
     samples = _open_split(config, info)
     network.to(accelerator.device)
     metric = evaluate_split(
         samples,
         network,
-        create_localizer(config.localizer or info.localizer, network),
+        create_localizer(name, network, **protocol.localizer_options),
         accelerator,
-        size=info.size,
+        protocol=protocol,
         batch_size=config.batch_size,
         workers=config.workers,
     )
-    best = metric.best_threshold()
-    result = Evaluation(
-        metric.at(info.threshold),
-        metric.at(info.threshold if best is None else best),
-        info.threshold_from,
-        accelerator.is_main_process,
-    )
+    report = protocol.report(metric, info, config.split)
     if accelerator.is_main_process:
-        write_json(config.out or config.run / "metrics.json", result.metrics)
-    return result
+        write_json(config.out or config.run / protocol.metrics_file, report.metrics)
+    return Evaluation(*report, accelerator.is_main_process)
 
 
 def evaluate_split(
@@ -92,7 +96,7 @@ def evaluate_split(
     localizer: ScoreMaps,
     accelerator: Accelerator,
     *,
-    size: int,
+    protocol: EvaluationProtocol,
     batch_size: int,
     workers: int,
 ) -> LocalizationAccuracy:
@@ -106,15 +110,15 @@ def evaluate_split(
         network: classifier on the accelerator's device.
         localizer: makes score maps of the true labels.
         accelerator: device, precision and processes.
-        size: side of the input in pixels.
+        protocol: how pictures are cut and maps are judged.
         batch_size: images per step.
         workers: processes that decode images.
     """
-    metric = LocalizationAccuracy()
+    metric = LocalizationAccuracy(protocol.thresholds)
     batches = split_batches(range(len(samples)), batch_size)
     mine = batches[accelerator.process_index :: accelerator.num_processes]
-    located = _locate(samples, network, localizer, accelerator, size, mine, workers)
-    judge = partial(_judge, samples, metric.thresholds)
+    located = _locate(samples, network, localizer, accelerator, protocol.transform, mine, workers)
+    judge = partial(_judge, samples, protocol)
     with Meter("evaluate", sum(map(len, mine)), accelerator.is_main_process) as meter:
         # The maps of one batch are judged while the network works on the next.
         for rank, curves in in_order(judge, located, num_processors(), ahead=batch_size):
@@ -146,12 +150,12 @@ def _locate(
     network: Network,
     localizer: ScoreMaps,
     accelerator: Accelerator,
-    size: int,
+    transform: Transform,
     batches: list[list[Key]],
     workers: int,
 ) -> Iterator[Located]:
     paths = [samples.path(index) for index in range(len(samples))]
-    for batch in load_batches(ImageFiles(paths, EvalTransform(size)), batches, workers):
+    for batch in load_batches(ImageFiles(paths, transform), batches, workers):
         for index, error in batch.errors:
             log.warning("counted as wrong: %s", error)
             yield Located(index, (0, 0), None, None)
@@ -168,20 +172,19 @@ def _locate(
 
 
 def _judge(
-    samples: Samples, thresholds: NDArray[np.float64], located: Located
+    samples: Samples, protocol: EvaluationProtocol, located: Located
 ) -> tuple[int | None, IouCurves | None]:
     """Return an image's rank and its curves; None where it has no true box."""
     if samples.boxes is None or len(samples.boxes[located.image]) == 0:
         return located.rank, None
     if located.score_map is None:
-        nothing = np.zeros(len(thresholds))
+        nothing = np.zeros(len(protocol.thresholds))
         return None, IouCurves(nothing, nothing)
-    scaled, has_object = normalize(located.score_map)
-    if not has_object:
+    least, most = located.score_map.min(), located.score_map.max()
+    if not (np.isfinite(least) and np.isfinite(most) and least < most):
         log.warning("%s: the score map is constant or not finite", samples.ids[located.image])
-    height, width = scaled.shape
-    truth = scale_boxes(samples.boxes[located.image], located.image_size, (width, height))
-    return located.rank, iou_curves(scaled, truth.astype(np.int64), thresholds)
+    boxes = samples.boxes[located.image]
+    return located.rank, protocol.judge(located.score_map, boxes, located.image_size)
 
 
 def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:

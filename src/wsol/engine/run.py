@@ -85,14 +85,7 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
     Raises:
         RunError: not a finished run, or its files do not fit together.
     """
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
-        hint = (
-            "its training has not finished; go on with wsol train --resume"
-            if (folder / "config.yaml").is_file()
-            else "give a folder that wsol train wrote"
-        )
-        raise RunError(f"{folder}: no finished run here: {hint}")
+    weights = _find_weights(folder)
     try:
         content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         info = RunInfo(**content | {"classes": tuple(content["classes"])})
@@ -114,3 +107,51 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
         reason = str(error).splitlines()[0]
         raise RunError(f"{weights}: the weights do not fit model.json: {reason}") from error
     return network.eval(), info
+
+
+def load_start(network: Network, folder: Path) -> None:
+    """Give a network the weights of a run; its head stays new where the run has another one.
+
+    Args:
+        network: to be trained.
+        folder: a run of the same backbone, of any classes.
+
+    Raises:
+        RunError: not a finished run, or one of another backbone.
+    """
+    weights = _find_weights(folder)
+    try:
+        given = load_file(weights)
+    except SafetensorError as error:
+        raise RunError(f"{weights}: cannot be read: {error}") from error
+    expected = network.state_dict()
+    fits = {
+        name
+        for name, value in expected.items()
+        if name in given and given[name].shape == value.shape
+    }
+    head = {name for name in expected if name.startswith("head.")}
+    # A head of which only a part fits is of other classes.
+    new = set() if head <= fits else head
+    for name in expected:
+        if name not in fits | new:
+            raise RunError(
+                f"{weights}: {name} is missing or of another shape: start from a run of the same "
+                "--backbone"
+            )
+    load_weights(
+        network,
+        {name: value if name in new else given[name] for name, value in expected.items()},
+    )
+
+
+def _find_weights(folder: Path) -> Path:
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        hint = (
+            "its training has not finished; go on with wsol train --resume"
+            if (folder / "config.yaml").is_file()
+            else "give a folder that wsol train wrote"
+        )
+        raise RunError(f"{folder}: no finished run here: {hint}")
+    return weights

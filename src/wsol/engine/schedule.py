@@ -2,21 +2,21 @@
 
 import math
 
-from wsol.engine.config import Schedule
-
-STEPS = (30 / 105, 60 / 105, 90 / 105)
-"""Progress at which the step schedule divides by ten: the paper's 30, 60, 90 of 105 epochs."""
+from wsol.engine.config import MILESTONES, Schedule
 
 WARM_UP = 0.1
 
 
-def lr_factor(schedule: Schedule, progress: float) -> float:
+def lr_factor(
+    schedule: Schedule, progress: float, milestones: tuple[float, ...] = MILESTONES
+) -> float:
     """Return the share of the learning rate to use.
 
     Args:
-        schedule: ``step`` divides by ten three times; ``onecycle`` rises for a tenth of the
-            training and falls to zero along a cosine.
+        schedule: ``step`` divides by ten at each milestone; ``onecycle`` rises for a tenth of
+            the training and falls to zero along a cosine.
         progress: share of the training done, in [0, 1].
+        milestones: shares of the training.
 
     Source: Choe & Shim, CVPR 2019, section 4.1 (step, from the authors' code); Smith & Topin,
     Super-Convergence, 2018 (onecycle).
@@ -27,7 +27,7 @@ def lr_factor(schedule: Schedule, progress: float) -> float:
     [0.5, 1.0, 0.5, 0.0]
     """
     if schedule == "step":
-        return 0.1 ** sum(progress >= step for step in STEPS)
+        return 0.1 ** sum(progress >= step for step in milestones)
     if progress < WARM_UP:
         return progress / WARM_UP
     return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))

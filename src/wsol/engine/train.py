@@ -24,7 +24,8 @@ from wsol.engine.evaluate import evaluate_split
 from wsol.engine.log import Row, RunLog
 from wsol.engine.order import TrainingOrder, step_seed
 from wsol.engine.progress import Meter
-from wsol.engine.run import DEFAULT_THRESHOLD, RunInfo, save_run
+from wsol.engine.protocol import Fair
+from wsol.engine.run import DEFAULT_THRESHOLD, RunInfo, load_start, save_run
 from wsol.engine.schedule import lr_factor
 from wsol.errors import ConfigError, DataError, RunError
 from wsol.localizers import create_localizer
@@ -84,11 +85,14 @@ class Training:
             config.backbone,
             num_classes=len(self.samples.classes),
             output_stride=config.output_stride,
-            pretrained=config.pretrained,
+            pretrained=config.pretrained and config.start is None,
             shifted_head=config.shifted_head,
             size=config.size,
         )
-        self.frozen = _batch_norms(self.network) if config.frozen_bn and config.pretrained else []
+        if config.start is not None:
+            load_start(self.network, config.start)
+        frozen = config.frozen_bn and config.has_trained_body
+        self.frozen = _batch_norms(self.network) if frozen else []
         self.method = config.method.create()
         self.method.attach(self.network)
         self.localizer = create_localizer(config.localizer, self.network)
@@ -143,7 +147,7 @@ class Training:
             raise batch.errors[0][1]
         config, device = self.config, self.accelerator.device
         torch.manual_seed(step_seed(config.seed, self.step, self.accelerator.process_index))
-        factor = lr_factor(config.schedule, self.step / self.order.total_steps)
+        factor = lr_factor(config.schedule, self.step / self.order.total_steps, config.milestones)
         for group in self.optimizer.param_groups:
             group["lr"] = config.lr * group["share"] * factor
         images = normalized(
@@ -208,7 +212,7 @@ class Training:
             self.network,
             self.localizer,
             self.accelerator,
-            size=self.config.size,
+            protocol=Fair(self.config.size),
             batch_size=2 * self.config.batch_size,
             workers=self.config.workers,
         )
@@ -336,7 +340,7 @@ def _claim_folder(config: TrainConfig) -> None:
 
 
 def _parameter_groups(network: Network, config: TrainConfig) -> list[dict[str, Any]]:
-    share = config.backbone_lr if config.pretrained else 1.0
+    share = config.backbone_lr if config.has_trained_body else 1.0
     return [
         {"params": list(network.body.parameters()), "share": share},
         {"params": list(network.head.parameters()), "share": 1.0},

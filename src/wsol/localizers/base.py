@@ -1,9 +1,11 @@
 """The interface of localizers."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+
+Interpolation = Literal["bicubic", "bilinear"]
 
 
 class Localized(NamedTuple):
@@ -50,8 +52,8 @@ class ScoreMaps:
         return self.locate(images, labels).maps
 
 
-def at_input_size(maps: Tensor, images: Tensor) -> Tensor:
-    """Resize maps ``(N, h, w)`` to the images' size, bicubic, before any scaling.
+def at_input_size(maps: Tensor, images: Tensor, interpolation: Interpolation = "bicubic") -> Tensor:
+    """Resize maps ``(N, h, w)`` to the images' size, before any scaling.
 
     Source: ``docs/protocol.md``.
 
@@ -60,4 +62,4 @@ def at_input_size(maps: Tensor, images: Tensor) -> Tensor:
     torch.Size([2, 224, 224])
     """
     size = images.shape[-2:]
-    return interpolate(maps[:, None].float(), size, mode="bicubic", align_corners=False)[:, 0]
+    return interpolate(maps[:, None].float(), size, mode=interpolation, align_corners=False)[:, 0]

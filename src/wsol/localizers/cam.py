@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from wsol.localizers.base import Localized, ScoreMaps, at_input_size
+from wsol.localizers.base import Interpolation, Localized, ScoreMaps, at_input_size
 from wsol.models import Network
 
 
@@ -12,6 +12,8 @@ class CAM(ScoreMaps):
 
     Args:
         model: the network.
+        interpolation: how maps are enlarged: ``bicubic`` by default, ``bilinear`` as ADL's
+            authors did.
 
     Source: Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016,
     equation 2.
@@ -24,9 +26,10 @@ class CAM(ScoreMaps):
 
     model: Network
 
-    def __init__(self, model: Network) -> None:
+    def __init__(self, model: Network, interpolation: Interpolation = "bicubic") -> None:
         """Keep the network."""
         super().__init__(model)
+        self.interpolation = interpolation
 
     def locate(self, images: Tensor, labels: Tensor | None = None) -> Localized:
         """Return logits, labels and maps from one forward pass in evaluation mode."""
@@ -37,6 +40,7 @@ class CAM(ScoreMaps):
             logits = output.logits.float()
             if labels is None:
                 labels = logits.argmax(1)
-            maps = at_input_size(self.model.head.score_maps(output.features, labels), images)
+            small = self.model.head.score_maps(output.features, labels)
+            maps = at_input_size(small, images, self.interpolation)
         self.model.train(training)
         return Localized(logits, labels, maps)

@@ -1,0 +1,70 @@
+"""Recipes: the options of published table rows, one YAML file each.
+
+A recipe's first comment lines say which row it is and what was reported for it. The files are
+written by ``tools/write_recipes.py``.
+"""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from wsol.errors import ConfigError, did_you_mean
+
+__all__ = ["Recipe", "find_recipe", "list_recipes"]
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is known of one published row.
+
+    Args:
+        path: the file of options; its name without suffix is the recipe's.
+        row: paper, data set, network and method.
+        reported: the published figure.
+        run_here: whether it was ever run in this project.
+    """
+
+    path: Path
+    row: str
+    reported: str
+    run_here: str
+
+    @property
+    def name(self) -> str:
+        """The name for ``--config``."""
+        return self.path.stem
+
+
+def list_recipes() -> list[Recipe]:
+    """Return all recipes by name.
+
+    >>> recipe = next(each for each in list_recipes() if each.name == "adl2019-cub-vgg_gap")
+    >>> recipe.row, recipe.run_here
+    ('Choe & Shim 2019, CUB, VGG-GAP, ADL', 'no')
+    """
+    return [_read(path) for path in sorted(FOLDER.glob("*.yaml"))]
+
+
+def find_recipe(name: str) -> Path:
+    """Return the file of a recipe.
+
+    Raises:
+        ConfigError: no such recipe; names the nearest one.
+
+    >>> find_recipe("wsoleval-cub-resnet50-adl").name
+    'wsoleval-cub-resnet50-adl.yaml'
+    """
+    paths = {path.stem: path for path in FOLDER.glob("*.yaml")}
+    if name not in paths:
+        near = get_close_matches(name, paths, n=1)
+        hint = did_you_mean(name, near) if near else "wsol list recipes shows what there is"
+        raise ConfigError(f"no file and no recipe {name!r}: {hint}")
+    return paths[name]
+
+
+def _read(path: Path) -> Recipe:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    fields = dict(line.removeprefix("# ").split(": ", 1) for line in lines[:3])
+    return Recipe(path, fields["Row"], fields["Reported"], fields["Run here"])

@@ -1,0 +1,31 @@
+"""The centre crop, and boxes that move with it."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsol.data.transforms import CenterCropTransform
+
+
+@pytest.mark.parametrize(("size", "resize"), [(224, 256), (64, 97)])
+def test_a_box_stays_on_its_object(size: int, resize: int) -> None:
+    """A bright rectangle of the picture is found in the crop where its box says."""
+    pixels = np.zeros((300, 500, 3), np.uint8)
+    pixels[120:200, 200:320] = 255
+    crop = CenterCropTransform(size, resize)
+    found = crop(Image.fromarray(pixels))
+    assert found.shape == (size, size, 3)
+    rows, columns = np.nonzero(found[..., 0] > 127)
+    edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    box = np.array([[200.0, 120.0, 320.0, 200.0]])
+    np.testing.assert_allclose(crop.move_boxes(box, (500, 300))[0], edges, atol=1)
+
+
+def test_the_crop_is_the_centre_of_the_square() -> None:
+    """Sixteen pixels are lost on each side, and a box there lies outside."""
+    picture = Image.effect_noise((256, 256), 90).convert("RGB")
+    expected = np.asarray(picture)[16:240, 16:240]
+    np.testing.assert_array_equal(CenterCropTransform(224, 256)(picture), expected)
+    corner = np.array([[0.0, 0.0, 8.0, 256.0]])
+    moved = CenterCropTransform(224, 256).move_boxes(corner, (256, 256))
+    assert moved.tolist() == [[-16, -16, -8, 240]]

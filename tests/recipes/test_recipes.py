@@ -1,0 +1,143 @@
+"""Each recipe is read, builds its network and trains for a step; names, files and page agree."""
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from wsol.cli.main import main
+from wsol.cli.options import read_options
+from wsol.data.toy import write_toy
+from wsol.engine.config import TrainConfig
+from wsol.engine.run import load_run
+from wsol.engine.train import train
+from wsol.errors import ConfigError
+from wsol.methods import list_methods
+from wsol.models import list_backbones
+from wsol.recipes import find_recipe, list_recipes
+
+NAMES = [recipe.name for recipe in list_recipes()]
+
+TOOL = Path(__file__).parents[2] / "tools/write_recipes.py"
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    """Return the script that writes the recipes."""
+    spec = importlib.util.spec_from_file_location("write_recipes", TOOL)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of four training pictures."""
+    folder = tmp_path_factory.mktemp("toy")
+    write_toy(folder, train=4, val=0, test=0)
+    return folder
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Iterator[Path]:
+    """Return a run folder; large networks would fill the disk."""
+    yield tmp_path / "run"
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+
+
+def read(name: str) -> TrainConfig:
+    """Return a recipe's options as the command line reads them; skip what cannot exist yet."""
+    text = find_recipe(name).read_text()
+    method = text.split("method:\n  name: ")[1].split("\n")[0]
+    if method not in list_methods():
+        pytest.skip(f"there is no method {method} yet")
+    return read_options("train", TrainConfig, ["--config", name], positional="data")
+
+
+def test_every_row_of_both_tables_has_a_recipe(tool: ModuleType) -> None:
+    """Two data sets by four networks, and three by three by six methods."""
+    assert len(NAMES) == 8 + 54
+    assert {row.name for row in tool.ROWS} == set(NAMES)
+    parts = [name.split("-") for name in NAMES if name.startswith("wsoleval-")]
+    assert [len({part[i] for part in parts}) for i in (1, 2, 3)] == [3, 3, 6]
+
+
+def test_files_and_page_are_those_of_the_tables(tool: ModuleType) -> None:
+    """No file was edited by hand: run ``python tools/write_recipes.py`` if this fails."""
+    for path, text in tool.files().items():
+        assert path.read_text(encoding="utf-8") == text, path.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_trains_for_a_step(name: str, toy: Path, out: Path) -> None:
+    """With the recipe's options, but on small toy pictures and without weights from elsewhere."""
+    config = read(name)
+    if config.backbone not in list_backbones():
+        pytest.skip(f"there is no backbone {config.backbone} yet")
+    assert config.out == Path("runs") / name
+    small = {"data": toy, "out": out, "size": 64, "resize": 72, "batch_size": 4, "epochs": 1}
+    where = {"pretrained": False, "start": None, "workers": 0, "precision": "fp32", "cpu": True}
+    train(replace(config, **small, **where))
+    _, info = load_run(out)
+    assert info.backbone == config.backbone
+    assert len(info.classes) == 4
+
+
+def test_published_settings_arrive() -> None:
+    """Two rows, number by number; the re-evaluation's rate is that of the pretrained layers."""
+    config = read("adl2019-ilsvrc-resnet50_se")
+    assert (config.method.drop_rate, config.method.threshold) == (0.75, 0.9)
+    assert (config.epochs, config.batch_size, config.lr) == (21, 128, 0.1)
+    assert (config.weight_decay, config.momentum, config.backbone_lr) == (1e-4, 0.9, 0.1)
+    steps = 21 * 10_009
+    for epoch, milestone in zip((30, 60, 90, 100), config.milestones, strict=True):
+        assert 0 <= steps * epoch / 105 - steps * milestone < 1
+    config = read("wsoleval-cub-resnet50-adl")
+    assert (config.method.drop_rate, config.method.threshold) == (0.24, 0.76)
+    assert config.lr * config.backbone_lr == pytest.approx(1.253e-2)
+    assert [round(50 * share, 6) for share in config.milestones] == [14, 29, 44]
+    assert (config.epochs, config.batch_size, config.weight_decay) == (50, 32, 1e-4)
+
+
+def test_arguments_win_over_a_recipe() -> None:
+    """The name of a recipe is as good as a file."""
+    argv = ["--config", "adl2019-cub-mobilenet_v1", "--epochs", "3", "--data", "birds"]
+    config = read_options("train", TrainConfig, argv, positional="data")
+    assert (config.epochs, config.data, config.batch_size) == (3, Path("birds"), 128)
+
+
+def test_a_file_comes_before_a_recipe_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies in the working directory is meant."""
+    monkeypatch.chdir(tmp_path)
+    Path("adl2019-cub-vgg_gap").write_text("data: here\nout: run\n")
+    config = read_options("train", TrainConfig, ["--config", "adl2019-cub-vgg_gap"])
+    assert config.data == Path("here")
+
+
+def test_unknown_names_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """The nearest recipe is named, or where to look; a path is not taken for a recipe."""
+    with pytest.raises(ConfigError, match="did you mean 'adl2019-cub-vgg_gap'"):
+        find_recipe("adl2019-cub-vgg-gap")
+    assert main(["train", "--config", "zzz"]) == 2
+    assert "no file and no recipe 'zzz': wsol list recipes" in capsys.readouterr().err
+    assert main(["train", "--config", "zzz.yaml"]) == 2
+    assert "zzz.yaml: cannot be read" in capsys.readouterr().err
+
+
+def test_list_shows_each_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """Name, row, reported figure, and that it has not been run."""
+    assert main(["list", "recipes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == NAMES
+    row = next(line for line in lines if line.startswith("wsoleval-openimages-vgg16-spg "))
+    assert "OpenImages, VGG16, SPG  " in row
+    assert "PxAP 58.31" in row
+    assert row.endswith("run here: no")
