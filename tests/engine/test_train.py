@@ -28,7 +28,7 @@ from wsol.engine.train import train
 from wsol.errors import ConfigError, DataError, ImageError, RunError
 from wsol.methods.adl.config import Config as ADLConfig
 from wsol.methods.base import Method, MethodConfig
-from wsol.models.network import Output
+from wsol.models import Output
 
 
 def digest(run: Path) -> str:

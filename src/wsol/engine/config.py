@@ -22,7 +22,7 @@ class TrainConfig:
         out: the run folder to write.
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
         method: the training method and its options.
-        backbone: a timm name.
+        backbone: a name that wsol list backbones shows: timm's networks, and those of the papers.
         output_stride: input pixels per pixel of the score map, where the network offers a choice.
         pretrained: start from ImageNet weights.
         epochs: passes over the training images.

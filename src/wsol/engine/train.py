@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ class Training:
         self.network = create_network(
             config.backbone,
             num_classes=len(self.samples.classes),
+            method=config.method,
             output_stride=config.output_stride,
             pretrained=config.pretrained,
             shifted_head=config.shifted_head,
@@ -86,7 +87,6 @@ class Training:
         )
         self.frozen = _batch_norms(self.network) if config.frozen_bn and config.pretrained else []
         self.method = config.method.create()
-        self.method.attach(self.network)
         self.localizer = create_localizer(config.localizer, self.network)
         self.network.to(memory_format=torch.channels_last)
         self.optimizer = SGD(
@@ -151,7 +151,7 @@ class Training:
             layer.eval()
         inputs, targets = self.method.prepare(images, labels)
         with self.accelerator.autocast():
-            output = self.model(inputs)
+            output = self.model(inputs, targets)
             loss = self.method.loss(output, targets)
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -214,6 +214,7 @@ class Training:
         threshold = None if metric is None else metric.best_threshold()
         return RunInfo(
             backbone=config.backbone,
+            method=asdict(config.method),
             output_stride=config.output_stride,
             classes=self.samples.classes,
             size=config.size,
@@ -333,6 +334,6 @@ def _claim_folder(config: TrainConfig) -> None:
 def _parameter_groups(network: Network, config: TrainConfig) -> list[dict[str, Any]]:
     share = config.backbone_lr if config.pretrained else 1.0
     return [
-        {"params": list(network.body.parameters()), "share": share},
-        {"params": list(network.head.parameters()), "share": 1.0},
+        {"params": network.slow_parameters(), "share": share},
+        {"params": network.fast_parameters(), "share": 1.0},
     ]

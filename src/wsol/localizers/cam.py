@@ -8,7 +8,7 @@ from wsol.models import Network
 
 
 class CAM(ScoreMaps):
-    """Class activation maps of a network with average pooling and a linear head.
+    """Class activation maps of a network, as its head makes them.
 
     Args:
         model: the network.
@@ -37,6 +37,6 @@ class CAM(ScoreMaps):
             logits = output.logits.float()
             if labels is None:
                 labels = logits.argmax(1)
-            maps = at_input_size(self.model.head.score_maps(output.features, labels), images)
+            maps = at_input_size(self.model.head.output_maps(output, labels), images)
         self.model.train(training)
         return Localized(logits, labels, maps)
