@@ -215,6 +215,33 @@ class PredictConfig:
 
 
 @dataclass(frozen=True)
+class ImportConfig:
+    """Options of the import of published weights.
+
+    Args:
+        file: an .npz of tensorpack, or a checkpoint or state dict of wsolevaluation.
+        out: the run folder to write.
+        family: the published code: tensorpack or wsolevaluation.
+        network: one of the papers' networks; default: what the weights' names tell.
+        classes: text file with the names of the classes, one a line; default: their numbers.
+        large_feature_map: the weights were trained with it; the file does not tell.
+        size: side of the network's input in pixels.
+    """
+
+    file: Path
+    out: Path
+    family: Literal["tensorpack", "wsolevaluation"]
+    network: str | None = None
+    classes: Path | None = None
+    large_feature_map: bool = False
+    size: int = 224
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is read."""
+        _require(self.size >= 1, "size", self.size, "at least 1")
+
+
+@dataclass(frozen=True)
 class DemoConfig:
     """Options of the demonstration.
 
