@@ -35,7 +35,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from wsol.engine.config import TrainConfig
 from wsol.localizers import create_localizer
 from wsol.methods import list_methods, method_config
-from wsol.models import create_network
+from wsol.models.create import build_network
 
 PLAIN = "none"
 COLUMNS = {
@@ -77,13 +77,15 @@ class Subject:
     def __init__(self, setting: Setting, method: str) -> None:
         """Make it as a training does."""
         torch.manual_seed(0)
-        self.network = create_network(
+        config = method_config(method)()
+        self.method = config.create()
+        self.network = build_network(
             setting.network,
             num_classes=setting.classes,
+            method=config,
             output_stride=setting.stride,
             pretrained=False,
         )
-        self.method = method_config(method)().create()
         self.method.attach(self.network)
         self.localizer = create_localizer("cam", self.network)
         self.network.to(memory_format=torch.channels_last)
@@ -96,7 +98,7 @@ class Subject:
     def loss(self) -> Tensor:
         """Return the loss of a training step."""
         inputs, targets = self.method.prepare(self.images, self.labels)
-        return self.method.loss(self.network(inputs), targets)
+        return self.method.loss(self.network(inputs, self.labels), targets)
 
     def train(self, seed: int = 0) -> None:
         """Take one training step."""

@@ -30,7 +30,7 @@ from wsol.methods.adl.config import Config as ADLConfig
 from wsol.methods.base import Method, MethodConfig
 from wsol.methods.cutmix.config import Config as CutMixConfig
 from wsol.methods.has.config import Config as HaSConfig
-from wsol.models.network import Output
+from wsol.models import Output
 
 
 def digest(run: Path) -> str:

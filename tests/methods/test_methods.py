@@ -29,7 +29,7 @@ def images() -> Tensor:
 
 def test_methods_of_the_papers_are_there() -> None:
     """Plain training and the methods of the papers are listed, in order."""
-    assert {"adl", "cutmix", "has", "none"} <= set(METHODS)
+    assert {"acol", "adl", "cutmix", "has", "none", "spg"} <= set(METHODS)
     assert sorted(METHODS) == METHODS
 
 
@@ -56,9 +56,11 @@ def test_evaluation_and_weights_are_unchanged_by_attaching(
     network: Network, images: Tensor, name: str
 ) -> None:
     """Attached, a network gives the very same outputs in evaluation, and has the same keys."""
+    method = method_config(name)().create()
+    network.head = method.head(network)
     keys = list(network.state_dict())
     before = network.eval()(images)
-    method_config(name)().create().attach(network)
+    method.attach(network)
     after = network(images)
     assert torch.equal(after.logits, before.logits)
     assert torch.equal(after.features, before.features)
@@ -69,6 +71,7 @@ def test_evaluation_and_weights_are_unchanged_by_attaching(
 def test_training_steps_learn(network: Network, images: Tensor, name: str) -> None:
     """Losses are finite scalars, every weight has a finite gradient, and a few steps help."""
     method = method_config(name)().create()
+    network.head = method.head(network)
     method.attach(network)
     labels = torch.tensor([0, 1, 2, 3, 0, 1])
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
@@ -77,7 +80,7 @@ def test_training_steps_learn(network: Network, images: Tensor, name: str) -> No
         torch.manual_seed(step)
         inputs, targets = method.prepare(images, labels)
         assert inputs.shape == images.shape
-        loss = method.loss(network.train()(inputs), targets)
+        loss = method.loss(network.train()(inputs, targets), targets)
         assert loss.shape == ()
         optimizer.zero_grad()
         loss.backward()
@@ -97,6 +100,7 @@ def test_a_step_is_a_function_of_its_seed(network: Network, images: Tensor, name
     The batch that is given is not changed.
     """
     method = method_config(name)().create()
+    network.head = method.head(network)
     method.attach(network)
     labels = torch.tensor([0, 1, 2, 3, 0, 1])
     given, results = images.clone(), []
@@ -105,7 +109,8 @@ def test_a_step_is_a_function_of_its_seed(network: Network, images: Tensor, name
             method.prepare(images, labels)
         torch.manual_seed(11)
         inputs, targets = method.prepare(images, labels)
-        results.append((inputs, targets, method.loss(network.train()(inputs), targets).detach()))
+        output = network.train()(inputs, labels)
+        results.append((inputs, targets, method.loss(output, targets).detach()))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
     assert torch.equal(images, given)
     assert labels.tolist() == [0, 1, 2, 3, 0, 1]
@@ -134,3 +139,21 @@ def test_loss_is_computed_in_float32(network: Network, images: Tensor) -> None:
     output = network.eval()(images)
     low = output._replace(logits=output.logits.bfloat16())
     assert method_config("none")().create().loss(low, torch.zeros(6).long()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_vit", "test_convnext"])
+def test_score_maps_come_from_every_backbone(name: str, backbone: str) -> None:
+    """Any network of timm takes the method, and has a map for each picture, in one pass or two."""
+    torch.manual_seed(0)
+    taps = {"taps": ("blocks.1", "blocks.2")} if (name, backbone) == ("spg", "test_vit") else {}
+    made = create_network(
+        backbone, num_classes=4, pretrained=False, method=method_config(name)(**taps)
+    ).eval()
+    images, labels = torch.randn(2, 3, 160, 160), torch.tensor([3, 1])
+    with torch.inference_mode():
+        output, maps = made(images), made.score_maps(images, labels)
+        again = made.head.output_maps(output, labels)
+    assert maps.shape == (2, *output.features.shape[-2:])
+    assert maps.std() > 0
+    torch.testing.assert_close(again, maps)

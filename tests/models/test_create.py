@@ -33,7 +33,7 @@ def test_every_family_gives_feature_maps_and_trains_whole(backbone: str) -> None
     size, stride, channels = FAMILIES[backbone]
     network = create(backbone).train()
     images = torch.randn(2, 3, size, size)
-    logits, features = network(images)
+    logits, features, _ = network(images)
     assert logits.shape == (2, 3)
     assert features.shape == (2, channels, size // stride, size // stride)
     logits.logsumexp(1).sum().backward()

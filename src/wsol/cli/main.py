@@ -15,9 +15,10 @@ COMMANDS = {
     "train": "train a classifier on folders of images by class",
     "evaluate": "measure a run's labels and boxes, or score maps made by anyone",
     "predict": "find the object in each picture",
+    "import": "make a run of the published code's weights",
     "list": "show the names of methods, backbones, localizers, formats or recipes",
 }
-"""Subcommand, also the module's name, and its line in the help."""
+"""Subcommand and its line in the help; the module has the same name, but for ``import_``."""
 
 OK, REFUSED, SOME_IN_ERROR, INTERRUPTED = 0, 2, 3, 130
 
@@ -47,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = arguments[0]
         if name not in COMMANDS:
             raise ConfigError(f"no command {name!r}: {did_you_mean(name, COMMANDS)}")
-        status: int = import_module(f"wsol.cli.{name}").run(arguments[1:])
+        status: int = import_module(
+            "wsol.cli.import_" if name == "import" else f"wsol.cli.{name}"
+        ).run(arguments[1:])
     except WsolError as error:
         # A file's name may hold line breaks; the message stays one line.
         sys.stderr.write(f"wsol: error: {error}".replace("\n", "\\n") + "\n")

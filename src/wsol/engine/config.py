@@ -27,7 +27,7 @@ class TrainConfig:
         splits: folder of published splits, wsolevaluation's metadata or label files of the ADL
             authors; default: those of the data folder.
         method: the training method and its options.
-        backbone: a timm name.
+        backbone: a name that wsol list backbones shows: timm's networks, and those of the papers.
         output_stride: input pixels per pixel of the score map, where the network offers a choice.
         pretrained: start from ImageNet weights.
         start: a run to start from instead, whose classes may be others.
@@ -241,6 +241,33 @@ class PredictConfig:
     max_pixels: int = 50_000_000
     precision: Precision = "auto"
     cpu: bool = False
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """Options of the import of published weights.
+
+    Args:
+        file: an .npz of tensorpack, or a checkpoint or state dict of wsolevaluation.
+        out: the run folder to write.
+        family: the published code: tensorpack or wsolevaluation.
+        network: one of the papers' networks; default: what the weights' names tell.
+        classes: text file with the names of the classes, one a line; default: their numbers.
+        large_feature_map: the weights were trained with it; the file does not tell.
+        size: side of the network's input in pixels.
+    """
+
+    file: Path
+    out: Path
+    family: Literal["tensorpack", "wsolevaluation"]
+    network: str | None = None
+    classes: Path | None = None
+    large_feature_map: bool = False
+    size: int = 224
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is read."""
+        _require(self.size >= 1, "size", self.size, "at least 1")
 
 
 @dataclass(frozen=True)

@@ -200,6 +200,8 @@ def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:
 
 
 def _open_split(config: EvaluateConfig, info: RunInfo) -> Samples:
+    if config.data is None and not info.data:
+        raise ConfigError(f"{config.run}: was imported, so it has no data set: give --data")
     root = Path(info.data) if config.data is None else config.data
     own = None if info.boxes is None or config.data is not None else Path(info.boxes)
     listed = None if info.splits is None or config.data is not None else Path(info.splits)

@@ -83,7 +83,7 @@ class Localizer:
             names = imagenet_classes()
         else:
             self.network, names = model, classes
-        count = self.network.head.linear.out_features
+        count = self.network.head.num_classes
         self.classes = tuple(names if names is not None else map(str, range(count)))
         self.network.to(self.accelerator.device).eval()
         self.network.to(memory_format=torch.channels_last)

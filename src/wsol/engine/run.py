@@ -1,15 +1,19 @@
 """A run folder: all that is needed to use, repeat or continue a training."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from wsol.errors import ConfigError, RunError
 from wsol.files import write_atomically, write_json
-from wsol.models import Network, create_network
+from wsol.methods import MethodConfig, method_config
+from wsol.models import Network
+from wsol.models.create import build_network
 from wsol.models.weights import load_weights
 
 DEFAULT_THRESHOLD = 0.2
@@ -24,7 +28,7 @@ class RunInfo:
     """What a trained network needs beside its weights, kept as ``model.json``.
 
     Args:
-        backbone: a timm name.
+        backbone: name of the network.
         output_stride: as given to ``create_network``.
         classes: names, in the order of the logits.
         size: side of the network's input in pixels.
@@ -36,6 +40,7 @@ class RunInfo:
         val_share: share of the training images that was kept for choosing the threshold.
         seed: of that choice.
         splits: folder of published splits, where one was given.
+        method: the training method and its options, which tell what the head is.
     """
 
     backbone: str
@@ -50,6 +55,7 @@ class RunInfo:
     val_share: float
     seed: int
     splits: str | None = None
+    method: dict[str, Any] = field(default_factory=lambda: {"name": "none"})
 
     def __post_init__(self) -> None:
         """Refuse what no training writes."""
@@ -57,6 +63,7 @@ class RunInfo:
             "backbone": isinstance(self.backbone, str),
             "output_stride": isinstance(self.output_stride, int | None),
             "classes": self.classes and all(isinstance(name, str) for name in self.classes),
+            "method": isinstance(self.method, dict) and isinstance(self.method.get("name"), str),
             "size": isinstance(self.size, int) and self.size > 0,
             "localizer": isinstance(self.localizer, str),
             "threshold": isinstance(self.threshold, float | int),
@@ -92,14 +99,15 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(f"{folder / 'model.json'}: not a run's description: {error}") from error
     try:
-        network = create_network(
+        network = build_network(
             info.backbone,
             num_classes=len(info.classes),
+            method=_method(info.method),
             output_stride=info.output_stride,
             pretrained=False,
             size=info.size,
         )
-    except ConfigError as error:
+    except (ConfigError, TypeError) as error:
         raise RunError(f"{folder / 'model.json'}: {error}") from error
     try:
         load_weights(network, load_file(weights))
@@ -155,3 +163,12 @@ def _find_weights(folder: Path) -> Path:
         )
         raise RunError(f"{folder}: no finished run here: {hint}")
     return weights
+
+
+def _method(saved: dict[str, Any]) -> MethodConfig:
+    """Return a training method's options as JSON has them, where tuples are lists."""
+    options = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()
+    }
+    config: Callable[..., MethodConfig] = method_config(saved["name"])
+    return config(**options)

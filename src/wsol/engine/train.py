@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from wsol.engine.schedule import lr_factor
 from wsol.errors import ConfigError, DataError, RunError
 from wsol.localizers import create_localizer
 from wsol.metrics import LocalizationAccuracy
-from wsol.models import Network, create_network
+from wsol.models import Network
+from wsol.models.create import build_network
 from wsol.models.weights import load_weights
 
 log = logging.getLogger("wsol")
@@ -81,9 +82,10 @@ class Training:
             _claim_folder(config)
         self.accelerator.wait_for_everyone()
         torch.manual_seed(config.seed)
-        self.network = create_network(
+        self.network = build_network(
             config.backbone,
             num_classes=len(self.samples.classes),
+            method=config.method,
             output_stride=config.output_stride,
             pretrained=config.pretrained and config.start is None,
             shifted_head=config.shifted_head,
@@ -159,7 +161,7 @@ class Training:
             layer.eval()
         inputs, targets = self.method.prepare(images, labels)
         with self.accelerator.autocast():
-            output = self.model(inputs)
+            output = self.model(inputs, labels)
             loss = self.method.loss(output, targets)
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -222,6 +224,7 @@ class Training:
         threshold = None if metric is None else metric.best_threshold()
         return RunInfo(
             backbone=config.backbone,
+            method=asdict(config.method),
             output_stride=config.output_stride,
             classes=self.samples.classes,
             size=config.size,
@@ -342,6 +345,6 @@ def _claim_folder(config: TrainConfig) -> None:
 def _parameter_groups(network: Network, config: TrainConfig) -> list[dict[str, Any]]:
     share = config.backbone_lr if config.has_trained_body else 1.0
     return [
-        {"params": list(network.body.parameters()), "share": share},
-        {"params": list(network.head.parameters()), "share": 1.0},
+        {"params": network.slow_parameters(), "share": share},
+        {"params": network.fast_parameters(), "share": 1.0},
     ]

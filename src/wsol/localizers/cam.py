@@ -8,7 +8,7 @@ from wsol.models import Network
 
 
 class CAM(ScoreMaps):
-    """Class activation maps of a network with average pooling and a linear head.
+    """Class activation maps of a network, as its head makes them.
 
     Args:
         model: the network.
@@ -40,7 +40,7 @@ class CAM(ScoreMaps):
             logits = output.logits.float()
             if labels is None:
                 labels = logits.argmax(1)
-            small = self.model.head.score_maps(output.features, labels)
+            small = self.model.head.output_maps(output, labels)
             maps = at_input_size(small, images, self.interpolation)
         self.model.train(training)
         return Localized(logits, labels, maps)

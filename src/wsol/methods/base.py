@@ -1,4 +1,4 @@
-"""What a training method is: up to three small steps around an unchanged network."""
+"""What a training method is: up to four small steps around a network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from wsol.models import Network, Output
+    from wsol.models import Head, Network, Output
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,12 @@ class Method:
         """
         return images, labels
 
+    def head(self, network: Network) -> Head:
+        """Return the head that the network gets for good: a run of the method has it too."""
+        return network.head
+
     def attach(self, network: Network) -> None:
-        """Change what happens inside the network, once, before training."""
+        """Change what happens inside the network in training, once, before it begins."""
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
         """Return the scalar loss of the network's output for what ``prepare`` returned as labels.

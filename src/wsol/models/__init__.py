@@ -6,17 +6,29 @@ from wsol._lazy import lazy_names
 
 if TYPE_CHECKING:
     from wsol.models.create import create_network, list_backbones
-    from wsol.models.network import LinearHead, Network, Output
+    from wsol.models.heads import ConvHead, Head, LinearHead, Output
+    from wsol.models.network import Network
     from wsol.models.taps import find_tap
 
-__all__ = ["LinearHead", "Network", "Output", "create_network", "find_tap", "list_backbones"]
+__all__ = [
+    "ConvHead",
+    "Head",
+    "LinearHead",
+    "Network",
+    "Output",
+    "create_network",
+    "find_tap",
+    "list_backbones",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "LinearHead": "wsol.models.network",
+        "ConvHead": "wsol.models.heads",
+        "Head": "wsol.models.heads",
+        "LinearHead": "wsol.models.heads",
         "Network": "wsol.models.network",
-        "Output": "wsol.models.network",
+        "Output": "wsol.models.heads",
         "create_network": "wsol.models.create",
         "find_tap": "wsol.models.taps",
         "list_backbones": "wsol.models.create",

@@ -1,7 +1,7 @@
 """Feature maps in one layout, whatever a network makes inside."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -42,6 +42,41 @@ def to_feature_maps(features: Tensor, body: nn.Module, images: Tensor) -> Tensor
     if features.shape[1] != channels and features.shape[-1] == channels:
         return features.permute(0, 3, 1, 2)
     return features
+
+
+def tapped_maps(tap: str, outputs: Mapping[str, Any], body: nn.Module, images: Tensor) -> Tensor:
+    """Return the output of a module inside a body as maps ``(N, C, h, w)``.
+
+    Args:
+        tap: name of the module.
+        outputs: of modules by name.
+        body: what the module is a part of; timm's networks say whether channels come last.
+        images: the input, ``(N, 3, H, W)``.
+
+    Raises:
+        ConfigError: the output is missing or no feature maps.
+
+    >>> tapped_maps("a", {"a": torch.rand(2, 8, 4, 4)}, nn.Module(), torch.rand(2, 3, 16, 16)).shape
+    torch.Size([2, 8, 4, 4])
+    """
+    output = outputs.get(tap)
+    if not isinstance(output, Tensor) or output.ndim not in (3, 4):
+        raise ConfigError(f"tap {tap!r} gives no feature maps: choose another tap")
+    if output.ndim == 4 and getattr(body, "output_fmt", None) == "NHWC":
+        return output.permute(0, 3, 1, 2)
+    return output if output.ndim == 4 else to_feature_maps(output, body, images)
+
+
+def probe_images(body: nn.Module) -> Tensor:
+    """Return one black picture ``(1, 3, H, W)`` of the size that a body takes.
+
+    >>> probe_images(nn.Conv2d(3, 4, 1)).shape
+    torch.Size([1, 3, 224, 224])
+    """
+    size = (3, 224, 224)
+    if getattr(body, "pretrained_cfg", None):
+        size = get_model_input_config(body)["input_size"]
+    return torch.zeros(1, *size).to(next(body.parameters()))
 
 
 class Layout(NamedTuple):

@@ -1,70 +1,18 @@
 """A classifier that can be asked where: a body that makes features, and a head on top."""
 
-import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import MappingProxyType
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from wsol.models.layout import to_feature_maps
+from wsol.errors import ConfigError
+from wsol.models.heads import Head, Output
+from wsol.models.layout import tapped_maps, to_feature_maps
+from wsol.models.taps import find_tap
 
-
-class Output(NamedTuple):
-    """What a network returns.
-
-    Attributes:
-        logits: ``(N, classes)``.
-        features: the body's last feature maps, ``(N, C, h, w)``.
-    """
-
-    logits: Tensor
-    features: Tensor
-
-
-class LinearHead(nn.Module):
-    """Global average pooling and a linear layer.
-
-    Args:
-        channels: C, of the features.
-        num_classes: number of logits.
-        shifted: draw new weights from 0 to 2 / sqrt(C) instead of -1 to 1 / sqrt(C). The softmax
-            does not see a constant added to the weights of all classes alike, but the class
-            activation maps do: it adds a multiple of the channels' mean to each of them, so each
-            starts as a mean of the channels, and training adds what is particular to the class.
-
-    Source: Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016,
-    section 2.
-
-    >>> head = LinearHead(8, 3)
-    >>> features = torch.rand(2, 8, 4, 4)
-    >>> head(features).shape
-    torch.Size([2, 3])
-    """
-
-    def __init__(self, channels: int, num_classes: int, shifted: bool = True) -> None:
-        """Put the parts together."""
-        super().__init__()
-        self.linear = nn.Linear(channels, num_classes)
-        if shifted:
-            nn.init.uniform_(self.linear.weight, 0, 2 / math.sqrt(channels))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the logits ``(N, classes)`` of features ``(N, C, h, w)``."""
-        logits: Tensor = self.linear(features.mean((2, 3)))
-        return logits
-
-    def score_maps(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Return the class activation maps ``(N, h, w)`` of ``labels`` ``(N,)``.
-
-        Their mean over pixels, plus the bias, is the label's logit: equation 2 of the paper.
-
-        >>> head, features = LinearHead(8, 3), torch.rand(2, 8, 4, 4)
-        >>> maps = head.score_maps(features, torch.tensor([0, 2]))
-        >>> logits = maps.mean((1, 2)) + head.linear.bias[[0, 2]]
-        >>> torch.allclose(logits, head(features)[[0, 1], [0, 2]], atol=1e-6)
-        True
-        """
-        return torch.einsum("nchw,nc->nhw", features, self.linear.weight[labels])
+NO_CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 class Network(nn.Module):
@@ -76,7 +24,12 @@ class Network(nn.Module):
         head: maps feature maps to logits, and has ``score_maps``.
         mean: of the normalised input, per colour, on the scale of [0, 1].
         std: the same for the standard deviation.
+        choices: taps that the published code chose for this network, by method.
+        new_layers: names of modules of the body that no pretrained weights are for.
+        full_rate: names of further modules of the body that learn as fast as the head.
+        guide_channels: of SPG's branches in the published code; 0 where there is none.
 
+    >>> from wsol.models.heads import LinearHead
     >>> network = Network(nn.Conv2d(3, 8, 4, stride=4), LinearHead(8, 2))
     >>> images = torch.rand(1, 3, 16, 16)
     >>> network(images).logits.shape, network.score_maps(images, torch.tensor([1])).shape
@@ -86,25 +39,96 @@ class Network(nn.Module):
     def __init__(
         self,
         body: nn.Module,
-        head: LinearHead,
+        head: Head,
         mean: tuple[float, ...] = (0.5, 0.5, 0.5),
         std: tuple[float, ...] = (0.5, 0.5, 0.5),
+        *,
+        choices: Mapping[str, tuple[str, ...]] = NO_CHOICES,
+        new_layers: tuple[str, ...] = (),
+        full_rate: tuple[str, ...] = (),
+        guide_channels: int = 0,
     ) -> None:
         """Put the parts together."""
         super().__init__()
         self.body, self.head = body, head
         self.mean, self.std = mean, std
+        self.guide_channels = guide_channels
+        self.choices, self.new_layers, self.full_rate = choices, new_layers, full_rate
 
     def features(self, images: Tensor) -> Tensor:
         """Return the body's last feature maps ``(N, C, h, w)`` of images ``(N, 3, H, W)``."""
         features = getattr(self.body, "forward_features", self.body)(images)
         return to_feature_maps(features, self.body, images)
 
-    def forward(self, images: Tensor) -> Output:
-        """Return logits and features of normalised images ``(N, 3, H, W)``."""
-        features = self.features(images)
-        return Output(self.head(features), features)
+    def tapped_features(
+        self, images: Tensor, taps: tuple[str, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the last feature maps, and those of modules of the body, each ``(N, C, h, w)``.
+
+        Args:
+            images: ``(N, 3, H, W)``.
+            taps: names of modules, as in ``body.named_modules()``.
+
+        Raises:
+            ConfigError: no such module, or its output is no feature maps.
+        """
+        outputs: dict[str, Any] = {}
+        with ExitStack() as hooks:
+            for tap in taps:
+
+                def keep(module: nn.Module, inputs: object, output: object, tap: str = tap) -> None:
+                    outputs[tap] = output
+
+                handle = find_tap(self.body, tap).register_forward_hook(keep)
+                hooks.callback(handle.remove)
+            features = self.features(images)
+        return features, tuple(tapped_maps(tap, outputs, self.body, images) for tap in taps)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Output:
+        """Return logits and features of normalised images ``(N, 3, H, W)``.
+
+        Args:
+            images: the batch.
+            labels: int64 ``(N,)``; some methods' heads look at the true class in training.
+        """
+        if self.training and self.head.taps:
+            features, tapped = self.tapped_features(images, self.head.taps)
+        else:
+            features, tapped = self.features(images), ()
+        return self.head.output(features, labels, tapped)
 
     def score_maps(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return raw score maps ``(N, h, w)`` of ``labels`` ``(N,)``, before any scaling."""
         return self.head.score_maps(self.features(images), labels)
+
+    def load_published(self, weights: Mapping[str, Any]) -> None:
+        """Load weights under the names of the published code.
+
+        Args:
+            weights: arrays or tensors by name.
+
+        Raises:
+            ConfigError: this network has no published names, or they do not fit.
+        """
+        raise ConfigError(
+            "this network has no published names: make it by create_network('tensorpack/...') or "
+            "create_network('wsolevaluation/...'), or use load_state_dict"
+        )
+
+    def fast_parameters(self) -> list[nn.Parameter]:
+        """Return the weights that learn at the full rate: the head's, and those of new layers.
+
+        >>> from wsol.models.heads import LinearHead
+        >>> body = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1))
+        >>> network = Network(body, LinearHead(8, 2), new_layers=("1",))
+        >>> len(network.fast_parameters()), len(network.slow_parameters())
+        (4, 2)
+        """
+        parts = [find_tap(self.body, name) for name in (*self.new_layers, *self.full_rate)]
+        fast = [weight for part in parts for weight in part.parameters()]
+        return [*fast, *self.head.parameters()]
+
+    def slow_parameters(self) -> list[nn.Parameter]:
+        """Return the weights of pretrained layers."""
+        fast = set(self.fast_parameters())
+        return [weight for weight in self.parameters() if weight not in fast]

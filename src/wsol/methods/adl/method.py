@@ -20,6 +20,6 @@ class ADLMethod(Method):
 
     def attach(self, network: Network) -> None:
         """Attach the layer at the chosen taps, or at the default ones of the network."""
-        taps = self.config.taps or default_taps(network.body)
+        taps = self.config.taps or network.choices.get("adl", ()) or default_taps(network.body)
         log.info("ADL at taps %s", ", ".join(taps))
         attach_adl(network.body, taps, self.config.drop_rate, self.config.threshold)

@@ -23,7 +23,7 @@ class CutMixMethod(Method):
 
     def attach(self, network: Network) -> None:
         """Look how many classes there are; the network stays as it is."""
-        self.num_classes = network.head.linear.out_features
+        self.num_classes = network.head.num_classes
 
     def prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mix a normalised batch and its labels, in some of the steps.

@@ -1,0 +1,30 @@
+"""``wsol import``."""
+
+import sys
+from collections.abc import Sequence
+
+from wsol.cli.main import OK
+from wsol.cli.options import read_options
+from wsol.engine.config import ImportConfig
+from wsol.errors import ConfigError, did_you_mean
+
+FAMILIES = ("tensorpack", "wsolevaluation")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Import weights, and say where the run is."""
+    family, rest = (argv[0], argv[1:]) if argv else ("", argv)
+    if family in ("-h", "--help", ""):
+        sys.stdout.write(f"usage: wsol import {'|'.join(FAMILIES)} FILE --out RUN [--help]\n")
+        return OK
+    if family not in FAMILIES:
+        raise ConfigError(f"wsol import: no {family!r}: {did_you_mean(family, FAMILIES)}")
+    config = read_options("import", ImportConfig, [f"--family={family}", *rest], positional="file")
+    from wsol.engine.import_run import import_run
+
+    folder = import_run(config)
+    sys.stdout.write(
+        f"wrote {folder}: next, wsol predict IMAGES --run {folder} or wsol evaluate {folder} "
+        "--data DATA\n"
+    )
+    return OK

@@ -1,0 +1,189 @@
+"""The networks of the ADL paper's own code (junsukchoe/ADL, on tensorpack).
+
+Both pad as TensorFlow's SAME does. Their weights expect colours in the order blue, green, red.
+
+Source: Choe & Shim, CVPR 2019, section 4, and the authors' code.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import timm
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.pool2d_same import MaxPool2dSame
+
+from wsol.errors import ConfigError, did_you_mean
+from wsol.models.heads import LinearHead
+from wsol.models.published.network import PublishedNetwork, replaced
+from wsol.models.published.vgg import vgg16
+
+NETWORKS = ("resnet50_se", "vgg_gap")
+
+THRESHOLDS = {"resnet50_se": 0.9, "vgg_gap": 0.8}
+"""ADL's threshold (gamma) in the paper."""
+
+POSITIONS: dict[str, dict[int, str]] = {
+    "resnet50_se": {0: "act1", 1: "maxpool"}
+    | {group + 1: f"layer{group}" for group in (1, 2, 3, 4)}
+    | {
+        10 * group + block + 1: f"layer{group}.{block}"
+        for group, blocks in ((1, 3), (2, 4), (3, 6), (4, 3))
+        for block in range(blocks)
+    },
+    "vgg_gap": {pool: f"pool{pool}" for pool in (1, 2, 3, 4)}
+    | {
+        10 * stage + layer: f"relu{stage}_{layer}"
+        for stage, layers in ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3))
+        for layer in range(1, layers + 1)
+    },
+}
+"""Positions of the authors' code as taps.
+
+VGG-GAP's position 6 is not among them: there the authors' code leaves out the last convolution.
+"""
+
+PAPER = {"resnet50_se": (31, 41, 5), "vgg_gap": (3, 4, 53)}
+"""Positions in the paper."""
+
+OTHER_STATE = r".*Momentum|.*Adam.*|global_step|learning_rate|.*summary.*|EMA/.*|tower.*"
+"""Entries of checkpoints that are no weights."""
+
+NORM = {
+    "gamma": "weight",
+    "beta": "bias",
+    "mean/EMA": "running_mean",
+    "variance/EMA": "running_var",
+}
+
+RULES: dict[str, list[tuple[str, str]]] = {
+    "resnet50_se": [
+        (r"conv0/W", "body.conv1.weight"),
+        (r"group(\d)/block(\d)/conv(\d)/W", r"body.layer{0}.\2.conv\3.weight"),
+        (r"group(\d)/block(\d)/convshortcut/W", r"body.layer{0}.\2.downsample.0.weight"),
+        (r"group(\d)/block(\d)/fc(\d)/W", r"body.layer{0}.\2.se.fc\3.weight"),
+        (r"group(\d)/block(\d)/fc(\d)/b", r"body.layer{0}.\2.se.fc\3.bias"),
+        (r"linearnew/W", "head.linear.weight"),
+        (r"linearnew/b", "head.linear.bias"),
+        (r"linear/[Wb]", ""),
+    ]
+    + [
+        rule
+        for part, own in NORM.items()
+        for rule in (
+            (rf"conv0/bn/{part}", f"body.bn1.{own}"),
+            (rf"group(\d)/block(\d)/conv(\d)/bn/{part}", rf"body.layer{{0}}.\2.bn\3.{own}"),
+            (
+                rf"group(\d)/block(\d)/convshortcut/bn/{part}",
+                rf"body.layer{{0}}.\2.downsample.1.{own}",
+            ),
+        )
+    ],
+    "vgg_gap": [
+        (r"(conv\d_\d)/W", r"body.\1.weight"),
+        (r"(conv\d_\d)/b", r"body.\1.bias"),
+        (r"new/W", "body.conv6.weight"),
+        (r"new/b", "body.conv6.bias"),
+        (r"linear/W", "head.linear.weight"),
+        (r"linear/b", "head.linear.bias"),
+        (r"fc\d/[Wb]", ""),
+    ],
+}
+"""Published names as own ones; ``{0}`` is the group's number plus one."""
+
+
+def create(
+    name: str, num_classes: int, method: str, large_feature_map: bool, pretrained: bool
+) -> PublishedNetwork:
+    """Make ``resnet50_se`` or ``vgg_gap``; arguments as of ``create_published``."""
+    if large_feature_map:
+        raise ConfigError(f"tensorpack/{name} has no large feature map: its stride is 16")
+    if pretrained:
+        raise ConfigError(
+            f"tensorpack/{name} has no weights to download: load the authors' .npz file by "
+            "load_published or wsol import, or use --pretrained false"
+        )
+
+    def names(published: Iterable[str]) -> dict[str, str]:
+        return {each: _own_name(name, each) for each in published}
+
+    options: dict[str, Any] = {"names": names, "tensorflow": True}
+    adl = tuple(POSITIONS[name][position] for position in PAPER[name])
+    if name == "vgg_gap":
+        body, head = vgg16(new={"conv6": (512, 1024)}), LinearHead(1024, num_classes)
+        choices = {"adl": adl, "spg": ("pool4", "relu5_3")}
+        return PublishedNetwork(body, head, choices=choices, new_layers=("conv6",), **options)
+    head = LinearHead(2048, num_classes)
+    choices = {"adl": adl, "spg": ("layer3.0", "layer3")}
+    return PublishedNetwork(_resnet50_se(), head, choices=choices, full_rate=("layer4",), **options)
+
+
+def adl_taps(name: str, positions: Iterable[int]) -> tuple[str, ...]:
+    """Return taps for positions of the authors' code.
+
+    Args:
+        name: ``resnet50_se`` or ``vgg_gap``.
+        positions: as in ``--gating-position`` of that code.
+
+    Raises:
+        ConfigError: no such position.
+
+    >>> adl_taps("resnet50_se", (31, 41, 5))
+    ('layer3.0', 'layer4.0', 'layer4')
+    >>> adl_taps("vgg_gap", (3, 4, 53))
+    ('pool3', 'pool4', 'relu5_3')
+    """
+    known = POSITIONS[name]
+    for position in positions:
+        if position not in known:
+            hint = did_you_mean(str(position), map(str, known))
+            raise ConfigError(f"tensorpack/{name} has no ADL position {position}: {hint}")
+    return tuple(known[position] for position in positions)
+
+
+def method_options(name: str, method: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the method and its options, with ADL's positions as taps and the paper's threshold.
+
+    Args:
+        name: ``resnet50_se`` or ``vgg_gap``.
+        method: name of the method; positions make ADL of plain training.
+        options: of the method, and ``adl_positions``.
+
+    >>> method_options("vgg_gap", "cam", {"adl_positions": [53]})
+    ('adl', {'taps': ('relu5_3',), 'threshold': 0.8})
+    """
+    rest = dict(options)
+    positions = rest.pop("adl_positions", None)
+    if positions is not None and method in ("none", "cam", "adl"):
+        method = "adl" if len(positions) else "none"
+        if len(positions):
+            rest["taps"] = adl_taps(name, positions)
+    elif positions is not None:
+        rest["adl_positions"] = positions
+    if method == "adl":
+        rest.setdefault("threshold", THRESHOLDS[name])
+    return method, rest
+
+
+def _resnet50_se() -> Any:
+    """Return timm's SE-ResNet50 with a last stage of stride 1, padded as TensorFlow does."""
+    body: Any = timm.create_model("seresnet50", num_classes=0, global_pool="")
+    body.conv1, body.maxpool = _same(body.conv1), MaxPool2dSame(3, 2)
+    for stage in (body.layer2, body.layer3):
+        stage[0].conv2 = _same(stage[0].conv2)
+    body.layer4[0].conv2.stride = body.layer4[0].downsample[0].stride = (1, 1)
+    return body
+
+
+def _same(conv: Any) -> Conv2dSame:
+    size, stride = conv.kernel_size, conv.stride
+    return Conv2dSame(conv.in_channels, conv.out_channels, size, stride=stride, bias=False)
+
+
+def _own_name(network: str, published: str) -> str:
+    plain = published.removesuffix(":0")
+    if replaced(plain, [(OTHER_STATE, "")]) is not None:
+        return ""
+    own = replaced(plain, RULES[network])
+    if own is None:
+        return published
+    return own.replace("{0}", str(int(plain[5]) + 1)) if "{0}" in own else own
