@@ -75,7 +75,7 @@ def test_help_lists_every_command(argv: list[str], capsys: pytest.CaptureFixture
     for name, line in COMMANDS.items():
         assert f"  {name} " in text
         assert line in text
-        assert callable(cli.import_module(f"wsol.cli.{name}").run)
+        assert callable(cli.import_module(cli.module_of(name)).run)
 
 
 @pytest.mark.parametrize(

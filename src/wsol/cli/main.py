@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import TextIO
 
 import wsol
@@ -18,7 +19,7 @@ COMMANDS = {
     "import": "make a run of the published code's weights",
     "list": "show the names of methods, backbones, localizers, formats or recipes",
 }
-"""Subcommand and its line in the help; the module has the same name, but for ``import_``."""
+"""Subcommand and its line in the help."""
 
 OK, REFUSED, SOME_IN_ERROR, INTERRUPTED = 0, 2, 3, 130
 
@@ -48,9 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = arguments[0]
         if name not in COMMANDS:
             raise ConfigError(f"no command {name!r}: {did_you_mean(name, COMMANDS)}")
-        status: int = import_module(
-            "wsol.cli.import_" if name == "import" else f"wsol.cli.{name}"
-        ).run(arguments[1:])
+        status: int = import_module(module_of(name)).run(arguments[1:])
     except WsolError as error:
         # A file's name may hold line breaks; the message stays one line.
         sys.stderr.write(f"wsol: error: {error}".replace("\n", "\\n") + "\n")
@@ -59,6 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("wsol: interrupted\n")
         return INTERRUPTED
     return status
+
+
+def module_of(command: str) -> str:
+    """Return the module of a command; ``import`` is a word that Python keeps for itself.
+
+    >>> module_of("train"), module_of("import")
+    ('wsol.cli.train', 'wsol.cli.import_')
+    """
+    return f"wsol.cli.{command}_" if iskeyword(command) else f"wsol.cli.{command}"
 
 
 def _help() -> str:
