@@ -29,6 +29,7 @@ class Network(nn.Module):
         full_rate: names of further modules of the body that learn as fast as the head.
         guide_channels: of SPG's branches in the published code; 0 where there is none.
 
+    >>> import torch
     >>> from wsol.models.heads import LinearHead
     >>> network = Network(nn.Conv2d(3, 8, 4, stride=4), LinearHead(8, 2))
     >>> images = torch.rand(1, 3, 16, 16)
