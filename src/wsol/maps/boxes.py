@@ -21,7 +21,7 @@ def boxes_at(
             holes; ``largest``: of the contour with the largest area alone.
 
     Raises:
-        ValueError: a map or threshold outside its range, or a map of more than 2^29 pixels.
+        ValueError: a map or threshold outside its range, or a map of 2^29 pixels or more.
 
     The boxes are x0 y0 x1 y1 in map pixels; x1 and y1 lie one past the last pixel.
 

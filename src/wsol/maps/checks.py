@@ -14,7 +14,7 @@ def check_score_map(score_map: NDArray[np.floating]) -> None:
         score_map: float ``(H, W)`` in [0, 1].
 
     Raises:
-        ValueError: another shape or type, more than 2^29 pixels, values outside [0, 1] or NaN.
+        ValueError: another shape or type, 2^29 pixels or more, values outside [0, 1] or NaN.
 
     >>> check_score_map(np.array([[0.5, 1.5]]))
     Traceback (most recent call last):

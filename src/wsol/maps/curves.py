@@ -51,7 +51,7 @@ def best_iou_curve(
 
     Raises:
         ValueError: a map, boxes or thresholds of another shape or outside their range, or a map
-            of more than 2^29 pixels.
+            of 2^29 pixels or more.
         ConfigError: the backend needs an extra that is not installed.
 
     Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
@@ -84,7 +84,7 @@ def best_iou_curves(
 
     Raises:
         ValueError: a map, boxes or thresholds of another shape or outside their range, or a map
-            of more than 2^29 pixels.
+            of 2^29 pixels or more.
         ConfigError: the backend needs an extra that is not installed.
 
     >>> score_map = np.zeros((8, 8))
@@ -138,7 +138,7 @@ def iou_curves(
 
     Raises:
         ValueError: a map, boxes or thresholds of another shape or outside their range, or a map
-            of more than 2^29 pixels.
+            of 2^29 pixels or more.
         ConfigError: the backend needs an extra that is not installed.
 
     >>> score_map = np.zeros((8, 8))

@@ -69,6 +69,7 @@ def normalize(
         least, most = (least, value) if how == "pas" else (value, most)
     if not least < most:
         return nothing
-    # Cut off first: beyond a short scale a score could become too large for its type.
-    scaled = (score_map.clip(least, most) - least) / (most - least)
-    return scaled.astype(np.float32), True
+    # Far beyond a short scale a score becomes infinite, and is cut off as any other.
+    with np.errstate(over="ignore"):
+        scaled = (score_map - least) / (most - least)
+    return scaled.clip(0, 1).astype(np.float32), True
