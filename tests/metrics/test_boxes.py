@@ -20,7 +20,7 @@ def test_largest_contours_at_one_threshold(level: int, right: int) -> None:
     metric = MaxBoxAcc(level, THRESHOLDS)
     for curves in CURVES:
         metric.update(curves)
-    assert metric.compute() == 100 * right / 3
+    assert metric.compute() == right / 3 * 100
 
 
 def test_v2_is_the_mean_over_levels_of_any_contour() -> None:
@@ -28,7 +28,7 @@ def test_v2_is_the_mean_over_levels_of_any_contour() -> None:
     metric = MaxBoxAccV2(THRESHOLDS)
     for curves in CURVES:
         metric.update(curves)
-    assert metric.compute() == 100 * (2 + 2 + 1) / 9
+    assert metric.compute() == (2 + 2 + 1) / 9 * 100
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")

@@ -45,9 +45,10 @@ def test_best_threshold_is_the_middle_of_the_best(hits: list[int]) -> None:
     assert 0 <= below - above <= 1
 
 
-def test_percent_is_exact_for_counts() -> None:
-    """A count's share is rounded once only."""
-    assert [percent(count, 7) for count in (0, 1, 7)] == [0.0, 100 / 7, 100.0]
+def test_percent_divides_first() -> None:
+    """As the published evaluator does, to the last bit: 1 / 7 * 100 is not 100 / 7."""
+    assert [percent(count, 7) for count in (0, 1, 7)] == [0.0, 1 / 7 * 100, 100.0]
+    assert percent(1, 7) != 100 / 7
 
 
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 5))

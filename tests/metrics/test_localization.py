@@ -46,7 +46,7 @@ def metric_of(images: list[Image]) -> LocalizationAccuracy:
 
 def share(right: list[bool]) -> float:
     """Return the percentage of what is right."""
-    return 100 * sum(right) / len(right)
+    return sum(right) / len(right) * 100
 
 
 def slow_figures(images: list[Image], index: int) -> dict[str, float | int | None]:
@@ -115,7 +115,7 @@ def test_no_boxes_at_all_leaves_classification() -> None:
     metric = metric_of([Image(0, None), Image(3, None), Image(9, None)])
     figures = metric.compute()
     assert metric.best_threshold() is None
-    assert (figures["top1_cls"], figures["top5_cls"]) == (100 / 3, 200 / 3)
+    assert (figures["top1_cls"], figures["top5_cls"]) == (1 / 3 * 100, 2 / 3 * 100)
     assert [figures[name] for name in ("gt_known", "top1_loc", "max_box_acc_v2")] == [None] * 3
 
 

@@ -26,7 +26,7 @@ def test_each_group_is_a_loop_over_its_images(seed: int, count: int, index: int)
         right = [
             curve[index] >= 0.5 for curve, chosen in zip(largest, which, strict=True) if chosen
         ]
-        return 100 * sum(right) / len(right) if any(which) else None
+        return sum(right) / len(right) * 100 if any(which) else None
 
     found = metric.at(float(THRESHOLDS[index]))
     assert found.by_class == {c: recall((labels == c).tolist()) for c in range(4)}

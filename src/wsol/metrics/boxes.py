@@ -64,7 +64,7 @@ class MaxBoxAccV2(CountMetric):
     >>> metric = MaxBoxAccV2(np.array([0.0, 0.5]))
     >>> metric.update(IouCurves(largest=np.zeros(2), all=np.array([0.6, 0.4])))
     >>> metric.compute()
-    66.66666666666667
+    66.66666666666666
     """
 
     num_images: Tensor
