@@ -88,7 +88,8 @@ def _inception_v3(num_classes: int, method: str, large: bool) -> PublishedNetwor
         ConvHead(channels, num_classes),
         choices={
             "adl": ("Mixed_5d", "Mixed_6e", "relu7_2"),
-            "spg": ("Mixed_5d" if large else "maxpool3", "Mixed_6e"),
+            # The code feeds B2 from the block before the last, though the last is computed by then.
+            "spg": ("Mixed_5d" if large else "maxpool3", "Mixed_6d"),
         },
         new_layers=("conv7_1", "conv7_2") if added else (),
     )
