@@ -13,16 +13,15 @@ from wsol.models import Network, create_network
 NAMES = ("vgg16", "resnet50", "inception_v3")
 
 GRADIENT = 5e-2
-"""Of the first convolution's gradient. A ReLU whose input is within rounding of zero opens or
-closes, and then so much changes: this network in float64 is 3.4e-2 from itself in float32, and
-VGG16 6e-3 with oneDNN and 2e-6 from the record without. Losses and logits see nothing of it."""
+"""Of the first convolution's gradient: so much changes where a ReLU whose input is within rounding
+of zero opens or closes. The published code itself, run again, is up to 3.2e-2 from its own record,
+with oneDNN, without it and in float64; this one is 2.3e-6 from the published code run beside it
+(docs/results.md)."""
 
-
-NOT_REPRODUCED = pytest.mark.xfail(
-    strict=True,
-    reason="the recorded loss of InceptionV3 with SPG is not reproduced (8 and 2 % off), though "
-    "its logits and score maps are; the cause is not known",
-)
+SPG_INCEPTION_LOSS = {False: 4.068669559, True: 3.993319029}
+"""Loss of InceptionV3 with SPG by the published code with dropout off, in float64, by large feature
+map. The recorded ones, 4.384591 and 4.068996, are not what it computes: its dropout is a call of a
+function there and not a module, so it must have been on."""
 
 
 def options(recorded: Recorded, method: str, case: str) -> dict[str, Any]:
@@ -79,12 +78,8 @@ def test_logits_and_score_maps(parity: Path, name: str, method: str, large: bool
     ("method", "case"),
     [("adl", "train_importance"), ("adl", "train_drop"), ("acol", "train"), ("spg", "train")],
 )
-def test_losses_and_gradients(
-    request: pytest.FixtureRequest, parity: Path, name: str, method: str, case: str, large: bool
-) -> None:
+def test_losses_and_gradients(parity: Path, name: str, method: str, case: str, large: bool) -> None:
     """In training with batch statistics, with ADL's branches forced and dropout off."""
-    if (name, method) == ("inception_v3", "spg"):
-        request.applymarker(NOT_REPRODUCED)
     recorded = load(parity, f"wsolevaluation_{name}")
     network = network_of(recorded, name, method, case, large).train()
     without_dropout(network)
@@ -93,6 +88,9 @@ def test_losses_and_gradients(
     config = method_config(method)
     loss = config(**options(recorded, method, case)).create().loss(output, labels)
     loss.backward()
+    if (name, method) == ("inception_v3", "spg"):
+        assert deviation(loss, SPG_INCEPTION_LOSS[large]) <= TOLERANCE
+        return
     prefix = f"{method}/large_feature_map_{str(large).lower()}/{case}"
     found = {"loss": loss}
     if method == "adl":
