@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from wsol.data.batches import Batch, ImageFiles, load_batches, normalized, split_batches
 from wsol.data.transforms import EvalTransform
@@ -15,21 +16,29 @@ from wsol.engine.run import DEFAULT_THRESHOLD, load_run
 from wsol.errors import ConfigError
 from wsol.localization import Localization
 from wsol.localizers import create_localizer
+from wsol.localizers.look import find_logits
 from wsol.maps import boxes_at, normalize, scale_boxes
-from wsol.models import Network, create_network
+from wsol.models import create_network
 from wsol.models.create import check_size
 from wsol.models.imagenet import NUM_CLASSES, imagenet_classes
+from wsol.models.inputs import class_names, input_spec
 from wsol.models.names import BUNDLED_BACKBONE
+
+SIZE = 224
+"""Side in pixels of the input of the ImageNet network."""
 
 
 class Localizer:
     """Finds the object of the predicted class in pictures.
 
     Args:
-        model: a run folder, a network, or None for an ImageNet network with its 1,000 classes.
+        model: a run folder, any classifier (ours, timm's, torchvision's, Hugging Face's, your own),
+            or None for an ImageNet network with its 1,000 classes.
         backbone: timm name of that ImageNet network.
-        classes: names, in the order of the logits, for a network; default: the numbers.
+        classes: names, in the order of the logits, for a classifier; default: those that it knows,
+            or the numbers.
         localizer: makes the score maps; default: the run's, or ``cam``.
+        taps: names of the modules whose features the localizer reads; default: found and logged.
         threshold: share of a map's maximum above which a pixel belongs to the object; default:
             the run's, or 0.2.
         size: side of the network's input in pixels; default: the run's, or 224.
@@ -38,11 +47,14 @@ class Localizer:
         max_pixels: larger pictures are refused before they are decoded.
         precision: auto takes bfloat16 where the processor has it.
         cpu: stay on the CPU even where there is a GPU.
+        mean: of the normalised input, per colour, on the scale of [0, 1]; default: what the
+            classifier says, or ImageNet's.
+        std: the same for the standard deviation.
 
     Raises:
         RunError: not a finished run.
-        ConfigError: no such backbone or localizer, an option out of range, or a network that does
-            not take pictures of this size.
+        ConfigError: no such backbone, localizer or tap, an option out of range, or a classifier
+            that does not take pictures of this size.
 
     >>> from PIL import Image
     >>> import tempfile
@@ -56,11 +68,12 @@ class Localizer:
 
     def __init__(
         self,
-        model: Network | Path | str | None = None,
+        model: nn.Module | Path | str | None = None,
         *,
         backbone: str = BUNDLED_BACKBONE,
         classes: Sequence[str] | None = None,
         localizer: str | None = None,
+        taps: Sequence[str] = (),
         threshold: float | None = None,
         size: int | None = None,
         batch_size: int = 16,
@@ -68,30 +81,34 @@ class Localizer:
         max_pixels: int = 50_000_000,
         precision: Precision = "auto",
         cpu: bool = False,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
     ) -> None:
         """Load the network and put it on its device."""
         if threshold is not None and not 0 <= threshold < 1:
             raise ConfigError(f"threshold is {threshold}: it must be in [0, 1)")
         self.accelerator = make_accelerator(precision, cpu)
+        names = classes
+        self.model: nn.Module
         if isinstance(model, Path | str):
-            self.network, info = load_run(Path(model))
-            names: Sequence[str] | None = info.classes
+            self.model, info = load_run(Path(model))
+            names = info.classes
             localizer, size = localizer or info.localizer, size or info.size
             threshold = info.threshold if threshold is None else threshold
         elif model is None:
-            self.network = create_network(backbone, num_classes=NUM_CLASSES, size=size or 224)
+            self.model = create_network(backbone, num_classes=NUM_CLASSES, size=size or SIZE)
             names = imagenet_classes()
         else:
-            self.network, names = model, classes
-        count = self.network.head.num_classes
-        self.classes = tuple(names if names is not None else map(str, range(count)))
-        self.network.to(self.accelerator.device).eval()
-        self.network.to(memory_format=torch.channels_last)
-        self.localizer = create_localizer(localizer or "cam", self.network)
+            self.model = model
+        spec = input_spec(self.model)
+        self.size = size or (spec.size[-1] if isinstance(model, nn.Module) else SIZE)
+        self.mean, self.std = mean or spec.mean, std or spec.std
+        count = find_logits(check_size(self.model, self.size)).shape[1]
+        self.classes = tuple(class_names(self.model, count) if names is None else names)
+        self.model.to(self.accelerator.device)
+        self.model.to(memory_format=torch.channels_last)
+        self.localizer = create_localizer(localizer or "cam", self.model, taps=taps)
         self.threshold = DEFAULT_THRESHOLD if threshold is None else threshold
-        self.size = size or 224
-        if model is not None:
-            check_size(self.network, self.size)
         self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
 
     def __call__(
@@ -119,7 +136,7 @@ class Localizer:
             return {}
         images = batch.images.to(self.accelerator.device)
         with self.accelerator.autocast():
-            inputs = normalized(images, self.network.mean, self.network.std)
+            inputs = normalized(images, self.mean, self.std)
             logits, labels, maps = self.localizer.locate(inputs)
         scores = logits.softmax(1).gather(1, labels[:, None])[:, 0].tolist()
         return {

@@ -1,6 +1,14 @@
 """What makes score maps: a localizer looks at a trained network and says where."""
 
-from wsol.localizers.base import Localized, ScoreMaps
+from wsol.localizers.base import Localized, ScoreMaps, locate_all
+from wsol.localizers.choose import choose_tap
 from wsol.localizers.registry import create_localizer, list_localizers
 
-__all__ = ["Localized", "ScoreMaps", "create_localizer", "list_localizers"]
+__all__ = [
+    "Localized",
+    "ScoreMaps",
+    "choose_tap",
+    "create_localizer",
+    "list_localizers",
+    "locate_all",
+]

@@ -1,9 +1,16 @@
 """The interface of localizers."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+
+from wsol.errors import ConfigError
+from wsol.localizers.choose import choose_tap
+from wsol.localizers.look import Look, observe, tapped_part
+from wsol.models.taps import find_tap
 
 Interpolation = Literal["bicubic", "bilinear"]
 
@@ -25,22 +32,44 @@ class Localized(NamedTuple):
 class ScoreMaps:
     """Base of localizers: a callable from images to score maps.
 
+    A localizer says what it needs of a pass through the classifier, and makes maps of what the pass
+    has seen: most change ``tap_maps`` alone.
+
     Args:
         model: a classifier; its mode and its gradients are left as they were.
+        taps: names of the modules whose outputs are read (of a network's body); default: the last
+            one whose features decide the logits. The maps of several taps are each scaled to
+            [0, 1], enlarged and averaged.
+        interpolation: how maps are enlarged: ``bicubic`` by default, ``bilinear`` as ADL's
+            authors did.
+
+    Attributes:
+        needs_gradients: whether the pass must record gradients.
+        needs_attention: whether it must keep attentions.
+
+    Raises:
+        ConfigError: no such tap, or none can be found.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        """Keep the classifier."""
-        self.model = model
+    needs_gradients = False
+    needs_attention = False
 
-    def locate(self, images: Tensor, labels: Tensor | None = None) -> Localized:
-        """Return logits, labels and maps from one pass.
+    def __init__(
+        self,
+        model: nn.Module,
+        taps: Sequence[str] = (),
+        *,
+        interpolation: Interpolation = "bicubic",
+    ) -> None:
+        """Keep the classifier and find its taps."""
+        for tap in taps:
+            find_tap(tapped_part(model), tap)
+        self.model, self.interpolation = model, interpolation
+        self.taps = tuple(taps) or self.default_taps()
 
-        Args:
-            images: normalised, ``(N, 3, H, W)``.
-            labels: int64 ``(N,)``; None takes the network's first choice.
-        """
-        raise NotImplementedError
+    def default_taps(self) -> tuple[str, ...]:
+        """Return the taps to read where none are given."""
+        return (choose_tap(self.model),)
 
     def __call__(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return raw score maps, float32 ``(N, H, W)`` at the input's size.
@@ -51,15 +80,104 @@ class ScoreMaps:
         """
         return self.locate(images, labels).maps
 
+    def locate(self, images: Tensor, labels: Tensor | None = None) -> Localized:
+        """Return logits, labels and maps from one pass.
+
+        Args:
+            images: normalised, ``(N, 3, H, W)``.
+            labels: int64 ``(N,)``; None takes the network's first choice.
+        """
+        return locate_all([self], images, labels)[0]
+
+    def read(self, look: Look, labels: Tensor) -> Tensor:
+        """Return maps ``(N, H, W)`` of ``labels`` ``(N,)`` from what a pass has seen."""
+        # The network may work in a low precision, but its maps are made in float32.
+        with torch.no_grad(), torch.autocast(look.images.device.type, enabled=False):
+            small = self.score_maps(look, labels)
+            if len(small) == 1:
+                return at_input_size(small[0], look.images, self.interpolation)
+            large = [at_input_size(scaled(maps), look.images, self.interpolation) for maps in small]
+            return torch.stack(large).mean(0)
+
+    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
+        """Return the raw maps ``(N, h, w)`` of each tap.
+
+        Args:
+            look: what the pass has seen.
+            labels: int64 ``(N,)``.
+        """
+        features = look.features
+        if not self.needs_gradients:
+            return [self.tap_maps(features[tap], torch.empty(0)) for tap in self.taps]
+        gradients = look.gradients(labels, self.taps)
+        return [
+            self.tap_maps(features[tap], gradient)
+            for tap, gradient in zip(self.taps, gradients, strict=True)
+        ]
+
+    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return the raw maps ``(N, h, w)`` of one tap.
+
+        Args:
+            features: float32 ``(N, C, h, w)``.
+            gradients: of the labels' logits, of the same shape; empty where none are needed.
+        """
+        raise NotImplementedError
+
+
+def locate_all(
+    localizers: Sequence[ScoreMaps], images: Tensor, labels: Tensor | None = None
+) -> list[Localized]:
+    """Return what several localizers of one classifier say, from one pass.
+
+    Args:
+        localizers: of the same model.
+        images: normalised, ``(N, 3, H, W)``.
+        labels: int64 ``(N,)``; None takes the network's first choice.
+
+    Raises:
+        ConfigError: they have different models.
+
+    >>> from wsol.localizers import create_localizer
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
+    >>> both = [create_localizer(name, network) for name in ("gradcam", "feature_norm")]
+    >>> [found.maps.shape[1:] for found in locate_all(both, torch.rand(2, 3, 64, 64))]
+    [torch.Size([64, 64]), torch.Size([64, 64])]
+    """
+    model = localizers[0].model
+    if any(each.model is not model for each in localizers):
+        raise ConfigError("localizers of different models cannot share a pass")
+    look = observe(
+        model,
+        images,
+        [tap for each in localizers for tap in each.taps],
+        gradients=any(each.needs_gradients for each in localizers),
+        attentions=any(each.needs_attention for each in localizers),
+    )
+    if labels is None:
+        labels = look.logits.argmax(1)
+    return [Localized(look.logits, labels, each.read(look, labels)) for each in localizers]
+
 
 def at_input_size(maps: Tensor, images: Tensor, interpolation: Interpolation = "bicubic") -> Tensor:
     """Resize maps ``(N, h, w)`` to the images' size, before any scaling.
 
     Source: ``docs/protocol.md``.
 
-    >>> import torch
     >>> at_input_size(torch.rand(2, 14, 14), torch.rand(2, 3, 224, 224)).shape
     torch.Size([2, 224, 224])
     """
     size = images.shape[-2:]
     return interpolate(maps[:, None].float(), size, mode=interpolation, align_corners=False)[:, 0]
+
+
+def scaled(maps: Tensor) -> Tensor:
+    """Return maps ``(N, h, w)``, each scaled to [0, 1]; zeros where one is constant.
+
+    >>> scaled(torch.tensor([[[1.0, 3.0]], [[2.0, 2.0]]])).tolist()
+    [[[0.0, 1.0]], [[0.0, 0.0]]]
+    """
+    least = maps.amin((1, 2), keepdim=True)
+    spread = maps.amax((1, 2), keepdim=True) - least
+    return (maps - least) / spread.where(spread > 0, 1)

@@ -9,7 +9,21 @@ from wsol.errors import ConfigError, did_you_mean
 from wsol.localizers.base import ScoreMaps
 
 LOCALIZERS = {
+    "ablationcam": "wsol.localizers.ablationcam:AblationCAM",
+    "attention_rollout": "wsol.localizers.attention_rollout:AttentionRollout",
+    "bagcam": "wsol.localizers.bagcam:BagCAM",
     "cam": "wsol.localizers.cam:CAM",
+    "ddt": "wsol.localizers.ddt:DDT",
+    "eigencam": "wsol.localizers.eigencam:EigenCAM",
+    "feature_norm": "wsol.localizers.feature_norm:FeatureNorm",
+    "gradcam": "wsol.localizers.gradcam:GradCAM",
+    "gradcam++": "wsol.localizers.gradcam_plusplus:GradCAMPlusPlus",
+    "gradient_rollout": "wsol.localizers.gradient_rollout:GradientRollout",
+    "hirescam": "wsol.localizers.hirescam:HiResCAM",
+    "layercam": "wsol.localizers.layercam:LayerCAM",
+    "scorecam": "wsol.localizers.scorecam:ScoreCAM",
+    "tscam": "wsol.localizers.tscam:TSCAM",
+    "xgradcam": "wsol.localizers.xgradcam:XGradCAM",
 }
 """Name to ``module:class``."""
 

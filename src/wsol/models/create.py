@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from wsol.errors import ConfigError, did_you_mean
 from wsol.methods import MethodConfig, method_config
 from wsol.models.heads import LinearHead
+from wsol.models.modes import evaluating
 from wsol.models.names import BUNDLED_BACKBONE
 from wsol.models.network import Network
 from wsol.models.published import create_published, published_names, tensorpack
@@ -192,22 +193,24 @@ def _timm_network(
     return network
 
 
-def check_size(network: Network, size: int) -> None:
-    """Check that a network takes pictures of a size.
+def check_size(model: nn.Module, size: int) -> Any:
+    """Check that a classifier takes pictures of a size, and return what it gives for a black one.
 
     Args:
-        network: any, in any mode.
+        model: any, in any mode.
         size: side of the input in pixels.
 
     Raises:
         ConfigError: it does not.
 
-    >>> check_size(create_network("resnet18", num_classes=5, pretrained=False), 96)
+    >>> network = create_network("resnet18", num_classes=5, pretrained=False)
+    >>> check_size(network, 96).logits.shape
+    torch.Size([1, 5])
     """
-    weight = next(network.parameters())
+    weight = next(model.parameters())
     probe = torch.zeros(1, 3, size, size, device=weight.device, dtype=weight.dtype)
-    with _refusal(type(network.body).__name__, probe):
-        _infer(network, probe)
+    with _refusal(type(getattr(model, "body", model)).__name__, probe):
+        return _infer(model, probe)
 
 
 @contextmanager
@@ -266,11 +269,8 @@ def _with_first_choice(
 
 
 def _infer(model: nn.Module, images: Tensor) -> Any:
-    training = model.training
-    with torch.inference_mode():
-        output = model.eval()(images)
-    model.train(training)
-    return output
+    with evaluating(model), torch.inference_mode():
+        return model(images)
 
 
 def _drop_unused_children(model: Any, probe: Tensor) -> None:

@@ -10,6 +10,7 @@ from timm.models import get_model_input_config
 from torch import Tensor, nn
 
 from wsol.errors import ConfigError
+from wsol.models.modes import evaluating
 from wsol.models.taps import find_tap
 
 
@@ -181,16 +182,12 @@ def _outputs(model: Any, modules: Sequence[nn.Module]) -> dict[nn.Module, Any] |
     def keep(module: nn.Module, inputs: object, output: object) -> None:
         outputs[module] = output
 
-    modes = [(module, module.training) for module in model.modules()]
     handles = [module.register_forward_hook(keep) for module in modules]
     try:
-        with torch.no_grad(), suppress(AssertionError, RuntimeError):
-            model.eval().forward_features(noise)
+        with evaluating(model), torch.no_grad(), suppress(AssertionError, RuntimeError):
+            model.forward_features(noise)
             return outputs
     finally:
         for handle in handles:
             handle.remove()
-        model.train(modes[0][1])
-        for module, training in modes:
-            module.training = training
     return None

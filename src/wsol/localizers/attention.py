@@ -1,0 +1,103 @@
+"""The attention inside a transformer, whichever library it comes from."""
+
+from collections.abc import Callable, Iterable
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+SOFTMAXES = (torch.softmax, Tensor.softmax, functional.softmax)
+
+
+class Attentions(TorchFunctionMode):
+    """Keeps every square attention ``(N, heads, L, L)`` that is computed in its context.
+
+    Transformers compute attention by a softmax, or by one fused operation that never shows it. The
+    first is watched, the second is replaced by its definition.
+
+    Args:
+        gradients: record the graph from the first attention on.
+
+    Attributes:
+        found: the attentions, in the order they were computed.
+
+    >>> queries = torch.rand(1, 2, 5, 4)
+    >>> with Attentions() as attentions:
+    ...     out = functional.scaled_dot_product_attention(queries, queries, queries)
+    >>> attentions.found[0].shape
+    torch.Size([1, 2, 5, 5])
+    """
+
+    def __init__(self, gradients: bool = False) -> None:
+        """Start with none."""
+        super().__init__()
+        self.gradients = gradients
+        self.found: list[Tensor] = []
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Watch one call of torch."""
+        kwargs = kwargs or {}
+        if func is functional.scaled_dot_product_attention:
+            return self._attend(*args, **kwargs)
+        if func is functional.multi_head_attention_forward:
+            return self._multi_head(args, kwargs)
+        result = func(*args, **kwargs)
+        return self._keep(result) if func in SOFTMAXES else result
+
+    def _keep(self, attention: Tensor) -> Tensor:
+        if attention.ndim != 4 or attention.shape[-1] != attention.shape[-2]:
+            return attention
+        if self.gradients and not attention.requires_grad:
+            attention = attention.detach().requires_grad_()
+            torch.set_grad_enabled(True)
+        self.found.append(attention)
+        return attention
+
+    def _attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Tensor:
+        """Return what ``scaled_dot_product_attention`` does in evaluation mode, step by step."""
+        if is_causal or enable_gqa:
+            # Classifiers of pictures have neither.
+            return functional.scaled_dot_product_attention(
+                query, key, value, attn_mask, dropout_p, is_causal, scale=scale
+            )
+        scores = query @ key.transpose(-2, -1) * (scale or query.shape[-1] ** -0.5)
+        if attn_mask is not None:
+            masked = attn_mask.dtype == torch.bool
+            scores = scores.masked_fill(~attn_mask, -torch.inf) if masked else scores + attn_mask
+        return self._keep(scores.softmax(-1)) @ value
+
+    def _multi_head(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what torch's own multi-head attention does, if it attends to itself."""
+        function = functional.multi_head_attention_forward
+        given = signature(function).bind(*args, **kwargs).arguments
+        if given["query"] is not given["key"] or given.get("in_proj_weight") is None:
+            return function(*args, **kwargs)
+        length, batch, channels = given["query"].shape
+        parts = functional.linear(
+            given["query"], given["in_proj_weight"], given["in_proj_bias"]
+        ).chunk(3, 2)
+        query, key, value = (
+            part.view(length, batch, given["num_heads"], -1).permute(1, 2, 0, 3) for part in parts
+        )
+        heads = self._attend(query, key, value)
+        joined = heads.permute(2, 0, 1, 3).reshape(length, batch, channels)
+        return functional.linear(joined, given["out_proj_weight"], given["out_proj_bias"]), None

@@ -1,0 +1,103 @@
+"""Which module's features to look at, where the user does not say."""
+
+import logging
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wsol.errors import ConfigError
+from wsol.localizers.grid import find_layout, to_maps
+from wsol.localizers.look import changed_output, find_logits, tapped_part
+from wsol.models.inputs import input_spec
+from wsol.models.modes import evaluating
+
+log = logging.getLogger("wsol")
+
+
+def choose_tap(model: nn.Module) -> str:
+    """Return the name of the last module whose features decide the logits at more than one place.
+
+    One picture of noise is sent through the model. Of all modules whose output is a grid of
+    features, as deep as the last of these, the last is taken on which the logits depend anywhere
+    but at a class token: after the last attention of a transformer that reads its class token
+    alone, no other token matters any more.
+
+    Args:
+        model: any classifier; its mode is left as it was.
+
+    Raises:
+        ConfigError: the model does not take the picture, or has no such features.
+
+    >>> import timm
+    >>> choose_tap(timm.create_model("test_resnet"))
+    'layer4'
+    >>> choose_tap(timm.create_model("test_vit"))
+    'blocks.5.norm1'
+    """
+    images, body = probe(model), tapped_part(model)
+    passed: dict[str, Tensor] = {}
+    with evaluating(model), torch.inference_mode(False), torch.enable_grad(), ExitStack() as stack:
+        for name, module in body.named_modules():
+            if name and not isinstance(module, nn.Dropout):
+                stack.enter_context(changed_output(module, _keeper(passed, name)))
+        try:
+            logits = find_logits(model(images.requires_grad_()))
+        except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+            size = tuple(images.shape[1:])
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ConfigError(
+                f"cannot find a tap: a picture of {size} does not pass the model ({reason}): "
+                "name a tap"
+            ) from error
+        name = _last(passed, logits, images, body)
+    log.info("reading the features of %s", name)
+    return name
+
+
+def _keeper(passed: dict[str, Tensor], name: str) -> Any:
+    def keep(output: Tensor) -> Tensor:
+        # A module that is passed again counts where it was passed last.
+        passed.pop(name, None)
+        if not output.is_floating_point():
+            return output
+        passed[name] = output
+        return output.clone()
+
+    return keep
+
+
+def _last(passed: dict[str, Tensor], logits: Tensor, images: Tensor, body: nn.Module) -> str:
+    found = {
+        name: (output, layout)
+        for name, output in passed.items()
+        if output.requires_grad and (layout := find_layout(output, images, body)) is not None
+    }
+    names = list(found)
+    if names:
+        output, layout = found[names[-1]]
+        deepest = to_maps(output, layout, images).shape[1]
+        # Class scores, noise for noise, so that no two of them cancel out.
+        score = (logits * torch.arange(1, logits.shape[1] + 1, device=logits.device).cos()).sum()
+        for name in reversed(names):
+            output, layout = found[name]
+            if to_maps(output, layout, images).shape[1] != deepest:
+                continue
+            (gradient,) = torch.autograd.grad(
+                score, output, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+            if to_maps(gradient, layout, images).count_nonzero() > 0:
+                return name
+    raise ConfigError(f"{type(body).__name__} has no features on a grid: name a tap")
+
+
+def probe(model: nn.Module) -> Tensor:
+    """Return one picture of noise ``(1, 3, H, W)`` of the size that a model says it takes.
+
+    >>> probe(nn.Conv2d(3, 4, 1)).shape
+    torch.Size([1, 3, 224, 224])
+    """
+    chance = torch.Generator().manual_seed(0)
+    weight = next(model.parameters(), torch.empty(0))
+    return torch.randn(1, *input_spec(model).size, generator=chance).to(weight)

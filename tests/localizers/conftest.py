@@ -1,0 +1,52 @@
+"""Tiny networks, and localizers that are ready to be asked."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from wsol.localizers import ScoreMaps, create_localizer
+from wsol.localizers.by_forward import ForwardCAM
+from wsol.localizers.ddt import DDT
+from wsol.models import Network, create_network
+
+Make = Callable[..., ScoreMaps]
+
+ATTENTION = ("attention_rollout", "gradient_rollout", "tscam")
+"""Localizers of transformers alone."""
+
+
+@pytest.fixture
+def images() -> Tensor:
+    """Return a batch of three, wider than high."""
+    return torch.randn(3, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def tiny() -> Callable[[str], Network]:
+    """Return what makes a network for a localizer, in training mode as a training has it."""
+
+    def tiny(name: str) -> Network:
+        torch.manual_seed(0)
+        backbone = "test_vit" if name in ATTENTION else "test_resnet"
+        return create_network(backbone, num_classes=4, pretrained=False).train()
+
+    return tiny
+
+
+@pytest.fixture
+def make(images: Tensor, tiny: Callable[[str], Network]) -> Make:
+    """Return what makes a localizer and shows it pictures where it wants some first."""
+
+    def make(name: str, network: torch.nn.Module | None = None, **options: object) -> ScoreMaps:
+        if name in ("scorecam", "ablationcam"):
+            options = {"channels": 8} | options
+        model = tiny(name) if network is None else network
+        localizer = create_localizer(name, model, **options)
+        assert isinstance(localizer, ForwardCAM) == (name in ("scorecam", "ablationcam"))
+        if isinstance(localizer, DDT):
+            localizer.fit([images])
+        return localizer
+
+    return make
