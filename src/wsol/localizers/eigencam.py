@@ -18,7 +18,7 @@ class EigenCAM(ScoreMaps):
         options: as of ``ScoreMaps``.
 
     Source: Muhammad & Yeasin, Eigen-CAM: Class Activation Map using Principal Components, IJCNN
-    2020, equations 3 to 5; as elsewhere, the features are centred for the component.
+    2020, equations 3 to 5; as elsewhere, the features are centred first.
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
@@ -29,5 +29,6 @@ class EigenCAM(ScoreMaps):
     def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)`` of projections, not negative."""
         first = first_component(features.flatten(2).mT)
-        maps = torch.einsum("nchw,nc->nhw", features, first)
+        centred = features - features.mean((2, 3), keepdim=True)
+        maps = torch.einsum("nchw,nc->nhw", centred, first)
         return signed_like(maps, features.norm(dim=1)).relu()
