@@ -1,6 +1,6 @@
 """The interface of localizers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -46,6 +46,7 @@ class ScoreMaps:
     Attributes:
         needs_gradients: whether the pass must record gradients.
         needs_attention: whether it must keep attentions.
+        needs_fit: whether ``fit`` must be called first, with a collection of pictures.
 
     Raises:
         ConfigError: no such tap, or none can be found.
@@ -53,6 +54,7 @@ class ScoreMaps:
 
     needs_gradients = False
     needs_attention = False
+    needs_fit = False
 
     def __init__(
         self,
@@ -70,6 +72,27 @@ class ScoreMaps:
     def default_taps(self) -> tuple[str, ...]:
         """Return the taps to read where none are given."""
         return (choose_tap(self.model),)
+
+    def fit(self, batches: Iterable[Tensor]) -> None:
+        """Look at a collection of pictures, where the localizer needs one.
+
+        Args:
+            batches: of normalised images ``(N, 3, H, W)``.
+        """
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what ``fit`` found, as tensors by name; most localizers have none."""
+        return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take what an earlier ``fit`` found.
+
+        Args:
+            state: as ``state`` returned it.
+
+        Raises:
+            ConfigError: it does not fit this localizer.
+        """
 
     def __call__(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return raw score maps, float32 ``(N, H, W)`` at the input's size.

@@ -35,6 +35,8 @@ class DDT(ScoreMaps):
     torch.Size([4, 64, 64])
     """
 
+    needs_fit = True
+
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
         """Keep the classifier."""
         super().__init__(model, *arguments, **options)

@@ -37,7 +37,7 @@ def find_layout(output: Tensor, images: Tensor, model: nn.Module) -> Layout | No
     >>> images, model = torch.zeros(2, 3, 64, 128), nn.Identity()
     >>> find_layout(torch.zeros(2, 8, 4, 8), images, model)[:3]
     (4, False, 0)
-    >>> find_layout(torch.zeros(2, 4, 8, 16), images, model)[:3]
+    >>> find_layout(torch.zeros(2, 4, 8, 20), images, model)[:3]
     (4, True, 0)
     >>> find_layout(torch.zeros(2, 33, 16), images, model)[:3]
     (3, False, 1)

@@ -1,5 +1,6 @@
 """Localizers by name."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -7,6 +8,7 @@ from torch import nn
 
 from wsol.errors import ConfigError, did_you_mean
 from wsol.localizers.base import ScoreMaps
+from wsol.localizers.views import Views
 
 LOCALIZERS = {
     "ablationcam": "wsol.localizers.ablationcam:AblationCAM",
@@ -37,13 +39,23 @@ def list_localizers() -> list[str]:
     return sorted(LOCALIZERS)
 
 
-def create_localizer(name: str, model: nn.Module, **options: Any) -> ScoreMaps:
+def create_localizer(
+    name: str,
+    model: nn.Module,
+    *,
+    flip: bool = False,
+    scales: Sequence[float] = (),
+    **options: Any,
+) -> ScoreMaps:
     """Return a callable from images ``(N, 3, H, W)`` to raw score maps ``(N, H, W)``.
 
     Args:
-        name: of the localizer; ``wsol list localizers`` shows them.
+        name: of the localizer; ``wsol list localizers`` shows them. Several with ``*`` between
+            them give the product of their maps, each scaled to [0, 1].
         model: the classifier.
-        options: of that localizer.
+        flip: average with the map of the flipped picture.
+        scales: average over pictures of these sizes, as shares of the input's.
+        options: of that localizer, such as ``taps``.
 
     Raises:
         ConfigError: no such localizer; names the nearest one.
@@ -52,7 +64,16 @@ def create_localizer(name: str, model: nn.Module, **options: Any) -> ScoreMaps:
     >>> network = create_network("resnet18", num_classes=5, pretrained=False)
     >>> type(create_localizer("cam", network)).__name__
     'CAM'
+    >>> type(create_localizer("cam*feature_norm", network, flip=True)).__name__
+    'Views'
     """
+    parts = [_create(part.strip(), model, options) for part in name.split("*")]
+    if len(parts) == 1 and not flip and not scales:
+        return parts[0]
+    return Views(parts, flip=flip, scales=scales, interpolation=parts[0].interpolation)
+
+
+def _create(name: str, model: nn.Module, options: dict[str, Any]) -> ScoreMaps:
     if name not in LOCALIZERS:
         raise ConfigError(f"no localizer {name!r}: {did_you_mean(name, LOCALIZERS)}")
     module, _, attribute = LOCALIZERS[name].partition(":")

@@ -1,0 +1,87 @@
+"""Views are averaged, localizers multiplied, and the picture's own view decides the label."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from wsol.errors import ConfigError
+from wsol.localizers import ScoreMaps, create_localizer
+from wsol.localizers.base import scaled
+from wsol.models import Network
+
+Make = Callable[..., ScoreMaps]
+Tiny = Callable[[str], Network]
+
+LABELS = torch.tensor([2, 0, 3])
+
+
+def test_the_flipped_picture_is_flipped_back(images: Tensor, tiny: Tiny) -> None:
+    """The map is the mean of both, each scaled to [0, 1]."""
+    network = tiny("cam")
+    plain = create_localizer("cam", network)
+    both = scaled(plain(images, LABELS)) + scaled(plain(images.flip(-1), LABELS)).flip(-1)
+    found = create_localizer("cam", network, flip=True)(images, LABELS)
+    torch.testing.assert_close(found, both / 2, atol=1e-4, rtol=0)
+    # So it is the same for the picture and its mirror image.
+    mirrored = create_localizer("cam", network, flip=True)(images.flip(-1), LABELS).flip(-1)
+    torch.testing.assert_close(found, mirrored, atol=1e-4, rtol=0)
+
+
+def test_a_larger_view_is_seen_larger(images: Tensor, tiny: Tiny) -> None:
+    """A single scale is the map of the enlarged picture, brought back."""
+    network = tiny("cam")
+    large = interpolate(images, (128, 192), mode="bilinear")
+    maps = scaled(create_localizer("cam", network)(large, LABELS))
+    expected = interpolate(maps[:, None], (64, 96), mode="bicubic")[:, 0]
+    found = create_localizer("cam", network, scales=(2,))(images, LABELS)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+def test_several_localizers_are_multiplied(images: Tensor, tiny: Tiny) -> None:
+    """The product of their maps, and one pass for all of them."""
+    network, passes = tiny("cam"), []
+    names = ("cam", "feature_norm", "gradcam")
+    maps = [scaled(create_localizer(name, network)(images, LABELS)) for name in names]
+    localizer = create_localizer("*".join(names), network)
+    handle = network.register_forward_hook(lambda *_: passes.append(1))
+    found = localizer(images, LABELS)
+    handle.remove()
+    assert len(passes) == 1
+    torch.testing.assert_close(found, maps[0] * maps[1] * maps[2], atol=1e-4, rtol=0)
+
+
+def test_the_first_view_decides_the_label(images: Tensor, tiny: Tiny) -> None:
+    """Logits and labels are those of the picture as it is."""
+    network = tiny("cam")
+    plain = create_localizer("cam", network).locate(images)
+    found = create_localizer("cam", network, flip=True, scales=(1, 2)).locate(images)
+    torch.testing.assert_close(found.logits, plain.logits)
+    assert torch.equal(found.labels, plain.labels)
+
+
+def test_what_wants_to_see_pictures_sees_all_views(images: Tensor, tiny: Tiny) -> None:
+    """A fit reaches the localizers inside, and its state makes another one equal."""
+    network = tiny("cam")
+    localizer = create_localizer("cam * ddt", network, flip=True)
+    assert localizer.needs_fit
+    with pytest.raises(ConfigError, match="seen no pictures"):
+        localizer(images)
+    localizer.fit([images[:1], images[1:]])
+    alone = create_localizer("ddt", network)
+    alone.fit([images, images.flip(-1)])
+    for name, value in alone.state().items():
+        torch.testing.assert_close(localizer.state()[name], value, atol=1e-4, rtol=1e-4)
+    other = create_localizer("cam*ddt", network, flip=True)
+    other.load_state(localizer.state())
+    torch.testing.assert_close(other(images, LABELS), localizer(images, LABELS))
+
+
+def test_wrong_scales_and_names_are_refused(tiny: Tiny) -> None:
+    """In one line."""
+    with pytest.raises(ConfigError, match="must be above 0"):
+        create_localizer("cam", tiny("cam"), scales=(1, -1))
+    with pytest.raises(ConfigError, match="no localizer 'dtt': did you mean 'ddt'"):
+        create_localizer("cam*dtt", tiny("cam"))
