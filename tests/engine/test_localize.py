@@ -1,14 +1,17 @@
 """The Python interface."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 from torch import nn
 
 import wsol
+from wsol import Localizer
 from wsol.errors import ConfigError, ImageError, RunError
 from wsol.models import LinearHead, Network, create_network
 
@@ -83,3 +86,51 @@ def test_a_size_that_the_network_does_not_take_is_refused() -> None:
     network = create_network("test_vit", num_classes=2, pretrained=False)
     with pytest.raises(ConfigError, match=r"VisionTransformer makes no feature maps of .* 50 x 50"):
         wsol.Localizer(network, size=50, cpu=True)
+
+
+def test_any_classifier_and_its_own_names(tmp_path: Path) -> None:
+    """A model of torchvision, and one that knows its classes as Hugging Face's do."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 70, 3), np.uint8)).save(
+        tmp_path / "a.png"
+    )
+    model = torchvision.models.squeezenet1_1(num_classes=3).train()
+    locate = Localizer(model, localizer="gradcam*feature_norm", size=64, flip=True)
+    [found] = locate([tmp_path / "a.png"])
+    assert found.status in ("ok", "no_object")
+    assert locate.classes == ("0", "1", "2")
+    assert locate.localizer.taps == ("features",)
+    # Features are relative to ImageNet's colours where the model says nothing of its own.
+    assert locate.mean == pytest.approx((0.485, 0.456, 0.406))
+    assert model.training
+    assert all(part.training for part in model.modules())
+
+    class Named(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
+            self.config = SimpleNamespace(id2label={0: "cat", 1: "dog", 2: "owl"}, image_size=64)
+
+        def forward(self, images: torch.Tensor) -> SimpleNamespace:
+            return SimpleNamespace(logits=self.inner(images))
+
+    named = Localizer(Named(), tap="inner.features", localizer="layercam")
+    assert named.classes == ("cat", "dog", "owl")
+    assert named.size == 64
+    assert next(iter(named([tmp_path / "a.png"]))).label in named.classes
+
+
+def test_ddt_is_shown_the_pictures_of_the_first_call(tmp_path: Path) -> None:
+    """Without a run there is no other collection; unreadable files do not count."""
+    random = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        pixels = random.integers(0, 255, (64, 64, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    (tmp_path / "d.png").write_bytes(b"no picture")
+    paths = sorted(tmp_path.iterdir())
+    network = create_network("test_resnet", num_classes=2, pretrained=False)
+    locate = Localizer(network, localizer="ddt", size=64, batch_size=2)
+    results = list(locate(paths))
+    assert [result.status == "error" for result in results] == [False, False, False, True]
+    state = {name: value.clone() for name, value in locate.localizer.state().items()}
+    list(locate(paths[:1]))
+    assert all(torch.equal(value, state[name]) for name, value in locate.localizer.state().items())

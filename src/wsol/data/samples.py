@@ -58,6 +58,10 @@ class Samples:
         """Return the number of images."""
         return len(self.ids)
 
+    def paths(self) -> list[Path]:
+        """Return the paths of all images."""
+        return [self.path(index) for index in range(len(self))]
+
     @property
     def has_boxes(self) -> bool:
         """Whether the data set has boxes, even if these images have none."""

@@ -49,7 +49,11 @@ class TrainConfig:
         val_share: share of the training images kept for choosing the threshold, where the data
             set has no val split.
         val_every: epochs between two validations; the last epoch is always validated.
-        localizer: makes the score maps for validation, and later for evaluation.
+        localizer: makes the score maps for validation, and later for evaluation; several with *
+            between them are multiplied.
+        tap: modules of the network whose features the localizer reads; default: found and logged.
+        flip: average score maps with those of the flipped picture.
+        scales: average score maps over pictures of these sizes, as shares of size.
         seed: of everything drawn by chance.
         workers: processes that decode images; 0 decodes in the training process.
         precision: auto takes bfloat16 where the processor has it.
@@ -83,6 +87,9 @@ class TrainConfig:
     val_share: float = 0.1
     val_every: int = 1
     localizer: str = "cam"
+    tap: tuple[str, ...] = ()
+    flip: bool = False
+    scales: tuple[float, ...] = ()
     seed: int = 0
     workers: int = 2
     precision: Precision = "auto"
@@ -128,7 +135,10 @@ class EvaluateConfig:
             field does; adl2019 measures centre crops at seven fixed ones, as ADL's authors did.
         out: JSON file for the figures; default: metrics.json in the run folder, or
             metrics-adl2019.json.
-        localizer: makes the score maps; default: the run's.
+        localizer: makes the score maps; default: the run's, with its tap, flip and scales.
+        tap: modules of the network whose features the localizer reads; default: found and logged.
+        flip: average score maps with those of the flipped picture.
+        scales: average score maps over pictures of these sizes, as shares of size.
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
         precision: auto takes bfloat16 where the processor has it.
@@ -143,6 +153,9 @@ class EvaluateConfig:
     protocol: Literal["fair", "adl2019"] = "fair"
     out: Path | None = None
     localizer: str | None = None
+    tap: tuple[str, ...] = ()
+    flip: bool = False
+    scales: tuple[float, ...] = ()
     batch_size: int = 32
     workers: int = 2
     precision: Precision = "fp32"
@@ -214,7 +227,10 @@ class PredictConfig:
         out: folder to write.
         run: a run folder; default: an ImageNet network with its 1,000 classes.
         backbone: the ImageNet network where no run is given.
-        localizer: makes the score maps; default: the run's.
+        localizer: makes the score maps; default: the run's, with its tap, flip and scales.
+        tap: modules of the network whose features the localizer reads; default: found and logged.
+        flip: average score maps with those of the flipped picture.
+        scales: average score maps over pictures of these sizes, as shares of size.
         threshold: share of the score map's maximum above which a pixel belongs to the object;
             default: the run's.
         size: side of the network's input in pixels; default: the run's.
@@ -232,6 +248,9 @@ class PredictConfig:
     run: Path | None = None
     backbone: str = BUNDLED_BACKBONE
     localizer: str | None = None
+    tap: tuple[str, ...] = ()
+    flip: bool = False
+    scales: tuple[float, ...] = ()
     threshold: float | None = None
     size: int | None = None
     pictures: bool = False

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -18,13 +19,15 @@ from wsol.data.samples import Samples
 from wsol.data.transforms import Transform
 from wsol.engine.config import EvaluateConfig
 from wsol.engine.device import make_accelerator
+from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.in_order import in_order
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import PROTOCOLS, EvaluationProtocol, Figures
-from wsol.engine.run import RunInfo, load_run
+from wsol.engine.run import RunInfo, load_fitted, load_run
 from wsol.errors import ConfigError, DataError, did_you_mean
 from wsol.files import write_json
-from wsol.localizers import ScoreMaps, create_localizer
+from wsol.localizers import ScoreMaps
+from wsol.localizers.reading import Reading, chosen_reading
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
@@ -67,18 +70,32 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     accelerator = make_accelerator(config.precision, config.cpu)
     network, info = load_run(config.run)
     protocol = PROTOCOLS[config.protocol](info.size)
-    name = config.localizer or info.localizer
-    if protocol.localizer not in (None, name):
+    asked = Reading(tap=config.tap, flip=config.flip, scales=config.scales)
+    reading = chosen_reading(info.reading, asked, config.localizer)
+    if protocol.localizer not in (None, reading.localizer):
         raise ConfigError(
-            f"localizer is {name}: the protocol {config.protocol} measures {protocol.localizer} "
-            f"alone: add --localizer {protocol.localizer}, or choose another --protocol"
+            f"localizer is {reading.localizer}: the protocol {config.protocol} measures "
+            f"{protocol.localizer} alone: add --localizer {protocol.localizer}, or choose another "
+            "--protocol"
         )
-    samples = _open_split(config, info)
+    splits = _open_splits(config, info)
+    samples = splits[config.split]
     network.to(accelerator.device)
+    localizer = reading.create(network, **protocol.localizer_options)
+    if not (reading == info.reading and load_fitted(config.run, localizer)):
+        look = Look(
+            protocol.transform,
+            network.mean,
+            network.std,
+            accelerator.device,
+            config.batch_size,
+            config.workers,
+        )
+        fit_localizer(localizer, splits.get("train", samples).paths(), look)
     metric = evaluate_split(
         samples,
         network,
-        create_localizer(name, network, **protocol.localizer_options),
+        localizer,
         accelerator,
         protocol=protocol,
         batch_size=config.batch_size,
@@ -154,8 +171,7 @@ def _locate(
     batches: list[list[Key]],
     workers: int,
 ) -> Iterator[Located]:
-    paths = [samples.path(index) for index in range(len(samples))]
-    for batch in load_batches(ImageFiles(paths, transform), batches, workers):
+    for batch in load_batches(ImageFiles(samples.paths(), transform), batches, workers):
         for index, error in batch.errors:
             log.warning("counted as wrong: %s", error)
             yield Located(index, (0, 0), None, None)
@@ -199,7 +215,8 @@ def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:
     return [rank if sound else None for rank, sound in zip(ranks, finite, strict=True)]
 
 
-def _open_split(config: EvaluateConfig, info: RunInfo) -> Samples:
+def _open_splits(config: EvaluateConfig, info: RunInfo) -> dict[str, Samples]:
+    """Return the splits of the data, with classes numbered as the run has them."""
     if config.data is None and not info.data:
         raise ConfigError(f"{config.run}: was imported, so it has no data set: give --data")
     root = Path(info.data) if config.data is None else config.data
@@ -216,10 +233,12 @@ def _open_split(config: EvaluateConfig, info: RunInfo) -> Samples:
         raise ConfigError(
             f"{root}: no split {config.split!r}: {did_you_mean(config.split, splits)}"
         )
-    samples = splits[config.split]
-    unknown = [name for name in samples.classes if name not in info.classes]
+    classes = splits[config.split].classes
+    unknown = [name for name in classes if name not in info.classes]
     if unknown:
         raise DataError(f"{root}: the run {config.run} was not trained on class {unknown[0]!r}")
-    number = np.array([info.classes.index(name) for name in samples.classes])
-    labels = number[samples.labels]
-    return Samples(samples.root, samples.ids, labels, info.classes, samples.boxes)
+    number = np.array([info.classes.index(name) for name in classes])
+    return {
+        name: replace(samples, labels=number[samples.labels], classes=info.classes)
+        for name, samples in splits.items()
+    }

@@ -12,11 +12,12 @@ from wsol.data.batches import Batch, ImageFiles, load_batches, normalized, split
 from wsol.data.transforms import EvalTransform
 from wsol.engine.config import Precision
 from wsol.engine.device import make_accelerator
-from wsol.engine.run import DEFAULT_THRESHOLD, load_run
+from wsol.engine.fit import Look, fit_localizer
+from wsol.engine.run import DEFAULT_THRESHOLD, load_fitted, load_run
 from wsol.errors import ConfigError
 from wsol.localization import Localization
-from wsol.localizers import create_localizer
 from wsol.localizers.look import find_logits
+from wsol.localizers.reading import Reading, chosen_reading
 from wsol.maps import boxes_at, normalize, scale_boxes
 from wsol.models import create_network
 from wsol.models.create import check_size
@@ -38,7 +39,10 @@ class Localizer:
         classes: names, in the order of the logits, for a classifier; default: those that it knows,
             or the numbers.
         localizer: makes the score maps; default: the run's, or ``cam``.
-        taps: names of the modules whose features the localizer reads; default: found and logged.
+        tap: name or names of the modules whose features the localizer reads; default: the run's,
+            or found and logged.
+        flip: average score maps with those of the flipped picture.
+        scales: average score maps over pictures of these sizes, as shares of ``size``.
         threshold: share of a map's maximum above which a pixel belongs to the object; default:
             the run's, or 0.2.
         size: side of the network's input in pixels; default: the run's, or 224.
@@ -73,7 +77,9 @@ class Localizer:
         backbone: str = BUNDLED_BACKBONE,
         classes: Sequence[str] | None = None,
         localizer: str | None = None,
-        taps: Sequence[str] = (),
+        tap: str | Sequence[str] = (),
+        flip: bool = False,
+        scales: Sequence[float] = (),
         threshold: float | None = None,
         size: int | None = None,
         batch_size: int = 16,
@@ -88,12 +94,11 @@ class Localizer:
         if threshold is not None and not 0 <= threshold < 1:
             raise ConfigError(f"threshold is {threshold}: it must be in [0, 1)")
         self.accelerator = make_accelerator(precision, cpu)
-        names = classes
+        names, own = classes, Reading()
         self.model: nn.Module
         if isinstance(model, Path | str):
             self.model, info = load_run(Path(model))
-            names = info.classes
-            localizer, size = localizer or info.localizer, size or info.size
+            names, size, own = info.classes, size or info.size, info.reading
             threshold = info.threshold if threshold is None else threshold
         elif model is None:
             self.model = create_network(backbone, num_classes=NUM_CLASSES, size=size or SIZE)
@@ -107,7 +112,12 @@ class Localizer:
         self.classes = tuple(class_names(self.model, count) if names is None else names)
         self.model.to(self.accelerator.device)
         self.model.to(memory_format=torch.channels_last)
-        self.localizer = create_localizer(localizer or "cam", self.model, taps=taps)
+        taps = (tap,) if isinstance(tap, str) else tuple(tap)
+        reading = chosen_reading(own, Reading(tap=taps, flip=flip, scales=tuple(scales)), localizer)
+        self.localizer = reading.create(self.model)
+        self._is_fitted = not self.localizer.needs_fit
+        if isinstance(model, Path | str) and reading == own:
+            self._is_fitted |= load_fitted(Path(model), self.localizer)
         self.threshold = DEFAULT_THRESHOLD if threshold is None else threshold
         self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
 
@@ -116,13 +126,22 @@ class Localizer:
     ) -> Iterator[Localization]:
         """Yield one result for each picture, in order; one that cannot be read has an ``error``.
 
+        A localizer that wants to see a collection of pictures first, and comes without a run that
+        has seen one, is shown those of the first call.
+
         Args:
             images: paths of the files.
             ids: names of the pictures in the results; default: the paths.
         """
         paths = [Path(image) for image in images]
         names = [path.as_posix() for path in paths] if ids is None else list(ids)
-        files = ImageFiles(paths, EvalTransform(self.size), self.max_pixels)
+        transform = EvalTransform(self.size)
+        if not self._is_fitted:
+            device = self.accelerator.device
+            look = Look(transform, self.mean, self.std, device, self.batch_size, self.workers)
+            fit_localizer(self.localizer, paths, look)
+            self._is_fitted = True
+        files = ImageFiles(paths, transform, self.max_pixels)
         batches = split_batches(range(len(paths)), self.batch_size)
         for batch in load_batches(files, batches, self.workers):
             found = {

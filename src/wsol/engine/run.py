@@ -1,20 +1,26 @@
 """A run folder: all that is needed to use, repeat or continue a training."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from wsol.errors import ConfigError, RunError
 from wsol.files import write_atomically, write_json
+from wsol.localizers import ScoreMaps
+from wsol.localizers.reading import Reading
 from wsol.methods import MethodConfig, method_config
 from wsol.models import Network
 from wsol.models.create import build_network
 from wsol.models.weights import load_weights
+
+NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 DEFAULT_THRESHOLD = 0.2
 """Share of a map's maximum for a box where no true boxes exist to choose it on.
@@ -33,6 +39,9 @@ class RunInfo:
         classes: names, in the order of the logits.
         size: side of the network's input in pixels.
         localizer: name of the localizer that the threshold was chosen for.
+        tap: its taps.
+        flip: whether it looks at flipped pictures too.
+        scales: of the pictures that it looks at.
         threshold: share of a map's maximum above which a pixel belongs to the object.
         threshold_from: ``val`` where it was chosen on boxes, else ``default``.
         data: folder of the data set that it was trained on.
@@ -56,6 +65,9 @@ class RunInfo:
     seed: int
     splits: str | None = None
     method: dict[str, Any] = field(default_factory=lambda: {"name": "none"})
+    tap: tuple[str, ...] = ()
+    flip: bool = False
+    scales: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no training writes."""
@@ -72,15 +84,28 @@ class RunInfo:
             if not good:
                 raise ValueError(f"{name} is {getattr(self, name)!r}")
 
+    @property
+    def reading(self) -> Reading:
+        """How score maps are read."""
+        return Reading(self.localizer, self.tap, self.flip, self.scales)
 
-def save_run(folder: Path, network: Network, info: RunInfo) -> None:
+
+def save_run(
+    folder: Path, network: Network, info: RunInfo, fitted: Mapping[str, Tensor] = NOTHING
+) -> None:
     """Write ``model.safetensors`` and ``model.json``, each whole or not at all.
 
     Args:
         folder: the run folder; it exists.
         network: its weights are stored contiguous, so equal weights give equal files.
         info: the rest.
+        fitted: what the localizer has learnt from pictures, for ``localizer.safetensors``.
     """
+    if fitted:
+        content = {name: value.cpu().contiguous() for name, value in fitted.items()}
+        write_atomically(
+            folder / "localizer.safetensors", lambda part: part.write_bytes(save(content))
+        )
     weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
     write_json(folder / "model.json", asdict(info))
     write_atomically(folder / "model.safetensors", lambda part: part.write_bytes(save(weights)))
@@ -95,7 +120,9 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
     weights = _find_weights(folder)
     try:
         content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        info = RunInfo(**content | {"classes": tuple(content["classes"])})
+        given = dict(content)
+        lists = {name: tuple(given.get(name, ())) for name in ("classes", "tap", "scales")}
+        info = RunInfo(**given | lists)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(f"{folder / 'model.json'}: not a run's description: {error}") from error
     try:
@@ -115,6 +142,29 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
         reason = str(error).splitlines()[0]
         raise RunError(f"{weights}: the weights do not fit model.json: {reason}") from error
     return network.eval(), info
+
+
+def load_fitted(folder: Path, localizer: ScoreMaps) -> bool:
+    """Give a localizer what it had learnt from pictures when the run was made.
+
+    Args:
+        folder: the run.
+        localizer: the run's.
+
+    Returns:
+        Whether the run has any.
+
+    Raises:
+        RunError: the file cannot be read, or does not fit.
+    """
+    file = folder / "localizer.safetensors"
+    if not file.is_file():
+        return False
+    try:
+        localizer.load_state(load_file(file))
+    except (ConfigError, SafetensorError) as error:
+        raise RunError(f"{file}: {error}") from error
+    return True
 
 
 def load_start(network: Network, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,21 @@ from torch.optim import SGD
 
 from wsol.data.batches import Batch, ImageFiles, load_batches, normalized
 from wsol.data.open import open_data
-from wsol.data.samples import Samples
 from wsol.data.transforms import TrainTransform
 from wsol.engine.checkpoint import load_last, save_checkpoint
+from wsol.engine.claim import check_folder, check_shares, claim_folder, trainable
 from wsol.engine.config import TrainConfig
-from wsol.engine.config_file import check_same, save_config
 from wsol.engine.device import make_accelerator
 from wsol.engine.evaluate import evaluate_split
+from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.log import Row, RunLog
 from wsol.engine.order import TrainingOrder, step_seed
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import Fair
 from wsol.engine.run import DEFAULT_THRESHOLD, RunInfo, load_start, save_run
 from wsol.engine.schedule import lr_factor
-from wsol.errors import ConfigError, DataError, RunError
-from wsol.localizers import create_localizer
+from wsol.errors import ConfigError, RunError
+from wsol.localizers.reading import Reading
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import Network
 from wsol.models.create import build_network
@@ -72,14 +72,14 @@ class Training:
             val_share=config.val_share,
             seed=config.seed,
         )
-        self.samples, self.val = _trainable(splits, config), splits.get("val")
+        self.samples, self.val = trainable(splits, config), splits.get("val")
         self.order = TrainingOrder(len(self.samples), config.batch_size, config.epochs, config.seed)
-        _check_shares(self.order.images_per_step, self.accelerator.num_processes)
+        check_shares(self.order.images_per_step, self.accelerator.num_processes)
         # All processes check before the first one writes, so that none waits for one that failed.
-        _check_folder(config)
+        check_folder(config)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            _claim_folder(config)
+            claim_folder(config)
         self.accelerator.wait_for_everyone()
         torch.manual_seed(config.seed)
         self.network = build_network(
@@ -97,7 +97,8 @@ class Training:
         self.frozen = _batch_norms(self.network) if frozen else []
         self.method = config.method.create()
         self.method.attach(self.network)
-        self.localizer = create_localizer(config.localizer, self.network)
+        reading = Reading(config.localizer, config.tap, config.flip, config.scales)
+        self.localizer = reading.create(self.network)
         self.network.to(memory_format=torch.channels_last)
         self.optimizer = SGD(
             _parameter_groups(self.network, config),
@@ -130,14 +131,13 @@ class Training:
         if metric is None:
             metric = self._validate()
         if self.accelerator.is_main_process:
-            save_run(self.config.out, self.network, self._info(metric))
+            save_run(self.config.out, self.network, self._info(metric), self.localizer.state())
         self.accelerator.wait_for_everyone()
         return self.config.out
 
     def _batches(self) -> Iterator[Batch]:
         config, process = self.config, self.accelerator
-        paths = [self.samples.path(index) for index in range(len(self.samples))]
-        files = ImageFiles(paths, TrainTransform(config.size, config.resize))
+        files = ImageFiles(self.samples.paths(), TrainTransform(config.size, config.resize))
         keys = self.order.keys(
             self.step, self.order.total_steps, process.process_index, process.num_processes
         )
@@ -207,6 +207,11 @@ class Training:
         return metric
 
     def _validate(self) -> LocalizationAccuracy | None:
+        config, network = self.config, self.network
+        batch_size, transform = 2 * config.batch_size, Fair(config.size).transform
+        device = self.accelerator.device
+        look = Look(transform, network.mean, network.std, device, batch_size, config.workers)
+        fit_localizer(self.localizer, self.samples.paths(), look)
         if self.val is None:
             return None
         return evaluate_split(
@@ -215,7 +220,7 @@ class Training:
             self.localizer,
             self.accelerator,
             protocol=Fair(self.config.size),
-            batch_size=2 * self.config.batch_size,
+            batch_size=batch_size,
             workers=self.config.workers,
         )
 
@@ -229,6 +234,9 @@ class Training:
             classes=self.samples.classes,
             size=config.size,
             localizer=config.localizer,
+            tap=config.tap,
+            flip=config.flip,
+            scales=config.scales,
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
             threshold_from="default" if threshold is None else "val",
             data=str(config.data.resolve()),
@@ -276,9 +284,6 @@ class Training:
 VAL_FIGURES = ("top1_cls", "max_box_acc_v2", "gt_known")
 """Figures of the val split that are logged after each epoch."""
 
-FREE = {"resume", "workers", "tensorboard", "save_every", "val_every"}
-"""Options that may differ when a run goes on: they do not change what it computes."""
-
 
 def describe(row: Row, epochs: int) -> str:
     """Return an epoch's figures as one line.
@@ -293,53 +298,8 @@ def describe(row: Row, epochs: int) -> str:
     return f"epoch {row['epoch']}/{epochs}: {', '.join(words)}"
 
 
-def _trainable(splits: dict[str, Samples], config: TrainConfig) -> Samples:
-    if "train" not in splits:
-        raise DataError(f"{config.data}: no train split: put the images in train/<class>/")
-    samples = splits["train"]
-    if len(samples) == 0:
-        raise DataError(
-            f"{config.data}: the train split has no images: put some in train/<class>/, or leave "
-            "more of them to it with a lower --val_share"
-        )
-    if len(samples.classes) < 2:
-        raise DataError(
-            f"{config.data}: only one class ({samples.classes[0]!r}): a classifier needs at least "
-            "two; add a folder of other pictures"
-        )
-    return samples
-
-
 def _batch_norms(network: Network) -> list[nn.Module]:
     return [layer for layer in network.body.modules() if isinstance(layer, _BatchNorm)]
-
-
-def _check_shares(images_per_step: int, processes: int) -> None:
-    if images_per_step % processes:
-        raise ConfigError(
-            f"{images_per_step} images a step cannot be shared evenly by {processes} processes: "
-            f"give a --batch_size that is a multiple of {processes}"
-        )
-
-
-def _check_folder(config: TrainConfig) -> None:
-    """Refuse a folder that holds another run."""
-    saved = config.out / "config.yaml"
-    if config.resume and saved.is_file():
-        check_same(saved, config, FREE)
-    elif saved.is_file():
-        raise ConfigError(f"{config.out}: holds a run already: add --resume, or another --out")
-
-
-def _claim_folder(config: TrainConfig) -> None:
-    """Make the run folder, or refuse before any time is spent where it cannot be written."""
-    try:
-        config.out.mkdir(parents=True, exist_ok=True)
-        save_config(config.out / "config.yaml", replace(config, resume=False))
-    except OSError as error:
-        raise ConfigError(
-            f"{config.out}: cannot be written: {error.strerror}; choose another --out"
-        ) from error
 
 
 def _parameter_groups(network: Network, config: TrainConfig) -> list[dict[str, Any]]:

@@ -74,7 +74,9 @@ def _last(passed: dict[str, Tensor], logits: Tensor, images: Tensor, body: nn.Mo
         for name, output in passed.items()
         if output.requires_grad and (layout := find_layout(output, images, body)) is not None
     }
-    names = list(found)
+    # A classifier may be a convolution, and its last maps then the scores of classes.
+    classes = logits.shape[1]
+    names = [name for name, each in found.items() if to_maps(*each, images).shape[1] != classes]
     if names:
         output, layout = found[names[-1]]
         deepest = to_maps(output, layout, images).shape[1]

@@ -1,0 +1,68 @@
+"""What must be so before a training starts."""
+
+from dataclasses import replace
+
+from wsol.data.samples import Samples
+from wsol.engine.config import TrainConfig
+from wsol.engine.config_file import check_same, save_config
+from wsol.errors import ConfigError, DataError
+
+FREE = {"resume", "workers", "tensorboard", "save_every", "val_every"}
+"""Options that may differ when a run goes on: they do not change what it computes."""
+
+
+def trainable(splits: dict[str, Samples], config: TrainConfig) -> Samples:
+    """Return the split to train on.
+
+    Raises:
+        DataError: there is none, or it has no images or a single class.
+    """
+    if "train" not in splits:
+        raise DataError(f"{config.data}: no train split: put the images in train/<class>/")
+    samples = splits["train"]
+    if len(samples) == 0:
+        raise DataError(
+            f"{config.data}: the train split has no images: put some in train/<class>/, or leave "
+            "more of them to it with a lower --val_share"
+        )
+    if len(samples.classes) < 2:
+        raise DataError(
+            f"{config.data}: only one class ({samples.classes[0]!r}): a classifier needs at least "
+            "two; add a folder of other pictures"
+        )
+    return samples
+
+
+def check_shares(images_per_step: int, processes: int) -> None:
+    """Check that the images of a step can be shared evenly.
+
+    Raises:
+        ConfigError: they cannot.
+
+    >>> check_shares(16, 2)
+    """
+    if images_per_step % processes:
+        raise ConfigError(
+            f"{images_per_step} images a step cannot be shared evenly by {processes} processes: "
+            f"give a --batch_size that is a multiple of {processes}"
+        )
+
+
+def check_folder(config: TrainConfig) -> None:
+    """Refuse a folder that holds another run."""
+    saved = config.out / "config.yaml"
+    if config.resume and saved.is_file():
+        check_same(saved, config, FREE)
+    elif saved.is_file():
+        raise ConfigError(f"{config.out}: holds a run already: add --resume, or another --out")
+
+
+def claim_folder(config: TrainConfig) -> None:
+    """Make the run folder, or refuse before any time is spent where it cannot be written."""
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+        save_config(config.out / "config.yaml", replace(config, resume=False))
+    except OSError as error:
+        raise ConfigError(
+            f"{config.out}: cannot be written: {error.strerror}; choose another --out"
+        ) from error

@@ -1,0 +1,64 @@
+"""How score maps are read belongs to a run: it is trained, kept, evaluated and predicted so."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from wsol import Localizer
+from wsol.engine.config import EvaluateConfig, TrainConfig
+from wsol.engine.evaluate import evaluate
+from wsol.engine.run import load_run
+from wsol.engine.train import train
+from wsol.errors import RunError
+from wsol.localizers.reading import Reading
+
+READING = {"localizer": "cam*ddt", "tap": ("layer3",), "flip": True, "scales": (1.0, 1.5)}
+
+
+@pytest.fixture(scope="module")
+def run(tiny: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run whose localizer is shown pictures."""
+    return train(replace(tiny, out=tmp_path_factory.mktemp("reading") / "run", **READING))
+
+
+def test_a_run_keeps_its_reading(run: Path) -> None:
+    """With what the localizer has learnt from the training pictures."""
+    assert load_run(run)[1].reading == Reading(**READING)
+    assert set(load_file(run / "localizer.safetensors")) == {"mean.layer3", "direction.layer3"}
+
+
+def test_prediction_and_evaluation_use_it(run: Path, toy: Path, tmp_path: Path) -> None:
+    """Figures do not change with the name spelt out, though ddt is fitted again for it."""
+    figures = evaluate(EvaluateConfig(run=run, out=tmp_path / "a.json")).metrics
+    spelt = EvaluateConfig(run=run, out=tmp_path / "b.json", **READING)
+    assert evaluate(spelt).metrics == figures
+    other = EvaluateConfig(run=run, out=tmp_path / "c.json", localizer="feature_norm")
+    assert evaluate(other).at_best_threshold != evaluate(spelt).at_best_threshold
+    locate = Localizer(run)
+    fitted = load_file(run / "localizer.safetensors")
+    assert all(torch.equal(value, fitted[name]) for name, value in locate.localizer.state().items())
+    assert locate.localizer.scales == (1.0, 1.5)
+    assert Localizer(run, localizer="cam").localizer.taps == ()
+
+
+def test_another_localizer_is_fitted_on_the_training_pictures(
+    tiny_run: Path, run: Path, tmp_path: Path
+) -> None:
+    """A run that was read by class maps can be evaluated by one that must see pictures."""
+    config = EvaluateConfig(run=tiny_run, out=tmp_path / "a.json", localizer="ddt", tap=("layer3",))
+    assert evaluate(config).metrics["max_box_acc_v2"] is not None
+
+
+def test_a_damaged_state_is_named(run: Path, tmp_path: Path) -> None:
+    """It is refused in one line with the file's name."""
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for path in run.iterdir():
+        if path.is_file():
+            (copy / path.name).write_bytes(path.read_bytes())
+    (copy / "localizer.safetensors").write_bytes(b"cut")
+    with pytest.raises(RunError, match=r"localizer\.safetensors"):
+        Localizer(copy)
