@@ -1,0 +1,144 @@
+"""Localizers beside pytorch-grad-cam: images per second and peak memory, in the same run.
+
+    python benchmarks/localizers.py
+    python benchmarks/localizers.py --networks resnet50 --localizers gradcam --batches 10
+
+Each network (random weights, which change no cost) and each localizer that both libraries have take
+the same batches in turn, in changing order: the ratio is the median over batches. Both read the same
+tap, ours once as plain float32 in the default layout, and once with our defaults: channels-last, and
+bfloat16 where the processor computes in it. Peak memory is what a few batches add at most to a new
+process (Linux).
+"""
+
+import argparse
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor
+
+from wsol.engine.device import has_bfloat16
+from wsol.localizers import create_localizer
+
+PUBLISHED = {
+    "gradcam": "GradCAM",
+    "gradcam++": "GradCAMPlusPlus",
+    "xgradcam": "XGradCAM",
+    "hirescam": "HiResCAM",
+    "layercam": "LayerCAM",
+}
+TAPS = {"resnet50": "layer4", "tf_efficientnet_lite0": "bn2"}
+KINDS = ("pytorch-grad-cam", "wsol, plain", "wsol, defaults")
+
+Work = Callable[[Tensor, Tensor], object]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all libraries have in common."""
+
+    network: str
+    localizer: str
+    batch: int
+    size: int
+
+    def images(self) -> tuple[Tensor, Tensor]:
+        """Return a batch and its labels."""
+        torch.manual_seed(0)
+        return torch.randn(self.batch, 3, self.size, self.size), torch.arange(self.batch)
+
+
+def make(setting: Setting, kind: str) -> Work:
+    """Return a function from images and labels to score maps."""
+    torch.manual_seed(0)
+    model, tap = timm.create_model(setting.network).eval(), TAPS[setting.network]
+    if kind == KINDS[0]:
+        import pytorch_grad_cam
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+        cam = getattr(pytorch_grad_cam, PUBLISHED[setting.localizer])
+        published = cam(model, [model.get_submodule(tap)])
+        return lambda images, labels: published(
+            images, [ClassifierOutputTarget(label) for label in labels.tolist()]
+        )
+    localizer = create_localizer(setting.localizer, model, taps=[tap], interpolation="bilinear")
+    if kind == KINDS[1]:
+        return localizer
+    model.to(memory_format=torch.channels_last)
+
+    def with_defaults(images: Tensor, labels: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16(cpu=True)):
+            return localizer(images.contiguous(memory_format=torch.channels_last), labels)
+
+    return with_defaults
+
+
+def speeds(setting: Setting, batches: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Return images per second by kind, and their ratios to the other library's."""
+    works = {kind: make(setting, kind) for kind in KINDS}
+    images, labels = setting.images()
+    taken: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for number in range(-1, batches):  # The first batch warms up.
+        for kind in KINDS if number % 2 else reversed(KINDS):
+            begin = time.perf_counter()
+            works[kind](images, labels)
+            if number >= 0:
+                taken[kind].append(time.perf_counter() - begin)
+    rates = {kind: setting.batch / statistics.median(times) for kind, times in taken.items()}
+    first = taken[KINDS[0]]
+    ratios = {
+        kind: statistics.median(a / b for a, b in zip(first, times, strict=True))
+        for kind, times in taken.items()
+    }
+    return rates, ratios
+
+
+def peak(setting: Setting, kind: str) -> float:
+    """Return the bytes that a few batches add at most to this process."""
+    work, (images, labels) = make(setting, kind), setting.images()
+    before = resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    for _ in range(3):
+        work(images, labels)
+    return resident("VmHWM") - before
+
+
+def resident(name: str) -> float:
+    """Return a figure of this process's memory in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * float(next(line.split()[1] for line in lines if line.startswith(name)))
+
+
+def main() -> None:
+    """Compare both libraries on every network with every localizer."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="+", default=list(TAPS), choices=list(TAPS))
+    parser.add_argument("--localizers", nargs="+", default=list(PUBLISHED), choices=list(PUBLISHED))
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batches", type=int, default=5, help="that are timed")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    print(f"{torch.get_num_threads()} threads, bfloat16 {has_bfloat16(cpu=True)}\n")
+    titles = ["network", "localizer", *(f"{kind}, images/s (ratio), MB" for kind in KINDS)]
+    print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}", flush=True)
+    for network in options.networks:
+        for localizer in options.localizers:
+            setting = Setting(network, localizer, options.batch, options.size)
+            rates, ratios = speeds(setting, options.batches)
+            cells = []
+            for kind in KINDS:
+                with get_context("spawn").Pool(1) as pool:
+                    memory = pool.apply(peak, (setting, kind))
+                cells.append(f"{rates[kind]:.1f} ({ratios[kind]:.2f}x), {memory / 1e6:.0f}")
+            print(f"| {' | '.join([network, localizer, *cells])} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
