@@ -3,11 +3,11 @@
     python benchmarks/localizers.py
     python benchmarks/localizers.py --networks resnet50 --localizers gradcam --batches 10
 
-Each network (random weights, which change no cost) and each localizer that both libraries have take
-the same batches in turn, in changing order: the ratio is the median over batches. Both read the same
-tap, ours once as plain float32 in the default layout, and once with our defaults: channels-last, and
-bfloat16 where the processor computes in it. Peak memory is what a few batches add at most to a new
-process (Linux).
+Each network (random weights, which change no cost) and each localizer that both libraries have
+take the same batches in turn, in changing order: the ratio is the median over batches. Both read
+the same tap, ours once as plain float32 in the default layout, and once with our defaults:
+channels-last, and bfloat16 where the processor computes in it. Peak memory is what a few batches
+add at most to a new process (Linux).
 """
 
 import argparse
