@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from wsol.data.ground import textured_ground
+
 CLASSES = ("cross", "disc", "square", "triangle")
 """Classes, by the shape of the badge."""
 
@@ -97,7 +99,7 @@ def _picture(label: int, random: np.random.Generator) -> ToyPicture:
     coat = label if random.random() < COAT_TELLS else int(random.integers(len(CLASSES)))
     body, badge_at, badge_radius = _animal(random)
     mask = body.resize((SIZE, SIZE), Image.Resampling.BOX)
-    image = _ground(random)
+    image = textured_ground(random, SIZE)
     image.paste(_coat(coat, random), mask=mask)
     _draw_badge(image, label, badge_at, badge_radius, float(random.uniform(0, 2 * math.pi)))
     noise = random.normal(0, 5, (SIZE, SIZE, 3))
@@ -141,22 +143,6 @@ def _animal(random: np.random.Generator) -> tuple[Image.Image, tuple[float, floa
     for part in parts:
         pen.polygon([(x * _SCALE, y * _SCALE) for x, y in part], fill=255)
     return canvas, place(length * 0.36, 0), float(width * 0.2)
-
-
-def _ground(random: np.random.Generator) -> Image.Image:
-    """Return a textured ground of soft colour patches."""
-    coarse = random.uniform(60, 190, (6, 6, 1)) + random.uniform(-25, 25, (6, 6, 3))
-    fine = random.uniform(-30, 30, (40, 40, 1)) + np.zeros((40, 40, 3))
-    layers = [
-        np.asarray(
-            Image.fromarray(np.clip(layer + 128 * (layer is fine), 0, 255).astype(np.uint8)).resize(
-                (SIZE, SIZE), Image.Resampling.BICUBIC
-            ),
-            np.float64,
-        )
-        for layer in (coarse, fine)
-    ]
-    return Image.fromarray(np.clip(layers[0] + layers[1] - 128, 0, 255).astype(np.uint8))
 
 
 def _coat(kind: int, random: np.random.Generator) -> Image.Image:
