@@ -15,7 +15,13 @@ from wsol.engine.train import train
 from wsol.errors import RunError
 from wsol.localizers.reading import Reading
 
-READING = {"localizer": "cam*ddt", "tap": ("layer3",), "flip": True, "scales": (1.0, 1.5)}
+READING = {
+    "localizer": "cam*ddt",
+    "tap": ("layer3",),
+    "flip": True,
+    "scales": (1.0, 1.5),
+    "normalization": "ivr",
+}
 
 
 @pytest.fixture(scope="module")

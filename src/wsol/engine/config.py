@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from wsol.choices import Normalization
 from wsol.errors import ConfigError
 from wsol.methods import MethodConfig
 from wsol.methods.none.config import Config as NoMethod
@@ -54,6 +55,8 @@ class TrainConfig:
         tap: modules of the network whose features the localizer reads; default: found and logged.
         flip: average score maps with those of the flipped picture.
         scales: average score maps over pictures of these sizes, as shares of size.
+        normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
+            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr).
         seed: of everything drawn by chance.
         workers: processes that decode images; 0 decodes in the training process.
         precision: auto takes bfloat16 where the processor has it.
@@ -90,6 +93,7 @@ class TrainConfig:
     tap: tuple[str, ...] = ()
     flip: bool = False
     scales: tuple[float, ...] = ()
+    normalization: Normalization = "minmax"
     seed: int = 0
     workers: int = 2
     precision: Precision = "auto"
@@ -135,10 +139,12 @@ class EvaluateConfig:
             field does; adl2019 measures centre crops at seven fixed ones, as ADL's authors did.
         out: JSON file for the figures; default: metrics.json in the run folder, or
             metrics-adl2019.json.
-        localizer: makes the score maps; default: the run's, with its tap, flip and scales.
+        localizer: makes the score maps; default: the run's, with its other options of reading.
         tap: modules of the network whose features the localizer reads; default: found and logged.
         flip: average score maps with those of the flipped picture.
         scales: average score maps over pictures of these sizes, as shares of size.
+        normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
+            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr).
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
         precision: auto takes bfloat16 where the processor has it.
@@ -156,6 +162,7 @@ class EvaluateConfig:
     tap: tuple[str, ...] = ()
     flip: bool = False
     scales: tuple[float, ...] = ()
+    normalization: Normalization | None = None
     batch_size: int = 32
     workers: int = 2
     precision: Precision = "fp32"
@@ -227,10 +234,12 @@ class PredictConfig:
         out: folder to write.
         run: a run folder; default: an ImageNet network with its 1,000 classes.
         backbone: the ImageNet network where no run is given.
-        localizer: makes the score maps; default: the run's, with its tap, flip and scales.
+        localizer: makes the score maps; default: the run's, with its other options of reading.
         tap: modules of the network whose features the localizer reads; default: found and logged.
         flip: average score maps with those of the flipped picture.
         scales: average score maps over pictures of these sizes, as shares of size.
+        normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
+            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr).
         threshold: share of the score map's maximum above which a pixel belongs to the object;
             default: the run's.
         size: side of the network's input in pixels; default: the run's.
@@ -251,6 +260,7 @@ class PredictConfig:
     tap: tuple[str, ...] = ()
     flip: bool = False
     scales: tuple[float, ...] = ()
+    normalization: Normalization | None = None
     threshold: float | None = None
     size: int | None = None
     pictures: bool = False

@@ -27,7 +27,7 @@ from wsol.engine.run import RunInfo, load_fitted, load_run
 from wsol.errors import ConfigError, DataError, did_you_mean
 from wsol.files import write_json
 from wsol.localizers import ScoreMaps
-from wsol.localizers.reading import Reading, chosen_reading
+from wsol.localizers.reading import chosen_reading
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
@@ -69,9 +69,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """
     accelerator = make_accelerator(config.precision, config.cpu)
     network, info = load_run(config.run)
-    protocol = PROTOCOLS[config.protocol](info.size)
-    asked = Reading(tap=config.tap, flip=config.flip, scales=config.scales)
-    reading = chosen_reading(info.reading, asked, config.localizer)
+    reading = chosen_reading(info.reading, config)
+    protocol = PROTOCOLS[config.protocol](info.size, reading.normalization)
     if protocol.localizer not in (None, reading.localizer):
         raise ConfigError(
             f"localizer is {reading.localizer}: the protocol {config.protocol} measures "

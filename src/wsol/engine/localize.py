@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from wsol.choices import Normalization
 from wsol.data.batches import Batch, ImageFiles, load_batches, normalized, split_batches
 from wsol.data.transforms import EvalTransform
 from wsol.engine.config import Precision
@@ -43,6 +45,8 @@ class Localizer:
             or found and logged.
         flip: average score maps with those of the flipped picture.
         scales: average score maps over pictures of these sizes, as shares of ``size``.
+        normalization: how score maps are scaled to [0, 1]; default: the run's, or by minimum and
+            maximum.
         threshold: share of a map's maximum above which a pixel belongs to the object; default:
             the run's, or 0.2.
         size: side of the network's input in pixels; default: the run's, or 224.
@@ -80,6 +84,7 @@ class Localizer:
         tap: str | Sequence[str] = (),
         flip: bool = False,
         scales: Sequence[float] = (),
+        normalization: Normalization | None = None,
         threshold: float | None = None,
         size: int | None = None,
         batch_size: int = 16,
@@ -112,8 +117,15 @@ class Localizer:
         self.classes = tuple(class_names(self.model, count) if names is None else names)
         self.model.to(self.accelerator.device)
         self.model.to(memory_format=torch.channels_last)
-        taps = (tap,) if isinstance(tap, str) else tuple(tap)
-        reading = chosen_reading(own, Reading(tap=taps, flip=flip, scales=tuple(scales)), localizer)
+        asked = SimpleNamespace(
+            localizer=localizer,
+            tap=(tap,) if isinstance(tap, str) else tuple(tap),
+            flip=flip,
+            scales=tuple(scales),
+            normalization=normalization,
+        )
+        reading = chosen_reading(own, asked)
+        self.normalization = reading.normalization
         self.localizer = reading.create(self.model)
         self._is_fitted = not self.localizer.needs_fit
         if isinstance(model, Path | str) and reading == own:
@@ -173,7 +185,7 @@ class Localizer:
         score: float,
         score_map: NDArray[np.float32],
     ) -> Localization:
-        heat_map, has_object = normalize(score_map)
+        heat_map, has_object = normalize(score_map, self.normalization)
         height, width = heat_map.shape
         found = boxes_at(heat_map, self.threshold, "largest")
         boxes = scale_boxes(found if has_object else found[:0], (width, height), image_size)

@@ -42,6 +42,7 @@ def predict(config: PredictConfig) -> Counter[str]:
         tap=config.tap,
         flip=config.flip,
         scales=config.scales,
+        normalization=config.normalization,
         threshold=config.threshold,
         size=config.size,
         batch_size=config.batch_size,

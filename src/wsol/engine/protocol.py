@@ -5,8 +5,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wsol.choices import Normalization
 from wsol.data.transforms import CenterCropTransform, EvalTransform, Transform
 from wsol.engine.run import RunInfo
+from wsol.errors import ConfigError
 from wsol.maps import IouCurves, box_iou, iou_curves, normalize, scale_boxes
 from wsol.maps.adl2019 import THRESHOLDS, fixed_boxes, gray_heat_map
 from wsol.metrics import LocalizationAccuracy
@@ -66,6 +68,7 @@ class Fair:
 
     Args:
         size: side of the network's input in pixels.
+        normalization: how score maps are scaled to [0, 1].
 
     Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
     2020, section 3.2.
@@ -76,9 +79,10 @@ class Fair:
     array([1., 1.])
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, normalization: Normalization = "minmax") -> None:
         """Choose transform and thresholds."""
         self.transform: Transform = EvalTransform(size)
+        self.normalization: Normalization = normalization
         self.thresholds = default_thresholds()
         self.localizer: str | None = None
         self.localizer_options: dict[str, Any] = {}
@@ -91,7 +95,7 @@ class Fair:
         image_size: tuple[int, int],
     ) -> IouCurves:
         """Return the IoU of the largest and of the best contour at each threshold."""
-        scaled, _ = normalize(score_map)
+        scaled, _ = normalize(score_map, self.normalization)
         height, width = scaled.shape
         truth = scale_boxes(boxes, image_size, (width, height))
         return iou_curves(scaled, truth.astype(np.int64), self.thresholds)
@@ -113,6 +117,10 @@ class ADL2019:
 
     Args:
         size: side of the network's input in pixels; pictures are first resized to 32 more.
+        normalization: ``minmax``, as published.
+
+    Raises:
+        ConfigError: another normalization.
 
     Source: Choe & Shim, CVPR 2019, section 4.1, and the authors' published code.
 
@@ -123,8 +131,13 @@ class ADL2019:
     [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, normalization: Normalization = "minmax") -> None:
         """Choose transform and thresholds."""
+        if normalization != "minmax":
+            raise ConfigError(
+                f"normalization is {normalization}: the protocol adl2019 scales maps by their "
+                "minimum and maximum: add --normalization minmax, or choose another --protocol"
+            )
         self.crop = CenterCropTransform(size, size + 32)
         self.transform: Transform = self.crop
         self.thresholds = np.array(THRESHOLDS)

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from wsol.choices import Normalization
 from wsol.errors import ConfigError, RunError
 from wsol.files import write_atomically, write_json
 from wsol.localizers import ScoreMaps
@@ -42,6 +43,7 @@ class RunInfo:
         tap: its taps.
         flip: whether it looks at flipped pictures too.
         scales: of the pictures that it looks at.
+        normalization: how its maps are scaled to [0, 1].
         threshold: share of a map's maximum above which a pixel belongs to the object.
         threshold_from: ``val`` where it was chosen on boxes, else ``default``.
         data: folder of the data set that it was trained on.
@@ -68,6 +70,7 @@ class RunInfo:
     tap: tuple[str, ...] = ()
     flip: bool = False
     scales: tuple[float, ...] = ()
+    normalization: Normalization = "minmax"
 
     def __post_init__(self) -> None:
         """Refuse what no training writes."""
@@ -87,7 +90,7 @@ class RunInfo:
     @property
     def reading(self) -> Reading:
         """How score maps are read."""
-        return Reading(self.localizer, self.tap, self.flip, self.scales)
+        return Reading.of(self)
 
 
 def save_run(

@@ -97,8 +97,7 @@ class Training:
         self.frozen = _batch_norms(self.network) if frozen else []
         self.method = config.method.create()
         self.method.attach(self.network)
-        reading = Reading(config.localizer, config.tap, config.flip, config.scales)
-        self.localizer = reading.create(self.network)
+        self.localizer = Reading.of(config).create(self.network)
         self.network.to(memory_format=torch.channels_last)
         self.optimizer = SGD(
             _parameter_groups(self.network, config),
@@ -208,8 +207,9 @@ class Training:
 
     def _validate(self) -> LocalizationAccuracy | None:
         config, network = self.config, self.network
-        batch_size, transform = 2 * config.batch_size, Fair(config.size).transform
-        device = self.accelerator.device
+        batch_size, device = 2 * config.batch_size, self.accelerator.device
+        protocol = Fair(config.size, config.normalization)
+        transform = protocol.transform
         look = Look(transform, network.mean, network.std, device, batch_size, config.workers)
         fit_localizer(self.localizer, self.samples.paths(), look)
         if self.val is None:
@@ -219,7 +219,7 @@ class Training:
             self.network,
             self.localizer,
             self.accelerator,
-            protocol=Fair(self.config.size),
+            protocol=protocol,
             batch_size=batch_size,
             workers=self.config.workers,
         )
@@ -233,10 +233,7 @@ class Training:
             output_stride=config.output_stride,
             classes=self.samples.classes,
             size=config.size,
-            localizer=config.localizer,
-            tap=config.tap,
-            flip=config.flip,
-            scales=config.scales,
+            **asdict(Reading.of(config)),
             threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
             threshold_from="default" if threshold is None else "val",
             data=str(config.data.resolve()),

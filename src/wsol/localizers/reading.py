@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
+
+from wsol.choices import Normalization
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,6 +22,7 @@ class Reading:
         tap: names of the modules that are read; empty: found.
         flip: average with the map of the flipped picture.
         scales: average over pictures of these sizes, as shares of the input's; empty: as it is.
+        normalization: how maps are scaled to [0, 1], as ``wsol.maps.normalize`` has it.
 
     >>> Reading("cam", flip=True) == Reading("cam")
     False
@@ -29,6 +32,16 @@ class Reading:
     tap: tuple[str, ...] = ()
     flip: bool = False
     scales: tuple[float, ...] = ()
+    normalization: Normalization = "minmax"
+
+    @classmethod
+    def of(cls, source: object) -> Reading:
+        """Return the reading that a source describes by attributes of the same names.
+
+        Args:
+            source: a run's description, or the options of a training.
+        """
+        return cls(**{field.name: getattr(source, field.name) for field in fields(cls)})
 
     def create(self, model: nn.Module, **options: Any) -> ScoreMaps:
         """Return the localizer of a classifier.
@@ -45,19 +58,20 @@ class Reading:
         )
 
 
-def chosen_reading(own: Reading, asked: Reading, localizer: str | None) -> Reading:
-    """Return how to read a run: as it was made for, where nothing else is asked for.
+def chosen_reading(own: Reading, asked: object) -> Reading:
+    """Return how to read a run: as it was made for, but for what else is asked for.
 
     Args:
         own: the run's.
-        asked: the options given; its name is not looked at.
-        localizer: the name given, if one was.
+        asked: has options of the same names, of which None, False and () ask for nothing. Where a
+            localizer is asked for, nothing of the run's own reading is left.
 
-    >>> chosen_reading(Reading("ddt", flip=True), Reading(), None)
-    Reading(localizer='ddt', tap=(), flip=True, scales=())
-    >>> chosen_reading(Reading("ddt", flip=True), Reading(), "cam")
-    Reading(localizer='cam', tap=(), flip=False, scales=())
+    >>> ddt = Reading("ddt", scales=(1, 2))
+    >>> chosen_reading(ddt, Reading("", flip=True))
+    Reading(localizer='ddt', tap=(), flip=True, scales=(1, 2), normalization='minmax')
+    >>> chosen_reading(ddt, Reading("cam"))
+    Reading(localizer='cam', tap=(), flip=False, scales=(), normalization='minmax')
     """
-    if localizer is None and not (asked.tap or asked.flip or asked.scales):
-        return own
-    return replace(asked, localizer=localizer or own.localizer)
+    options = {field.name: getattr(asked, field.name) for field in fields(Reading)}
+    given = {name: value for name, value in options.items() if value}
+    return Reading(**given) if "localizer" in given else replace(own, **given)

@@ -1,11 +1,9 @@
 """Scaling of a raw score map to [0, 1]."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-Normalization = Literal["minmax", "max", "pas", "ivr"]
+from wsol.choices import Normalization
 
 PERCENTILES = {"pas": 0.9, "ivr": 0.45}
 """Share of the pixels below the value that counts as the map's most (pas) or least (ivr)."""
