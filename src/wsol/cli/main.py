@@ -15,6 +15,7 @@ COMMANDS = {
     "prepare": "make a data set of the archives of CUB, ImageNet or OpenImages30k",
     "train": "train a classifier on folders of images by class",
     "evaluate": "measure a run's labels and boxes, or score maps made by anyone",
+    "compare": "find the localizer that reads a data set best",
     "predict": "find the object in each picture",
     "import": "make a run of the published code's weights",
     "list": "show the names of methods, backbones, localizers, formats or recipes",

@@ -1,7 +1,7 @@
 """Figures as a table for people."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -28,6 +28,9 @@ NAMES = {
     "num_error": "of these: map cannot be read",
     "num_no_truth": "images without truth, not counted",
 }
+
+WIDTH = 120
+"""Characters that a table of many columns may take."""
 
 FAULTS = ("num_no_object", "num_missing", "num_error", "num_no_truth")
 """Numbers of images that are not as they should be."""
@@ -56,6 +59,28 @@ def print_figures(columns: Mapping[str, Mapping[str, float | int | None]]) -> No
             )
             table.add_row(name, *values)
     Console().print(table)
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under headings, numbers to the right.
+
+    Args:
+        headings: of the columns; the first is of names.
+        rows: texts, one for each heading.
+
+    >>> print_table(("name", "value"), [("a", "1"), ("b", "10")])  # doctest: +NORMALIZE_WHITESPACE
+     name  value
+     a         1
+     b        10
+    """
+    table = Table(box=None, header_style="bold")
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
+    # A terminal that is too narrow breaks the lines, but no figure is cut.
+    console = Console()
+    Console(width=max(console.width, WIDTH)).print(table)
 
 
 def print_rows(title: str, rows: Mapping[str, str]) -> None:

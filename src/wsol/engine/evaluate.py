@@ -133,8 +133,10 @@ def evaluate_split(
     metric = LocalizationAccuracy(protocol.thresholds)
     batches = split_batches(range(len(samples)), batch_size)
     mine = batches[accelerator.process_index :: accelerator.num_processes]
-    located = _locate(samples, network, localizer, accelerator, protocol.transform, mine, workers)
-    judge = partial(_judge, samples, protocol)
+    located = locate_split(
+        samples, network, localizer, accelerator, protocol.transform, mine, workers
+    )
+    judge = partial(judge_located, samples, protocol)
     with Meter("evaluate", sum(map(len, mine)), accelerator.is_main_process) as meter:
         # The maps of one batch are judged while the network works on the next.
         for rank, curves in in_order(judge, located, num_processors(), ahead=batch_size):
@@ -161,7 +163,7 @@ class Located(NamedTuple):
     score_map: NDArray[np.float32] | None
 
 
-def _locate(
+def locate_split(
     samples: Samples,
     network: Network,
     localizer: ScoreMaps,
@@ -169,7 +171,21 @@ def _locate(
     transform: Transform,
     batches: list[list[Key]],
     workers: int,
+    knows_classes: bool = True,
 ) -> Iterator[Located]:
+    """Yield what a network says about each image of some batches.
+
+    Args:
+        samples: the split.
+        network: classifier on the accelerator's device.
+        localizer: makes score maps of the true labels.
+        accelerator: device and precision.
+        transform: makes a picture the network's input.
+        batches: keys of the images.
+        workers: processes that decode images.
+        knows_classes: whether the network's classes are those of the split; otherwise score maps
+            are of the class that it prefers.
+    """
     for batch in load_batches(ImageFiles(samples.paths(), transform), batches, workers):
         for index, error in batch.errors:
             log.warning("counted as wrong: %s", error)
@@ -180,16 +196,21 @@ def _locate(
         labels = torch.from_numpy(samples.labels[batch.indices]).to(accelerator.device)
         with accelerator.autocast():
             inputs = normalized(images, network.mean, network.std)
-            logits, _, maps = localizer.locate(inputs, labels)
-        yield from map(
-            Located, batch.indices, batch.sizes, _ranks(logits, labels), maps.cpu().numpy()
-        )
+            logits, _, maps = localizer.locate(inputs, labels if knows_classes else None)
+        ranks = _ranks(logits, labels) if knows_classes else [None] * len(labels)
+        yield from map(Located, batch.indices, batch.sizes, ranks, maps.cpu().numpy())
 
 
-def _judge(
+def judge_located(
     samples: Samples, protocol: EvaluationProtocol, located: Located
 ) -> tuple[int | None, IouCurves | None]:
-    """Return an image's rank and its curves; None where it has no true box."""
+    """Return an image's rank and its curves; None where it has no true box.
+
+    Args:
+        samples: the split.
+        protocol: how maps are judged.
+        located: what the network says about the image.
+    """
     if samples.boxes is None or len(samples.boxes[located.image]) == 0:
         return located.rank, None
     if located.score_map is None:

@@ -127,9 +127,9 @@ class Localizer:
         reading = chosen_reading(own, asked)
         self.normalization = reading.normalization
         self.localizer = reading.create(self.model)
-        self._is_fitted = not self.localizer.needs_fit
+        self.is_fitted = not self.localizer.needs_fit
         if isinstance(model, Path | str) and reading == own:
-            self._is_fitted |= load_fitted(Path(model), self.localizer)
+            self.is_fitted |= load_fitted(Path(model), self.localizer)
         self.threshold = DEFAULT_THRESHOLD if threshold is None else threshold
         self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
 
@@ -148,11 +148,11 @@ class Localizer:
         paths = [Path(image) for image in images]
         names = [path.as_posix() for path in paths] if ids is None else list(ids)
         transform = EvalTransform(self.size)
-        if not self._is_fitted:
+        if not self.is_fitted:
             device = self.accelerator.device
             look = Look(transform, self.mean, self.std, device, self.batch_size, self.workers)
             fit_localizer(self.localizer, paths, look)
-            self._is_fitted = True
+            self.is_fitted = True
         files = ImageFiles(paths, transform, self.max_pixels)
         batches = split_batches(range(len(paths)), self.batch_size)
         for batch in load_batches(files, batches, self.workers):

@@ -1,0 +1,46 @@
+"""``wsol compare``."""
+
+import sys
+from collections.abc import Sequence
+
+from wsol.cli.main import OK
+from wsol.cli.options import read_options
+from wsol.cli.table import print_table
+from wsol.engine.compare_config import CompareConfig
+
+HEADINGS = (
+    "localizer",
+    "size",
+    "normalization",
+    "val MaxBoxAccV2",
+    "threshold",
+    "test MaxBoxAccV2",
+    "test GT-known",
+    "images/s",
+)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Compare localizers on a data set, and print the rows, the best on val first."""
+    config = read_options("compare", CompareConfig, argv, positional="data")
+    from wsol.engine.compare import compare
+
+    rows = compare(config)
+    print_table(
+        HEADINGS,
+        [
+            (
+                row.localizer,
+                str(row.size),
+                row.normalization,
+                f"{row.val_max_box_acc_v2:.1f}",
+                f"{row.threshold:.3f}",
+                f"{row.max_box_acc_v2:.1f}",
+                f"{row.gt_known:.1f}",
+                f"{row.images_per_second:.1f}",
+            )
+            for row in rows
+        ],
+    )
+    sys.stdout.write(f"wrote {config.out}: compare.json, compare.csv, compare.jpg\n")
+    return OK

@@ -1,0 +1,272 @@
+"""Which localizer, size and normalization finds the objects of a data set best."""
+
+import csv
+import io
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from accelerate import Accelerator
+from PIL import Image
+
+from wsol.choices import Normalization
+from wsol.data.batches import split_batches
+from wsol.data.images import load_image
+from wsol.data.open import open_data
+from wsol.data.samples import Samples
+from wsol.data.transforms import EvalTransform
+from wsol.engine.compare_config import CompareConfig
+from wsol.engine.device import make_accelerator
+from wsol.engine.evaluate import Located, judge_located, locate_split
+from wsol.engine.fit import Look, fit_localizer
+from wsol.engine.folder import make_folder
+from wsol.engine.in_order import in_order
+from wsol.engine.localize import Localizer
+from wsol.engine.progress import Meter
+from wsol.engine.protocol import Fair
+from wsol.engine.run import load_run, save_run
+from wsol.errors import DataError
+from wsol.files import write_atomically, write_json
+from wsol.localizers import ScoreMaps
+from wsol.localizers.reading import Reading
+from wsol.maps import IouCurves
+from wsol.maps.curves import num_processors
+from wsol.metrics import LocalizationAccuracy
+from wsol.models import Network, create_network
+from wsol.models.create import check_size
+from wsol.models.imagenet import NUM_CLASSES
+from wsol.review.picture import draw, grid
+
+log = logging.getLogger("wsol")
+
+Metrics = dict[Normalization, LocalizationAccuracy]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to read score maps, and how well it does.
+
+    Attributes:
+        localizer: name.
+        size: side of the network's input in pixels.
+        normalization: how score maps are scaled.
+        val_max_box_acc_v2: in percent; the highest wins.
+        threshold: best on val, for boxes of one threshold.
+        max_box_acc_v2: on test, in percent.
+        gt_known: on test, at the threshold of val, in percent.
+        images_per_second: from file to curve, over both splits.
+        is_winner: whether it is the best on val.
+    """
+
+    localizer: str
+    size: int
+    normalization: Normalization
+    val_max_box_acc_v2: float
+    threshold: float
+    max_box_acc_v2: float
+    gt_known: float
+    images_per_second: float
+    is_winner: bool = False
+
+
+class Setup(NamedTuple):
+    """What all ways to read have in common."""
+
+    config: CompareConfig
+    network: Network
+    accelerator: Accelerator
+    splits: dict[str, Samples]
+
+
+def compare(config: CompareConfig) -> list[Row]:
+    """Compare ways to read score maps on a data set: chosen on val, reported on test.
+
+    Args:
+        config: the options.
+
+    Returns:
+        The rows, the best on val first.
+
+    Raises:
+        DataError: val or test is missing or has no boxes.
+        RunError: not a finished run.
+        ConfigError: no such localizer, or the folder cannot be written.
+    """
+    splits = open_data(
+        config.data, boxes=config.boxes, val_share=config.val_share, seed=config.seed
+    )
+    for name in ("val", "test"):
+        if name not in splits or not splits[name].has_boxes:
+            raise DataError(
+                f"{config.data}: the {name} split has no boxes, and without them nothing can be "
+                "compared: give --boxes with a few of its images"
+            )
+    make_folder(config.out)
+    accelerator = make_accelerator(config.precision, config.cpu)
+    network = _network(config).to(accelerator.device)
+    network.to(memory_format=torch.channels_last)
+    setup = Setup(config, network, accelerator, splits)
+    rows = [
+        row
+        for size in config.sizes
+        for name in config.localizers
+        for row in _measure(setup, name, size)
+    ]
+    # Of equals the faster one wins.
+    rows.sort(key=lambda row: (-row.val_max_box_acc_v2, -row.images_per_second))
+    rows[0] = replace(rows[0], is_winner=True)
+    _write(config, rows)
+    if config.pictures:
+        _draw(setup, rows).save(config.out / "compare.jpg", quality=88)
+    if config.save:
+        _save_winner(setup, rows[0])
+    return rows
+
+
+def _network(config: CompareConfig) -> Network:
+    if config.run is not None:
+        return load_run(config.run)[0]
+    return create_network(config.backbone, num_classes=NUM_CLASSES).eval()
+
+
+def _measure(setup: Setup, name: str, size: int) -> Iterator[Row]:
+    """Yield a row for each normalization of a localizer's maps at one size."""
+    config = setup.config
+    check_size(setup.network, size)
+    localizer = Reading(name, flip=config.flip).create(setup.network)
+    _fit(setup, localizer, size)
+    begin, images = time.perf_counter(), 0
+    found: dict[str, Metrics] = {}
+    for split in ("val", "test"):
+        samples = setup.splits[split]
+        found[split] = _judge_all(setup, samples, localizer, size, f"{name} {size} {split}")
+        images += len(samples)
+    speed = images / (time.perf_counter() - begin)
+    for normalization in config.normalizations:
+        val, test = (found[split][normalization] for split in ("val", "test"))
+        threshold = val.best_threshold() or 0.0
+        chosen, figures = val.at(threshold), test.at(threshold)
+        row = Row(
+            localizer=name,
+            size=size,
+            normalization=normalization,
+            val_max_box_acc_v2=round(chosen["max_box_acc_v2"] or 0.0, 2),
+            threshold=threshold,
+            max_box_acc_v2=round(figures["max_box_acc_v2"] or 0.0, 2),
+            gt_known=round(figures["gt_known"] or 0.0, 2),
+            images_per_second=round(speed, 2),
+        )
+        log.info("%s, %d pixels, %s: val %.2f", name, size, normalization, row.val_max_box_acc_v2)
+        yield row
+
+
+def _fit(setup: Setup, localizer: ScoreMaps, size: int) -> None:
+    config, network = setup.config, setup.network
+    look = Look(
+        EvalTransform(size),
+        network.mean,
+        network.std,
+        setup.accelerator.device,
+        config.batch_size,
+        config.workers,
+    )
+    fit_localizer(localizer, setup.splits.get("train", setup.splits["val"]).paths(), look)
+
+
+def _judge_all(
+    setup: Setup, samples: Samples, localizer: ScoreMaps, size: int, title: str
+) -> Metrics:
+    """Return the counts of a split under each normalization, from one pass."""
+    config = setup.config
+    protocols = {how: Fair(size, how) for how in config.normalizations}
+    metrics = {how: LocalizationAccuracy(each.thresholds) for how, each in protocols.items()}
+    located = locate_split(
+        samples,
+        setup.network,
+        localizer,
+        setup.accelerator,
+        EvalTransform(size),
+        split_batches(range(len(samples)), config.batch_size),
+        config.workers,
+        knows_classes=config.run is not None,
+    )
+    judge = partial(_judge_each, samples, protocols)
+    with Meter(title, len(samples)) as meter:
+        for curves in in_order(judge, located, num_processors(), ahead=config.batch_size):
+            for how, (rank, each) in curves.items():
+                metrics[how].update(rank, each)
+            meter.advance(1)
+    return metrics
+
+
+def _judge_each(
+    samples: Samples, protocols: Mapping[Normalization, Fair], located: Located
+) -> dict[Normalization, tuple[int | None, IouCurves | None]]:
+    return {how: judge_located(samples, each, located) for how, each in protocols.items()}
+
+
+def _write(config: CompareConfig, rows: Iterable[Row]) -> None:
+    table = [asdict(row) for row in rows]
+    write_json(config.out / "compare.json", table)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    write_atomically(
+        config.out / "compare.csv", lambda part: part.write_text(text.getvalue(), encoding="utf-8")
+    )
+
+
+def _draw(setup: Setup, rows: Iterable[Row]) -> Image.Image:
+    """Return the same test pictures read by the best row of each localizer, best first."""
+    best: dict[str, Row] = {}
+    for row in rows:
+        best.setdefault(row.localizer, row)
+    test = setup.splits["test"]
+    count = min(setup.config.pictures, len(test))
+    chosen = test.select([index * len(test) // count for index in range(count)])
+    columns = []
+    for row in best.values():
+        locate = Localizer(
+            setup.network,
+            localizer=row.localizer,
+            flip=setup.config.flip,
+            normalization=row.normalization,
+            threshold=row.threshold,
+            size=row.size,
+            cpu=setup.config.cpu,
+        )
+        _fit(setup, locate.localizer, row.size)
+        locate.is_fitted = True
+        columns.append(list(locate(chosen.paths())))
+    sheet = []
+    for index, path in enumerate(chosen.paths()):
+        truth = None if chosen.boxes is None else chosen.boxes[index]
+        good = [column[index] for column in columns]
+        if all(result.error is None for result in good):
+            image = load_image(path)
+            sheet.append([draw(image, r.heat_map, r.boxes, truth, side=240) for r in good])
+    return grid(sheet) if sheet else Image.new("RGB", (1, 1))
+
+
+def _save_winner(setup: Setup, winner: Row) -> None:
+    """Make the winner the run's own reading, with what its localizer has learnt."""
+    run = setup.config.run
+    if run is None:
+        return
+    network, info = load_run(run)
+    reading = Reading(winner.localizer, flip=setup.config.flip, normalization=winner.normalization)
+    localizer = reading.create(setup.network)
+    _fit(setup, localizer, winner.size)
+    info = replace(
+        info,
+        **asdict(reading),
+        size=winner.size,
+        threshold=winner.threshold,
+        threshold_from="val",
+    )
+    save_run(run, network, info, localizer.state())

@@ -1,0 +1,66 @@
+"""The options of the comparison of localizers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsol.choices import Normalization
+from wsol.engine.config import Precision
+from wsol.errors import ConfigError
+from wsol.models.names import BUNDLED_BACKBONE
+
+LOCALIZERS = ("cam", "gradcam", "layercam", "feature_norm", "eigencam", "ddt", "cam*ddt")
+"""What is compared by default: one of each kind, and a product."""
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """Options of the comparison of localizers.
+
+    Args:
+        data: folder of the data set: images by class, or CUB-200-2011's own layout.
+        out: folder to write.
+        boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        run: a run on this data; default: an ImageNet network, whose score maps are of the class
+            that it prefers.
+        backbone: the ImageNet network where no run is given.
+        localizers: names, several with * between them are multiplied.
+        sizes: sides of the network's input in pixels.
+        normalizations: how score maps are scaled to [0, 1].
+        flip: average score maps with those of the flipped picture.
+        val_share: share of the training images to choose on, where the data set has no val split.
+        seed: of that choice.
+        save: make the winner the run's own way to read score maps.
+        pictures: in the picture.
+        batch_size: images per step.
+        workers: processes that decode images; 0 decodes in this one.
+        precision: auto takes bfloat16 where the processor has it.
+        cpu: stay on the CPU even where there is a GPU.
+    """
+
+    data: Path
+    out: Path
+    boxes: Path | None = None
+    run: Path | None = None
+    backbone: str = BUNDLED_BACKBONE
+    localizers: tuple[str, ...] = LOCALIZERS
+    sizes: tuple[int, ...] = (224, 448)
+    normalizations: tuple[Normalization, ...] = ("minmax", "ivr")
+    flip: bool = False
+    val_share: float = 0.1
+    seed: int = 0
+    save: bool = False
+    pictures: int = 6
+    batch_size: int = 16
+    workers: int = 2
+    precision: Precision = "auto"
+    cpu: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is loaded."""
+        for option in ("localizers", "sizes", "normalizations"):
+            if not getattr(self, option):
+                raise ConfigError(f"{option} is empty: name at least one")
+        if min(self.sizes) < 1:
+            raise ConfigError(f"sizes are {list(self.sizes)}: they must be at least 1")
+        if self.save and self.run is None:
+            raise ConfigError("save is true, but there is no run to save the winner in: add --run")

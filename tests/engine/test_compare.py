@@ -1,0 +1,114 @@
+"""A comparison chooses on val, reports on test, and can make the winner the run's own."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from wsol.cli.main import main
+from wsol.engine.compare import compare
+from wsol.engine.compare_config import CompareConfig
+from wsol.engine.config import EvaluateConfig
+from wsol.engine.evaluate import evaluate
+from wsol.engine.run import load_run
+from wsol.errors import ConfigError, DataError
+from wsol.localizers.reading import Reading
+
+
+@pytest.fixture
+def config(tiny_run: Path, toy: Path, tmp_path: Path) -> CompareConfig:
+    """Return options for a run on toy pictures."""
+    return CompareConfig(
+        data=toy,
+        out=tmp_path / "out",
+        run=tiny_run,
+        localizers=("feature_norm", "cam*ddt"),
+        sizes=(64, 96),
+        pictures=2,
+        workers=0,
+        cpu=True,
+    )
+
+
+def test_rows_are_what_evaluation_says(config: CompareConfig, tmp_path: Path) -> None:
+    """Each row's figures are those of wsol evaluate on val and on test, best of val first."""
+    rows = compare(config)
+    assert len(rows) == 2 * 2 * 2
+    assert [row.is_winner for row in rows] == [True] + [False] * 7
+    values = [row.val_max_box_acc_v2 for row in rows]
+    assert values == sorted(values, reverse=True)
+    size = load_run(config.run)[1].size
+    same = next(
+        row
+        for row in rows
+        if (row.localizer, row.size, row.normalization) == ("feature_norm", size, "ivr")
+    )
+    options = EvaluateConfig(
+        run=config.run,
+        data=config.data,
+        localizer="feature_norm",
+        normalization="ivr",
+        out=tmp_path / "a.json",
+        workers=0,
+        cpu=True,
+    )
+    val = evaluate(replace(options, split="val")).at_best_threshold
+    assert same.val_max_box_acc_v2 == pytest.approx(val["max_box_acc_v2"], abs=0.006)
+    assert same.threshold == val["threshold"]
+    test = evaluate(options).metrics
+    assert same.max_box_acc_v2 == pytest.approx(test["max_box_acc_v2"], abs=0.006)
+
+
+def test_files_have_every_row(config: CompareConfig) -> None:
+    """As JSON, as CSV, and the same pictures by each localizer."""
+    rows = compare(config)
+    saved = json.loads((config.out / "compare.json").read_text())
+    with (config.out / "compare.csv").open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert len(saved) == len(table) == len(rows)
+    assert [row["localizer"] for row in table] == [row.localizer for row in rows]
+    assert saved[0]["is_winner"] is True
+    with Image.open(config.out / "compare.jpg") as picture:
+        assert picture.width > picture.height / 2
+
+
+def test_the_winner_becomes_the_runs_own(config: CompareConfig, tmp_path: Path) -> None:
+    """Reading, size and threshold; prediction and evaluation then use it."""
+    run = tmp_path / "run"
+    shutil.copytree(config.run, run)
+    winner = compare(replace(config, run=run, save=True))[0]
+    info = load_run(run)[1]
+    assert info.reading == Reading(winner.localizer, normalization=winner.normalization)
+    assert (info.size, info.threshold) == (winner.size, winner.threshold)
+    figures = evaluate(EvaluateConfig(run=run, data=config.data, workers=0, cpu=True)).metrics
+    assert figures["max_box_acc_v2"] == pytest.approx(winner.max_box_acc_v2, abs=0.006)
+    assert figures["gt_known"] == pytest.approx(winner.gt_known, abs=0.006)
+
+
+def test_without_boxes_nothing_is_compared(config: CompareConfig, tmp_path: Path) -> None:
+    """The split that lacks them is named; so are options that cannot work."""
+    plain = tmp_path / "plain"
+    shutil.copytree(config.data, plain)
+    (plain / "boxes.csv").unlink()
+    with pytest.raises(DataError, match="the val split has no boxes"):
+        compare(replace(config, data=plain))
+    with pytest.raises(ConfigError, match="localizers is empty"):
+        replace(config, localizers=())
+    with pytest.raises(ConfigError, match="add --run"):
+        replace(config, run=None, save=True)
+
+
+def test_the_command_prints_the_table(
+    config: CompareConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A row for each way, and where the files are."""
+    argv = ["compare", str(config.data), "--run", str(config.run), "--out", str(config.out)]
+    options = ["--localizers", "feature_norm", "--sizes", "64", "--normalizations", "minmax,max"]
+    assert main([*argv, *options, "--workers", "0", "--cpu", "--pictures", "0"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("feature_norm") == 2
+    assert "wrote" in printed
