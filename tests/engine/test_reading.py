@@ -16,6 +16,7 @@ from wsol.errors import RunError
 from wsol.localizers.reading import Reading
 
 READING = {
+    "affinity": "layer2",
     "localizer": "cam*ddt",
     "tap": ("layer3",),
     "flip": True,

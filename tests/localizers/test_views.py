@@ -1,4 +1,4 @@
-"""Views are averaged, localizers multiplied, and the picture's own view decides the label."""
+"""Views are averaged, localizers joined, and the picture's own view decides the label."""
 
 from collections.abc import Callable
 
@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 from wsol.errors import ConfigError
 from wsol.localizers import ScoreMaps, create_localizer
 from wsol.localizers.base import scaled
+from wsol.localizers.look import Look, observe
 from wsol.models import Network
 
 Make = Callable[..., ScoreMaps]
@@ -40,8 +41,8 @@ def test_a_larger_view_is_seen_larger(images: Tensor, tiny: Tiny) -> None:
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-def test_several_localizers_are_multiplied(images: Tensor, tiny: Tiny) -> None:
-    """The product of their maps, and one pass for all of them."""
+def test_several_localizers_are_joined(images: Tensor, tiny: Tiny) -> None:
+    """The geometric mean of their maps, and one pass for all of them."""
     network, passes = tiny("cam"), []
     names = ("cam", "feature_norm", "gradcam")
     maps = [scaled(create_localizer(name, network)(images, LABELS)) for name in names]
@@ -50,7 +51,40 @@ def test_several_localizers_are_multiplied(images: Tensor, tiny: Tiny) -> None:
     found = localizer(images, LABELS)
     handle.remove()
     assert len(passes) == 1
-    torch.testing.assert_close(found, maps[0] * maps[1] * maps[2], atol=1e-4, rtol=0)
+    expected = (maps[0] * maps[1] * maps[2]).double() ** (1 / 3)
+    torch.testing.assert_close(found.double(), expected, atol=1e-3, rtol=0)
+
+
+def test_maps_follow_features(images: Tensor, tiny: Tiny) -> None:
+    """Against loops over pairs of places, at the grid of the features that are followed."""
+    network = tiny("cam")
+    look = observe(network, images, ["layer2", "layer4"])
+    features, own = look.features["layer2"].double(), look.features["layer4"].norm(dim=1)
+    height, width = features.shape[2:]
+    large = interpolate(own[:, None], (height, width), mode="bicubic")[:, 0]
+    base = scaled(scaled(large)).double()
+    alike = torch.zeros_like(base)
+    for n in range(len(images)):
+        mean = features[n].mean((1, 2))
+        for y in range(height):
+            for x in range(width):
+                others = features[n] - mean[:, None, None]
+                here = others[:, y, x]
+                cosine = torch.einsum("chw,c->hw", others, here)
+                cosine = (cosine / (others.norm(dim=0) * here.norm())).clamp(min=0)
+                alike[n, y, x] = (cosine * base[n]).sum() / cosine.sum()
+    expected = (base * scaled(alike)).sqrt()
+    found = create_localizer("feature_norm", network, affinity="layer2")
+    small = found.read(found_look(network, images), LABELS, (height, width))
+    torch.testing.assert_close(small.double(), expected, atol=1e-3, rtol=0)
+    assert found(images, LABELS).shape == (3, 64, 96)
+    with pytest.raises(ConfigError, match="no tap 'layer9'"):
+        create_localizer("cam", network, affinity="layer9")
+
+
+def found_look(network: Network, images: Tensor) -> Look:
+    """Return a pass that has seen both taps."""
+    return observe(network, images, ["layer2", "layer4"])
 
 
 def test_the_first_view_decides_the_label(images: Tensor, tiny: Tiny) -> None:

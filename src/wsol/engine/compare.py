@@ -137,7 +137,7 @@ def _measure(setup: Setup, name: str, size: int) -> Iterator[Row]:
     """Yield a row for each normalization of a localizer's maps at one size."""
     config = setup.config
     check_size(setup.network, size)
-    localizer = Reading(name, flip=config.flip).create(setup.network)
+    localizer = _reading(config, name).create(setup.network)
     _fit(setup, localizer, size)
     begin, images = time.perf_counter(), 0
     found: dict[str, Metrics] = {}
@@ -162,6 +162,10 @@ def _measure(setup: Setup, name: str, size: int) -> Iterator[Row]:
         )
         log.info("%s, %d pixels, %s: val %.2f", name, size, normalization, row.val_max_box_acc_v2)
         yield row
+
+
+def _reading(config: CompareConfig, name: str) -> Reading:
+    return Reading(name, config.tap, config.affinity, config.flip)
 
 
 def _fit(setup: Setup, localizer: ScoreMaps, size: int) -> None:
@@ -234,6 +238,8 @@ def _draw(setup: Setup, rows: Iterable[Row]) -> Image.Image:
         locate = Localizer(
             setup.network,
             localizer=row.localizer,
+            tap=setup.config.tap,
+            affinity=setup.config.affinity,
             flip=setup.config.flip,
             normalization=row.normalization,
             threshold=row.threshold,
@@ -259,7 +265,7 @@ def _save_winner(setup: Setup, winner: Row) -> None:
     if run is None:
         return
     network, info = load_run(run)
-    reading = Reading(winner.localizer, flip=setup.config.flip, normalization=winner.normalization)
+    reading = replace(_reading(setup.config, winner.localizer), normalization=winner.normalization)
     localizer = reading.create(setup.network)
     _fit(setup, localizer, winner.size)
     info = replace(

@@ -23,9 +23,11 @@ class CompareConfig:
         run: a run on this data; default: an ImageNet network, whose score maps are of the class
             that it prefers.
         backbone: the ImageNet network where no run is given.
-        localizers: names, several with * between them are multiplied.
+        localizers: names, several with * between them are joined.
         sizes: sides of the network's input in pixels.
         normalizations: how score maps are scaled to [0, 1].
+        tap: modules of the network whose features the localizers read; default: found and logged.
+        affinity: a module of the network whose features score maps then follow; default: none.
         flip: average score maps with those of the flipped picture.
         val_share: share of the training images to choose on, where the data set has no val split.
         seed: of that choice.
@@ -45,6 +47,8 @@ class CompareConfig:
     localizers: tuple[str, ...] = LOCALIZERS
     sizes: tuple[int, ...] = (224, 448)
     normalizations: tuple[Normalization, ...] = ("minmax", "ivr")
+    tap: tuple[str, ...] = ()
+    affinity: str = ""
     flip: bool = False
     val_share: float = 0.1
     seed: int = 0

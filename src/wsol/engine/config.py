@@ -51,8 +51,9 @@ class TrainConfig:
             set has no val split.
         val_every: epochs between two validations; the last epoch is always validated.
         localizer: makes the score maps for validation, and later for evaluation; several with *
-            between them are multiplied.
+            between them are joined.
         tap: modules of the network whose features the localizer reads; default: found and logged.
+        affinity: a module of the network whose features the score map then follows; default: none.
         flip: average score maps with those of the flipped picture.
         scales: average score maps over pictures of these sizes, as shares of size.
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
@@ -91,6 +92,7 @@ class TrainConfig:
     val_every: int = 1
     localizer: str = "cam"
     tap: tuple[str, ...] = ()
+    affinity: str = ""
     flip: bool = False
     scales: tuple[float, ...] = ()
     normalization: Normalization = "minmax"
@@ -141,6 +143,7 @@ class EvaluateConfig:
             metrics-adl2019.json.
         localizer: makes the score maps; default: the run's, with its other options of reading.
         tap: modules of the network whose features the localizer reads; default: found and logged.
+        affinity: a module of the network whose features the score map then follows; default: none.
         flip: average score maps with those of the flipped picture.
         scales: average score maps over pictures of these sizes, as shares of size.
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
@@ -160,6 +163,7 @@ class EvaluateConfig:
     out: Path | None = None
     localizer: str | None = None
     tap: tuple[str, ...] = ()
+    affinity: str = ""
     flip: bool = False
     scales: tuple[float, ...] = ()
     normalization: Normalization | None = None
@@ -236,6 +240,7 @@ class PredictConfig:
         backbone: the ImageNet network where no run is given.
         localizer: makes the score maps; default: the run's, with its other options of reading.
         tap: modules of the network whose features the localizer reads; default: found and logged.
+        affinity: a module of the network whose features the score map then follows; default: none.
         flip: average score maps with those of the flipped picture.
         scales: average score maps over pictures of these sizes, as shares of size.
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
@@ -258,6 +263,7 @@ class PredictConfig:
     backbone: str = BUNDLED_BACKBONE
     localizer: str | None = None
     tap: tuple[str, ...] = ()
+    affinity: str = ""
     flip: bool = False
     scales: tuple[float, ...] = ()
     normalization: Normalization | None = None

@@ -43,6 +43,7 @@ class Localizer:
         localizer: makes the score maps; default: the run's, or ``cam``.
         tap: name or names of the modules whose features the localizer reads; default: the run's,
             or found and logged.
+        affinity: name of a module whose features the score map then follows; default: the run's.
         flip: average score maps with those of the flipped picture.
         scales: average score maps over pictures of these sizes, as shares of ``size``.
         normalization: how score maps are scaled to [0, 1]; default: the run's, or by minimum and
@@ -82,6 +83,7 @@ class Localizer:
         classes: Sequence[str] | None = None,
         localizer: str | None = None,
         tap: str | Sequence[str] = (),
+        affinity: str = "",
         flip: bool = False,
         scales: Sequence[float] = (),
         normalization: Normalization | None = None,
@@ -120,6 +122,7 @@ class Localizer:
         asked = SimpleNamespace(
             localizer=localizer,
             tap=(tap,) if isinstance(tap, str) else tuple(tap),
+            affinity=affinity,
             flip=flip,
             scales=tuple(scales),
             normalization=normalization,

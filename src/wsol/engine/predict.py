@@ -40,6 +40,7 @@ def predict(config: PredictConfig) -> Counter[str]:
         backbone=config.backbone,
         localizer=config.localizer,
         tap=config.tap,
+        affinity=config.affinity,
         flip=config.flip,
         scales=config.scales,
         normalization=config.normalization,

@@ -41,6 +41,7 @@ class RunInfo:
         size: side of the network's input in pixels.
         localizer: name of the localizer that the threshold was chosen for.
         tap: its taps.
+        affinity: module whose features its maps follow.
         flip: whether it looks at flipped pictures too.
         scales: of the pictures that it looks at.
         normalization: how its maps are scaled to [0, 1].
@@ -68,6 +69,7 @@ class RunInfo:
     splits: str | None = None
     method: dict[str, Any] = field(default_factory=lambda: {"name": "none"})
     tap: tuple[str, ...] = ()
+    affinity: str = ""
     flip: bool = False
     scales: tuple[float, ...] = ()
     normalization: Normalization = "minmax"

@@ -112,14 +112,21 @@ class ScoreMaps:
         """
         return locate_all([self], images, labels)[0]
 
-    def read(self, look: Look, labels: Tensor) -> Tensor:
-        """Return maps ``(N, H, W)`` of ``labels`` ``(N,)`` from what a pass has seen."""
+    def read(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Return maps ``(N, H, W)`` of ``labels`` ``(N,)`` from what a pass has seen.
+
+        Args:
+            look: what the pass has seen.
+            labels: int64 ``(N,)``.
+            size: height and width; default: the input's.
+        """
+        height, width = size or look.images.shape[-2:]
         # The network may work in a low precision, but its maps are made in float32.
         with torch.no_grad(), torch.autocast(look.images.device.type, enabled=False):
             small = self.score_maps(look, labels)
             if len(small) == 1:
-                return at_input_size(small[0], look.images, self.interpolation)
-            large = [at_input_size(scaled(maps), look.images, self.interpolation) for maps in small]
+                return resized(small[0], (height, width), self.interpolation)
+            large = [resized(scaled(maps), (height, width), self.interpolation) for maps in small]
             return torch.stack(large).mean(0)
 
     def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
@@ -168,19 +175,35 @@ def locate_all(
     >>> [found.maps.shape[1:] for found in locate_all(both, torch.rand(2, 3, 64, 64))]
     [torch.Size([64, 64]), torch.Size([64, 64])]
     """
-    model = localizers[0].model
-    if any(each.model is not model for each in localizers):
-        raise ConfigError("localizers of different models cannot share a pass")
-    look = observe(
-        model,
-        images,
-        [tap for each in localizers for tap in each.taps],
-        gradients=any(each.needs_gradients for each in localizers),
-        attentions=any(each.needs_attention for each in localizers),
-    )
+    look = observe_for(localizers, images)
     if labels is None:
         labels = look.logits.argmax(1)
     return [Localized(look.logits, labels, each.read(look, labels)) for each in localizers]
+
+
+def observe_for(
+    localizers: Sequence[ScoreMaps], images: Tensor, more_taps: Sequence[str] = ()
+) -> Look:
+    """Return what one pass sees of all that several localizers of one classifier need.
+
+    Args:
+        localizers: of the same model.
+        images: normalised, ``(N, 3, H, W)``.
+        more_taps: taps to look at besides.
+
+    Raises:
+        ConfigError: they have different models.
+    """
+    model = localizers[0].model
+    if any(each.model is not model for each in localizers):
+        raise ConfigError("localizers of different models cannot share a pass")
+    return observe(
+        model,
+        images,
+        [*(tap for each in localizers for tap in each.taps), *more_taps],
+        gradients=any(each.needs_gradients for each in localizers),
+        attentions=any(each.needs_attention for each in localizers),
+    )
 
 
 def at_input_size(maps: Tensor, images: Tensor, interpolation: Interpolation = "bicubic") -> Tensor:
@@ -191,7 +214,18 @@ def at_input_size(maps: Tensor, images: Tensor, interpolation: Interpolation = "
     >>> at_input_size(torch.rand(2, 14, 14), torch.rand(2, 3, 224, 224)).shape
     torch.Size([2, 224, 224])
     """
-    size = images.shape[-2:]
+    height, width = images.shape[-2:]
+    return resized(maps, (height, width), interpolation)
+
+
+def resized(
+    maps: Tensor, size: tuple[int, int], interpolation: Interpolation = "bicubic"
+) -> Tensor:
+    """Resize maps ``(N, h, w)`` to a height and width.
+
+    >>> resized(torch.rand(2, 14, 14), (28, 56)).shape
+    torch.Size([2, 28, 56])
+    """
     return interpolate(maps[:, None].float(), size, mode=interpolation, align_corners=False)[:, 0]
 
 

@@ -20,6 +20,7 @@ class Reading:
     Args:
         localizer: name, or several with ``*`` between them.
         tap: names of the modules that are read; empty: found.
+        affinity: name of a module whose features the map follows; empty: it does not.
         flip: average with the map of the flipped picture.
         scales: average over pictures of these sizes, as shares of the input's; empty: as it is.
         normalization: how maps are scaled to [0, 1], as ``wsol.maps.normalize`` has it.
@@ -30,6 +31,7 @@ class Reading:
 
     localizer: str = "cam"
     tap: tuple[str, ...] = ()
+    affinity: str = ""
     flip: bool = False
     scales: tuple[float, ...] = ()
     normalization: Normalization = "minmax"
@@ -52,9 +54,15 @@ class Reading:
         """
         from wsol.localizers.registry import create_localizer
 
-        taps = {"taps": self.tap} if self.tap else {}
+        if self.tap:
+            options["taps"] = self.tap
         return create_localizer(
-            self.localizer, model, flip=self.flip, scales=self.scales, **taps, **options
+            self.localizer,
+            model,
+            affinity=self.affinity,
+            flip=self.flip,
+            scales=self.scales,
+            **options,
         )
 
 
@@ -68,9 +76,9 @@ def chosen_reading(own: Reading, asked: object) -> Reading:
 
     >>> ddt = Reading("ddt", scales=(1, 2))
     >>> chosen_reading(ddt, Reading("", flip=True))
-    Reading(localizer='ddt', tap=(), flip=True, scales=(1, 2), normalization='minmax')
+    Reading(localizer='ddt', tap=(), affinity='', flip=True, scales=(1, 2), normalization='minmax')
     >>> chosen_reading(ddt, Reading("cam"))
-    Reading(localizer='cam', tap=(), flip=False, scales=(), normalization='minmax')
+    Reading(localizer='cam', tap=(), affinity='', flip=False, scales=(), normalization='minmax')
     """
     options = {field.name: getattr(asked, field.name) for field in fields(Reading)}
     given = {name: value for name, value in options.items() if value}

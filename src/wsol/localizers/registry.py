@@ -43,6 +43,7 @@ def create_localizer(
     name: str,
     model: nn.Module,
     *,
+    affinity: str = "",
     flip: bool = False,
     scales: Sequence[float] = (),
     **options: Any,
@@ -51,8 +52,9 @@ def create_localizer(
 
     Args:
         name: of the localizer; ``wsol list localizers`` shows them. Several with ``*`` between
-            them give the product of their maps, each scaled to [0, 1].
+            them give the geometric mean of their maps, each scaled to [0, 1].
         model: the classifier.
+        affinity: a tap whose features the map follows, see ``Views``.
         flip: average with the map of the flipped picture.
         scales: average over pictures of these sizes, as shares of the input's.
         options: of that localizer, such as ``taps``.
@@ -68,9 +70,15 @@ def create_localizer(
     'Views'
     """
     parts = [_create(part.strip(), model, options) for part in name.split("*")]
-    if len(parts) == 1 and not flip and not scales:
+    if len(parts) == 1 and not (affinity or flip or scales):
         return parts[0]
-    return Views(parts, flip=flip, scales=scales, interpolation=parts[0].interpolation)
+    return Views(
+        parts,
+        affinity=affinity,
+        flip=flip,
+        scales=scales,
+        interpolation=parts[0].interpolation,
+    )
 
 
 def _create(name: str, model: nn.Module, options: dict[str, Any]) -> ScoreMaps:

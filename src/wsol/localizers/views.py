@@ -7,24 +7,23 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
-from wsol.localizers.base import (
-    Interpolation,
-    Localized,
-    ScoreMaps,
-    at_input_size,
-    locate_all,
-    scaled,
-)
+from wsol.localizers.affinity import follow_features
+from wsol.localizers.base import Interpolation, Localized, ScoreMaps, observe_for, resized, scaled
+from wsol.localizers.look import Look, tapped_part
+from wsol.models.taps import find_tap
 
 
 class Views(ScoreMaps):
-    """The product of several localizers' maps, averaged over flipped and resized pictures.
+    """The geometric mean of several localizers' maps, averaged over flipped and resized pictures.
 
-    For each view the localizers share one pass; their maps are scaled to [0, 1] and multiplied, so
-    that only what all of them see remains, such as what belongs to a class and stands out as well.
+    For each view the localizers share one pass; of their maps, each scaled to [0, 1], the geometric
+    mean keeps what all of them see, such as what belongs to a class and stands out as well.
 
     Args:
         localizers: one or more, of the same model.
+        affinity: a tap, whose features the map then follows: of the map and of what
+            ``follow_features`` makes of it, each scaled to [0, 1], the geometric mean is taken, at
+            the size of these features. Empty: it does not.
         flip: look at each picture from left to right and from right to left.
         scales: sides of the views as shares of the input's; sizes are rounded to multiples of 32
             pixels. Labels are chosen, and logits taken, from the first view.
@@ -45,6 +44,7 @@ class Views(ScoreMaps):
         self,
         localizers: Sequence[ScoreMaps],
         *,
+        affinity: str = "",
         flip: bool = False,
         scales: Sequence[float] = (),
         interpolation: Interpolation = "bicubic",
@@ -53,6 +53,9 @@ class Views(ScoreMaps):
         self.localizers, self.flip, self.scales = list(localizers), flip, tuple(scales) or (1.0,)
         if min(self.scales) <= 0:
             raise ConfigError(f"scales are {list(self.scales)}: they must be above 0")
+        self.affinity, self.more_taps = affinity, (affinity,) if affinity else ()
+        if affinity:
+            find_tap(tapped_part(self.localizers[0].model), affinity)
         taps = tuple(dict.fromkeys(tap for each in self.localizers for tap in each.taps))
         self.model, self.taps, self.interpolation = self.localizers[0].model, taps, interpolation
         self.needs_fit = any(each.needs_fit for each in self.localizers)
@@ -80,17 +83,36 @@ class Views(ScoreMaps):
             images: normalised, ``(N, 3, H, W)``.
             labels: int64 ``(N,)``; None takes the network's first choice.
         """
-        first: list[Localized] = []
-        total = torch.zeros(len(images), *images.shape[-2:], device=images.device)
-        for number, view in enumerate(self._views(images)):
-            found = locate_all(self.localizers, view, labels)
-            labels = found[0].labels
-            first = first or found
-            maps = torch.stack([scaled(each.maps) for each in found]).prod(0)
-            turned = maps.flip(-1) if self.flip and number % 2 else maps
-            total += at_input_size(turned, images, self.interpolation)
-        views = len(self.scales) * (1 + self.flip)
-        return Localized(first[0].logits, first[0].labels, total / views)
+        size = (images.shape[-2], images.shape[-1])
+        first, *others = self._views(images)
+        look = observe_for(self.localizers, first, self.more_taps)
+        labels = look.logits.argmax(1) if labels is None else labels
+        logits, total = look.logits, self.read(look, labels, size)
+        for number, view in enumerate(others, 1):
+            look = observe_for(self.localizers, view, self.more_taps)
+            maps = self.read(look, labels, size)
+            total += maps.flip(-1) if self.flip and number % 2 else maps
+        return Localized(logits, labels, total / (1 + len(others)))
+
+    def read(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Return the maps ``(N, H, W)`` of one view.
+
+        Args:
+            look: what the pass has seen.
+            labels: int64 ``(N,)``.
+            size: height and width; default: the input's.
+        """
+        height, width = size or look.images.shape[-2:]
+        with torch.no_grad(), torch.autocast(look.images.device.type, enabled=False):
+            if not self.affinity:
+                maps = [scaled(each.read(look, labels)) for each in self.localizers]
+                return resized(geometric_mean(maps), (height, width), self.interpolation)
+            features = look.features[self.affinity]
+            grid = (features.shape[2], features.shape[3])
+            maps = [scaled(each.read(look, labels, grid)) for each in self.localizers]
+            own = scaled(geometric_mean(maps))
+            both = geometric_mean([own, scaled(follow_features(own, features))])
+            return resized(both, (height, width), self.interpolation)
 
     def _views(self, images: Tensor) -> Iterator[Tensor]:
         for scale in self.scales:
@@ -101,3 +123,13 @@ class Views(ScoreMaps):
             yield view
             if self.flip:
                 yield view.flip(-1)
+
+
+def geometric_mean(maps: Sequence[Tensor]) -> Tensor:
+    """Return the geometric mean of maps of one shape; what is below zero counts as zero.
+
+    >>> geometric_mean([torch.tensor([4.0, 1.0]), torch.tensor([9.0, -1.0])])
+    tensor([6., 0.])
+    """
+    product: Tensor = torch.stack([each.clamp(min=0) for each in maps]).prod(0)
+    return product ** (1 / len(maps))

@@ -1,0 +1,32 @@
+"""Score maps that follow what looks alike in the picture."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+
+def follow_features(maps: Tensor, features: Tensor) -> Tensor:
+    """Return maps in which each place has the mean of all places that look like it.
+
+    How much two places look alike is the cosine of their features, from which the picture's mean
+    has been taken; places that look opposite count for nothing. It is one step of a random walk.
+
+    Args:
+        maps: float32 ``(N, h, w)``.
+        features: float32 ``(N, C, h, w)``.
+
+    Source: Ahn & Kwak, Learning Pixel-level Semantic Affinity with Image-level Supervision for
+    Weakly Supervised Semantic Segmentation, CVPR 2018, equations 5 and 6; there the affinity is
+    learnt, here it is that of the classifier's own features.
+
+    >>> features = torch.tensor([[[[1.0, 1.0, -1.0]]]])
+    >>> follow_features(torch.tensor([[[0.0, 1.0, 0.5]]]), features)
+    tensor([[[0.5000, 0.5000, 0.5000]]])
+    """
+    points = features.flatten(2)
+    points = normalize(points - points.mean(2, keepdim=True), dim=1)
+    alike = (points.mT @ points).relu()
+    # Where all features are equal none looks like another, and the map stays as it is.
+    alike = alike + torch.finfo(alike.dtype).tiny * torch.eye(alike.shape[-1], device=alike.device)
+    steps = alike / alike.sum(2, keepdim=True)
+    return (steps @ maps.flatten(1).unsqueeze(2)).reshape(maps.shape)
