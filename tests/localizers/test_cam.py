@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsol.localizers.base import at_input_size
+from wsol.localizers.base import resized
 from wsol.localizers.cam import CAM
 from wsol.models import create_network
 
@@ -30,7 +30,7 @@ def test_maps_are_weights_times_features() -> None:
 def test_maps_are_resized_as_the_published_code_does(side: int) -> None:
     """Enlarging equals OpenCV's bicubic interpolation, which the published evaluation uses."""
     small = torch.randn(2, side, side, generator=torch.Generator().manual_seed(side))
-    found = at_input_size(small, torch.empty(2, 3, 224, 224)).numpy()
+    found = resized(small, (224, 224)).numpy()
     for one, expected in zip(found, small.numpy(), strict=True):
         large = cv2.resize(expected, (224, 224), interpolation=cv2.INTER_CUBIC)
         np.testing.assert_allclose(one, large, atol=1e-4)
@@ -38,6 +38,4 @@ def test_maps_are_resized_as_the_published_code_does(side: int) -> None:
 
 def test_low_precision_ends_before_the_resize() -> None:
     """Maps of a low precision are enlarged in float32."""
-    assert at_input_size(torch.ones(1, 4, 4).bfloat16(), torch.empty(1, 3, 8, 8)).dtype == (
-        torch.float32
-    )
+    assert resized(torch.ones(1, 4, 4).bfloat16(), (8, 8)).dtype == (torch.float32)

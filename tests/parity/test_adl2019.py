@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from wsol.localizers.base import at_input_size
+from wsol.localizers.base import resized
 from wsol.maps.adl2019 import THRESHOLDS, fixed_boxes, gray_heat_map
 
 
@@ -23,7 +23,7 @@ def heat_maps(recorded: dict[str, NDArray[np.generic]]) -> list[NDArray[np.uint8
     """Return our gray heat maps."""
     features, weights = (torch.from_numpy(recorded[key]) for key in ("features", "class_weights"))
     maps = torch.einsum("nchw,nc->nhw", features, weights)
-    large = at_input_size(maps, torch.empty(1, 3, 224, 224), "bilinear")
+    large = resized(maps, (224, 224), "bilinear")
     return [gray_heat_map(score_map) for score_map in large.numpy()]
 
 

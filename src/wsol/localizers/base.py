@@ -206,22 +206,12 @@ def observe_for(
     )
 
 
-def at_input_size(maps: Tensor, images: Tensor, interpolation: Interpolation = "bicubic") -> Tensor:
-    """Resize maps ``(N, h, w)`` to the images' size, before any scaling.
-
-    Source: ``docs/protocol.md``.
-
-    >>> at_input_size(torch.rand(2, 14, 14), torch.rand(2, 3, 224, 224)).shape
-    torch.Size([2, 224, 224])
-    """
-    height, width = images.shape[-2:]
-    return resized(maps, (height, width), interpolation)
-
-
 def resized(
     maps: Tensor, size: tuple[int, int], interpolation: Interpolation = "bicubic"
 ) -> Tensor:
-    """Resize maps ``(N, h, w)`` to a height and width.
+    """Resize maps ``(N, h, w)`` to a height and width, before any scaling.
+
+    Source: ``docs/protocol.md``.
 
     >>> resized(torch.rand(2, 14, 14), (28, 56)).shape
     torch.Size([2, 28, 56])
