@@ -77,26 +77,6 @@ def test_output_stride_keeps_the_weights() -> None:
     assert {k: v.shape for k, v in fine.items()} == {k: v.shape for k, v in coarse.items()}
 
 
-@pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "tf_mixnet_s", "resnet18"])
-@pytest.mark.parametrize("size", [96, 100, (64, 130)])
-def test_a_smaller_output_stride_leaves_every_feature_where_it_was(
-    backbone: str, size: int | tuple[int, int]
-) -> None:
-    """The coarse network's features are those of the fine one at every second, fourth place."""
-    height, width = size if isinstance(size, tuple) else (size, size)
-    images = torch.randn(1, 3, height, width)
-    coarse = create(backbone, output_stride=32).eval()
-    expected = coarse(images).features
-    for stride in (16, 8):
-        fine = create(backbone, output_stride=stride).eval()
-        fine.load_state_dict(coarse.state_dict())
-        step = 32 // stride
-        found = fine(images).features[..., ::step, ::step]
-        # Squeeze and excitation take means of all places, of which the fine network has more.
-        tolerance = 0.1 if "mixnet" in backbone else 1e-4
-        assert (found - expected).abs().max() <= tolerance * expected.abs().max()
-
-
 @pytest.mark.parametrize("backbone", ["mobilenetv3_small_050", "vit_tiny_patch16_224"])
 def test_a_stride_that_a_network_lacks_is_left_out(
     backbone: str, caplog: pytest.LogCaptureFixture
@@ -111,9 +91,9 @@ def test_a_stride_that_a_network_lacks_is_left_out(
 
 def test_bundled_weights_give_the_logits_of_timm() -> None:
     """With its 1,000 classes the network computes what timm's does with the same weights."""
-    reference = timm.create_model("tf_efficientnet_lite0")
+    reference = timm.create_model("tf_efficientnet_lite0", output_stride=16)
     load_bundled_weights(reference)
-    network = create_network("tf_efficientnet_lite0", num_classes=1000, output_stride=None)
+    network = create_network("tf_efficientnet_lite0", num_classes=1000)
     assert all(module.training for module in network.modules())
     images = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():

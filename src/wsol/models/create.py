@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from wsol.errors import ConfigError, did_you_mean
 from wsol.methods import MethodConfig, method_config
-from wsol.models.dense import keep_places
 from wsol.models.heads import LinearHead
 from wsol.models.modes import evaluating
 from wsol.models.names import BUNDLED_BACKBONE
@@ -265,8 +264,6 @@ def _with_first_choice(
             if "output_stride" in choice:
                 log.info("%s has no choice of output stride", backbone)
         else:
-            if "output_stride" in choice:
-                keep_places(model, backbone)
             return model
     return timm.create_model(backbone, pretrained=download)
 
