@@ -28,6 +28,7 @@ def config(tiny_run: Path, toy: Path, tmp_path: Path) -> CompareConfig:
         run=tiny_run,
         localizers=("feature_norm", "cam*ddt"),
         sizes=(64, 96),
+        affinities=("none",),
         pictures=2,
         workers=0,
         cpu=True,
@@ -80,9 +81,11 @@ def test_the_winner_becomes_the_runs_own(config: CompareConfig, tmp_path: Path) 
     """Reading, size and threshold; prediction and evaluation then use it."""
     run = tmp_path / "run"
     shutil.copytree(config.run, run)
-    winner = compare(replace(config, run=run, save=True))[0]
+    winner = compare(replace(config, run=run, affinities=("auto",), save=True))[0]
     info = load_run(run)[1]
-    assert info.reading == Reading(winner.localizer, normalization=winner.normalization)
+    assert info.reading == Reading(
+        winner.localizer, affinity="auto", normalization=winner.normalization
+    )
     assert (info.size, info.threshold) == (winner.size, winner.threshold)
     figures = evaluate(EvaluateConfig(run=run, data=config.data, workers=0, cpu=True)).metrics
     assert figures["max_box_acc_v2"] == pytest.approx(winner.max_box_acc_v2, abs=0.006)
@@ -110,5 +113,6 @@ def test_the_command_prints_the_table(
     options = ["--localizers", "feature_norm", "--sizes", "64", "--normalizations", "minmax,max"]
     assert main([*argv, *options, "--workers", "0", "--cpu", "--pictures", "0"]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("feature_norm") == 2
+    assert printed.count("feature_norm") == 4
+    assert printed.count("auto") == 2
     assert "wrote" in printed

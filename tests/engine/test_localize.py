@@ -39,7 +39,14 @@ def test_the_box_is_where_the_object_is(bright: Network, tmp_path: Path) -> None
     pixels = np.zeros((300, 600, 3), np.uint8)
     pixels[60:180, 300:540] = 255
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    locate = wsol.Localizer(bright, classes=("dark", "bright"), threshold=0.5, size=160, cpu=True)
+    locate = wsol.Localizer(
+        bright,
+        classes=("dark", "bright"),
+        localizer="cam",
+        threshold=0.5,
+        size=160,
+        cpu=True,
+    )
     (result,) = locate([tmp_path / "a.png"])
     assert (result.label, result.class_index, result.status) == ("bright", 1, "ok")
     assert result.image_size == (600, 300)
@@ -53,7 +60,7 @@ def test_the_box_is_where_the_object_is(bright: Network, tmp_path: Path) -> None
 def test_a_flat_picture_has_no_object(bright: Network, tmp_path: Path) -> None:
     """A constant map gives no box and no NaN."""
     Image.new("RGB", (40, 40), "white").save(tmp_path / "a.png")
-    (result,) = wsol.Localizer(bright, size=32, cpu=True)([tmp_path / "a.png"])
+    (result,) = wsol.Localizer(bright, localizer="cam", size=32, cpu=True)([tmp_path / "a.png"])
     assert result.status == "no_object"
     assert result.boxes.shape == (0, 4)
     assert not result.heat_map.any()
@@ -65,7 +72,8 @@ def test_bad_files_come_as_results_in_order(bright: Network, tmp_path: Path) -> 
         Image.new("RGB", (40, 40), "white").save(tmp_path / f"{index}.png")
     (tmp_path / "1.png").touch()
     paths = [tmp_path / f"{index}.png" for index in (3, 1, 0, 2)]
-    results = list(wsol.Localizer(bright, size=32, batch_size=3, cpu=True)(paths, ids="dbac"))
+    locate = wsol.Localizer(bright, localizer="cam", size=32, batch_size=3, cpu=True)
+    results = list(locate(paths, ids="dbac"))
     assert [result.image_id for result in results] == ["d", "b", "a", "c"]
     assert [result.status for result in results] == ["no_object", "error"] + 2 * ["no_object"]
     assert isinstance(results[1].error, ImageError)

@@ -10,6 +10,7 @@ from wsol.engine.compare_config import CompareConfig
 
 HEADINGS = (
     "localizer",
+    "affinity",
     "size",
     "normalization",
     "val MaxBoxAccV2",
@@ -31,6 +32,7 @@ def run(argv: Sequence[str]) -> int:
         [
             (
                 row.localizer,
+                row.affinity,
                 str(row.size),
                 row.normalization,
                 f"{row.val_max_box_acc_v2:.1f}",

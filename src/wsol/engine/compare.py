@@ -52,6 +52,7 @@ class Row:
 
     Attributes:
         localizer: name.
+        affinity: module whose features the maps follow, ``auto`` or ``none``.
         size: side of the network's input in pixels.
         normalization: how score maps are scaled.
         val_max_box_acc_v2: in percent; the highest wins.
@@ -63,6 +64,7 @@ class Row:
     """
 
     localizer: str
+    affinity: str
     size: int
     normalization: Normalization
     val_max_box_acc_v2: float
@@ -114,7 +116,8 @@ def compare(config: CompareConfig) -> list[Row]:
         row
         for size in config.sizes
         for name in config.localizers
-        for row in _measure(setup, name, size)
+        for affinity in config.affinities
+        for row in _measure(setup, name, affinity, size)
     ]
     # Of equals the faster one wins.
     rows.sort(key=lambda row: (-row.val_max_box_acc_v2, -row.images_per_second))
@@ -130,14 +133,14 @@ def compare(config: CompareConfig) -> list[Row]:
 def _network(config: CompareConfig) -> Network:
     if config.run is not None:
         return load_run(config.run)[0]
-    return create_network(config.backbone, num_classes=NUM_CLASSES).eval()
+    return create_network(config.backbone, num_classes=NUM_CLASSES, output_stride=None).eval()
 
 
-def _measure(setup: Setup, name: str, size: int) -> Iterator[Row]:
+def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]:
     """Yield a row for each normalization of a localizer's maps at one size."""
     config = setup.config
     check_size(setup.network, size)
-    localizer = _reading(config, name).create(setup.network)
+    localizer = _reading(config, name, affinity).create(setup.network)
     _fit(setup, localizer, size)
     begin, images = time.perf_counter(), 0
     found: dict[str, Metrics] = {}
@@ -152,6 +155,7 @@ def _measure(setup: Setup, name: str, size: int) -> Iterator[Row]:
         chosen, figures = val.at(threshold), test.at(threshold)
         row = Row(
             localizer=name,
+            affinity=affinity,
             size=size,
             normalization=normalization,
             val_max_box_acc_v2=round(chosen["max_box_acc_v2"] or 0.0, 2),
@@ -160,12 +164,19 @@ def _measure(setup: Setup, name: str, size: int) -> Iterator[Row]:
             gt_known=round(figures["gt_known"] or 0.0, 2),
             images_per_second=round(speed, 2),
         )
-        log.info("%s, %d pixels, %s: val %.2f", name, size, normalization, row.val_max_box_acc_v2)
+        log.info(
+            "%s, affinity %s, %d pixels, %s: val %.2f",
+            name,
+            affinity,
+            size,
+            normalization,
+            row.val_max_box_acc_v2,
+        )
         yield row
 
 
-def _reading(config: CompareConfig, name: str) -> Reading:
-    return Reading(name, config.tap, config.affinity, config.flip)
+def _reading(config: CompareConfig, name: str, affinity: str) -> Reading:
+    return Reading(name, config.tap, "" if affinity == "none" else affinity, config.flip)
 
 
 def _fit(setup: Setup, localizer: ScoreMaps, size: int) -> None:
@@ -239,7 +250,7 @@ def _draw(setup: Setup, rows: Iterable[Row]) -> Image.Image:
             setup.network,
             localizer=row.localizer,
             tap=setup.config.tap,
-            affinity=setup.config.affinity,
+            affinity="" if row.affinity == "none" else row.affinity,
             flip=setup.config.flip,
             normalization=row.normalization,
             threshold=row.threshold,
@@ -265,7 +276,8 @@ def _save_winner(setup: Setup, winner: Row) -> None:
     if run is None:
         return
     network, info = load_run(run)
-    reading = replace(_reading(setup.config, winner.localizer), normalization=winner.normalization)
+    reading = _reading(setup.config, winner.localizer, winner.affinity)
+    reading = replace(reading, normalization=winner.normalization)
     localizer = reading.create(setup.network)
     _fit(setup, localizer, winner.size)
     info = replace(

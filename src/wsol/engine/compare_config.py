@@ -8,8 +8,8 @@ from wsol.engine.config import Precision
 from wsol.errors import ConfigError
 from wsol.models.names import BUNDLED_BACKBONE
 
-LOCALIZERS = ("cam", "gradcam", "layercam", "feature_norm", "eigencam", "ddt", "cam*ddt")
-"""What is compared by default: one of each kind, and a product."""
+LOCALIZERS = ("cam", "gradcam", "layercam", "feature_norm", "ddt", "cam*ddt", "feature_norm*ddt")
+"""What is compared by default: one of each kind, and products."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class CompareConfig:
         sizes: sides of the network's input in pixels.
         normalizations: how score maps are scaled to [0, 1].
         tap: modules of the network whose features the localizers read; default: found and logged.
-        affinity: a module of the network whose features score maps then follow; default: none.
+        affinities: modules of the network whose features score maps then follow, each in turn; none
+            follows nothing, auto finds one.
         flip: average score maps with those of the flipped picture.
         val_share: share of the training images to choose on, where the data set has no val split.
         seed: of that choice.
@@ -48,7 +49,7 @@ class CompareConfig:
     sizes: tuple[int, ...] = (224, 448)
     normalizations: tuple[Normalization, ...] = ("minmax", "ivr")
     tap: tuple[str, ...] = ()
-    affinity: str = ""
+    affinities: tuple[str, ...] = ("none", "auto")
     flip: bool = False
     val_share: float = 0.1
     seed: int = 0
@@ -61,7 +62,7 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
-        for option in ("localizers", "sizes", "normalizations"):
+        for option in ("localizers", "sizes", "affinities", "normalizations"):
             if not getattr(self, option):
                 raise ConfigError(f"{option} is empty: name at least one")
         if min(self.sizes) < 1:

@@ -14,8 +14,8 @@ from wsol.localizers import ScoreMaps
 
 log = logging.getLogger("wsol")
 
-MOST_PICTURES = 1000
-"""A localizer is shown no more, taken evenly: more would not change what they have in common."""
+MOST_PICTURES = 32
+"""A localizer is shown no more, taken evenly: what they have in common shows in so many."""
 
 
 class Look(NamedTuple):

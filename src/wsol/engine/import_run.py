@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 from wsol.engine.config import ImportConfig
-from wsol.engine.run import DEFAULT_THRESHOLD, RunInfo, save_run
+from wsol.engine.run import RunInfo, save_run
 from wsol.errors import ConfigError, did_you_mean
+from wsol.localizers.reading import Reading
 from wsol.models.create import build_network, choose_method
 from wsol.models.published import published_names
 from wsol.models.published.read import method_in, network_in, num_classes_in, read_published
@@ -61,7 +62,7 @@ def import_run(config: ImportConfig) -> Path:
         classes=classes,
         size=config.size,
         localizer="cam",
-        threshold=DEFAULT_THRESHOLD,
+        threshold=Reading().threshold,
         threshold_from="default",
         data="",
         boxes=None,

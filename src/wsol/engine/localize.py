@@ -15,11 +15,11 @@ from wsol.data.transforms import EvalTransform
 from wsol.engine.config import Precision
 from wsol.engine.device import make_accelerator
 from wsol.engine.fit import Look, fit_localizer
-from wsol.engine.run import DEFAULT_THRESHOLD, load_fitted, load_run
+from wsol.engine.run import load_fitted, load_run
 from wsol.errors import ConfigError
 from wsol.localization import Localization
 from wsol.localizers.look import find_logits
-from wsol.localizers.reading import Reading, chosen_reading
+from wsol.localizers.reading import BEST, chosen_reading
 from wsol.maps import boxes_at, normalize, scale_boxes
 from wsol.models import create_network
 from wsol.models.create import check_size
@@ -27,7 +27,7 @@ from wsol.models.imagenet import NUM_CLASSES, imagenet_classes
 from wsol.models.inputs import class_names, input_spec
 from wsol.models.names import BUNDLED_BACKBONE
 
-SIZE = 224
+SIZE = 448
 """Side in pixels of the input of the ImageNet network."""
 
 
@@ -40,7 +40,8 @@ class Localizer:
         backbone: timm name of that ImageNet network.
         classes: names, in the order of the logits, for a classifier; default: those that it knows,
             or the numbers.
-        localizer: makes the score maps; default: the run's, or ``cam``.
+        localizer: makes the score maps; default: the run's, or ``feature_norm*ddt`` with
+            affinity ``auto``, which finds the best boxes, whatever the class.
         tap: name or names of the modules whose features the localizer reads; default: the run's,
             or found and logged.
         affinity: name of a module whose features the score map then follows; default: the run's.
@@ -49,8 +50,9 @@ class Localizer:
         normalization: how score maps are scaled to [0, 1]; default: the run's, or by minimum and
             maximum.
         threshold: share of a map's maximum above which a pixel belongs to the object; default:
-            the run's, or 0.2.
-        size: side of the network's input in pixels; default: the run's, or 224.
+            the run's, or that of the localizer.
+        size: side of the network's input in pixels; default: the run's, that which
+            a classifier says it takes, or 448.
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
         max_pixels: larger pictures are refused before they are decoded.
@@ -101,14 +103,15 @@ class Localizer:
         if threshold is not None and not 0 <= threshold < 1:
             raise ConfigError(f"threshold is {threshold}: it must be in [0, 1)")
         self.accelerator = make_accelerator(precision, cpu)
-        names, own = classes, Reading()
+        names, own = classes, BEST
         self.model: nn.Module
         if isinstance(model, Path | str):
             self.model, info = load_run(Path(model))
             names, size, own = info.classes, size or info.size, info.reading
-            threshold = info.threshold if threshold is None else threshold
         elif model is None:
-            self.model = create_network(backbone, num_classes=NUM_CLASSES, size=size or SIZE)
+            self.model = create_network(
+                backbone, num_classes=NUM_CLASSES, output_stride=None, size=size or SIZE
+            )
             names = imagenet_classes()
         else:
             self.model = model
@@ -133,7 +136,11 @@ class Localizer:
         self.is_fitted = not self.localizer.needs_fit
         if isinstance(model, Path | str) and reading == own:
             self.is_fitted |= load_fitted(Path(model), self.localizer)
-        self.threshold = DEFAULT_THRESHOLD if threshold is None else threshold
+        if threshold is None:
+            # A run's own was chosen for its own maps; more views of a picture change them little.
+            is_own = isinstance(model, Path | str) and reading.without_views == own.without_views
+            threshold = info.threshold if is_own else reading.threshold
+        self.threshold = threshold
         self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
 
     def __call__(

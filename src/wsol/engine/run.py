@@ -23,12 +23,6 @@ from wsol.models.weights import load_weights
 
 NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
-DEFAULT_THRESHOLD = 0.2
-"""Share of a map's maximum for a box where no true boxes exist to choose it on.
-
-Source: Zhou et al., CVPR 2016, section 3.2.
-"""
-
 
 @dataclass(frozen=True)
 class RunInfo:

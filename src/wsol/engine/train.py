@@ -25,7 +25,7 @@ from wsol.engine.log import Row, RunLog
 from wsol.engine.order import TrainingOrder, step_seed
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import Fair
-from wsol.engine.run import DEFAULT_THRESHOLD, RunInfo, load_start, save_run
+from wsol.engine.run import RunInfo, load_start, save_run
 from wsol.engine.schedule import lr_factor
 from wsol.errors import ConfigError, RunError
 from wsol.localizers.reading import Reading
@@ -234,7 +234,7 @@ class Training:
             classes=self.samples.classes,
             size=config.size,
             **asdict(Reading.of(config)),
-            threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
+            threshold=Reading.of(config).threshold if threshold is None else threshold,
             threshold_from="default" if threshold is None else "val",
             data=str(config.data.resolve()),
             boxes=None if config.boxes is None else str(config.boxes.resolve()),

@@ -10,6 +10,7 @@ from wsol.errors import ConfigError
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.components import leading_direction
 from wsol.localizers.look import observe
+from wsol.localizers.stages import last_stage
 
 
 class DDT(ScoreMaps):
@@ -42,6 +43,10 @@ class DDT(ScoreMaps):
         super().__init__(model, *arguments, **options)
         self.means: dict[str, Tensor] = {}
         self.directions: dict[str, Tensor] = {}
+
+    def default_taps(self) -> tuple[str, ...]:
+        """Return the last stage: what is wanted is no class's own."""
+        return (last_stage(self.model),)
 
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Find the component over all pictures; earlier ones are forgotten.

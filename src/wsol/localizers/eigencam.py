@@ -5,6 +5,7 @@ from torch import Tensor
 
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.components import first_component, signed_like
+from wsol.localizers.stages import last_stage
 
 
 class EigenCAM(ScoreMaps):
@@ -25,6 +26,10 @@ class EigenCAM(ScoreMaps):
     >>> EigenCAM(network)(torch.rand(2, 3, 64, 64)).shape
     torch.Size([2, 64, 64])
     """
+
+    def default_taps(self) -> tuple[str, ...]:
+        """Return the last stage: what is wanted is no class's own."""
+        return (last_stage(self.model),)
 
     def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)`` of projections, not negative."""

@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from wsol.localizers.base import ScoreMaps
+from wsol.localizers.stages import last_stage
 
 
 class FeatureNorm(ScoreMaps):
@@ -23,6 +24,10 @@ class FeatureNorm(ScoreMaps):
     >>> FeatureNorm(network)(torch.rand(2, 3, 64, 64)).shape
     torch.Size([2, 64, 64])
     """
+
+    def default_taps(self) -> tuple[str, ...]:
+        """Return the last stage: what is wanted is no class's own."""
+        return (last_stage(self.model),)
 
     def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)``, not negative."""

@@ -20,7 +20,7 @@ class Reading:
     Args:
         localizer: name, or several with ``*`` between them.
         tap: names of the modules that are read; empty: found.
-        affinity: name of a module whose features the map follows; empty: it does not.
+        affinity: name of a module whose features the map follows, or auto; empty: it does not.
         flip: average with the map of the flipped picture.
         scales: average over pictures of these sizes, as shares of the input's; empty: as it is.
         normalization: how maps are scaled to [0, 1], as ``wsol.maps.normalize`` has it.
@@ -45,6 +45,20 @@ class Reading:
         """
         return cls(**{field.name: getattr(source, field.name) for field in fields(cls)})
 
+    @property
+    def threshold(self) -> float:
+        """Share of a map's maximum for a box, where no true boxes exist to choose it on.
+
+        A class map has one peak, and is cut low (Zhou et al., CVPR 2016, section 3.2); a map that
+        follows features is nearly flat inside the object.
+        """
+        return 0.5 if self.affinity else 0.2
+
+    @property
+    def without_views(self) -> Reading:
+        """The same reading of the picture alone, neither flipped nor resized."""
+        return replace(self, flip=False, scales=())
+
     def create(self, model: nn.Module, **options: Any) -> ScoreMaps:
         """Return the localizer of a classifier.
 
@@ -64,6 +78,10 @@ class Reading:
             scales=self.scales,
             **options,
         )
+
+
+BEST = Reading("feature_norm*ddt", affinity="auto")
+"""The one that finds the best boxes on our data sets; docs/results.md has the table."""
 
 
 def chosen_reading(own: Reading, asked: object) -> Reading:

@@ -1,5 +1,6 @@
 """Several views of a picture and several localizers, put together into one map."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
@@ -10,7 +11,10 @@ from wsol.errors import ConfigError
 from wsol.localizers.affinity import follow_features
 from wsol.localizers.base import Interpolation, Localized, ScoreMaps, observe_for, resized, scaled
 from wsol.localizers.look import Look, tapped_part
+from wsol.localizers.stages import stage_before
 from wsol.models.taps import find_tap
+
+log = logging.getLogger("wsol")
 
 
 class Views(ScoreMaps):
@@ -23,7 +27,7 @@ class Views(ScoreMaps):
         localizers: one or more, of the same model.
         affinity: a tap, whose features the map then follows: of the map and of what
             ``follow_features`` makes of it, each scaled to [0, 1], the geometric mean is taken, at
-            the size of these features. Empty: it does not.
+            the size of these features. ``auto`` takes the last stage but one; empty: it does not.
         flip: look at each picture from left to right and from right to left.
         scales: sides of the views as shares of the input's; sizes are rounded to multiples of 32
             pixels. Labels are chosen, and logits taken, from the first view.
@@ -53,11 +57,14 @@ class Views(ScoreMaps):
         self.localizers, self.flip, self.scales = list(localizers), flip, tuple(scales) or (1.0,)
         if min(self.scales) <= 0:
             raise ConfigError(f"scales are {list(self.scales)}: they must be above 0")
+        self.model, self.interpolation = self.localizers[0].model, interpolation
+        if affinity == "auto":
+            affinity = stage_before(self.model)
+            log.info("following the features of %s", affinity)
+        elif affinity:
+            find_tap(tapped_part(self.model), affinity)
         self.affinity, self.more_taps = affinity, (affinity,) if affinity else ()
-        if affinity:
-            find_tap(tapped_part(self.localizers[0].model), affinity)
-        taps = tuple(dict.fromkeys(tap for each in self.localizers for tap in each.taps))
-        self.model, self.taps, self.interpolation = self.localizers[0].model, taps, interpolation
+        self.taps = tuple(dict.fromkeys(tap for each in self.localizers for tap in each.taps))
         self.needs_fit = any(each.needs_fit for each in self.localizers)
 
     def fit(self, batches: Iterable[Tensor]) -> None:

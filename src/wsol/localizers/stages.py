@@ -1,0 +1,100 @@
+"""The stages of a network: the parts after which its features are coarser."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from wsol.localizers.choose import choose_tap, probe
+from wsol.localizers.grid import find_layout, to_maps
+from wsol.localizers.look import changed_output, tapped_part
+from wsol.models.modes import evaluating
+
+
+class Stage(NamedTuple):
+    """A module whose output ends a stage.
+
+    Attributes:
+        tap: its name.
+        rows: height of its feature maps, for a picture of the size that the network is made for.
+        columns: their width.
+    """
+
+    tap: str
+    rows: int
+    columns: int
+
+
+def find_stages(model: nn.Module) -> list[Stage]:
+    """Return the stages of a classifier, the one with the finest maps first.
+
+    Of all modules that hold several layers with weights and give feature maps of one size, the last
+    of those nested least ends the stage. A single layer behind them, such as the convolution that
+    widens the features for the classifier alone, does not count: what is common to many classes
+    shows better before it. Networks that are no more than a list of layers, such as VGG, have
+    stages that end with a single one, and a transformer of one grid has one stage.
+
+    Args:
+            model: any classifier; its mode is left as it was.
+
+        >>> import timm
+        >>> [stage.tap for stage in find_stages(timm.create_model("resnet18"))]
+        ['layer1', 'layer2', 'layer3', 'layer4']
+        >>> [tuple(stage) for stage in find_stages(timm.create_model("test_vit"))]
+        [('blocks', 10, 10)]
+    """
+    several = _watch(model, layers=2)
+    return several if len(several) > 1 else _watch(model, layers=1)
+
+
+def _watch(model: nn.Module, layers: int) -> list[Stage]:
+    """Return the stages that end with a module of at least so many layers."""
+    images, body = probe(model), tapped_part(model)
+    found: dict[tuple[int, int], Stage] = {}
+    with evaluating(model), torch.inference_mode(), ExitStack() as stack:
+        for name, module in body.named_modules():
+            # Scales and shifts, as of normalisations, are no layers of their own.
+            if name and sum(weight.ndim > 1 for weight in module.parameters()) >= layers:
+                keep = _keeper(found, name, images, body)
+                stack.enter_context(changed_output(module, keep))
+        model(images)
+    return sorted(found.values(), key=lambda stage: -stage.rows * stage.columns)
+
+
+def last_stage(model: nn.Module) -> str:
+    """Return the tap of the last stage, or that of ``choose_tap`` where there is none.
+
+    >>> import timm
+    >>> last_stage(timm.create_model("tf_efficientnet_lite0"))
+    'blocks'
+    """
+    stages = find_stages(model)
+    return stages[-1].tap if stages else choose_tap(model)
+
+
+def stage_before(model: nn.Module) -> str:
+    """Return the tap of the last stage but one, or that of the only one.
+
+    >>> import timm
+    >>> stage_before(timm.create_model("tf_efficientnet_lite0"))
+    'blocks.4'
+    """
+    stages = find_stages(model)
+    return stages[-2].tap if len(stages) > 1 else last_stage(model)
+
+
+def _keeper(
+    found: dict[tuple[int, int], Stage], name: str, images: Tensor, body: nn.Module
+) -> Callable[[Tensor], Tensor]:
+    def keep(output: Tensor) -> Tensor:
+        layout = find_layout(output, images, body)
+        if layout is not None:
+            rows, columns = to_maps(output, layout, images).shape[2:]
+            before = found.get((rows, columns))
+            if before is None or name.count(".") <= before.tap.count("."):
+                found[rows, columns] = Stage(name, rows, columns)
+        return output
+
+    return keep
