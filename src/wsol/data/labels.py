@@ -147,7 +147,9 @@ def _coco_labels(path: Path) -> Iterator[LabelRow]:
         raise fault
     for place, entry in enumerate(lists["annotations"]):
         item = f"annotations[{place}]"
-        wrong = link_fault(entry, images, categories) if isinstance(entry, dict) else "no object"
+        wrong = (
+            link_fault(entry, images, categories) if isinstance(entry, dict) else "is not an object"
+        )
         if wrong:
             raise AnnotationError(path, None, f"{item}: {wrong}")
         image, label = images[entry["image_id"]], categories[entry["category_id"]]

@@ -22,7 +22,7 @@ from wsol.engine.device import make_accelerator
 from wsol.engine.evaluate import evaluate_split
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.log import Row, RunLog
-from wsol.engine.order import TrainingOrder, step_seed
+from wsol.engine.order import TrainingOrder, drawn_label, step_seed
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import Fair
 from wsol.engine.run import DEFAULT_THRESHOLD, RunInfo, load_start, save_run
@@ -69,6 +69,7 @@ class Training:
             config.data,
             boxes=config.boxes,
             splits=config.splits,
+            labels=config.labels,
             val_share=config.val_share,
             seed=config.seed,
         )
@@ -81,6 +82,7 @@ class Training:
         if self.accelerator.is_main_process:
             claim_folder(config)
         self.accelerator.wait_for_everyone()
+        several = self.samples.has_several_labels
         torch.manual_seed(config.seed)
         self.network = build_network(
             config.backbone,
@@ -88,7 +90,8 @@ class Training:
             method=config.method,
             output_stride=config.output_stride,
             pretrained=config.pretrained and config.start is None,
-            shifted_head=config.shifted_head,
+            # A sigmoid sees the shift, and begins where nothing is learnt.
+            shifted_head=config.shifted_head and not several,
             size=config.size,
         )
         if config.start is not None:
@@ -96,6 +99,7 @@ class Training:
         frozen = config.frozen_bn and config.has_trained_body
         self.frozen = _batch_norms(self.network) if frozen else []
         self.method = config.method.create()
+        self.method.several_labels = several
         self.method.attach(self.network)
         self.localizer = Reading.of(config).create(self.network)
         self.network.to(memory_format=torch.channels_last)
@@ -154,11 +158,11 @@ class Training:
         images = normalized(
             batch.images.to(device, non_blocking=True), self.network.mean, self.network.std
         )
-        labels = torch.from_numpy(self.samples.labels[batch.indices]).to(device)
+        labels, truth = self._labels(batch.indices)
         self.model.train()
         for layer in self.frozen:
             layer.eval()
-        inputs, targets = self.method.prepare(images, labels)
+        inputs, targets = self.method.prepare(images, truth)
         with self.accelerator.autocast():
             output = self.model(inputs, labels)
             loss = self.method.loss(output, targets)
@@ -171,8 +175,22 @@ class Training:
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         self.optimizer.step()
-        right = int((output.logits.argmax(1) == labels).sum())
+        right = count_right(output.logits, truth)
         return torch.tensor([value * len(labels), right, len(labels)], dtype=torch.float64)
+
+    def _labels(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        """Return the class that the network is told of each image, and what it shall learn.
+
+        Both are the labels, int64 ``(N,)``. Where images have several, the first is one of them,
+        drawn anew in each step, and the second all of them, float32 ``(N, classes)``.
+        """
+        samples, seed, device = self.samples, self.config.seed, self.accelerator.device
+        if not samples.has_several_labels:
+            labels = torch.from_numpy(samples.labels[indices]).to(device)
+            return labels, labels
+        drawn = [drawn_label(samples.labels_of(i), seed, self.step, i) for i in indices]
+        targets = torch.from_numpy(samples.targets(indices))
+        return torch.tensor(drawn, device=device), targets.to(device)
 
     def _gather_sums(self) -> None:
         """Add what this process has seen since the last time to the sums over all processes."""
@@ -241,6 +259,8 @@ class Training:
             val_share=config.val_share,
             seed=config.seed,
             splits=None if config.splits is None else str(config.splits.resolve()),
+            labels=None if config.labels is None else str(config.labels.resolve()),
+            several_labels=self.samples.has_several_labels,
         )
 
     def _save_checkpoint(self) -> None:
@@ -293,6 +313,25 @@ def describe(row: Row, epochs: int) -> str:
         if key.startswith(("train_", "val_", "images_")) and value is not None:
             words.append(f"{key} {value:.1f}")
     return f"epoch {row['epoch']}/{epochs}: {', '.join(words)}"
+
+
+def count_right(logits: Tensor, truth: Tensor) -> int:
+    """Return how many pictures have a label of theirs as the highest logit.
+
+    Args:
+        logits: ``(N, classes)``.
+        truth: labels, int64 ``(N,)``; or of several labels 1 for each, float32 ``(N, classes)``.
+
+    >>> logits = torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])
+    >>> count_right(logits, torch.tensor([2, 0]))
+    1
+    >>> count_right(logits, torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]))
+    1
+    """
+    first = logits.argmax(1)
+    if truth.dim() == 1:
+        return int((first == truth).sum())
+    return int(truth.gather(1, first[:, None]).sum())
 
 
 def _batch_norms(network: Network) -> list[nn.Module]:
