@@ -22,11 +22,12 @@ from wsol.engine.device import make_accelerator
 from wsol.engine.evaluate import evaluate_split
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.log import Row, RunLog
-from wsol.engine.order import TrainingOrder, drawn_label, step_seed
+from wsol.engine.order import TrainingOrder, step_seed
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import Fair
 from wsol.engine.run import DEFAULT_THRESHOLD, RunInfo, load_start, save_run
 from wsol.engine.schedule import lr_factor
+from wsol.engine.truth import count_right, step_truth
 from wsol.errors import ConfigError, RunError
 from wsol.localizers.reading import Reading
 from wsol.metrics import LocalizationAccuracy
@@ -158,7 +159,8 @@ class Training:
         images = normalized(
             batch.images.to(device, non_blocking=True), self.network.mean, self.network.std
         )
-        labels, truth = self._labels(batch.indices)
+        of_images = step_truth(self.samples, batch.indices, config.seed, self.step)
+        labels, truth = (each.to(device) for each in of_images)
         self.model.train()
         for layer in self.frozen:
             layer.eval()
@@ -177,20 +179,6 @@ class Training:
         self.optimizer.step()
         right = count_right(output.logits, truth)
         return torch.tensor([value * len(labels), right, len(labels)], dtype=torch.float64)
-
-    def _labels(self, indices: list[int]) -> tuple[Tensor, Tensor]:
-        """Return the class that the network is told of each image, and what it shall learn.
-
-        Both are the labels, int64 ``(N,)``. Where images have several, the first is one of them,
-        drawn anew in each step, and the second all of them, float32 ``(N, classes)``.
-        """
-        samples, seed, device = self.samples, self.config.seed, self.accelerator.device
-        if not samples.has_several_labels:
-            labels = torch.from_numpy(samples.labels[indices]).to(device)
-            return labels, labels
-        drawn = [drawn_label(samples.labels_of(i), seed, self.step, i) for i in indices]
-        targets = torch.from_numpy(samples.targets(indices))
-        return torch.tensor(drawn, device=device), targets.to(device)
 
     def _gather_sums(self) -> None:
         """Add what this process has seen since the last time to the sums over all processes."""
@@ -313,25 +301,6 @@ def describe(row: Row, epochs: int) -> str:
         if key.startswith(("train_", "val_", "images_")) and value is not None:
             words.append(f"{key} {value:.1f}")
     return f"epoch {row['epoch']}/{epochs}: {', '.join(words)}"
-
-
-def count_right(logits: Tensor, truth: Tensor) -> int:
-    """Return how many pictures have a label of theirs as the highest logit.
-
-    Args:
-        logits: ``(N, classes)``.
-        truth: labels, int64 ``(N,)``; or of several labels 1 for each, float32 ``(N, classes)``.
-
-    >>> logits = torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])
-    >>> count_right(logits, torch.tensor([2, 0]))
-    1
-    >>> count_right(logits, torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]))
-    1
-    """
-    first = logits.argmax(1)
-    if truth.dim() == 1:
-        return int((first == truth).sum())
-    return int(truth.gather(1, first[:, None]).sum())
 
 
 def _batch_norms(network: Network) -> list[nn.Module]:
