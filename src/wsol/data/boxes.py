@@ -88,6 +88,8 @@ def with_boxes(
 ) -> dict[str, Samples]:
     r"""Give all splits of a data set their boxes from one file.
 
+    Where images have several labels, a box may be of any of its image's, and keeps its class.
+
     Args:
         splits: The splits, by name; boxes they have are replaced.
         path: File of boxes for any of the images, see `read_boxes`.

@@ -49,6 +49,10 @@ class LabelRow:
         return AnnotationError(self.path, self.line, self.item + reason)
 
 
+_Labelled = dict[str, list[LabelRow]]
+"""Image to its rows, in the order of the file."""
+
+
 def find_labels(root: Path) -> Path | None:
     """Return the file of labels that a data set has of its own.
 
@@ -126,10 +130,6 @@ def read_labels(
     splits = _samples(root, by_split)
     boxes = boxes or find_boxes(root)
     return with_boxes(splits, boxes, on_bad) if boxes else splits
-
-
-_Labelled = dict[str, list[LabelRow]]
-"""Image to its rows, in the order of the file."""
 
 
 def _csv_labels(path: Path) -> Iterator[LabelRow]:
