@@ -56,6 +56,7 @@ def test_defaults_are_those_of_the_dataclass() -> None:
         (["--weight_decay", "0"], "weight_decay", 0.0),
         (["--output_stride", "null"], "output_stride", None),
         (["--boxes", "b.csv"], "boxes", Path("b.csv")),
+        (["--labels", "l.csv"], "labels", Path("l.csv")),
         (["--schedule", "step"], "schedule", "step"),
         (["--resume"], "resume", True),
         (["--resume", "true"], "resume", True),

@@ -1,6 +1,8 @@
 """Samples agree with themselves, and the split keeps every class on both sides."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,6 +57,98 @@ def test_contradictions_are_refused(
     """Contradictions are refused."""
     with pytest.raises(DataError, match=reason):
         Samples(Path(), ids, np.array(labels), ("c",), boxes)
+
+
+def several() -> Samples:
+    """Return three images of up to two labels, with a class for each box."""
+    return Samples(
+        Path("root"),
+        ("a.jpg", "b.jpg", "c.jpg"),
+        np.array([1, 0, 2]),
+        ("c0", "c1", "c2"),
+        (np.array([[0.0, 0, 1, 1], [1, 1, 2, 2]]), np.empty((0, 4)), np.array([[2.0, 2, 3, 3]])),
+        (np.array([0, 1]), np.array([0]), np.array([1, 2])),
+        (np.array([0, 1]), np.empty(0, np.int64), np.array([1])),
+    )
+
+
+def test_several_labels_and_classes_of_boxes_stay_with_their_image() -> None:
+    """Targets have a one for each label; the own boxes are those of the first one."""
+    samples = several()
+    assert samples.has_several_labels
+    assert not samples_of([2]).has_several_labels
+    assert samples.targets([2, 0]).tolist() == [[0, 1, 1], [1, 1, 0]]
+    assert samples.targets([0]).dtype == np.float32
+    assert samples.own_boxes(0).tolist() == [[1, 1, 2, 2]]
+    assert [len(samples.own_boxes(index)) for index in (1, 2)] == [0, 0]
+    chosen = samples.select([2, 0])
+    assert chosen.label_sets is not None
+    assert chosen.box_labels is not None
+    assert [labels.tolist() for labels in chosen.label_sets] == [[1, 2], [0, 1]]
+    assert [labels.tolist() for labels in chosen.box_labels] == [[1], [0, 1]]
+    assert chosen.own_boxes(1).tolist() == [[1, 1, 2, 2]]
+
+
+def test_without_several_labels_the_one_is_all() -> None:
+    """Targets have one one, and all boxes are the label's."""
+    samples = samples_of([1, 1])
+    assert samples.targets(np.array([0, 1])).tolist() == [[1, 0], [0, 1]]
+    assert samples.labels_of(1).tolist() == [1]
+    assert samples.own_boxes(1).tolist() == [[1, 0, 2, 1]]
+    assert len(Samples(Path(), ("a",), np.array([0]), ("c",)).own_boxes(0)) == 0
+
+
+def test_classes_are_numbered_anew_everywhere() -> None:
+    """In labels, in sets of them, which rise again, and in classes of boxes."""
+    samples = several().with_classes(("c2", "more", "c1", "c0"))
+    assert samples.labels.tolist() == [2, 3, 0]
+    assert [samples.labels_of(index).tolist() for index in range(3)] == [[2, 3], [3], [0, 2]]
+    assert samples.box_labels is not None
+    assert [labels.tolist() for labels in samples.box_labels] == [[3, 2], [], [2]]
+    with pytest.raises(ValueError, match="not in tuple"):
+        samples.with_classes(("c2", "c1"))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"label_sets": ()}, "as many labels"),
+        ({"label_sets": ([1], [], [2])}, r"b\.jpg: the label 0 must be one of the labels \[\]"),
+        ({"label_sets": ([0], [0], [2])}, "a.jpg: the label 1 must be one of"),
+        ({"label_sets": ([1, 0], [0], [2])}, r"\[1, 0\] must rise"),
+        ({"label_sets": ([1, 1], [0], [2])}, r"\[1, 1\] must rise"),
+        ({"label_sets": ([1], [0], [2, 3])}, "c.jpg: .* lie in 0 to 2"),
+        ({"box_labels": ([0], [], [1])}, "a.jpg: each box needs one class"),
+        (
+            {"box_labels": ([0, 3], [], [1])},
+            r"the classes \[0, 3\] of its boxes must lie in 0 to 2",
+        ),
+        ({"boxes": None}, "each box needs one class"),
+    ],
+)
+def test_contradictions_of_several_labels_are_refused(change: dict[str, Any], reason: str) -> None:
+    """With the image that has them."""
+    arrays = {
+        name: lists and tuple(np.array(of, dtype=np.int64) for of in lists)
+        for name, lists in change.items()
+    }
+    with pytest.raises(DataError, match=reason):
+        replace(several(), **arrays)
+
+
+def test_split_off_goes_by_the_first_label() -> None:
+    """Sets and boxes move with their images."""
+    count = 20
+    labels, ids = np.arange(count) % 2, tuple(f"{i}.jpg" for i in range(count))
+    sets = tuple(np.array([0, 1]) if i % 4 < 2 else labels[[i]] for i in range(count))
+    samples = Samples(Path(), ids, labels, ("c0", "c1"), label_sets=sets)
+    plain = split_off(replace(samples, label_sets=None), 0.3, seed=0)
+    for part, same in zip(split_off(samples, 0.3, seed=0), plain, strict=True):
+        assert part.ids == same.ids
+        assert all(
+            np.array_equal(part.labels_of(index), sets[int(Path(name).stem)])
+            for index, name in enumerate(part.ids)
+        )
 
 
 @given(

@@ -1,7 +1,7 @@
 """Boxes from an annotation file, matched to images and checked."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,9 +15,12 @@ from wsol.data.coco_boxes import read_coco_boxes
 from wsol.data.csv_boxes import read_csv_boxes
 from wsol.data.names import index_by_end
 from wsol.data.samples import Samples
-from wsol.errors import AnnotationError, DataError
+from wsol.errors import AnnotationError, DataError, did_you_mean
 
 OnBad = Literal["fail", "skip"]
+
+_Found = dict[tuple[str, Box], None]
+"""Class and box of an image's rows: a dictionary keeps the order and finds a repeated one."""
 
 _READERS: Final[dict[str, Callable[[Path], Iterator[BoxRow | AnnotationError]]]] = {
     ".csv": read_csv_boxes,
@@ -60,29 +63,32 @@ def read_boxes(
     >>> boxes[0].tolist(), boxes[1].shape
     ([[1.0, 2.0, 30.0, 40.0]], (0, 4))
     """
-    path = Path(path)
-    read = _READERS.get(path.suffix.lower())
-    if read is None:
-        raise DataError(f"{path}: boxes are read from {' or '.join(_READERS)} files")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file of boxes")
-    index_of = index_by_end(ids)
-    # Dictionaries keep the order of the file and find a repeated box at once.
-    found: list[dict[Box, None]] = [{} for _ in ids]
-    for row in read(path):
-        try:
-            _place(path, row, index_of, class_names, found)
-        except AnnotationError as error:
-            if on_bad != "skip":
-                raise
-            _logger.warning("%s (row skipped)", error)
-    return tuple(np.array(list(boxes), dtype=np.float64).reshape(-1, 4) for boxes in found)
+    own = {name: (name,) for name in class_names}
+    found = _read(Path(path), ids, [own[name] for name in class_names], None, on_bad)
+    return tuple(_boxes(of_image) for of_image in found)
+
+
+def find_boxes(root: Path) -> Path | None:
+    """Return the file of boxes that a data set has of its own.
+
+    Args:
+        root: Folder of the data set.
+
+    Returns:
+        Its `boxes.csv`, or else its `boxes.json`, or None.
+
+    >>> find_boxes(Path("no such folder"))
+    """
+    files = (root / name for name in ("boxes.csv", "boxes.json"))
+    return next((file for file in files if file.is_file()), None)
 
 
 def with_boxes(
     splits: Mapping[str, Samples], path: Path | str, on_bad: OnBad = "fail"
 ) -> dict[str, Samples]:
     r"""Give all splits of a data set their boxes from one file.
+
+    Where images have several labels, a box may be of any of its image's, and keeps its class.
 
     Args:
         splits: The splits, by name; boxes they have are replaced.
@@ -105,22 +111,69 @@ def with_boxes(
     (array([[ 1.,  2., 30., 40.]]),)
     """
     ids = [name for samples in splits.values() for name in samples.ids]
-    class_names = [
-        samples.classes[label] for samples in splits.values() for label in samples.labels
-    ]
-    boxes = iter(read_boxes(path, ids, class_names, on_bad))
-    return {
-        name: replace(samples, boxes=tuple(islice(boxes, len(samples))))
-        for name, samples in splits.items()
-    }
+    allowed, known = [], None
+    for samples in splits.values():
+        names = [(name,) for name in samples.classes]
+        if samples.has_several_labels:
+            known = samples.classes
+            sets = (samples.labels_of(index) for index in range(len(samples)))
+            allowed += [tuple(samples.classes[label] for label in own) for own in sets]
+        else:
+            allowed += [names[label] for label in samples.labels]
+    found = iter(_read(Path(path), ids, allowed, known, on_bad))
+    return {name: _boxed(samples, islice(found, len(samples))) for name, samples in splits.items()}
+
+
+def _boxed(samples: Samples, found: Iterable[_Found]) -> Samples:
+    """Return samples with the boxes found for their images."""
+    rows = tuple(found)
+    boxes = tuple(map(_boxes, rows))
+    if not samples.has_several_labels:
+        return replace(samples, boxes=boxes, box_labels=None)
+    number = {name: label for label, name in enumerate(samples.classes)}
+    labels = tuple(np.array([number[name] for name, _ in of], dtype=np.int64) for of in rows)
+    return replace(samples, boxes=boxes, box_labels=labels)
+
+
+def _boxes(found: _Found) -> NDArray[np.float64]:
+    return np.array([box for _, box in found], dtype=np.float64).reshape(-1, 4)
+
+
+def _read(
+    path: Path,
+    ids: Sequence[str],
+    allowed: Sequence[tuple[str, ...]],
+    known: Sequence[str] | None,
+    on_bad: OnBad,
+) -> list[_Found]:
+    """Return the boxes of each image, of the classes that it allows.
+
+    With `known`, the names of all classes, one that is none of them is told apart.
+    """
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise DataError(f"{path}: boxes are read from {' or '.join(_READERS)} files")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file of boxes")
+    index_of = index_by_end(ids)
+    found: list[_Found] = [{} for _ in ids]
+    for row in read(path):
+        try:
+            _place(path, row, index_of, allowed, known, found)
+        except AnnotationError as error:
+            if on_bad != "skip":
+                raise
+            _logger.warning("%s (row skipped)", error)
+    return found
 
 
 def _place(
     path: Path,
     row: BoxRow | AnnotationError,
     index_of: Mapping[str, int | None],
-    class_names: Sequence[str],
-    found: Sequence[dict[Box, None]],
+    allowed: Sequence[tuple[str, ...]],
+    known: Sequence[str] | None,
+    found: Sequence[_Found],
 ) -> None:
     """Add a row to the boxes of its image, or raise what is wrong with it."""
     if isinstance(row, AnnotationError):
@@ -134,11 +187,14 @@ def _place(
     index = index_of[row.image]
     if index is None:
         raise bad(f"several images end in {row.image!r}; give more of the path")
-    if row.class_name != class_names[index]:
-        raise bad(f"class {row.class_name!r}, but the image is of class {class_names[index]!r}")
+    if known is not None and row.class_name not in known:
+        raise bad(f"no class {row.class_name!r}: {did_you_mean(row.class_name, known)}")
+    if row.class_name not in allowed[index]:
+        own = " and ".join(map(repr, allowed[index]))
+        raise bad(f"class {row.class_name!r}, but the image is of class {own}")
     fault = box_fault(row.box)
     if fault:
         raise bad(fault)
-    if row.box in found[index]:
+    if (row.class_name, row.box) in found[index]:
         raise bad(f"repeats an earlier box of {row.image!r}")
-    found[index][row.box] = None
+    found[index][row.class_name, row.box] = None

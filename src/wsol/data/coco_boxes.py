@@ -1,14 +1,12 @@
 """Boxes in a COCO JSON file."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from wsol.data.box_row import Box, BoxRow
+from wsol.data.coco_file import Names, coco_names, is_id, link_fault, load_coco
 from wsol.errors import AnnotationError
-
-_LISTS: Final = ("images", "annotations", "categories")
 
 
 def read_coco_boxes(path: Path) -> Iterator[BoxRow | AnnotationError]:
@@ -25,6 +23,7 @@ def read_coco_boxes(path: Path) -> Iterator[BoxRow | AnnotationError]:
     Raises:
         AnnotationError: If the file is not JSON or lacks one of the lists.
 
+    >>> import json
     >>> from tempfile import TemporaryDirectory
     >>> coco = {
     ...     "images": [{"id": 7, "file_name": "a.jpg"}],
@@ -50,13 +49,8 @@ def coco_rows(path: Path, lists: dict[str, list[Any]]) -> Iterator[BoxRow | Anno
     Yields:
         A box, or the error of an entry that cannot be used.
     """
-    images: dict[Any, str] = {}
-    categories: dict[Any, str] = {}
-    for kind, key, names in (("images", "file_name", images), ("categories", "name", categories)):
-        for place, entry in enumerate(lists[kind]):
-            fault = _index(entry, key, names)
-            if fault:
-                yield AnnotationError(path, None, f"{kind}[{place}]: {fault}")
+    images, categories, faults = coco_names(path, lists)
+    yield from faults
     seen: set[Any] = set()
     for place, entry in enumerate(lists["annotations"]):
         if isinstance(entry, dict) and entry.get("iscrowd"):
@@ -65,65 +59,26 @@ def coco_rows(path: Path, lists: dict[str, list[Any]]) -> Iterator[BoxRow | Anno
         yield row if isinstance(row, BoxRow) else AnnotationError(path, None, row)
 
 
-def load_coco(path: Path) -> dict[str, list[Any]]:
-    """Return the lists `images`, `annotations` and `categories` of a COCO file, unchecked.
-
-    Args:
-        path: JSON file.
-
-    Raises:
-        AnnotationError: If the file is not JSON or lacks one of the lists.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except json.JSONDecodeError as error:
-        raise AnnotationError(path, error.lineno, f"not JSON: {error.msg}") from error
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(path, None, f"not JSON: {error}") from error
-    for kind in _LISTS:
-        if not isinstance(content, dict) or not isinstance(content.get(kind), list):
-            raise AnnotationError(path, None, f"not a COCO file: it has no list {kind!r}")
-    return {kind: content[kind] for kind in _LISTS}
-
-
-def _index(entry: Any, key: str, names: dict[Any, str]) -> str | None:
-    """Note the name of an entry under its id; return what is wrong with the entry, if anything."""
-    if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
-        return f"needs the text {key!r}"
-    if not _is_id(entry.get("id")):
-        return "needs a number or text as 'id'"
-    if entry["id"] in names:
-        return f"id {entry['id']!r} comes twice"
-    names[entry["id"]] = entry[key]
-    return None
-
-
-def _row(
-    entry: Any, item: str, images: dict[Any, str], categories: dict[Any, str], seen: set[Any]
-) -> BoxRow | str:
+def _row(entry: Any, item: str, images: Names, categories: Names, seen: set[Any]) -> BoxRow | str:
     """Return the box of an annotation, or what is wrong with it."""
     if not isinstance(entry, dict):
         return f"{item} is not an object"
     identity = entry.get("id")
-    if not _is_id(identity):
+    if not is_id(identity):
         return f"{item} needs a number or text as 'id'"
     item = f"annotation {identity!r}"
     if identity in seen:
         return f"{item} comes twice"
     seen.add(identity)
-    image, category = entry.get("image_id"), entry.get("category_id")
-    if not _is_id(image) or image not in images:
-        return f"{item}: image_id {image!r} is not in 'images'"
-    if not _is_id(category) or category not in categories:
-        return f"{item}: category_id {category!r} is not in 'categories'"
+    fault = link_fault(entry, images, categories)
+    if fault:
+        return f"{item}: {fault}"
     box = _box(entry.get("bbox"))
     if box is None:
         return f"{item}: bbox must be four numbers, not {entry.get('bbox')!r}"
-    return BoxRow(images[image], categories[category], box, item=f"{item}: ")
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int | str)
+    return BoxRow(
+        images[entry["image_id"]], categories[entry["category_id"]], box, item=f"{item}: "
+    )
 
 
 def _box(bbox: Any) -> Box | None:

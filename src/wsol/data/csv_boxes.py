@@ -1,11 +1,11 @@
 """Boxes in a CSV file, one a row."""
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from wsol.data.box_row import BoxRow, Size, size_fault
+from wsol.data.csv_rows import CsvRow, read_csv_rows
 from wsol.errors import AnnotationError
 
 COLUMNS: Final = ("image", "class", "x0", "y0", "x1", "y1")
@@ -34,34 +34,8 @@ def read_csv_boxes(path: Path, *, with_sizes: bool = False) -> Iterator[BoxRow |
     ...     [row.box for row in read_csv_boxes(file)]
     [(1.0, 2.0, 30.0, 40.0)]
     """
-    # A file name that is not UTF-8 reads as os.fsdecode() gives it, so it still matches.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            header = [name.strip() for name in next(reader, [])]
-        except csv.Error as error:
-            raise AnnotationError(path, 1, str(error)) from error
-        sized = with_sizes and all(name in header for name in SIZE_COLUMNS)
-        wanted = COLUMNS + SIZE_COLUMNS if sized else COLUMNS
-        for name in wanted:
-            if header.count(name) != 1:
-                expected = ",".join(COLUMNS)
-                raise AnnotationError(path, 1, f"needs one column {name!r}; expected {expected}")
-        columns = [header.index(name) for name in wanted]
-        while True:
-            line = reader.line_num + 1
-            try:
-                fields = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield AnnotationError(path, line, str(error))
-                continue
-            if len(fields) == len(header):
-                yield _row(path, line, [fields[column] for column in columns])
-            elif fields:
-                reason = f"{len(fields)} fields where {len(header)} are expected"
-                yield AnnotationError(path, line, reason)
+    for row in read_csv_rows(path, COLUMNS, SIZE_COLUMNS if with_sizes else ()):
+        yield _row(path, *row) if isinstance(row, CsvRow) else row
 
 
 def _row(path: Path, line: int, fields: list[str]) -> BoxRow | AnnotationError:

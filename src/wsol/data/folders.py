@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from wsol.data.boxes import OnBad, with_boxes
+from wsol.data.boxes import OnBad, find_boxes, with_boxes
 from wsol.data.images import find_images
 from wsol.data.samples import Samples
 from wsol.errors import DataError
@@ -79,8 +79,7 @@ def read_folders(
     outside = len(images) - sum(map(len, splits.values()))
     if outside:
         _logger.warning("%s: %d images in no class folder were left out", root, outside)
-    found = (root / file for file in ("boxes.csv", "boxes.json") if (root / file).is_file())
-    boxes = boxes or next(found, None)
+    boxes = boxes or find_boxes(root)
     return with_boxes(splits, boxes, on_bad) if boxes else splits
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from wsol.data.boxes import OnBad, with_boxes
 from wsol.data.cub import is_cub, read_cub
 from wsol.data.folders import read_folders
+from wsol.data.labels import find_labels, read_labels
 from wsol.data.samples import Samples, split_off
 from wsol.data.splits import read_splits
-from wsol.errors import DataError
+from wsol.errors import ConfigError, DataError
 
 
 def open_data(
@@ -15,18 +16,21 @@ def open_data(
     *,
     boxes: Path | str | None = None,
     splits: Path | str | None = None,
+    labels: Path | str | None = None,
     val_share: float = 0.1,
     seed: int = 0,
     on_bad: OnBad = "fail",
     follow_links: bool = False,
 ) -> dict[str, Samples]:
-    """Open a data set of folders by class or of CUB's layout, with a split to select on.
+    """Open a data set of any layout, with a split to select on.
 
     Args:
-        root: Folder of the data set, see `read_folders` and `read_cub`.
+        root: Folder of the data set, see `read_folders`, `read_labels` and `read_cub`.
         boxes: File of boxes for any of the images, see `read_boxes`; otherwise those that the
             data set has of its own.
         splits: Folder of published splits, see `read_splits`; otherwise those of the layout.
+        labels: File of labels, any number for an image, see `read_labels`; otherwise those of the
+            layout, which are in `labels.csv` or `labels.json` if `root` has one of them.
         val_share: Share of the training images of each class that becomes the split `val` where
             the data set has none; 0 for no such split.
         seed: Seed of that choice.
@@ -39,7 +43,8 @@ def open_data(
     Raises:
         DataError: If there is no such folder or it is no usable data set.
         AnnotationError: If an annotation cannot be used.
-        ConfigError: If `val_share` is negative or not below 1.
+        ConfigError: If `val_share` is negative or not below 1, or both `splits` and `labels` are
+            given.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -52,14 +57,20 @@ def open_data(
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
-    if splits:
-        found = read_splits(root, splits, follow_links=follow_links)
-    elif is_cub(root):
-        found = read_cub(root, follow_links=follow_links)
+    if splits and labels:
+        raise ConfigError("splits and labels both say what is in the data set: give one of them")
+    labels = labels or (None if splits or is_cub(root) else find_labels(root))
+    if labels:
+        found = read_labels(root, labels, boxes, on_bad, follow_links=follow_links)
+    elif splits or is_cub(root):
+        found = (
+            read_splits(root, splits, follow_links=follow_links)
+            if splits
+            else read_cub(root, follow_links=follow_links)
+        )
+        found = with_boxes(found, boxes, on_bad) if boxes else found
     else:
         found = read_folders(root, boxes, on_bad, follow_links=follow_links)
-    if boxes and (splits or is_cub(root)):
-        found = with_boxes(found, boxes, on_bad)
     if "val" not in found and "train" in found and val_share != 0:
         rest, val = split_off(found["train"], val_share, seed)
         if len(val):

@@ -2,34 +2,41 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsol.errors import ConfigError, DataError
 
+Number = TypeVar("Number", np.int64, np.float64)
+
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Name the images of one split, with one class each and any number of boxes.
+    """Name the images of one split, with their classes and any number of boxes.
 
     Args:
         root: Folder that holds the images.
         ids: Path of each image below `root`, with forward slashes; unique.
-        labels: (N,) index into `classes`.
+        labels: (N,) index into `classes`; where an image has several, the one listed first.
         classes: Name of each class, the same for all splits of a data set.
         boxes: Per image (k, 4) `x0 y0 x1 y1` in pixels of the image as displayed, k may be 0;
             None where the data set has no boxes at all.
+        label_sets: Per image (m,) all its classes, rising, m at least 1; None where each image of
+            the data set has the one of `labels`.
+        box_labels: Per image (k,) class of each box; None where all are of the image's label.
 
     Raises:
-        DataError: If the lengths differ, an id comes twice or a label has no class.
+        DataError: If the lengths differ, an id comes twice, a label has no class, or the classes
+            of an image contradict each other.
 
     >>> samples = Samples(Path("birds"), ("a.jpg", "b.jpg"), np.array([0, 1]), ("crow", "wren"))
-    >>> len(samples), samples.path(1).as_posix(), samples.has_boxes
-    (2, 'birds/b.jpg', False)
+    >>> len(samples), samples.path(1).as_posix(), samples.has_boxes, samples.has_several_labels
+    (2, 'birds/b.jpg', False, False)
     >>> samples.select([1]).ids
     ('b.jpg',)
     """
@@ -39,20 +46,41 @@ class Samples:
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     boxes: tuple[NDArray[np.float64], ...] | None = None
+    label_sets: tuple[NDArray[np.int64], ...] | None = None
+    box_labels: tuple[NDArray[np.int64], ...] | None = None
 
     def __post_init__(self) -> None:
         """Check what every reader of a split relies on."""
         count = len(self.ids)
-        if (
-            len(self.labels) != count
-            or len(self.ids if self.boxes is None else self.boxes) != count
-        ):
+        lists = (self.labels, self.boxes, self.label_sets, self.box_labels)
+        if any(given is not None and len(given) != count for given in lists):
             raise DataError(f"{self.root}: {count} ids need as many labels and lists of boxes")
         if len(set(self.ids)) < count:
             twice = next(name for name, after in pairwise(sorted(self.ids)) if name == after)
             raise DataError(f"{self.root}: image {twice!r} is listed twice")
         if count and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
             raise DataError(f"{self.root}: labels must lie in 0 to {len(self.classes) - 1}")
+        for index in range(count if self.label_sets or self.box_labels else 0):
+            fault = self._label_fault(index)
+            if fault:
+                raise DataError(f"{self.path(index)}: {fault}")
+
+    def _label_fault(self, index: int) -> str | None:
+        """Return what is wrong with the classes of an image, or None."""
+        known = range(len(self.classes))
+        if self.label_sets is not None:
+            own = self.label_sets[index].tolist()
+            if own != sorted(set(own)) or not set(own) <= set(known):
+                return f"the labels {own} must rise and lie in 0 to {len(known) - 1}"
+            if self.labels[index] not in own:
+                return f"the label {self.labels[index]} must be one of the labels {own}"
+        if self.box_labels is not None:
+            of_boxes = self.box_labels[index].tolist()
+            if self.boxes is None or len(of_boxes) != len(self.boxes[index]):
+                return "each box needs one class"
+            if not set(of_boxes) <= set(known):
+                return f"the classes {of_boxes} of its boxes must lie in 0 to {len(known) - 1}"
+        return None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -67,19 +95,89 @@ class Samples:
         """Whether the data set has boxes, even if these images have none."""
         return self.boxes is not None
 
+    @property
+    def has_several_labels(self) -> bool:
+        """Whether images of the data set have several labels, even if each of these has one."""
+        return self.label_sets is not None
+
     def path(self, index: int) -> Path:
         """Return where the image of this index lies."""
         return self.root / self.ids[index]
 
+    def labels_of(self, index: int) -> NDArray[np.int64]:
+        """Return all classes ``(m,)`` of the image of this index, rising."""
+        return self.labels[[index]] if self.label_sets is None else self.label_sets[index]
+
+    def targets(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return 1 for the classes of each image and 0 for all others, float32 (N, classes).
+
+        Args:
+            indices: (N,) of the images.
+
+        >>> sets = (np.array([0, 1]), np.array([1]))
+        >>> ids, classes = ("a.jpg", "b.jpg"), ("crow", "wren")
+        >>> Samples(Path(), ids, np.array([1, 1]), classes, label_sets=sets).targets([0, 1])
+        array([[1., 1.],
+               [0., 1.]], dtype=float32)
+        """
+        targets = np.zeros((len(indices), len(self.classes)), dtype=np.float32)
+        for target, index in zip(targets, indices, strict=True):
+            target[self.labels_of(index)] = 1
+        return targets
+
+    def own_boxes(self, index: int) -> NDArray[np.float64]:
+        """Return the boxes (k, 4) of an image that are of its label, the first where it has more.
+
+        Args:
+            index: of the image.
+
+        >>> boxes, of_boxes = (np.array([[0.0, 0, 5, 5], [5, 5, 9, 9]]),), (np.array([0, 1]),)
+        >>> samples = Samples(
+        ...     Path(), ("a.jpg",), np.array([1]), ("crow", "wren"), boxes, box_labels=of_boxes
+        ... )
+        >>> samples.own_boxes(0).tolist()
+        [[5.0, 5.0, 9.0, 9.0]]
+        """
+        if self.boxes is None:
+            return np.empty((0, 4))
+        boxes = self.boxes[index]
+        if self.box_labels is None:
+            return boxes
+        return boxes[np.flatnonzero(self.box_labels[index] == self.labels[index])]
+
     def select(self, indices: Sequence[int] | NDArray[np.int64]) -> "Samples":
         """Return the images of these indices, in this order."""
         chosen = np.asarray(indices, dtype=np.int64)
-        return Samples(
-            self.root,
-            tuple(self.ids[i] for i in chosen),
-            self.labels[chosen],
-            self.classes,
-            None if self.boxes is None else tuple(self.boxes[i] for i in chosen),
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in chosen),
+            labels=self.labels[chosen],
+            boxes=_chosen(self.boxes, chosen),
+            label_sets=_chosen(self.label_sets, chosen),
+            box_labels=_chosen(self.box_labels, chosen),
+        )
+
+    def with_classes(self, classes: tuple[str, ...]) -> "Samples":
+        """Return the same images with their classes numbered as in another list of them.
+
+        Args:
+            classes: All of this split's, and any others.
+
+        Raises:
+            ValueError: If one is missing.
+
+        >>> samples = Samples(Path(), ("a.jpg",), np.array([0]), ("wren",))
+        >>> samples.with_classes(("crow", "wren")).labels
+        array([1])
+        """
+        number = np.array([classes.index(name) for name in self.classes], dtype=np.int64)
+        sets, of_boxes = self.label_sets, self.box_labels
+        return replace(
+            self,
+            labels=number[self.labels],
+            classes=classes,
+            label_sets=None if sets is None else tuple(np.sort(number[own]) for own in sets),
+            box_labels=None if of_boxes is None else tuple(number[each] for each in of_boxes),
         )
 
 
@@ -87,7 +185,8 @@ def split_off(samples: Samples, share: float, seed: int) -> tuple[Samples, Sampl
     """Move a share of the images of every class into a part of its own.
 
     Of each class with at least two images at least one moves and at least one stays; a single
-    image stays. The choice depends on the seed, the labels and their order alone.
+    image stays. An image of several labels counts for the first. The choice depends on the seed,
+    the labels and their order alone.
 
     Args:
         samples: The images to divide; both results keep their order.
@@ -117,3 +216,10 @@ def split_off(samples: Samples, share: float, seed: int) -> tuple[Samples, Sampl
             count = min(max(math.floor(share * len(members) + 0.5), 1), len(members) - 1)
             moves[members[np.argsort(draws[members], kind="stable")[:count]]] = True
     return samples.select(np.flatnonzero(~moves)), samples.select(np.flatnonzero(moves))
+
+
+def _chosen(
+    lists: tuple[NDArray[Number], ...] | None, chosen: NDArray[np.int64]
+) -> tuple[NDArray[Number], ...] | None:
+    """Return the lists of some images, where the data set has any."""
+    return None if lists is None else tuple(lists[i] for i in chosen)

@@ -22,11 +22,14 @@ class TrainConfig:
     """Options of training.
 
     Args:
-        data: folder of the data set: images by class, or CUB-200-2011's own layout.
+        data: folder of the data set: images by class or with a file of labels, or CUB-200-2011's
+            own layout.
         out: the run folder to write.
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
         splits: folder of published splits, wsolevaluation's metadata or label files of the ADL
             authors; default: those of the data folder.
+        labels: labels as CSV or COCO JSON, any number for an image; default: labels.csv or
+            labels.json in the data folder, else those of its folders.
         method: the training method and its options.
         backbone: a name that wsol list backbones shows: timm's networks, and those of the papers.
         output_stride: input pixels per pixel of the score map, where the network offers a choice.
@@ -37,7 +40,8 @@ class TrainConfig:
         lr: learning rate of the head.
         backbone_lr: learning rate of the pretrained layers as a share of the head's.
         shifted_head: start the head with weights that are not negative, so that each class's map
-            starts as a mean of the channels; the classifier is the same, its maps cover more.
+            starts as a mean of the channels; the classifier is the same, its maps cover more. It
+            has no effect where images have several labels.
         frozen_bn: keep the pretrained statistics of batch normalisation, instead of those of each
             batch; without pretrained weights it has no effect.
         momentum: of Nesterov's gradient descent.
@@ -71,6 +75,7 @@ class TrainConfig:
     out: Path
     boxes: Path | None = None
     splits: Path | None = None
+    labels: Path | None = None
     method: MethodConfig = field(default_factory=NoMethod)
     backbone: str = BUNDLED_BACKBONE
     output_stride: int | None = 16
@@ -136,6 +141,8 @@ class EvaluateConfig:
         data: folder of the data set; default: the one that the run was trained on.
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
         splits: folder of published splits; default: the run's, if the data is.
+        labels: labels as CSV or COCO JSON; default: the run's, if the data is, else those of the
+            data folder.
         split: train, val or test.
         protocol: fair measures whole pictures at every threshold, as the re-evaluation of the
             field does; adl2019 measures centre crops at seven fixed ones, as ADL's authors did.
@@ -158,6 +165,7 @@ class EvaluateConfig:
     data: Path | None = None
     boxes: Path | None = None
     splits: Path | None = None
+    labels: Path | None = None
     split: Literal["train", "val", "test"] = "test"
     protocol: Literal["fair", "adl2019"] = "fair"
     out: Path | None = None

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -153,8 +152,10 @@ class Located(NamedTuple):
     Attributes:
         image: its index in the split.
         image_size: width and height of the image in pixels.
-        rank: how many classes rank before the true one; None where the scores are not finite.
-        score_map: raw scores of the true class, ``(H, W)``; None where the file cannot be read.
+        rank: how many classes rank before the true one, of several before the first of them; None
+            where the scores are not finite.
+        score_map: raw scores of the true class, of several that listed first, ``(H, W)``; None
+            where the file cannot be read.
     """
 
     image: int
@@ -197,7 +198,10 @@ def locate_split(
         with accelerator.autocast():
             inputs = normalized(images, network.mean, network.std)
             logits, _, maps = localizer.locate(inputs, labels if knows_classes else None)
-        ranks = _ranks(logits, labels) if knows_classes else [None] * len(labels)
+        ranks: list[int | None] = [None] * len(labels)
+        if knows_classes:
+            truth = torch.from_numpy(samples.targets(batch.indices)).to(logits.device)
+            ranks = _ranks(logits, _best_true(logits, truth))
         yield from map(Located, batch.indices, batch.sizes, ranks, maps.cpu().numpy())
 
 
@@ -206,12 +210,15 @@ def judge_located(
 ) -> tuple[int | None, IouCurves | None]:
     """Return an image's rank and its curves; None where it has no true box.
 
+    The map of an image of several labels is that of the one listed first, and so are the boxes.
+
     Args:
         samples: the split.
         protocol: how maps are judged.
         located: what the network says about the image.
     """
-    if samples.boxes is None or len(samples.boxes[located.image]) == 0:
+    boxes = samples.own_boxes(located.image)
+    if len(boxes) == 0:
         return located.rank, None
     if located.score_map is None:
         nothing = np.zeros(len(protocol.thresholds))
@@ -219,8 +226,17 @@ def judge_located(
     least, most = located.score_map.min(), located.score_map.max()
     if not (np.isfinite(least) and np.isfinite(most) and least < most):
         log.warning("%s: the score map is constant or not finite", samples.ids[located.image])
-    boxes = samples.boxes[located.image]
     return located.rank, protocol.judge(located.score_map, boxes, located.image_size)
+
+
+def _best_true(logits: Tensor, truth: Tensor) -> Tensor:
+    """Return the one of each picture's labels that ranks first, int64 ``(N,)``.
+
+    Args:
+        logits: ``(N, classes)``.
+        truth: 1 for each label of a picture, else 0, ``(N, classes)``.
+    """
+    return logits.where(truth > 0, -torch.inf).argmax(1)
 
 
 def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:
@@ -242,10 +258,12 @@ def _open_splits(config: EvaluateConfig, info: RunInfo) -> dict[str, Samples]:
     root = Path(info.data) if config.data is None else config.data
     own = None if info.boxes is None or config.data is not None else Path(info.boxes)
     listed = None if info.splits is None or config.data is not None else Path(info.splits)
+    labels = None if info.labels is None or config.data is not None else Path(info.labels)
     splits = open_data(
         root,
         boxes=config.boxes or own,
-        splits=config.splits or listed,
+        splits=config.splits or (None if config.labels else listed),
+        labels=config.labels or (None if config.splits else labels),
         val_share=info.val_share,
         seed=info.seed,
     )
@@ -257,8 +275,4 @@ def _open_splits(config: EvaluateConfig, info: RunInfo) -> dict[str, Samples]:
     unknown = [name for name in classes if name not in info.classes]
     if unknown:
         raise DataError(f"{root}: the run {config.run} was not trained on class {unknown[0]!r}")
-    number = np.array([info.classes.index(name) for name in classes])
-    return {
-        name: replace(samples, labels=number[samples.labels], classes=info.classes)
-        for name, samples in splits.items()
-    }
+    return {name: samples.with_classes(info.classes) for name, samples in splits.items()}

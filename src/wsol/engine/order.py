@@ -75,3 +75,21 @@ def step_seed(seed: int, step: int, rank: int) -> int:
     True
     """
     return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def drawn_label(labels: NDArray[np.int64], seed: int, step: int, index: int) -> int:
+    """Return the one of an image's labels that a step looks at, where it can look at one only.
+
+    Args:
+        labels: ``(m,)`` all labels of the image, m at least 1.
+        seed: of the training.
+        step: in which the image is seen.
+        index: of the image.
+
+    >>> labels = np.array([3, 5])
+    >>> sorted({drawn_label(labels, 0, step, index=7) for step in range(20)})
+    [3, 5]
+    """
+    # The last number keeps the draw apart from that of the picture's transform.
+    drawn = np.random.SeedSequence((seed, step, index, 1)).generate_state(1, np.uint64)[0]
+    return int(labels[int(drawn) % len(labels)])

@@ -46,6 +46,9 @@ class RunInfo:
         val_share: share of the training images that was kept for choosing the threshold.
         seed: of that choice.
         splits: folder of published splits, where one was given.
+        labels: file of labels, where one was given.
+        several_labels: whether pictures had several labels, so that each logit is a question of
+            its own, answered by the sigmoid; otherwise all are one, answered by the softmax.
         method: the training method and its options, which tell what the head is.
     """
 
@@ -67,6 +70,8 @@ class RunInfo:
     flip: bool = False
     scales: tuple[float, ...] = ()
     normalization: Normalization = "minmax"
+    labels: str | None = None
+    several_labels: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no training writes."""
@@ -78,6 +83,7 @@ class RunInfo:
             "size": isinstance(self.size, int) and self.size > 0,
             "localizer": isinstance(self.localizer, str),
             "threshold": isinstance(self.threshold, float | int),
+            "several_labels": isinstance(self.several_labels, bool),
         }
         for name, good in sound.items():
             if not good:

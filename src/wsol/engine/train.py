@@ -27,6 +27,7 @@ from wsol.engine.progress import Meter
 from wsol.engine.protocol import Fair
 from wsol.engine.run import RunInfo, load_start, save_run
 from wsol.engine.schedule import lr_factor
+from wsol.engine.truth import count_right, step_truth
 from wsol.errors import ConfigError, RunError
 from wsol.localizers.reading import Reading
 from wsol.metrics import LocalizationAccuracy
@@ -69,6 +70,7 @@ class Training:
             config.data,
             boxes=config.boxes,
             splits=config.splits,
+            labels=config.labels,
             val_share=config.val_share,
             seed=config.seed,
         )
@@ -81,6 +83,7 @@ class Training:
         if self.accelerator.is_main_process:
             claim_folder(config)
         self.accelerator.wait_for_everyone()
+        several = self.samples.has_several_labels
         torch.manual_seed(config.seed)
         self.network = build_network(
             config.backbone,
@@ -88,7 +91,8 @@ class Training:
             method=config.method,
             output_stride=config.output_stride,
             pretrained=config.pretrained and config.start is None,
-            shifted_head=config.shifted_head,
+            # A sigmoid sees the shift, and begins where nothing is learnt.
+            shifted_head=config.shifted_head and not several,
             size=config.size,
         )
         if config.start is not None:
@@ -96,6 +100,7 @@ class Training:
         frozen = config.frozen_bn and config.has_trained_body
         self.frozen = _batch_norms(self.network) if frozen else []
         self.method = config.method.create()
+        self.method.several_labels = several
         self.method.attach(self.network)
         self.localizer = Reading.of(config).create(self.network)
         self.network.to(memory_format=torch.channels_last)
@@ -154,11 +159,12 @@ class Training:
         images = normalized(
             batch.images.to(device, non_blocking=True), self.network.mean, self.network.std
         )
-        labels = torch.from_numpy(self.samples.labels[batch.indices]).to(device)
+        of_images = step_truth(self.samples, batch.indices, config.seed, self.step)
+        labels, truth = (each.to(device) for each in of_images)
         self.model.train()
         for layer in self.frozen:
             layer.eval()
-        inputs, targets = self.method.prepare(images, labels)
+        inputs, targets = self.method.prepare(images, truth)
         with self.accelerator.autocast():
             output = self.model(inputs, labels)
             loss = self.method.loss(output, targets)
@@ -171,7 +177,7 @@ class Training:
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         self.optimizer.step()
-        right = int((output.logits.argmax(1) == labels).sum())
+        right = count_right(output.logits, truth)
         return torch.tensor([value * len(labels), right, len(labels)], dtype=torch.float64)
 
     def _gather_sums(self) -> None:
@@ -241,6 +247,8 @@ class Training:
             val_share=config.val_share,
             seed=config.seed,
             splits=None if config.splits is None else str(config.splits.resolve()),
+            labels=None if config.labels is None else str(config.labels.resolve()),
+            several_labels=self.samples.has_several_labels,
         )
 
     def _save_checkpoint(self) -> None:

@@ -25,18 +25,25 @@ class MethodConfig:
 class Method:
     """Plain training with cross-entropy, and the steps that a method may change.
 
+    Attributes:
+        several_labels: whether pictures have several labels; the training says so before it
+            begins. What the methods work on as labels then is float32 ``(N, classes)``, 1 for each
+            of a picture's.
+
     >>> import torch
     >>> images, labels = torch.rand(2, 3, 8, 8), torch.tensor([0, 1])
     >>> Method().prepare(images, labels)[0] is images
     True
     """
 
+    several_labels = False
+
     def prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Change a normalised batch before the network; leave the arguments as they are.
 
         Args:
             images: ``(N, 3, H, W)``.
-            labels: ``(N,)``.
+            labels: ``(N,)``, or ``(N, classes)`` where pictures have several.
 
         Returns:
             Images of the same shape, and the labels or probabilities ``(N, classes)``.
@@ -57,6 +64,29 @@ class Method:
             output: of the network.
             labels: ``(N,)``, or probabilities ``(N, classes)``.
         """
-        from torch.nn.functional import cross_entropy
+        return self.classification_loss(output.logits, labels)
 
-        return cross_entropy(output.logits.float(), labels)
+    def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of a batch, in float32: cross-entropy, of all classes or of each.
+
+        Where pictures have several labels, each class is a question of its own: the loss is the
+        sum over the classes of the binary cross-entropies.
+
+        Args:
+            logits: ``(N, classes)``.
+            labels: ``(N,)``, or probabilities ``(N, classes)``.
+
+        >>> import torch
+        >>> method, logits = Method(), torch.zeros(1, 4)
+        >>> method.classification_loss(logits, torch.tensor([2])).exp()
+        tensor(4.)
+        >>> method.several_labels = True
+        >>> method.classification_loss(logits, torch.tensor([[1.0, 0, 1, 0]])).exp()
+        tensor(16.)
+        """
+        from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+        if not self.several_labels:
+            return cross_entropy(logits.float(), labels)
+        total = binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
+        return total / len(labels)

@@ -6,7 +6,8 @@ from typing import Any
 from wsol.data.annotations.annotations import BoxAnnotations
 from wsol.data.annotations.box_table import BoxTable
 from wsol.data.box_row import Size, size_fault
-from wsol.data.coco_boxes import coco_rows, load_coco
+from wsol.data.coco_boxes import coco_rows
+from wsol.data.coco_file import load_coco
 from wsol.data.csv_boxes import read_csv_boxes
 from wsol.errors import AnnotationError
 

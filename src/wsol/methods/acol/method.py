@@ -1,7 +1,6 @@
 """ACoL as a training method."""
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from wsol.methods.acol.config import Config
 from wsol.methods.acol.head import ACoLHead
@@ -22,9 +21,10 @@ class ACoLMethod(Method):
         return ACoLHead(old.channels, old.num_classes, self.config.channels, self.config.threshold)
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
-        """Return the sum of both branches' cross-entropies for labels ``(N,)``.
+        """Return the sum of both branches' classification losses.
 
         Source: Zhang et al., CVPR 2018, algorithm 1.
         """
         _, second = output.branches
-        return cross_entropy(output.logits.float(), labels) + cross_entropy(second.float(), labels)
+        first = self.classification_loss(output.logits, labels)
+        return first + self.classification_loss(second, labels)

@@ -14,7 +14,7 @@ class CutMixMethod(Method):
     """Training on mixed pictures with mixed labels.
 
     The loss is the plain one: cross-entropy with the mixed labels is the mean of both pictures'
-    losses, weighted with their shares.
+    losses, weighted with their shares, for one label of a picture or several.
     """
 
     def __init__(self, config: Config) -> None:
@@ -30,7 +30,7 @@ class CutMixMethod(Method):
 
         Args:
             images: ``(N, 3, H, W)``.
-            labels: ``(N,)``.
+            labels: ``(N,)``, or ``(N, classes)`` where pictures have several.
 
         Returns:
             Mixed images and probabilities ``(N, classes)``, or both arguments in the other steps.
@@ -38,4 +38,5 @@ class CutMixMethod(Method):
         # The draw stays on the CPU: a draw on the GPU would make the host wait for the device.
         if float(torch.rand(())) >= self.config.prob:
             return images, labels
-        return cutmix(images, one_hot(labels, self.num_classes).float(), self.config.beta)
+        of_classes = labels if self.several_labels else one_hot(labels, self.num_classes).float()
+        return cutmix(images, of_classes, self.config.beta)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from wsol.models.heads import ConvHead, Output, init_new_layers
+from wsol.models.heads import ConvHead, Output, init_new_layers, maps_of
 
 TOP_CHANNELS = 512
 """Channels of branch C, whatever the network."""
@@ -11,8 +11,8 @@ TOP_CHANNELS = 512
 class SPGHead(ConvHead):
     """The classifier A, and in training the branches B1, B2 and C.
 
-    ``Output.branches`` are, in training, the maps of A ``(N, classes, h, w)`` and the logits of
-    B1, B2 and C, ``(N, 1, h, w)`` each at its own size.
+    ``Output.branches`` are, in training, A's maps of the true classes ``(N, h, w)`` and the logits
+    of B1, B2 and C, ``(N, 1, h, w)`` each at its own size.
 
     Args:
         channels: C, of the last features.
@@ -52,8 +52,9 @@ class SPGHead(ConvHead):
         if not self.training:
             return Output(logits, features)
         early, late = tapped
+        labels = logits.argmax(1) if labels is None else labels
         b1, b2 = self.shared(self.early(early)), self.shared(self.late(late))
-        return Output(logits, features, (maps, b1, b2, self.top(features)))
+        return Output(logits, features, (maps_of(maps, labels), b1, b2, self.top(features)))
 
 
 def _to_one_map(channels: int, hidden: int) -> nn.Sequential:

@@ -4,7 +4,6 @@ import logging
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from wsol.errors import ConfigError
 from wsol.methods.base import Method
@@ -12,7 +11,7 @@ from wsol.methods.spg.config import Config
 from wsol.methods.spg.guidance import distance, enlarged
 from wsol.methods.spg.head import SPGHead
 from wsol.models import Network, Output
-from wsol.models.heads import maps_of, scaled_maps
+from wsol.models.heads import scaled_maps
 from wsol.models.layout import probe_images
 
 log = logging.getLogger("wsol")
@@ -42,12 +41,12 @@ class SPGMethod(Method):
         Source: Zhang et al., ECCV 2018, section 3.2: A guides B2, B2 guides B1, and both of them
         guide C.
         """
-        maps, b1, b2, c = output.branches
-        attention = scaled_maps(enlarged(maps_of(maps, labels)[:, None].detach()))
+        seen, b1, b2, c = output.branches
+        attention = scaled_maps(enlarged(seen[:, None].detach()))
         seen1, seen2 = enlarged(b1.detach()).sigmoid(), enlarged(b2.detach()).sigmoid()
         first, second, third = self.config.thresholds
         return (
-            cross_entropy(output.logits.float(), labels)
+            self.classification_loss(output.logits, labels)
             + distance(b2, attention, *first)
             + distance(b1, seen2, *second)
             + distance(c, (seen1 + seen2) / 2, *third)
