@@ -20,22 +20,29 @@ def _no_scores() -> NDArray[np.float64]:
     return np.zeros(0, np.float64)
 
 
+def _no_labels() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Localization:
-    """Where a classifier sees an object in one picture.
+    """Where a classifier sees objects in one picture.
 
     Attributes:
         image_id: the file's name as it was found: its relative path.
         image_size: width and height of the original picture in pixels, as displayed (EXIF
             orientation applied).
-        label: name of the class; empty where there is an error.
-        class_index: number of the class; -1 where there is an error.
-        score: probability of the class, in [0, 1].
+        label: name of the class, of several the likeliest; empty where there is an error.
+        class_index: number of that class; -1 where there is an error.
+        score: probability of that class, in [0, 1].
         heat_map: float32 ``(H, W)`` in [0, 1], over the whole picture, at the network's input
-            size; zeros where no pixel ranks above another.
+            size; of several classes the highest at each place; zeros where no pixel ranks above
+            another.
         boxes: float64 ``(N, 4)``, x0 y0 x1 y1 in pixels of the original picture, x1 and y1 on
             the box's far edge; empty where the map shows no object.
-        box_scores: float64 ``(N,)`` in [0, 1].
+        box_scores: float64 ``(N,)`` in [0, 1], the highest first: the probability of the box's
+            class, times the peak of its heat where a map may have several boxes.
+        box_labels: int64 ``(N,)``, class of each box.
         error: why the picture could not be read, or None.
 
     >>> Localization("a.jpg", error=ImageError("a.jpg", "the file is empty")).status
@@ -50,6 +57,7 @@ class Localization:
     heat_map: NDArray[np.float32] = field(default_factory=_no_map, repr=False)
     boxes: NDArray[np.float64] = field(default_factory=_no_boxes)
     box_scores: NDArray[np.float64] = field(default_factory=_no_scores)
+    box_labels: NDArray[np.int64] = field(default_factory=_no_labels)
     error: ImageError | None = None
 
     @property

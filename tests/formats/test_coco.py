@@ -36,6 +36,7 @@ def localizations(draw: st.DrawFn) -> list[Localization]:
                 score=0.5,
                 boxes=np.array(boxes).reshape(-1, 4),
                 box_scores=np.linspace(0, 1, len(boxes)),
+                box_labels=np.arange(len(boxes)) % 2,
             )
         )
     return results
@@ -70,16 +71,19 @@ def test_what_is_written_can_be_read_back(
         ]
         np.testing.assert_allclose(np.reshape(corners, (-1, 4)), result.boxes, atol=1e-9)
         assert [row["score"] for row in mine] == result.box_scores.tolist()
-        for row in mine:
+        for row, label in zip(mine, result.box_labels, strict=True):
             assert row["file_name"] == result.image_id
-            assert row["category"] == names[row["category_id"]] == result.label
+            assert row["category"] == names[row["category_id"]] == CLASSES[label]
 
 
 def test_a_bbox_is_corner_width_height(tmp_path: Path) -> None:
     """The bounding box is x y width height, as COCO has it, and no x1 y1."""
     writer = create_writer("coco", tmp_path, CLASSES)
     box = np.array([[10.0, 20.0, 40.0, 25.0]])
-    writer.add(Localization("a.jpg", (64, 48), "wren", 1, 0.9, boxes=box, box_scores=np.ones(1)))
+    result = Localization(
+        "a.jpg", (64, 48), boxes=box, box_scores=np.ones(1), box_labels=np.ones(1, int)
+    )
+    writer.add(result)
     writer.close()
     rows = json.loads((tmp_path / "predictions.json").read_text())
     assert rows == [

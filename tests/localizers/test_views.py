@@ -119,3 +119,28 @@ def test_wrong_scales_and_names_are_refused(tiny: Tiny) -> None:
         create_localizer("cam", tiny("cam"), scales=(1, -1))
     with pytest.raises(ConfigError, match="no localizer 'dtt': did you mean 'ddt'"):
         create_localizer("cam*dtt", tiny("cam"))
+
+
+def test_places_of_several_labels(tiny: Tiny, images: Tensor) -> None:
+    """Maps that see no class are shared out; together they are the map of one label."""
+    network = tiny("feature_norm")
+    localizer = create_localizer("feature_norm", network, affinity="auto", several=True)
+    labels = torch.tensor([[1, 3], [2, -1], [0, 1]])
+    maps = localizer(images, labels)
+    assert maps.shape == (3, 2, 64, 96)
+    alone = localizer(images, labels[:, 0])
+    torch.testing.assert_close(maps.amax(1).clamp(min=0), alone.clamp(min=0))
+    assert ((maps != 0).sum(1) <= 1).all()
+    assert not maps[1, 1].any()
+    cams = create_localizer("cam", network)(images, labels)
+    inside = maps[0, 0] > 0
+    assert (cams[0, 0] >= cams[0, 1])[inside].all()
+
+
+def test_several_labels_of_class_maps(tiny: Tiny, images: Tensor) -> None:
+    """Each is the map that the label has alone, mirrored views included."""
+    localizer = create_localizer("gradcam", tiny("gradcam"), flip=True, several=True)
+    labels = torch.tensor([[1, 3], [2, 0], [0, 1]])
+    maps = localizer(images, labels)
+    for column in (0, 1):
+        torch.testing.assert_close(maps[:, column], localizer(images, labels[:, column]))

@@ -254,8 +254,11 @@ class PredictConfig:
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
             maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr).
         threshold: share of the score map's maximum above which a pixel belongs to the object;
-            default: the run's.
-        size: side of the network's input in pixels; default: the run's.
+            default: the run's, or that of the localizer.
+        labels: names of the classes to look for in each picture; default: those that the network
+            sees there, one or, for a run on pictures of several labels, several.
+        objects: one box for each class, or several; default: several for such a run.
+        size: side of the network's input in pixels; default: the run's, or 448.
         pictures: also write one picture per image, with heat map and boxes.
         format: formats to write.
         batch_size: images per step.
@@ -276,6 +279,8 @@ class PredictConfig:
     scales: tuple[float, ...] = ()
     normalization: Normalization | None = None
     threshold: float | None = None
+    labels: tuple[str, ...] = ()
+    objects: Literal["one", "several"] | None = None
     size: int | None = None
     pictures: bool = False
     format: tuple[str, ...] = ("coco",)

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from wsol.choices import Normalization
 from wsol.data.batches import Batch, ImageFiles, load_batches, normalized, split_batches
@@ -16,11 +17,13 @@ from wsol.engine.config import Precision
 from wsol.engine.device import make_accelerator
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.run import load_fitted, load_run
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, did_you_mean
 from wsol.localization import Localization
+from wsol.localizers.base import likely_labels
 from wsol.localizers.look import find_logits
 from wsol.localizers.reading import BEST, chosen_reading
-from wsol.maps import boxes_at, normalize, scale_boxes
+from wsol.maps import boxes_at, normalize, objects_at, scale_boxes
+from wsol.maps.objects import Objects
 from wsol.models import create_network
 from wsol.models.create import check_size
 from wsol.models.imagenet import NUM_CLASSES, imagenet_classes
@@ -31,8 +34,11 @@ SIZE = 448
 """Side in pixels of the input of the ImageNet network."""
 
 
+Number = Literal["one", "several"]
+
+
 class Localizer:
-    """Finds the object of the predicted class in pictures.
+    """Finds the objects of the predicted classes in pictures.
 
     Args:
         model: a run folder, any classifier (ours, timm's, torchvision's, Hugging Face's, your own),
@@ -51,6 +57,11 @@ class Localizer:
             maximum.
         threshold: share of a map's maximum above which a pixel belongs to the object; default:
             the run's, or that of the localizer.
+        labels: names of the classes to look for in each picture; default: those that the
+            classifier sees there, which is the likeliest alone unless it is a run that was trained
+            on pictures of several labels.
+        objects: ``one`` box for each class, around the largest contour, or ``several``, one for
+            each part of the map that is above the threshold; default: several for such a run.
         size: side of the network's input in pixels; default: the run's, that which
             a classifier says it takes, or 448.
         batch_size: images per step.
@@ -90,6 +101,8 @@ class Localizer:
         scales: Sequence[float] = (),
         normalization: Normalization | None = None,
         threshold: float | None = None,
+        labels: Sequence[str] = (),
+        objects: Number | None = None,
         size: int | None = None,
         batch_size: int = 16,
         workers: int = 0,
@@ -103,11 +116,12 @@ class Localizer:
         if threshold is not None and not 0 <= threshold < 1:
             raise ConfigError(f"threshold is {threshold}: it must be in [0, 1)")
         self.accelerator = make_accelerator(precision, cpu)
-        names, own = classes, BEST
+        names, own, self.several_labels = classes, BEST, False
         self.model: nn.Module
         if isinstance(model, Path | str):
             self.model, info = load_run(Path(model))
             names, size, own = info.classes, size or info.size, info.reading
+            self.several_labels = info.several_labels
         elif model is None:
             self.model = create_network(
                 backbone, num_classes=NUM_CLASSES, output_stride=None, size=size or SIZE
@@ -120,6 +134,8 @@ class Localizer:
         self.mean, self.std = mean or spec.mean, std or spec.std
         count = find_logits(check_size(self.model, self.size)).shape[1]
         self.classes = tuple(class_names(self.model, count) if names is None else names)
+        self.labels = [self._number(name) for name in labels]
+        self.objects = objects or ("several" if self.several_labels else "one")
         self.model.to(self.accelerator.device)
         self.model.to(memory_format=torch.channels_last)
         asked = SimpleNamespace(
@@ -132,7 +148,8 @@ class Localizer:
         )
         reading = chosen_reading(own, asked)
         self.normalization = reading.normalization
-        self.localizer = reading.create(self.model)
+        several = self.several_labels or len(self.labels) > 1
+        self.localizer = reading.create(self.model, several=several)
         self.is_fitted = not self.localizer.needs_fit
         if isinstance(model, Path | str) and reading == own:
             self.is_fitted |= load_fitted(Path(model), self.localizer)
@@ -172,18 +189,34 @@ class Localizer:
             found |= self._locate(batch, names)
             yield from (found[index] for index in sorted(found))
 
+    def _number(self, name: str) -> int:
+        if name not in self.classes:
+            raise ConfigError(f"no class {name!r}: {did_you_mean(name, self.classes)}")
+        return self.classes.index(name)
+
+    def _choose(self, logits: Tensor) -> Tensor:
+        """Return the classes to look for, ``(N, K)``; -1 where a picture has fewer."""
+        if self.labels:
+            return torch.tensor(self.labels, device=logits.device).expand(len(logits), -1)
+        return likely_labels(logits) if self.several_labels else logits.argmax(1, keepdim=True)
+
     def _locate(self, batch: Batch, names: Sequence[str]) -> dict[int, Localization]:
         if not batch.indices:
             return {}
         images = batch.images.to(self.accelerator.device)
         with self.accelerator.autocast():
             inputs = normalized(images, self.mean, self.std)
-            logits, labels, maps = self.localizer.locate(inputs)
-        scores = logits.softmax(1).gather(1, labels[:, None])[:, 0].tolist()
+            logits, labels, maps = self.localizer.locate(inputs, self._choose)
+        scores = logits.sigmoid() if self.several_labels else logits.softmax(1)
         return {
-            index: self._result(names[index], size, label, score, score_map)
-            for index, size, label, score, score_map in zip(
-                batch.indices, batch.sizes, labels.tolist(), scores, maps.cpu().numpy(), strict=True
+            index: self._result(names[index], size, *rest)
+            for index, size, *rest in zip(
+                batch.indices,
+                batch.sizes,
+                labels.cpu().numpy(),
+                scores.gather(1, labels.clamp(min=0)).double().cpu().numpy(),
+                maps.cpu().numpy(),
+                strict=True,
             )
         }
 
@@ -191,21 +224,40 @@ class Localizer:
         self,
         name: str,
         image_size: tuple[int, int],
-        label: int,
-        score: float,
-        score_map: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        scores: NDArray[np.float64],
+        score_maps: NDArray[np.float32],
     ) -> Localization:
-        heat_map, has_object = normalize(score_map, self.normalization)
-        height, width = heat_map.shape
-        found = boxes_at(heat_map, self.threshold, "largest")
-        boxes = scale_boxes(found if has_object else found[:0], (width, height), image_size)
+        """Return the boxes of a picture's classes ``(K,)`` from their maps ``(K, H, W)``."""
+        height, width = score_maps.shape[1:]
+        heat_map = np.zeros((height, width), np.float32)
+        boxes, box_scores, box_labels = [np.zeros((0, 4))], [np.zeros(0)], [np.zeros(0, np.int64)]
+        for label, score, score_map in zip(labels, scores, score_maps, strict=True):
+            own, has_object = normalize(score_map, self.normalization)
+            if label < 0 or not has_object:
+                continue
+            heat_map = np.maximum(heat_map, own)
+            found, peaks = self._boxes(own)
+            boxes.append(scale_boxes(found, (width, height), image_size))
+            box_scores.append(score * peaks)
+            box_labels.append(np.full(len(found), label))
+        order = np.argsort(-np.concatenate(box_scores), kind="stable")
+        best = int(np.where(labels < 0, -1, scores).argmax())
         return Localization(
             image_id=name,
             image_size=image_size,
-            label=self.classes[label],
-            class_index=label,
-            score=score,
+            label=self.classes[labels[best]],
+            class_index=int(labels[best]),
+            score=float(scores[best]),
             heat_map=heat_map,
-            boxes=boxes,
-            box_scores=np.full(len(boxes), score),
+            boxes=np.concatenate(boxes)[order],
+            box_scores=np.concatenate(box_scores)[order],
+            box_labels=np.concatenate(box_labels)[order],
         )
+
+    def _boxes(self, heat_map: NDArray[np.float32]) -> Objects:
+        """Return the boxes of one class in map pixels, with the peak of each if there are more."""
+        if self.objects == "several":
+            return objects_at(heat_map, self.threshold)
+        found = boxes_at(heat_map, self.threshold, "largest")
+        return Objects(found, np.ones(len(found)))

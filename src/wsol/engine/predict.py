@@ -45,6 +45,8 @@ def predict(config: PredictConfig) -> Counter[str]:
         scales=config.scales,
         normalization=config.normalization,
         threshold=config.threshold,
+        labels=config.labels,
+        objects=config.objects,
         size=config.size,
         batch_size=config.batch_size,
         workers=config.workers,

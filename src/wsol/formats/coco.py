@@ -41,17 +41,20 @@ class CocoWriter:
         if result.error is not None:
             row["error"] = result.error.reason
         self.images.append(row)
-        for (x0, y0, x1, y1), score in zip(
-            result.boxes.tolist(), result.box_scores.tolist(), strict=True
+        for (x0, y0, x1, y1), score, label in zip(
+            result.boxes.tolist(),
+            result.box_scores.tolist(),
+            result.box_labels.tolist(),
+            strict=True,
         ):
             self.results.append(
                 {
                     "image_id": image_id,
-                    "category_id": result.class_index + 1,
+                    "category_id": label + 1,
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
                     "score": score,
                     "file_name": result.image_id,
-                    "category": result.label,
+                    "category": self.classes[label],
                 }
             )
 

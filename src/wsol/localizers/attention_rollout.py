@@ -27,6 +27,7 @@ class AttentionRollout(ScoreMaps):
     """
 
     needs_attention = True
+    sees_classes = False
 
     def default_taps(self) -> tuple[str, ...]:
         """Return none: attention is watched wherever it is."""

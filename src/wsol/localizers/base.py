@@ -1,6 +1,6 @@
 """The interface of localizers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -14,14 +14,21 @@ from wsol.models.taps import find_tap
 
 Interpolation = Literal["bicubic", "bilinear"]
 
+Labels = Tensor | Callable[[Tensor], Tensor] | None
+"""Classes to make maps of: int64 ``(N,)``, or ``(N, K)`` with -1 where a picture has fewer than K;
+a function that returns either of logits ``(N, classes)``; or None for the network's first choice.
+"""
+
 
 class Localized(NamedTuple):
     """What a localizer says of a batch.
 
     Attributes:
         logits: float32 ``(N, classes)``.
-        labels: int64 ``(N,)``, the classes that the maps belong to.
-        maps: float32 ``(N, H, W)``, raw score maps at the input's size.
+        labels: int64 ``(N,)``, the classes that the maps belong to; ``(N, K)`` where pictures have
+            several, with -1 where one has fewer than K.
+        maps: float32 ``(N, H, W)`` or ``(N, K, H, W)``, raw score maps at the input's size; of no
+            meaning where the label is -1.
     """
 
     logits: Tensor
@@ -47,6 +54,7 @@ class ScoreMaps:
         needs_gradients: whether the pass must record gradients.
         needs_attention: whether it must keep attentions.
         needs_fit: whether ``fit`` must be called first, with a collection of pictures.
+        sees_classes: whether the maps of one picture's classes differ.
 
     Raises:
         ConfigError: no such tap, or none can be found.
@@ -55,6 +63,7 @@ class ScoreMaps:
     needs_gradients = False
     needs_attention = False
     needs_fit = False
+    sees_classes = True
 
     def __init__(
         self,
@@ -94,26 +103,39 @@ class ScoreMaps:
             ConfigError: it does not fit this localizer.
         """
 
-    def __call__(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+    def __call__(self, images: Tensor, labels: Labels = None) -> Tensor:
         """Return raw score maps, float32 ``(N, H, W)`` at the input's size.
 
         Args:
             images: normalised, ``(N, 3, H, W)``.
-            labels: int64 ``(N,)``; None takes the network's first choice.
+            labels: see ``Labels``; with several a picture the result is ``(N, K, H, W)``.
         """
         return self.locate(images, labels).maps
 
-    def locate(self, images: Tensor, labels: Tensor | None = None) -> Localized:
+    def locate(self, images: Tensor, labels: Labels = None) -> Localized:
         """Return logits, labels and maps from one pass.
 
         Args:
             images: normalised, ``(N, 3, H, W)``.
-            labels: int64 ``(N,)``; None takes the network's first choice.
+            labels: see ``Labels``.
         """
         return locate_all([self], images, labels)[0]
 
     def read(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """Return maps ``(N, H, W)`` of ``labels`` ``(N,)`` from what a pass has seen.
+        """Return maps ``(N, H, W)`` or ``(N, K, H, W)`` from what a pass has seen.
+
+        Args:
+            look: what the pass has seen.
+            labels: int64 ``(N,)`` or ``(N, K)``.
+            size: height and width; default: the input's.
+        """
+        if labels.ndim == 1:
+            return self.read_label(look, labels, size)
+        columns = labels.clamp(min=0).unbind(1)
+        return torch.stack([self.read_label(look, column, size) for column in columns], 1)
+
+    def read_label(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Return maps ``(N, H, W)`` of one label a picture.
 
         Args:
             look: what the pass has seen.
@@ -156,14 +178,14 @@ class ScoreMaps:
 
 
 def locate_all(
-    localizers: Sequence[ScoreMaps], images: Tensor, labels: Tensor | None = None
+    localizers: Sequence[ScoreMaps], images: Tensor, labels: Labels = None
 ) -> list[Localized]:
     """Return what several localizers of one classifier say, from one pass.
 
     Args:
         localizers: of the same model.
         images: normalised, ``(N, 3, H, W)``.
-        labels: int64 ``(N,)``; None takes the network's first choice.
+        labels: see ``Labels``.
 
     Raises:
         ConfigError: they have different models.
@@ -176,9 +198,43 @@ def locate_all(
     [torch.Size([64, 64]), torch.Size([64, 64])]
     """
     look = observe_for(localizers, images)
+    chosen = chosen_labels(labels, look.logits)
+    return [Localized(look.logits, chosen, each.read(look, chosen)) for each in localizers]
+
+
+def chosen_labels(labels: Labels, logits: Tensor) -> Tensor:
+    """Return the classes to make maps of.
+
+    Args:
+        labels: see ``Labels``.
+        logits: float32 ``(N, classes)``.
+
+    >>> chosen_labels(None, torch.tensor([[0.1, 0.9]]))
+    tensor([1])
+    """
     if labels is None:
-        labels = look.logits.argmax(1)
-    return [Localized(look.logits, labels, each.read(look, labels)) for each in localizers]
+        return logits.argmax(1)
+    return labels if isinstance(labels, Tensor) else labels(logits)
+
+
+def likely_labels(logits: Tensor, least: float = 0.5) -> Tensor:
+    """Return the classes that a classifier of several labels sees in pictures, the likeliest first.
+
+    Args:
+        logits: float32 ``(N, classes)``, of which each is a class's own.
+        least: probability; the likeliest class of a picture is taken whatever its own.
+
+    Returns:
+        int64 ``(N, K)``, -1 where a picture has fewer than K.
+
+    >>> likely_labels(torch.tensor([[1.0, 2.0, -1.0], [-3.0, -2.0, -1.0]]))
+    tensor([[ 1,  0],
+            [ 2, -1]])
+    """
+    counts = (logits.sigmoid() >= least).sum(1, keepdim=True).clamp(min=1)
+    order = logits.argsort(1, descending=True)[:, : int(counts.max())]
+    beyond = torch.arange(order.shape[1], device=order.device) >= counts
+    return order.masked_fill(beyond, -1)
 
 
 def observe_for(

@@ -37,6 +37,7 @@ class DDT(ScoreMaps):
     """
 
     needs_fit = True
+    sees_classes = False
 
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
         """Keep the classifier."""

@@ -25,6 +25,8 @@ class FeatureNorm(ScoreMaps):
     torch.Size([2, 64, 64])
     """
 
+    sees_classes = False
+
     def default_taps(self) -> tuple[str, ...]:
         """Return the last stage: what is wanted is no class's own."""
         return (last_stage(self.model),)

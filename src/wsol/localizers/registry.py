@@ -46,6 +46,7 @@ def create_localizer(
     affinity: str = "",
     flip: bool = False,
     scales: Sequence[float] = (),
+    several: bool = False,
     **options: Any,
 ) -> ScoreMaps:
     """Return a callable from images ``(N, 3, H, W)`` to raw score maps ``(N, H, W)``.
@@ -57,6 +58,8 @@ def create_localizer(
         affinity: a tap whose features the map follows, see ``Views``.
         flip: average with the map of the flipped picture.
         scales: average over pictures of these sizes, as shares of the input's.
+        several: pictures have several labels: where no localizer sees classes, each place of the
+            map belongs to one label alone, by the class maps of ``cam``.
         options: of that localizer, such as ``taps``.
 
     Raises:
@@ -70,13 +73,17 @@ def create_localizer(
     'Views'
     """
     parts = [_create(part.strip(), model, options) for part in name.split("*")]
-    if len(parts) == 1 and not (affinity or flip or scales):
+    classes = None
+    if several and not any(part.sees_classes for part in parts):
+        classes = _create("cam", model, {})
+    if len(parts) == 1 and not (affinity or flip or scales or classes):
         return parts[0]
     return Views(
         parts,
         affinity=affinity,
         flip=flip,
         scales=scales,
+        classes=classes,
         interpolation=parts[0].interpolation,
     )
 

@@ -9,7 +9,16 @@ from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
 from wsol.localizers.affinity import follow_features
-from wsol.localizers.base import Interpolation, Localized, ScoreMaps, observe_for, resized, scaled
+from wsol.localizers.base import (
+    Interpolation,
+    Labels,
+    Localized,
+    ScoreMaps,
+    chosen_labels,
+    observe_for,
+    resized,
+    scaled,
+)
 from wsol.localizers.look import Look, tapped_part
 from wsol.localizers.stages import stage_before
 from wsol.models.taps import find_tap
@@ -31,6 +40,9 @@ class Views(ScoreMaps):
         flip: look at each picture from left to right and from right to left.
         scales: sides of the views as shares of the input's; sizes are rounded to multiples of 32
             pixels. Labels are chosen, and logits taken, from the first view.
+        classes: where pictures have several labels and no localizer sees classes, each place of the
+            map belongs to the label whose map by this one is highest there; default: all labels
+            have the same map.
         interpolation: how maps are brought to the input's size.
 
     Raises:
@@ -51,6 +63,7 @@ class Views(ScoreMaps):
         affinity: str = "",
         flip: bool = False,
         scales: Sequence[float] = (),
+        classes: ScoreMaps | None = None,
         interpolation: Interpolation = "bicubic",
     ) -> None:
         """Keep the localizers."""
@@ -66,6 +79,8 @@ class Views(ScoreMaps):
         self.affinity, self.more_taps = affinity, (affinity,) if affinity else ()
         self.taps = tuple(dict.fromkeys(tap for each in self.localizers for tap in each.taps))
         self.needs_fit = any(each.needs_fit for each in self.localizers)
+        self.sees_classes = any(each.sees_classes for each in self.localizers)
+        self.classes = None if self.sees_classes else classes
 
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Show a collection of pictures to those localizers that want it, from all views."""
@@ -83,26 +98,40 @@ class Views(ScoreMaps):
         for each in self.localizers:
             each.load_state(state)
 
-    def locate(self, images: Tensor, labels: Tensor | None = None) -> Localized:
+    def locate(self, images: Tensor, labels: Labels = None) -> Localized:
         """Return logits and labels of the first view, and the maps of all together.
 
         Args:
             images: normalised, ``(N, 3, H, W)``.
-            labels: int64 ``(N,)``; None takes the network's first choice.
+            labels: see ``Labels``.
         """
         size = (images.shape[-2], images.shape[-1])
         first, *others = self._views(images)
-        look = observe_for(self.localizers, first, self.more_taps)
-        labels = look.logits.argmax(1) if labels is None else labels
-        logits, total = look.logits, self.read(look, labels, size)
+        readers = [*self.localizers, *([self.classes] if self.classes else [])]
+        look = observe_for(readers, first, self.more_taps)
+        chosen = chosen_labels(labels, look.logits)
+        logits, total = look.logits, self.read(look, chosen, size)
         for number, view in enumerate(others, 1):
-            look = observe_for(self.localizers, view, self.more_taps)
-            maps = self.read(look, labels, size)
+            look = observe_for(readers, view, self.more_taps)
+            maps = self.read(look, chosen, size)
             total += maps.flip(-1) if self.flip and number % 2 else maps
-        return Localized(logits, labels, total / (1 + len(others)))
+        return Localized(logits, chosen, total / (1 + len(others)))
 
     def read(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """Return the maps ``(N, H, W)`` of one view.
+        """Return the maps ``(N, H, W)`` or ``(N, K, H, W)`` of one view.
+
+        Args:
+            look: what the pass has seen.
+            labels: int64 ``(N,)`` or ``(N, K)``.
+            size: height and width; default: the input's.
+        """
+        if labels.ndim == 1 or self.classes is None:
+            return super().read(look, labels, size)
+        maps = self.read_label(look, labels[:, 0].clamp(min=0), size)
+        return share_places(maps, self.classes.read(look, labels, size), labels)
+
+    def read_label(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Return the maps ``(N, H, W)`` of one label a picture, of one view.
 
         Args:
             look: what the pass has seen.
@@ -140,3 +169,19 @@ def geometric_mean(maps: Sequence[Tensor]) -> Tensor:
     """
     product: Tensor = torch.stack([each.clamp(min=0) for each in maps]).prod(0)
     return product ** (1 / len(maps))
+
+
+def share_places(maps: Tensor, class_maps: Tensor, labels: Tensor) -> Tensor:
+    """Return maps ``(N, K, H, W)`` of which each place is in one alone: that of its class.
+
+    Args:
+        maps: of no class, float32 ``(N, H, W)``; they begin at zero.
+        class_maps: of each label, float32 ``(N, K, H, W)``.
+        labels: int64 ``(N, K)``; -1 where a picture has fewer than K.
+
+    >>> maps, class_maps = torch.tensor([[[5.0, 7.0]]]), torch.tensor([[[[1.0, 0]], [[0.5, 2]]]])
+    >>> share_places(maps, class_maps, torch.tensor([[3, 1]])).tolist()
+    [[[[5.0, 0.0]], [[0.0, 7.0]]]]
+    """
+    known = class_maps.masked_fill((labels < 0)[:, :, None, None], -torch.inf)
+    return maps[:, None] * (known == known.amax(1, keepdim=True))

@@ -7,6 +7,7 @@ from wsol.maps.histograms import score_histograms
 from wsol.maps.iou import box_iou
 from wsol.maps.levels import grey_levels
 from wsol.maps.normalize import normalize
+from wsol.maps.objects import merge_boxes, objects_at
 
 __all__ = [
     "Contours",
@@ -18,7 +19,9 @@ __all__ = [
     "contours_at",
     "grey_levels",
     "iou_curves",
+    "merge_boxes",
     "normalize",
+    "objects_at",
     "scale_boxes",
     "score_histograms",
 ]
