@@ -21,7 +21,7 @@ from wsol.engine.device import make_accelerator
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.in_order import in_order
 from wsol.engine.progress import Meter
-from wsol.engine.protocol import PROTOCOLS, EvaluationProtocol, Figures
+from wsol.engine.protocol import PROTOCOLS, EvaluationProtocol, Figures, Report
 from wsol.engine.run import RunInfo, load_fitted, load_run
 from wsol.errors import ConfigError, DataError, did_you_mean
 from wsol.files import write_json
@@ -101,8 +101,34 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     )
     report = protocol.report(metric, info, config.split)
     if accelerator.is_main_process:
+        if samples.has_several_labels and samples.has_boxes and config.protocol == "fair":
+            _add_precision(report, config, samples)
         write_json(config.out or config.run / protocol.metrics_file, report.metrics)
     return Evaluation(*report, accelerator.is_main_process)
+
+
+def _add_precision(report: Report, config: EvaluateConfig, samples: Samples) -> None:
+    """Add the average precision of predicted boxes to the figures at the run's own threshold."""
+    # Looking for it loads a library that nothing else here needs.
+    from wsol.engine.detect import average_precision
+    from wsol.engine.localize import Localizer
+
+    locate = Localizer(
+        config.run,
+        localizer=config.localizer,
+        tap=config.tap,
+        affinity=config.affinity,
+        flip=config.flip,
+        scales=config.scales,
+        normalization=config.normalization,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        precision=config.precision,
+        cpu=config.cpu,
+    )
+    found = average_precision(locate, samples)
+    figures = {f"box_{name}": value for name, value in found._asdict().items()}
+    report.metrics.update(figures)
 
 
 def evaluate_split(
