@@ -171,7 +171,7 @@ def test_lists_show_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
         assert capsys.readouterr().out.splitlines() == names
     assert main(["list"]) == 0
     usage = capsys.readouterr().out.removeprefix("usage: wsol list ").strip()
-    assert set(usage.split("|")) == {*kinds, "recipes"}
+    assert set(usage.split("|")) == {*kinds, "recipes", "settings"}
 
 
 def test_the_log_goes_where_standard_error_is_now(

@@ -15,6 +15,7 @@ def run(argv: Sequence[str]) -> int:
         "localizers": _localizers,
         "formats": _formats,
         "recipes": _recipes,
+        "settings": _settings,
     }
     if len(argv) != 1 or argv[0] in ("-h", "--help"):
         sys.stdout.write(f"usage: wsol list {'|'.join(kinds)}\n")
@@ -49,13 +50,24 @@ def _formats() -> list[str]:
     return list_formats()
 
 
+def _settings() -> list[str]:
+    from wsol.recipes import list_settings
+
+    return _columns(list(list_settings().items()))
+
+
 def _recipes() -> list[str]:
     from wsol.recipes import list_recipes
 
-    rows = [
-        (recipe.name, recipe.row, recipe.reported, f"run here: {recipe.run_here}")
-        for recipe in list_recipes()
-    ]
+    return _columns(
+        [
+            (recipe.name, recipe.row, recipe.reported, f"run here: {recipe.run_here}")
+            for recipe in list_recipes()
+        ]
+    )
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

@@ -1,7 +1,8 @@
-"""Recipes: the options of published table rows, one YAML file each.
+"""Recipes: the options of published table rows, one YAML file each; and settings of our own.
 
 A recipe's first comment lines say which row it is and what was reported for it. The files are
-written by ``tools/write_recipes.py``.
+written by ``tools/write_recipes.py``. Settings are a few options for one purpose, on any data; the
+first line of each says what for and with which command.
 """
 
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from pathlib import Path
 
 from wsol.errors import ConfigError, did_you_mean
 
-__all__ = ["Recipe", "find_recipe", "list_recipes"]
+__all__ = ["Recipe", "find_recipe", "list_recipes", "list_settings"]
 
 FOLDER = Path(__file__).parent
+SETTINGS = FOLDER / "settings"
 
 
 @dataclass(frozen=True)
@@ -48,20 +50,30 @@ def list_recipes() -> list[Recipe]:
 
 
 def find_recipe(name: str) -> Path:
-    """Return the file of a recipe.
+    """Return the file of a recipe, or of settings.
 
     Raises:
         ConfigError: no such recipe; names the nearest one.
 
-    >>> find_recipe("wsoleval-cub-resnet50-adl").name
-    'wsoleval-cub-resnet50-adl.yaml'
+    >>> find_recipe("wsoleval-cub-resnet50-adl").name, find_recipe("boxes").name
+    ('wsoleval-cub-resnet50-adl.yaml', 'boxes.yaml')
     """
-    paths = {path.stem: path for path in FOLDER.glob("*.yaml")}
+    paths = {path.stem: path for folder in (FOLDER, SETTINGS) for path in folder.glob("*.yaml")}
     if name not in paths:
         near = get_close_matches(name, paths, n=1)
         hint = did_you_mean(name, near) if near else "wsol list recipes shows what there is"
         raise ConfigError(f"no file and no recipe {name!r}: {hint}")
     return paths[name]
+
+
+def list_settings() -> dict[str, str]:
+    """Return what each of our own settings is for, by name.
+
+    >>> list_settings()["fast"]
+    'Quick boxes of an untrained network: wsol predict PICTURES --out DIR --config fast'
+    """
+    paths = sorted(SETTINGS.glob("*.yaml"))
+    return {path.stem: path.read_text("utf-8").splitlines()[0].removeprefix("# ") for path in paths}
 
 
 def _read(path: Path) -> Recipe:

@@ -1,0 +1,83 @@
+"""Several objects of several classes, learnt from image-level labels: the default and plain CAM.
+
+    python benchmarks/several.py --out /tmp/several
+
+Toy scenes of one to four objects of up to three classes. Two runs see the labels alone:
+
+    wsol train SCENES --out RUN                    read by plain CAM
+    wsol train SCENES --out RUN --config boxes     read as prediction does by default
+
+Prints the average precision of the boxes that ``wsol predict --run RUN`` gives for the test
+pictures, of all objects and, as plain CAM has it, of the largest contour alone, and for plain CAM
+at other thresholds too.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from wsol.data.open import open_data
+from wsol.data.scenes import write_scenes
+from wsol.engine.config import TrainConfig
+from wsol.engine.detect import average_precision
+from wsol.engine.localize import Localizer, Number
+from wsol.engine.train import train
+from wsol.localizers.reading import BEST
+
+PLAIN_THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
+
+
+def runs(data: Path, out: Path, epochs: int, seed: int) -> dict[str, Path]:
+    """Train what is not there yet, and return the two runs."""
+    plain = TrainConfig(data=data, out=out / "plain", epochs=epochs, seed=seed, val_share=0)
+    best = replace(
+        plain,
+        out=out / "boxes",
+        size=448,
+        resize=512,
+        output_stride=None,
+        localizer=BEST.localizer,
+        affinity=BEST.affinity,
+    )
+    for config in (plain, best):
+        if not (config.out / "model.safetensors").exists():
+            train(replace(config, resume=config.out.exists()))
+    return {"plain": plain.out, "boxes": best.out}
+
+
+def ways(made: dict[str, Path]) -> Iterator[tuple[str, Localizer]]:
+    """Yield each way to read the runs, and its title."""
+    one: Number = "one"
+    for threshold in PLAIN_THRESHOLDS:
+        yield (
+            f"plain CAM, largest contour, threshold {threshold}",
+            Localizer(made["plain"], objects=one, threshold=threshold, workers=2),
+        )
+    yield "plain CAM, all objects", Localizer(made["plain"], workers=2)
+    title = "the run for boxes, read by plain CAM, largest contour"
+    yield title, Localizer(made["boxes"], localizer="cam", objects=one, workers=2)
+    yield "the run for boxes, largest contour", Localizer(made["boxes"], objects=one, workers=2)
+    yield "the run for boxes, all objects (default)", Localizer(made["boxes"], workers=2)
+    yield "the same, flip", Localizer(made["boxes"], flip=True, workers=2)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for pictures and runs")
+    parser.add_argument("--epochs", type=int, default=TrainConfig.epochs)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    data = options.out / "scenes"
+    if not data.exists():
+        write_scenes(data, train=400, test=200, seed=options.seed, most_objects=4)
+    test = open_data(data)["test"]
+    print("| boxes | AP50 | AP75 | AP |\n|---|---|---|---|")
+    for title, locate in ways(runs(data, options.out, options.epochs, options.seed)):
+        found = average_precision(locate, test)
+        print(f"| {title} | {found.ap50:.1f} | {found.ap75:.1f} | {found.ap:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
