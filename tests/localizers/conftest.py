@@ -25,9 +25,11 @@ def prepare(localizer: ScoreMaps, images: Tensor) -> None:
     if isinstance(localizer, DDT):
         localizer.fit([images])
     if isinstance(localizer, PSOL):
-        look = observe(localizer.model, images, localizer.taps)
+        features = localizer.features(observe(localizer.model, images, localizer.taps))
         torch.manual_seed(0)
-        localizer.head = BoxHead(localizer.features(look).shape[1])
+        localizer.head = BoxHead(features.shape[1])
+        localizer.head.mean.copy_(features.mean((0, 2, 3)))
+        localizer.head.std.copy_(features.std((0, 2, 3)).clamp(min=1e-6))
 
 
 @pytest.fixture
