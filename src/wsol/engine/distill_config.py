@@ -29,7 +29,8 @@ class DistillConfig:
         normalization: how the teacher's maps are scaled to [0, 1].
         threshold: share of a map's maximum above which a pixel belongs to the teacher's box;
             default: the run's.
-        head_tap: modules of the network whose features the head sees; default: the teacher's.
+        head_tap: modules of the network whose features the head sees; default: all that the
+            teacher reads and its maps follow.
         max_pictures: to learn from at most, taken evenly from the training split.
         epochs: passes of the head over the pictures and their mirror images.
         lr: learning rate of the head.

@@ -49,7 +49,8 @@ class Teacher(NamedTuple):
         if not has_object or len(boxes) == 0:
             return None
         height, width = heat_map.shape
-        box: NDArray[np.float32] = boxes[0].astype(np.float32) / np.float32([width, height] * 2)
+        sides = np.array([width, height, width, height], np.float32)
+        box: NDArray[np.float32] = boxes[0].astype(np.float32) / sides
         return box
 
 
