@@ -7,14 +7,29 @@ import torch
 from torch import Tensor
 
 from wsol.localizers import ScoreMaps, create_localizer
+from wsol.localizers.box_head import BoxHead
 from wsol.localizers.by_forward import ForwardCAM
 from wsol.localizers.ddt import DDT
+from wsol.localizers.look import observe
+from wsol.localizers.psol import PSOL
 from wsol.models import Network, create_network
 
 Make = Callable[..., ScoreMaps]
 
 ATTENTION = ("attention_rollout", "gradient_rollout", "tscam")
 """Localizers of transformers alone."""
+
+
+def prepare(localizer: ScoreMaps, images: Tensor) -> None:
+    """Show pictures to a localizer that wants some, or give it a head that has learnt nothing."""
+    if isinstance(localizer, DDT):
+        localizer.fit([images])
+    if isinstance(localizer, PSOL):
+        features = localizer.features(observe(localizer.model, images, localizer.taps))
+        torch.manual_seed(0)
+        localizer.head = BoxHead(features.shape[1])
+        localizer.head.mean.copy_(features.mean((0, 2, 3)))
+        localizer.head.std.copy_(features.std((0, 2, 3)).clamp(min=1e-6))
 
 
 @pytest.fixture
@@ -45,8 +60,13 @@ def make(images: Tensor, tiny: Callable[[str], Network]) -> Make:
         model = tiny(name) if network is None else network
         localizer = create_localizer(name, model, **options)
         assert isinstance(localizer, ForwardCAM) == (name in ("scorecam", "ablationcam"))
-        if isinstance(localizer, DDT):
-            localizer.fit([images])
+        prepare(localizer, images)
         return localizer
 
     return make
+
+
+@pytest.fixture(name="prepare")
+def prepare_fixture() -> Callable[[ScoreMaps, Tensor], None]:
+    """Return what makes any localizer ready to be asked."""
+    return prepare

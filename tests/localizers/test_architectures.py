@@ -1,13 +1,14 @@
 """Every localizer looks at every kind of architecture, with no tap and no reshape by hand."""
 
+from collections.abc import Callable
+
 import pytest
 import timm
 import torch
 from torch import Tensor, nn
 
 from wsol.errors import ConfigError
-from wsol.localizers import choose_tap, create_localizer, list_localizers
-from wsol.localizers.ddt import DDT
+from wsol.localizers import ScoreMaps, choose_tap, create_localizer, list_localizers
 
 ARCHITECTURES = {
     "resnet": ("resnet18", {}, "layer4"),
@@ -61,13 +62,17 @@ def test_the_tap_is_the_last_that_decides(models: dict[str, nn.Module], kind: st
 
 @pytest.mark.parametrize("localizer", list_localizers())
 @pytest.mark.parametrize("kind", ARCHITECTURES)
-def test_every_localizer_runs(models: dict[str, nn.Module], kind: str, localizer: str) -> None:
+def test_every_localizer_runs(
+    models: dict[str, nn.Module],
+    kind: str,
+    localizer: str,
+    prepare: Callable[[ScoreMaps, Tensor], None],
+) -> None:
     """Each gives a map that is not constant; localizers of attention say where there is none."""
     model, images = model_of(models, kind)
     forward = localizer in ("scorecam", "ablationcam")
     locate = create_localizer(localizer, model, **({"channels": 4} if forward else {}))
-    if isinstance(locate, DDT):
-        locate.fit([images])
+    prepare(locate, images)
     if localizer in ATTENTION and kind not in GLOBAL_ATTENTION:
         with pytest.raises(ConfigError, match="choose another localizer"):
             locate(images)

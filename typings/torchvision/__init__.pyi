@@ -1,1 +1,2 @@
 from torchvision import models as models
+from torchvision import ops as ops

@@ -67,5 +67,7 @@ class CompareConfig:
                 raise ConfigError(f"{option} is empty: name at least one")
         if min(self.sizes) < 1:
             raise ConfigError(f"sizes are {list(self.sizes)}: they must be at least 1")
+        if any("psol" in name for name in self.localizers):
+            raise ConfigError("psol cannot be compared: it belongs to a run of wsol distill alone")
         if self.save and self.run is None:
             raise ConfigError("save is true, but there is no run to save the winner in: add --run")

@@ -115,6 +115,12 @@ class TrainConfig:
             _require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
         _require(self.resize >= self.size, "resize", self.resize, f"at least size ({self.size})")
         _require(0 <= self.val_share < 1, "val_share", self.val_share, "in [0, 1)")
+        _require(
+            "psol" not in self.localizer,
+            "localizer",
+            self.localizer,
+            "another one: psol comes afterwards, with wsol distill RUN --out NEW",
+        )
         _require(self.seed >= 0, "seed", self.seed, "at least 0")
         _require(self.lr > 0, "lr", self.lr, "above 0")
         _require(self.workers >= 0, "workers", self.workers, "at least 0")

@@ -76,7 +76,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             f"{protocol.localizer} alone: add --localizer {protocol.localizer}, or choose another "
             "--protocol"
         )
-    splits = _open_splits(config, info)
+    splits = open_splits(config, info)
     samples = splits[config.split]
     network.to(accelerator.device)
     localizer = reading.create(network, **protocol.localizer_options)
@@ -277,8 +277,17 @@ def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:
     return [rank if sound else None for rank, sound in zip(ranks, finite, strict=True)]
 
 
-def _open_splits(config: EvaluateConfig, info: RunInfo) -> dict[str, Samples]:
-    """Return the splits of the data, with classes numbered as the run has them."""
+def open_splits(config: EvaluateConfig, info: RunInfo) -> dict[str, Samples]:
+    """Return the splits of the data, with classes numbered as the run has them.
+
+    Args:
+        config: which data, and the split that must be there.
+        info: the run's description.
+
+    Raises:
+        DataError: the data has a class that the run does not know.
+        ConfigError: there is no such split, or the run has no data.
+    """
     if config.data is None and not info.data:
         raise ConfigError(f"{config.run}: was imported, so it has no data set: give --data")
     root = Path(info.data) if config.data is None else config.data

@@ -50,11 +50,11 @@ def fit_localizer(localizer: ScoreMaps, paths: Sequence[Path], look: Look) -> No
         return
     count = min(len(paths), MOST_PICTURES)
     some = [paths[index * len(paths) // count] for index in range(count)]
-    log.info("showing %d pictures to the localizer", count)
     localizer.fit(_inputs(some, look))
 
 
 def _inputs(paths: Sequence[Path], look: Look) -> Iterator[Tensor]:
+    log.info("showing %d pictures to the localizer", len(paths))
     files = ImageFiles(paths, look.transform)
     keys = split_batches(range(len(paths)), look.batch_size)
     for batch in load_batches(files, keys, look.workers):

@@ -55,6 +55,7 @@ class ScoreMaps:
         needs_attention: whether it must keep attentions.
         needs_fit: whether ``fit`` must be called first, with a collection of pictures.
         sees_classes: whether the maps of one picture's classes differ.
+        more_taps: modules that are looked at besides.
 
     Raises:
         ConfigError: no such tap, or none can be found.
@@ -64,6 +65,7 @@ class ScoreMaps:
     needs_attention = False
     needs_fit = False
     sees_classes = True
+    more_taps: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -1,0 +1,176 @@
+"""A run whose boxes are learnt from those of another run's score maps."""
+
+import logging
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from accelerate import Accelerator
+
+from wsol.data.samples import Samples
+from wsol.data.transforms import EvalTransform
+from wsol.engine.config import EvaluateConfig
+from wsol.engine.config_file import save_config
+from wsol.engine.device import make_accelerator
+from wsol.engine.distill_config import DistillConfig
+from wsol.engine.evaluate import evaluate_split, open_splits
+from wsol.engine.fit import Look, fit_localizer
+from wsol.engine.fit_head import fit_head
+from wsol.engine.folder import make_folder
+from wsol.engine.lessons import Lessons, Teacher, take_lessons
+from wsol.engine.log import RunLog
+from wsol.engine.protocol import Fair, Figures
+from wsol.engine.run import RunInfo, load_fitted, load_run, save_run
+from wsol.engine.train import describe
+from wsol.errors import ConfigError
+from wsol.localizers.box_head import BoxHead
+from wsol.localizers.psol import PSOL
+from wsol.localizers.reading import Reading, chosen_reading
+from wsol.models import Network
+
+log = logging.getLogger("wsol")
+
+THRESHOLD = 0.5
+"""Of a map that is a filled box: a pixel belongs to it if half of it does."""
+
+
+class Distilled(NamedTuple):
+    """A run that was made of another one.
+
+    Attributes:
+        folder: of the new run.
+        val: its figures on the val split; None where that has no boxes.
+    """
+
+    folder: Path
+    val: Figures | None
+
+
+def distill(config: DistillConfig) -> Distilled:
+    """Train a head on the boxes that a run sees in its training pictures, and make both a run.
+
+    True boxes are not used, but to measure the result on the val split where there are some.
+
+    Args:
+        config: the options.
+
+    Returns:
+        The new run folder, and its figures.
+
+    Raises:
+        RunError: not a finished run, or the loss is not finite.
+        DataError: there are no pictures to learn from.
+        ConfigError: an option does not fit, or the run folder is taken.
+
+    Source: Zhang, Cao & Wu, Rethinking the Route Towards Weakly Supervised Object Localization,
+    CVPR 2020, algorithm 1.
+    """
+    accelerator = make_accelerator(config.precision, config.cpu)
+    if accelerator.num_processes > 1:
+        raise ConfigError("wsol distill works in one process: start it without accelerate launch")
+    _check_free(config.out)
+    network, info = load_run(config.run)
+    source = EvaluateConfig(config.run, config.data, config.boxes, config.splits, split="train")
+    splits = open_splits(source, info)
+    make_folder(config.out)
+    network.to(accelerator.device)
+    network.to(memory_format=torch.channels_last)
+    look = Look(
+        EvalTransform(info.size),
+        network.mean,
+        network.std,
+        accelerator.device,
+        config.batch_size,
+        config.workers,
+    )
+    reading = chosen_reading(info.reading, config)
+    teacher = _teacher(config, network, info, reading, splits["train"], look)
+    own = teacher.localizer
+    student = PSOL(network, config.head_tap or tuple(dict.fromkeys((*own.more_taps, *own.taps))))
+    pictures = _evenly(splits["train"], config.max_pictures)
+    with accelerator.autocast():
+        lessons = take_lessons(pictures, teacher, student, look, config.out)
+    student.head = _trained_head(lessons, config, accelerator.device)
+    save_run(config.out, network, _info(config, info, student), student.state())
+    save_config(config.out / "config.yaml", config)
+    return Distilled(
+        config.out, _measure(config, splits, network, student, accelerator, Fair(info.size))
+    )
+
+
+def _check_free(folder: Path) -> None:
+    # A folder without them may be what is left of a distillation that was interrupted.
+    if any((folder / name).exists() for name in ("config.yaml", "model.safetensors")):
+        raise ConfigError(f"{folder}: holds a run already: choose another --out")
+
+
+def _teacher(
+    config: DistillConfig,
+    network: Network,
+    info: RunInfo,
+    reading: Reading,
+    train: Samples,
+    look: Look,
+) -> Teacher:
+    """Return the run's localizer, or the one that is asked for, ready to be asked."""
+    localizer = reading.create(network)
+    if not (reading == info.reading and load_fitted(config.run, localizer)):
+        fit_localizer(localizer, train.paths(), look)
+    threshold = info.threshold if config.threshold is None else config.threshold
+    return Teacher(localizer, reading.normalization, threshold)
+
+
+def _evenly(samples: Samples, most: int) -> Samples:
+    count = min(len(samples), most)
+    return samples.select([index * len(samples) // count for index in range(count)])
+
+
+def _trained_head(lessons: Lessons, config: DistillConfig, device: torch.device) -> BoxHead:
+    log.info("learning from %d boxes and their mirror images", len(lessons.boxes) // 2)
+    torch.manual_seed(config.seed)
+    head = BoxHead(lessons.features.shape[1])
+    for known, found in zip((head.mean, head.std), lessons.channel_statistics(), strict=True):
+        known.copy_(found)
+    written = RunLog(config.out, [])
+    for row in fit_head(head.to(device), lessons, config, device):
+        written.add(row)
+        log.info("%s", describe(row, config.epochs))
+    return head
+
+
+def _info(config: DistillConfig, info: RunInfo, student: PSOL) -> RunInfo:
+    """Return the description of the new run: the old one's, but for how boxes are found."""
+    if config.data is not None:
+        info = replace(info, data=str(config.data.resolve()), boxes=None, splits=None)
+    return replace(
+        info,
+        **asdict(Reading("psol", tap=student.taps)),
+        boxes=info.boxes if config.boxes is None else str(config.boxes.resolve()),
+        splits=info.splits if config.splits is None else str(config.splits.resolve()),
+        threshold=THRESHOLD,
+        threshold_from="default",
+    )
+
+
+def _measure(
+    config: DistillConfig,
+    splits: dict[str, Samples],
+    network: Network,
+    student: PSOL,
+    accelerator: Accelerator,
+    protocol: Fair,
+) -> Figures | None:
+    """Return the student's figures on val, where that has boxes."""
+    if "val" not in splits or not splits["val"].has_boxes:
+        return None
+    metric = evaluate_split(
+        splits["val"],
+        network,
+        student,
+        accelerator,
+        protocol=protocol,
+        batch_size=config.batch_size,
+        workers=config.workers,
+    )
+    return metric.at(THRESHOLD)

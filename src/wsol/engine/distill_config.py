@@ -1,0 +1,78 @@
+"""The options of distillation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsol.choices import Normalization
+from wsol.engine.config import Precision
+from wsol.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Options of distillation.
+
+    Args:
+        run: the run folder of the teacher.
+        out: the run folder to write.
+        data: folder of the data set; default: the one that the run was trained on.
+        boxes: true boxes as CSV or COCO JSON, to measure on val alone; default: boxes.csv or
+            boxes.json in the data folder.
+        splits: folder of published splits; default: the run's, if the data is.
+        localizer: makes the teacher's score maps; default: the run's, with its other options of
+            reading.
+        tap: modules of the network whose features the teacher reads; default: found and logged.
+        affinity: a module of the network whose features the teacher's maps then follow; default:
+            none.
+        flip: average the teacher's maps with those of the flipped picture.
+        scales: average the teacher's maps over pictures of these sizes, as shares of size.
+        normalization: how the teacher's maps are scaled to [0, 1].
+        threshold: share of a map's maximum above which a pixel belongs to the teacher's box;
+            default: the run's.
+        head_tap: modules of the network whose features the head sees; default: all that the
+            teacher reads and its maps follow.
+        max_pictures: to learn from at most, taken evenly from the training split.
+        epochs: passes of the head over the pictures and their mirror images.
+        lr: learning rate of the head.
+        weight_decay: of the head's weights.
+        seed: of everything drawn by chance.
+        batch_size: images per step.
+        workers: processes that decode images; 0 decodes in this one.
+        precision: auto takes bfloat16 where the processor has it.
+        cpu: stay on the CPU even where there is a GPU.
+    """
+
+    run: Path
+    out: Path
+    data: Path | None = None
+    boxes: Path | None = None
+    splits: Path | None = None
+    localizer: str | None = None
+    tap: tuple[str, ...] = ()
+    affinity: str = ""
+    flip: bool = False
+    scales: tuple[float, ...] = ()
+    normalization: Normalization | None = None
+    threshold: float | None = None
+    head_tap: tuple[str, ...] = ()
+    max_pictures: int = 20_000
+    epochs: int = 20
+    lr: float = 0.001
+    weight_decay: float = 0.01
+    seed: int = 0
+    batch_size: int = 16
+    workers: int = 2
+    precision: Precision = "auto"
+    cpu: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is loaded."""
+        for option in ("max_pictures", "epochs", "batch_size"):
+            if getattr(self, option) < 1:
+                raise ConfigError(f"{option} is {getattr(self, option)}: it must be at least 1")
+        if self.lr <= 0:
+            raise ConfigError(f"lr is {self.lr}: it must be above 0")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}: it must be at least 0")
+        if self.threshold is not None and not 0 <= self.threshold < 1:
+            raise ConfigError(f"threshold is {self.threshold}: it must be in [0, 1)")

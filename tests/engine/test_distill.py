@@ -1,0 +1,202 @@
+"""A distilled run is a run like any other, made of another one's boxes."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from wsol import Localizer
+from wsol.cli.main import main
+from wsol.data.open import open_data
+from wsol.data.transforms import EvalTransform
+from wsol.engine import distill as module
+from wsol.engine.compare_config import CompareConfig
+from wsol.engine.config import EvaluateConfig, PredictConfig, TrainConfig
+from wsol.engine.distill import distill
+from wsol.engine.distill_config import DistillConfig
+from wsol.engine.evaluate import evaluate
+from wsol.engine.fit import Look
+from wsol.engine.lessons import Teacher, take_lessons
+from wsol.engine.predict import predict
+from wsol.engine.run import load_run
+from wsol.errors import ConfigError, DataError, RunError
+from wsol.localizers import create_localizer
+from wsol.localizers.psol import PSOL
+from wsol.localizers.reading import Reading
+
+FILES = {"config.yaml", "localizer.safetensors", "metrics.csv", "metrics.jsonl", "model.json"}
+
+
+@pytest.fixture
+def config(tiny_run: Path, tmp_path: Path) -> DistillConfig:
+    """Return options that take about two seconds."""
+    return DistillConfig(
+        run=tiny_run,
+        out=tmp_path / "new",
+        localizer="feature_norm",
+        threshold=0.3,
+        epochs=2,
+        workers=0,
+        precision="fp32",
+        cpu=True,
+    )
+
+
+def test_it_is_a_run_like_any_other(config: DistillConfig, tmp_path: Path) -> None:
+    """Evaluation and prediction read it; its classes are those of the teacher."""
+    folder, val = distill(config)
+    assert {file.name for file in folder.iterdir()} == FILES | {"model.safetensors"}
+    network, info = load_run(folder)
+    assert info.reading == Reading("psol", tap=("layer4",))
+    assert (info.threshold, info.threshold_from) == (0.5, "default")
+    for name, weight in load_run(config.run)[0].state_dict().items():
+        assert torch.equal(network.state_dict()[name], weight)
+    options = EvaluateConfig(folder, split="val", workers=0, cpu=True)
+    assert evaluate(options).metrics == val
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    pictures = [Path(info.data) / "test"]
+    statuses = predict(
+        PredictConfig(images=pictures, out=tmp_path / "boxes", run=folder, workers=0, cpu=True)
+    )
+    assert statuses == {"ok": 12}
+
+
+def test_boxes_are_those_of_the_head(config: DistillConfig) -> None:
+    """What prediction gives is the filled box, in pixels of the picture."""
+    folder = distill(config).folder
+    locate = Localizer(folder, cpu=True)
+    assert isinstance(locate.localizer, PSOL)
+    found = list(locate(open_data(load_run(folder)[1].data)["test"].paths()))
+    for result in found:
+        assert len(result.boxes) == 1
+        share = result.boxes[0] / (*result.image_size, *result.image_size)
+        inside = result.heat_map > 0.5
+        across, down = inside.any(0).nonzero()[0], inside.any(1).nonzero()[0]
+        wanted = np.array([across[0], down[0], across[-1] + 1, down[-1] + 1]) / 64
+        # Thresholds go by grey levels, so that a pixel of which just half lies inside is left out.
+        np.testing.assert_allclose(share, wanted, atol=1.01 / 64)
+
+
+def test_the_same_seed_gives_the_same_bytes(config: DistillConfig, tmp_path: Path) -> None:
+    """Of all that is kept; another seed gives another head."""
+    one = distill(config).folder
+    two = distill(replace(config, out=tmp_path / "two")).folder
+    other = distill(replace(config, out=tmp_path / "other", seed=1)).folder
+    for name in ("model.safetensors", "localizer.safetensors", "model.json"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    name = "localizer.safetensors"
+    assert (one / name).read_bytes() != (other / name).read_bytes()
+
+
+def test_a_taken_folder_is_refused(config: DistillConfig, tiny_run: Path) -> None:
+    """Before any time is spent, and in one line."""
+    with pytest.raises(ConfigError, match="holds a run already: choose another --out"):
+        distill(replace(config, out=tiny_run))
+
+
+def test_an_interrupted_one_leaves_no_run(
+    config: DistillConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left is no finished run, and the same command may be given again."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "save_run", stop)
+        with pytest.raises(KeyboardInterrupt):
+            distill(config)
+    assert {file.name for file in config.out.iterdir()} == {"metrics.csv", "metrics.jsonl"}
+    with pytest.raises(RunError, match="no finished run"):
+        load_run(config.out)
+    assert load_run(distill(config).folder)[1].localizer == "psol"
+
+
+def test_unreadable_pictures_are_left_out(
+    config: DistillConfig, toy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a line in the log; the boxes of the data set are not needed."""
+    data = tmp_path / "data"
+    shutil.copytree(toy, data)
+    (data / "boxes.csv").unlink()
+    broken = next((data / "train").rglob("*.png"), None) or next((data / "train").rglob("*.jpg"))
+    broken.write_bytes(b"no picture")
+    with caplog.at_level("INFO", "wsol"):
+        folder, val = distill(replace(config, data=data))
+    assert f"left out: {broken}" in caplog.text
+    assert "learning from 23 boxes" in caplog.text
+    assert val is None
+    assert load_run(folder)[1].data == str(data.resolve())
+
+
+def test_lessons_are_the_teachers_boxes(tiny_run: Path, toy: Path, tmp_path: Path) -> None:
+    """Each picture and its mirror image, with features of the network and mirrored boxes."""
+    network, _ = load_run(tiny_run)
+    teacher = Teacher(create_localizer("cam", network), "minmax", 0.4)
+    student = PSOL(network, ["layer3", "layer4"])
+    look = Look(EvalTransform(64), network.mean, network.std, torch.device("cpu"), 5)
+    samples = open_data(toy)["train"].select(range(7))
+    lessons = take_lessons(samples, teacher, student, look, tmp_path)
+    assert not list(tmp_path.iterdir())
+    count = len(lessons.boxes) // 2
+    assert lessons.features.shape == (2 * count, 288, 4, 4)
+    plain, mirrored = lessons.boxes[::2], lessons.boxes[1::2]
+    np.testing.assert_allclose(
+        mirrored, [1, 0, 1, 0] + plain[:, [2, 1, 0, 3]] * [-1, 1, -1, 1], atol=1e-6
+    )
+    mean, std = lessons.channel_statistics(step=3)
+    points = lessons.features.astype(np.float64).transpose(1, 0, 2, 3).reshape(288, -1)
+    np.testing.assert_allclose(mean, points.mean(1), rtol=1e-4, atol=1e-6)
+    changing = points.std(1) > 1e-3
+    np.testing.assert_allclose(std[changing], points.std(1)[changing], rtol=1e-3)
+    assert (std > 0).all()
+
+
+def test_a_teacher_that_sees_nothing_is_an_error(tiny_run: Path, toy: Path, tmp_path: Path) -> None:
+    """There is nothing to learn from maps that are the same everywhere."""
+    assert (
+        Teacher(create_localizer("cam", load_run(tiny_run)[0]), "minmax", 0.5).box(
+            np.ones((4, 4), np.float32)
+        )
+        is None
+    )
+    network, _ = load_run(tiny_run)
+    with torch.no_grad():
+        network.head.linear.weight.zero_()
+    teacher = Teacher(create_localizer("cam", network), "minmax", 0.5)
+    look = Look(EvalTransform(64), network.mean, network.std, torch.device("cpu"))
+    with pytest.raises(DataError, match="sees no object in any training picture"):
+        take_lessons(open_data(toy)["val"], teacher, PSOL(network, ["layer4"]), look, tmp_path)
+
+
+def test_psol_elsewhere_is_refused_early(tiny: TrainConfig, tiny_run: Path, toy: Path) -> None:
+    """Training and comparing refuse it before anything is loaded, evaluation before pictures."""
+    with pytest.raises(ConfigError, match="with wsol distill RUN --out NEW"):
+        replace(tiny, localizer="psol")
+    with pytest.raises(ConfigError, match="psol cannot be compared"):
+        CompareConfig(toy, toy, localizers=("cam", "psol"))
+    with pytest.raises(ConfigError, match="run that has with wsol distill"):
+        evaluate(EvaluateConfig(tiny_run, localizer="psol", workers=0, cpu=True))
+
+
+def test_options_out_of_range_are_refused(config: DistillConfig) -> None:
+    """With their name, their value and their range."""
+    for change in ({"epochs": 0}, {"lr": 0.0}, {"seed": -1}, {"threshold": 1.0}):
+        with pytest.raises(ConfigError, match=f"{next(iter(change))} is .*: it must be"):
+            replace(config, **change)
+
+
+def test_the_command_says_where_the_run_is(
+    config: DistillConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And how good it is on val."""
+    argv = ["distill", str(config.run), "--out", str(config.out), "--epochs", "1"]
+    assert main([*argv, "--localizer", "feature_norm", "--workers", "0", "--cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert "GT-known Loc" in printed
+    assert f"wrote {config.out}: next, wsol evaluate" in printed
