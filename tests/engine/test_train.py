@@ -269,6 +269,16 @@ def test_a_training_starts_from_another_run(
     assert not anew.frozen
 
 
+def test_layers_that_do_not_learn_stay_to_the_last_bit(
+    tiny: TrainConfig, tiny_run: Path, tmp_path: Path
+) -> None:
+    """At no share of the learning rate the head learns alone, and weights do not decay."""
+    run = train(replace(tiny, out=tmp_path / "run", start=tiny_run, backbone_lr=0))
+    before, after = (load_run(folder)[0].state_dict() for folder in (tiny_run, run))
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert same == {name for name in before if name.startswith("body.")}
+
+
 def test_the_step_schedule_follows_its_milestones(tiny: TrainConfig, tmp_path: Path) -> None:
     """The rows show a tenth of the rate from the milestone on."""
     config = replace(tiny, out=tmp_path / "run", schedule="step", milestones=(0.5,), epochs=2)

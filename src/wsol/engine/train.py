@@ -309,7 +309,12 @@ def _batch_norms(network: Network) -> list[nn.Module]:
 
 def _parameter_groups(network: Network, config: TrainConfig) -> list[dict[str, Any]]:
     share = config.backbone_lr if config.has_trained_body else 1.0
+    slow = network.slow_parameters()
+    if share == 0:
+        # They stay as they are, so their gradients are not worth the time.
+        for weight in slow:
+            weight.requires_grad_(False)
     return [
-        {"params": network.slow_parameters(), "share": share},
+        {"params": slow, "share": share},
         {"params": network.fast_parameters(), "share": 1.0},
     ]
