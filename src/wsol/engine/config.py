@@ -38,8 +38,8 @@ class TrainConfig:
         epochs: passes over the training images.
         batch_size: images per step, over all processes together.
         lr: learning rate of the head.
-        backbone_lr: learning rate of the pretrained layers as a share of the head's; 0 leaves them as
-            they are, and training is several times faster.
+        backbone_lr: learning rate of the pretrained layers as a share of the head's; 0 leaves them
+            as they are, and training is several times faster.
         shifted_head: start the head with weights that are not negative, so that each class's map
             starts as a mean of the channels; the classifier is the same, its maps cover more. It
             has no effect where images have several labels.
