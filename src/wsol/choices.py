@@ -1,6 +1,19 @@
 """What an option chooses from, apart from the code that does it, which takes long to import."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 Normalization = Literal["minmax", "max", "pas", "ivr"]
 """How a score map is scaled to [0, 1], see ``wsol.maps.normalize``."""
+
+Student = Literal["pixels", "psol"]
+"""Localizers that learn in ``wsol distill``, and belong to the runs that it makes alone."""
+
+
+def learnt_part(localizer: str) -> str | None:
+    """Return the first of a localizer's names that is a student's; None where there is none.
+
+    >>> learnt_part("cam * pixels"), learnt_part("cam")
+    ('pixels', None)
+    """
+    names = (name.strip() for name in localizer.split("*"))
+    return next((name for name in names if name in get_args(Student)), None)

@@ -1,4 +1,4 @@
-"""A distilled run is a run like any other, made of another one's boxes."""
+"""A distilled run is a run like any other, made of another one's score maps."""
 
 import json
 import shutil
@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from wsol import Localizer
 from wsol.cli.main import main
 from wsol.data.open import open_data
+from wsol.data.scenes import write_scenes
 from wsol.data.transforms import EvalTransform
 from wsol.engine import distill as module
 from wsol.engine.compare_config import CompareConfig
@@ -23,20 +25,24 @@ from wsol.engine.fit import Look
 from wsol.engine.lessons import Teacher, take_lessons
 from wsol.engine.predict import predict
 from wsol.engine.run import load_run
+from wsol.engine.train import train
 from wsol.errors import ConfigError, DataError, RunError
 from wsol.localizers import create_localizer
+from wsol.localizers.base import scaled
+from wsol.localizers.pixels import LearntPixels
 from wsol.localizers.psol import PSOL
 from wsol.localizers.reading import Reading
 
 FILES = {"config.yaml", "localizer.safetensors", "metrics.csv", "metrics.jsonl", "model.json"}
 
 
-@pytest.fixture
-def config(tiny_run: Path, tmp_path: Path) -> DistillConfig:
-    """Return options that take about two seconds."""
+@pytest.fixture(params=["pixels", "psol"])
+def config(tiny_run: Path, tmp_path: Path, request: pytest.FixtureRequest) -> DistillConfig:
+    """Return options that take about two seconds, for either student."""
     return DistillConfig(
         run=tiny_run,
         out=tmp_path / "new",
+        student=request.param,
         localizer="feature_norm",
         threshold=0.3,
         epochs=2,
@@ -51,7 +57,7 @@ def test_it_is_a_run_like_any_other(config: DistillConfig, tmp_path: Path) -> No
     folder, val = distill(config)
     assert {file.name for file in folder.iterdir()} == FILES | {"model.safetensors"}
     network, info = load_run(folder)
-    assert info.reading == Reading("psol", tap=("layer4",))
+    assert info.reading == Reading(config.student, tap=("layer4",))
     assert (info.threshold, info.threshold_from) == (0.5, "default")
     for name, weight in load_run(config.run)[0].state_dict().items():
         assert torch.equal(network.state_dict()[name], weight)
@@ -68,7 +74,7 @@ def test_it_is_a_run_like_any_other(config: DistillConfig, tmp_path: Path) -> No
 
 def test_boxes_are_those_of_the_head(config: DistillConfig) -> None:
     """What prediction gives is the filled box, in pixels of the picture."""
-    folder = distill(config).folder
+    folder = distill(replace(config, student="psol")).folder
     locate = Localizer(folder, cpu=True)
     assert isinstance(locate.localizer, PSOL)
     found = list(locate(open_data(load_run(folder)[1].data)["test"].paths()))
@@ -114,7 +120,7 @@ def test_an_interrupted_one_leaves_no_run(
     assert {file.name for file in config.out.iterdir()} == {"metrics.csv", "metrics.jsonl"}
     with pytest.raises(RunError, match="no finished run"):
         load_run(config.out)
-    assert load_run(distill(config).folder)[1].localizer == "psol"
+    assert load_run(distill(config).folder)[1].localizer == config.student
 
 
 def test_unreadable_pictures_are_left_out(
@@ -129,23 +135,31 @@ def test_unreadable_pictures_are_left_out(
     with caplog.at_level("INFO", "wsol"):
         folder, val = distill(replace(config, data=data))
     assert f"left out: {broken}" in caplog.text
-    assert "learning from 23 boxes" in caplog.text
+    assert "learning from 23 pictures" in caplog.text
     assert val is None
     assert load_run(folder)[1].data == str(data.resolve())
 
 
-def test_lessons_are_the_teachers_boxes(tiny_run: Path, toy: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def look(tiny_run: Path) -> Look:
+    """Return how the pictures of the tiny run are read, five at a time."""
+    network, _ = load_run(tiny_run)
+    return Look(EvalTransform(64), network.mean, network.std, torch.device("cpu"), 5)
+
+
+def test_lessons_are_the_teachers_boxes(
+    tiny_run: Path, toy: Path, look: Look, tmp_path: Path
+) -> None:
     """Each picture and its mirror image, with features of the network and mirrored boxes."""
     network, _ = load_run(tiny_run)
     teacher = Teacher(create_localizer("cam", network), "minmax", 0.4)
     student = PSOL(network, ["layer3", "layer4"])
-    look = Look(EvalTransform(64), network.mean, network.std, torch.device("cpu"), 5)
     samples = open_data(toy)["train"].select(range(7))
     lessons = take_lessons(samples, teacher, student, look, tmp_path)
     assert not list(tmp_path.iterdir())
-    count = len(lessons.boxes) // 2
+    count = len(lessons.targets) // 2
     assert lessons.features.shape == (2 * count, 288, 4, 4)
-    plain, mirrored = lessons.boxes[::2], lessons.boxes[1::2]
+    plain, mirrored = lessons.targets[::2], lessons.targets[1::2]
     np.testing.assert_allclose(
         mirrored, [1, 0, 1, 0] + plain[:, [2, 1, 0, 3]] * [-1, 1, -1, 1], atol=1e-6
     )
@@ -157,31 +171,47 @@ def test_lessons_are_the_teachers_boxes(tiny_run: Path, toy: Path, tmp_path: Pat
     assert (std > 0).all()
 
 
-def test_a_teacher_that_sees_nothing_is_an_error(tiny_run: Path, toy: Path, tmp_path: Path) -> None:
-    """There is nothing to learn from maps that are the same everywhere."""
-    assert (
-        Teacher(create_localizer("cam", load_run(tiny_run)[0]), "minmax", 0.5).box(
-            np.ones((4, 4), np.float32)
-        )
-        is None
-    )
+def test_lessons_are_the_teachers_places(
+    tiny_run: Path, toy: Path, look: Look, tmp_path: Path
+) -> None:
+    """On the grid of the finest features; those of the mirror image are mirrored."""
     network, _ = load_run(tiny_run)
+    teacher = Teacher(create_localizer("feature_norm", network), "minmax", 0.4)
+    student = LearntPixels(network, ["layer2", "layer4"])
+    samples = open_data(toy)["train"].select(range(7))
+    features, targets = take_lessons(samples, teacher, student, look, tmp_path)
+    assert features.shape == (14, 144, 8, 8)
+    assert targets.shape == (14, 8, 8)
+    assert targets.dtype == np.int8
+    assert set(np.unique(targets)) == {-1, 0, 1}
+    np.testing.assert_array_equal(targets[1::2], targets[::2, :, ::-1])
+
+
+def test_a_teacher_that_sees_nothing_is_an_error(
+    tiny_run: Path, toy: Path, look: Look, tmp_path: Path
+) -> None:
+    """There is nothing to learn from maps that are the same everywhere."""
+    network, _ = load_run(tiny_run)
+    student = PSOL(network, ["layer4"])
+    teacher = Teacher(create_localizer("cam", network), "minmax", 0.5)
+    assert teacher.target(np.ones((4, 4), np.float32), student, (2, 2)) is None
     with torch.no_grad():
         network.head.linear.weight.zero_()
-    teacher = Teacher(create_localizer("cam", network), "minmax", 0.5)
-    look = Look(EvalTransform(64), network.mean, network.std, torch.device("cpu"))
     with pytest.raises(DataError, match="sees no object in any training picture"):
-        take_lessons(open_data(toy)["val"], teacher, PSOL(network, ["layer4"]), look, tmp_path)
+        take_lessons(open_data(toy)["val"], teacher, student, look, tmp_path)
 
 
-def test_psol_elsewhere_is_refused_early(tiny: TrainConfig, tiny_run: Path, toy: Path) -> None:
+@pytest.mark.parametrize("name", ["pixels", "psol"])
+def test_a_student_elsewhere_is_refused_early(
+    tiny: TrainConfig, tiny_run: Path, toy: Path, name: str
+) -> None:
     """Training and comparing refuse it before anything is loaded, evaluation before pictures."""
-    with pytest.raises(ConfigError, match="with wsol distill RUN --out NEW"):
-        replace(tiny, localizer="psol")
-    with pytest.raises(ConfigError, match="psol cannot be compared"):
-        CompareConfig(toy, toy, localizers=("cam", "psol"))
+    with pytest.raises(ConfigError, match=f"{name} comes afterwards, with wsol distill"):
+        replace(tiny, localizer=f"cam*{name}")
+    with pytest.raises(ConfigError, match=f"{name} cannot be compared"):
+        CompareConfig(toy, toy, localizers=("cam", name))
     with pytest.raises(ConfigError, match="run that has with wsol distill"):
-        evaluate(EvaluateConfig(tiny_run, localizer="psol", workers=0, cpu=True))
+        evaluate(EvaluateConfig(tiny_run, localizer=name, workers=0, cpu=True))
 
 
 def test_options_out_of_range_are_refused(config: DistillConfig) -> None:
@@ -189,6 +219,50 @@ def test_options_out_of_range_are_refused(config: DistillConfig) -> None:
     for change in ({"epochs": 0}, {"lr": 0.0}, {"seed": -1}, {"threshold": 1.0}):
         with pytest.raises(ConfigError, match=f"{next(iter(change))} is .*: it must be"):
             replace(config, **change)
+    with pytest.raises(ConfigError, match=r"no student 'pixel': .*pixels"):
+        replace(config, student="pixel")
+
+
+def test_each_student_has_its_own_course(config: DistillConfig) -> None:
+    """Where nothing else is asked for; what was done is kept with the run."""
+    plain = DistillConfig(config.run, config.out)
+    assert plain.course == (5_000, 12, 0.005)
+    assert replace(plain, student="psol", lr=0.1).course == (20_000, 20, 0.1)
+    kept = yaml.safe_load((distill(config).folder / "config.yaml").read_text())
+    assert kept["student"] == config.student
+    assert (kept["max_pictures"], kept["epochs"], kept["lr"]) == config.course
+
+
+def test_other_views_read_what_was_learnt(config: DistillConfig, tmp_path: Path) -> None:
+    """Mirrored or resized pictures and other scales of maps go with the run's own head."""
+    folder = distill(config).folder
+    own = Localizer(folder, cpu=True)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    plain, mirrored = scaled(own.localizer(images)), scaled(own.localizer(images.flip(-1)))
+    views = Localizer(folder, flip=True, normalization="max", cpu=True)
+    both = (plain + mirrored.flip(-1)) / 2
+    torch.testing.assert_close(views.localizer(images), both, atol=1e-4, rtol=0)
+    assert views.threshold == own.threshold == 0.5
+    options = EvaluateConfig(folder, split="val", workers=0, cpu=True, out=tmp_path / "m.json")
+    for change in ({"flip": True}, {"scales": (1.0, 1.5)}, {"normalization": "ivr"}):
+        assert evaluate(replace(options, **change)).metrics["gt_known"] is not None
+    with pytest.raises(ConfigError, match="keep its localizer, tap and affinity"):
+        evaluate(replace(options, tap=("layer3",)))
+
+
+def test_a_run_of_several_labels(tiny: TrainConfig, config: DistillConfig, tmp_path: Path) -> None:
+    """Its new localizer sees no classes, so that its labels share the map out."""
+    write_scenes(tmp_path / "data", train=12, test=6, most_objects=3)
+    run = train(replace(tiny, data=tmp_path / "data", out=tmp_path / "run", epochs=1))
+    folder = distill(replace(config, run=run)).folder
+    assert load_run(folder)[1].several_labels
+    pictures = [tmp_path / "data" / "test"]
+    statuses = predict(
+        PredictConfig(images=pictures, out=tmp_path / "boxes", run=folder, workers=0, cpu=True)
+    )
+    assert statuses == {"ok": 6}
+    figures = evaluate(EvaluateConfig(folder, workers=0, cpu=True, out=tmp_path / "m.json")).metrics
+    assert figures["box_ap50"] is not None
 
 
 def test_the_command_says_where_the_run_is(

@@ -1,11 +1,12 @@
 """How score maps are read belongs to a run: it is trained, kept, evaluated and predicted so."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from wsol import Localizer
 from wsol.engine.config import EvaluateConfig, TrainConfig
@@ -57,6 +58,23 @@ def test_another_localizer_is_fitted_on_the_training_pictures(
     """A run that was read by class maps can be evaluated by one that must see pictures."""
     config = EvaluateConfig(run=tiny_run, out=tmp_path / "a.json", localizer="ddt", tap=("layer3",))
     assert evaluate(config).metrics["max_box_acc_v2"] is not None
+
+
+def test_other_views_use_what_was_learnt(run: Path, tmp_path: Path) -> None:
+    """Views and normalization change nothing of it; with other taps it is learnt anew."""
+    fitted = load_file(run / "localizer.safetensors")
+    changed = {name: value + 1 for name, value in fitted.items()}
+    copy = shutil.copytree(run, tmp_path / "run")
+    save_file(changed, copy / "localizer.safetensors")
+    locate = Localizer(copy, scales=(1.0,), normalization="max")
+    assert locate.is_fitted
+    state = locate.localizer.state()
+    assert all(torch.equal(value, changed[name]) for name, value in state.items())
+    assert not Localizer(copy, tap=("layer4",)).is_fitted
+    assert not Localizer(copy, affinity="layer1").is_fitted
+    config = EvaluateConfig(run=copy, out=tmp_path / "a.json", scales=(1.0,))
+    figures = [evaluate(replace(config, run=folder)).metrics for folder in (copy, run)]
+    assert figures[0] != figures[1]
 
 
 def test_a_damaged_state_is_named(run: Path, tmp_path: Path) -> None:

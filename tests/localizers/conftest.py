@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from wsol.localizers import ScoreMaps, create_localizer
-from wsol.localizers.box_head import BoxHead
 from wsol.localizers.by_forward import ForwardCAM
 from wsol.localizers.ddt import DDT
+from wsol.localizers.learnt import Learnt
 from wsol.localizers.look import observe
-from wsol.localizers.psol import PSOL
 from wsol.models import Network, create_network
 
 Make = Callable[..., ScoreMaps]
@@ -24,10 +23,10 @@ def prepare(localizer: ScoreMaps, images: Tensor) -> None:
     """Show pictures to a localizer that wants some, or give it a head that has learnt nothing."""
     if isinstance(localizer, DDT):
         localizer.fit([images])
-    if isinstance(localizer, PSOL):
+    if isinstance(localizer, Learnt):
         features = localizer.features(observe(localizer.model, images, localizer.taps))
         torch.manual_seed(0)
-        localizer.head = BoxHead(features.shape[1])
+        localizer.head = localizer.head_type(features.shape[1])
         localizer.head.mean.copy_(features.mean((0, 2, 3)))
         localizer.head.std.copy_(features.std((0, 2, 3)).clamp(min=1e-6))
 

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from wsol.engine.fit_head import box_loss
 from wsol.errors import ConfigError
 from wsol.localizers import create_localizer
-from wsol.localizers.box_head import BoxHead
+from wsol.localizers.box_head import BoxHead, box_loss
 from wsol.localizers.psol import PSOL, filled
 from wsol.maps import boxes_at, normalize
 from wsol.models import Network

@@ -16,7 +16,7 @@ COMMANDS = {
     "train": "train a classifier on folders of images by class",
     "evaluate": "measure a run's labels and boxes, or score maps made by anyone",
     "compare": "find the localizer that reads a data set best",
-    "distill": "make a run whose boxes are learnt from those of another run's score maps",
+    "distill": "make a run whose boxes are learnt from another run's score maps",
     "predict": "find the object in each picture",
     "import": "make a run of the published code's weights",
     "list": "show the names of methods, backbones, localizers, formats or recipes",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsol.choices import Normalization
+from wsol.choices import Normalization, learnt_part
 from wsol.engine.config import Precision
 from wsol.errors import ConfigError
 from wsol.models.names import BUNDLED_BACKBONE
@@ -67,7 +67,9 @@ class CompareConfig:
                 raise ConfigError(f"{option} is empty: name at least one")
         if min(self.sizes) < 1:
             raise ConfigError(f"sizes are {list(self.sizes)}: they must be at least 1")
-        if any("psol" in name for name in self.localizers):
-            raise ConfigError("psol cannot be compared: it belongs to a run of wsol distill alone")
+        for student in filter(None, map(learnt_part, self.localizers)):
+            raise ConfigError(
+                f"{student} cannot be compared: it belongs to a run of wsol distill alone"
+            )
         if self.save and self.run is None:
             raise ConfigError("save is true, but there is no run to save the winner in: add --run")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from wsol.choices import Normalization
+from wsol.choices import Normalization, learnt_part
 from wsol.errors import ConfigError
 from wsol.methods import MethodConfig
 from wsol.methods.none.config import Config as NoMethod
@@ -116,11 +116,13 @@ class TrainConfig:
             _require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
         _require(self.resize >= self.size, "resize", self.resize, f"at least size ({self.size})")
         _require(0 <= self.val_share < 1, "val_share", self.val_share, "in [0, 1)")
+        student = learnt_part(self.localizer)
         _require(
-            "psol" not in self.localizer,
+            student is None,
             "localizer",
             self.localizer,
-            "another one: psol comes afterwards, with wsol distill RUN --out NEW",
+            f"another one: {student} comes afterwards, "
+            f"with wsol distill RUN --out NEW --student {student}",
         )
         _require(self.seed >= 0, "seed", self.seed, "at least 0")
         _require(self.lr > 0, "lr", self.lr, "above 0")

@@ -1,4 +1,4 @@
-"""A run whose boxes are learnt from those of another run's score maps."""
+"""A run whose boxes are learnt from another run's score maps."""
 
 import logging
 from dataclasses import asdict, replace
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from accelerate import Accelerator
 
+from wsol.choices import Student
 from wsol.data.samples import Samples
 from wsol.data.transforms import EvalTransform
 from wsol.engine.config import EvaluateConfig
@@ -24,15 +25,19 @@ from wsol.engine.protocol import Fair, Figures
 from wsol.engine.run import RunInfo, load_fitted, load_run, save_run
 from wsol.engine.train import describe
 from wsol.errors import ConfigError
-from wsol.localizers.box_head import BoxHead
+from wsol.localizers.learnt import Head, Learnt
+from wsol.localizers.pixels import LearntPixels
 from wsol.localizers.psol import PSOL
 from wsol.localizers.reading import Reading, chosen_reading
 from wsol.models import Network
 
 log = logging.getLogger("wsol")
 
+STUDENTS: dict[Student, type[Learnt]] = {"pixels": LearntPixels, "psol": PSOL}
+"""What learns, by name."""
+
 THRESHOLD = 0.5
-"""Of a map that is a filled box: a pixel belongs to it if half of it does."""
+"""Of a map that is a probability; of a filled box, a pixel belongs to it if half of it does."""
 
 
 class Distilled(NamedTuple):
@@ -48,7 +53,7 @@ class Distilled(NamedTuple):
 
 
 def distill(config: DistillConfig) -> Distilled:
-    """Train a head on the boxes that a run sees in its training pictures, and make both a run.
+    """Train a head on the objects that a run sees in its training pictures, and make both a run.
 
     True boxes are not used, but to measure the result on the val split where there are some.
 
@@ -63,8 +68,9 @@ def distill(config: DistillConfig) -> Distilled:
         DataError: there are no pictures to learn from.
         ConfigError: an option does not fit, or the run folder is taken.
 
-    Source: Zhang, Cao & Wu, Rethinking the Route Towards Weakly Supervised Object Localization,
-    CVPR 2020, algorithm 1.
+    Source: Siméoni et al., Unsupervised Object Localization: Observing the Background to Discover
+    Objects (FOUND), CVPR 2023, section 3 (pixels); Zhang, Cao & Wu, Rethinking the Route Towards
+    Weakly Supervised Object Localization, CVPR 2020, algorithm 1 (psol).
     """
     accelerator = make_accelerator(config.precision, config.cpu)
     if accelerator.num_processes > 1:
@@ -87,13 +93,14 @@ def distill(config: DistillConfig) -> Distilled:
     reading = chosen_reading(info.reading, config)
     teacher = _teacher(config, network, info, reading, splits["train"], look)
     own = teacher.localizer
-    student = PSOL(network, config.head_tap or tuple(dict.fromkeys((*own.more_taps, *own.taps))))
-    pictures = _evenly(splits["train"], config.max_pictures)
+    taps = config.head_tap or tuple(dict.fromkeys((*own.more_taps, *own.taps)))
+    student = STUDENTS[config.student](network, taps)
+    pictures = _evenly(splits["train"], config.course.max_pictures)
     with accelerator.autocast():
         lessons = take_lessons(pictures, teacher, student, look, config.out)
-    student.head = _trained_head(lessons, config, accelerator.device)
+    student.head = _trained_head(student, lessons, config, accelerator.device)
     save_run(config.out, network, _info(config, info, student), student.state())
-    save_config(config.out / "config.yaml", config)
+    save_config(config.out / "config.yaml", replace(config, **config.course._asdict()))
     return Distilled(
         config.out, _measure(config, splits, network, student, accelerator, Fair(info.size))
     )
@@ -115,7 +122,7 @@ def _teacher(
 ) -> Teacher:
     """Return the run's localizer, or the one that is asked for, ready to be asked."""
     localizer = reading.create(network)
-    if not (reading == info.reading and load_fitted(config.run, localizer)):
+    if not (reading.shares_state(info.reading) and load_fitted(config.run, localizer)):
         fit_localizer(localizer, train.paths(), look)
     threshold = info.threshold if config.threshold is None else config.threshold
     return Teacher(localizer, reading.normalization, threshold)
@@ -126,26 +133,28 @@ def _evenly(samples: Samples, most: int) -> Samples:
     return samples.select([index * len(samples) // count for index in range(count)])
 
 
-def _trained_head(lessons: Lessons, config: DistillConfig, device: torch.device) -> BoxHead:
-    log.info("learning from %d boxes and their mirror images", len(lessons.boxes) // 2)
+def _trained_head(
+    student: Learnt, lessons: Lessons, config: DistillConfig, device: torch.device
+) -> Head:
+    log.info("learning from %d pictures and their mirror images", len(lessons.targets) // 2)
     torch.manual_seed(config.seed)
-    head = BoxHead(lessons.features.shape[1])
+    head = student.head_type(lessons.features.shape[1])
     for known, found in zip((head.mean, head.std), lessons.channel_statistics(), strict=True):
         known.copy_(found)
     written = RunLog(config.out, [])
     for row in fit_head(head.to(device), lessons, config, device):
         written.add(row)
-        log.info("%s", describe(row, config.epochs))
+        log.info("%s", describe(row, config.course.epochs))
     return head
 
 
-def _info(config: DistillConfig, info: RunInfo, student: PSOL) -> RunInfo:
+def _info(config: DistillConfig, info: RunInfo, student: Learnt) -> RunInfo:
     """Return the description of the new run: the old one's, but for how boxes are found."""
     if config.data is not None:
         info = replace(info, data=str(config.data.resolve()), boxes=None, splits=None)
     return replace(
         info,
-        **asdict(Reading("psol", tap=student.taps)),
+        **asdict(Reading(student.name, tap=student.taps)),
         boxes=info.boxes if config.boxes is None else str(config.boxes.resolve()),
         splits=info.splits if config.splits is None else str(config.splits.resolve()),
         threshold=THRESHOLD,
@@ -157,7 +166,7 @@ def _measure(
     config: DistillConfig,
     splits: dict[str, Samples],
     network: Network,
-    student: PSOL,
+    student: Learnt,
     accelerator: Accelerator,
     protocol: Fair,
 ) -> Figures | None:

@@ -2,10 +2,34 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from wsol.choices import Normalization
+from wsol.choices import Normalization, Student
 from wsol.engine.config import Precision
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, did_you_mean
+
+
+class Course(NamedTuple):
+    """How much a head learns, and how fast.
+
+    Attributes:
+        max_pictures: to learn from at most.
+        epochs: passes of the head over the pictures and their mirror images.
+        lr: learning rate of the head.
+    """
+
+    max_pictures: int
+    epochs: int
+    lr: float
+
+
+# A picture has hundreds of places and one box, so that pixels need fewer pictures; their features
+# are on a finer grid, and take more room.
+COURSES: dict[Student, Course] = {
+    "pixels": Course(max_pictures=5_000, epochs=12, lr=0.005),
+    "psol": Course(max_pictures=20_000, epochs=20, lr=0.001),
+}
+"""What is good for each student, where nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +43,7 @@ class DistillConfig:
         boxes: true boxes as CSV or COCO JSON, to measure on val alone; default: boxes.csv or
             boxes.json in the data folder.
         splits: folder of published splits; default: the run's, if the data is.
+        student: what learns: pixels, which places belong to objects; psol, one box a picture.
         localizer: makes the teacher's score maps; default: the run's, with its other options of
             reading.
         tap: modules of the network whose features the teacher reads; default: found and logged.
@@ -27,13 +52,15 @@ class DistillConfig:
         flip: average the teacher's maps with those of the flipped picture.
         scales: average the teacher's maps over pictures of these sizes, as shares of size.
         normalization: how the teacher's maps are scaled to [0, 1].
-        threshold: share of a map's maximum above which a pixel belongs to the teacher's box;
-            default: the run's.
+        threshold: share of a map's maximum above which a pixel belongs to the teacher's
+            object; default: the run's.
         head_tap: modules of the network whose features the head sees; default: all that the
             teacher reads and its maps follow.
-        max_pictures: to learn from at most, taken evenly from the training split.
-        epochs: passes of the head over the pictures and their mirror images.
-        lr: learning rate of the head.
+        max_pictures: to learn from at most, taken evenly from the training split; default: 5,000
+            for pixels, 20,000 for psol.
+        epochs: passes of the head over the pictures and their mirror images; default: 12 for
+            pixels, 20 for psol.
+        lr: learning rate of the head; default: 0.005 for pixels, 0.001 for psol.
         weight_decay: of the head's weights.
         seed: of everything drawn by chance.
         batch_size: images per step.
@@ -47,6 +74,7 @@ class DistillConfig:
     data: Path | None = None
     boxes: Path | None = None
     splits: Path | None = None
+    student: Student = "pixels"
     localizer: str | None = None
     tap: tuple[str, ...] = ()
     affinity: str = ""
@@ -55,9 +83,9 @@ class DistillConfig:
     normalization: Normalization | None = None
     threshold: float | None = None
     head_tap: tuple[str, ...] = ()
-    max_pictures: int = 20_000
-    epochs: int = 20
-    lr: float = 0.001
+    max_pictures: int | None = None
+    epochs: int | None = None
+    lr: float | None = None
     weight_decay: float = 0.01
     seed: int = 0
     batch_size: int = 16
@@ -67,12 +95,23 @@ class DistillConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
-        for option in ("max_pictures", "epochs", "batch_size"):
-            if getattr(self, option) < 1:
-                raise ConfigError(f"{option} is {getattr(self, option)}: it must be at least 1")
-        if self.lr <= 0:
-            raise ConfigError(f"lr is {self.lr}: it must be above 0")
+        if self.student not in COURSES:
+            raise ConfigError(f"no student {self.student!r}: {did_you_mean(self.student, COURSES)}")
+        max_pictures, epochs, lr = self.course
+        counts = {"max_pictures": max_pictures, "epochs": epochs, "batch_size": self.batch_size}
+        for option, value in counts.items():
+            if value < 1:
+                raise ConfigError(f"{option} is {value}: it must be at least 1")
+        if lr <= 0:
+            raise ConfigError(f"lr is {lr}: it must be above 0")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}: it must be at least 0")
         if self.threshold is not None and not 0 <= self.threshold < 1:
             raise ConfigError(f"threshold is {self.threshold}: it must be in [0, 1)")
+
+    @property
+    def course(self) -> Course:
+        """What is asked for, and for the rest what is good for the student."""
+        asked = {name: getattr(self, name) for name in Course._fields}
+        given = {name: value for name, value in asked.items() if value is not None}
+        return COURSES[self.student]._replace(**given)

@@ -80,7 +80,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     samples = splits[config.split]
     network.to(accelerator.device)
     localizer = reading.create(network, **protocol.localizer_options)
-    if not (reading == info.reading and load_fitted(config.run, localizer)):
+    if not (reading.shares_state(info.reading) and load_fitted(config.run, localizer)):
         look = Look(
             protocol.transform,
             network.mean,

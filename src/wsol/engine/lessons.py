@@ -1,10 +1,10 @@
-"""What a head learns from: features of pictures, and the boxes that a teacher sees in them."""
+"""What a head learns from: features of pictures, and what a teacher sees in them."""
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,40 +18,38 @@ from wsol.engine.fit import Look
 from wsol.engine.progress import Meter
 from wsol.errors import DataError
 from wsol.localizers import ScoreMaps
+from wsol.localizers.learnt import Learnt
 from wsol.localizers.look import observe
-from wsol.localizers.psol import PSOL
-from wsol.maps import boxes_at, normalize
+from wsol.maps import normalize
 
 log = logging.getLogger("wsol")
 
 
 class Teacher(NamedTuple):
-    """Who gives the boxes.
+    """Who says where the objects are.
 
     Attributes:
         localizer: makes score maps of the true labels.
         normalization: how they are scaled to [0, 1].
-        threshold: share of a map's maximum above which a pixel belongs to the box.
+        threshold: share of a map's maximum above which a pixel belongs to the object.
     """
 
     localizer: ScoreMaps
     normalization: Normalization
     threshold: float
 
-    def box(self, score_map: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Return the largest box in a map, ``(4,)`` as shares of the picture; None for none.
+    def target(
+        self, score_map: NDArray[np.float32], student: Learnt, grid: tuple[int, int]
+    ) -> NDArray[Any] | None:
+        """Return what a student is to say of a picture; None where the teacher sees no object.
 
         Args:
             score_map: raw, ``(H, W)``.
+            student: says what it wants to know of a map.
+            grid: height and width of its features.
         """
         heat_map, has_object = normalize(score_map, self.normalization)
-        boxes = boxes_at(heat_map, self.threshold, "largest")
-        if not has_object or len(boxes) == 0:
-            return None
-        height, width = heat_map.shape
-        sides = np.array([width, height, width, height], np.float32)
-        box: NDArray[np.float32] = boxes[0].astype(np.float32) / sides
-        return box
+        return student.target(heat_map, self.threshold, grid) if has_object else None
 
 
 class Lessons(NamedTuple):
@@ -59,18 +57,20 @@ class Lessons(NamedTuple):
 
     Attributes:
         features: float16 ``(N, C, h, w)``, on disk.
-        boxes: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the picture.
+        targets: what the head is to say: float32 ``(N, 4)``, boxes as shares of the picture, or
+            int8 ``(N, h, w)``, labels of places.
     """
 
     features: NDArray[np.float16]
-    boxes: NDArray[np.float32]
+    targets: NDArray[Any]
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return features ``(n, C, h, w)`` and boxes ``(n, 4)`` of some, float32."""
+        """Return features ``(n, C, h, w)``, float32, and targets ``(n, ...)`` of some."""
         chosen = list(indices)
-        return torch.from_numpy(self.features[chosen]).float(), torch.from_numpy(self.boxes[chosen])
+        features = torch.from_numpy(self.features[chosen]).float()
+        return features, torch.from_numpy(self.targets[chosen])
 
-    def channel_statistics(self, step: int = 64) -> tuple[Tensor, Tensor]:
+    def channel_statistics(self, step: int = 16) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of each channel, float32 ``(C,)`` each."""
         sums = np.zeros((2, self.features.shape[1]))
         for start in range(0, len(self.features), step):
@@ -84,7 +84,7 @@ class Lessons(NamedTuple):
 
 
 def take_lessons(
-    samples: Samples, teacher: Teacher, student: PSOL, look: Look, folder: Path
+    samples: Samples, teacher: Teacher, student: Learnt, look: Look, folder: Path
 ) -> Lessons:
     """Send pictures and their mirror images through the network, and keep what there is to learn.
 
@@ -92,8 +92,8 @@ def take_lessons(
 
     Args:
         samples: the pictures.
-        teacher: gives the boxes.
-        student: says which features to keep.
+        teacher: says where the objects are.
+        student: says which features to keep, and what to learn of the teacher's maps.
         look: how pictures are read.
         folder: where the features lie meanwhile; the file has no name, so nothing is left of it.
 
@@ -103,7 +103,7 @@ def take_lessons(
     files = ImageFiles(samples.paths(), look.transform)
     batches = split_batches(range(len(samples)), look.batch_size)
     features: NDArray[np.float16] | None = None
-    boxes: list[NDArray[np.float32]] = []
+    targets: list[NDArray[Any]] = []
     with Meter("teach", len(samples)) as meter, TemporaryFile(dir=folder) as file:
         for batch in load_batches(files, batches, look.workers):
             for _, error in batch.errors:
@@ -120,15 +120,15 @@ def take_lessons(
             if features is None:
                 shape = (2 * len(samples), *seen.shape[1:])
                 features = np.memmap(file, np.float16, "w+", shape=shape)
+            grid = (seen.shape[2], seen.shape[3])
             for row, index in enumerate(batch.indices):
-                box = teacher.box(maps[row])
-                if box is None:
+                target = teacher.target(maps[row], student, grid)
+                if target is None:
                     log.warning("left out: %s: the teacher sees no object", samples.ids[index])
                     continue
-                for view, its_box in ((seen, box), (mirrored, box[[2, 1, 0, 3]])):
-                    features[len(boxes)] = view[row].half().cpu().numpy()
-                    boxes.append(its_box)
-                boxes[-1][[0, 2]] = 1 - boxes[-1][[0, 2]]
-    if features is None or not boxes:
+                for view, of_view in ((seen, target), (mirrored, student.mirrored(target))):
+                    features[len(targets)] = view[row].half().cpu().numpy()
+                    targets.append(of_view)
+    if features is None or not targets:
         raise DataError(f"{samples.root}: the teacher sees no object in any training picture")
-    return Lessons(features[: len(boxes)], np.stack(boxes))
+    return Lessons(features[: len(targets)], np.stack(targets))

@@ -151,7 +151,7 @@ class Localizer:
         several = self.several_labels or len(self.labels) > 1
         self.localizer = reading.create(self.model, several=several)
         self.is_fitted = not self.localizer.needs_fit
-        if isinstance(model, Path | str) and reading == own:
+        if isinstance(model, Path | str) and reading.shares_state(own):
             self.is_fitted |= load_fitted(Path(model), self.localizer)
         if threshold is None:
             # A run's own was chosen for its own maps; more views of a picture change them little.

@@ -4,7 +4,10 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import smooth_l1_loss, softplus
+from torchvision.ops import generalized_box_iou_loss
+
+from wsol.localizers.learnt import Head
 
 WIDTH = 128
 """Channels between a head's two convolutions."""
@@ -12,8 +15,11 @@ WIDTH = 128
 FIRST_REACH = 0.25
 """How far the sides of a new head's boxes are from each place, as a share of the picture."""
 
+BEND = 0.1
+"""Difference, as a share of the picture, from which on the smooth L1 loss grows linearly."""
 
-class BoxHead(nn.Module):
+
+class BoxHead(Head):
     """From features to one box for each picture.
 
     Each place says of each of the four sides how far it is, and how much this word counts; a side
@@ -32,15 +38,9 @@ class BoxHead(nn.Module):
     torch.Size([2, 4])
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, channels: int, width: int = WIDTH) -> None:
         """Start with large boxes in the middle."""
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("std", torch.ones(channels))
-        self.mix = nn.Conv2d(channels, width, 1)
+        super().__init__(channels, width)
         self.around = nn.Conv2d(width, width, 3, padding=1)
         self.say = nn.Conv2d(width, 8, 1)
         first = math.log(math.expm1(FIRST_REACH))
@@ -52,15 +52,40 @@ class BoxHead(nn.Module):
         Args:
             features: float32 ``(N, C, h, w)``.
         """
-        shape = (1, -1, 1, 1)
-        known = (features - self.mean.view(shape)) / self.std.view(shape)
-        said: Tensor = self.say(self.around(self.mix(known)).relu()).flatten(2)
+        said: Tensor = self.say(self.around(self.mixed(features)).relu()).flatten(2)
         weights = said[:, :4].softmax(2)
         reach = softplus(said[:, 4:])
         places = centres(features.shape[-2], features.shape[-1]).to(features)
         sides = torch.cat((places - reach[:, :2], places + reach[:, 2:]), dim=1)
         first, last = (sides * weights).sum(2).clamp(0, 1).chunk(2, dim=1)
         return torch.cat((first.minimum(last), first.maximum(last)), dim=1)
+
+    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Return how far the head's boxes are from others, see ``box_loss``.
+
+        Args:
+            features: float32 ``(N, C, h, w)``.
+            targets: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the picture.
+        """
+        return box_loss(self(features), targets)
+
+
+def box_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """Return how far boxes are from others: the mean of smooth L1 and generalised IoU losses.
+
+    Args:
+        found: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the picture.
+        wanted: of the same shape.
+
+    Source: Rezatofighi et al., Generalized Intersection over Union, CVPR 2019, algorithm 1.
+
+    >>> box = torch.tensor([[0.0, 0.0, 0.5, 0.5]])
+    >>> round(float(box_loss(box, box)), 6), float(box_loss(box, box + 0.5)) > 1
+    (0.0, True)
+    """
+    sides = smooth_l1_loss(found, wanted, beta=BEND)
+    overlap = generalized_box_iou_loss(found, wanted, reduction="mean")
+    return sides + overlap
 
 
 def centres(height: int, width: int) -> Tensor:

@@ -1,22 +1,20 @@
 """Boxes from a head that has learnt them: pseudo supervised object localization."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
+from numpy.typing import NDArray
+from torch import Tensor
 
-from wsol.errors import ConfigError
-from wsol.localizers.base import ScoreMaps
 from wsol.localizers.box_head import BoxHead
+from wsol.localizers.learnt import Learnt
 from wsol.localizers.look import Look
-
-PREFIX = "psol."
-"""What the names of the head's weights begin with in the localizer's state."""
+from wsol.maps import boxes_at
 
 
-class PSOL(ScoreMaps):
+class PSOL(Learnt):
     """Pseudo Supervised Object Localization: a head that has learnt a teacher's boxes.
 
     The map of a picture is its one box, filled: any threshold between 0 and 1 gives it back.
@@ -25,9 +23,6 @@ class PSOL(ScoreMaps):
     Args:
         model: the classifier.
         options: as of ``ScoreMaps``. Features of several taps are brought to the grid of the last.
-
-    Attributes:
-        head: sees the boxes; None where nothing has been learnt.
 
     Source: Zhang, Cao & Wu, Rethinking the Route Towards Weakly Supervised Object Localization,
     CVPR 2020, section 3; there the regressor is a network of its own, here it is a head on the
@@ -41,46 +36,8 @@ class PSOL(ScoreMaps):
     torch.Size([2, 64, 64])
     """
 
-    needs_fit = True
-    sees_classes = False
-
-    def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
-        """Keep the classifier."""
-        super().__init__(model, *arguments, **options)
-        self.head: BoxHead | None = None
-
-    def fit(self, batches: Iterable[Tensor]) -> None:
-        """Refuse: boxes are not learnt from pictures alone.
-
-        Raises:
-            ConfigError: always.
-        """
-        self._ready_head()
-
-    def state(self) -> dict[str, Tensor]:
-        """Return the head's weights by name."""
-        head = self._ready_head().state_dict()
-        return {PREFIX + name: value for name, value in head.items()}
-
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take the weights of a head that has learnt.
-
-        Raises:
-            ConfigError: there are none, or they do not fit together.
-        """
-        own = {
-            name.removeprefix(PREFIX): value
-            for name, value in state.items()
-            if name.startswith(PREFIX)
-        }
-        try:
-            width, channels = own["mix.weight"].shape[:2]
-            head = BoxHead(channels, width)
-            head.load_state_dict(own)
-        except (KeyError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise ConfigError(f"not the weights of a psol head: {reason}") from error
-        self.head = head
+    name = "psol"
+    head_type = BoxHead
 
     def read_label(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """Return the filled boxes ``(N, H, W)``; they are the same for all labels.
@@ -91,29 +48,30 @@ class PSOL(ScoreMaps):
             size: height and width; default: the input's.
         """
         height, width = size or look.images.shape[-2:]
-        head = self._ready_head().to(look.images.device)
+        head = self.ready_head().to(look.images.device)
         with torch.no_grad(), torch.autocast(look.images.device.type, enabled=False):
             return filled(head(self.features(look)), height, width)
 
-    def features(self, look: Look) -> Tensor:
-        """Return what the head sees, float32 ``(N, C, h, w)``: all taps, on the grid of the last.
+    def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        """Return that of the last tap."""
+        return sizes[-1]
 
-        Args:
-            look: what the pass has seen.
-        """
-        seen = look.features
-        height, width = seen[self.taps[-1]].shape[-2:]
-        return torch.cat(
-            [adaptive_avg_pool2d(seen[tap], (height, width)) for tap in self.taps], dim=1
-        )
+    def target(
+        self, heat_map: NDArray[Any], threshold: float, grid: tuple[int, int]
+    ) -> NDArray[np.float32] | None:
+        """Return the largest box, ``(4,)`` as shares of the picture; None where there is none."""
+        boxes = boxes_at(heat_map, threshold, "largest")
+        if len(boxes) == 0:
+            return None
+        height, width = heat_map.shape
+        sides = np.array([width, height, width, height], np.float32)
+        box: NDArray[np.float32] = boxes[0].astype(np.float32) / sides
+        return box
 
-    def _ready_head(self) -> BoxHead:
-        if self.head is None:
-            raise ConfigError(
-                "psol has learnt no boxes: make a run that has with wsol distill RUN --out NEW, "
-                "and read that one as it is"
-            )
-        return self.head
+    def mirrored(self, target: NDArray[Any]) -> NDArray[Any]:
+        """Return the box in the mirror image."""
+        x0, y0, x1, y1 = target
+        return np.array([1 - x1, y0, 1 - x0, y1], np.float32)
 
 
 def filled(boxes: Tensor, height: int, width: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from wsol.choices import Normalization
+from wsol.choices import Normalization, learnt_part
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,14 +50,28 @@ class Reading:
         """Share of a map's maximum for a box, where no true boxes exist to choose it on.
 
         A class map has one peak, and is cut low (Zhou et al., CVPR 2016, section 3.2); a map that
-        follows features is nearly flat inside the object.
+        follows features is nearly flat inside the object, and so is one that has been learnt.
         """
-        return 0.5 if self.affinity else 0.2
+        return 0.5 if self.affinity or learnt_part(self.localizer) else 0.2
 
     @property
     def without_views(self) -> Reading:
         """The same reading of the picture alone, neither flipped nor resized."""
         return replace(self, flip=False, scales=())
+
+    def shares_state(self, other: Reading) -> bool:
+        """Return whether what the localizer of one has learnt serves the other as well.
+
+        Args:
+            other: of the same network.
+
+        >>> Reading("ddt", flip=True, normalization="ivr").shares_state(Reading("ddt"))
+        True
+        >>> Reading("ddt", tap=("layer3",)).shares_state(Reading("ddt"))
+        False
+        """
+        own = replace(self.without_views, normalization=other.normalization)
+        return own == other.without_views
 
     def create(self, model: nn.Module, **options: Any) -> ScoreMaps:
         """Return the localizer of a classifier.

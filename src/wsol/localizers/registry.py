@@ -23,6 +23,7 @@ LOCALIZERS = {
     "gradient_rollout": "wsol.localizers.gradient_rollout:GradientRollout",
     "hirescam": "wsol.localizers.hirescam:HiResCAM",
     "layercam": "wsol.localizers.layercam:LayerCAM",
+    "pixels": "wsol.localizers.pixels:LearntPixels",
     "psol": "wsol.localizers.psol:PSOL",
     "scorecam": "wsol.localizers.scorecam:ScoreCAM",
     "tscam": "wsol.localizers.tscam:TSCAM",
