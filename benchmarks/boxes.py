@@ -5,7 +5,7 @@
 Two data sets: real birds of ten kinds, and toy scenes of one object of six kinds, of all sizes and
 anywhere. For each way to read the network, at its own threshold, with nothing chosen on these
 pictures: MaxBoxAccV2, GT-known, and images per second from file to map, with no other work going
-on. A localizer that wants to see pictures first is shown 32 of the training split.
+on. A localizer that wants to see pictures first is shown 16 of the training split.
 """
 
 import argparse

@@ -14,36 +14,29 @@ at other thresholds too.
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
+from wsol.cli.options import read_options
 from wsol.data.open import open_data
 from wsol.data.scenes import write_scenes
 from wsol.engine.config import TrainConfig
 from wsol.engine.detect import average_precision
 from wsol.engine.localize import Localizer, Number
 from wsol.engine.train import train
-from wsol.localizers.reading import BEST
 
 PLAIN_THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
 
 
-def runs(data: Path, out: Path, epochs: int, seed: int) -> dict[str, Path]:
+def runs(data: Path, out: Path, seed: int) -> dict[str, Path]:
     """Train what is not there yet, and return the two runs."""
-    plain = TrainConfig(data=data, out=out / "plain", epochs=epochs, seed=seed, val_share=0)
-    best = replace(
-        plain,
-        out=out / "boxes",
-        size=448,
-        resize=512,
-        output_stride=None,
-        localizer=BEST.localizer,
-        affinity=BEST.affinity,
-    )
-    for config in (plain, best):
-        if not (config.out / "model.safetensors").exists():
-            train(replace(config, resume=config.out.exists()))
-    return {"plain": plain.out, "boxes": best.out}
+    made = {}
+    for name, setting in (("plain", []), ("boxes", ["--config", "boxes"])):
+        made[name] = out / name
+        argv = [str(data), "--out", str(made[name]), "--seed", str(seed), *setting]
+        if not (made[name] / "model.safetensors").exists():
+            again = ["--resume"] if made[name].exists() else []
+            train(read_options("train", TrainConfig, [*argv, *again], positional="data"))
+    return made
 
 
 def ways(made: dict[str, Path]) -> Iterator[tuple[str, Localizer]]:
@@ -66,15 +59,14 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for pictures and runs")
-    parser.add_argument("--epochs", type=int, default=TrainConfig.epochs)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     data = options.out / "scenes"
     if not data.exists():
-        write_scenes(data, train=400, test=200, seed=options.seed, most_objects=4)
+        write_scenes(data, train=300, test=150, seed=options.seed, most_objects=4)
     test = open_data(data)["test"]
     print("| boxes | AP50 | AP75 | AP |\n|---|---|---|---|")
-    for title, locate in ways(runs(data, options.out, options.epochs, options.seed)):
+    for title, locate in ways(runs(data, options.out, options.seed)):
         found = average_precision(locate, test)
         print(f"| {title} | {found.ap50:.1f} | {found.ap75:.1f} | {found.ap:.1f} |", flush=True)
 

@@ -14,7 +14,7 @@ from wsol.localizers import ScoreMaps
 
 log = logging.getLogger("wsol")
 
-MOST_PICTURES = 32
+MOST_PICTURES = 16
 """A localizer is shown no more, taken evenly: what they have in common shows in so many."""
 
 

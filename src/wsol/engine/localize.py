@@ -20,12 +20,14 @@ from wsol.engine.run import load_fitted, load_run
 from wsol.errors import ConfigError, did_you_mean
 from wsol.localization import Localization
 from wsol.localizers.base import likely_labels
+from wsol.localizers.choose import probe
 from wsol.localizers.look import find_logits
 from wsol.localizers.reading import BEST, chosen_reading
 from wsol.maps import boxes_at, normalize, objects_at, scale_boxes
 from wsol.maps.objects import Objects
 from wsol.models import create_network
 from wsol.models.create import check_size
+from wsol.models.fold import fold_batch_norms
 from wsol.models.imagenet import NUM_CLASSES, imagenet_classes
 from wsol.models.inputs import class_names, input_spec
 from wsol.models.names import BUNDLED_BACKBONE
@@ -136,6 +138,9 @@ class Localizer:
         self.classes = tuple(class_names(self.model, count) if names is None else names)
         self.labels = [self._number(name) for name in labels]
         self.objects = objects or ("several" if self.several_labels else "one")
+        if not isinstance(model, nn.Module):
+            # It is nobody else's, and learns no more.
+            fold_batch_norms(self.model.eval(), probe(self.model))
         self.model.to(self.accelerator.device)
         self.model.to(memory_format=torch.channels_last)
         asked = SimpleNamespace(

@@ -25,8 +25,13 @@ def follow_features(maps: Tensor, features: Tensor) -> Tensor:
     """
     points = features.flatten(2)
     points = normalize(points - points.mean(2, keepdim=True), dim=1)
-    alike = (points.mT @ points).relu()
+    # Sums of what looks alike, and how much there is of it. One picture at a time, as its matrix
+    # stays in the processor's cache.
+    wanted = torch.stack((maps.flatten(1), torch.ones_like(maps).flatten(1)), 2)
+    sums = torch.stack(
+        [(own.T @ own).relu_() @ each for own, each in zip(points, wanted, strict=True)]
+    )
+    total, share = sums.unbind(2)
     # Where all features are equal none looks like another, and the map stays as it is.
-    alike = alike + torch.finfo(alike.dtype).tiny * torch.eye(alike.shape[-1], device=alike.device)
-    steps = alike / alike.sum(2, keepdim=True)
-    return (steps @ maps.flatten(1).unsqueeze(2)).reshape(maps.shape)
+    found = torch.where(share > 0, total / share, wanted[:, :, 0])
+    return found.reshape(maps.shape)
