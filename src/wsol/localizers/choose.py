@@ -42,15 +42,7 @@ def choose_tap(model: nn.Module) -> str:
         for name, module in body.named_modules():
             if name and not isinstance(module, nn.Dropout):
                 stack.enter_context(changed_output(module, _keeper(passed, name)))
-        try:
-            logits = find_logits(model(images.requires_grad_()))
-        except (RuntimeError, AssertionError, ValueError, TypeError) as error:
-            size = tuple(images.shape[1:])
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ConfigError(
-                f"cannot find a tap: a picture of {size} does not pass the model ({reason}): "
-                "name a tap"
-            ) from error
+        logits = find_logits(pass_probe(model, images.requires_grad_()))
         name = _last(passed, logits, images, body)
     log.info("reading the features of %s", name)
     return name
@@ -94,12 +86,40 @@ def _last(passed: dict[str, Tensor], logits: Tensor, images: Tensor, body: nn.Mo
     raise ConfigError(f"{type(body).__name__} has no features on a grid: name a tap")
 
 
-def probe(model: nn.Module) -> Tensor:
-    """Return one picture of noise ``(1, 3, H, W)`` of the size that a model says it takes.
+def pass_probe(model: nn.Module, images: Tensor) -> Any:
+    """Return what a model gives for pictures that are to show its taps.
+
+    Args:
+        model: any classifier.
+        images: ``(N, 3, H, W)``.
+
+    Raises:
+        ConfigError: it does not take them.
+
+    >>> pass_probe(nn.Identity(), torch.zeros(1, 3, 2, 2)).shape
+    torch.Size([1, 3, 2, 2])
+    """
+    try:
+        return model(images)
+    except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+        size = tuple(images.shape[1:])
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"cannot find a tap: a picture of {size} does not pass the model ({reason}): name a tap"
+        ) from error
+
+
+def probe(model: nn.Module, size: int | None = None) -> Tensor:
+    """Return one picture of noise, ``(1, 3, H, W)``.
+
+    Args:
+        model: any classifier; the picture is on its device.
+        size: side in pixels; default: what the model says it takes.
 
     >>> probe(nn.Conv2d(3, 4, 1)).shape
     torch.Size([1, 3, 224, 224])
     """
     chance = torch.Generator().manual_seed(0)
     weight = next(model.parameters(), torch.empty(0))
-    return torch.randn(1, *input_spec(model).size, generator=chance).to(weight)
+    shape = input_spec(model).size if size is None else (3, size, size)
+    return torch.randn(1, *shape, generator=chance).to(weight)

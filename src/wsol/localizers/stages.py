@@ -37,13 +37,16 @@ def find_stages(model: nn.Module) -> list[Stage]:
     stages that end with a single one, and a transformer of one grid has one stage.
 
     Args:
-            model: any classifier; its mode is left as it was.
+        model: any classifier; its mode is left as it was.
 
-        >>> import timm
-        >>> [stage.tap for stage in find_stages(timm.create_model("resnet18"))]
-        ['layer1', 'layer2', 'layer3', 'layer4']
-        >>> [tuple(stage) for stage in find_stages(timm.create_model("test_vit"))]
-        [('blocks', 10, 10)]
+    Raises:
+        ConfigError: the model does not take a picture of the size that it says it takes.
+
+    >>> import timm
+    >>> [stage.tap for stage in find_stages(timm.create_model("resnet18"))]
+    ['layer1', 'layer2', 'layer3', 'layer4']
+    >>> [tuple(stage) for stage in find_stages(timm.create_model("test_vit"))]
+    [('blocks', 10, 10)]
     """
     several = _watch(model, layers=2)
     return several if len(several) > 1 else _watch(model, layers=1)
