@@ -140,7 +140,7 @@ class Localizer:
         self.objects = objects or ("several" if self.several_labels else "one")
         if not isinstance(model, nn.Module):
             # It is nobody else's, and learns no more.
-            fold_batch_norms(self.model.eval(), probe(self.model))
+            fold_batch_norms(self.model.eval(), probe(self.model, self.size))
         self.model.to(self.accelerator.device)
         self.model.to(memory_format=torch.channels_last)
         asked = SimpleNamespace(
