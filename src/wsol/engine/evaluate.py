@@ -26,7 +26,7 @@ from wsol.engine.run import RunInfo, load_fitted, load_run
 from wsol.errors import ConfigError, DataError, did_you_mean
 from wsol.files import write_json
 from wsol.localizers import ScoreMaps
-from wsol.localizers.reading import chosen_reading
+from wsol.localizers.reading import chosen_reading, reading_options
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
@@ -115,12 +115,7 @@ def _add_precision(report: Report, config: EvaluateConfig, samples: Samples) -> 
 
     locate = Localizer(
         config.run,
-        localizer=config.localizer,
-        tap=config.tap,
-        affinity=config.affinity,
-        flip=config.flip,
-        scales=config.scales,
-        normalization=config.normalization,
+        **reading_options(config),
         batch_size=config.batch_size,
         workers=config.workers,
         precision=config.precision,

@@ -13,6 +13,7 @@ from wsol.engine.progress import Meter
 from wsol.errors import DataError
 from wsol.formats import create_writer
 from wsol.localization import Localization
+from wsol.localizers.reading import reading_options
 from wsol.review.picture import draw
 
 log = logging.getLogger("wsol")
@@ -38,12 +39,7 @@ def predict(config: PredictConfig) -> Counter[str]:
     locate = Localizer(
         config.run,
         backbone=config.backbone,
-        localizer=config.localizer,
-        tap=config.tap,
-        affinity=config.affinity,
-        flip=config.flip,
-        scales=config.scales,
-        normalization=config.normalization,
+        **reading_options(config),
         threshold=config.threshold,
         labels=config.labels,
         objects=config.objects,

@@ -43,7 +43,7 @@ class Reading:
         Args:
             source: a run's description, or the options of a training.
         """
-        return cls(**{field.name: getattr(source, field.name) for field in fields(cls)})
+        return cls(**reading_options(source))
 
     @property
     def threshold(self) -> float:
@@ -112,6 +112,17 @@ def chosen_reading(own: Reading, asked: object) -> Reading:
     >>> chosen_reading(ddt, Reading("cam"))
     Reading(localizer='cam', tap=(), affinity='', flip=False, scales=(), normalization='minmax')
     """
-    options = {field.name: getattr(asked, field.name) for field in fields(Reading)}
-    given = {name: value for name, value in options.items() if value}
+    given = {name: value for name, value in reading_options(asked).items() if value}
     return Reading(**given) if "localizer" in given else replace(own, **given)
+
+
+def reading_options(source: object) -> dict[str, Any]:
+    """Return what an object says of reading, by name, as ``Localizer`` takes it.
+
+    Args:
+        source: has options of the names that ``Reading`` has.
+
+    >>> reading_options(Reading("ddt"))["localizer"]
+    'ddt'
+    """
+    return {field.name: getattr(source, field.name) for field in fields(Reading)}
