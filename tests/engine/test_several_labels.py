@@ -18,7 +18,9 @@ from wsol.data.samples import Samples
 from wsol.data.scenes import write_scenes
 from wsol.data.transforms import EvalTransform
 from wsol.engine.config import EvaluateConfig, TrainConfig
+from wsol.engine.detect import average_precision
 from wsol.engine.evaluate import Located, _best_true, _ranks, evaluate, judge_located
+from wsol.engine.localize import Localizer
 from wsol.engine.order import drawn_label
 from wsol.engine.protocol import Fair
 from wsol.engine.run import RunInfo, load_run
@@ -272,6 +274,23 @@ def test_a_file_of_labels_is_remembered(config: TrainConfig, scenes: Path, tmp_p
     )
     with pytest.raises(ConfigError, match="give one of them"):
         evaluate(replace(options, labels=few, splits=tmp_path))
+
+
+@pytest.mark.parametrize("localizer", [None, "feature_norm"])
+def test_evaluation_measures_what_is_predicted(
+    run: Path, scenes: Path, tmp_path: Path, localizer: str | None
+) -> None:
+    """Average precision of the boxes of wsol predict, with the same reading."""
+    options = EvaluateConfig(
+        run=run, out=tmp_path / "m.json", localizer=localizer, workers=0, cpu=True
+    )
+    metrics = evaluate(options).metrics
+    locate = Localizer(run, localizer=localizer, cpu=True)
+    assert (locate.several_labels, locate.objects) == (True, "several")
+    expected = average_precision(locate, open_data(scenes)["test"])
+    names = ("box_ap", "box_ap50", "box_ap75")
+    assert tuple(metrics[name] for name in names) == pytest.approx(tuple(expected))
+    assert json.loads((tmp_path / "m.json").read_text())["box_ap50"] == metrics["box_ap50"]
 
 
 def test_an_old_description_has_one_label(run: Path) -> None:
