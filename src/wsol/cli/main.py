@@ -17,9 +17,9 @@ COMMANDS = {
     "evaluate": "measure a run's labels and boxes, or score maps made by anyone",
     "compare": "find the localizer that reads a data set best",
     "distill": "make a run whose boxes are learnt from another run's score maps",
-    "predict": "find the object in each picture",
+    "predict": "find the objects in each picture",
     "import": "make a run of the published code's weights",
-    "list": "show the names of methods, backbones, localizers, formats or recipes",
+    "list": "show the names of methods, backbones, localizers, formats, recipes or settings",
 }
 """Subcommand and its line in the help."""
 
