@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsol.errors import ConfigError, ImageError
-from wsol.formats import create_writer, list_formats
+from wsol.formats import About, create_writer, list_formats
 from wsol.localization import Localization
 
 CLASSES = ("crow", "wren")
+ABOUT = About(CLASSES, Path("photos"), threshold=0.2)
 NAMES = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
 
 
@@ -49,7 +50,7 @@ def test_what_is_written_can_be_read_back(
 ) -> None:
     """From the two files alone come back each picture's name, size, state, boxes and scores."""
     folder = tmp_path_factory.mktemp("coco")
-    writer = create_writer("coco", folder, CLASSES)
+    writer = create_writer("coco", folder, ABOUT)
     for result in results:
         writer.add(result)
     writer.close()
@@ -78,7 +79,7 @@ def test_what_is_written_can_be_read_back(
 
 def test_a_bbox_is_corner_width_height(tmp_path: Path) -> None:
     """The bounding box is x y width height, as COCO has it, and no x1 y1."""
-    writer = create_writer("coco", tmp_path, CLASSES)
+    writer = create_writer("coco", tmp_path, ABOUT)
     box = np.array([[10.0, 20.0, 40.0, 25.0]])
     result = Localization(
         "a.jpg", (64, 48), boxes=box, box_scores=np.ones(1), box_labels=np.ones(1, int)
@@ -100,14 +101,14 @@ def test_a_bbox_is_corner_width_height(tmp_path: Path) -> None:
 
 def test_no_pictures_are_two_valid_files(tmp_path: Path) -> None:
     """Nothing to write gives an empty list of results and of images."""
-    create_writer("coco", tmp_path, CLASSES).close()
+    create_writer("coco", tmp_path, ABOUT).close()
     assert json.loads((tmp_path / "predictions.json").read_text()) == []
     assert json.loads((tmp_path / "images.json").read_text())["images"] == []
 
 
 def test_nothing_is_written_before_the_end(tmp_path: Path) -> None:
     """Until it is closed a writer leaves no half files."""
-    writer = create_writer("coco", tmp_path, CLASSES)
+    writer = create_writer("coco", tmp_path, ABOUT)
     writer.add(Localization("a.jpg"))
     assert not list(tmp_path.iterdir())
 
@@ -115,6 +116,6 @@ def test_nothing_is_written_before_the_end(tmp_path: Path) -> None:
 def test_unknown_format_names_the_nearest(tmp_path: Path) -> None:
     """A format that does not exist is an error with the nearest name."""
     with pytest.raises(ConfigError, match="no format 'cocoo': did you mean 'coco'"):
-        create_writer("cocoo", tmp_path, CLASSES)
+        create_writer("cocoo", tmp_path, ABOUT)
     assert "coco" in list_formats()
     assert sorted(list_formats()) == list_formats()

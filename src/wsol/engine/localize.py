@@ -18,6 +18,7 @@ from wsol.engine.device import make_accelerator
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.run import load_fitted, load_run
 from wsol.errors import ConfigError, did_you_mean
+from wsol.formats.about import About
 from wsol.localization import Localization
 from wsol.localizers.base import likely_labels
 from wsol.localizers.choose import probe
@@ -152,6 +153,8 @@ class Localizer:
             normalization=normalization,
         )
         reading = chosen_reading(own, asked)
+        source = type(model).__name__ if isinstance(model, nn.Module) else model or backbone
+        self.description = f"{source}, {reading.localizer}, {self.size} pixels"
         self.normalization = reading.normalization
         several = self.several_labels or len(self.labels) > 1
         self.localizer = reading.create(self.model, several=several)
@@ -193,6 +196,14 @@ class Localizer:
             }
             found |= self._locate(batch, names)
             yield from (found[index] for index in sorted(found))
+
+    def about(self, images: Path) -> About:
+        """Return what all results have in common, for formats and reports.
+
+        Args:
+            images: folder that the pictures' ids are relative to.
+        """
+        return About(self.classes, images, self.threshold, self.objects, self.description)
 
     def _number(self, name: str) -> int:
         if name not in self.classes:

@@ -11,7 +11,9 @@ from wsol.engine.folder import make_folder
 from wsol.engine.localize import Localizer
 from wsol.engine.progress import Meter
 from wsol.errors import DataError
-from wsol.formats import create_writer
+from wsol.formats import check_format
+from wsol.formats.convert import convert
+from wsol.formats.record import Record, RecordWriter
 from wsol.localization import Localization
 from wsol.localizers.reading import reading_options
 from wsol.review.picture import draw
@@ -35,7 +37,7 @@ def predict(config: PredictConfig) -> Counter[str]:
     paths, ids = collect(config.images)
     make_folder(config.out)
     for name in config.format:
-        create_writer(name, config.out, ())
+        check_format(name)
     locate = Localizer(
         config.run,
         backbone=config.backbone,
@@ -50,20 +52,20 @@ def predict(config: PredictConfig) -> Counter[str]:
         precision=config.precision,
         cpu=config.cpu,
     )
-    writers = [create_writer(name, config.out, locate.classes) for name in config.format]
+    base = config.images[0] if _is_folder(config.images) else Path()
+    record = RecordWriter(config.out, locate.about(base))
     statuses: Counter[str] = Counter()
     with Meter("predict", len(paths)) as meter:
         for number, (path, result) in enumerate(zip(paths, locate(paths, ids), strict=True), 1):
-            for writer in writers:
-                writer.add(result)
+            record.add(result)
             statuses[result.status] += 1
             if result.error is not None:
                 log.warning("%s", result.error)
             elif config.pictures:
                 _save_picture(config, path, number, result)
             meter.advance(1)
-    for writer in writers:
-        writer.close()
+    record.close()
+    convert(Record(config.out), config.out, config.format)
     return statuses
 
 
@@ -97,12 +99,17 @@ def collect(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
     if not paths:
         where = ", ".join(map(str, inputs)) or "nothing given"
         raise DataError(f"no images to predict: {where}")
-    base = inputs[0] if len(inputs) == 1 and inputs[0].is_dir() else None
-    ids = [(path if base is None else path.relative_to(base)).as_posix() for path in paths]
+    alone = _is_folder(inputs)
+    ids = [(path.relative_to(inputs[0]) if alone else path).as_posix() for path in paths]
     twice, count = Counter(ids).most_common(1)[0]
     if count > 1:
         raise DataError(f"{twice}: given {count} times; give each image once")
     return paths, ids
+
+
+def _is_folder(inputs: Sequence[Path]) -> bool:
+    """Return whether ids are paths below the one folder that is given."""
+    return len(inputs) == 1 and inputs[0].is_dir()
 
 
 def _save_picture(config: PredictConfig, path: Path, number: int, result: Localization) -> None:

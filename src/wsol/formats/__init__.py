@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Protocol
 
 from wsol.errors import ConfigError, did_you_mean
+from wsol.formats.about import About
 from wsol.localization import Localization
 
-__all__ = ["FORMATS", "Writer", "create_writer", "list_formats"]
+__all__ = ["FORMATS", "About", "Writer", "check_format", "create_writer", "list_formats"]
 
 FORMATS = {
     "coco": "wsol.formats.coco:CocoWriter",
@@ -34,22 +35,36 @@ def list_formats() -> list[str]:
     return sorted(FORMATS)
 
 
-def create_writer(name: str, folder: Path, classes: tuple[str, ...]) -> Writer:
-    """Return a writer of a format.
+def check_format(name: str) -> None:
+    """Refuse a format that there is not.
 
     Args:
         name: of the format; ``wsol list formats`` shows them.
-        folder: to write to; it exists.
-        classes: names, in the order of the network's logits.
 
     Raises:
         ConfigError: no such format; names the nearest one.
 
-    >>> type(create_writer("coco", Path("."), ("cat", "dog"))).__name__
-    'CocoWriter'
+    >>> check_format("coco")
     """
     if name not in FORMATS:
         raise ConfigError(f"no format {name!r}: {did_you_mean(name, FORMATS)}")
+
+
+def create_writer(name: str, folder: Path, about: About) -> Writer:
+    """Return a writer of a format.
+
+    Args:
+        name: of the format.
+        folder: to write to; it exists.
+        about: what all localizations have in common.
+
+    Raises:
+        ConfigError: no such format.
+
+    >>> type(create_writer("coco", Path("."), About(("cat",), Path("."), 0.2))).__name__
+    'CocoWriter'
+    """
+    check_format(name)
     module, _, attribute = FORMATS[name].partition(":")
-    writer: Writer = getattr(import_module(module), attribute)(folder, classes)
+    writer: Writer = getattr(import_module(module), attribute)(folder, about)
     return writer

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from wsol.files import write_json
+from wsol.formats.about import About
 from wsol.localization import Localization
 
 
@@ -18,12 +19,12 @@ class CocoWriter:
 
     Args:
         folder: to write to; it exists.
-        classes: names; category ids start at 1, in this order.
+        about: has the classes; category ids start at 1, in their order.
     """
 
-    def __init__(self, folder: Path, classes: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, about: About) -> None:
         """Start with no rows."""
-        self.folder, self.classes = folder, classes
+        self.folder, self.classes = folder, about.classes
         self.images: list[dict[str, Any]] = []
         self.results: list[dict[str, Any]] = []
 
