@@ -17,6 +17,7 @@ from wsol.maps.levels import grey_levels
 
 
 def write(folder: Path, results: list[Localization], images: Path = Path("photos")) -> None:
+    """Write results as a record."""
     writer = RecordWriter(folder, About(("crow\n", "日本"), images, 0.2, "several", "a network"))
     for result in results:
         writer.add(result)
