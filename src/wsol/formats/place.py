@@ -16,20 +16,21 @@ def place(image_id: str, reserved: Collection[str] = ()) -> str:
     """Return a relative path that is safe to write to, another for each picture.
 
     It is the picture's name, made ``portable``, and ``original`` leads back. What would lead out
-    of the folder is written as ``%`` and two digits as well: ``..``, ``.``, a first ``/``, one
-    after another, ``:`` and backslashes, and so is a letter of folders that are called as written
-    files or reserved ones are. Parts of more than 200 bytes are cut and get a hash instead.
+    of the folder or be overlooked is written as ``%`` and two digits as well: a dot that a part
+    begins with, a first ``/``, one after another, ``:`` and backslashes, and a letter of folders
+    that are called as written files or reserved ones are. Parts of more than 200 bytes are cut and
+    get a hash instead.
 
     Args:
         image_id: of the picture.
         reserved: names that no folder must have.
 
     >>> place("a b/日本.jpg"), place("../../x.jpg"), place("/photos/1.jpg")
-    ('a b/日本.jpg', '%2E%2E/%2E%2E/x.jpg', '%2Fphotos/1.jpg')
+    ('a b/日本.jpg', '%2E./%2E./x.jpg', '%2Fphotos/1.jpg')
     """
     name = re.sub(r"^/|(?<=/)/|/$|[\\:]", lambda found: _escape(found[0]), portable(image_id))
     *folders, file = name.split("/")
-    return "/".join([*(_folder(part, reserved) for part in folders), _short(_no_dots(file))])
+    return "/".join([*(_folder(part, reserved) for part in folders), _short(_no_dot(file))])
 
 
 def _folder(part: str, reserved: Collection[str]) -> str:
@@ -38,11 +39,11 @@ def _folder(part: str, reserved: Collection[str]) -> str:
     elif part.endswith(_WRITTEN):
         stem, _, suffix = part.rpartition(".")
         part = f"{stem}%2E{suffix}"
-    return _short(_no_dots(part))
+    return _short(_no_dot(part))
 
 
-def _no_dots(part: str) -> str:
-    return _escape(part) if part in (".", "..") else part
+def _no_dot(part: str) -> str:
+    return _escape(".") + part[1:] if part.startswith(".") else part
 
 
 def _escape(text: str) -> str:
