@@ -4,8 +4,8 @@
     python examples/train_detector.py boxes/ photos/ --out detector.pt
 
 Boxes of all classes count as one, ``object``, unless ``--classes`` is given. The detector begins
-with random weights, so that nothing is downloaded: one epoch shows that the boxes are taken and that
-the loss goes down. For use, begin with ``weights="DEFAULT"`` and train for many.
+with random weights, so that nothing is downloaded: one epoch shows that the boxes are taken and
+that the loss goes down. For use, begin with ``weights_backbone="DEFAULT"`` and train for many.
 """
 
 import argparse
