@@ -165,6 +165,15 @@ def test_hostile_names_are_inert_in_every_format(
     assert len(links) == len(names)
 
 
+def test_every_format_has_its_place_in_the_documentation() -> None:
+    """A line in the table, and a heading."""
+    text = (Path(__file__).parents[2] / "docs/formats.md").read_text(encoding="utf-8")
+    headings = " ".join(line for line in text.splitlines() if line.startswith("## "))
+    for name in list_formats():
+        assert f"| `{name}` |" in text
+        assert name in headings.split()
+
+
 def test_each_picture_is_read_once(predicted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All formats are written in one pass, a format that is given twice once."""
     from wsol.formats import record as module
