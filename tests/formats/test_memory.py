@@ -34,19 +34,23 @@ def test_memory_does_not_grow_with_the_number_of_pictures(
     heat_map = np.eye(4, dtype=np.float32)
     boxes, scores = np.array([[0.0, 0, 16, 12], [1, 2, 3, 4]]), np.array([0.9, 0.1])
     sizes = []
+
+    def add(number: int) -> None:
+        result = Localization(
+            f"folder {number % 7}/photograph {number:05d} of a bird.jpg",
+            (16, 12),
+            heat_map=heat_map,
+            boxes=boxes,
+            box_scores=scores,
+            box_labels=np.array([0, 1]),
+        )
+        writer.add(result)
+
+    add(0)
     tracemalloc.start()
     try:
-        for number in range(401):
-            writer.add(
-                Localization(
-                    f"folder {number % 7}/photograph {number:05d} of a bird.jpg",
-                    (16, 12),
-                    heat_map=heat_map,
-                    boxes=boxes,
-                    box_scores=scores,
-                    box_labels=np.array([0, 1]),
-                )
-            )
+        for number in range(1, 401):
+            add(number)
             if number in (100, 400):
                 gc.collect()
                 sizes.append(tracemalloc.get_traced_memory()[0])
