@@ -40,7 +40,7 @@
       this.count = el('p', { class: 'count', role: 'status', 'aria-live': 'polite' });
       this.decided = el('span', { class: 'decided' });
       this.save = el('button', { type: 'button', class: 'primary', onclick: () => view.save() },
-        wsol.icon('save'), 'Download COCO');
+        wsol.icon('save'), this.saved = el('span', {}));
       this.heat = el('button', { type: 'button', class: 'switch', 'aria-pressed': 'true',
         onclick: () => view.set({ heat: !view.state.heat }) }, 'Heat');
       this.filterButton = el('button', { type: 'button', class: 'plain', 'aria-expanded': 'false',
@@ -52,7 +52,7 @@
       this.element = el('div', { class: 'toolbar' },
         el('div', { class: 'main' }, this.sliders('bar', this.heat), el('span', { class: 'push' }),
           this.filterButton, this.order.element, this.own,
-          el('div', { class: 'saving' }, this.decided, this.save)),
+          this.save),
         this.panel);
     }
 
@@ -158,9 +158,11 @@
       const { view } = this;
       const { accepted, rejected } = view.decisions.count(view.rows);
       this.decided.replaceChildren(
-        el('span', { class: 'accepted' }, wsol.icon('accept'), `${wsol.count(accepted)}`, el('span', { class: 'said' }, ' accepted')),
-        el('span', { class: 'rejected' }, wsol.icon('reject'), `${wsol.count(rejected)}`, el('span', { class: 'said' }, ' rejected')));
+        el('span', { class: 'accepted' }, wsol.icon('accept'), `${wsol.count(accepted)} accepted`),
+        el('span', { class: 'rejected' }, wsol.icon('reject'), `${wsol.count(rejected)} rejected`));
       this.save.disabled = !accepted;
+      this.saved.textContent = accepted ? `${wsol.count(accepted)} accepted as COCO` : 'Accepted as COCO';
+      this.decided.hidden = !accepted && !rejected;
       const [some, all] = [view.order.length, view.rows.length];
       const text = some === all ? `${wsol.count(all)} pictures` : `${wsol.count(some)} of ${wsol.count(all)} pictures`;
       if (this.count.textContent !== text) this.count.textContent = text;

@@ -53,7 +53,7 @@
           wsol.summary(about, this.source.rows.length), this.chart.element),
         this.toolbar.element,
         el('main', {},
-          el('div', { class: 'line' }, this.toolbar.count, this.legend), this.grid.section,
+          el('div', { class: 'line' }, this.toolbar.count, this.toolbar.decided, this.legend), this.grid.section,
           this.hint()),
         this.viewer.element, this.help, this.said);
     }
