@@ -1,0 +1,153 @@
+"""What is true of the pictures of a prediction: their boxes and classes."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.data.box_row import Box, BoxRow, Size, box_fault
+from wsol.data.coco_boxes import read_coco_boxes
+from wsol.data.csv_boxes import read_csv_boxes
+from wsol.data.names import ends, index_by_end
+from wsol.data.samples import Samples
+from wsol.errors import AnnotationError, DataError
+
+log = logging.getLogger("wsol")
+
+READERS = {".csv": read_csv_boxes, ".json": read_coco_boxes}
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is true of one picture.
+
+    Attributes:
+        boxes: float64 ``(k, 4)``, x0 y0 x1 y1 in pixels of the picture as displayed.
+        box_classes: name of the class of each box.
+        classes: names of the picture's classes.
+
+    >>> Truth(np.array([[0.0, 0, 5, 5]]), ("crow",), ("crow",)).classes
+    ('crow',)
+    """
+
+    boxes: NDArray[np.float64]
+    box_classes: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+def truth_of(samples: Samples) -> dict[str, Truth]:
+    """Return what a split of a data set says of each of its pictures.
+
+    Args:
+        samples: with or without boxes.
+
+    >>> boxes = (np.array([[1.0, 2, 3, 4]]),)
+    >>> split = Samples(Path(), ("a.jpg",), np.array([1]), ("crow", "wren"), boxes)
+    >>> truth_of(split)["a.jpg"].box_classes
+    ('wren',)
+    """
+    found = {}
+    for index, name in enumerate(samples.ids):
+        boxes = np.zeros((0, 4)) if samples.boxes is None else samples.boxes[index]
+        if samples.box_labels is None:
+            labels = np.full(len(boxes), samples.labels[index])
+        else:
+            labels = samples.box_labels[index]
+        found[name] = Truth(
+            boxes,
+            tuple(samples.classes[label] for label in labels),
+            tuple(samples.classes[label] for label in samples.labels_of(index)),
+        )
+    return found
+
+
+def read_truth(
+    path: Path, sizes: Mapping[str, Size], images: Path | None = None
+) -> dict[str, Truth]:
+    r"""Return the true boxes of pictures from a CSV or COCO file.
+
+    A picture is named by its id, or by the end of it from a slash on; or the other way round, its
+    id may be the end of the name. Where several names end in the same id, the picture's place in
+    its folder decides. Boxes of pictures that are not asked for are left out, and the log says how
+    many.
+
+    Args:
+        path: file of suffix ``.csv`` or ``.json``.
+        sizes: id of each picture to its width and height; 0 and 0 where they are not known.
+        images: folder that the ids are relative to.
+
+    Raises:
+        AnnotationError: a row cannot be used, or lies outside its picture.
+        DataError: there is no such file, its suffix is unknown, or it has no box of any picture.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "boxes.csv")
+    ...     _ = file.write_text("image,class,x0,y0,x1,y1\ntest/a.jpg,crow,1,2,30,40\n")
+    ...     read_truth(file, {"a.jpg": (64, 48)})["a.jpg"].boxes
+    array([[ 1.,  2., 30., 40.]])
+    """
+    read = READERS.get(path.suffix.lower())
+    if read is None:
+        raise DataError(f"{path}: boxes are read from {' or '.join(READERS)} files")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file of boxes")
+    ids = list(sizes)
+    known, index_of = set(ids), index_by_end(ids)
+    # Of each picture, the rows by the name that they give it.
+    named: dict[str, dict[str, list[BoxRow]]] = {}
+    others = 0
+    for row in read(path):
+        if isinstance(row, AnnotationError):
+            raise row
+        if row.image in index_of:
+            index = index_of[row.image]
+            if index is None:
+                reason = f"several pictures end in {row.image!r}; give more of the path"
+                raise AnnotationError(path, row.line, row.item + reason)
+            name = ids[index]
+        else:
+            name = next((end for end in ends(row.image) if end in known), "")
+        if name:
+            named.setdefault(name, {}).setdefault(row.image, []).append(row)
+        else:
+            others += 1
+    if not named:
+        raise DataError(f"{path}: has no box of any of the {len(sizes)} pictures")
+    if others:
+        log.info("%s: %d boxes are of pictures that were not predicted", path, others)
+    return {
+        name: _checked(path, _only(path, name, rows, images), sizes[name])
+        for name, rows in named.items()
+    }
+
+
+def _only(
+    path: Path, name: str, named: Mapping[str, list[BoxRow]], images: Path | None
+) -> list[BoxRow]:
+    """Return the rows of the one name that a picture has."""
+    place = "" if images is None else "/" + (images.absolute() / name).as_posix().lstrip("/")
+    chosen = named if len(named) == 1 else {other for other in named if place.endswith(f"/{other}")}
+    if len(chosen) == 1:
+        return named[next(iter(chosen))]
+    one, other = list(named)[:2]
+    row = named[other][0]
+    reason = f"{other!r} and {one!r} both name the picture {name!r}"
+    raise AnnotationError(path, row.line, row.item + reason)
+
+
+def _checked(path: Path, rows: Iterable[BoxRow], size: Size) -> Truth:
+    """Return what sound rows say of a picture."""
+    found: dict[tuple[str, Box], None] = {}
+    for row in rows:
+        fault = box_fault(row.box, size if all(size) else None)
+        if fault is None and (row.class_name, row.box) in found:
+            fault = f"repeats an earlier box of {row.image!r}"
+        if fault:
+            raise AnnotationError(path, row.line, row.item + fault)
+        found[row.class_name, row.box] = None
+    names, boxes = zip(*found, strict=True)
+    return Truth(np.array(boxes, np.float64), names, tuple(sorted(set(names))))
