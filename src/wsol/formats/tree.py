@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from wsol.errors import ConfigError
+from wsol.files import write_folder
 from wsol.formats.cells import CsvFile
 from wsol.formats.place import place
 from wsol.localization import Localization
@@ -90,9 +91,8 @@ class Tree:
     def close(self) -> None:
         """Write the list, and move the folder to its place."""
         self.list.close(self.part / LIST)
-        old = self.folder.with_name(f".{self.folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        if self.folder.exists():
-            self.folder.rename(old)
-        self.part.rename(self.folder)
-        shutil.rmtree(old, ignore_errors=True)
+        write_folder(self.folder, self._fill)
+
+    def _fill(self, empty: Path) -> None:
+        empty.rmdir()
+        self.part.rename(empty)
