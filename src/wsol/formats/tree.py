@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from wsol.errors import ConfigError
 from wsol.files import write_folder
-from wsol.formats.cells import CsvFile
+from wsol.formats.cells import CsvFile, inert, to_cell
 from wsol.formats.place import place
 from wsol.localization import Localization
 
@@ -50,7 +50,7 @@ class Tree:
             file: its file, below the folder; none for a picture that could not be read.
         """
         reason = "" if result.error is None else result.error.reason
-        self.list.add((result.image_id, file, result.status, reason))
+        self.list.add((to_cell(result.image_id), inert(file), result.status, to_cell(reason)))
 
     def named(self, result: Localization, suffix: str = "") -> str:
         """Return the place of a picture's file: the picture's whole name and a suffix.
