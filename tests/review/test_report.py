@@ -121,7 +121,7 @@ def test_a_long_prediction_is_shown_in_part(tmp_path: Path) -> None:
     def results() -> Iterator[Localization]:
         for number in range(1000):
             score_map = smooth_map(np.random.default_rng(number), 12, 12, 1)
-            result = Localization(f"{number}", SIZE, "cat", 0, 0.5, score_map)
+            result = Localization("0.jpg", SIZE, "cat", 0, number / 1000, score_map)
             alive.add(result)
             assert len(alive) < 4
             yield result
@@ -130,7 +130,7 @@ def test_a_long_prediction_is_shown_in_part(tmp_path: Path) -> None:
     written = write_report(results(), about, tmp_path / "out", number=1000, pictures=40)
     assert (written.number, written.shown) == (1000, 40)
     content = index_of(tmp_path / "out")
-    assert [row["name"] for row in content["rows"]] == [str(25 * i) for i in range(40)]
+    assert [row["score"] for row in content["rows"]] == [25 * i / 1000 for i in range(40)]
     assert content["about"]["number"] == 1000
     written = write_report(results(), about, tmp_path / "out", pictures=7)
     assert written.shown == 7
