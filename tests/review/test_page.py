@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import Page
-from pytest import approx
 
 from wsol.formats.about import About
 from wsol.localization import Localization
@@ -83,13 +82,13 @@ def test_the_slider_draws_the_boxes_of_wsol(open_page: Open, example: Example) -
     for name, boxes in drawn.items():
         own = results[name].boxes
         expected = np.column_stack((own[:, :2], own[:, 2:] - own[:, :2]))
-        assert boxes == [approx(box) for box in expected.tolist()], name
+        assert boxes == [pytest.approx(box) for box in expected.tolist()], name
     for threshold in [step / 20 for step in range(20) if step / 20 != OWN] + [0.99]:
         slide(page, threshold)
         for name, boxes in page.evaluate(DRAWN).items():
             result = results[name]
             expected = corners(result, threshold, "one") if result.heat_map.size else []
-            assert boxes == [approx(box) for box in expected], (name, threshold)
+            assert boxes == [pytest.approx(box) for box in expected], (name, threshold)
     page.get_by_role("button", name="as predicted").first.click()
     settle(page)
     assert page.evaluate(DRAWN) == drawn
@@ -111,7 +110,7 @@ def test_several_objects_each_have_a_box(open_page: Open, tmp_path: Path) -> Non
         drawn = page.evaluate(DRAWN)
         for result in results:
             expected = corners(result, threshold, "several")
-            assert drawn[result.image_id] == [approx(box) for box in expected]
+            assert drawn[result.image_id] == [pytest.approx(box) for box in expected]
     page.evaluate("wsol.view.rows.forEach((row) => wsol.view.decisions.decide(row, 'accepted'))")
     content = page.evaluate("wsol.view.coco()")
     assert len(content["annotations"]) == sum(map(len, page.evaluate(DRAWN).values()))
@@ -308,11 +307,11 @@ def test_accepted_boxes_are_downloaded_as_coco(
         else:
             sides = result.boxes[:, 2:] - result.boxes[:, :2]
             expected = np.column_stack((result.boxes[:, :2], sides)).tolist()
-        assert [one["bbox"] for one in own] == [approx(box) for box in expected]
+        assert [one["bbox"] for one in own] == [pytest.approx(box) for box in expected]
         for one in own:
             assert one["category_id"] == result.class_index + 1
-            assert one["area"] == approx(one["bbox"][2] * one["bbox"][3])
-            assert one["score"] == approx(result.score)
+            assert one["area"] == pytest.approx(one["bbox"][2] * one["bbox"][3])
+            assert one["score"] == pytest.approx(result.score)
             assert one["iscrowd"] == 0
     ids = [one["id"] for one in content["annotations"]]
     assert len(set(ids)) == len(ids)
@@ -335,7 +334,7 @@ def test_the_download_is_read_by_cocos_tools(open_page: Open, example: Example) 
     judge.evaluate()
     judge.accumulate()
     judge.summarize()
-    assert judge.stats[0] == approx(1)
+    assert judge.stats[0] == pytest.approx(1)
 
 
 def test_heat_can_be_dimmed_and_switched_off(open_page: Open, example: Example) -> None:
@@ -350,10 +349,10 @@ def test_heat_can_be_dimmed_and_switched_off(open_page: Open, example: Example) 
       const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
       return data.filter((value, i) => i % 4 === 3).reduce((a, b) => Math.max(a, b), 0);
     }"""
-    assert page.evaluate(alpha) == approx(0.7 * 255, abs=1)
+    assert page.evaluate(alpha) == pytest.approx(0.7 * 255, abs=1)
     page.locator(".toolbar input.opacity").fill("0.2")
     settle(page)
-    assert page.evaluate(alpha) == approx(0.2 * 255, abs=1)
+    assert page.evaluate(alpha) == pytest.approx(0.2 * 255, abs=1)
     page.get_by_role("button", name="Heat").click()
     settle(page)
     assert page.locator(".card canvas:visible").count() == 0

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -115,19 +116,21 @@ def test_small_maps_are_means_and_few_bytes() -> None:
 def test_a_long_prediction_is_shown_in_part(tmp_path: Path) -> None:
     """Evenly spread, counted whole, and never held whole."""
     save_photo(tmp_path / "0.jpg", SIZE)
-    alive = []
+    alive: WeakSet[Localization] = WeakSet()
 
     def results() -> Iterator[Localization]:
         for number in range(1000):
-            result = located("0.jpg", smooth_map(np.random.default_rng(number), 12, 12, 1), SIZE)
-            alive.append(sys.getrefcount(result))
-            yield Localization(f"{number}", SIZE, "cat", 0, 0.5, result.heat_map)
+            score_map = smooth_map(np.random.default_rng(number), 12, 12, 1)
+            result = Localization("0.jpg", SIZE, "cat", 0, number / 1000, score_map)
+            alive.add(result)
+            assert len(alive) < 4
+            yield result
 
     about = About(CLASSES, tmp_path, OWN)
     written = write_report(results(), about, tmp_path / "out", number=1000, pictures=40)
     assert (written.number, written.shown) == (1000, 40)
     content = index_of(tmp_path / "out")
-    assert [row["name"] for row in content["rows"]] == [str(25 * i) for i in range(40)]
+    assert [row["score"] for row in content["rows"]] == [25 * i / 1000 for i in range(40)]
     assert content["about"]["number"] == 1000
     written = write_report(results(), about, tmp_path / "out", pictures=7)
     assert written.shown == 7
