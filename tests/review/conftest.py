@@ -1,4 +1,4 @@
-"""What tests of the report share: one browser, reports on disk, and pages that may not misbehave."""
+"""What tests of the report share: one browser, and pages that may not misbehave."""
 
 import base64
 import io

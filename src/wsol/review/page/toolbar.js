@@ -5,14 +5,14 @@
 
   function slider(label, attributes, action) {
     const input = el('input', { type: 'range', ...attributes });
-    const output = el('output', {});
+    const output = el('span', { class: 'value' });
     input.addEventListener('input', () => action(Number(input.value)));
     return { input, output, element: el('label', { class: 'slider' },
       label ? el('span', {}, label) : null, input, output) };
   }
 
   function choice(label, options, action) {
-    const select = el('select', { onchange: () => action(select.value) },
+    const select = el('select', { 'aria-label': label, onchange: () => action(select.value) },
       ...options.map(([value, text]) => el('option', { value }, text)));
     return { select, element: el('label', { class: 'field' }, el('span', {}, label), select) };
   }
@@ -78,7 +78,7 @@
         (value) => view.set({ opacity: value }));
       const back = el('button', { type: 'button', class: 'back', onclick: () => view.set({ threshold: null }) },
         'as predicted');
-      threshold.output.setAttribute('aria-live', 'off');
+      
       this.all.push({ threshold, opacity, back });
       return el('div', { class: `sliders ${where}` },
         el('div', { class: 'threshold-group' }, threshold.element, back),
@@ -89,7 +89,7 @@
       const { view } = this;
       const set = (change) => view.set({ filter: { ...view.state.filter, ...change } });
       const { truth } = view.about;
-      this.search = el('input', { type: 'search', placeholder: 'part of a name', autocomplete: 'off',
+      this.search = el('input', { type: 'search', 'aria-label': 'Name', placeholder: 'part of a name', autocomplete: 'off',
         oninput: () => set({ text: this.search.value }) });
       this.classes = choice('Class', [['', 'any']], (className) => set({ className }));
       this.verdict = choice('Result', [['', 'any'], ['right', 'right'], ['wrong', 'wrong'],
@@ -164,7 +164,8 @@
       this.saved.textContent = accepted ? `${wsol.count(accepted)} accepted as COCO` : 'Accepted as COCO';
       this.decided.hidden = !accepted && !rejected;
       const [some, all] = [view.order.length, view.rows.length];
-      const text = some === all ? `${wsol.count(all)} pictures` : `${wsol.count(some)} of ${wsol.count(all)} pictures`;
+      const of = some === all ? '' : `${wsol.count(some)} of `;
+      const text = `${of}${wsol.count(all)} picture${all === 1 ? '' : 's'}`;
       if (this.count.textContent !== text) this.count.textContent = text;
       this.filterButton.classList.toggle('active', some !== all);
     }

@@ -82,10 +82,7 @@
     set(change) {
       Object.assign(this.state, change);
       if ('opacity' in change || 'heat' in change || 'threshold' in change) {
-        document.documentElement.style.setProperty('--heat', this.state.opacity);
         this.toolbar.follow();
-      }
-      if ('heat' in change || 'threshold' in change) {
         this.chart.follow(this.state.threshold ?? this.about.threshold);
         this.redraw();
       }
