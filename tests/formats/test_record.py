@@ -1,5 +1,6 @@
 """The record: everything that goes in comes out, and half a record is refused."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from wsol.errors import DataError, ImageError
+from wsol.errors import ConfigError, DataError, ImageError
 from wsol.formats.about import About
 from wsol.formats.record import ABOUT, FOLDER, SHARD, Record, RecordWriter, decode_map, encode_map
 from wsol.localization import Localization
@@ -112,3 +113,18 @@ def test_a_cut_shard_is_named(tmp_path: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:100])
     with pytest.raises(DataError, match=r"part-00000\.parquet: cannot be read"):
         list(Record(tmp_path))
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    """With how far it came; a file that may not grow is as good as a full disk."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        with pytest.raises(ConfigError, match="cannot be written after 2 pictures: .*File too large"):
+            write(tmp_path, [example("a.jpg"), example("b.jpg")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert not list(tmp_path.rglob("*.part"))

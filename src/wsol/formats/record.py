@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsol.errors import DataError, ImageError
+from wsol.errors import ConfigError, DataError, ImageError
 from wsol.files import write_atomically, write_json
 from wsol.formats.about import About
 from wsol.formats.portable import original, portable
@@ -56,6 +57,9 @@ class RecordWriter:
     Args:
         folder: of the prediction; it exists. A record that lies there is removed.
         about: what all rows have in common.
+
+    Raises:
+        ConfigError: when rows are written, where the disk is full.
     """
 
     def __init__(self, folder: Path, about: About) -> None:
@@ -103,16 +107,30 @@ class RecordWriter:
             "objects": self.about.objects,
             "model": self.about.model,
         }
-        write_json(self.folder / ABOUT, about)
+        with self._said():
+            write_json(self.folder / ABOUT, about)
 
     def _write(self) -> None:
         table = pa.Table.from_pylist(self.rows, SCHEMA)
         path = self.folder / f"part-{self.shards:05d}.parquet"
-        # The maps are compressed already.
-        write_atomically(
-            path, lambda part: pq.write_table(table, part, row_group_size=_ROWS, compression="zstd")
-        )
+        with self._said():
+            # The maps are compressed already.
+            write_atomically(
+                path,
+                lambda part: pq.write_table(table, part, row_group_size=_ROWS, compression="zstd"),
+            )
         self.rows, self.shards = [], self.shards + 1
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        """Turn a disk that is full, or gone, into one line."""
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or error
+            raise ConfigError(
+                f"{self.folder}: cannot be written after {self.number} pictures: {reason}"
+            ) from error
 
 
 class Record:
