@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -62,3 +65,47 @@ def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, whole or not at all."""
     text = json.dumps(content, indent=1) + "\n"
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def write_folder(folder: Path, write: Callable[[Path], Result]) -> Result:
+    """Write a folder beside its place, then move it there; one that is there is replaced.
+
+    Args:
+        folder: the folder's place.
+        write: writes the content to the empty folder it is given.
+
+    Returns:
+        What ``write`` returns.
+
+    A kill while writing leaves the old folder as it was. What killed processes have left beside it
+    is removed, or put back where it is the old folder.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     write_folder(Path(parent, "new"), lambda part: (part / "a.txt").write_text("whole"))
+    ...     [path.name for path in Path(parent).rglob("*")]
+    5
+    ['new', 'a.txt']
+    """
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    old = folder.with_name(f".{folder.name}.old")
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    for left in folder.parent.glob(f".{escape(folder.name)}.*.part"):
+        process = left.name.removeprefix(f".{folder.name}.").removesuffix(".part")
+        if process.isdecimal() and not _lives(int(process)):
+            shutil.rmtree(left)
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        result = write(part)
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    return result

@@ -19,6 +19,7 @@ COMMANDS = {
     "distill": "make a run whose boxes are learnt from another run's score maps",
     "predict": "find the objects in each picture",
     "app": "find the objects in pictures that you drop on a page, or in Label Studio",
+    "report": "make a page of a prediction to look at, that opens from disk",
     "import": "make a run of the published code's weights",
     "list": "show the names of methods, backbones, localizers, formats, recipes or settings",
 }

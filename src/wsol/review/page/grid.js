@@ -1,0 +1,193 @@
+'use strict';
+// All pictures as cards, of which only those near the window are in the page.
+(function (wsol) {
+  const { element: el } = wsol;
+  const GAP = 16;
+  const CAPTION = 58;
+  const OVERSCAN = 1;
+
+  class Card {
+    constructor(view) {
+      this.view = view;
+      this.picture = new wsol.Picture(view, { predicted: true, truth: true }, 2);
+      this.badge = el('span', { class: 'badge', 'aria-hidden': 'true' });
+      this.name = el('span', { class: 'name' });
+      this.label = el('span', { class: 'label' });
+      this.fit = el('span', { class: 'fit' });
+      this.element = el('div', { class: 'card', role: 'option' },
+        this.picture.element, this.badge,
+        el('div', { class: 'caption' }, this.name,
+          el('div', { class: 'facts' }, this.label, this.fit)));
+      this.element.addEventListener('click', () => view.select(this.row));
+      this.element.addEventListener('dblclick', () => view.open(this.row));
+      this.picture.element.addEventListener('click', () => {
+        if (view.selected === this.row) view.open(this.row);
+      });
+    }
+
+    show(row, width, height) {
+      this.row = row;
+      this.element.id = `card-${row.key}`;
+      this.name.textContent = row.name;
+      this.name.title = row.name;
+      this.picture.show(row);
+      this.picture.fit(width, height);
+      this.tell();
+      this.mark();
+    }
+
+    draw() {
+      this.picture.draw();
+      this.tell();
+    }
+
+    // What is known of the picture, as text.
+    tell() {
+      const { row, view } = this;
+      const name = row.label >= 0 ? view.about.classes[row.label] : '';
+      this.label.textContent = row.status === 'error' ? 'not readable'
+        : `${name} \u00b7 ${wsol.percent(row.score)}`;
+      this.label.title = name;
+      this.label.classList.toggle('wrong', Boolean(row.truth && row.truth.right === false));
+      const iou = row.status === 'error' ? null : wsol.bestIou(row, this.picture.found);
+      this.fit.textContent = iou === null ? '' : `IoU ${(iou * 100).toFixed(0)}`;
+      this.fit.hidden = iou === null;
+      this.fit.classList.toggle('right', iou !== null && wsol.isRightBox(iou));
+      const decision = view.decisions.of(row);
+      this.element.setAttribute('aria-label', [
+        row.name, this.label.textContent, this.fit.textContent, row.error, decision,
+      ].filter(Boolean).join(', '));
+    }
+
+    mark() {
+      const { row, view, element } = this;
+      const decision = view.decisions.of(row);
+      element.dataset.decision = decision;
+      element.setAttribute('aria-selected', String(view.selected === row));
+      this.badge.replaceChildren(...(decision
+        ? [wsol.icon(decision === 'accepted' ? 'accept' : 'reject')] : []));
+    }
+  }
+
+  wsol.Grid = class {
+    constructor(view) {
+      this.view = view;
+      this.rows = [];
+      this.cards = new Map();
+      this.free = [];
+      this.space = el('div', { class: 'space' });
+      this.empty = el('p', { class: 'empty' });
+      this.element = el('div', {
+        class: 'grid', id: 'pictures', role: 'listbox', tabindex: '0', 'aria-label': 'Pictures',
+      }, this.space);
+      this.section = el('section', { class: 'pictures' }, this.element, this.empty);
+      this.waiting = false;
+      addEventListener('scroll', () => this.later(), { passive: true });
+      new ResizeObserver(() => this.measure()).observe(this.element);
+    }
+
+    later() {
+      if (this.waiting) return;
+      this.waiting = true;
+      requestAnimationFrame(() => {
+        this.waiting = false;
+        this.render();
+      });
+    }
+
+    setRows(rows) {
+      this.rows = rows;
+      this.places = new Map(rows.map((row, i) => [row, i]));
+      this.empty.hidden = rows.length > 0;
+      this.element.hidden = !rows.length;
+      this.empty.textContent = this.view.rows.length
+        ? 'No picture passes these filters.' : 'There are no pictures here.';
+      this.measure();
+    }
+
+    measure() {
+      const width = this.element.clientWidth;
+      if (!width) return;
+      const least = width < 560 ? 150 : 232;
+      this.columns = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
+      this.width = (width - GAP * (this.columns - 1)) / this.columns;
+      this.height = Math.round(this.width * 0.8);
+      this.pitch = this.height + CAPTION + GAP;
+      this.space.style.height = `${Math.ceil(this.rows.length / this.columns) * this.pitch}px`;
+      this.element.style.setProperty('--frame', `${this.height}px`);
+      for (const row of [...this.cards.keys()]) this.drop(row);
+      this.render();
+    }
+
+    drop(row) {
+      const card = this.cards.get(row);
+      this.cards.delete(row);
+      card.element.hidden = true;
+      this.free.push(card);
+    }
+
+    // Puts the cards of the rows that can be seen where they belong.
+    render() {
+      if (!this.columns || !this.rows.length) {
+        for (const row of [...this.cards.keys()]) this.drop(row);
+        return;
+      }
+      const top = -this.element.getBoundingClientRect().top;
+      const first = Math.max(0, Math.floor(top / this.pitch) - OVERSCAN) * this.columns;
+      const last = Math.min(this.rows.length,
+        (Math.ceil((top + innerHeight) / this.pitch) + OVERSCAN) * this.columns);
+      for (const row of [...this.cards.keys()]) {
+        const place = this.places.get(row);
+        if (place === undefined || place < first || place >= last) this.drop(row);
+      }
+      for (let place = first; place < last; place++) this.put(this.rows[place], place);
+    }
+
+    put(row, place) {
+      if (this.cards.has(row)) return;
+      let card = this.free.pop();
+      if (!card) {
+        card = new Card(this.view);
+        this.space.append(card.element);
+      }
+      this.cards.set(row, card);
+      const x = (place % this.columns) * (this.width + GAP);
+      const y = Math.floor(place / this.columns) * this.pitch;
+      card.element.hidden = false;
+      card.element.style.width = `${this.width}px`;
+      card.element.style.transform = `translate(${x}px, ${y}px)`;
+      card.element.setAttribute('aria-posinset', place + 1);
+      card.element.setAttribute('aria-setsize', this.rows.length);
+      card.show(row, this.width, this.height);
+    }
+
+    draw() {
+      for (const card of this.cards.values()) card.draw();
+    }
+
+    mark() {
+      for (const card of this.cards.values()) {
+        card.mark();
+        card.tell();
+      }
+      const { selected } = this.view;
+      if (selected && this.cards.has(selected)) {
+        this.element.setAttribute('aria-activedescendant', this.cards.get(selected).element.id);
+      } else this.element.removeAttribute('aria-activedescendant');
+    }
+
+    // Scrolls no further than is needed to see the row.
+    reveal(row) {
+      const place = this.places.get(row);
+      if (place === undefined) return;
+      const box = this.element.getBoundingClientRect();
+      const top = box.top + Math.floor(place / this.columns) * this.pitch;
+      const bar = this.view.toolbar.height();
+      if (top < bar + GAP) scrollBy({ top: top - bar - GAP, behavior: 'instant' });
+      else if (top + this.pitch > innerHeight) {
+        scrollBy({ top: top + this.pitch - innerHeight, behavior: 'instant' });
+      }
+      this.render();
+    }
+  };
+})(globalThis.wsol ??= {});

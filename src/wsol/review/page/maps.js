@@ -1,0 +1,178 @@
+'use strict';
+/*
+The boxes of a score map at one threshold, by the same rules and in the same order as wsol.maps
+has them: boxes_at, objects_at, merge_boxes and scale_boxes. Tests hold both to equality.
+
+A map is {width, height, grey: Uint8Array in rows}; a box [x0, y0, x1, y1], x1 and y1 one past the
+last pixel. Inside, masks have a margin of one pixel, so that every pixel has all its neighbours.
+*/
+(function (wsol) {
+  const LEAST_AREA = 0.005;
+  const MOST_OVERLAP = 0.5;
+
+  // Pixels strictly brighter than a share of the brightest, as 0 and 1 with the margin.
+  function above(map, threshold) {
+    const { width, height, grey } = map;
+    let most = 0;
+    for (let i = 0; i < grey.length; i++) if (grey[i] > most) most = grey[i];
+    const level = Math.floor(threshold * most);
+    const mask = new Uint8Array((width + 2) * (height + 2));
+    for (let y = 0, from = 0; y < height; y++) {
+      for (let x = 0, to = (y + 1) * (width + 2) + 1; x < width; x++, from++, to++) {
+        if (grey[from] > level) mask[to] = 1;
+      }
+    }
+    return mask;
+  }
+
+  // Labels from 1, in raster order of first pixels, where the mask has the value.
+  function components(mask, stride, value, eight) {
+    const steps = [-1, 1, -stride, stride];
+    if (eight) steps.push(-stride - 1, -stride + 1, stride - 1, stride + 1);
+    const labels = new Int32Array(mask.length);
+    const stack = new Int32Array(mask.length);
+    let number = 0;
+    for (let first = 0; first < mask.length; first++) {
+      if (mask[first] !== value || labels[first]) continue;
+      labels[first] = ++number;
+      stack[0] = first;
+      for (let length = 1; length > 0;) {
+        const pixel = stack[--length];
+        for (const step of steps) {
+          const there = pixel + step;
+          // Outside the array the mask is undefined; around a row's end lies the margin again.
+          if (mask[there] === value && !labels[there]) {
+            labels[there] = number;
+            stack[length++] = there;
+          }
+        }
+      }
+    }
+    return { labels, number };
+  }
+
+  function boxesOf({ labels, number }, stride, grow) {
+    const boxes = Array.from({ length: number }, () => [stride, labels.length, -1, -1]);
+    for (let pixel = 0; pixel < labels.length; pixel++) {
+      if (!labels[pixel]) continue;
+      const box = boxes[labels[pixel] - 1];
+      const x = (pixel % stride) - 1;
+      const y = Math.floor(pixel / stride) - 1;
+      if (x - grow < box[0]) box[0] = x - grow;
+      if (y - grow < box[1]) box[1] = y - grow;
+      if (x + grow + 1 > box[2]) box[2] = x + grow + 1;
+      if (y + grow + 1 > box[3]) box[3] = y + grow + 1;
+    }
+    return boxes;
+  }
+
+  // The object whose outline has the largest area, holes filled; of equals the last. The area of
+  // an outline through pixel centres is a half for each square of four centres that has three of
+  // them inside, and one for each that has four.
+  function largestOf(mask, objects, holes, stride) {
+    if (objects.number <= 1) return objects.number - 1;
+    const filled = mask.slice();
+    for (let pixel = 0; pixel < filled.length; pixel++) if (holes.labels[pixel] > 1) filled[pixel] = 1;
+    const whole = components(filled, stride, 1, true);
+    const areas = new Int32Array(whole.number + 1);
+    for (let pixel = 0; pixel + stride + 1 < filled.length; pixel++) {
+      const corners = [pixel, pixel + 1, pixel + stride, pixel + stride + 1];
+      let inside = 0;
+      let label = 0;
+      for (const corner of corners) {
+        inside += filled[corner];
+        if (whole.labels[corner] > label) label = whole.labels[corner];
+      }
+      if (inside > 2) areas[label] += inside - 2;
+    }
+    let largest = -1;
+    let most = -1;
+    for (let pixel = 0; pixel < filled.length; pixel++) {
+      const label = whole.labels[pixel];
+      if (!label) continue;
+      if (areas[label] >= most) {
+        // The first pixel of an outermost object is that of its filled component.
+        largest = objects.labels[pixel] - 1;
+        most = areas[label];
+      }
+      areas[label] = -1;
+    }
+    return largest;
+  }
+
+  // contours: 'all', objects and then holes, or 'largest'.
+  wsol.boxesAt = function (map, threshold, contours) {
+    const stride = map.width + 2;
+    const mask = above(map, threshold);
+    const objects = components(mask, stride, 1, true);
+    // The first component of what is not above is what lies outside: the margin is of it.
+    const around = components(mask, stride, 0, false);
+    const boxes = boxesOf(objects, stride, 0);
+    if (contours === 'largest') {
+      const largest = largestOf(mask, objects, around, stride);
+      return largest < 0 ? [] : [boxes[largest]];
+    }
+    return boxes.concat(boxesOf(around, stride, 1).slice(1));
+  };
+
+  function shared(a, b) {
+    const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]);
+    const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
+    return Math.max(width, 0) * Math.max(height, 0);
+  }
+
+  const areaOf = (box) => (box[2] - box[0]) * (box[3] - box[1]);
+
+  // Two boxes of which one covers most of the other become one, until there are no such two.
+  function merge(parts) {
+    for (;;) {
+      let found = null;
+      for (let i = 0; i < parts.length && !found; i++) {
+        for (let j = i + 1; j < parts.length && !found; j++) {
+          const a = parts[i].box;
+          const b = parts[j].box;
+          const least = Math.min(areaOf(a), areaOf(b));
+          if (shared(a, b) > MOST_OVERLAP * least) found = [i, j];
+        }
+      }
+      if (!found) return parts;
+      const [one, other] = [parts[found[0]], parts[found[1]]];
+      const [a, b] = [one.box, other.box];
+      one.box = [
+        Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[2], b[2]), Math.max(a[3], b[3]),
+      ];
+      one.peak = Math.max(one.peak, other.peak);
+      parts.splice(found[1], 1);
+    }
+  }
+
+  // [{box, peak: highest grey level}], the highest first.
+  wsol.objectsAt = function (map, threshold) {
+    const stride = map.width + 2;
+    const objects = components(above(map, threshold), stride, 1, true);
+    const parts = boxesOf(objects, stride, 0).map((box) => ({ box, peak: 0, area: 0 }));
+    for (let y = 0, from = 0; y < map.height; y++) {
+      for (let x = 0, at = (y + 1) * stride + 1; x < map.width; x++, from++, at++) {
+        if (!objects.labels[at]) continue;
+        const part = parts[objects.labels[at] - 1];
+        part.area += 1;
+        if (map.grey[from] > part.peak) part.peak = map.grey[from];
+      }
+    }
+    const most = parts.reduce((area, part) => Math.max(area, part.area), 0);
+    const least = Math.min(LEAST_AREA * map.width * map.height, most);
+    const kept = merge(parts.filter((part) => part.area >= least));
+    return kept.sort((a, b) => b.peak - a.peak).map(({ box, peak }) => ({ box, peak }));
+  };
+
+  wsol.scaleBox = (box, map, row) => [
+    (box[0] * row.width) / map.width, (box[1] * row.height) / map.height,
+    (box[2] * row.width) / map.width, (box[3] * row.height) / map.height,
+  ];
+
+  // Intersection over union of two boxes of any unit.
+  wsol.iou = function (a, b) {
+    const both = shared(a, b);
+    return both / (areaOf(a) + areaOf(b) - both) || 0;
+  };
+})(globalThis.wsol ??= {});

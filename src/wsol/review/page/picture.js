@@ -1,0 +1,73 @@
+'use strict';
+// One photograph with heat map and boxes, in a card or large.
+(function (wsol) {
+  const { element: el, svg } = wsol;
+
+  function outline([x0, y0, x1, y1], kind) {
+    const place = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
+    return svg('g', { class: `box ${kind}` },
+      svg('rect', { class: 'under', ...place }), svg('rect', { class: 'line', ...place }));
+  }
+
+  wsol.Picture = class {
+    // shows: {predicted, truth}: which of heat and boxes; times: how far the heat is enlarged.
+    constructor(view, shows, times) {
+      Object.assign(this, { view, shows, times, row: null });
+      this.photo = el('img', { alt: '', decoding: 'async', draggable: 'false' });
+      this.heat = el('canvas', { class: 'heat', 'aria-hidden': 'true' });
+      this.lines = svg('svg', { class: 'lines', preserveAspectRatio: 'none', 'aria-hidden': 'true' });
+      this.stage = el('div', { class: 'stage' }, this.photo, this.heat, this.lines);
+      this.message = el('p', { class: 'message' });
+      this.element = el('div', { class: 'frame' }, this.stage, this.message);
+      this.photo.addEventListener('load', () => this.stage.classList.add('loaded'));
+    }
+
+    // Fits the stage into a frame of this size in pixels.
+    fit(width, height) {
+      const row = this.row;
+      if (!row || !row.width) return;
+      const scale = Math.min(width / row.width, height / row.height);
+      this.stage.style.width = `${row.width * scale}px`;
+      this.stage.style.height = `${row.height * scale}px`;
+    }
+
+    show(row) {
+      this.row = row;
+      this.found = null;
+      const address = this.view.source.photo(row);
+      this.stage.hidden = !row.width;
+      this.stage.classList.remove('loaded');
+      if (address) this.photo.src = address;
+      else this.photo.removeAttribute('src');
+      this.photo.hidden = !address;
+      this.lines.setAttribute('viewBox', `0 0 ${row.width || 1} ${row.height || 1}`);
+      const nothing = this.shows.predicted && row.status === 'no_object' ? 'no object found' : '';
+      this.message.textContent = row.error || nothing;
+      this.message.hidden = !this.message.textContent;
+      this.element.classList.toggle('failed', Boolean(row.error));
+      this.draw();
+    }
+
+    // Draws heat and boxes at the threshold of the moment; what has to be loaded comes later.
+    draw() {
+      const { view, row } = this;
+      const map = this.shows.predicted ? view.mapNow(row) : null;
+      if (this.shows.predicted && row.map && map === undefined) {
+        this.heat.hidden = true;
+        view.mapOf(row).then(() => { if (this.row === row) this.draw(); });
+      }
+      const threshold = view.thresholdOf(row);
+      this.heat.hidden = !map || !view.state.heat || !this.shows.predicted;
+      if (!this.heat.hidden) {
+        wsol.paintHeat(this.heat, map, threshold ?? view.ownThreshold(row), this.times);
+      }
+      this.found = threshold !== null && map === undefined && row.map
+        ? [] : wsol.boxesOf(row, map, view.about, threshold);
+      const truth = this.shows.truth && row.truth ? row.truth.boxes : [];
+      this.lines.replaceChildren(
+        ...truth.map((box) => outline(box, 'true')),
+        ...(this.shows.predicted ? this.found.map(({ box }) => outline(box, 'predicted')) : []),
+      );
+    }
+  };
+})(globalThis.wsol ??= {});

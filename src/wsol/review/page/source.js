@@ -1,0 +1,73 @@
+'use strict';
+/*
+Where a page's pictures come from: one object, which a report on disk and an app make differently.
+
+  source.about          what all rows have in common
+    id                  text, under which decisions are kept
+    classes             names, by number
+    threshold           share of a map's maximum, the prediction's own
+    objects             'one' box or 'several'
+    model               what made the boxes, in words
+    number              of pictures in the prediction; more than there are rows where some are left out
+    statuses            {ok, no_object, error}: how many of them
+    metrics             {name: percent or number or null}, as wsol evaluate names them
+    curves              {thresholds, lines: [{iou, values}]} in percent, or null
+    scores              histogram of scores in [0, 1], number of pictures in each bin
+    truth               whether true boxes or classes of any picture are known
+  source.rows           a list, one row for each picture; more may come by view.add(rows)
+    name                the file's name, shown as text and written to downloads
+    width, height       of the original picture in pixels; 0 where it could not be read
+    status              'ok', 'no_object' or 'error'
+    error               why there is no prediction or no photograph, or null
+    label, score        number of the class (-1 for none) and its probability
+    boxes               [[x0, y0, x1, y1, score, label], ...] in pixels of the original picture
+    truth               {classes: [names], right: class right or wrong, or null where that cannot be
+                        said, boxes: [[x0, y0, x1, y1, name], ...]}, or null
+    map                 whether there is a score map
+    threshold           optional: the row's own, where it is not that of about
+  source.photo(row)     address of the photograph's copy, or null
+  source.map(row)       promise of the score map: bytes of a PNG, grey, 8 bits, at most 96 pixels a
+                        side, over the whole picture
+
+Rows belong to the page once they are given: it adds fields of its own to them.
+*/
+(function (wsol) {
+  let index = null;
+  const chunks = new Map();
+
+  // The scripts of a report's data call these two: a page from disk may load scripts, nothing else.
+  wsol.takeIndex = (content) => { index = content; };
+  wsol.takeMaps = (chunk, maps) => { chunks.set(chunk, maps); };
+
+  wsol.diskSource = function () {
+    if (!index) return null;
+    index.rows.forEach((row, number) => { row.number = number; });
+    const loading = new Map();
+
+    function load(chunk) {
+      if (!loading.has(chunk)) {
+        loading.set(chunk, new Promise((resolve, reject) => {
+          const script = document.createElement('script');
+          script.src = `data/maps-${String(chunk).padStart(5, '0')}.js`;
+          script.onload = () => { script.remove(); resolve(); };
+          script.onerror = () => reject(new Error('the heat map\u2019s file is missing'));
+          document.head.append(script);
+        }));
+      }
+      return loading.get(chunk);
+    }
+
+    return {
+      about: index.about,
+      rows: index.rows,
+      photo: (row) => (row.photo ? `photos/${String(row.number).padStart(6, '0')}.jpg` : null),
+      async map(row) {
+        const size = index.about.chunk;
+        const chunk = Math.floor(row.number / size);
+        await load(chunk);
+        const text = atob(chunks.get(chunk)[row.number % size]);
+        return Uint8Array.from(text, (character) => character.charCodeAt(0));
+      },
+    };
+  };
+})(globalThis.wsol ??= {});

@@ -1,0 +1,255 @@
+'use strict';
+// The page as a whole: its state, and what follows from a change of it.
+(function (wsol) {
+  const { element: el } = wsol;
+  const THEME = 'wsol:theme';
+  const THEMES = ['auto', 'light', 'dark'];
+  const SNAP = 0.005;
+
+  class View {
+    constructor(source) {
+      this.source = source;
+      this.about = source.about;
+      this.rows = [];
+      this.order = [];
+      this.selected = null;
+      this.maps = new Map();
+      this.decisions = new wsol.Decisions(this.about.id);
+      this.state = {
+        threshold: null, opacity: 0.7, heat: true, order: 'worst', filter: wsol.NO_FILTER,
+      };
+      this.build();
+      this.setTheme(wsol.remembered(THEME).theme || 'auto');
+      this.toolbar.follow();
+      this.chart.follow(this.about.threshold);
+      this.add(source.rows);
+      wsol.listenToKeys(this);
+    }
+
+    build() {
+      const { about } = this;
+      this.chart = wsol.chart(about);
+      this.toolbar = new wsol.Toolbar(this);
+      this.grid = new wsol.Grid(this);
+      this.viewer = new wsol.Viewer(this);
+      this.help = wsol.keyHelp();
+      this.said = el('p', { class: 'said', 'aria-live': 'polite' });
+      this.theme = el('button', { type: 'button', class: 'plain', onclick: () => this.nextTheme() });
+      this.legend = el('p', { class: 'legend' },
+        el('span', { class: 'key predicted' }), 'predicted',
+        ...(about.truth ? [el('span', { class: 'key true' }), 'true'] : []));
+      // What the host of a page adds of its own, above the summary.
+      this.header = el('div', { class: 'host' });
+      document.body.replaceChildren(
+        el('a', { class: 'skip', href: '#pictures' }, 'Skip to the pictures'),
+        el('header', { class: 'top' },
+          el('div', {}, el('h1', {}, 'wsol', el('span', {}, ' report')),
+            el('p', { class: 'model' }, about.model)),
+          el('div', { class: 'corner' }, this.theme,
+            el('button', { type: 'button', class: 'plain', 'aria-label': 'Keys', title: 'Keys (?)',
+              onclick: () => this.help.showModal() }, wsol.icon('keys'), 'Keys'))),
+        this.header,
+        el('section', { class: 'summary', 'aria-label': 'Summary' },
+          wsol.summary(about, this.source.rows.length), this.chart.element),
+        this.toolbar.element,
+        el('main', {},
+          el('div', { class: 'line' }, this.toolbar.count, this.legend), this.grid.section,
+          this.hint()),
+        this.viewer.element, this.help, this.said);
+    }
+
+    hint() {
+      return el('footer', { class: 'note' },
+        `At the prediction\u2019s own threshold (${this.about.threshold}) the boxes are those of the `
+        + 'prediction, from the whole heat map. Once the slider is moved, this page finds the boxes '
+        + 'anew on the small map that it carries, by the same rules. '
+        + `wsol ${this.about.version || ''}`);
+    }
+
+    // Adds rows, as an app does after an upload; the first ones come with the source.
+    add(rows) {
+      for (const row of rows) {
+        row.key = this.rows.length;
+        row.iou = wsol.bestIou(row, wsol.boxesOf(row, null, this.about, null));
+        row.verdict = wsol.verdict(row);
+        this.rows.push(row);
+      }
+      this.toolbar.listClasses();
+      this.arrange();
+    }
+
+    // Changes parts of the state, and draws what depends on them.
+    set(change) {
+      Object.assign(this.state, change);
+      if ('opacity' in change || 'heat' in change || 'threshold' in change) {
+        document.documentElement.style.setProperty('--heat', this.state.opacity);
+        this.toolbar.follow();
+      }
+      if ('heat' in change || 'threshold' in change) {
+        this.chart.follow(this.state.threshold ?? this.about.threshold);
+        this.redraw();
+      }
+      if ('order' in change || 'filter' in change) {
+        this.arrange();
+        scrollTo({ top: Math.min(scrollY, this.top()), behavior: 'instant' });
+      }
+    }
+
+    // Several moves of a slider within one frame are one drawing.
+    redraw() {
+      if (this.drawing) return;
+      this.drawing = requestAnimationFrame(() => {
+        this.drawing = 0;
+        this.viewer.draw();
+        this.grid.draw();
+      });
+    }
+
+    top() {
+      return this.grid.section.getBoundingClientRect().top + scrollY - this.toolbar.height() - 60;
+    }
+
+    moveThreshold(value) {
+      const own = Math.abs(value - this.about.threshold) < SNAP;
+      this.set({ threshold: own ? null : value });
+    }
+
+    // null: as predicted.
+    thresholdOf() {
+      return this.state.threshold;
+    }
+
+    ownThreshold(row) {
+      return row.threshold ?? this.about.threshold;
+    }
+
+    // The decoded map of a row: null where there is none, undefined where it is not here yet.
+    mapNow(row) {
+      return row.map ? this.maps.get(row) : null;
+    }
+
+    async mapOf(row) {
+      if (!row.map) return null;
+      if (!this.maps.has(row)) {
+        row.loading ??= this.source.map(row).then(wsol.decodePng).catch((error) => {
+          row.map = false;
+          row.error ??= error.message;
+          return null;
+        });
+        this.maps.set(row, await row.loading);
+      }
+      return this.maps.get(row);
+    }
+
+    arrange() {
+      const { filter, order } = this.state;
+      this.order = this.rows
+        .filter((row) => wsol.passes(row, filter, this.about, this.decisions.of(row)))
+        .sort(wsol.ORDERS[order]);
+      if (!this.order.includes(this.selected)) this.selected = this.order[0] ?? null;
+      this.grid.setRows(this.order);
+      this.grid.mark();
+      this.toolbar.tell();
+    }
+
+    select(row) {
+      if (!row) return;
+      this.selected = row;
+      this.grid.reveal(row);
+      this.grid.mark();
+      if (this.viewer.isOpen) this.viewer.show(row);
+    }
+
+    open(row) {
+      if (!row) return;
+      this.select(row);
+      this.viewer.show(row);
+    }
+
+    closed() {
+      this.grid.element.focus({ preventScroll: true });
+    }
+
+    across() {
+      return this.viewer.isOpen ? 1 : this.grid.columns;
+    }
+
+    step(by) {
+      if (!this.order.length) return;
+      const place = this.order.indexOf(this.selected);
+      const to = Math.min(Math.max(place + by, 0), this.order.length - 1);
+      if (!this.viewer.isOpen) this.grid.element.focus({ preventScroll: true });
+      this.select(this.order[to]);
+    }
+
+    decide(what) {
+      const row = this.selected;
+      if (!row) return;
+      this.decisions.decide(row, what);
+      this.say(`${what || 'open again'}: ${row.name}`);
+      this.decided();
+    }
+
+    decideAndGoOn(what) {
+      const row = this.selected;
+      const place = this.order.indexOf(row);
+      const next = this.order[place + 1];
+      this.decide(what);
+      if (next) this.select(next);
+    }
+
+    undo() {
+      const row = this.decisions.undo();
+      if (!row) return;
+      this.say(`undone: ${row.name}`);
+      this.decided();
+      if (this.order.includes(row)) this.select(row);
+    }
+
+    decided() {
+      if (this.state.filter.decision) this.arrange();
+      this.toolbar.tell();
+      this.grid.mark();
+      if (this.viewer.isOpen) this.viewer.mark();
+    }
+
+    // The accepted boxes as they are shown, as a COCO data set.
+    async coco() {
+      const pairs = [];
+      for (const row of this.rows.filter((one) => this.decisions.of(one) === 'accepted')) {
+        const threshold = this.thresholdOf(row);
+        const map = threshold === null ? null : await this.mapOf(row);
+        pairs.push([row, wsol.boxesOf(row, map, this.about, threshold)]);
+      }
+      return wsol.toCoco(pairs, this.about.classes);
+    }
+
+    async save() {
+      wsol.download('accepted.json', await this.coco());
+    }
+
+    say(text) {
+      this.said.textContent = text;
+    }
+
+    nextTheme() {
+      this.setTheme(THEMES[(THEMES.indexOf(this.themeName) + 1) % THEMES.length]);
+      wsol.remember(THEME, { theme: this.themeName });
+    }
+
+    setTheme(name) {
+      this.themeName = THEMES.includes(name) ? name : 'auto';
+      document.documentElement.dataset.theme = this.themeName;
+      this.theme.replaceChildren(wsol.icon('theme'), { auto: 'Auto', light: 'Light', dark: 'Dark' }[this.themeName]);
+      this.theme.setAttribute('aria-label', `Colours: ${this.themeName}`);
+    }
+  }
+
+  // source: see source.js. Returns the page's view; view.add(rows) adds pictures.
+  wsol.start = function (source) {
+    if (source) return new View(source);
+    document.body.replaceChildren(el('p', { class: 'empty' },
+      'The report\u2019s data are missing: unpack the whole folder, and open index.html there.'));
+    return null;
+  };
+})(globalThis.wsol ??= {});

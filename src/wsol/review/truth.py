@@ -1,0 +1,146 @@
+"""What is true of the pictures of a prediction: their boxes and classes."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.data.box_row import Box, BoxRow, Size, box_fault
+from wsol.data.coco_boxes import read_coco_boxes
+from wsol.data.csv_boxes import read_csv_boxes
+from wsol.data.names import ends, index_by_end
+from wsol.data.samples import Samples
+from wsol.errors import AnnotationError, DataError
+
+log = logging.getLogger("wsol")
+
+READERS = {".csv": read_csv_boxes, ".json": read_coco_boxes}
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is true of one picture.
+
+    Attributes:
+        boxes: float64 ``(k, 4)``, x0 y0 x1 y1 in pixels of the picture as displayed.
+        box_classes: name of the class of each box.
+        classes: names of the picture's classes.
+
+    >>> Truth(np.array([[0.0, 0, 5, 5]]), ("crow",), ("crow",)).classes
+    ('crow',)
+    """
+
+    boxes: NDArray[np.float64]
+    box_classes: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+def truth_of(samples: Samples) -> dict[str, Truth]:
+    """Return what a split of a data set says of each of its pictures.
+
+    Args:
+        samples: with or without boxes.
+
+    >>> boxes = (np.array([[1.0, 2, 3, 4]]),)
+    >>> split = Samples(Path(), ("a.jpg",), np.array([1]), ("crow", "wren"), boxes)
+    >>> truth_of(split)["a.jpg"].box_classes
+    ('wren',)
+    """
+    found = {}
+    for index, name in enumerate(samples.ids):
+        boxes = np.zeros((0, 4)) if samples.boxes is None else samples.boxes[index]
+        if samples.box_labels is None:
+            labels = np.full(len(boxes), samples.labels[index])
+        else:
+            labels = samples.box_labels[index]
+        found[name] = Truth(
+            boxes,
+            tuple(samples.classes[label] for label in labels),
+            tuple(samples.classes[label] for label in samples.labels_of(index)),
+        )
+    return found
+
+
+def read_truth(path: Path, sizes: Mapping[str, Size]) -> dict[str, Truth]:
+    r"""Return the true boxes of pictures from a CSV or COCO file.
+
+    A picture is named by its id, or by the end of it from a slash on; or the other way round, its
+    id may be the end of the name. Boxes of pictures that are not asked for are left out, and the
+    log says how many.
+
+    Args:
+        path: file of suffix ``.csv`` or ``.json``.
+        sizes: id of each picture to its width and height; 0 and 0 where they are not known.
+
+    Raises:
+        AnnotationError: a row cannot be used, or lies outside its picture.
+        DataError: there is no such file, its suffix is unknown, or it has no box of any picture.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "boxes.csv")
+    ...     _ = file.write_text("image,class,x0,y0,x1,y1\ntest/a.jpg,crow,1,2,30,40\n")
+    ...     read_truth(file, {"a.jpg": (64, 48)})["a.jpg"].boxes
+    array([[ 1.,  2., 30., 40.]])
+    """
+    read = READERS.get(path.suffix.lower())
+    if read is None:
+        raise DataError(f"{path}: boxes are read from {' or '.join(READERS)} files")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file of boxes")
+    match = _Match(path, sizes)
+    found: dict[str, dict[tuple[str, Box], None]] = {}
+    others = 0
+    for row in read(path):
+        if isinstance(row, AnnotationError):
+            raise row
+        name = match.find(row)
+        if name is None:
+            others += 1
+            continue
+        width, height = sizes[name]
+        fault = box_fault(row.box, (width, height) if width and height else None)
+        own = found.setdefault(name, {})
+        if fault is None and (row.class_name, row.box) in own:
+            fault = f"repeats an earlier box of {row.image!r}"
+        if fault:
+            raise AnnotationError(path, row.line, row.item + fault)
+        own[row.class_name, row.box] = None
+    if not found:
+        raise DataError(f"{path}: has no box of any of the {len(sizes)} pictures")
+    if others:
+        log.info("%s: %d boxes are of pictures that were not predicted", path, others)
+    return {name: _truth(rows) for name, rows in found.items()}
+
+
+class _Match:
+    """Finds the picture that a row names."""
+
+    def __init__(self, path: Path, ids: Iterable[str]) -> None:
+        self.path, self.ids = path, list(ids)
+        self.known, self.index_of = set(self.ids), index_by_end(self.ids)
+        self.named: dict[str, str] = {}
+
+    def find(self, row: BoxRow) -> str | None:
+        if row.image in self.index_of:
+            index = self.index_of[row.image]
+            if index is None:
+                reason = f"several pictures end in {row.image!r}; give more of the path"
+                raise AnnotationError(self.path, row.line, row.item + reason)
+            name = self.ids[index]
+        else:
+            name = next((end for end in ends(row.image) if end in self.known), "")
+        if not name:
+            return None
+        if self.named.setdefault(name, row.image) != row.image:
+            reason = f"{row.image!r} and {self.named[name]!r} both name the picture {name!r}"
+            raise AnnotationError(self.path, row.line, row.item + reason)
+        return name
+
+
+def _truth(rows: Iterable[tuple[str, Box]]) -> Truth:
+    names, boxes = zip(*rows, strict=True)
+    return Truth(np.array(boxes, np.float64), names, tuple(sorted(set(names))))
