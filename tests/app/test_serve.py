@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from wsol.app.config import AppConfig
-from wsol.app.serve import listen
+from wsol.app.serve import ending_cleanly, listen
 from wsol.cli.main import main
 from wsol.errors import ConfigError
 
@@ -35,10 +35,7 @@ def started(*options: str, folder: Path) -> Iterator[tuple[subprocess.Popen, str
             process.kill()
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_cleanly(
-    small_run: Path, photos: list[Path], tmp_path: Path, stop: signal.Signals
-) -> None:
+def test_it_ends_cleanly(small_run: Path, photos: list[Path], tmp_path: Path) -> None:
     """Ctrl-C ends it with status 0, without a line, and with it go the uploaded pictures."""
     with started("--run", str(small_run), folder=tmp_path) as (process, url):
         files = [("files", ("a.png", photos[0].read_bytes()))]
@@ -55,11 +52,19 @@ def test_it_ends_cleanly(
                 b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
             )
             time.sleep(0.2)
-            process.send_signal(stop)
+            process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
         assert not list(tmp_path.iterdir())
         assert process.stdout.read() == ""
         assert "Traceback" not in process.stderr.read()
+
+
+def test_a_request_to_terminate_is_like_ctrl_c() -> None:
+    """So that the pictures go as well; afterwards the signal means what it meant before."""
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), ending_cleanly():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,10 @@
 """The page and its API."""
 
 import math
-from importlib import resources
+from base64 import b64decode
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,18 +12,19 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+import wsol
 from wsol.app.desk import Desk
 from wsol.app.download import pieces
 from wsol.app.limits import as_json, read_json
+from wsol.app.page_files import MEDIA_TYPES, page_files
 from wsol.app.pool import localizer_names
 from wsol.app.shelf import Choice, Picture
 from wsol.app.upload import receive_files
 from wsol.errors import WsolError
 from wsol.formats import list_formats
 from wsol.formats.portable import portable
-from wsol.formats.record import encode_map
-
-MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+from wsol.review.rows import about_page, row_of
+from wsol.review.score_map import encode_small_map, small_map
 
 
 def create_app(desk: Desk) -> Starlette:
@@ -65,21 +67,19 @@ class _Routes:
 
     async def page(self, request: Request) -> Response:
         """The page, its scripts and its styles."""
-        file = self.files.get(request.path_params.get("name", "index.html"))
-        if file is None:
+        name = request.path_params.get("name", "index.html")
+        if name not in self.files:
             raise HTTPException(404, "no such file")
-        return Response(file.read_bytes(), media_type=MEDIA_TYPES[file.suffix])
+        return Response(self.files[name], media_type=MEDIA_TYPES[Path(name).suffix])
 
     async def about(self, _: Request) -> Response:
         """What the page must know before it shows pictures."""
         pool, config = self.desk.pool, self.desk.pool.config
         return JSONResponse(
-            {
-                "classes": [portable(name) for name in pool.first.classes],
-                "threshold": pool.first.threshold,
-                "objects": pool.first.objects,
-                "model": portable(pool.first.description),
-                "run": None if config.run is None else portable(str(config.run)),
+            about_page(pool.first.about(self.desk.shelf.folder))
+            | {
+                "id": self.desk.shelf.folder.name,
+                "version": wsol.__version__,
                 "localizers": localizer_names(),
                 "taps": pool.taps,
                 "formats": list_formats(),
@@ -100,8 +100,9 @@ class _Routes:
                 shelf.remove(picture)
         if request.method != "POST":
             return JSONResponse({"pictures": [row(picture) for picture in shelf]})
+        choice = _choice(request.query_params)
         uploads = await receive_files(request, shelf.new_path, self.desk.most_bytes)
-        answers = await self.desk.take(uploads)
+        answers = await self.desk.take(uploads, choice)
         rows = [
             row(answer)
             if isinstance(answer, Picture)
@@ -120,19 +121,14 @@ class _Routes:
         return FileResponse(self._picture(request).shown, media_type="image/jpeg")
 
     async def map(self, request: Request) -> Response:
-        """The heat map's grey levels as PNG."""
-        png = encode_map(self._picture(request).found.heat_map)
-        return Response(png, media_type="image/png")
+        """The heat map's grey levels as PNG, as small as in a report."""
+        png = encode_small_map(small_map(self._picture(request).found.heat_map))
+        return Response(b64decode(png), media_type="image/png")
 
     async def look(self, request: Request) -> Response:
         """Look at a picture with another localizer, at another tap or for another class."""
         picture, asked = self._picture(request), await read_json(request)
-        choice = Choice(
-            localizer=_text(asked, "localizer"),
-            tap=_text(asked, "tap") or "",
-            label=_text(asked, "label"),
-        )
-        return JSONResponse(row(await self.desk.look(picture, choice)))
+        return JSONResponse(row(await self.desk.look(picture, _choice(asked))))
 
     async def download(self, request: Request) -> Response:
         """A zip of one or more formats."""
@@ -140,7 +136,7 @@ class _Routes:
         formats = [name for name in query.get("format", "").split(",") if name]
         if not formats:
             raise HTTPException(400, f"name a format: {', '.join(list_formats())}")
-        file = await self.desk.download(formats, _share(query.get("threshold")), _objects(query))
+        file = await self.desk.download(formats, _share(query.get("threshold")))
         return StreamingResponse(
             pieces(file),
             media_type="application/zip",
@@ -155,48 +151,35 @@ class _Routes:
 
 
 def row(picture: Picture) -> dict[str, Any]:
-    """Return what the page is told of a picture."""
-    found = picture.found
-    width, height = found.image_size
-    boxes = zip(
-        found.boxes.tolist(), found.box_scores.tolist(), found.box_labels.tolist(), strict=True
-    )
-    return {
+    """Return what the page is told of a picture: a report's row, and what the app has besides."""
+    found, choice = picture.found, picture.choice
+    return row_of(found, None, frozenset()) | {
         "id": picture.id,
-        "name": portable(picture.name),
-        "file": portable(found.image_id),
-        "width": width,
-        "height": height,
-        "status": found.status,
-        "error": None,
-        "label": found.class_index,
-        "score": found.score,
-        "boxes": [[*box, score, label] for box, score, label in boxes],
-        "truth": None,
+        "sent": portable(picture.name),
         "map": bool(found.heat_map.size),
-        "photo": True,
         "likely": [[portable(name), score] for name, score in picture.likely],
         "class": portable(found.label),
-        "localizer": picture.choice.localizer,
-        "tap": picture.choice.tap,
+        "chosen": portable(choice.label or ""),
+        "localizer": choice.localizer or "",
+        "tap": choice.tap,
+        "objects": choice.objects or "",
         "threshold": picture.threshold,
     }
 
 
-def page_files() -> dict[str, Path]:
-    """Return the files of the page by name: those of the report, and the app's own."""
-    own = Path(str(resources.files("wsol.app"))) / "page"
-    report = Path(str(resources.files("wsol.review"))) / "page"
-    return {
-        file.name: file
-        for folder in (report, own)
-        if folder.is_dir()
-        for file in folder.iterdir()
-        if file.suffix in MEDIA_TYPES
-    }
+def _choice(asked: Mapping[str, Any]) -> Choice:
+    objects = _text(asked, "objects")
+    if objects not in (None, "one", "several"):
+        raise HTTPException(400, "objects must be one or several")
+    return Choice(
+        localizer=_text(asked, "localizer"),
+        tap=_text(asked, "tap") or "",
+        label=_text(asked, "label"),
+        objects="several" if objects == "several" else "one" if objects else None,
+    )
 
 
-def _text(asked: dict[str, Any], name: str) -> str | None:
+def _text(asked: Mapping[str, Any], name: str) -> str | None:
     value = asked.get(name)
     if value is not None and (not isinstance(value, str) or len(value) > 500):
         raise HTTPException(400, f"{name} must be a text")
@@ -213,11 +196,3 @@ def _share(text: str | None) -> float | None:
     if not 0 <= value < 1:
         raise HTTPException(400, "threshold must be in [0, 1)")
     return value
-
-
-def _objects(query: Any) -> Literal["one", "several"] | None:
-    value = query.get("objects")
-    if value not in (None, "one", "several"):
-        raise HTTPException(400, "objects must be one or several")
-    found: Literal["one", "several"] | None = value
-    return found

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from wsol.data.images import load_image
 from wsol.errors import ImageError
@@ -22,11 +23,13 @@ class Choice:
         localizer: its name, or None for the one that the app was started with.
         tap: a module, or empty for the localizer's own.
         label: name of the class, or None for the likeliest.
+        objects: ``one`` box or ``several``, or None as the app was started.
     """
 
     localizer: str | None = None
     tap: str = ""
     label: str | None = None
+    objects: Literal["one", "several"] | None = None
 
 
 @dataclass
