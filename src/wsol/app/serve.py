@@ -17,10 +17,12 @@ from starlette.types import ASGIApp
 
 from wsol.app.config import AppConfig
 from wsol.app.desk import Desk
+from wsol.app.label_studio import create_backend, token
 from wsol.app.limits import Limits
 from wsol.app.pool import Pool
 from wsol.app.routes import create_app
 from wsol.app.shelf import Shelf
+from wsol.app.task_images import TaskImages
 from wsol.errors import ConfigError
 
 LAST_SECONDS = 2
@@ -59,8 +61,13 @@ def create_limited(config: AppConfig, folder: Path) -> ASGIApp:
         folder: for what is uploaded; it exists.
     """
     pool, most = Pool(config), config.max_file << 20
-    shelf = Shelf(folder, config.max_pictures, config.max_kept << 20)
-    app = create_app(Desk(pool, shelf, most))
+    app: ASGIApp
+    if config.label_studio:
+        url = config.label_studio_url
+        app = create_backend(pool, TaskImages(folder, config.files, url, token(), most))
+    else:
+        shelf = Shelf(folder, config.max_pictures, config.max_kept << 20)
+        app = create_app(Desk(pool, shelf, most))
     return Limits(app, (*config.names, config.host), config.max_request << 20)
 
 
