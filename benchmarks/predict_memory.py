@@ -73,7 +73,8 @@ def main() -> None:
             with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
                 _, status, usage = os.wait4(process.pid, 0)
                 process.returncode = os.waitstatus_to_exitcode(status)
-            rows = json.loads((out / "images.json").read_text())["images"]
+            content = json.loads((out / "annotations.json").read_text())
+            rows = content["images"] + content["errors"]
             print(f"{kind}: exit {process.returncode}, peak {usage.ru_maxrss / 1024:.0f} MB")
             for row in rows:
                 print(f"  {row['file_name']}: {row['status']} {row.get('error', '')}")

@@ -1,11 +1,20 @@
 """The one result type: what prediction yields and everything downstream takes."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsol.errors import ImageError
+
+if TYPE_CHECKING:
+    import fiftyone
+    import supervision
+
+    from wsol.formats.about import About
 
 
 def _no_map() -> NDArray[np.float32]:
@@ -66,3 +75,31 @@ class Localization:
         if self.error is not None:
             return "error"
         return "ok" if len(self.boxes) else "no_object"
+
+    def to_supervision(self, about: About) -> supervision.Detections:
+        """Return the boxes as ``supervision.Detections``, with masks and class names.
+
+        Args:
+            about: what the prediction says of all pictures, as ``Localizer.about`` or
+                ``Record.about`` has it.
+
+        Raises:
+            ConfigError: supervision is not installed.
+        """
+        from wsol.formats.in_memory import to_supervision
+
+        return to_supervision(self, about)
+
+    def to_fiftyone(self, about: About) -> fiftyone.Detections:
+        """Return the boxes as ``fiftyone.Detections``, as shares of the picture, with masks.
+
+        Args:
+            about: what the prediction says of all pictures, as ``Localizer.about`` or
+                ``Record.about`` has it.
+
+        Raises:
+            ConfigError: fiftyone is not installed.
+        """
+        from wsol.formats.in_memory import to_fiftyone
+
+        return to_fiftyone(self, about)

@@ -32,7 +32,7 @@ def test_the_demo_leaves_runs_boxes_and_pictures(
     assert list(results) == ["CAM", "ADL"]
     for name in ("cam", "adl"):
         assert json.loads((out / name / "metrics.json").read_text())["num_images"] == 8
-    assert len(json.loads((out / "boxes/images.json").read_text())["images"]) == 8
+    assert len(json.loads((out / "boxes/annotations.json").read_text())["images"]) == 8
     assert (out / "pictures/overview.jpg").stat().st_size > 1000
     assert len(list((out / "pictures").iterdir())) == 9
     with pytest.raises(ConfigError, match="not empty"):

@@ -21,7 +21,8 @@ from wsol.errors import ConfigError, DataError
 
 def rows(out: Path) -> dict[str, dict[str, object]]:
     """Return the row of each input, and check that boxes refer to them."""
-    images = json.loads((out / "images.json").read_text())["images"]
+    content = json.loads((out / "annotations.json").read_text())
+    images = content["images"] + content["errors"]
     results = json.loads((out / "predictions.json").read_text())
     by_id = {image["id"]: image for image in images}
     assert len(by_id) == len(images)
@@ -160,6 +161,6 @@ def test_predict_without_a_run_names_imagenet_classes(toy: Path, tmp_path: Path)
     """The bundled network answers with its 1,000 classes, without any download."""
     images = sorted((toy / "test").rglob("*.jpg"))[:2]
     predict(PredictConfig(images=images, out=tmp_path / "out", workers=0, cpu=True))
-    content = json.loads((tmp_path / "out/images.json").read_text())
+    content = json.loads((tmp_path / "out/annotations.json").read_text())
     assert len(content["categories"]) == 1000
     assert len(rows(tmp_path / "out")) == 2

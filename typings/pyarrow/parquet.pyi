@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from pyarrow import RecordBatch, Schema, Table
 
@@ -18,7 +19,7 @@ class ParquetFile:
     def iter_batches(self, batch_size: int) -> Iterator[RecordBatch]: ...
 
 class ParquetWriter:
-    def __init__(self, where: Path, schema: Schema, compression: str = ...) -> None: ...
+    def __init__(self, where: Path | IO[bytes], schema: Schema, compression: str = ...) -> None: ...
     def write_table(self, table: Table) -> None: ...
     def close(self) -> None: ...
 

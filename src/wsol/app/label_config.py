@@ -67,14 +67,14 @@ def read_label_config(text: object) -> LabelConfig:
 
 def _labels(tag: ElementTree.Element) -> dict[str, str]:
     labels: dict[str, str] = {}
-    tags = [each for each in tag.iter("Label") if each.get("value")]
-    for each in tags:
-        # Where a label has an alias, annotations are kept under it.
-        label = each.get("alias") or each.get("value", "")
+    own = {each.get("value", ""): each for each in tag.iter("Label")}
+    own.pop("", None)
+    # Where a label has an alias, annotations are kept under it.
+    kept = {value: each.get("alias") or value for value, each in own.items()}
+    for value, each in own.items():
         for name in each.get("predicted_values", "").split(","):
-            labels.setdefault(name.strip().casefold(), label)
-    for each in tags:
-        label = each.get("alias") or each.get("value", "")
-        labels.setdefault(each.get("value", "").casefold(), label)
+            labels.setdefault(name.strip().casefold(), kept[value])
+    for value in own:
+        labels.setdefault(value.casefold(), kept[value])
     labels.pop("", None)
     return labels

@@ -2,8 +2,9 @@
 
 import logging
 import os
-import secrets
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from anyio import CapacityLimiter
@@ -21,7 +22,9 @@ from wsol.app.pool import Pool
 from wsol.app.routes import refuse
 from wsol.app.shelf import Choice
 from wsol.app.task_images import TaskImages
+from wsol.data.decode import image_size
 from wsol.errors import ConfigError, ImageError, WsolError
+from wsol.formats.labelstudio import regions
 from wsol.formats.portable import portable
 from wsol.localization import Localization
 
@@ -65,6 +68,7 @@ class _Backend:
 
     def __init__(self, pool: Pool, images: TaskImages) -> None:
         self.pool, self.images = pool, images
+        self.about = pool.first.about(Path())
         self.version = f"wsol {wsol.__version__}, {portable(pool.first.description)}"
         self.most_bytes = pool.config.max_request << 20
         self.one = CapacityLimiter(1)
@@ -100,7 +104,7 @@ class _Backend:
         return JSONResponse({"status": "ok", "result": "wsol learns by wsol train"}, 201)
 
     def _tell_missing(self, config: LabelConfig) -> None:
-        known = {name.casefold() for name in self.pool.first.classes}
+        known = {portable(name).casefold() for name in self.pool.first.classes}
         lost = sorted({label for name, label in config.labels.items() if name not in known})
         if lost:
             log.warning("labels that are no class of the network: %s", portable(", ".join(lost)))
@@ -108,71 +112,55 @@ class _Backend:
     def _predict(
         self, tasks: Sequence[dict[str, Any]], config: LabelConfig
     ) -> list[dict[str, Any]]:
-        results = []
-        for task in tasks:
-            regions: list[dict[str, Any]] = []
-            data = task.get("data")
-            try:
-                with self.images.get(
-                    data.get(config.value) if isinstance(data, dict) else None
-                ) as path:
-                    found, _ = self.pool.look(path, "task", Choice(), [path])
-                if found.error is not None:
-                    raise found.error
-                regions = self._regions(found, config, task.get("id"))
-            except ImageError as error:
-                log.warning("task %r: %s", task.get("id"), portable(str(error)))
-            score = max((region["score"] for region in regions), default=0.0)
-            results.append({"result": regions, "score": score, "model_version": self.version})
-        return results
+        with ExitStack() as copies:
+            # All of them first, for localizers that want to see a collection.
+            paths = [self._picture(task, config, copies) for task in tasks]
+            good = [path for path in paths if path is not None]
+            found = [
+                None if path is None else self._look(task, path, good)
+                for task, path in zip(tasks, paths, strict=True)
+            ]
+        return [
+            self._prediction(task, each, config) for task, each in zip(tasks, found, strict=True)
+        ]
 
-    def _regions(
-        self, found: Localization, config: LabelConfig, task: object
-    ) -> list[dict[str, Any]]:
-        regions = []
-        for box, score, number in zip(found.boxes, found.box_scores, found.box_labels, strict=True):
-            name = self.pool.first.classes[number]
+    def _picture(self, task: dict[str, Any], config: LabelConfig, copies: ExitStack) -> Path | None:
+        data = task.get("data")
+        try:
+            name = data.get(config.value) if isinstance(data, dict) else None
+            path = copies.enter_context(self.images.get(name))
+            image_size(path, self.pool.config.max_pixels)
+        except ImageError as error:
+            _warn(task, error.reason)
+            return None
+        return path
+
+    def _look(
+        self, task: dict[str, Any], path: Path, others: Sequence[Path]
+    ) -> Localization | None:
+        found, _ = self.pool.look(path, "task", Choice(), others)
+        if found.error is not None:
+            _warn(task, found.error.reason)
+            return None
+        return found
+
+    def _prediction(
+        self, task: dict[str, Any], found: Localization | None, config: LabelConfig
+    ) -> dict[str, Any]:
+        boxes = [] if found is None else regions(found, self.about)
+        kept = []
+        for box in boxes:
+            (name,) = box["value"]["rectanglelabels"]
             label = config.label_of(name)
             if label is None:
-                log.warning("task %r: left out a box of %r, which is no label", task, name)
+                _warn(task, f"left out a box of the class {name!r}, which is no label")
                 continue
-            regions.append(region(box.tolist(), float(score), label, found.image_size, config))
-        return regions
+            value = box["value"] | {"rectanglelabels": [label]}
+            place = {"from_name": config.from_name, "to_name": config.to_name}
+            kept.append(box | place | {"value": value})
+        score = max((box["score"] for box in kept), default=0.0)
+        return {"result": kept, "score": score, "model_version": self.version}
 
 
-def region(
-    box: Sequence[float], score: float, label: str, size: tuple[int, int], config: LabelConfig
-) -> dict[str, Any]:
-    """Return a box as Label Studio has it: in percent of the picture.
-
-    Args:
-        box: x0 y0 x1 y1 in pixels.
-        score: in [0, 1].
-        label: of the project.
-        size: width and height of the picture in pixels.
-        config: of the project.
-
-    >>> config = LabelConfig("label", "image", "image", {})
-    >>> region([5, 0, 10, 10], 0.5, "cat", (50, 20), config)["value"]
-    {'x': 10.0, 'y': 0.0, 'width': 10.0, 'height': 50.0, 'rotation': 0, 'rectanglelabels': ['cat']}
-    """
-    width, height = size
-    x0, y0, x1, y1 = box
-    return {
-        "id": secrets.token_hex(5),
-        "from_name": config.from_name,
-        "to_name": config.to_name,
-        "type": "rectanglelabels",
-        "original_width": width,
-        "original_height": height,
-        "image_rotation": 0,
-        "score": score,
-        "value": {
-            "x": 100 * x0 / width,
-            "y": 100 * y0 / height,
-            "width": 100 * (x1 - x0) / width,
-            "height": 100 * (y1 - y0) / height,
-            "rotation": 0,
-            "rectanglelabels": [label],
-        },
-    }
+def _warn(task: dict[str, Any], reason: str) -> None:
+    log.warning("task %s: %s", portable(str(task.get("id"))[:50]), portable(reason))

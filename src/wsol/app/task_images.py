@@ -1,8 +1,9 @@
-"""The pictures of Label Studio's tasks: from allowed folders, from the task itself, or from there."""
+"""The pictures of Label Studio's tasks: from allowed folders, from the task, or from there."""
 
 import base64
 import binascii
 import json
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPMessage
@@ -61,11 +62,8 @@ class TaskImages:
         if local is not None:
             yield local
             return
-        if name.startswith("data:"):
-            data = self._inline(name)
-        else:
-            data = self._fetch(name)
-        copy = self.folder / "task"
+        data = self._inline(name) if name.startswith("data:") else self._fetch(name)
+        copy = self.folder / secrets.token_hex(8)
         try:
             copy.write_bytes(data)
             yield copy
@@ -137,7 +135,7 @@ class TaskImages:
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """Leaves a redirection as the answer that it is: it could lead anywhere, and the token with it."""
+    """Follows no redirection: it could lead anywhere, and take the token with it."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str

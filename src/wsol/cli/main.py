@@ -20,6 +20,7 @@ COMMANDS = {
     "predict": "find the objects in each picture",
     "app": "find the objects in pictures that you drop on a page, or in Label Studio",
     "report": "make a page of a prediction to look at, that opens from disk",
+    "convert": "write predictions in other formats",
     "import": "make a run of the published code's weights",
     "list": "show the names of methods, backbones, localizers, formats, recipes or settings",
 }

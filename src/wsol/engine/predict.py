@@ -12,7 +12,7 @@ from wsol.engine.localize import Localizer
 from wsol.engine.progress import Meter
 from wsol.errors import DataError
 from wsol.formats import check_format
-from wsol.formats.convert import convert
+from wsol.formats.convert import convert, create_writers
 from wsol.formats.record import Record, RecordWriter
 from wsol.localization import Localization
 from wsol.localizers.reading import reading_options
@@ -53,7 +53,10 @@ def predict(config: PredictConfig) -> Counter[str]:
         cpu=config.cpu,
     )
     base = config.images[0] if _is_folder(config.images) else Path()
-    record = RecordWriter(config.out, locate.about(base))
+    about = locate.about(base)
+    # What stands in their way is said now, not after the last picture.
+    create_writers(config.format, config.out, about)
+    record = RecordWriter(config.out, about)
     statuses: Counter[str] = Counter()
     with Meter("predict", len(paths)) as meter:
         for number, (path, result) in enumerate(zip(paths, locate(paths, ids), strict=True), 1):

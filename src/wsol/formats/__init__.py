@@ -12,6 +12,14 @@ __all__ = ["FORMATS", "About", "Writer", "check_format", "create_writer", "list_
 
 FORMATS = {
     "coco": "wsol.formats.coco:CocoWriter",
+    "csv": "wsol.formats.csv_table:CsvWriter",
+    "cvat": "wsol.formats.cvat:CvatWriter",
+    "heatmaps": "wsol.formats.heatmaps:HeatMapsWriter",
+    "labelstudio": "wsol.formats.labelstudio:LabelStudioWriter",
+    "masks": "wsol.formats.masks:MasksWriter",
+    "parquet": "wsol.formats.parquet_table:ParquetWriter",
+    "voc": "wsol.formats.voc:VocWriter",
+    "yolo": "wsol.formats.yolo:YoloWriter",
 }
 """Name to ``module:class``."""
 

@@ -1,21 +1,27 @@
-"""COCO results: one row per box with its score, and the list of images that they refer to."""
+"""COCO: results, one row a box with its score, and a data set that COCO's readers take."""
 
 from pathlib import Path
 from typing import Any
 
-from wsol.files import write_json
+import numpy as np
+from numpy.typing import NDArray
+
 from wsol.formats.about import About
+from wsol.formats.box_masks import box_masks
+from wsol.formats.portable import portable
+from wsol.formats.spool import JsonList, write_lists
 from wsol.localization import Localization
 
 
 class CocoWriter:
-    """Collects localizations and writes ``predictions.json`` and ``images.json``.
+    """Writes ``predictions.json`` and ``annotations.json``.
 
     ``predictions.json`` is a list in COCO's results format, ``image_id``, ``category_id``,
-    ``bbox`` (x y width height in pixels of the original picture, EXIF orientation applied) and
-    ``score``, with ``file_name`` and ``category`` added so that it can be read alone.
-    ``images.json`` holds COCO's ``images`` and ``categories``; every input has its row there with
-    a ``status`` (``ok``, ``no_object``, ``error``) and, where there is one, the ``error``.
+    ``bbox`` (x y width height in pixels of the original picture, EXIF orientation applied),
+    ``score`` and ``segmentation`` (run lengths), with ``file_name`` and ``category`` added so that
+    it can be read alone. ``annotations.json`` has the same boxes as COCO's ``annotations``, beside
+    ``images`` and ``categories``. Every picture that could be read is in ``images``, with its
+    ``status``; the others, which would stop a training, are in ``errors``.
 
     Args:
         folder: to write to; it exists.
@@ -24,43 +30,70 @@ class CocoWriter:
 
     def __init__(self, folder: Path, about: About) -> None:
         """Start with no rows."""
-        self.folder, self.classes = folder, about.classes
-        self.images: list[dict[str, Any]] = []
-        self.results: list[dict[str, Any]] = []
+        self.folder, self.about = folder, about
+        self.results = JsonList(folder)
+        self.images, self.annotations = JsonList(folder), JsonList(folder)
+        self.errors = JsonList(folder)
+        self.number = self.boxes = 0
 
     def add(self, result: Localization) -> None:
         """Add one picture's rows."""
-        image_id = len(self.images) + 1
-        width, height = result.image_size
-        row: dict[str, Any] = {
-            "id": image_id,
-            "file_name": result.image_id,
-            "width": width,
-            "height": height,
-            "status": result.status,
-        }
+        self.number += 1
+        name, (width, height) = portable(result.image_id), result.image_size
+        row: dict[str, Any] = {"id": self.number, "file_name": name}
         if result.error is not None:
-            row["error"] = result.error.reason
-        self.images.append(row)
-        for (x0, y0, x1, y1), score, label in zip(
+            reason = portable(result.error.reason)
+            self.errors.add(row | {"status": result.status, "error": reason})
+            return
+        self.images.add(row | {"width": width, "height": height, "status": result.status})
+        for (x0, y0, x1, y1), score, label, mask in zip(
             result.boxes.tolist(),
             result.box_scores.tolist(),
             result.box_labels.tolist(),
+            box_masks(result, self.about.threshold),
             strict=True,
         ):
-            self.results.append(
-                {
-                    "image_id": image_id,
-                    "category_id": label + 1,
-                    "bbox": [x0, y0, x1 - x0, y1 - y0],
-                    "score": score,
-                    "file_name": result.image_id,
-                    "category": self.classes[label],
-                }
+            self.boxes += 1
+            box = {
+                "image_id": self.number,
+                "category_id": label + 1,
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "score": score,
+                "segmentation": run_lengths(mask),
+            }
+            self.results.add(
+                box | {"file_name": name, "category": portable(self.about.classes[label])}
             )
+            self.annotations.add({"id": self.boxes, **box, "area": int(mask.sum()), "iscrowd": 0})
 
     def close(self) -> None:
         """Write the files, each whole or not at all."""
-        categories = [{"id": i, "name": name} for i, name in enumerate(self.classes, start=1)]
-        write_json(self.folder / "images.json", {"images": self.images, "categories": categories})
-        write_json(self.folder / "predictions.json", self.results)
+        categories = JsonList(self.folder)
+        for number, name in enumerate(self.about.classes, start=1):
+            categories.add({"id": number, "name": portable(name)})
+        write_lists(
+            self.folder / "annotations.json",
+            {
+                "images": self.images,
+                "annotations": self.annotations,
+                "categories": categories,
+                "errors": self.errors,
+            },
+        )
+        write_lists(self.folder / "predictions.json", self.results)
+
+
+def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return a mask as COCO's run-length encoding: its size and the compressed counts as text.
+
+    Args:
+        mask: bool ``(H, W)``.
+
+    >>> run_lengths(np.array([[False, True], [False, True]]))
+    {'size': [2, 2], 'counts': '22'}
+    """
+    from faster_coco_eval.core.mask import encode
+
+    counts = encode(np.asfortranarray(mask, np.uint8))["counts"]
+    text = counts.decode("ascii") if isinstance(counts, bytes) else str(counts)
+    return {"size": list(mask.shape), "counts": text}

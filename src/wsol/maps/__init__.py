@@ -6,6 +6,7 @@ from wsol.maps.curves import IouCurves, best_iou_curve, best_iou_curves, iou_cur
 from wsol.maps.histograms import score_histograms
 from wsol.maps.iou import box_iou
 from wsol.maps.levels import grey_levels
+from wsol.maps.masks import masks_at, scale_mask
 from wsol.maps.normalize import normalize
 from wsol.maps.objects import merge_boxes, objects_at
 
@@ -19,9 +20,11 @@ __all__ = [
     "contours_at",
     "grey_levels",
     "iou_curves",
+    "masks_at",
     "merge_boxes",
     "normalize",
     "objects_at",
     "scale_boxes",
+    "scale_mask",
     "score_histograms",
 ]

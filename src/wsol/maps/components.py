@@ -45,6 +45,32 @@ def find_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
     return boxes, _find_largest(framed, objects, holes)
 
 
+@njit(cache=True, nogil=True)
+def label_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return which object each pixel of a mask belongs to, and the objects' boxes.
+
+    Args:
+        above: bool ``(H, W)``.
+
+    Returns:
+        labels: int32 ``(H, W)``, from 1 in raster order of the 8-connected objects' first pixels;
+            0 outside.
+        boxes: int64 ``(N, 4)``, x0 y0 x1 y1 of each; x1 and y1 lie one past the last pixel.
+
+    >>> labels, boxes = label_components(np.array([[True, False, True, True]]))
+    >>> labels.tolist(), boxes.tolist()
+    ([[1, 0, 2, 2]], [[0, 0, 1, 1], [2, 0, 4, 1]])
+    """
+    height, width = above.shape
+    framed = np.zeros((height + 2, width + 2), np.uint8)
+    for y in range(height):
+        for x in range(width):
+            framed[y + 1, x + 1] = above[y, x]
+    nothing, steps = np.zeros_like(framed), list_steps(width + 2)
+    objects = label_basins(framed, framed.astype(np.uint16), nothing, steps)
+    return objects.labels[1:-1, 1:-1].copy(), _list_boxes(objects, width + 2, 0)
+
+
 @njit(cache=True)
 def _list_boxes(basins: Basins, width: int, grow: int) -> NDArray[np.int64]:
     boxes = np.empty((basins.number - 1, 4), np.int64)

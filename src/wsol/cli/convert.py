@@ -1,0 +1,23 @@
+"""``wsol convert``."""
+
+import sys
+from collections.abc import Sequence
+
+from wsol.cli.main import OK
+from wsol.cli.options import read_options
+from wsol.engine.convert_config import ConvertConfig
+
+
+def run(argv: Sequence[str]) -> int:
+    """Write predictions in other formats, and say where."""
+    config = read_options("convert", ConvertConfig, argv, positional="predictions")
+    from wsol.engine.folder import make_folder
+    from wsol.formats.convert import convert
+    from wsol.formats.record import Record
+
+    record = Record(config.predictions, config.images)
+    out = config.predictions if config.out is None else config.out
+    make_folder(out)
+    convert(record, out, config.format, config.min_score)
+    sys.stdout.write(f"wrote {out}: {len(record)} pictures as {', '.join(config.format)}\n")
+    return OK

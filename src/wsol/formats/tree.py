@@ -1,0 +1,94 @@
+"""A folder of files that is whole or not there, with a list of all pictures."""
+
+import shutil
+import weakref
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
+
+from wsol.errors import ConfigError
+from wsol.formats.cells import CsvFile
+from wsol.formats.place import place
+from wsol.localization import Localization
+
+LIST = "images.csv"
+"""Lists every picture of a prediction: its name, its file in the folder, its status and error."""
+
+
+class Tree:
+    """Files that are written beside their place, and all moved there at the end.
+
+    A folder that an earlier prediction wrote is replaced as a whole.
+
+    Args:
+        folder: of the prediction; it exists.
+        name: of the folder to write in it.
+        reserved: names that no folder of pictures must have.
+
+    Raises:
+        ConfigError: there is a folder or file of that name, and it was not written by wsol.
+    """
+
+    def __init__(self, folder: Path, name: str, reserved: Collection[str] = ()) -> None:
+        """Begin an empty folder."""
+        self.folder, self.reserved = folder / name, reserved
+        if self.folder.exists() and not (self.folder / LIST).is_file():
+            raise ConfigError(
+                f"{self.folder}: was not written by wsol: move it away, or choose another --out"
+            )
+        self.part = folder / f".{name}.part"
+        shutil.rmtree(self.part, ignore_errors=True)
+        self.part.mkdir()
+        weakref.finalize(self, shutil.rmtree, self.part, ignore_errors=True)
+        self.list = CsvFile(self.part, ("image_id", "file", "status", "error"))
+
+    def note(self, result: Localization, file: str = "") -> None:
+        """List a picture.
+
+        Args:
+            result: of the picture.
+            file: its file, below the folder; none for a picture that could not be read.
+        """
+        reason = "" if result.error is None else result.error.reason
+        self.list.add((result.image_id, file, result.status, reason))
+
+    def named(self, result: Localization, suffix: str) -> str:
+        """Return the place of a picture's file: the picture's whole name and a suffix.
+
+        Args:
+            result: of the picture.
+            suffix: with its dot.
+        """
+        return place(result.image_id, self.reserved) + suffix
+
+    def stem(self, folder: str, result: Localization, suffix: str) -> PurePosixPath:
+        """Return a place without suffix that is free: the picture's name without suffix.
+
+        Where another picture has it, as ``a.png`` beside ``a.jpg``, it is the whole name.
+
+        Args:
+            folder: below the tree's, in which files of that suffix are written.
+            result: of the picture.
+            suffix: with its dot.
+        """
+        whole = PurePosixPath(place(result.image_id, self.reserved))
+        stem = whole.with_suffix("")
+        while (self.part / folder / f"{stem}{suffix}").exists():
+            stem = whole if stem != whole else PurePosixPath(f"{stem}_")
+            whole = max(whole, stem, key=lambda path: len(path.name))
+        return stem
+
+    def path(self, file: str) -> Path:
+        """Return where to write a file, in a folder that exists."""
+        path = self.part / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def close(self) -> None:
+        """Write the list, and move the folder to its place."""
+        self.list.close(self.part / LIST)
+        old = self.folder.with_name(f".{self.folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.folder.exists():
+            self.folder.rename(old)
+        self.part.rename(self.folder)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,82 @@
+"""PASCAL VOC: an XML file for each picture."""
+
+from pathlib import Path
+
+from wsol.formats.about import About
+from wsol.formats.tree import Tree
+from wsol.formats.xml_text import element, pixels
+from wsol.localization import Localization
+
+
+class VocWriter:
+    """Writes ``voc/Annotations/``, an XML file for each picture that could be read.
+
+    ``xmin ymin xmax ymax`` are the box's edges as everywhere in wsol, with decimals: from 0 to the
+    picture's width and height. ``score`` is added to each object.
+
+    Args:
+        folder: to write to; it exists.
+        about: has the classes.
+
+    Raises:
+        ConfigError: a folder ``voc`` is there that was not written by wsol.
+    """
+
+    def __init__(self, folder: Path, about: About) -> None:
+        """Start with no pictures."""
+        self.about = about
+        self.tree = Tree(folder, "voc")
+
+    def add(self, result: Localization) -> None:
+        """Add one picture."""
+        if result.error is not None:
+            self.tree.note(result)
+            return
+        file = f"Annotations/{self.tree.stem('Annotations', result, '.xml')}.xml"
+        self.tree.note(result, file)
+        objects = "".join(
+            _object(self.about.classes[label], score, box)
+            for box, score, label in zip(
+                result.boxes.tolist(),
+                result.box_scores.tolist(),
+                result.box_labels.tolist(),
+                strict=True,
+            )
+        )
+        width, height = result.image_size
+        self.tree.path(file).write_text(
+            "<annotation>\n"
+            + element("folder", self.about.images.name, 2)
+            + element("filename", result.image_id, 2)
+            + "  <source>\n"
+            + element("database", "wsol", 4)
+            + "  </source>\n  <size>\n"
+            + element("width", width, 4)
+            + element("height", height, 4)
+            + element("depth", 3, 4)
+            + "  </size>\n"
+            + element("segmented", 0, 2)
+            + objects
+            + "</annotation>\n",
+            encoding="utf-8",
+        )
+
+    def close(self) -> None:
+        """Move the folder to its place."""
+        (self.tree.part / "Annotations").mkdir(exist_ok=True)
+        self.tree.close()
+
+
+def _object(name: str, score: float, box: list[float]) -> str:
+    corners = zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+    return (
+        "  <object>\n"
+        + element("name", name, 4)
+        + element("pose", "Unspecified", 4)
+        + element("truncated", 0, 4)
+        + element("difficult", 0, 4)
+        + element("score", score, 4)
+        + "    <bndbox>\n"
+        + "".join(element(corner, pixels(value), 6) for corner, value in corners)
+        + "    </bndbox>\n  </object>\n"
+    )

@@ -1,0 +1,82 @@
+"""The pixels of an object, from its box and its map."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.maps.checks import check_score_map, check_thresholds
+from wsol.maps.components import label_components
+from wsol.maps.levels import grey_levels, threshold_levels
+
+
+def masks_at(
+    score_map: NDArray[np.floating], threshold: float, boxes: NDArray[np.integer]
+) -> NDArray[np.bool_]:
+    """Return the mask of each box of a map, bool ``(N, H, W)``.
+
+    A mask has the pixels above the threshold of the one connected part that the box was drawn
+    around; where a box holds several, of all that lie in it; where the part goes on beyond the
+    box, as on a map of several classes, of what is inside. A box that is not of this map, so that
+    its sides are not reached, is filled. So the bounding box of a mask is always its box.
+
+    Args:
+        score_map: float ``(H, W)`` in [0, 1].
+        threshold: share of the map's maximum, in [0, 1).
+        boxes: integers ``(N, 4)``, x0 y0 x1 y1 in map pixels, inside the map and not empty; x1
+            and y1 lie one past the last pixel.
+
+    Raises:
+        ValueError: a map or threshold outside its range.
+
+    >>> score_map = np.array([[0.0, 0.2, 1.0, 0.0, 0.9]])
+    >>> masks_at(score_map, 0.1, np.array([[1, 0, 3, 1], [1, 0, 5, 1]])).astype(int).tolist()
+    [[[0, 1, 1, 0, 0]], [[0, 1, 1, 0, 1]]]
+    """
+    thresholds = np.array([threshold])
+    check_score_map(score_map)
+    check_thresholds(thresholds)
+    grey = grey_levels(score_map)
+    above = grey > threshold_levels(grey, thresholds)[0]
+    labels, parts = label_components(np.ascontiguousarray(above))
+    masks = np.zeros((len(boxes), *grey.shape), np.bool_)
+    for mask, box in zip(masks, boxes, strict=True):
+        x0, y0, x1, y1 = box.tolist()
+        window = labels[y0:y1, x0:x1]
+        inside = (parts[:, :2] >= box[:2]).all(1) & (parts[:, 2:] <= box[2:]).all(1)
+        same = (parts == box).all(1)
+        chosen = np.flatnonzero(same if same.any() else inside) + 1
+        candidates = (np.isin(window, chosen), window > 0, np.ones_like(window, np.bool_))
+        mask[y0:y1, x0:x1] = next(found for found in candidates if _reaches_all_sides(found))
+    return masks
+
+
+def scale_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return a mask of a picture at another size.
+
+    A pixel takes the value at its centre; where the result is smaller, it is set if any pixel
+    that it covers is, so that no part gets lost. Sides of objects stay within one pixel.
+
+    Args:
+        mask: bool ``(H, W)``.
+        size: width and height of the result.
+
+    >>> mask = np.array([[True, False, False, False]])
+    >>> scale_mask(mask, (2, 1)).tolist(), scale_mask(mask, (8, 1)).astype(int).tolist()
+    ([[True, False]], [[1, 1, 0, 0, 0, 0, 0, 0]])
+    """
+    width, height = size
+    return _scale_rows(_scale_rows(mask, height).T, width).T
+
+
+def _scale_rows(mask: NDArray[np.bool_], number: int) -> NDArray[np.bool_]:
+    rows, index = len(mask), np.arange(number)
+    if number >= rows:
+        return mask[(2 * index + 1) * rows // (2 * number)]
+    first, past = index * rows // number, -(-(index + 1) * rows // number)
+    count = np.zeros((rows + 1, mask.shape[1]), np.int32)
+    np.cumsum(mask, axis=0, dtype=np.int32, out=count[1:])
+    covered: NDArray[np.bool_] = count[past] > count[first]
+    return covered
+
+
+def _reaches_all_sides(mask: NDArray[np.bool_]) -> bool:
+    return bool(mask[0].any() and mask[-1].any() and mask[:, 0].any() and mask[:, -1].any())

@@ -1,0 +1,192 @@
+"""From a record to every format, by the command."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsol.cli.main import main
+from wsol.errors import ImageError
+from wsol.formats import About, list_formats
+from wsol.formats.cells import from_cell
+from wsol.formats.record import RecordWriter
+from wsol.localization import Localization
+
+SCORES = np.array([0.9, 0.2])
+
+
+def record(folder: Path, names: tuple[str, ...], classes: tuple[str, ...], photos: Path) -> None:
+    """Write a record of pictures with two boxes each, and one in error."""
+    folder.mkdir(exist_ok=True)
+    writer = RecordWriter(folder, About(classes, photos, 0.2))
+    for name in names:
+        heat_map = np.zeros((4, 5), np.float32)
+        heat_map[1:3, 1:3] = heat_map[3, 4] = 1
+        boxes = np.array([[10.0, 10, 30, 30], [40, 30, 50, 40]])
+        labels = np.arange(2) % len(classes)
+        result = Localization(
+            name,
+            (50, 40),
+            label=classes[0],
+            class_index=0,
+            heat_map=heat_map,
+            boxes=boxes,
+            box_scores=SCORES,
+            box_labels=labels,
+        )
+        writer.add(result)
+    writer.add(Localization("bad.jpg", error=ImageError("bad.jpg", "the file is empty")))
+    writer.close()
+
+
+@pytest.fixture
+def predicted(tmp_path: Path) -> Path:
+    """Return the folder of a prediction of two pictures that are there."""
+    (tmp_path / "photos").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        Image.new("RGB", (50, 40)).save(tmp_path / "photos" / name)
+    record(tmp_path / "boxes", ("a.jpg", "b.jpg"), ("crow", "wren"), tmp_path / "photos")
+    return tmp_path / "boxes"
+
+
+def test_the_command_writes_all_formats(
+    predicted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each with its files, beside the record or elsewhere."""
+    every = ",".join(list_formats())
+    out = tmp_path / "out"
+    assert main(["convert", str(predicted), "--format", every, "--out", str(out)]) == 0
+    assert "3 pictures as coco, csv, cvat" in capsys.readouterr().out
+    assert sorted(path.name for path in out.iterdir()) == [
+        "annotations.json",
+        "cvat",
+        "heatmaps",
+        "labelstudio",
+        "masks",
+        "predictions.csv",
+        "predictions.json",
+        "predictions.parquet",
+        "voc",
+        "yolo",
+    ]
+    assert main(["convert", str(predicted), "--format", "voc"]) == 0
+    assert (predicted / "voc/Annotations/a.xml").is_file()
+
+
+def test_low_scores_are_left_out_and_their_pictures_stay(predicted: Path, tmp_path: Path) -> None:
+    """A box at the limit is kept."""
+    for limit, number in (("0.2", 4), ("0.3", 2), ("0.91", 0)):
+        out = tmp_path / limit
+        options = ["--format", "coco", "--out", str(out), "--min_score", limit]
+        assert main(["convert", str(predicted), *options]) == 0
+        content = json.loads((out / "annotations.json").read_text())
+        assert len(content["annotations"]) == number
+        assert len(content["images"]) == 2
+        assert len(content["errors"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--format", "coco,yol"], "no format 'yol': did you mean 'yolo'"),
+        (["--format", "coco", "--min_score", "1.5"], "min_score is 1.5"),
+        (["--format", "coco", "--images", "/not/there"], "/not/there: no such folder"),
+        ([], "format"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_written(
+    predicted: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    """Exit status 2 and one line."""
+    before = sorted(predicted.rglob("*"))
+    assert main(["convert", str(predicted), *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert sorted(predicted.rglob("*")) == before
+
+
+def test_a_folder_without_a_record_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2, and what to give instead."""
+    assert main(["convert", str(tmp_path), "--format", "coco"]) == 2
+    assert "no finished prediction" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_moved_pictures_are_linked_where_they_are(predicted: Path, tmp_path: Path) -> None:
+    """Without --images the command says that they are gone, and leaves no half folder."""
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    command = ["convert", str(predicted), "--format", "yolo"]
+    assert main(command) == 2
+    assert not list(predicted.glob("*yolo*"))
+    assert main([*command, "--images", str(tmp_path / "moved")]) == 0
+    link = predicted / "yolo/images/a.jpg"
+    assert link.resolve() == (tmp_path / "moved/a.jpg").resolve()
+
+
+def test_hostile_names_are_inert_in_every_format(
+    tmp_path: Path, hostile: tuple[str, ...], classes: tuple[str, ...]
+) -> None:
+    """Nothing is written beside the output folder, and every picture has its own file and row."""
+    photos = tmp_path / "deep/er/photos"
+    photos.mkdir(parents=True)
+    elsewhere = tmp_path / "any.jpg"
+    Image.new("RGB", (50, 40)).save(elsewhere)
+    # Those that climb or are too long for this file system cannot be made.
+    names = [name for name in hostile if not name.startswith(("/", "..")) and len(name) < 200]
+    for name in names:
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        (photos / name).symlink_to(elsewhere)
+    Image.new("RGB", (50, 40)).save(tmp_path / "deep/x.jpg")
+    names = ["../../x.jpg", *names]
+    out = tmp_path / "a/b/out"
+    out.mkdir(parents=True)
+    record(tmp_path / "boxes", tuple(names), classes, photos)
+    before = {path for path in tmp_path.rglob("*") if out not in path.parents}
+    every = ",".join(list_formats())
+    options = ["--format", every, "--out", str(out)]
+    assert main(["convert", str(tmp_path / "boxes"), *options]) == 0
+    assert {path for path in tmp_path.rglob("*") if out not in path.parents} == before
+    for folder in ("cvat", "heatmaps", "labelstudio", "masks", "voc", "yolo"):
+        with (out / folder / "images.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [from_cell(row["image_id"]) for row in rows] == [*names, "bad.jpg"]
+        files = [from_cell(row["file"]) for row in rows[:-1]]
+        assert all((out / folder / file).is_file() for file in files)
+        assert folder in ("cvat", "labelstudio") or len(set(files)) == len(files)
+        assert (rows[-1]["status"], rows[-1]["error"]) == ("error", "the file is empty")
+    links = [path for path in (out / "yolo/images").rglob("*") if path.is_symlink()]
+    assert len(links) == len(names)
+
+
+def test_each_picture_is_read_once(predicted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All formats are written in one pass, a format that is given twice once."""
+    from wsol.formats import record as module
+
+    seen = []
+    own = module.Record.__iter__
+    monkeypatch.setattr(
+        module.Record,
+        "__iter__",
+        lambda self: (seen.append(result.image_id) or result for result in own(self)),
+    )
+    assert main(["convert", str(predicted), "--format", "csv,coco,csv"]) == 0
+    assert seen == ["a.jpg", "b.jpg", "bad.jpg"]
+
+
+def test_conversion_needs_no_torch(predicted: Path) -> None:
+    """The command starts at once."""
+    import subprocess
+
+    script = (
+        "import sys; from wsol.cli.main import main;"
+        f"main(['convert', {str(predicted)!r}, '--format', 'coco,csv,voc,masks']);"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

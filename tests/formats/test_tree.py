@@ -1,0 +1,56 @@
+"""Folders of files: whole or not there, and nothing of others is lost."""
+
+from pathlib import Path
+
+import pytest
+
+from wsol.errors import ConfigError
+from wsol.formats import About, create_writer
+from wsol.formats.tree import Tree
+from wsol.localization import Localization
+
+FOLDERS = ("cvat", "heatmaps", "labelstudio", "masks", "voc", "yolo")
+
+
+def test_a_folder_is_there_when_it_is_whole(tmp_path: Path) -> None:
+    """Before the end it is hidden; a writer that is given up leaves nothing."""
+    tree = Tree(tmp_path, "voc")
+    tree.path("a/b.txt").write_text("b")
+    assert not (tmp_path / "voc").exists()
+    tree.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["voc"]
+    assert (tmp_path / "voc/a/b.txt").read_text() == "b"
+    tree = Tree(tmp_path, "voc")
+    tree.path("c.txt").touch()
+    del tree
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["voc"]
+    assert not (tmp_path / "voc/c.txt").exists()
+
+
+def test_an_earlier_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """No label of pictures that are gone stays."""
+    for name in ("old.jpg", "new.jpg"):
+        writer = create_writer("voc", tmp_path, About(("crow",), tmp_path, 0.2))
+        writer.add(Localization(name, (4, 4)))
+        writer.close()
+    assert [path.name for path in (tmp_path / "voc/Annotations").iterdir()] == ["new.xml"]
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    """Its hidden folder does not end up in the new one."""
+    (tmp_path / ".voc.part/Annotations").mkdir(parents=True)
+    (tmp_path / ".voc.part/Annotations/old.xml").touch()
+    Tree(tmp_path, "voc").close()
+    assert [path.name for path in (tmp_path / "voc").iterdir()] == ["images.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["voc"]
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_of_others_is_not_touched(tmp_path: Path, name: str) -> None:
+    """It is said before anything is written."""
+    mine = tmp_path / name / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("work of days")
+    with pytest.raises(ConfigError, match=f"{name}: was not written by wsol"):
+        create_writer(name, tmp_path, About(("crow",), tmp_path, 0.2))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
