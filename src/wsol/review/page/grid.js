@@ -5,11 +5,16 @@
   const GAP = 16;
   const CAPTION = 58;
   const OVERSCAN = 1;
+  // Pixels a millisecond at which a card is gone before its photograph could be looked at.
+  const FAST = 3;
+  const SETTLED = 90;
+  // Milliseconds of a frame that go into photographs and maps.
+  const BUDGET = 6;
 
   class Card {
     constructor(view) {
       this.view = view;
-      this.picture = new wsol.Picture(view, { predicted: true, truth: true }, 2);
+      this.picture = new wsol.Picture(view, { predicted: true, truth: true }, 1);
       this.badge = el('span', { class: 'badge', 'aria-hidden': 'true' });
       this.name = el('span', { class: 'name' });
       this.label = el('span', { class: 'label' });
@@ -25,18 +30,25 @@
       });
     }
 
-    show(row, width, height) {
+    // What is cheap at once; fill() brings photograph, heat and boxes.
+    show(row) {
       this.row = row;
       this.element.id = `card-${row.key}`;
       this.name.textContent = row.name;
       this.name.title = row.name;
-      this.picture.show(row);
-      this.picture.fit(width, height);
+      this.picture.clear();
       this.tell();
       this.mark();
     }
 
+    fill(width, height) {
+      this.picture.show(this.row);
+      this.picture.fit(width, height);
+      this.tell();
+    }
+
     draw() {
+      if (!this.picture.row) return;
       this.picture.draw();
       this.tell();
     }
@@ -49,7 +61,8 @@
         : `${name} \u00b7 ${wsol.percent(row.score)}`;
       this.label.title = name;
       this.label.classList.toggle('wrong', Boolean(row.truth && row.truth.right === false));
-      const iou = row.status === 'error' ? null : wsol.bestIou(row, this.picture.found);
+      const { found } = this.picture;
+      const iou = row.status === 'error' || !found ? null : wsol.bestIou(row, found);
       this.fit.textContent = iou === null ? '' : `IoU ${(iou * 100).toFixed(0)}`;
       this.fit.hidden = iou === null;
       this.fit.classList.toggle('right', iou !== null && wsol.isRightBox(iou));
@@ -75,6 +88,8 @@
       this.rows = [];
       this.cards = new Map();
       this.free = [];
+      this.unfilled = new Set();
+      this.seen = { at: 0, top: 0 };
       this.space = el('div', { class: 'space' });
       this.empty = el('p', { class: 'empty' });
       this.element = el('div', {
@@ -123,6 +138,7 @@
       const card = this.cards.get(row);
       this.cards.delete(row);
       card.element.hidden = true;
+      this.unfilled.delete(card);
       this.free.push(card);
     }
 
@@ -141,6 +157,29 @@
         if (place === undefined || place < first || place >= last) this.drop(row);
       }
       for (let place = first; place < last; place++) this.put(this.rows[place], place);
+      if (this.isFast(top)) {
+        clearTimeout(this.settling);
+        this.settling = setTimeout(() => this.later(), SETTLED);
+      } else this.fill();
+    }
+
+    isFast(top) {
+      const now = performance.now();
+      const { at, top: before } = this.seen;
+      this.seen = { at: now, top };
+      return now - at < SETTLED && Math.abs(top - before) > FAST * (now - at) && now > at;
+    }
+
+    fill() {
+      const start = performance.now();
+      for (const card of this.unfilled) {
+        if (performance.now() - start > BUDGET) {
+          this.later();
+          return;
+        }
+        this.unfilled.delete(card);
+        card.fill(this.width, this.height);
+      }
     }
 
     put(row, place) {
@@ -158,7 +197,8 @@
       card.element.style.transform = `translate(${x}px, ${y}px)`;
       card.element.setAttribute('aria-posinset', place + 1);
       card.element.setAttribute('aria-setsize', this.rows.length);
-      card.show(row, this.width, this.height);
+      card.show(row);
+      this.unfilled.add(card);
     }
 
     draw() {

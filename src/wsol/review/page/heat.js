@@ -49,8 +49,12 @@
     return { width: wide, height: high, grey: large };
   }
 
-  // What is not above the threshold is fainter, so that the object's parts stand out.
-  wsol.paintHeat = function (canvas, map, threshold, times) {
+  /*
+  Paints a map. The opacity goes into its pixels, as a layer of its own for each canvas would make
+  scrolling slow. What is not above the threshold is fainter, so that the object's parts
+  stand out. times: how far the map is enlarged.
+  */
+  wsol.paintHeat = function (canvas, map, threshold, { times, opacity }) {
     const { width, height, grey } = enlarge(map, times);
     const most = map.grey.reduce((a, b) => Math.max(a, b), 0);
     const level = Math.floor(threshold * most);
@@ -64,7 +68,7 @@
       data[to] = colours[from];
       data[to + 1] = colours[from + 1];
       data[to + 2] = colours[from + 2];
-      data[to + 3] = grey[i] > level ? colours[from + 3] : colours[from + 3] * BELOW;
+      data[to + 3] = colours[from + 3] * (grey[i] > level ? opacity : opacity * BELOW);
     }
     context.putImageData(pixels, 0, 0);
   };

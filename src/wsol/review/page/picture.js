@@ -19,7 +19,6 @@
       this.stage = el('div', { class: 'stage' }, this.photo, this.heat, this.lines);
       this.message = el('p', { class: 'message' });
       this.element = el('div', { class: 'frame' }, this.stage, this.message);
-      this.photo.addEventListener('load', () => this.stage.classList.add('loaded'));
     }
 
     // Fits the stage into a frame of this size in pixels.
@@ -31,12 +30,18 @@
       this.stage.style.height = `${row.height * scale}px`;
     }
 
+    // Shows nothing, until show(row).
+    clear() {
+      this.row = null;
+      this.found = null;
+      this.stage.hidden = true;
+      this.message.hidden = true;
+    }
+
     show(row) {
       this.row = row;
-      this.found = null;
       const address = this.view.source.photo(row);
       this.stage.hidden = !row.width;
-      this.stage.classList.remove('loaded');
       if (address) this.photo.src = address;
       else this.photo.removeAttribute('src');
       this.photo.hidden = !address;
@@ -59,7 +64,8 @@
       const threshold = view.thresholdOf(row);
       this.heat.hidden = !map || !view.state.heat || !this.shows.predicted;
       if (!this.heat.hidden) {
-        wsol.paintHeat(this.heat, map, threshold ?? view.ownThreshold(row), this.times);
+        const level = threshold ?? view.ownThreshold(row);
+        wsol.paintHeat(this.heat, map, level, { times: this.times, opacity: view.state.opacity });
       }
       this.found = threshold !== null && map === undefined && row.map
         ? [] : wsol.boxesOf(row, map, view.about, threshold);

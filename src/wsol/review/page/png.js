@@ -6,8 +6,12 @@
   const GREY = 0;
 
   async function inflate(parts) {
-    const stream = new Blob(parts).stream().pipeThrough(new DecompressionStream('deflate'));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
+    const { readable, writable } = new DecompressionStream('deflate');
+    const writer = writable.getWriter();
+    // What is wrong is told by the reading end.
+    for (const part of parts) writer.write(part).catch(() => {});
+    writer.close().catch(() => {});
+    return new Uint8Array(await new Response(readable).arrayBuffer());
   }
 
   function paeth(left, above, corner) {

@@ -66,7 +66,9 @@ Rows belong to the page once they are given: it adds fields of its own to them.
         const chunk = Math.floor(row.number / size);
         await load(chunk);
         const text = atob(chunks.get(chunk)[row.number % size]);
-        return Uint8Array.from(text, (character) => character.charCodeAt(0));
+        const bytes = new Uint8Array(text.length);
+        for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+        return bytes;
       },
     };
   };

@@ -5,14 +5,14 @@
 
   function slider(label, attributes, action) {
     const input = el('input', { type: 'range', ...attributes });
-    const output = el('output', {});
+    const output = el('span', { class: 'value' });
     input.addEventListener('input', () => action(Number(input.value)));
     return { input, output, element: el('label', { class: 'slider' },
       label ? el('span', {}, label) : null, input, output) };
   }
 
   function choice(label, options, action) {
-    const select = el('select', { onchange: () => action(select.value) },
+    const select = el('select', { 'aria-label': label, onchange: () => action(select.value) },
       ...options.map(([value, text]) => el('option', { value }, text)));
     return { select, element: el('label', { class: 'field' }, el('span', {}, label), select) };
   }
@@ -40,7 +40,7 @@
       this.count = el('p', { class: 'count', role: 'status', 'aria-live': 'polite' });
       this.decided = el('span', { class: 'decided' });
       this.save = el('button', { type: 'button', class: 'primary', onclick: () => view.save() },
-        wsol.icon('save'), 'Download COCO');
+        wsol.icon('save'), this.saved = el('span', {}));
       this.heat = el('button', { type: 'button', class: 'switch', 'aria-pressed': 'true',
         onclick: () => view.set({ heat: !view.state.heat }) }, 'Heat');
       this.filterButton = el('button', { type: 'button', class: 'plain', 'aria-expanded': 'false',
@@ -52,7 +52,7 @@
       this.element = el('div', { class: 'toolbar' },
         el('div', { class: 'main' }, this.sliders('bar', this.heat), el('span', { class: 'push' }),
           this.filterButton, this.order.element, this.own,
-          el('div', { class: 'saving' }, this.decided, this.save)),
+          this.save),
         this.panel);
     }
 
@@ -78,7 +78,7 @@
         (value) => view.set({ opacity: value }));
       const back = el('button', { type: 'button', class: 'back', onclick: () => view.set({ threshold: null }) },
         'as predicted');
-      threshold.output.setAttribute('aria-live', 'off');
+      
       this.all.push({ threshold, opacity, back });
       return el('div', { class: `sliders ${where}` },
         el('div', { class: 'threshold-group' }, threshold.element, back),
@@ -89,7 +89,7 @@
       const { view } = this;
       const set = (change) => view.set({ filter: { ...view.state.filter, ...change } });
       const { truth } = view.about;
-      this.search = el('input', { type: 'search', placeholder: 'part of a name', autocomplete: 'off',
+      this.search = el('input', { type: 'search', 'aria-label': 'Name', placeholder: 'part of a name', autocomplete: 'off',
         oninput: () => set({ text: this.search.value }) });
       this.classes = choice('Class', [['', 'any']], (className) => set({ className }));
       this.verdict = choice('Result', [['', 'any'], ['right', 'right'], ['wrong', 'wrong'],
@@ -158,11 +158,14 @@
       const { view } = this;
       const { accepted, rejected } = view.decisions.count(view.rows);
       this.decided.replaceChildren(
-        el('span', { class: 'accepted' }, wsol.icon('accept'), `${wsol.count(accepted)}`, el('span', { class: 'said' }, ' accepted')),
-        el('span', { class: 'rejected' }, wsol.icon('reject'), `${wsol.count(rejected)}`, el('span', { class: 'said' }, ' rejected')));
+        el('span', { class: 'accepted' }, wsol.icon('accept'), `${wsol.count(accepted)} accepted`),
+        el('span', { class: 'rejected' }, wsol.icon('reject'), `${wsol.count(rejected)} rejected`));
       this.save.disabled = !accepted;
+      this.saved.textContent = accepted ? `${wsol.count(accepted)} accepted as COCO` : 'Accepted as COCO';
+      this.decided.hidden = !accepted && !rejected;
       const [some, all] = [view.order.length, view.rows.length];
-      const text = some === all ? `${wsol.count(all)} pictures` : `${wsol.count(some)} of ${wsol.count(all)} pictures`;
+      const of = some === all ? '' : `${wsol.count(some)} of `;
+      const text = `${of}${wsol.count(all)} picture${all === 1 ? '' : 's'}`;
       if (this.count.textContent !== text) this.count.textContent = text;
       this.filterButton.classList.toggle('active', some !== all);
     }

@@ -53,7 +53,7 @@
           wsol.summary(about, this.source.rows.length), this.chart.element),
         this.toolbar.element,
         el('main', {},
-          el('div', { class: 'line' }, this.toolbar.count, this.legend), this.grid.section,
+          el('div', { class: 'line' }, this.toolbar.count, this.toolbar.decided, this.legend), this.grid.section,
           this.hint()),
         this.viewer.element, this.help, this.said);
     }
@@ -82,10 +82,7 @@
     set(change) {
       Object.assign(this.state, change);
       if ('opacity' in change || 'heat' in change || 'threshold' in change) {
-        document.documentElement.style.setProperty('--heat', this.state.opacity);
         this.toolbar.follow();
-      }
-      if ('heat' in change || 'threshold' in change) {
         this.chart.follow(this.state.threshold ?? this.about.threshold);
         this.redraw();
       }
