@@ -33,6 +33,9 @@ def test_the_demo_leaves_runs_boxes_and_pictures(
     for name in ("cam", "adl"):
         assert json.loads((out / name / "metrics.json").read_text())["num_images"] == 8
     assert len(json.loads((out / "boxes/annotations.json").read_text())["images"]) == 8
+    index = (out / "report/data/index.js").read_text()
+    assert index.count('"name":') == 8
+    assert '"gt_known":' in index
     assert (out / "pictures/overview.jpg").stat().st_size > 1000
     assert len(list((out / "pictures").iterdir())) == 9
     with pytest.raises(ConfigError, match="not empty"):

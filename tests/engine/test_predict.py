@@ -164,3 +164,40 @@ def test_predict_without_a_run_names_imagenet_classes(toy: Path, tmp_path: Path)
     content = json.loads((tmp_path / "out/annotations.json").read_text())
     assert len(content["categories"]) == 1000
     assert len(rows(tmp_path / "out")) == 2
+
+
+def test_prediction_writes_every_format_it_is_asked_for(
+    mixed: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    """Beside the record, and each with a row for every file."""
+    out = tmp_path / "out"
+    formats = ("csv", "yolo", "voc")
+    config = PredictConfig(
+        images=[mixed], out=out, run=tiny_run, format=formats, workers=0, cpu=True
+    )
+    predict(config)
+    assert {path.name for path in out.iterdir()} == {
+        "localizations",
+        "predictions.csv",
+        "voc",
+        "yolo",
+    }
+    for folder in ("voc", "yolo"):
+        listing = (out / folder / "images.csv").read_text(encoding="utf-8").splitlines()
+        assert len(listing) == 1 + 8
+        assert sum('"error"' in line for line in listing[1:]) == 4
+
+
+def test_what_is_in_the_way_of_a_format_is_said_before_prediction(
+    toy: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    """Not after hours, and what lies there stays."""
+    mine = tmp_path / "yolo/mine.txt"
+    mine.parent.mkdir()
+    mine.touch()
+    config = PredictConfig(
+        images=[toy / "test"], out=tmp_path, run=tiny_run, format=("csv", "yolo"), cpu=True
+    )
+    with pytest.raises(ConfigError, match="yolo: was not written by wsol"):
+        predict(config)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]

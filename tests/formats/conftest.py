@@ -12,7 +12,7 @@ from wsol.formats import About, create_writer
 from wsol.localization import Localization
 from wsol.maps import boxes_at, objects_at, scale_boxes
 
-CLASSES = ("crow", "<img src=x onerror=alert(1)>", "日本\n", "=1+1", "a, 'b' \"c\": #d")
+CLASSES = ("crow", "<img src=x onerror=alert(1)>", "日本\n%41", "=1+1", "a, 'b' \"c\": #d")
 HOSTILE = (
     "=cmd|x.jpg",
     "../../x.jpg",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -165,6 +166,15 @@ def test_hostile_names_are_inert_in_every_format(
     assert len(links) == len(names)
 
 
+def test_every_format_has_its_place_in_the_documentation() -> None:
+    """A line in the table, and a heading."""
+    text = (Path(__file__).parents[2] / "docs/formats.md").read_text(encoding="utf-8")
+    headings = " ".join(line for line in text.splitlines() if line.startswith("## "))
+    for name in list_formats():
+        assert f"| `{name}` |" in text
+        assert name in headings.split()
+
+
 def test_each_picture_is_read_once(predicted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All formats are written in one pass, a format that is given twice once."""
     from wsol.formats import record as module
@@ -180,10 +190,27 @@ def test_each_picture_is_read_once(predicted: Path, monkeypatch: pytest.MonkeyPa
     assert seen == ["a.jpg", "b.jpg", "bad.jpg"]
 
 
+@pytest.mark.parametrize("name", list_formats())
+def test_a_full_disk_is_one_line_and_old_files_stay(predicted: Path, name: str) -> None:
+    """No file of more than a few bytes can be written: status 2, and nothing has changed."""
+    assert main(["convert", str(predicted), "--format", name]) == 0
+    before = {path: path.read_bytes() for path in predicted.rglob("*") if path.is_file()}
+    script = (
+        "import resource, sys; from wsol.cli.main import main;"
+        "import wsol.formats.convert, wsol.maps;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20));"
+        f"sys.exit(main(['convert', {str(predicted)!r}, '--format', {name!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "cannot be written: File too large" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    after = {path: path.read_bytes() for path in predicted.rglob("*") if path.is_file()}
+    assert after == before
+
+
 def test_conversion_needs_no_torch(predicted: Path) -> None:
     """The command starts at once."""
-    import subprocess
-
     script = (
         "import sys; from wsol.cli.main import main;"
         f"main(['convert', {str(predicted)!r}, '--format', 'coco,csv,voc,masks']);"

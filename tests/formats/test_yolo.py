@@ -92,6 +92,7 @@ def test_every_picture_is_found_with_its_own_labels(tmp_path: Path) -> None:
             np.testing.assert_allclose(box.ltrb, corners, atol=1e-3)
         assert [box.label for box in found.boxes] == ["1", "0"]
     assert seen == {*NAMES, "none.jpg"}
+    assert (root / "labels/same.png.txt").is_file()
     listing = (root / "images.csv").read_text(encoding="utf-8")
     assert '"bad.jpg","","error","the file is empty"' in listing
 

@@ -54,6 +54,20 @@ def test_the_mask_of_each_of_several_objects_spans_its_box(
         assert not mask[grey <= int(threshold * grey.max())].any()
 
 
+@given(
+    arrays.arrays(np.float32, (2, 9, 9), elements=st.sampled_from([0, 0, 0.3, 1.0]).map(np.float32))
+)
+def test_on_a_map_of_several_classes_each_box_has_its_mask(maps: np.ndarray) -> None:
+    """Boxes of one class each, masks of the map that both share."""
+    shared = maps.max(0)
+    for score_map in maps:
+        if score_map.max() == 1:
+            boxes = boxes_at(score_map, 0.2, "largest")
+            (mask,) = masks_at(shared, 0.2, boxes)
+            assert bounding_box(mask) == boxes[0].tolist()
+            assert not mask[shared == 0].any()
+
+
 def test_a_part_that_goes_on_is_cut_at_the_box_and_a_foreign_box_is_filled() -> None:
     """As on a map of several classes, and for a box that someone has drawn."""
     score_map = np.array([[1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])

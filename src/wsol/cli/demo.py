@@ -20,5 +20,6 @@ def run(argv: Sequence[str]) -> int:
         f"heat maps with predicted (orange) and true (green) boxes, CAM beside ADL: "
         f"{config.out / 'pictures' / 'overview.jpg'}\n"
         f"predicted boxes: {config.out / 'boxes' / 'predictions.json'}\n"
+        f"look at them, in any browser: {config.out / 'report' / 'index.html'}\n"
     )
     return OK

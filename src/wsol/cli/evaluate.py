@@ -29,6 +29,8 @@ def run(argv: Sequence[str]) -> int:
     result = evaluate(config)
     if result.on_main_process:
         print_figures(result.columns)
+        if result.page is not None:
+            sys.stdout.write(f"look at them, in any browser: {result.page}\n")
     return OK
 
 

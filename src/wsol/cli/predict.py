@@ -16,4 +16,7 @@ def run(argv: Sequence[str]) -> int:
     statuses = predict(config)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
     sys.stdout.write(f"wrote {config.out}: {counts}\n")
+    if config.report:
+        page = config.out / "report" / "index.html"
+        sys.stdout.write(f"look at them, in any browser: {page}\n")
     return SOME_IN_ERROR if statuses["error"] else OK

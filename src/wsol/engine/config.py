@@ -157,6 +157,8 @@ class EvaluateConfig:
             field does; adl2019 measures centre crops at seven fixed ones, as ADL's authors did.
         out: JSON file for the figures; default: metrics.json in the run folder, or
             metrics-adl2019.json.
+        report: pictures to show in the folder report beside that file, spread evenly over the
+            split, each with its boxes and true ones; 0 writes no report.
         localizer: makes the score maps; default: the run's, with its other options of reading.
         tap: modules of the network whose features the localizer reads; default: found and logged.
         affinity: a module of the network whose features the score map then follows; default: none.
@@ -178,6 +180,7 @@ class EvaluateConfig:
     split: Literal["train", "val", "test"] = "test"
     protocol: Literal["fair", "adl2019"] = "fair"
     out: Path | None = None
+    report: int = 500
     localizer: str | None = None
     tap: tuple[str, ...] = ()
     affinity: str = ""
@@ -270,6 +273,8 @@ class PredictConfig:
         size: side of the network's input in pixels; default: the run's, or 448.
         pictures: also write one picture per image, with heat map and boxes.
         format: formats to write.
+        report: pictures to show at most in the folder report, spread evenly over all; 0 writes no
+            report.
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
         max_pixels: larger images are refused before they are decoded.
@@ -293,6 +298,7 @@ class PredictConfig:
     size: int | None = None
     pictures: bool = False
     format: tuple[str, ...] = ("coco",)
+    report: int = 5_000
     batch_size: int = 16
     workers: int = 2
     max_pixels: int = 50_000_000

@@ -12,6 +12,8 @@ from wsol.engine.config import DemoConfig, EvaluateConfig, PredictConfig, TrainC
 from wsol.engine.evaluate import Evaluation, evaluate
 from wsol.engine.localize import Localizer
 from wsol.engine.predict import predict
+from wsol.engine.report import report
+from wsol.engine.report_config import ReportConfig
 from wsol.engine.train import train
 from wsol.errors import ConfigError
 from wsol.methods import MethodConfig
@@ -25,7 +27,7 @@ PICTURES = 12
 
 
 def demo(config: DemoConfig) -> dict[str, Evaluation]:
-    """Train CAM and ADL on toy pictures, evaluate both, predict boxes and draw pictures.
+    """Train CAM and ADL on toy pictures, evaluate both, predict boxes and write a report.
 
     Args:
         config: the options.
@@ -46,8 +48,10 @@ def demo(config: DemoConfig) -> dict[str, Evaluation]:
     for name, method in methods.items():
         log.info("training %s", name)
         runs[name] = train(demo_training(data, config.out / name.lower(), method, config.seed))
-        results[name] = evaluate(EvaluateConfig(run=runs[name]))
-    predict(PredictConfig(images=[data / "test"], out=config.out / "boxes", run=runs["ADL"]))
+        results[name] = evaluate(EvaluateConfig(run=runs[name], report=0))
+    boxes = config.out / "boxes"
+    predict(PredictConfig(images=[data / "test"], out=boxes, run=runs["ADL"], report=0))
+    report(ReportConfig(boxes, config.out / "report", boxes=data / "boxes.csv"))
     _draw_comparison(open_data(data)["test"], runs, config.out / "pictures")
     return results
 

@@ -20,6 +20,7 @@ from wsol.engine.config import EvaluateConfig
 from wsol.engine.device import make_accelerator
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.in_order import in_order
+from wsol.engine.localize import Localizer
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import PROTOCOLS, EvaluationProtocol, Figures, Report
 from wsol.engine.run import RunInfo, load_fitted, load_run
@@ -31,6 +32,7 @@ from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import Network
+from wsol.review.report import check_folder
 
 log = logging.getLogger("wsol")
 
@@ -46,6 +48,7 @@ class Evaluation(NamedTuple):
             ``protocol`` where that fixes thresholds.
         columns: what to print, heading to figures.
         on_main_process: False in all processes but the first, which is the one to print.
+        page: the report, to open in a browser; None where none was asked for.
     """
 
     metrics: Figures
@@ -53,6 +56,7 @@ class Evaluation(NamedTuple):
     threshold_from: str
     columns: dict[str, Figures]
     on_main_process: bool
+    page: Path | None
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
@@ -76,6 +80,10 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             f"{protocol.localizer} alone: add --localizer {protocol.localizer}, or choose another "
             "--protocol"
         )
+    out = config.out or config.run / protocol.metrics_file
+    page = out.parent / "report"
+    if config.report:
+        check_folder(page)
     splits = open_splits(config, info)
     samples = splits[config.split]
     network.to(accelerator.device)
@@ -101,19 +109,36 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     )
     report = protocol.report(metric, info, config.split)
     if accelerator.is_main_process:
-        if samples.has_several_labels and samples.has_boxes and config.protocol == "fair":
+        is_detection = samples.has_several_labels and samples.has_boxes
+        if is_detection and config.protocol == "fair":
             _add_precision(report, config, samples)
-        write_json(config.out or config.run / protocol.metrics_file, report.metrics)
-    return Evaluation(*report, accelerator.is_main_process)
+        write_json(out, report.metrics)
+        if config.report:
+            _write_report(report, config, samples, page)
+    shown = page / "index.html" if config.report else None
+    return Evaluation(*report, accelerator.is_main_process, shown)
 
 
 def _add_precision(report: Report, config: EvaluateConfig, samples: Samples) -> None:
     """Add the average precision of predicted boxes to the figures at the run's own threshold."""
     # Looking for it loads a library that nothing else here needs.
     from wsol.engine.detect import average_precision
-    from wsol.engine.localize import Localizer
 
-    locate = Localizer(
+    found = average_precision(_predictor(config), samples)
+    figures = {f"box_{name}": value for name, value in found._asdict().items()}
+    report.metrics.update(figures)
+
+
+def _write_report(report: Report, config: EvaluateConfig, samples: Samples, folder: Path) -> None:
+    """Write a page of what the run predicts, as figures alone do not say what goes wrong."""
+    from wsol.engine.report import report_split
+
+    locate = _predictor(config)
+    report_split(locate, samples, folder, pictures=config.report, metrics=report.metrics)
+
+
+def _predictor(config: EvaluateConfig) -> Localizer:
+    return Localizer(
         config.run,
         **reading_options(config),
         batch_size=config.batch_size,
@@ -121,9 +146,6 @@ def _add_precision(report: Report, config: EvaluateConfig, samples: Samples) -> 
         precision=config.precision,
         cpu=config.cpu,
     )
-    found = average_precision(locate, samples)
-    figures = {f"box_{name}": value for name, value in found._asdict().items()}
-    report.metrics.update(figures)
 
 
 def evaluate_split(

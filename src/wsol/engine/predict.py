@@ -10,6 +10,8 @@ from wsol.engine.config import PredictConfig
 from wsol.engine.folder import make_folder
 from wsol.engine.localize import Localizer
 from wsol.engine.progress import Meter
+from wsol.engine.report import report
+from wsol.engine.report_config import ReportConfig
 from wsol.errors import DataError
 from wsol.formats import check_format
 from wsol.formats.convert import convert, create_writers
@@ -17,6 +19,7 @@ from wsol.formats.record import Record, RecordWriter
 from wsol.localization import Localization
 from wsol.localizers.reading import reading_options
 from wsol.review.picture import draw
+from wsol.review.report import check_folder
 
 log = logging.getLogger("wsol")
 
@@ -38,6 +41,8 @@ def predict(config: PredictConfig) -> Counter[str]:
     make_folder(config.out)
     for name in config.format:
         check_format(name)
+    if config.report:
+        check_folder(config.out / "report")
     locate = Localizer(
         config.run,
         backbone=config.backbone,
@@ -69,6 +74,8 @@ def predict(config: PredictConfig) -> Counter[str]:
             meter.advance(1)
     record.close()
     convert(Record(config.out), config.out, config.format)
+    if config.report:
+        report(ReportConfig(config.out, pictures=config.report, max_pixels=config.max_pixels))
     return statuses
 
 

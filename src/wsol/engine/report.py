@@ -1,14 +1,19 @@
 """From the record of a prediction to its report."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+import numpy as np
+
+from wsol.data.samples import Samples
+from wsol.engine.localize import Localizer
 from wsol.engine.progress import Meter
 from wsol.engine.report_config import ReportConfig
 from wsol.errors import DataError
 from wsol.formats.record import Record
 from wsol.localization import Localization
 from wsol.review.report import Written, check_folder, write_report
-from wsol.review.truth import read_truth
+from wsol.review.truth import read_truth, truth_of
 
 
 def report(config: ReportConfig) -> Written:
@@ -30,7 +35,7 @@ def report(config: ReportConfig) -> Written:
     truth = None
     if config.boxes is not None:
         sizes = {result.image_id: result.image_size for result in record}
-        truth = read_truth(config.boxes, sizes)
+        truth = read_truth(config.boxes, sizes, record.about.images)
     with Meter("report", len(record)) as meter:
 
         def counted() -> Iterator[Localization]:
@@ -48,3 +53,37 @@ def report(config: ReportConfig) -> Written:
             side=config.side,
             max_pixels=config.max_pixels,
         )
+
+
+def report_split(
+    locate: Localizer,
+    samples: Samples,
+    folder: Path,
+    *,
+    pictures: int,
+    metrics: Mapping[str, float | int | None],
+) -> Written:
+    """Write the report of a run on a split of a data set.
+
+    Args:
+        locate: of the run.
+        samples: the split.
+        folder: to write.
+        pictures: to show at most, spread evenly over the split.
+        metrics: of the whole split, by name.
+
+    Raises:
+        ConfigError: the folder holds something else, or cannot be written.
+    """
+    count = min(pictures, len(samples))
+    chosen = samples.select(np.arange(count) * len(samples) // count)
+    results = locate(chosen.paths(), chosen.ids)
+    return write_report(
+        results,
+        locate.about(samples.root),
+        folder,
+        truth=truth_of(chosen),
+        metrics=metrics,
+        number=count,
+        pictures=count,
+    )

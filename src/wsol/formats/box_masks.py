@@ -32,8 +32,7 @@ def box_masks(result: Localization, threshold: float) -> Iterator[NDArray[np.boo
     boxes = np.rint(scale_boxes(result.boxes, result.image_size, size)).astype(np.int64)
     boxes[:, :2] = boxes[:, :2].clip(0, np.array(size) - 1)
     boxes[:, 2:] = boxes[:, 2:].clip(boxes[:, :2] + 1, size)
-    for box in boxes:
-        mask = masks_at(result.heat_map, threshold, box[None])[0]
+    for mask in masks_at(result.heat_map, threshold, boxes):
         yield scale_mask(mask, result.image_size)
 
 

@@ -94,6 +94,6 @@ def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """
     from faster_coco_eval.core.mask import encode
 
-    counts = encode(np.asfortranarray(mask, np.uint8))["counts"]
+    counts = encode(np.asfortranarray(mask).view(np.uint8))["counts"]
     text = counts.decode("ascii") if isinstance(counts, bytes) else str(counts)
     return {"size": list(mask.shape), "counts": text}

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from wsol.errors import ConfigError
 from wsol.formats import About, Writer, check_format, create_writer
 from wsol.formats.record import Record
 from wsol.localization import Localization
@@ -19,18 +20,21 @@ def convert(record: Record, folder: Path, formats: Iterable[str], min_score: flo
         min_score: boxes below are left out; their pictures are not.
 
     Raises:
-        ConfigError: no such format, or something else is where one would be written.
+        ConfigError: no such format, something else is where one would be written, or the disk
+            is full.
         DataError: the record cannot be read, or a picture is not where it was.
     """
-    writers = create_writers(formats, folder, record.about)
-    if not writers:
-        return
-    for result in record:
-        kept = without_low_scores(result, min_score)
+    try:
+        writers = create_writers(formats, folder, record.about)
+        for result in record if writers else ():
+            kept = without_low_scores(result, min_score)
+            for writer in writers:
+                writer.add(kept)
         for writer in writers:
-            writer.add(kept)
-    for writer in writers:
-        writer.close()
+            writer.close()
+    except OSError as error:
+        place = error.filename or folder
+        raise ConfigError(f"{place}: cannot be written: {error.strerror}") from error
 
 
 def create_writers(formats: Iterable[str], folder: Path, about: About) -> list[Writer]:

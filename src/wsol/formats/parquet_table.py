@@ -35,8 +35,8 @@ class ParquetWriter:
         self.folder, self.about = folder, about
         self.file = nameless_file(self, folder)
         self.writer = pq.ParquetWriter(self.file, _SCHEMA, compression="zstd")
-        # It ends before its file does.
-        weakref.finalize(self, self.writer.close)
+        # One that is given up writes no end to a file that goes.
+        weakref.finalize(self, setattr, self.writer, "is_open", False)
         self.rows: list[dict[str, Any]] = []
 
     def add(self, result: Localization) -> None:

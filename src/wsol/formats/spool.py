@@ -4,7 +4,7 @@ import io
 import json
 import shutil
 import weakref
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, TextIO
@@ -21,8 +21,14 @@ def nameless_file(owner: object, folder: Path) -> IO[bytes]:
     """
     with ExitStack() as stack:
         file = stack.enter_context(TemporaryFile(dir=folder))
-        weakref.finalize(owner, stack.pop_all().close)
+        weakref.finalize(owner, _discard, stack.pop_all())
     return file
+
+
+def _discard(stack: ExitStack) -> None:
+    # What cannot be written any more, on a full disk, is not wanted any more.
+    with suppress(OSError):
+        stack.close()
 
 
 class Spool:

@@ -51,7 +51,7 @@ class Tree:
         reason = "" if result.error is None else result.error.reason
         self.list.add((result.image_id, file, result.status, reason))
 
-    def named(self, result: Localization, suffix: str) -> str:
+    def named(self, result: Localization, suffix: str = "") -> str:
         """Return the place of a picture's file: the picture's whole name and a suffix.
 
         Args:
@@ -70,12 +70,16 @@ class Tree:
             result: of the picture.
             suffix: with its dot.
         """
-        whole = PurePosixPath(place(result.image_id, self.reserved))
+        whole = PurePosixPath(self.named(result))
         stem = whole.with_suffix("")
-        while (self.part / folder / f"{stem}{suffix}").exists():
-            stem = whole if stem != whole else PurePosixPath(f"{stem}_")
-            whole = max(whole, stem, key=lambda path: len(path.name))
+        if self._is_taken(folder, stem, suffix):
+            stem = whole
+        while self._is_taken(folder, stem, suffix):
+            stem = PurePosixPath(f"{stem}_")
         return stem
+
+    def _is_taken(self, folder: str, stem: PurePosixPath, suffix: str) -> bool:
+        return (self.part / folder / f"{stem}{suffix}").exists()
 
     def path(self, file: str) -> Path:
         """Return where to write a file, in a folder that exists."""

@@ -1,7 +1,7 @@
 """YOLO: a folder that Ultralytics' readers train on."""
 
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import yaml
@@ -44,7 +44,8 @@ class YoloWriter:
             self.tree.note(result)
             return
         stem = self.tree.stem("labels", result, ".txt")
-        file = f"images/{stem}{Path(result.image_id).suffix or '.jpg'}"
+        suffix = PurePosixPath(self.tree.named(result)).suffix
+        file = f"images/{stem}{suffix or '.jpg'}"
         self.tree.note(result, file)
         _link(self.about.path(result), self.tree.path(file))
         boxes = result.boxes / np.tile(np.array(result.image_size), 2)

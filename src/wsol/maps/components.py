@@ -29,20 +29,35 @@ def find_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
     >>> boxes.tolist(), largest
     ([[1, 1, 4, 4], [6, 2, 7, 3], [1, 1, 4, 4]], 0)
     """
+    framed, objects = label_objects(above)
+    width = framed.shape[1]
+    frame = np.zeros_like(framed)
+    frame[0], frame[-1] = 1, 1
+    frame[:, 0], frame[:, -1] = 1, 1
+    around = np.uint8(1) - framed
+    holes = label_basins(around, around.astype(np.uint16), frame, list_steps(width)[:4])
+    boxes = np.concatenate((_list_boxes(objects, width, 0), _list_boxes(holes, width, 1)))
+    return boxes, _find_largest(framed, objects, holes)
+
+
+@njit(cache=True, nogil=True)
+def label_objects(above: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], Basins]:
+    """Return a mask with a margin of one pixel around it, and its 8-connected objects.
+
+    Args:
+        above: bool ``(H, W)``.
+
+    >>> framed, objects = label_objects(np.eye(3, dtype=np.bool_))
+    >>> framed.shape, objects.number - 1
+    ((5, 5), 1)
+    """
     height, width = above.shape
     framed = np.zeros((height + 2, width + 2), np.uint8)
     for y in range(height):
         for x in range(width):
             framed[y + 1, x + 1] = above[y, x]
     nothing, steps = np.zeros_like(framed), list_steps(width + 2)
-    objects = label_basins(framed, framed.astype(np.uint16), nothing, steps)
-    frame = nothing.copy()
-    frame[0], frame[-1] = 1, 1
-    frame[:, 0], frame[:, -1] = 1, 1
-    around = np.uint8(1) - framed
-    holes = label_basins(around, around.astype(np.uint16), frame, steps[:4])
-    boxes = np.concatenate((_list_boxes(objects, width + 2, 0), _list_boxes(holes, width + 2, 1)))
-    return boxes, _find_largest(framed, objects, holes)
+    return framed, label_basins(framed, framed.astype(np.uint16), nothing, steps)
 
 
 @njit(cache=True, nogil=True)
@@ -61,14 +76,8 @@ def label_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArr
     >>> labels.tolist(), boxes.tolist()
     ([[1, 0, 2, 2]], [[0, 0, 1, 1], [2, 0, 4, 1]])
     """
-    height, width = above.shape
-    framed = np.zeros((height + 2, width + 2), np.uint8)
-    for y in range(height):
-        for x in range(width):
-            framed[y + 1, x + 1] = above[y, x]
-    nothing, steps = np.zeros_like(framed), list_steps(width + 2)
-    objects = label_basins(framed, framed.astype(np.uint16), nothing, steps)
-    return objects.labels[1:-1, 1:-1].copy(), _list_boxes(objects, width + 2, 0)
+    _, objects = label_objects(above)
+    return objects.labels[1:-1, 1:-1].copy(), _list_boxes(objects, above.shape[1] + 2, 0)
 
 
 @njit(cache=True)

@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from wsol.maps.basins import label_basins, list_steps
 from wsol.maps.checks import check_score_map, check_thresholds
+from wsol.maps.components import label_objects
 from wsol.maps.levels import grey_levels, threshold_levels
 
 LEAST_AREA = 0.005
@@ -98,13 +98,8 @@ def _measure(
     above: NDArray[np.bool_], score_map: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Return box, number of pixels and highest score of each 8-connected object."""
-    height, width = above.shape
-    framed = np.zeros((height + 2, width + 2), np.uint8)
-    for y in range(height):
-        for x in range(width):
-            framed[y + 1, x + 1] = above[y, x]
-    nothing, steps = np.zeros_like(framed), list_steps(width + 2)
-    objects = label_basins(framed, framed.astype(np.uint16), nothing, steps)
+    framed, objects = label_objects(above)
+    width = framed.shape[1]
     boxes = np.empty((objects.number - 1, 4), np.int64)
     boxes[:, :2], boxes[:, 2:] = framed.size, 0
     areas, peaks = np.zeros(len(boxes), np.int64), np.zeros(len(boxes))
@@ -112,7 +107,7 @@ def _measure(
     for pixel in objects.rest:
         which = labels[pixel] - 1
         if which >= 0:
-            y, x = pixel // (width + 2) - 1, pixel % (width + 2) - 1
+            y, x = pixel // width - 1, pixel % width - 1
             box = boxes[which]
             box[0], box[1] = min(box[0], x), min(box[1], y)
             box[2], box[3] = max(box[2], x + 1), max(box[3], y + 1)

@@ -64,16 +64,20 @@ def truth_of(samples: Samples) -> dict[str, Truth]:
     return found
 
 
-def read_truth(path: Path, sizes: Mapping[str, Size]) -> dict[str, Truth]:
+def read_truth(
+    path: Path, sizes: Mapping[str, Size], images: Path | None = None
+) -> dict[str, Truth]:
     r"""Return the true boxes of pictures from a CSV or COCO file.
 
     A picture is named by its id, or by the end of it from a slash on; or the other way round, its
-    id may be the end of the name. Boxes of pictures that are not asked for are left out, and the
-    log says how many.
+    id may be the end of the name. Where several names end in the same id, the picture's place in
+    its folder decides. Boxes of pictures that are not asked for are left out, and the log says how
+    many.
 
     Args:
         path: file of suffix ``.csv`` or ``.json``.
         sizes: id of each picture to its width and height; 0 and 0 where they are not known.
+        images: folder that the ids are relative to.
 
     Raises:
         AnnotationError: a row cannot be used, or lies outside its picture.
@@ -91,56 +95,59 @@ def read_truth(path: Path, sizes: Mapping[str, Size]) -> dict[str, Truth]:
         raise DataError(f"{path}: boxes are read from {' or '.join(READERS)} files")
     if not path.is_file():
         raise DataError(f"{path}: no such file of boxes")
-    match = _Match(path, sizes)
-    found: dict[str, dict[tuple[str, Box], None]] = {}
+    ids = list(sizes)
+    known, index_of = set(ids), index_by_end(ids)
+    # Of each picture, the rows by the name that they give it.
+    named: dict[str, dict[str, list[BoxRow]]] = {}
     others = 0
     for row in read(path):
         if isinstance(row, AnnotationError):
             raise row
-        name = match.find(row)
-        if name is None:
+        if row.image in index_of:
+            index = index_of[row.image]
+            if index is None:
+                reason = f"several pictures end in {row.image!r}; give more of the path"
+                raise AnnotationError(path, row.line, row.item + reason)
+            name = ids[index]
+        else:
+            name = next((end for end in ends(row.image) if end in known), "")
+        if name:
+            named.setdefault(name, {}).setdefault(row.image, []).append(row)
+        else:
             others += 1
-            continue
-        width, height = sizes[name]
-        fault = box_fault(row.box, (width, height) if width and height else None)
-        own = found.setdefault(name, {})
-        if fault is None and (row.class_name, row.box) in own:
-            fault = f"repeats an earlier box of {row.image!r}"
-        if fault:
-            raise AnnotationError(path, row.line, row.item + fault)
-        own[row.class_name, row.box] = None
-    if not found:
+    if not named:
         raise DataError(f"{path}: has no box of any of the {len(sizes)} pictures")
     if others:
         log.info("%s: %d boxes are of pictures that were not predicted", path, others)
-    return {name: _truth(rows) for name, rows in found.items()}
+    return {
+        name: _checked(path, _only(path, name, rows, images), sizes[name])
+        for name, rows in named.items()
+    }
 
 
-class _Match:
-    """Finds the picture that a row names."""
-
-    def __init__(self, path: Path, ids: Iterable[str]) -> None:
-        self.path, self.ids = path, list(ids)
-        self.known, self.index_of = set(self.ids), index_by_end(self.ids)
-        self.named: dict[str, str] = {}
-
-    def find(self, row: BoxRow) -> str | None:
-        if row.image in self.index_of:
-            index = self.index_of[row.image]
-            if index is None:
-                reason = f"several pictures end in {row.image!r}; give more of the path"
-                raise AnnotationError(self.path, row.line, row.item + reason)
-            name = self.ids[index]
-        else:
-            name = next((end for end in ends(row.image) if end in self.known), "")
-        if not name:
-            return None
-        if self.named.setdefault(name, row.image) != row.image:
-            reason = f"{row.image!r} and {self.named[name]!r} both name the picture {name!r}"
-            raise AnnotationError(self.path, row.line, row.item + reason)
-        return name
+def _only(
+    path: Path, name: str, named: Mapping[str, list[BoxRow]], images: Path | None
+) -> list[BoxRow]:
+    """Return the rows of the one name that a picture has."""
+    place = "" if images is None else "/" + (images.absolute() / name).as_posix().lstrip("/")
+    chosen = named if len(named) == 1 else {other for other in named if place.endswith(f"/{other}")}
+    if len(chosen) == 1:
+        return named[next(iter(chosen))]
+    one, other = list(named)[:2]
+    row = named[other][0]
+    reason = f"{other!r} and {one!r} both name the picture {name!r}"
+    raise AnnotationError(path, row.line, row.item + reason)
 
 
-def _truth(rows: Iterable[tuple[str, Box]]) -> Truth:
-    names, boxes = zip(*rows, strict=True)
+def _checked(path: Path, rows: Iterable[BoxRow], size: Size) -> Truth:
+    """Return what sound rows say of a picture."""
+    found: dict[tuple[str, Box], None] = {}
+    for row in rows:
+        fault = box_fault(row.box, size if all(size) else None)
+        if fault is None and (row.class_name, row.box) in found:
+            fault = f"repeats an earlier box of {row.image!r}"
+        if fault:
+            raise AnnotationError(path, row.line, row.item + fault)
+        found[row.class_name, row.box] = None
+    names, boxes = zip(*found, strict=True)
     return Truth(np.array(boxes, np.float64), names, tuple(sorted(set(names))))
