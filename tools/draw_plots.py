@@ -1,7 +1,7 @@
 """Draw the picture of docs/plots.md from what ``wsol demo`` wrote.
 
-    wsol demo --out demo
-    python tools/draw_plots.py demo docs/images/plots.jpg
+wsol demo --out demo
+python tools/draw_plots.py demo docs/images/plots.jpg
 """
 
 import json

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from wsol.choices import Normalization
+from wsol.choices import Normalization, Number
 from wsol.engine.config import Precision
 from wsol.errors import ConfigError
 from wsol.models.names import BUNDLED_BACKBONE
@@ -63,7 +62,7 @@ class AppConfig:
     scales: tuple[float, ...] = ()
     normalization: Normalization | None = None
     threshold: float | None = None
-    objects: Literal["one", "several"] | None = None
+    objects: Number | None = None
     size: int | None = None
     max_file: int = 32
     max_request: int = 256

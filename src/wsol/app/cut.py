@@ -1,17 +1,16 @@
-"""The boxes of a map that is there, at another threshold."""
+"""The boxes of what was found, at another threshold."""
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
+from wsol.choices import Number
 from wsol.localization import Localization
-from wsol.maps import boxes_at, objects_at, scale_boxes
+from wsol.maps import scale_boxes
+from wsol.maps.cut import cut_map
 
 
-def cut_again(
-    found: Localization, threshold: float, objects: Literal["one", "several"]
-) -> Localization:
+def cut_again(found: Localization, threshold: float, objects: Number) -> Localization:
     """Return what was found of one class with the boxes of another threshold.
 
     Args:
@@ -26,11 +25,7 @@ def cut_again(
     if not found.heat_map.any():
         return found
     height, width = found.heat_map.shape
-    if objects == "several":
-        boxes, peaks = objects_at(found.heat_map, threshold)
-    else:
-        boxes = boxes_at(found.heat_map, threshold, "largest")
-        peaks = np.ones(len(boxes))
+    boxes, peaks = cut_map(found.heat_map, threshold, objects)
     return replace(
         found,
         boxes=scale_boxes(boxes, (width, height), found.image_size),

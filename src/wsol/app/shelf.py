@@ -5,8 +5,8 @@ import secrets
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
+from wsol.choices import Number
 from wsol.data.images import load_image
 from wsol.errors import ImageError
 from wsol.localization import Localization
@@ -29,7 +29,7 @@ class Choice:
     localizer: str | None = None
     tap: str = ""
     label: str | None = None
-    objects: Literal["one", "several"] | None = None
+    objects: Number | None = None
 
 
 @dataclass

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsol.choices import Normalization
+from wsol.choices import Normalization, Number
 from wsol.data.batches import Batch, ImageFiles, load_batches, normalized, split_batches
 from wsol.data.transforms import EvalTransform
 from wsol.engine.config import Precision
@@ -24,8 +23,8 @@ from wsol.localizers.base import likely_labels
 from wsol.localizers.choose import probe
 from wsol.localizers.look import find_logits
 from wsol.localizers.reading import BEST, chosen_reading
-from wsol.maps import boxes_at, normalize, objects_at, scale_boxes
-from wsol.maps.objects import Objects
+from wsol.maps import normalize, scale_boxes
+from wsol.maps.cut import cut_map
 from wsol.models import create_network
 from wsol.models.create import check_size
 from wsol.models.fold import fold_batch_norms
@@ -36,9 +35,6 @@ from wsol.models.names import BUNDLED_BACKBONE
 
 SIZE = 448
 """Side in pixels of the input of the ImageNet network."""
-
-
-Number = Literal["one", "several"]
 
 
 class Localizer:
@@ -321,7 +317,7 @@ class Localizer:
             if label < 0 or not has_object:
                 continue
             heat_map = np.maximum(heat_map, own)
-            found, peaks = self._boxes(own)
+            found, peaks = cut_map(own, self.threshold, self.objects)
             boxes.append(scale_boxes(found, (width, height), image_size))
             box_scores.append(score * peaks)
             box_labels.append(np.full(len(found), label))
@@ -338,10 +334,3 @@ class Localizer:
             box_scores=np.concatenate(box_scores)[order],
             box_labels=np.concatenate(box_labels)[order],
         )
-
-    def _boxes(self, heat_map: NDArray[np.float32]) -> Objects:
-        """Return the boxes of one class in map pixels, with the peak of each if there are more."""
-        if self.objects == "several":
-            return objects_at(heat_map, self.threshold)
-        found = boxes_at(heat_map, self.threshold, "largest")
-        return Objects(found, np.ones(len(found)))

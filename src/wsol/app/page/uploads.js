@@ -73,7 +73,7 @@
           el('div', {},
             el('p', { class: 'lead' }, 'Drop pictures or a folder here, or paste a picture'),
             el('p', { class: 'quiet' }, `JPEG, PNG, WebP, GIF, BMP, TIFF or PPM, up to ${megabytes} MiB each. `
-              + 'They stay on this machine, and are gone when wsol app ends.')),
+              + 'Nothing leaves this machine.')),
           el('div', { class: 'choosers' },
             el('button', { type: 'button', class: 'primary', onclick: () => this.files.click() }, 'Choose pictures'),
             el('button', { type: 'button', class: 'plain', onclick: () => this.folder.click() }, 'Choose a folder'))),
