@@ -18,7 +18,7 @@ from wsol.engine.run import RunInfo, save_run
 from wsol.models import create_network
 
 HOSTILE = "<img src=x onerror=alert(1)>"
-CLASSES = (HOSTILE, "disc", "square", "cross", "star", "ring")
+CLASSES = (HOSTILE, "disc", "square", "cross\n%41", "star", "ring")
 
 Serve = Callable[..., AbstractContextManager[httpx.Client]]
 

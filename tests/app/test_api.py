@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from wsol import Localizer
+from wsol.formats import list_formats
+from wsol.formats.portable import portable
 from wsol.maps import boxes_at, objects_at, scale_boxes
 
 Files = list[tuple[str, tuple[str, bytes]]]
@@ -55,7 +57,7 @@ def test_what_is_found_is_what_python_finds(
         assert row["label"] == result.class_index
         assert np.allclose([box[:4] for box in row["boxes"]], result.boxes)
         assert row["score"] == pytest.approx(result.score, abs=1e-6)
-        assert [name for name, _ in row["likely"]] == [name for name, _ in expected]
+        assert [name for name, _ in row["likely"]] == [portable(name) for name, _ in expected]
         assert len(expected) == 5
         assert [share for _, share in row["likely"]] == pytest.approx([s for _, s in expected])
         png = empty.get(f"/api/pictures/{row['id']}/map")
@@ -170,6 +172,20 @@ def test_another_way_to_look(empty: httpx.Client, photos: list[Path], small_run:
     assert empty.get("/api/pictures").json()["pictures"] == [again]
 
 
+def test_every_class_can_be_chosen(
+    empty: httpx.Client, photos: list[Path], small_run: Path
+) -> None:
+    """Also one whose name no line of text can hold: it comes back as it was told."""
+    (row,) = upload(empty, photos[0])
+    for name, _ in row["likely"]:
+        again = empty.post(f"/api/pictures/{row['id']}/look", json={"label": name}).json()
+        assert (again["class"], again["chosen"]) == (name, name)
+    classes = empty.get("/api/about").json()["classes"]
+    assert classes[3] == "cross%0A%2541"
+    odd = empty.post(f"/api/pictures/{row['id']}/look", json={"label": classes[3]}).json()
+    assert odd["label"] == 3
+
+
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
@@ -218,6 +234,25 @@ def test_downloads_have_the_threshold_that_is_set(
             largest = boxes_at(found.heat_map, threshold, "largest")
             expected = whole if objects == "several" else largest
             assert np.allclose(boxes, scale_boxes(expected, (64, 64), (90, 60)))
+
+
+@pytest.mark.parametrize("name", list_formats())
+def test_every_format_is_downloaded(empty: httpx.Client, photos: list[Path], name: str) -> None:
+    """With names that stay below the folder where the zip is unpacked."""
+    data = photos[0].read_bytes()
+    names = ("../../x.png", "x.png", "=cmd|x.png", "<b>.png", "日本 .png", "a\nb.png", "C:\\x.png")
+    empty.post("/api/pictures", files=form(*((each, data) for each in names)))
+    answer = empty.get(f"/api/download?format={name}")
+    assert answer.status_code == 200
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        members = archive.namelist()
+        pictures = [archive.read(each) for each in members if "images/" in each]
+    assert members
+    for member in members:
+        assert ".." not in Path(member).parts
+        assert not Path(member).is_absolute()
+    if name == "yolo":
+        assert pictures == [data] * len(names), "the pictures that were sent, and no others"
 
 
 def test_a_download_leaves_nothing(

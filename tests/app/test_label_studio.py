@@ -24,7 +24,8 @@ CONFIG = """<View>
   <Image name="photo" value="$picture"/>
   <RectangleLabels name="box" toName="photo">
     <Label value="Disc"/><Label value="Square" alias="sq" background="#f00"/>
-    <Label value="Other" predicted_values="cross,star, ring , &lt;img src=x onerror=alert(1)&gt;"/>
+    <Label value="Other" predicted_values="cross%0A%2541,star, ring ,
+      &lt;img src=x onerror=alert(1)&gt;"/>
   </RectangleLabels>
 </View>"""
 

@@ -162,9 +162,9 @@ def test_another_class_and_another_localizer(
     expect(page.locator(".viewer dd").first).to_contain_text(label)
     page.keyboard.press("Escape")
     page.get_by_label("Localizer").select_option("layercam")
-    expect(page.locator(".choices .message")).to_have_text("looked at 2 of 2")
+    expect(page.locator(".choices .told")).to_have_text("looked at 2 of 2")
     page.get_by_label("Features of").select_option("layer2")
-    expect(page.locator(".choices .message")).to_have_text("looked at 2 of 2")
+    expect(page.locator(".choices .told")).to_have_text("looked at 2 of 2")
     rows = empty.get("/api/pictures").json()["pictures"]
     assert [(row["localizer"], row["tap"]) for row in rows] == [("layercam", "layer2")] * 2
     assert rows[0]["class"] == label, "the class that was chosen stays"
@@ -172,7 +172,7 @@ def test_another_class_and_another_localizer(
     line = page.locator("[aria-posinset='1']:visible svg rect").first
     assert float(line.get_attribute("x")) == rows[0]["boxes"][0][0]
     page.get_by_label("Localizer").select_option("attention_rollout")
-    expect(page.locator(".choices .message")).to_contain_text("attention")
+    expect(page.locator(".choices .told")).to_contain_text("attention")
     expect(page.get_by_label("Localizer")).to_have_value("layercam")
 
 
@@ -183,7 +183,7 @@ def test_the_slider_and_downloads(page: Page, photos: list[Path], empty: httpx.C
     before = [box.get_attribute(name) for name in ("x", "y", "width", "height")]
     slider = page.locator(".toolbar input.threshold")
     slider.fill("0.8")
-    expect(page.locator(".toolbar output").first).to_have_text("0.8")
+    expect(page.locator(".toolbar .threshold-group")).to_contain_text("0.8")
     page.wait_for_timeout(200)
     after = [box.get_attribute(name) for name in ("x", "y", "width", "height")]
     assert before != after

@@ -22,7 +22,7 @@ from wsol.app.shelf import Choice, Picture
 from wsol.app.upload import receive_files
 from wsol.errors import WsolError
 from wsol.formats import list_formats
-from wsol.formats.portable import portable
+from wsol.formats.portable import original, portable
 from wsol.review.rows import about_page, row_of
 from wsol.review.score_map import encode_small_map, small_map
 
@@ -168,13 +168,13 @@ def row(picture: Picture) -> dict[str, Any]:
 
 
 def _choice(asked: Mapping[str, Any]) -> Choice:
-    objects = _text(asked, "objects")
+    objects, label = _text(asked, "objects"), _text(asked, "label")
     if objects not in (None, "one", "several"):
         raise HTTPException(400, "objects must be one or several")
     return Choice(
         localizer=_text(asked, "localizer"),
         tap=_text(asked, "tap") or "",
-        label=_text(asked, "label"),
+        label=None if label is None else original(label),
         objects="several" if objects == "several" else "one" if objects else None,
     )
 

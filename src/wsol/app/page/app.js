@@ -108,13 +108,14 @@
       await wsol.ask(`api/pictures/${row.id}`, { method: 'DELETE' }).catch(() => null);
       view.viewer.element.close();
       view.rows.splice(view.rows.indexOf(row), 1);
+      view.decisions.put(row, '');
       this.redraw();
     }
 
     async clear() {
       await wsol.ask('api/pictures', { method: 'DELETE' }).catch(() => null);
       this.turn = null;
-      this.view.rows.length = 0;
+      for (const row of this.view.rows.splice(0)) this.view.decisions.put(row, '');
       this.redraw();
     }
 

@@ -20,7 +20,7 @@
         tap: field('Features of', [['', 'its own layer'], ...about.taps.map((name) => [name, name])], part('tap')),
         objects: field('Boxes', [['', 'as started'], ['one', 'one'], ['several', 'several']], part('objects')),
       };
-      this.message = el('p', { class: 'message', role: 'alert' });
+      this.message = el('p', { class: 'told', role: 'alert' });
       this.element = el('section', { class: 'choices', 'aria-label': 'How to look' },
         ...Object.values(this.fields).map(({ element }) => element), this.message);
     }
