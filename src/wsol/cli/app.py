@@ -1,0 +1,29 @@
+"""``wsol app``."""
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from wsol.app.config import AppConfig
+from wsol.cli.main import OK
+from wsol.cli.options import read_options
+from wsol.errors import ConfigError
+
+EXTRA = ("starlette", "uvicorn", "python_multipart")
+"""Packages of the extra, as they are imported."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Serve until Ctrl-C."""
+    config = read_options("app", AppConfig, argv, instead="give pictures to the page")
+    try:
+        for package in EXTRA:
+            import_module(package)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f'{error.name} is missing: pip install "wsol[app]"') from error
+    from wsol.app.serve import serve
+
+    try:
+        serve(config)
+    except KeyboardInterrupt:
+        return OK
+    return OK
