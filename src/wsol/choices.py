@@ -11,6 +11,12 @@ Number = Literal["one", "several"]
 Student = Literal["pixels", "psol"]
 """Localizers that learn in ``wsol distill``, and belong to the runs that it makes alone."""
 
+GraphFormat = Literal["onnx", "torch"]
+"""Of the files that ``wsol export`` writes."""
+
+GRAPH_ENDINGS: dict[GraphFormat, str] = {"onnx": ".onnx", "torch": ".pt2"}
+"""How their names end."""
+
 
 def learnt_part(localizer: str) -> str | None:
     """Return the first of a localizer's names that is a student's; None where there is none.

@@ -79,6 +79,8 @@ class AppConfig:
         for option in ("max_file", "max_request", "max_pictures", "max_kept", "max_pixels"):
             if getattr(self, option) < 1:
                 raise ConfigError(f"{option} is {getattr(self, option)}: it must be at least 1")
+        if self.run is not None and self.run.is_file():
+            raise ConfigError(f"run is {self.run}, a file: give the run folder")
         url = self.label_studio_url
         if url is not None and not url.startswith(("http://", "https://")):
             raise ConfigError(f"label_studio_url is {url}: it must begin with http:// or https://")

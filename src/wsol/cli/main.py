@@ -21,6 +21,7 @@ COMMANDS = {
     "app": "find the objects in pictures that you drop on a page, or in Label Studio",
     "report": "make a page of a prediction to look at, that opens from disk",
     "convert": "write predictions in other formats",
+    "export": "write a run as one graph, for onnxruntime or torch",
     "import": "make a run of the published code's weights",
     "list": "show the names of methods, backbones, localizers, formats, recipes or settings",
 }

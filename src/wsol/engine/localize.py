@@ -1,6 +1,6 @@
 """Boxes for pictures, from Python."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,11 +15,12 @@ from wsol.data.transforms import EvalTransform
 from wsol.engine.config import Precision
 from wsol.engine.device import make_accelerator
 from wsol.engine.fit import Look, fit_localizer
+from wsol.engine.graph import GraphInfo, GraphMaps, is_graph, open_graph
 from wsol.engine.run import load_fitted, load_run
 from wsol.errors import ConfigError, did_you_mean
 from wsol.formats.about import About
 from wsol.localization import Localization
-from wsol.localizers.base import likely_labels
+from wsol.localizers.base import ScoreMaps, likely_labels
 from wsol.localizers.choose import probe
 from wsol.localizers.look import find_logits
 from wsol.localizers.reading import BEST, chosen_reading
@@ -41,8 +42,9 @@ class Localizer:
     """Finds the objects of the predicted classes in pictures.
 
     Args:
-        model: a run folder, any classifier (ours, timm's, torchvision's, Hugging Face's, your own),
-            or None for an ImageNet network with its 1,000 classes.
+        model: a run folder, a file that ``wsol export`` wrote, any classifier (ours, timm's,
+            torchvision's, Hugging Face's, your own), or None for an ImageNet network with its
+            1,000 classes.
         backbone: timm name of that ImageNet network.
         classes: names, in the order of the logits, for a classifier; default: those that it knows,
             or the numbers.
@@ -72,9 +74,10 @@ class Localizer:
         mean: of the normalised input, per colour, on the scale of [0, 1]; default: what the
             classifier says, or ImageNet's.
         std: the same for the standard deviation.
+        trust: the author of an exported file, of torch's format, who could run programs here.
 
     Raises:
-        RunError: not a finished run.
+        RunError: not a finished run, nor an exported file.
         ConfigError: no such backbone, localizer or tap, an option out of range, or a classifier
             that does not take pictures of this size.
 
@@ -111,17 +114,39 @@ class Localizer:
         cpu: bool = False,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        trust: bool = False,
     ) -> None:
         """Load the network and put it on its device."""
         if threshold is not None and not 0 <= threshold < 1:
             raise ConfigError(f"threshold is {threshold}: it must be in [0, 1)")
+        self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
+        self.model: nn.Module
+        self.localizer: ScoreMaps
+        self.labels: list[int] = []
+        if isinstance(model, Path | str) and is_graph(Path(model)):
+            fixed = {
+                "localizer": localizer,
+                "tap": tap,
+                "affinity": affinity,
+                "flip": flip,
+                "scales": scales,
+                "labels": labels,
+                "size": size,
+                "mean": mean,
+                "std": std,
+                "precision": "" if precision in ("auto", "fp32") else precision,
+            }
+            info = self._use_graph(Path(model), fixed, trust)
+            self.threshold = info.threshold if threshold is None else threshold
+            self.normalization = normalization or info.reading.normalization
+            self.objects = objects or ("several" if info.several_labels else "one")
+            return
         self.accelerator = make_accelerator(precision, cpu)
         names, own, self.several_labels = classes, BEST, False
-        self.model: nn.Module
         if isinstance(model, Path | str):
-            self.model, info = load_run(Path(model))
-            names, size, own = info.classes, size or info.size, info.reading
-            self.several_labels = info.several_labels
+            self.model, run = load_run(Path(model))
+            names, size, own = run.classes, size or run.size, run.reading
+            self.several_labels = run.several_labels
         elif model is None:
             self.model = create_network(
                 backbone, num_classes=NUM_CLASSES, output_stride=None, size=size or SIZE
@@ -134,7 +159,7 @@ class Localizer:
         self.mean, self.std = mean or spec.mean, std or spec.std
         count = find_logits(check_size(self.model, self.size)).shape[1]
         self.classes = tuple(class_names(self.model, count) if names is None else names)
-        self.labels = [self._number(name) for name in labels]
+        self.labels += [self._number(name) for name in labels]
         self.objects = objects or ("several" if self.several_labels else "one")
         if not isinstance(model, nn.Module):
             # It is nobody else's, and learns no more.
@@ -149,7 +174,7 @@ class Localizer:
             scales=tuple(scales),
             normalization=normalization,
         )
-        reading = chosen_reading(own, asked)
+        self.reading = reading = chosen_reading(own, asked)
         source = type(model).__name__ if isinstance(model, nn.Module) else model or backbone
         self.description = f"{source}, {reading.localizer}, {self.size} pixels"
         self.normalization = reading.normalization
@@ -161,9 +186,32 @@ class Localizer:
         if threshold is None:
             # A run's own was chosen for its own maps; more views of a picture change them little.
             is_own = isinstance(model, Path | str) and reading.without_views == own.without_views
-            threshold = info.threshold if is_own else reading.threshold
+            threshold = run.threshold if is_own else reading.threshold
         self.threshold = threshold
-        self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
+
+    def _use_graph(self, path: Path, fixed: Mapping[str, object], trust: bool) -> GraphInfo:
+        """Take an exported file for a network, and return what it says of itself.
+
+        Args:
+            path: the file.
+            fixed: options that it leaves no choice of, by name.
+            trust: its author.
+        """
+        for name, value in fixed.items():
+            if value:
+                raise ConfigError(
+                    f"{name} cannot be changed in {path}, an exported graph: "
+                    "give --run the run folder, or export it again"
+                )
+        self.model = graph = open_graph(path, trust=trust)
+        self.accelerator = make_accelerator("fp32", cpu=True)
+        # The graph normalizes by itself.
+        self.mean, self.std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+        info = graph.info
+        self.classes, self.size, self.several_labels = info.classes, info.size, info.several_labels
+        self.localizer, self.is_fitted, self.reading = GraphMaps(graph), True, info.reading
+        self.description = f"{path}, {info.reading.localizer}, {info.size} pixels"
+        return info
 
     def __call__(
         self,

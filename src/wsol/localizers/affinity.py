@@ -28,9 +28,13 @@ def follow_features(maps: Tensor, features: Tensor) -> Tensor:
     # Sums of what looks alike, and how much there is of it. One picture at a time, as its matrix
     # stays in the processor's cache.
     wanted = torch.stack((maps.flatten(1), torch.ones_like(maps).flatten(1)), 2)
-    sums = torch.stack(
-        [(own.T @ own).relu_() @ each for own, each in zip(points, wanted, strict=True)]
-    )
+    if torch.compiler.is_exporting():
+        # In a graph the number of pictures is open.
+        sums = (points.mT @ points).relu() @ wanted
+    else:
+        sums = torch.stack(
+            [(own.T @ own).relu_() @ each for own, each in zip(points, wanted, strict=True)]
+        )
     total, share = sums.unbind(2)
     # Where all features are equal none looks like another, and the map stays as it is.
     found = torch.where(share > 0, total / share, wanted[:, :, 0])

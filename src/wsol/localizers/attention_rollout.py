@@ -53,8 +53,8 @@ def checked(look: Look) -> list[Tensor]:
     if not layers:
         name = type(tapped_part(look.model)).__name__
         raise ConfigError(f"{name} has no attention: choose another localizer")
-    shapes = {attention.shape for attention in layers}
-    if len(shapes) > 1 or layers[0].shape[0] != len(look.images):
+    first = (look.images.shape[0], *layers[0].shape[1:])
+    if any(attention.shape != first for attention in layers):
         name = type(tapped_part(look.model)).__name__
         raise ConfigError(
             f"the attention of {name} is not between all patches: choose another localizer"
@@ -78,5 +78,5 @@ def patches_of(flow: Tensor, look: Look) -> Tensor:
         rows, columns = grid_size(flow.shape[-1] - prefix, height, width)
         if rows * columns == flow.shape[-1] - prefix:
             seen = flow[:, 0] if prefix else flow.mean(1)
-            return seen[:, prefix:].reshape(len(seen), rows, columns)
+            return seen[:, prefix:].reshape(seen.shape[0], rows, columns)
     raise ConfigError(f"{flow.shape[-1]} tokens are no grid: choose another localizer")

@@ -1,6 +1,7 @@
 """The interface of localizers."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, NamedTuple
 
 import torch
@@ -84,6 +85,10 @@ class ScoreMaps:
         """Return the taps to read where none are given."""
         return (choose_tap(self.model),)
 
+    def why_no_graph(self) -> str:
+        """Return what is in the way of a graph of one pass that makes the maps; empty: nothing."""
+        return "needs gradients" if self.needs_gradients else ""
+
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Look at a collection of pictures, where the localizer needs one.
 
@@ -146,7 +151,7 @@ class ScoreMaps:
         """
         height, width = size or look.images.shape[-2:]
         # The network may work in a low precision, but its maps are made in float32.
-        with torch.no_grad(), torch.autocast(look.images.device.type, enabled=False):
+        with torch.no_grad(), full_precision(look.images.device):
             small = self.score_maps(look, labels)
             if len(small) == 1:
                 return resized(small[0], (height, width), self.interpolation)
@@ -177,6 +182,22 @@ class ScoreMaps:
             gradients: of the labels' logits, of the same shape; empty where none are needed.
         """
         raise NotImplementedError
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which no operation chooses a lower precision than its input's.
+
+    Args:
+        device: of the tensors.
+
+    >>> with full_precision(torch.device("cpu")):
+    ...     torch.is_autocast_enabled("cpu")
+    False
+    """
+    # An exported graph has no such contexts, and is float32 throughout.
+    if torch.compiler.is_exporting():
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def locate_all(

@@ -34,6 +34,10 @@ class ForwardCAM(ScoreMaps):
         super().__init__(model, *arguments, **options)
         self.batch_size, self.channels = batch_size, channels
 
+    def why_no_graph(self) -> str:
+        """Return that it takes more than one pass."""
+        return "asks the network again for each channel"
+
     def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
         """Return the maps ``(N, h, w)`` of each tap, not negative."""
         with evaluating(self.model):

@@ -33,6 +33,10 @@ class EigenCAM(ScoreMaps):
         """Return the last stage: what is wanted is no class's own."""
         return (last_stage(self.model),)
 
+    def why_no_graph(self) -> str:
+        """Return that graphs know no eigenvectors."""
+        return "needs eigenvectors of each picture's features"
+
     def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)`` of projections, not negative."""
         first = first_component(features.flatten(2).mT)

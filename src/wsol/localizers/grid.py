@@ -45,7 +45,7 @@ def find_layout(output: Tensor, images: Tensor, model: nn.Module) -> Layout | No
     True
     """
     height, width = images.shape[-2:]
-    if len(output) != len(images) or not output.is_floating_point():
+    if output.shape[0] != images.shape[0] or not output.is_floating_point():
         return None
     if output.ndim == 4:
         _, a, b, c = output.shape
@@ -101,5 +101,5 @@ def to_maps(output: Tensor, layout: Layout, images: Tensor) -> Tensor:
     if layout.ndim == 3:
         patches = output[:, layout.prefix :]
         rows, columns = grid_size(patches.shape[1], *images.shape[-2:])
-        return patches.transpose(1, 2).reshape(len(patches), -1, rows, columns)
+        return patches.transpose(1, 2).reshape(patches.shape[0], -1, rows, columns)
     return output.permute(0, 3, 1, 2) if layout.channels_last else output

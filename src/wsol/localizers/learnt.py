@@ -112,8 +112,11 @@ class Learnt(ScoreMaps):
             raise ConfigError(f"not the weights of a {self.name} head: {reason}") from error
         self.head = head
 
-    def ready_head(self) -> Head:
+    def ready_head(self, device: torch.device | None = None) -> Head:
         """Return the head.
+
+        Args:
+            device: to bring it to, if it is elsewhere.
 
         Raises:
             ConfigError: nothing has been learnt.
@@ -123,6 +126,8 @@ class Learnt(ScoreMaps):
                 f"{self.name} has learnt nothing: make a run that has with wsol distill RUN "
                 f"--out NEW --student {self.name}, and keep its localizer, tap and affinity"
             )
+        if device is not None and self.head.mean.device != device:
+            self.head.to(device)
         return self.head
 
     def features(self, look: Look) -> Tensor:

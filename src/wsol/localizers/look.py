@@ -158,7 +158,11 @@ def observe(
     taps = list(dict.fromkeys(taps))
     tapped: dict[str, Tensor] = {}
     recorder = Attentions(gradients)
-    with evaluating(model), torch.inference_mode(False), torch.no_grad(), ExitStack() as stack:
+    with evaluating(model), ExitStack() as stack:
+        # Leaving it turns gradients on, which an exported graph cannot hold: only where it is on.
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())
         for tap in taps:
             module = find_tap(tapped_part(model), tap)
             stack.enter_context(changed_output(module, _keeper(tapped, tap, gradients)))

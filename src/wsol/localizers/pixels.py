@@ -45,7 +45,7 @@ class LearntPixels(Learnt):
 
     def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
         """Return one map ``(N, h, w)`` of probabilities, from all taps together."""
-        logits: Tensor = self.ready_head().to(look.images.device)(self.features(look))
+        logits: Tensor = self.ready_head(look.images.device)(self.features(look))
         return [logits.sigmoid()]
 
     def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:

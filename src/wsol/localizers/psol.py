@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wsol.localizers.base import full_precision
 from wsol.localizers.box_head import BoxHead
 from wsol.localizers.learnt import Learnt
 from wsol.localizers.look import Look
@@ -48,8 +49,8 @@ class PSOL(Learnt):
             size: height and width; default: the input's.
         """
         height, width = size or look.images.shape[-2:]
-        head = self.ready_head().to(look.images.device)
-        with torch.no_grad(), torch.autocast(look.images.device.type, enabled=False):
+        head = self.ready_head(look.images.device)
+        with torch.no_grad(), full_precision(look.images.device):
             return filled(head(self.features(look)), height, width)
 
     def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
@@ -91,7 +92,7 @@ def filled(boxes: Tensor, height: int, width: int) -> Tensor:
     rows = _covered(boxes[:, 1] * height, boxes[:, 3] * height, height)
     columns = _covered(boxes[:, 0] * width, boxes[:, 2] * width, width)
     maps = rows[:, :, None] * columns[:, None, :]
-    maps[maps.amin((1, 2)) > 0, 0, 0] = 0
+    maps[:, 0, 0] *= maps.amin((1, 2)) <= 0
     return maps
 
 

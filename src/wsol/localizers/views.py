@@ -15,6 +15,7 @@ from wsol.localizers.base import (
     Localized,
     ScoreMaps,
     chosen_labels,
+    full_precision,
     observe_for,
     resized,
     scaled,
@@ -82,6 +83,10 @@ class Views(ScoreMaps):
         self.sees_classes = any(each.sees_classes for each in self.localizers)
         self.classes = None if self.sees_classes else classes
 
+    def why_no_graph(self) -> str:
+        """Return what is in the way of the first localizer that none can be made of."""
+        return next(filter(None, (each.why_no_graph() for each in self.localizers)), "")
+
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Show a collection of pictures to those localizers that want it, from all views."""
         images = list(batches) if sum(each.needs_fit for each in self.localizers) > 1 else batches
@@ -139,7 +144,7 @@ class Views(ScoreMaps):
             size: height and width; default: the input's.
         """
         height, width = size or look.images.shape[-2:]
-        with torch.no_grad(), torch.autocast(look.images.device.type, enabled=False):
+        with torch.no_grad(), full_precision(look.images.device):
             if not self.affinity:
                 maps = [scaled(each.read(look, labels)) for each in self.localizers]
                 return resized(geometric_mean(maps), (height, width), self.interpolation)

@@ -172,7 +172,7 @@ def maps_of(maps: Tensor, labels: Tensor) -> Tensor:
     >>> maps_of(torch.tensor([[[[1.0]], [[2.0]]]]), torch.tensor([1]))
     tensor([[[2.]]])
     """
-    return maps[torch.arange(len(maps), device=maps.device), labels]
+    return maps[torch.arange(maps.shape[0], device=maps.device), labels]
 
 
 def scaled_maps(maps: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ def to_feature_maps(features: Tensor, body: nn.Module, images: Tensor) -> Tensor
         height, width = images.shape[-2:]
         rows = round(math.sqrt(tokens.shape[1] * height / width))
         grid: Tensor = tokens.transpose(1, 2).reshape(
-            len(tokens), -1, rows, tokens.shape[1] // rows
+            tokens.shape[0], -1, rows, tokens.shape[1] // rows
         )
         return grid
     channels = getattr(body, "num_features", features.shape[1])

@@ -1,0 +1,121 @@
+"""Exported graphs beside their networks: which can be made, and how far they are apart.
+
+    python benchmarks/export.py
+    python benchmarks/export.py --networks resnet18 test_vit --localizers cam
+
+For each network (random weights, as differences come from operations) and each localizer one graph
+is exported, opened again from its file, and compared on pictures that the export has not seen. The
+table says how far logits and maps are apart, as shares of the largest value, and how large the file
+is, or why there is none.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from wsol import Localizer
+from wsol.choices import GRAPH_ENDINGS
+from wsol.engine.export import export_localizer
+from wsol.engine.graph import open_graph
+from wsol.errors import WsolError
+from wsol.localizers import list_localizers
+from wsol.localizers.box_head import BoxHead
+from wsol.localizers.learnt import Learnt
+from wsol.localizers.pixel_head import PixelHead
+from wsol.models import create_network
+from wsol.models.names import BUNDLED_BACKBONE
+from wsol.models.published import published_names
+
+NETWORKS = (
+    BUNDLED_BACKBONE,
+    *published_names(),
+    "resnet18",
+    "convnext_atto",
+    "mobilenetv3_small_100",
+    "regnety_002",
+    "densenet121",
+    "test_vit",
+    "deit_tiny_patch16_224",
+    "swin_tiny_patch4_window7_224",
+)
+ALL_LOCALIZERS = (*list_localizers(), "feature_norm*ddt")
+FIRST = "test_resnet"
+"""The network that all localizers are tried on; the others take the first few."""
+
+
+def make(network: str, localizer: str, size: int) -> Localizer:
+    """Return a localizer of a new network, with whatever it has to learn."""
+    torch.manual_seed(0)
+    options = {"affinity": "auto"} if "*" in localizer else {}
+    learnt = localizer in ("pixels", "psol")
+    model = create_network(network, num_classes=10, pretrained=False, size=size).eval()
+    locate = Localizer(
+        model,
+        localizer=localizer,
+        size=size,
+        cpu=True,
+        precision="fp32",
+        tap="layer4" if learnt else (),
+        **options,
+    )
+    own = locate.localizer
+    if isinstance(own, Learnt):
+        own.head = (PixelHead if localizer == "pixels" else BoxHead)(channels=96)
+    elif own.needs_fit:
+        own.fit([torch.randn(4, 3, size, size)])
+    locate.is_fitted = True
+    return locate
+
+
+def compare(locate: Localizer, form: str, folder: Path) -> str:
+    """Return the cells of a row: differences and size, or why there is no graph."""
+    path = folder / f"graph{GRAPH_ENDINGS[form]}"
+    started = time.perf_counter()
+    try:
+        export_localizer(locate, path, form)
+    except WsolError as error:
+        return f"| | | | {error} |"
+    seconds = time.perf_counter() - started
+    pictures = torch.rand(3, 3, locate.size, locate.size)
+    mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (locate.mean, locate.std))
+    own = locate.localizer.locate((pictures - mean) / std)
+    found = open_graph(path, trust=True)(pictures)
+    shares = [
+        float((a - b).abs().max() / b.abs().max())
+        for a, b in ((found.logits, own.logits), (found.maps, own.maps))
+    ]
+    megabytes = path.stat().st_size / 1e6
+    return f"| {shares[0]:.1e} | {shares[1]:.1e} | {megabytes:.1f} | in {seconds:.0f} s |"
+
+
+def main() -> None:
+    """Print the table, a row as soon as it is known."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="+", help="names of networks; default: all of the list")
+    parser.add_argument("--localizers", nargs="+", default=["cam", "feature_norm*ddt"])
+    parser.add_argument("--forms", nargs="+", choices=GRAPH_ENDINGS, default=list(GRAPH_ENDINGS))
+    parser.add_argument("--size", type=int, default=224, help="side of the pictures in pixels")
+    given = parser.parse_args()
+    rows = [(FIRST, name, 64) for name in ALL_LOCALIZERS] if given.networks is None else []
+    rows += [
+        (network, name, 160 if network == "test_vit" else given.size)
+        for network in given.networks or NETWORKS
+        for name in given.localizers
+    ]
+    print("| network | localizer | format | logits | maps | MB | |\n|---|---|---|---|---|---|---|")
+    for network, name, size in rows:
+        for form in given.forms:
+            try:
+                locate = make(network, name, size)
+                with tempfile.TemporaryDirectory() as folder:
+                    cells = compare(locate, form, Path(folder))
+            except WsolError as error:
+                cells = f"| | | | {error} |"
+            print(f"| {network} | {name} | {form} {cells}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

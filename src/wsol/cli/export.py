@@ -1,0 +1,22 @@
+"""``wsol export``."""
+
+import sys
+from collections.abc import Sequence
+
+from wsol.cli.main import OK
+from wsol.cli.options import read_options
+from wsol.engine.export_config import ExportConfig
+
+
+def run(argv: Sequence[str]) -> int:
+    """Write a run as one graph, and say how near it is."""
+    config = read_options("export", ExportConfig, argv, positional="run")
+    from wsol.engine.export import export
+
+    logits, maps = export(config)
+    trust = " --trust" if config.format == "torch" else ""
+    sys.stdout.write(
+        f"wrote {config.out}: equals the run within {logits:.1e} (logits) and {maps:.1e} (maps) "
+        f"of the largest value; next, wsol predict IMAGES --run {config.out}{trust}\n"
+    )
+    return OK

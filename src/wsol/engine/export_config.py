@@ -1,0 +1,50 @@
+"""The options of export."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsol.choices import GRAPH_ENDINGS, GraphFormat, Normalization
+from wsol.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Options of export.
+
+    Args:
+        run: the run folder.
+        out: the file to write, .onnx or .pt2.
+        format: onnx, which onnxruntime and many others run; or torch, which torch.export.load
+            opens.
+        localizer: makes the score maps; default: the run's, with its other options of reading.
+        tap: modules of the network whose features the localizer reads; default: found and logged.
+        affinity: a module of the network whose features the score map then follows; default: none.
+        flip: average score maps with those of the flipped picture.
+        scales: average score maps over pictures of these sizes, as shares of size.
+        normalization: how score maps are to be scaled to [0, 1]; the graph gives them raw.
+        threshold: share of the score map's maximum above which a pixel belongs to the object;
+            default: the run's, or that of the localizer.
+        size: side of the network's input in pixels; default: the run's.
+    """
+
+    run: Path
+    out: Path
+    format: GraphFormat = "onnx"
+    localizer: str | None = None
+    tap: tuple[str, ...] = ()
+    affinity: str = ""
+    flip: bool = False
+    scales: tuple[float, ...] = ()
+    normalization: Normalization | None = None
+    threshold: float | None = None
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is loaded."""
+        ending = GRAPH_ENDINGS[self.format]
+        if self.out.suffix != ending:
+            raise ConfigError(
+                f"out is {self.out}: for format {self.format} it must end in {ending}"
+            )
+        if self.run.is_file():
+            raise ConfigError(f"run is {self.run}, a file: give the run folder")
