@@ -98,6 +98,19 @@ def test_the_slider_draws_the_boxes_of_wsol(open_page: Open, example: Example) -
     assert page.evaluate(DRAWN) == drawn
 
 
+def test_an_odd_threshold_is_the_predictions_own(open_page: Open, tmp_path: Path) -> None:
+    """It stands at the nearest step, and is shown as it is."""
+    save_photo(tmp_path / "0.jpg", SIZE)
+    result = located("0.jpg", smooth_map(np.random.default_rng(0), 20, 20), SIZE)
+    write_report([result], About(CLASSES, tmp_path, 0.3456), tmp_path / "out")
+    page = open_page(tmp_path / "out")
+    for value, state in ((0.4, 0.4), (0.35, None), (0.34, 0.34)):
+        slide(page, value)
+        assert page.evaluate("wsol.view.state.threshold") == state
+    page.get_by_role("button", name="as predicted").first.click()
+    assert page.locator(".toolbar .threshold-group .value").inner_text() == "0.346"
+
+
 def test_several_objects_each_have_a_box(open_page: Open, tmp_path: Path) -> None:
     """As objects_at finds them, and each with a class."""
     rng = np.random.default_rng(3)
@@ -353,7 +366,7 @@ def test_heat_can_be_dimmed_and_switched_off(open_page: Open, example: Example) 
       const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
       return data.filter((value, i) => i % 4 === 3).reduce((a, b) => Math.max(a, b), 0);
     }"""
-    assert page.evaluate(alpha) == pytest.approx(0.7 * 255, abs=1)
+    assert page.evaluate(alpha) == pytest.approx(0.55 * 255, abs=1)
     page.locator(".toolbar input.opacity").fill("0.2")
     settle(page)
     assert page.evaluate(alpha) == pytest.approx(0.2 * 255, abs=1)

@@ -137,7 +137,7 @@ def test_a_long_prediction_is_shown_in_part(tmp_path: Path) -> None:
 
 
 def test_figures_are_counted_over_all(tmp_path: Path) -> None:
-    """GT-known, class and both, with a picture that could not be read counted as wrong."""
+    """GT-known, class and both, with pictures that have no map counted as wrong."""
     score_map = np.zeros((10, 10), np.float32)
     score_map[2:6, 2:6] = 1
     box = np.array([[2.0, 2, 6, 6]])
@@ -152,16 +152,18 @@ def test_figures_are_counted_over_all(tmp_path: Path) -> None:
     add(0, None)
     lost = Localization("b", error=ImageError("b", "lost"))
     figures.add(lost, Truth(box, ("cat",), ("cat",)))
+    bare = Localization("c", (10, 10), "wren", 2, 0.5, boxes=box)
+    figures.add(bare, Truth(box, ("cat",), ("cat",)))
     assert figures.metrics() == {
-        "top1_cls": 50.0,
-        "gt_known": 50.0,
-        "top1_loc": 25.0,
-        "max_box_acc_50": 50.0,
+        "top1_cls": 40.0,
+        "gt_known": 40.0,
+        "top1_loc": 20.0,
+        "max_box_acc_50": 40.0,
     }
     curves = figures.curves()
     assert curves is not None
-    assert [line["values"][0] for line in curves["lines"]] == [50, 50, 50]
-    assert figures.scores.sum() == 4
+    assert [line["values"][0] for line in curves["lines"]] == [40, 40, 40]
+    assert figures.scores.sum() == 5
 
 
 def test_what_the_network_does_not_know_is_no_error(tmp_path: Path) -> None:
