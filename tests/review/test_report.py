@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from wsol.cli.main import main
+from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, ConfigError, DataError, ImageError
 from wsol.formats.about import About
 from wsol.formats.record import RecordWriter
@@ -26,7 +27,7 @@ from wsol.review.figures import Figures
 from wsol.review.report import CHUNK, write_report
 from wsol.review.rows import script_json
 from wsol.review.score_map import MAP_SIDE, encode_small_map, small_map
-from wsol.review.truth import Truth, read_truth
+from wsol.review.truth import Truth, read_truth, truth_of
 
 from .conftest import CLASSES, OWN, SIZE, located, save_photo, smooth_map
 
@@ -240,6 +241,22 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     about = About(CLASSES, tmp_path / "photos", OWN)
     with pytest.raises(ConfigError, match="cannot be written"):
         write_report(results, about, Path("/dev/full/report"))
+
+
+def test_a_split_tells_the_truth_of_several_labels() -> None:
+    """Each box has its own class; without boxes the classes are still known."""
+    samples = Samples(
+        Path(),
+        ("a.jpg", "b.jpg"),
+        np.array([1, 0]),
+        ("cat", "dog"),
+        (np.array([[0.0, 0, 5, 5], [1, 1, 9, 9]]), np.zeros((0, 4))),
+        (np.array([0, 1]), np.array([0])),
+        (np.array([1, 0]), np.zeros(0, np.int64)),
+    )
+    found = truth_of(samples)
+    assert (found["a.jpg"].box_classes, found["a.jpg"].classes) == (("dog", "cat"), ("cat", "dog"))
+    assert (found["b.jpg"].box_classes, found["b.jpg"].classes) == ((), ("cat",))
 
 
 def write_boxes(path: Path, rows: list[str]) -> Path:
