@@ -35,8 +35,8 @@ class Desk:
         self.one = CapacityLimiter(1)
 
     async def work(self, job: Callable[[], Result]) -> Result:
-        """Do a job in a thread when no other job is done."""
-        return await run_sync(job, limiter=self.one)
+        """Do a job in a thread when no other job is done; it is not waited for at the end."""
+        return await run_sync(job, limiter=self.one, abandon_on_cancel=True)
 
     async def take(self, uploads: Sequence[Upload], choice: Choice) -> list[Picture | str]:
         """Keep uploaded files and look at them.

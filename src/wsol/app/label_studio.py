@@ -94,7 +94,9 @@ class _Backend:
         tasks = asked.get("tasks")
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise HTTPException(400, "tasks must be a list of objects")
-        results = await run_sync(lambda: self._predict(tasks, config), limiter=self.one)
+        results = await run_sync(
+            lambda: self._predict(tasks, config), limiter=self.one, abandon_on_cancel=True
+        )
         return JSONResponse({"results": results, "model_version": self.version})
 
     async def ignore(self, request: Request) -> Response:

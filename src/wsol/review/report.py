@@ -96,11 +96,13 @@ def write_report(
         number = len(results) if isinstance(results, Sized) else pictures
 
     def write(part: Path) -> Written:
-        writer = _Writer(part, about, side, max_pixels)
-        for position, result in enumerate(results):
-            shown = _shown(position, number, pictures)
-            writer.add(result, (truth or {}).get(result.image_id), shown)
-        return writer.close(metrics)
+        (part / INDEX.parent).mkdir()
+        with (part / INDEX).open("w", encoding="ascii", newline="\n") as index:
+            writer = _Writer(part, index, about, side, max_pixels)
+            for position, result in enumerate(results):
+                shown = _shown(position, number, pictures)
+                writer.add(result, (truth or {}).get(result.image_id), shown)
+            return writer.close(metrics)
 
     try:
         written = write_folder(folder, write)
@@ -135,8 +137,11 @@ def _shown(position: int, number: int, pictures: int) -> bool:
 class _Writer:
     """Writes a report's files as results come."""
 
-    def __init__(self, folder: Path, about: About, side: int, max_pixels: int) -> None:
-        self.folder, self.about, self.side, self.max_pixels = folder, about, side, max_pixels
+    def __init__(
+        self, folder: Path, index: TextIO, about: About, side: int, max_pixels: int
+    ) -> None:
+        self.folder, self.index, self.about = folder, index, about
+        self.side, self.max_pixels = side, max_pixels
         self.classes = frozenset(about.classes)
         self.figures = Figures(about)
         self.digest = hashlib.sha256()
@@ -144,12 +149,10 @@ class _Writer:
         self.maps: list[str | None] = []
         self.has_truth = False
         (folder / "photos").mkdir()
-        (folder / "data").mkdir()
         (folder / "page").mkdir()
         for file in Path(__file__).with_name("page").iterdir():
             place = folder if file.name == "index.html" else folder / "page"
             (place / file.name).write_bytes(file.read_bytes())
-        self.index: TextIO = (folder / INDEX).open("w", encoding="ascii", newline="\n")
         self.index.write('wsol.takeIndex({"rows":[')
 
     def add(self, result: Localization, truth: Truth | None, shown: bool) -> None:
@@ -192,7 +195,6 @@ class _Writer:
             "truth": self.has_truth,
         }
         self.index.write(f'\n],"about":{script_json(page)}}});\n')
-        self.index.close()
         return Written(self.folder / "index.html", self.number, self.shown, self.errors)
 
     def _save_photo(self, result: Localization) -> None:

@@ -67,9 +67,10 @@
       this.fit.hidden = iou === null;
       this.fit.classList.toggle('right', iou !== null && wsol.isRightBox(iou));
       const decision = view.decisions.of(row);
-      this.element.setAttribute('aria-label', [
-        row.name, this.label.textContent, this.fit.textContent, row.error, decision,
-      ].filter(Boolean).join(', '));
+      const said = [row.name, this.label.textContent, this.fit.textContent, row.error, decision]
+        .filter(Boolean).join(', ');
+      if (said !== this.said) this.element.setAttribute('aria-label', said);
+      this.said = said;
     }
 
     mark() {

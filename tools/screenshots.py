@@ -1,0 +1,87 @@
+"""The report's pictures in docs/images, of toy pictures and a run that is trained on them.
+
+Run: PYTHONPATH=src python tools/screenshots.py [--work FOLDER]
+
+A folder given as --work keeps data, run and prediction, and is used again if it has them.
+"""
+
+import argparse
+import sys
+import tempfile
+from contextlib import chdir
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from wsol.data.open import open_data
+from wsol.data.toy import write_toy
+from wsol.engine.config import PredictConfig
+from wsol.engine.demo import demo_adl, demo_training
+from wsol.engine.predict import predict
+from wsol.engine.train import train
+from wsol.formats.record import Record
+from wsol.review.report import write_report
+from wsol.review.truth import truth_of
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+DOCS = Path(__file__).parents[1] / "docs/images"
+WIDTH, HEIGHT = 1280, 860
+READY = """() => wsol.view.grid.unfilled.size === 0
+  && [...wsol.view.grid.cards.keys()].every((row) => wsol.view.mapNow(row) !== undefined)
+  && [...document.images].every((image) => image.complete)"""
+
+
+def main() -> None:
+    """Make the report and take its pictures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--work", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        page = make(options.work or Path(temporary))
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+            for scheme, name in (("light", "report"), ("dark", "report-dark")):
+                window = browser.new_page(
+                    viewport={"width": WIDTH, "height": HEIGHT},
+                    color_scheme="light" if scheme == "light" else "dark",
+                )
+                window.goto(page.as_uri())
+                window.wait_for_function("globalThis.wsol && wsol.view")
+                if scheme == "dark":
+                    window.evaluate("wsol.view.open(wsol.view.order[40])")
+                save(window, DOCS / f"{name}.jpg")
+            browser.close()
+
+
+def make(work: Path) -> Path:
+    """Return the page of a report of toy pictures."""
+    work = work.absolute()
+    data, run, boxes = work / "toy", work / "toy-adl", work / "boxes"
+    if not (boxes / "localizations/about.json").is_file():
+        if not run.is_dir():
+            write_toy(data)
+            train(demo_training(data, run, demo_adl(), seed=0))
+        # The report shows the run's path as it is given.
+        with chdir(work):
+            predict(PredictConfig(images=[data / "test"], out=boxes, run=Path(run.name)))
+    record = Record(boxes)
+    # The ids are paths below the folder of the split.
+    truth = {name.split("/", 1)[1]: one for name, one in truth_of(open_data(data)["test"]).items()}
+    return write_report(record, record.about, work / "report", truth=truth).page
+
+
+def save(window: Page, path: Path) -> None:
+    """Take a picture when all is drawn, as a small JPEG."""
+    window.wait_for_function(READY)
+    window.wait_for_timeout(400)
+    shot = path.with_suffix(".png")
+    window.screenshot(path=shot)
+    Image.open(shot).convert("RGB").save(path, quality=78, optimize=True, progressive=True)
+    shot.unlink()
+    sys.stdout.write(f"wrote {path}: {path.stat().st_size // 1000} KB\n")
+
+
+if __name__ == "__main__":
+    main()
