@@ -22,7 +22,7 @@ from wsol.app.pool import Pool
 from wsol.app.routes import refuse
 from wsol.app.shelf import Choice
 from wsol.app.task_images import TaskImages
-from wsol.data.decode import image_size
+from wsol.data.images import load_image
 from wsol.errors import ConfigError, ImageError, WsolError
 from wsol.formats.labelstudio import regions
 from wsol.formats.portable import portable
@@ -131,7 +131,8 @@ class _Backend:
         try:
             name = data.get(config.value) if isinstance(data, dict) else None
             path = copies.enter_context(self.images.get(name))
-            image_size(path, self.pool.config.max_pixels)
+            # A localizer that is shown a collection first wants pictures that can be read.
+            load_image(path, max_pixels=self.pool.config.max_pixels)
         except ImageError as error:
             _warn(task, error.reason)
             return None
