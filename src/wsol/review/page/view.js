@@ -51,7 +51,7 @@
               onclick: () => this.help.showModal() }, wsol.icon('keys'), 'Keys'))),
         this.header,
         el('section', { class: 'summary', 'aria-label': 'Summary' },
-          wsol.summary(about, this.source.rows.length), this.chart.element),
+          wsol.summary(about, this.source.rows), this.chart.element),
         this.toolbar.element,
         el('main', {},
           el('div', { class: 'line' }, this.toolbar.count, this.toolbar.decided, this.legend), this.grid.section,
