@@ -158,7 +158,7 @@ def test_hostile_names_are_inert_in_every_format(
         with (out / folder / "images.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         assert [from_cell(row["image_id"]) for row in rows] == [*names, "bad.jpg"]
-        files = [from_cell(row["file"]) for row in rows[:-1]]
+        files = [row["file"].removeprefix("'") for row in rows[:-1]]
         assert all((out / folder / file).is_file() for file in files)
         assert folder in ("cvat", "labelstudio") or len(set(files)) == len(files)
         assert (rows[-1]["status"], rows[-1]["error"]) == ("error", "the file is empty")

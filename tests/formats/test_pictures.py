@@ -21,7 +21,10 @@ Write = Callable[[str, list[Localization]], Path]
 def listed(folder: Path) -> dict[str, str]:
     """Return the file of each picture, by the folder's list."""
     with (folder / "images.csv").open(encoding="utf-8", newline="") as file:
-        return {from_cell(row["image_id"]): from_cell(row["file"]) for row in csv.DictReader(file)}
+        return {
+            from_cell(row["image_id"]): row["file"].removeprefix("'")
+            for row in csv.DictReader(file)
+        }
 
 
 @settings(max_examples=40)

@@ -45,6 +45,18 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["voc"]
 
 
+def test_a_kill_between_two_moves_loses_no_folder(tmp_path: Path) -> None:
+    """The old one is put back when the next is written, or gives way to it."""
+    old = tmp_path / ".voc.old"
+    old.mkdir()
+    (old / "images.csv").write_text("old")
+    tree = Tree(tmp_path, "voc")
+    tree.path("new.txt").touch()
+    tree.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["voc"]
+    assert sorted(path.name for path in (tmp_path / "voc").iterdir()) == ["images.csv", "new.txt"]
+
+
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_folder_of_others_is_not_touched(tmp_path: Path, name: str) -> None:
     """It is said before anything is written."""

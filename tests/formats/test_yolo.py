@@ -141,7 +141,7 @@ def _labels_of(folder: Path, image_id: str) -> list[Path]:
     """Return the label file that the list of pictures names."""
     with (folder / "yolo/images.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if from_cell(row["image_id"]) == image_id]
-    return [label_of(folder / "yolo" / from_cell(row["file"])) for row in rows]
+    return [label_of(folder / "yolo" / row["file"]) for row in rows]
 
 
 def test_globox_reads_the_folder(tmp_path: Path) -> None:

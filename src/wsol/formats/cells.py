@@ -24,7 +24,15 @@ def to_cell(text: str) -> str:
     >>> to_cell("=cmd|x.jpg"), to_cell("a=b.jpg")
     ("'=cmd|x.jpg", 'a=b.jpg')
     """
-    cell = portable(text)
+    return inert(portable(text))
+
+
+def inert(cell: str) -> str:
+    """Return a text that is ``portable`` already as a cell that is no formula.
+
+    >>> inert("=a%0A.png")
+    "'=a%0A.png"
+    """
     return f"'{cell}" if cell.startswith(_QUOTED) else cell
 
 
@@ -52,8 +60,8 @@ class CsvFile:
         self.writer.writerow(columns)
 
     def add(self, row: Sequence[str | float | None]) -> None:
-        """Append a row; None is an empty cell."""
-        self.writer.writerow([to_cell(cell) if isinstance(cell, str) else cell for cell in row])
+        """Append a row, whose texts are cells already; None is an empty cell."""
+        self.writer.writerow(row)
 
     def close(self, path: Path) -> None:
         """Write the file, whole or not at all."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from wsol.formats.about import About
-from wsol.formats.cells import CsvFile
+from wsol.formats.cells import CsvFile, to_cell
 from wsol.formats.flat import COLUMNS, flat_rows
 from wsol.localization import Localization
 
@@ -24,7 +24,7 @@ class CsvWriter:
     def add(self, result: Localization) -> None:
         """Add one picture's rows."""
         for row in flat_rows(result, self.about.classes):
-            self.file.add(row)
+            self.file.add([to_cell(cell) if isinstance(cell, str) else cell for cell in row])
 
     def close(self) -> None:
         """Write the file."""

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from wsol.errors import ConfigError
-from wsol.formats.cells import CsvFile
+from wsol.files import write_folder
+from wsol.formats.cells import CsvFile, inert, to_cell
 from wsol.formats.place import place
 from wsol.localization import Localization
 
@@ -49,7 +50,7 @@ class Tree:
             file: its file, below the folder; none for a picture that could not be read.
         """
         reason = "" if result.error is None else result.error.reason
-        self.list.add((result.image_id, file, result.status, reason))
+        self.list.add((to_cell(result.image_id), inert(file), result.status, to_cell(reason)))
 
     def named(self, result: Localization, suffix: str = "") -> str:
         """Return the place of a picture's file: the picture's whole name and a suffix.
@@ -90,9 +91,8 @@ class Tree:
     def close(self) -> None:
         """Write the list, and move the folder to its place."""
         self.list.close(self.part / LIST)
-        old = self.folder.with_name(f".{self.folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        if self.folder.exists():
-            self.folder.rename(old)
-        self.part.rename(self.folder)
-        shutil.rmtree(old, ignore_errors=True)
+        write_folder(self.folder, self._fill)
+
+    def _fill(self, empty: Path) -> None:
+        empty.rmdir()
+        self.part.rename(empty)
