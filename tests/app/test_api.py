@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -152,6 +153,18 @@ def test_no_more_pictures_than_there_is_room_for(
         errors = [answer.json()["pictures"][0]["error"] for answer in answers]
         assert errors[0] is None
         assert "bytes already: remove some first" in errors[1]
+
+
+def test_many_send_at_once(serve: Callable, photos: list[Path]) -> None:
+    """Names stay apart and limits are kept, whoever is first."""
+    with serve(max_pictures=5) as client, ThreadPoolExecutor(8) as threads:
+        files = form(("a.png", photos[0].read_bytes()))
+        jobs = [threads.submit(client.post, "/api/pictures", files=files) for _ in range(8)]
+        rows = [job.result().json()["pictures"][0] for job in jobs]
+        kept = [row["name"] for row in rows if row["error"] is None]
+        assert sorted(kept) == ["2/a.png", "3/a.png", "4/a.png", "5/a.png", "a.png"]
+        assert len(client.get("/api/pictures").json()["pictures"]) == 5
+        assert client.get("/api/download?format=coco").status_code == 200
 
 
 def test_another_way_to_look(empty: httpx.Client, photos: list[Path], small_run: Path) -> None:

@@ -75,10 +75,11 @@ class Desk:
             ConfigError: no such way.
         """
         others = [each.path for each in self.shelf]
-        name = picture.found.image_id
-        again = await self.work(
-            lambda: self._look(picture.path, picture.name, name, picture.likely, choice, others)
+        found, threshold = await self.work(
+            lambda: self._look(picture.path, picture.likely, choice, others)
         )
+        found = replace(found, image_id=picture.found.image_id)
+        again = replace(picture, found=found, choice=choice, threshold=threshold)
         if picture.id in self.shelf.pictures:
             self.shelf.add(again)
         return again
@@ -113,27 +114,16 @@ class Desk:
     def _look(
         self,
         path: Path,
-        sent: str,
-        name: str,
-        likely: list[tuple[str, float]],
+        likely: Sequence[tuple[str, float]],
         choice: Choice,
         others: Sequence[Path],
-    ) -> Picture:
+    ) -> tuple[Localization, float]:
         # One class at a time: of several, one map could not say where the boxes of each are.
         label = choice.label or likely[0][0]
-        found, threshold = self.pool.look(path, name, replace(choice, label=label), others)
+        found, threshold = self.pool.look(path, path.name, replace(choice, label=label), others)
         if found.error is not None:
             raise found.error
-        return Picture(
-            id=path.name,
-            name=sent,
-            path=path,
-            shown=shown_path(path),
-            found=self._cut(found, threshold, choice),
-            likely=likely,
-            choice=choice,
-            threshold=threshold,
-        )
+        return self._cut(found, threshold, choice), threshold
 
     async def _open(self, upload: Upload) -> str | None:
         """Return why a file is not taken, or None: then there is a picture of it to show."""
@@ -151,17 +141,32 @@ class Desk:
         reason = self.shelf.full()
         if reason is not None:
             return reason
-        name = self.shelf.free_name(upload.name)
+        path = upload.path
         others = list(dict.fromkeys([*(each.path for each in self.shelf), *good]))
 
-        def job() -> Picture:
-            likely = self.pool.classify(upload.path)
-            return self._look(upload.path, upload.name, name, likely, choice, others)
+        def job() -> tuple[list[tuple[str, float]], Localization, float]:
+            likely = self.pool.classify(path)
+            return likely, *self._look(path, likely, choice, others)
 
         try:
-            picture = await self.work(job)
+            likely, found, threshold = await self.work(job)
         except ImageError as error:
             return error.reason
+        # Others may have come meanwhile; from here on nothing comes between.
+        reason = self.shelf.full()
+        if reason is not None:
+            return reason
+        found = replace(found, image_id=self.shelf.free_name(upload.name))
+        picture = Picture(
+            id=path.name,
+            name=upload.name,
+            path=path,
+            shown=shown_path(path),
+            found=found,
+            likely=likely,
+            choice=choice,
+            threshold=threshold,
+        )
         self.shelf.add(picture)
         return picture
 
