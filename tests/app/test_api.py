@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -154,6 +155,18 @@ def test_no_more_pictures_than_there_is_room_for(
         assert "bytes already: remove some first" in errors[1]
 
 
+def test_many_send_at_once(serve: Callable, photos: list[Path]) -> None:
+    """Names stay apart and limits are kept, whoever is first."""
+    with serve(max_pictures=5) as client, ThreadPoolExecutor(8) as threads:
+        files = form(("a.png", photos[0].read_bytes()))
+        jobs = [threads.submit(client.post, "/api/pictures", files=files) for _ in range(8)]
+        rows = [job.result().json()["pictures"][0] for job in jobs]
+        kept = [row["name"] for row in rows if row["error"] is None]
+        assert sorted(kept) == ["2/a.png", "3/a.png", "4/a.png", "5/a.png", "a.png"]
+        assert len(client.get("/api/pictures").json()["pictures"]) == 5
+        assert client.get("/api/download?format=coco").status_code == 200
+
+
 def test_another_way_to_look(empty: httpx.Client, photos: list[Path], small_run: Path) -> None:
     """Localizer, tap and class are those that were chosen, and the row says so."""
     (row,) = upload(empty, photos[0])
@@ -170,6 +183,15 @@ def test_another_way_to_look(empty: httpx.Client, photos: list[Path], small_run:
     assert again["likely"] == row["likely"]
     assert again["boxes"] != row["boxes"]
     assert empty.get("/api/pictures").json()["pictures"] == [again]
+
+
+def test_a_file_that_is_gone_is_one_line(empty: httpx.Client, photos: list[Path]) -> None:
+    """It tells no path of the server, and a download has what is known."""
+    (row,) = upload(empty, photos[0])
+    Path(empty.headers["x-folder"], row["id"]).unlink()
+    answer = empty.post(f"/api/pictures/{row['id']}/look", json={})
+    assert (answer.status_code, answer.json()) == (400, {"error": "no such file"})
+    assert empty.get("/api/download?format=csv").status_code == 200
 
 
 def test_every_class_can_be_chosen(

@@ -220,7 +220,7 @@ def test_pictures_that_cannot_be_had(
     outside.write_bytes(photos[0].read_bytes())
     link = photos[0].parent / "link.png"
     link.symlink_to(outside)
-    large = b64encode(bytes(2 << 20)).decode()
+    large = b64encode(photos[0].read_bytes() + bytes(1 << 20)).decode()
     bad = [
         None,
         {"picture": 1},
@@ -251,6 +251,20 @@ def test_pictures_that_cannot_be_had(
     lines = [line for line in caplog.messages if line.startswith("task ")]
     assert [line.split(":")[0] for line in lines] == [f"task {10 + n}" for n in range(len(bad))]
     assert all("\n" not in line and len(line) < 300 for line in lines)
+
+
+def test_a_localizer_that_is_shown_pictures_first(serve: Callable, photos: list[Path]) -> None:
+    """It is shown those that can be read; where none can be, nothing fails."""
+    data = photos[0].read_bytes()
+    cut, whole = (
+        f"data:image/png;base64,{b64encode(each).decode()}" for each in (data[:-200], data)
+    )
+    with serve(label_studio=True, localizer="ddt") as client:
+        for names in ((cut,), (cut, whole)):
+            answer = client.post("/predict", json=body(*names))
+            assert answer.status_code == 200
+            found = [bool(each["result"]) for each in answer.json()["results"]]
+            assert found == [name == whole for name in names]
 
 
 def test_classes_that_are_no_label_are_left_out(

@@ -20,10 +20,12 @@ from wsol.errors import ConfigError
 
 
 @contextmanager
-def started(*options: str, folder: Path) -> Iterator[tuple[subprocess.Popen, str]]:
+def started(
+    *options: str, folder: Path, code: str = "import wsol.__main__"
+) -> Iterator[tuple[subprocess.Popen, str]]:
     """Start the command, and yield it with the address that it prints."""
     with subprocess.Popen(
-        [sys.executable, "-m", "wsol", "app", "--cpu", "--port", "0", *options],
+        [sys.executable, "-c", code, "app", "--cpu", "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -57,6 +59,25 @@ def test_it_ends_cleanly(small_run: Path, photos: list[Path], tmp_path: Path) ->
         assert not list(tmp_path.iterdir())
         assert process.stdout.read() == ""
         assert "Traceback" not in process.stderr.read()
+
+
+def test_it_does_not_wait_for_a_picture(
+    small_run: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    """A localizer that takes minutes cannot be stopped, and is left."""
+    code = (
+        "import sys, time, wsol.app.pool as pool\n"
+        "pool.Pool.classify = lambda *_: time.sleep(300)\n"
+        "from wsol.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    with started("--run", str(small_run), folder=tmp_path, code=code) as (process, url):
+        files = [("files", ("a.png", photos[0].read_bytes()))]
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{url}api/pictures", files=files, timeout=1)
+        assert httpx.get(f"{url}api/about", timeout=5).status_code == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert not list(tmp_path.iterdir())
 
 
 def test_a_request_to_terminate_is_like_ctrl_c() -> None:

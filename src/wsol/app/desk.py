@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+import numpy as np
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
@@ -15,6 +16,7 @@ from wsol.app.pool import Pool
 from wsol.app.shelf import Choice, Picture, Shelf, save_shown
 from wsol.app.upload import Upload
 from wsol.errors import ImageError
+from wsol.formats.record import encode_map
 from wsol.localization import Localization
 
 Result = TypeVar("Result")
@@ -35,8 +37,8 @@ class Desk:
         self.one = CapacityLimiter(1)
 
     async def work(self, job: Callable[[], Result]) -> Result:
-        """Do a job in a thread when no other job is done."""
-        return await run_sync(job, limiter=self.one)
+        """Do a job in a thread when no other job is done; it is not waited for at the end."""
+        return await run_sync(job, limiter=self.one, abandon_on_cancel=True)
 
     async def take(self, uploads: Sequence[Upload], choice: Choice) -> list[Picture | str]:
         """Keep uploaded files and look at them.
@@ -75,9 +77,15 @@ class Desk:
             ConfigError: no such way.
         """
         others = [each.path for each in self.shelf]
-        name = picture.found.image_id
-        again = await self.work(
-            lambda: self._look(picture.path, picture.name, name, picture.likely, choice, others)
+        found, threshold = await self.work(
+            lambda: self._look(picture.path, picture.likely, choice, others)
+        )
+        again = replace(
+            picture,
+            found=_without_map(found, picture.found.image_id),
+            heat_map=encode_map(found.heat_map),
+            choice=choice,
+            threshold=threshold,
         )
         if picture.id in self.shelf.pictures:
             self.shelf.add(again)
@@ -100,7 +108,9 @@ class Desk:
 
         def job() -> BinaryIO:
             found = (
-                each.found if threshold is None else self._cut(each.found, threshold, each.choice)
+                each.whole()
+                if threshold is None
+                else self._cut(each.whole(), threshold, each.choice)
                 for each in pictures
             )
             return zip_formats(self.shelf.folder, pictures, found, about, formats)
@@ -113,27 +123,16 @@ class Desk:
     def _look(
         self,
         path: Path,
-        sent: str,
-        name: str,
-        likely: list[tuple[str, float]],
+        likely: Sequence[tuple[str, float]],
         choice: Choice,
         others: Sequence[Path],
-    ) -> Picture:
+    ) -> tuple[Localization, float]:
         # One class at a time: of several, one map could not say where the boxes of each are.
         label = choice.label or likely[0][0]
-        found, threshold = self.pool.look(path, name, replace(choice, label=label), others)
+        found, threshold = self.pool.look(path, path.name, replace(choice, label=label), others)
         if found.error is not None:
             raise found.error
-        return Picture(
-            id=path.name,
-            name=sent,
-            path=path,
-            shown=shown_path(path),
-            found=self._cut(found, threshold, choice),
-            likely=likely,
-            choice=choice,
-            threshold=threshold,
-        )
+        return self._cut(found, threshold, choice), threshold
 
     async def _open(self, upload: Upload) -> str | None:
         """Return why a file is not taken, or None: then there is a picture of it to show."""
@@ -151,17 +150,32 @@ class Desk:
         reason = self.shelf.full()
         if reason is not None:
             return reason
-        name = self.shelf.free_name(upload.name)
+        path = upload.path
         others = list(dict.fromkeys([*(each.path for each in self.shelf), *good]))
 
-        def job() -> Picture:
-            likely = self.pool.classify(upload.path)
-            return self._look(upload.path, upload.name, name, likely, choice, others)
+        def job() -> tuple[list[tuple[str, float]], Localization, float]:
+            likely = self.pool.classify(path)
+            return likely, *self._look(path, likely, choice, others)
 
         try:
-            picture = await self.work(job)
+            likely, found, threshold = await self.work(job)
         except ImageError as error:
             return error.reason
+        # Others may have come meanwhile; from here on nothing comes between.
+        reason = self.shelf.full()
+        if reason is not None:
+            return reason
+        picture = Picture(
+            id=path.name,
+            name=upload.name,
+            path=path,
+            shown=shown_path(path),
+            found=_without_map(found, self.shelf.free_name(upload.name)),
+            heat_map=encode_map(found.heat_map),
+            likely=likely,
+            choice=choice,
+            threshold=threshold,
+        )
         self.shelf.add(picture)
         return picture
 
@@ -169,3 +183,8 @@ class Desk:
 def shown_path(path: Path) -> Path:
     """Return the place of the JPEG that the page shows of a picture."""
     return path.with_suffix(".jpg")
+
+
+def _without_map(found: Localization, name: str) -> Localization:
+    # A part of the map would keep all of it in memory.
+    return replace(found, image_id=name, heat_map=np.zeros((0, 0), np.float32))

@@ -3,7 +3,7 @@
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -46,7 +46,9 @@ def zip_formats(
         for picture in pictures:
             place = images / picture.found.image_id
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.hardlink_to(picture.path)
+            # One that was removed meanwhile is missed by those formats alone that show it.
+            with suppress(FileNotFoundError):
+                place.hardlink_to(picture.path)
         writer = RecordWriter(record, replace(about, images=images))
         for result in found:
             writer.add(result)

@@ -22,7 +22,7 @@ from wsol.app.pool import Pool
 from wsol.app.routes import refuse
 from wsol.app.shelf import Choice
 from wsol.app.task_images import TaskImages
-from wsol.data.decode import image_size
+from wsol.data.images import load_image
 from wsol.errors import ConfigError, ImageError, WsolError
 from wsol.formats.labelstudio import regions
 from wsol.formats.portable import portable
@@ -94,7 +94,9 @@ class _Backend:
         tasks = asked.get("tasks")
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise HTTPException(400, "tasks must be a list of objects")
-        results = await run_sync(lambda: self._predict(tasks, config), limiter=self.one)
+        results = await run_sync(
+            lambda: self._predict(tasks, config), limiter=self.one, abandon_on_cancel=True
+        )
         return JSONResponse({"results": results, "model_version": self.version})
 
     async def ignore(self, request: Request) -> Response:
@@ -129,7 +131,8 @@ class _Backend:
         try:
             name = data.get(config.value) if isinstance(data, dict) else None
             path = copies.enter_context(self.images.get(name))
-            image_size(path, self.pool.config.max_pixels)
+            # A localizer that is shown a collection first wants pictures that can be read.
+            load_image(path, max_pixels=self.pool.config.max_pixels)
         except ImageError as error:
             _warn(task, error.reason)
             return None

@@ -20,7 +20,7 @@ from wsol.app.page_files import MEDIA_TYPES, page_files
 from wsol.app.pool import localizer_names
 from wsol.app.shelf import Choice, Picture
 from wsol.app.upload import receive_files
-from wsol.errors import WsolError
+from wsol.errors import ImageError, WsolError
 from wsol.formats import list_formats
 from wsol.formats.portable import original, portable
 from wsol.review.rows import about_page, row_of
@@ -53,7 +53,8 @@ def create_app(desk: Desk) -> Starlette:
 async def refuse(_: Request, error: Exception) -> Response:
     """Answer an error with one line; what the sender can change is a bad request."""
     if not isinstance(error, HTTPException):
-        error = HTTPException(400, str(error))
+        # The path of a file here says nothing to who sent it.
+        error = HTTPException(400, error.reason if isinstance(error, ImageError) else str(error))
     return as_json(error)
 
 
@@ -122,7 +123,7 @@ class _Routes:
 
     async def map(self, request: Request) -> Response:
         """The heat map's grey levels as PNG, as small as in a report."""
-        png = encode_small_map(small_map(self._picture(request).found.heat_map))
+        png = encode_small_map(small_map(self._picture(request).whole().heat_map))
         return Response(b64decode(png), media_type="image/png")
 
     async def look(self, request: Request) -> Response:
@@ -156,7 +157,7 @@ def row(picture: Picture) -> dict[str, Any]:
     return row_of(found, None, frozenset()) | {
         "id": picture.id,
         "sent": portable(picture.name),
-        "map": bool(found.heat_map.size),
+        "map": picture.heat_map is not None,
         "likely": [[portable(name), score] for name, score in picture.likely],
         "class": portable(found.label),
         "chosen": portable(choice.label or ""),

@@ -1,5 +1,8 @@
 """``wsol app``."""
 
+import os
+import sys
+import threading
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -25,5 +28,14 @@ def run(argv: Sequence[str]) -> int:
     try:
         serve(config)
     except KeyboardInterrupt:
-        return OK
+        _leave_threads()
     return OK
+
+
+def _leave_threads() -> None:
+    """End the process where a thread still looks at a picture, which nothing can stop."""
+    main = threading.main_thread()
+    if any(not thread.daemon and thread is not main for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(OK)

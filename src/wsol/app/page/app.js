@@ -32,20 +32,11 @@
       view.header.append(this.uploads.element, this.choices.element);
       this.choices.element.append(
         wsol.downloads(about.formats, (format) => this.download(format)), this.removeAll);
-      this.extendViewer();
+      view.viewer.own.append(this.own.element);
+      view.viewer.shown = (row) => this.own.follow(row);
       view.toolbar.order.select.value = 'given';
       view.set({ order: 'given' });
       this.tell();
-    }
-
-    extendViewer() {
-      const { viewer } = this.view;
-      const show = viewer.show.bind(viewer);
-      viewer.show = (row) => {
-        show(row);
-        this.own.follow(row);
-      };
-      viewer.facts.before(this.own.element);
     }
 
     take(rows) {
@@ -66,17 +57,7 @@
         headers: { 'Content-Type': 'application/json' },
         body: JSON.stringify({ label: row.chosen, ...choice }),
       });
-      Object.assign(row, fresh, { loading: undefined });
-      this.view.maps.delete(row);
-      return row;
-    }
-
-    redraw() {
-      const { view } = this;
-      view.toolbar.listClasses();
-      view.arrange();
-      if (view.viewer.isOpen && view.selected) view.viewer.show(view.selected);
-      this.tell();
+      this.view.renew(row, fresh);
     }
 
     async lookFor(row, label) {
@@ -85,38 +66,34 @@
         await this.look(row, { localizer, tap, objects, label });
       } catch (error) {
         this.choices.tell(error.message);
+        this.own.follow(row);
       }
-      this.redraw();
     }
 
     // One after another, those that can be seen first; a later choice ends an earlier one.
     async lookAtAll(choice) {
       const turn = (this.turn = {});
-      let done = 0;
-      for (const row of [...this.view.order]) {
+      const rows = [...this.view.order, ...this.view.rows.filter((row) => !this.view.order.includes(row))];
+      for (const [done, row] of rows.entries()) {
         if (this.turn !== turn) return;
+        this.choices.tell(`looking at ${done + 1} of ${rows.length}`);
         await this.look(row, choice);
         if (!done) this.follow(row.threshold);
-        done += 1;
-        this.redraw();
-        this.choices.tell(`looked at ${done} of ${this.view.order.length}`);
       }
+      this.choices.tell(rows.length ? `looked at ${wsol.count(rows.length)}` : '');
     }
 
     async remove(row) {
-      const { view } = this;
       await wsol.ask(`api/pictures/${row.id}`, { method: 'DELETE' }).catch(() => null);
-      view.viewer.element.close();
-      view.rows.splice(view.rows.indexOf(row), 1);
-      view.decisions.put(row, '');
-      this.redraw();
+      this.view.remove([row]);
+      this.tell();
     }
 
     async clear() {
       await wsol.ask('api/pictures', { method: 'DELETE' }).catch(() => null);
       this.turn = null;
-      for (const row of this.view.rows.splice(0)) this.view.decisions.put(row, '');
-      this.redraw();
+      this.view.remove([...this.view.rows]);
+      this.tell();
     }
 
     download(format) {

@@ -4,19 +4,20 @@
   const { element: el } = wsol;
   const THEME = 'wsol:theme';
   const THEMES = ['auto', 'light', 'dark'];
-  const SNAP = 0.005;
+  const STEPS = 100;
 
   class View {
     constructor(source) {
       this.source = source;
       this.about = source.about;
       this.rows = [];
+      this.keys = 0;
       this.order = [];
       this.selected = null;
       this.maps = new Map();
       this.decisions = new wsol.Decisions(this.about.id);
       this.state = {
-        threshold: null, opacity: 0.7, heat: true, order: 'worst', filter: wsol.NO_FILTER,
+        threshold: null, opacity: 0.55, heat: true, order: 'worst', filter: wsol.NO_FILTER,
       };
       this.build();
       this.setTheme(wsol.remembered(THEME).theme || 'auto');
@@ -50,7 +51,7 @@
               onclick: () => this.help.showModal() }, wsol.icon('keys'), 'Keys'))),
         this.header,
         el('section', { class: 'summary', 'aria-label': 'Summary' },
-          wsol.summary(about, this.source.rows.length), this.chart.element),
+          wsol.summary(about, this.source.rows), this.chart.element),
         this.toolbar.element,
         el('main', {},
           el('div', { class: 'line' }, this.toolbar.count, this.toolbar.decided, this.legend), this.grid.section,
@@ -69,13 +70,37 @@
     // Adds rows, as an app does after an upload; the first ones come with the source.
     add(rows) {
       for (const row of rows) {
-        row.key = this.rows.length;
+        row.key = this.keys++;
         row.iou = wsol.bestIou(row, wsol.boxesOf(row, null, this.about, null));
         row.verdict = wsol.verdict(row);
         this.rows.push(row);
       }
       this.toolbar.listClasses();
       this.arrange();
+    }
+
+    // Gives a row new content, as an app does that looks at its picture in another way.
+    renew(row, content) {
+      Object.assign(row, content, { loading: undefined });
+      this.maps.delete(row);
+      this.changed();
+    }
+
+    // Takes rows away, and what was decided of them.
+    remove(rows) {
+      this.viewer.element.close();
+      this.rows = this.rows.filter((row) => !rows.includes(row));
+      for (const row of rows) {
+        this.maps.delete(row);
+        this.decisions.put(row, '');
+      }
+      this.changed();
+    }
+
+    changed() {
+      this.toolbar.listClasses();
+      this.arrange();
+      if (this.viewer.isOpen && this.selected) this.viewer.show(this.selected);
     }
 
     // Changes parts of the state, and draws what depends on them.
@@ -106,8 +131,9 @@
       return this.grid.section.getBoundingClientRect().top + scrollY - this.toolbar.height() - 60;
     }
 
+    // The step of the slider nearest to the prediction's own threshold stands for it.
     moveThreshold(value) {
-      const own = Math.abs(value - this.about.threshold) < SNAP;
+      const own = Math.round(value * STEPS) === Math.round(this.about.threshold * STEPS);
       this.set({ threshold: own ? null : value });
     }
 

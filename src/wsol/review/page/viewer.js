@@ -19,6 +19,9 @@
       this.title = el('h2', { id: 'viewer-title' });
       this.place = el('span', { class: 'quiet' });
       this.facts = el('dl', { class: 'list' });
+      // What the host of a page adds of its own; shown(row) is called with each picture.
+      this.own = el('div', { class: 'own-controls' });
+      this.shown = () => {};
       this.accept = el('button', { type: 'button', class: 'accept',
         onclick: () => this.press('accepted') }, wsol.icon('accept'), 'Accept', el('kbd', {}, 'a'));
       this.reject = el('button', { type: 'button', class: 'reject',
@@ -30,7 +33,7 @@
           el('figcaption', {}, el('span', { class: 'key predicted' }), 'Predicted',
             this.also = el('span', { class: 'also' }, el('span', { class: 'key true' }), 'True'))),
         this.beside);
-      this.element = el('dialog', { class: 'viewer', autofocus: true, 'aria-labelledby': 'viewer-title' },
+      this.element = el('dialog', { class: 'viewer', tabindex: '-1', 'aria-labelledby': 'viewer-title' },
         el('header', {},
           el('div', { class: 'heading' }, this.title, this.place),
           button('left', 'Previous picture', () => view.step(-1)),
@@ -41,7 +44,7 @@
             el('div', { class: 'deciding' }, this.accept, this.reject,
               button('undo', 'Undo (z)', () => view.undo())),
             view.toolbar.sliders('large'),
-            this.facts)));
+            this.own, this.facts)));
       this.element.addEventListener('close', () => view.closed());
       new ResizeObserver(() => this.fit()).observe(this.sides);
     }
@@ -64,10 +67,14 @@
       this.sides.classList.toggle('pair', hasTruth);
       this.predicted.show(row);
       if (hasTruth) this.truth.show(row);
-      if (!this.isOpen) this.element.showModal();
+      if (!this.isOpen) {
+        this.element.showModal();
+        this.element.focus();
+      }
       this.fit();
       this.tell();
       this.mark();
+      this.shown(row);
     }
 
     fit() {
