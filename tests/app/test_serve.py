@@ -113,6 +113,7 @@ def test_it_listens_to_this_machine_alone() -> None:
         ({"max_file": 0}, "max_file is 0"),
         ({"label_studio_url": "file:///etc"}, "must begin with http"),
         ({"files": (Path("no such folder"),)}, "no such folder"),
+        ({"run": Path(__file__)}, "a file: give the run folder"),
     ],
 )
 def test_wrong_options_are_refused(options: dict, message: str) -> None:
