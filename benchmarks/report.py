@@ -51,9 +51,9 @@ HEAT = """() => new Promise((resolve) => {
   look();
 })"""
 
-# From top to end in a given number of seconds, as a finger on the scroll bar does.
-SCROLL = """(seconds) => new Promise((resolve) => {
-  const most = document.documentElement.scrollHeight - innerHeight;
+# From the top on in a given number of seconds, as a finger on the scroll bar does.
+SCROLL = """([seconds, pixels]) => new Promise((resolve) => {
+  const most = Math.min(document.documentElement.scrollHeight - innerHeight, pixels);
   const gaps = [];
   let start = 0;
   let last = 0;
@@ -159,7 +159,11 @@ def measure(folder: Path, seconds: list[float]) -> None:
             page.wait_for_timeout(500)
             if attempt == "second":
                 for duration in seconds:
-                    frames(f"scrolling all in {duration:g} s", page.evaluate(SCROLL, duration))
+                    gaps = page.evaluate(SCROLL, [duration, 1e9])
+                    frames(f"scrolling all in {duration:g} s", gaps)
+                # Slow enough that every card is filled.
+                gaps = page.evaluate(SCROLL, [10, 15_000])
+                frames("scrolling at 1,500 pixels a second", gaps)
                 page.evaluate("scrollTo(0, 0)")
                 page.wait_for_timeout(500)
                 frames("moving the threshold", page.evaluate(SLIDE))

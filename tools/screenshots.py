@@ -8,6 +8,7 @@ A folder given as --work keeps data, run and prediction, and is used again if it
 import argparse
 import sys
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 
 from PIL import Image
@@ -56,11 +57,15 @@ def main() -> None:
 
 def make(work: Path) -> Path:
     """Return the page of a report of toy pictures."""
+    work = work.absolute()
     data, run, boxes = work / "toy", work / "toy-adl", work / "boxes"
     if not (boxes / "localizations/about.json").is_file():
-        write_toy(data)
-        train(demo_training(data, run, demo_adl(), seed=0))
-        predict(PredictConfig(images=[data / "test"], out=boxes, run=run))
+        if not run.is_dir():
+            write_toy(data)
+            train(demo_training(data, run, demo_adl(), seed=0))
+        # The report shows the run's path as it is given.
+        with chdir(work):
+            predict(PredictConfig(images=[data / "test"], out=boxes, run=Path(run.name)))
     record = Record(boxes)
     # The ids are paths below the folder of the split.
     truth = {name.split("/", 1)[1]: one for name, one in truth_of(open_data(data)["test"]).items()}

@@ -152,7 +152,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
     for number in range(58):
         name = f"{CLASSES[number % 3]}/{number:02d}.jpg"
         save_photo(root / "photos" / name, SIZE, number)
-        score_map = smooth_map(rng, 48, 48)
+        score_map = smooth_map(rng, 150, 200)
         # Every seventh picture is called a wren.
         label = 2 if number % 7 == 0 else number % 3
         result = located(name, score_map, SIZE, label, float(rng.uniform(0.3, 1)))
@@ -165,7 +165,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
     save_photo(root / "photos/nothing.jpg", SIZE)
     results.append(located("nothing.jpg", np.zeros((48, 48), np.float32), SIZE, 1, 0.4))
     results.append(Localization("bad.jpg", error=ImageError("bad.jpg", "the file is cut short")))
-    about = About(CLASSES, root / "photos", OWN, "one", "a network, cam, 48 pixels")
+    about = About(CLASSES, root / "photos", OWN, "one", "a network, cam")
     folder = root / "out"
     write_report(results, about, folder, truth=truth)
     return Example(folder, results, truth)

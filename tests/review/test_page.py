@@ -4,22 +4,26 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from wsol.formats.about import About
 from wsol.localization import Localization
 from wsol.maps import boxes_at, objects_at, scale_boxes
 from wsol.maps.levels import grey_levels
 from wsol.review.report import write_report
+from wsol.review.rows import row_of
 from wsol.review.score_map import small_map
 from wsol.review.truth import Truth
 
-from .conftest import CLASSES, OWN, SIZE, Example, located, save_photo, smooth_map
+from .conftest import CLASSES, OWN, SIZE, Example, located, png_of, save_photo, smooth_map
 
 Open = Callable[..., Page]
 
@@ -92,6 +96,19 @@ def test_the_slider_draws_the_boxes_of_wsol(open_page: Open, example: Example) -
     page.get_by_role("button", name="as predicted").first.click()
     settle(page)
     assert page.evaluate(DRAWN) == drawn
+
+
+def test_an_odd_threshold_is_the_predictions_own(open_page: Open, tmp_path: Path) -> None:
+    """It stands at the nearest step, and is shown as it is."""
+    save_photo(tmp_path / "0.jpg", SIZE)
+    result = located("0.jpg", smooth_map(np.random.default_rng(0), 20, 20), SIZE)
+    write_report([result], About(CLASSES, tmp_path, 0.3456), tmp_path / "out")
+    page = open_page(tmp_path / "out")
+    for value, state in ((0.4, 0.4), (0.35, None), (0.34, 0.34)):
+        slide(page, value)
+        assert page.evaluate("wsol.view.state.threshold") == state
+    page.get_by_role("button", name="as predicted").first.click()
+    assert page.locator(".toolbar .threshold-group .value").inner_text() == "0.346"
 
 
 def test_several_objects_each_have_a_box(open_page: Open, tmp_path: Path) -> None:
@@ -349,7 +366,7 @@ def test_heat_can_be_dimmed_and_switched_off(open_page: Open, example: Example) 
       const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
       return data.filter((value, i) => i % 4 === 3).reduce((a, b) => Math.max(a, b), 0);
     }"""
-    assert page.evaluate(alpha) == pytest.approx(0.7 * 255, abs=1)
+    assert page.evaluate(alpha) == pytest.approx(0.55 * 255, abs=1)
     page.locator(".toolbar input.opacity").fill("0.2")
     settle(page)
     assert page.evaluate(alpha) == pytest.approx(0.2 * 255, abs=1)
@@ -428,16 +445,16 @@ def test_a_zip_unpacked_elsewhere_works(open_page: Open, example: Example, tmp_p
 
 
 def test_only_what_is_near_is_in_the_page(open_page: Open, tmp_path: Path) -> None:
-    """A thousand pictures are a few dozen cards, at the end as at the beginning."""
+    """Hundreds of pictures are a few dozen cards, at the end as at the beginning."""
     save_photo(tmp_path / "0.jpg", SIZE)
     score_map = smooth_map(np.random.default_rng(0), 16, 16)
-    results = [located("0.jpg", score_map, SIZE, score=number / 1000) for number in range(1000)]
+    results = [located("0.jpg", score_map, SIZE, score=number / 400) for number in range(400)]
     write_report(results, About(CLASSES, tmp_path, OWN), tmp_path / "out", side=16)
     page = open_page(tmp_path / "out")
     settle(page)
     assert page.locator(".card").count() < 60
     page.evaluate("scrollTo({ top: 1e9, behavior: 'instant' })")
-    page.wait_for_function("[...wsol.view.grid.cards.keys()].some((row) => row.number === 999)")
+    page.wait_for_function("[...wsol.view.grid.cards.keys()].some((row) => row.number === 399)")
     settle(page)
     assert page.locator(".card").count() < 60
     page.keyboard.press("Home")
@@ -494,3 +511,68 @@ def test_hostile_names_are_text(open_page: Open, tmp_path: Path) -> None:
     assert page.evaluate("wsol.view.decisions.count(wsol.view.rows).accepted") == len(HOSTILE)
     content = page.evaluate("wsol.view.coco()")
     assert {row["file_name"] for row in content["images"]} >= {"=cmd|x.jpg", "../../x.jpg"}
+
+
+STRICT = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+def test_it_works_under_a_strict_policy(browser: Browser, example: Example, tmp_path: Path) -> None:
+    """As the app serves it: no inline script or style, nothing from elsewhere."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def end_headers(self) -> None:
+            self.send_header("Content-Security-Policy", STRICT)
+            super().end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Handler, directory=example.folder)
+    ) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page(accept_downloads=True)
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        home = f"http://127.0.0.1:{server.server_port}/"
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{home}index.html")
+        page.wait_for_function("globalThis.wsol && wsol.view")
+        settle(page)
+        page.keyboard.press("a")
+        page.keyboard.press("Enter")
+        settle(page)
+        page.keyboard.press("Escape")
+        with page.expect_download():
+            page.get_by_role("button", name="as COCO").click()
+        page.close()
+        server.shutdown()
+    assert said == []
+    assert [url for url in asked if not url.startswith((home, "blob:"))] == []
+
+
+def test_pictures_may_come_later(open_page: Open, tmp_path: Path) -> None:
+    """As an app's uploads do, from another source."""
+    write_report([], About(CLASSES, tmp_path, OWN), tmp_path / "out")
+    page = open_page(tmp_path / "out")
+    score_map = smooth_map(np.random.default_rng(0), 32, 32)
+    result = located("new.jpg", score_map, SIZE)
+    row = {**row_of(result, None, frozenset(CLASSES)), "map": True}
+    page.evaluate(
+        """({row, png}) => {
+          wsol.view.source.photo = () => null;
+          wsol.view.source.map = async () => Uint8Array.from(atob(png), (c) => c.charCodeAt(0));
+          wsol.view.add([row]);
+        }""",
+        {"row": row, "png": png_of(grey_levels(score_map))},
+    )
+    settle(page)
+    slide(page, 0.7)
+    expected = [pytest.approx(box) for box in corners(result, 0.7, "one")]
+    assert page.evaluate(DRAWN) == {"new.jpg": expected}
+    assert page.get_by_role("status").inner_text() == "1 picture"

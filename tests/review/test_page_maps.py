@@ -39,7 +39,7 @@ def maps_of_every_kind() -> list[NDArray[np.uint8]]:
     for _ in range(16):
         height, width = rng.integers(8, 65, 2)
         maps.append(smooth_map(rng, height, width, int(rng.integers(1, 6))) * 255)
-    maps += [rng.integers(0, 256, rng.integers(1, 40, 2)) for _ in range(12)]
+    maps += [rng.integers(0, 256, rng.integers(1, 26, 2)) for _ in range(12)]
     for levels in (2, 3, 5):
         # Few levels: plateaus, holes in objects in holes, and outlines of the same area.
         for share in (0.3, 0.5, 0.7):

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from wsol.cli.main import main
+from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, ConfigError, DataError, ImageError
 from wsol.formats.about import About
 from wsol.formats.record import RecordWriter
@@ -26,7 +27,7 @@ from wsol.review.figures import Figures
 from wsol.review.report import CHUNK, write_report
 from wsol.review.rows import script_json
 from wsol.review.score_map import MAP_SIDE, encode_small_map, small_map
-from wsol.review.truth import Truth, read_truth
+from wsol.review.truth import Truth, read_truth, truth_of
 
 from .conftest import CLASSES, OWN, SIZE, located, save_photo, smooth_map
 
@@ -137,7 +138,7 @@ def test_a_long_prediction_is_shown_in_part(tmp_path: Path) -> None:
 
 
 def test_figures_are_counted_over_all(tmp_path: Path) -> None:
-    """GT-known, class and both, with a picture that could not be read counted as wrong."""
+    """GT-known, class and both, with pictures that have no map counted as wrong."""
     score_map = np.zeros((10, 10), np.float32)
     score_map[2:6, 2:6] = 1
     box = np.array([[2.0, 2, 6, 6]])
@@ -152,16 +153,18 @@ def test_figures_are_counted_over_all(tmp_path: Path) -> None:
     add(0, None)
     lost = Localization("b", error=ImageError("b", "lost"))
     figures.add(lost, Truth(box, ("cat",), ("cat",)))
+    bare = Localization("c", (10, 10), "wren", 2, 0.5, boxes=box)
+    figures.add(bare, Truth(box, ("cat",), ("cat",)))
     assert figures.metrics() == {
-        "top1_cls": 50.0,
-        "gt_known": 50.0,
-        "top1_loc": 25.0,
-        "max_box_acc_50": 50.0,
+        "top1_cls": 40.0,
+        "gt_known": 40.0,
+        "top1_loc": 20.0,
+        "max_box_acc_50": 40.0,
     }
     curves = figures.curves()
     assert curves is not None
-    assert [line["values"][0] for line in curves["lines"]] == [50, 50, 50]
-    assert figures.scores.sum() == 4
+    assert [line["values"][0] for line in curves["lines"]] == [40, 40, 40]
+    assert figures.scores.sum() == 5
 
 
 def test_what_the_network_does_not_know_is_no_error(tmp_path: Path) -> None:
@@ -231,13 +234,29 @@ def test_a_kill_between_two_renames_loses_nothing(tmp_path: Path) -> None:
     assert index_of(out)["about"]["number"] == 1
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     """The error names the folder."""
     results = some_results(tmp_path / "photos", 1)
     about = About(CLASSES, tmp_path / "photos", OWN)
-    with pytest.raises(ConfigError, match="cannot be written"):
-        write_report(results, about, Path("/dev/full/report"))
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"file/report: cannot be written: .+"):
+        write_report(results, about, tmp_path / "file/report")
+
+
+def test_a_split_tells_the_truth_of_several_labels() -> None:
+    """Each box has its own class; without boxes the classes are still known."""
+    samples = Samples(
+        Path(),
+        ("a.jpg", "b.jpg"),
+        np.array([1, 0]),
+        ("cat", "dog"),
+        (np.array([[0.0, 0, 5, 5], [1, 1, 9, 9]]), np.zeros((0, 4))),
+        (np.array([0, 1]), np.array([0])),
+        (np.array([1, 0]), np.zeros(0, np.int64)),
+    )
+    found = truth_of(samples)
+    assert (found["a.jpg"].box_classes, found["a.jpg"].classes) == (("dog", "cat"), ("cat", "dog"))
+    assert (found["b.jpg"].box_classes, found["b.jpg"].classes) == ((), ("cat",))
 
 
 def write_boxes(path: Path, rows: list[str]) -> Path:

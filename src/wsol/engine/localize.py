@@ -153,7 +153,10 @@ class Localizer:
             normalization=normalization,
         )
         reading = chosen_reading(own, asked)
-        source = type(model).__name__ if isinstance(model, nn.Module) else model or backbone
+        # A path would tell whoever gets the report how this machine is laid out.
+        source = backbone if model is None else type(model).__name__
+        if isinstance(model, Path | str):
+            source = Path(model).absolute().name
         self.description = f"{source}, {reading.localizer}, {self.size} pixels"
         self.normalization = reading.normalization
         several = self.several_labels or len(self.labels) > 1

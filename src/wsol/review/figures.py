@@ -63,7 +63,7 @@ class Figures:
         if not len(truth.boxes):
             return
         self.boxed += 1
-        if result.status != "ok":
+        if result.status != "ok" or not result.heat_map.size:
             return
         height, width = result.heat_map.shape
         boxes = scale_boxes(truth.boxes, result.image_size, (width, height)).astype(np.int64)

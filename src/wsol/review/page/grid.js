@@ -18,11 +18,12 @@
       this.badge = el('span', { class: 'badge', 'aria-hidden': 'true' });
       this.name = el('span', { class: 'name' });
       this.label = el('span', { class: 'label' });
+      this.score = el('span', { class: 'score' });
       this.fit = el('span', { class: 'fit' });
       this.element = el('div', { class: 'card', role: 'option' },
         this.picture.element, this.badge,
         el('div', { class: 'caption' }, this.name,
-          el('div', { class: 'facts' }, this.label, this.fit)));
+          el('div', { class: 'facts' }, this.label, this.score, this.fit)));
       this.element.addEventListener('click', () => view.select(this.row));
       this.element.addEventListener('dblclick', () => view.open(this.row));
       this.picture.element.addEventListener('click', () => {
@@ -57,8 +58,8 @@
     tell() {
       const { row, view } = this;
       const name = row.label >= 0 ? view.about.classes[row.label] : '';
-      this.label.textContent = row.status === 'error' ? 'not readable'
-        : `${name} \u00b7 ${wsol.percent(row.score)}`;
+      this.label.textContent = row.status === 'error' ? 'not readable' : name;
+      this.score.textContent = row.status === 'error' ? '' : wsol.percent(row.score);
       this.label.title = name;
       this.label.classList.toggle('wrong', Boolean(row.truth && row.truth.right === false));
       const { found } = this.picture;
@@ -67,9 +68,10 @@
       this.fit.hidden = iou === null;
       this.fit.classList.toggle('right', iou !== null && wsol.isRightBox(iou));
       const decision = view.decisions.of(row);
-      this.element.setAttribute('aria-label', [
-        row.name, this.label.textContent, this.fit.textContent, row.error, decision,
-      ].filter(Boolean).join(', '));
+      const said = [row.name, this.label.textContent, this.score.textContent, this.fit.textContent,
+        row.error, decision].filter(Boolean).join(', ');
+      if (said !== this.said) this.element.setAttribute('aria-label', said);
+      this.said = said;
     }
 
     mark() {

@@ -56,8 +56,7 @@
   */
   wsol.paintHeat = function (canvas, map, threshold, { times, opacity }) {
     const { width, height, grey } = enlarge(map, times);
-    const most = map.grey.reduce((a, b) => Math.max(a, b), 0);
-    const level = Math.floor(threshold * most);
+    const level = wsol.levelOf(map, threshold);
     if (canvas.width !== width) canvas.width = width;
     if (canvas.height !== height) canvas.height = height;
     const context = canvas.getContext('2d');

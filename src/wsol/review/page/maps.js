@@ -10,12 +10,19 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
   const LEAST_AREA = 0.005;
   const MOST_OVERLAP = 0.5;
 
-  // Pixels strictly brighter than a share of the brightest, as 0 and 1 with the margin.
+  // The grey level that a threshold, a share of the brightest, stands for.
+  wsol.levelOf = function (map, threshold) {
+    if (map.most === undefined) {
+      map.most = 0;
+      for (const value of map.grey) if (value > map.most) map.most = value;
+    }
+    return Math.floor(threshold * map.most);
+  };
+
+  // Pixels strictly brighter than that, as 0 and 1 with the margin.
   function above(map, threshold) {
     const { width, height, grey } = map;
-    let most = 0;
-    for (let i = 0; i < grey.length; i++) if (grey[i] > most) most = grey[i];
-    const level = Math.floor(threshold * most);
+    const level = wsol.levelOf(map, threshold);
     const mask = new Uint8Array((width + 2) * (height + 2));
     for (let y = 0, from = 0; y < height; y++) {
       for (let x = 0, to = (y + 1) * (width + 2) + 1; x < width; x++, from++, to++) {

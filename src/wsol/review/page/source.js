@@ -30,6 +30,14 @@ Where a page's pictures come from: one object, which a report on disk and an app
                         side, over the whole picture
 
 Rows belong to the page once they are given: it adds fields of its own to them.
+
+wsol.start(source) makes the page and returns its view. What hosts other than a report may use of it:
+
+  view.add(rows)        adds pictures
+  view.set(change)      changes threshold (null: as predicted), opacity, heat, order or filter
+  view.header           an element above the summary for controls of the host's own
+  view.toolbar.own      the same, in the toolbar
+  view.coco()           promise of the accepted boxes as a COCO data set
 */
 (function (wsol) {
   let index = null;

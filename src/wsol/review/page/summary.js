@@ -23,12 +23,27 @@
       el('dd', {}, value, unit ? el('span', { class: 'unit' }, unit) : null));
   }
 
-  wsol.summary = function (about, shown) {
+  // What can be said where nothing is known to be right or wrong.
+  function unjudged(about, rows) {
+    const read = rows.filter((row) => row.status !== 'error');
+    const scores = read.map((row) => row.score).sort((a, b) => a - b);
+    const classes = new Set(read.map((row) => row.label));
+    const middle = scores.length ? scores[Math.floor(scores.length / 2)] * 100 : 0;
+    return [
+      tile('With a box', wsol.count(about.statuses.ok || 0)),
+      tile('Classes seen', wsol.count(classes.size)),
+      tile('Median score', middle.toFixed(1), '%'),
+    ];
+  }
+
+  wsol.summary = function (about, rows) {
+    const shown = rows.length;
     const tiles = [tile('Pictures', wsol.count(about.number))];
     for (const [name, value] of Object.entries(about.metrics)) {
       if (value === null || NOT_SHARES.has(name)) continue;
       tiles.push(tile(NAMES[name] || name, value.toFixed(1), '%'));
     }
+    if (!about.truth && shown && shown === about.number) tiles.push(...unjudged(about, rows));
     const { no_object: nothing = 0, error = 0 } = about.statuses;
     if (nothing) tiles.push(tile('No object found', wsol.count(nothing)));
     if (error) tiles.push(tile('Not readable', wsol.count(error), '', 'bad'));

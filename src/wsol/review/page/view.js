@@ -4,7 +4,7 @@
   const { element: el } = wsol;
   const THEME = 'wsol:theme';
   const THEMES = ['auto', 'light', 'dark'];
-  const SNAP = 0.005;
+  const STEPS = 100;
 
   class View {
     constructor(source) {
@@ -16,7 +16,7 @@
       this.maps = new Map();
       this.decisions = new wsol.Decisions(this.about.id);
       this.state = {
-        threshold: null, opacity: 0.7, heat: true, order: 'worst', filter: wsol.NO_FILTER,
+        threshold: null, opacity: 0.55, heat: true, order: 'worst', filter: wsol.NO_FILTER,
       };
       this.build();
       this.setTheme(wsol.remembered(THEME).theme || 'auto');
@@ -50,7 +50,7 @@
               onclick: () => this.help.showModal() }, wsol.icon('keys'), 'Keys'))),
         this.header,
         el('section', { class: 'summary', 'aria-label': 'Summary' },
-          wsol.summary(about, this.source.rows.length), this.chart.element),
+          wsol.summary(about, this.source.rows), this.chart.element),
         this.toolbar.element,
         el('main', {},
           el('div', { class: 'line' }, this.toolbar.count, this.toolbar.decided, this.legend), this.grid.section,
@@ -106,8 +106,9 @@
       return this.grid.section.getBoundingClientRect().top + scrollY - this.toolbar.height() - 60;
     }
 
+    // The step of the slider nearest to the prediction's own threshold stands for it.
     moveThreshold(value) {
-      const own = Math.abs(value - this.about.threshold) < SNAP;
+      const own = Math.round(value * STEPS) === Math.round(this.about.threshold * STEPS);
       this.set({ threshold: own ? null : value });
     }
 

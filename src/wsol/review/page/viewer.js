@@ -30,7 +30,7 @@
           el('figcaption', {}, el('span', { class: 'key predicted' }), 'Predicted',
             this.also = el('span', { class: 'also' }, el('span', { class: 'key true' }), 'True'))),
         this.beside);
-      this.element = el('dialog', { class: 'viewer', autofocus: true, 'aria-labelledby': 'viewer-title' },
+      this.element = el('dialog', { class: 'viewer', tabindex: '-1', 'aria-labelledby': 'viewer-title' },
         el('header', {},
           el('div', { class: 'heading' }, this.title, this.place),
           button('left', 'Previous picture', () => view.step(-1)),
@@ -64,7 +64,10 @@
       this.sides.classList.toggle('pair', hasTruth);
       this.predicted.show(row);
       if (hasTruth) this.truth.show(row);
-      if (!this.isOpen) this.element.showModal();
+      if (!this.isOpen) {
+        this.element.showModal();
+        this.element.focus();
+      }
       this.fit();
       this.tell();
       this.mark();
