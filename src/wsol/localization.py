@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from wsol.errors import ImageError
 
 if TYPE_CHECKING:
     import fiftyone
     import supervision
+    from matplotlib.axes import Axes
 
     from wsol.formats.about import About
+    from wsol.plot import Picture
 
 
 def _no_map() -> NDArray[np.float32]:
@@ -75,6 +78,30 @@ class Localization:
         if self.error is not None:
             return "error"
         return "ok" if len(self.boxes) else "no_object"
+
+    def plot(
+        self,
+        image: Picture | None = None,
+        *,
+        true_boxes: ArrayLike | None = None,
+        classes: Sequence[str] = (),
+        axes: Axes | None = None,
+    ) -> Axes:
+        """Draw the picture under its heat map, with its boxes, by matplotlib.
+
+        Args:
+            image: the picture, or its file; default: the file that ``image_id`` names.
+            true_boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the picture.
+            classes: names, to write those of boxes whose class is not the picture's.
+            axes: to draw on; default: new ones.
+
+        Raises:
+            ImageError: the picture cannot be read.
+            ConfigError: matplotlib is not installed.
+        """
+        from wsol.plot import plot_localization
+
+        return plot_localization(self, image, true_boxes=true_boxes, classes=classes, axes=axes)
 
     def to_supervision(self, about: About) -> supervision.Detections:
         """Return the boxes as ``supervision.Detections``, with masks and class names.

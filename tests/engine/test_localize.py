@@ -57,6 +57,56 @@ def test_the_box_is_where_the_object_is(bright: Network, tmp_path: Path) -> None
     assert result.box_scores == pytest.approx([result.score])
 
 
+def test_classes_are_told_with_their_probabilities(bright: Network, tmp_path: Path) -> None:
+    """The likeliest first, as many as are asked for; a bad file has none."""
+    Image.new("RGB", (40, 40), (204, 204, 204)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").touch()
+    locate = wsol.Localizer(
+        bright, classes=("dark", "bright"), localizer="cam", size=32, batch_size=2, cpu=True
+    )
+    # Brightness of 0.8 is a logit of 0.8 for one class, and of -0.8 for the other.
+    expected = 1 / (1 + np.exp(-1.6))
+    paths = [tmp_path / name for name in ("a.png", "b.png", "a.png")]
+    first, bad, third = locate.classify(paths)
+    assert [name for name, _ in first] == ["bright", "dark"]
+    assert [share for _, share in first] == pytest.approx([expected, 1 - expected], abs=0.01)
+    assert (bad, third) == ([], first)
+    assert [len(each) for each in locate.classify(paths, count=1)] == [1, 0, 1]
+
+
+def test_another_class_for_one_call(bright: Network, tmp_path: Path) -> None:
+    """It is looked for in that call alone."""
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "a.png")
+    locate = wsol.Localizer(bright, classes=("dark", "bright"), localizer="cam", size=32, cpu=True)
+    labels = []
+    for label in (None, "dark", None):
+        (result,) = locate([tmp_path / "a.png"], label=label)
+        labels.append(result.label)
+    assert labels == ["bright", "dark", "bright"]
+    with pytest.raises(ConfigError, match="no class 'darker': did you mean 'dark'"):
+        list(locate([tmp_path / "a.png"], label="darker"))
+
+
+def test_a_localizer_sees_the_pictures_that_it_is_shown(tmp_path: Path) -> None:
+    """And forgets the earlier ones: its maps are those of one that has seen no others."""
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path in paths:
+        pixels = rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC).save(path)
+    torch.manual_seed(0)
+    network = create_network("test_resnet", num_classes=2, pretrained=False)
+    one, other = (Localizer(network, localizer="ddt", size=64, cpu=True) for _ in range(2))
+    one.fit(paths[:1])
+    one.fit(paths[1:])
+    list(other(paths[1:]))
+    (result,), (expected,) = one(paths[:1]), other(paths[:1])
+    assert np.array_equal(result.heat_map, expected.heat_map)
+    alone = Localizer(network, localizer="ddt", size=64, cpu=True)
+    (different,) = alone(paths[:1])
+    assert not np.array_equal(result.heat_map, different.heat_map)
+
+
 def test_a_flat_picture_has_no_object(bright: Network, tmp_path: Path) -> None:
     """A constant map gives no box and no NaN."""
     Image.new("RGB", (40, 40), "white").save(tmp_path / "a.png")

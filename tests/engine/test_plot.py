@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsol.engine.plot import plot_curve
+from wsol.engine.plot import save_curve
 
 CURVE = {"threshold": np.array([0.0, 0.5]), "max_box_acc_50": np.array([10.0, 90.0])}
 
@@ -17,7 +17,7 @@ def test_a_picture_is_written(tmp_path: Path) -> None:
     """It shows the line: another curve is another picture."""
     for name, factor in (("a", 1.0), ("b", 0.5)):
         curve = CURVE | {"max_box_acc_50": factor * CURVE["max_box_acc_50"]}
-        plot_curve(tmp_path / f"{name}.png", curve, "maps")
+        save_curve(tmp_path / f"{name}.png", curve, "maps")
     with Image.open(tmp_path / "a.png") as a, Image.open(tmp_path / "b.png") as b:
         assert (a.format, a.size) == ("PNG", b.size)
         assert not np.array_equal(np.asarray(a), np.asarray(b))
@@ -30,6 +30,6 @@ def test_without_matplotlib_the_extra_is_named(
     (tmp_path / "a.png").touch()
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with caplog.at_level(logging.INFO, "wsol"):
-        plot_curve(tmp_path / "a.png", CURVE, "maps")
+        save_curve(tmp_path / "a.png", CURVE, "maps")
     assert caplog.messages == ["no a.png, as matplotlib is not installed: pip install wsol[plot]"]
     assert not list(tmp_path.iterdir())

@@ -18,6 +18,7 @@ COMMANDS = {
     "compare": "find the localizer that reads a data set best",
     "distill": "make a run whose boxes are learnt from another run's score maps",
     "predict": "find the objects in each picture",
+    "app": "find the objects in pictures that you drop on a page, or in Label Studio",
     "report": "make a page of a prediction to look at, that opens from disk",
     "convert": "write predictions in other formats",
     "import": "make a run of the published code's weights",

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from wsol.choices import Normalization, learnt_part
+from wsol.choices import Normalization, Number, learnt_part
 from wsol.errors import ConfigError
 from wsol.methods import MethodConfig
 from wsol.methods.none.config import Config as NoMethod
@@ -294,7 +294,7 @@ class PredictConfig:
     normalization: Normalization | None = None
     threshold: float | None = None
     labels: tuple[str, ...] = ()
-    objects: Literal["one", "several"] | None = None
+    objects: Number | None = None
     size: int | None = None
     pictures: bool = False
     format: tuple[str, ...] = ("coco",)

@@ -17,7 +17,7 @@ from wsol.engine.map_report import MapRow, Worst, curve_rows, map_header, write_
 from wsol.engine.measure import Figures, Judged, Measure
 from wsol.engine.measure_boxes import BoxMeasure
 from wsol.engine.measure_masks import MaskMeasure
-from wsol.engine.plot import plot_curve
+from wsol.engine.plot import save_curve
 from wsol.engine.progress import Meter
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.files import write_json
@@ -107,7 +107,7 @@ class _Evaluation:
         write_table(self.out / "worst.csv", header, self.worst.rows())
         curve = self.measure.curve()
         write_table(self.out / "curve.csv", list(curve), curve_rows(curve))
-        plot_curve(self.out / "curve.png", curve, self.config.maps.name)
+        save_curve(self.out / "curve.png", curve, self.config.maps.name)
         return self._figures()
 
     def _rows(self) -> Iterator[MapRow]:

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsol.choices import Normalization
+from wsol.choices import Normalization, Number
 from wsol.data.batches import Batch, ImageFiles, load_batches, normalized, split_batches
 from wsol.data.transforms import EvalTransform
 from wsol.engine.config import Precision
@@ -24,20 +23,18 @@ from wsol.localizers.base import likely_labels
 from wsol.localizers.choose import probe
 from wsol.localizers.look import find_logits
 from wsol.localizers.reading import BEST, chosen_reading
-from wsol.maps import boxes_at, normalize, objects_at, scale_boxes
-from wsol.maps.objects import Objects
+from wsol.maps import normalize, scale_boxes
+from wsol.maps.cut import cut_map
 from wsol.models import create_network
 from wsol.models.create import check_size
 from wsol.models.fold import fold_batch_norms
 from wsol.models.imagenet import NUM_CLASSES, imagenet_classes
 from wsol.models.inputs import class_names, input_spec
+from wsol.models.modes import evaluating
 from wsol.models.names import BUNDLED_BACKBONE
 
 SIZE = 448
 """Side in pixels of the input of the ImageNet network."""
-
-
-Number = Literal["one", "several"]
 
 
 class Localizer:
@@ -172,7 +169,10 @@ class Localizer:
         self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
 
     def __call__(
-        self, images: Iterable[Path | str], ids: Iterable[str] | None = None
+        self,
+        images: Iterable[Path | str],
+        ids: Iterable[str] | None = None,
+        label: str | None = None,
     ) -> Iterator[Localization]:
         """Yield one result for each picture, in order; one that cannot be read has an ``error``.
 
@@ -182,23 +182,85 @@ class Localizer:
         Args:
             images: paths of the files.
             ids: names of the pictures in the results; default: the paths.
+            label: name of the class to look for in these pictures, instead of ``labels``.
+
+        Raises:
+            ConfigError: no such class.
         """
         paths = [Path(image) for image in images]
         names = [path.as_posix() for path in paths] if ids is None else list(ids)
-        transform = EvalTransform(self.size)
+        labels = self.labels if label is None else [self._number(label)]
         if not self.is_fitted:
-            device = self.accelerator.device
-            look = Look(transform, self.mean, self.std, device, self.batch_size, self.workers)
-            fit_localizer(self.localizer, paths, look)
-            self.is_fitted = True
-        files = ImageFiles(paths, transform, self.max_pixels)
-        batches = split_batches(range(len(paths)), self.batch_size)
-        for batch in load_batches(files, batches, self.workers):
+            self.fit(paths)
+        for batch in self._batches(paths):
             found = {
                 index: Localization(names[index], error=error) for index, error in batch.errors
             }
-            found |= self._locate(batch, names)
+            found |= self._locate(batch, names, labels)
             yield from (found[index] for index in sorted(found))
+
+    def fit(self, images: Iterable[Path | str]) -> None:
+        """Show a localizer that wants to see a collection of pictures first this one.
+
+        What it has seen before is forgotten. Localizers that want none stay as they are.
+
+        Args:
+            images: paths of the files.
+
+        Raises:
+            ConfigError: none of them can be read.
+        """
+        transform, device = EvalTransform(self.size), self.accelerator.device
+        look = Look(transform, self.mean, self.std, device, self.batch_size, self.workers)
+        fit_localizer(self.localizer, [Path(image) for image in images], look)
+        self.is_fitted = True
+
+    def classify(
+        self, images: Iterable[Path | str], count: int = 5
+    ) -> Iterator[list[tuple[str, float]]]:
+        """Yield the likeliest classes of each picture, in order; none if it cannot be read.
+
+        Args:
+            images: paths of the files.
+            count: of classes at most.
+
+        Yields:
+            Names and probabilities in [0, 1], the likeliest first.
+
+        >>> from PIL import Image
+        >>> import tempfile
+        >>> network = create_network("resnet18", num_classes=2, pretrained=False)
+        >>> locate = Localizer(network, classes=("cat", "dog"), size=64)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (80, 60)).save(f"{folder}/a.png")
+        ...     (likely,) = locate.classify([f"{folder}/a.png"])
+        >>> sorted(name for name, _ in likely), f"{sum(share for _, share in likely):.3f}"
+        (['cat', 'dog'], '1.000')
+        """
+        for batch in self._batches([Path(image) for image in images]):
+            found: dict[int, list[tuple[str, float]]] = {index: [] for index, _ in batch.errors}
+            if batch.indices:
+                with evaluating(self.model), torch.inference_mode(), self.accelerator.autocast():
+                    logits = find_logits(self.model(self._inputs(batch)))
+                scores = self._probabilities(logits)
+                top = scores.topk(min(count, len(self.classes)))
+                for index, *row in zip(
+                    batch.indices, top.values.tolist(), top.indices.tolist(), strict=True
+                ):
+                    pairs = zip(*row, strict=True)
+                    found[index] = [(self.classes[label], score) for score, label in pairs]
+            yield from (found[index] for index in sorted(found))
+
+    def _batches(self, paths: Sequence[Path]) -> Iterator[Batch]:
+        files = ImageFiles(paths, EvalTransform(self.size), self.max_pixels)
+        return load_batches(files, split_batches(range(len(paths)), self.batch_size), self.workers)
+
+    def _inputs(self, batch: Batch) -> Tensor:
+        return normalized(batch.images.to(self.accelerator.device), self.mean, self.std)
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        logits = logits.float()
+        return logits.sigmoid() if self.several_labels else logits.softmax(1)
 
     def about(self, images: Path) -> About:
         """Return what all results have in common, for formats and reports.
@@ -213,20 +275,22 @@ class Localizer:
             raise ConfigError(f"no class {name!r}: {did_you_mean(name, self.classes)}")
         return self.classes.index(name)
 
-    def _choose(self, logits: Tensor) -> Tensor:
+    def _choose(self, logits: Tensor, labels: Sequence[int]) -> Tensor:
         """Return the classes to look for, ``(N, K)``; -1 where a picture has fewer."""
-        if self.labels:
-            return torch.tensor(self.labels, device=logits.device).expand(len(logits), -1)
+        if labels:
+            return torch.tensor(labels, device=logits.device).expand(len(logits), -1)
         return likely_labels(logits) if self.several_labels else logits.argmax(1, keepdim=True)
 
-    def _locate(self, batch: Batch, names: Sequence[str]) -> dict[int, Localization]:
+    def _locate(
+        self, batch: Batch, names: Sequence[str], given: Sequence[int]
+    ) -> dict[int, Localization]:
         if not batch.indices:
             return {}
-        images = batch.images.to(self.accelerator.device)
         with self.accelerator.autocast():
-            inputs = normalized(images, self.mean, self.std)
-            logits, labels, maps = self.localizer.locate(inputs, self._choose)
-        scores = logits.sigmoid() if self.several_labels else logits.softmax(1)
+            logits, labels, maps = self.localizer.locate(
+                self._inputs(batch), lambda logits: self._choose(logits, given)
+            )
+        scores = self._probabilities(logits)
         return {
             index: self._result(names[index], size, *rest)
             for index, size, *rest in zip(
@@ -256,7 +320,7 @@ class Localizer:
             if label < 0 or not has_object:
                 continue
             heat_map = np.maximum(heat_map, own)
-            found, peaks = self._boxes(own)
+            found, peaks = cut_map(own, self.threshold, self.objects)
             boxes.append(scale_boxes(found, (width, height), image_size))
             box_scores.append(score * peaks)
             box_labels.append(np.full(len(found), label))
@@ -273,10 +337,3 @@ class Localizer:
             box_scores=np.concatenate(box_scores)[order],
             box_labels=np.concatenate(box_labels)[order],
         )
-
-    def _boxes(self, heat_map: NDArray[np.float32]) -> Objects:
-        """Return the boxes of one class in map pixels, with the peak of each if there are more."""
-        if self.objects == "several":
-            return objects_at(heat_map, self.threshold)
-        found = boxes_at(heat_map, self.threshold, "largest")
-        return Objects(found, np.ones(len(found)))

@@ -34,9 +34,12 @@ Rows belong to the page once they are given: it adds fields of its own to them.
 wsol.start(source) makes the page and returns its view. What hosts other than a report may use of it:
 
   view.add(rows)        adds pictures
+  view.renew(row, content)  gives one new content
+  view.remove(rows)     takes some away
   view.set(change)      changes threshold (null: as predicted), opacity, heat, order or filter
   view.header           an element above the summary for controls of the host's own
   view.toolbar.own      the same, in the toolbar
+  view.viewer.own       the same, beside the large picture; view.viewer.shown(row) is called for each
   view.coco()           promise of the accepted boxes as a COCO data set
 */
 (function (wsol) {

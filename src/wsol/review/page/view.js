@@ -11,6 +11,7 @@
       this.source = source;
       this.about = source.about;
       this.rows = [];
+      this.keys = 0;
       this.order = [];
       this.selected = null;
       this.maps = new Map();
@@ -69,13 +70,37 @@
     // Adds rows, as an app does after an upload; the first ones come with the source.
     add(rows) {
       for (const row of rows) {
-        row.key = this.rows.length;
+        row.key = this.keys++;
         row.iou = wsol.bestIou(row, wsol.boxesOf(row, null, this.about, null));
         row.verdict = wsol.verdict(row);
         this.rows.push(row);
       }
       this.toolbar.listClasses();
       this.arrange();
+    }
+
+    // Gives a row new content, as an app does that looks at its picture in another way.
+    renew(row, content) {
+      Object.assign(row, content, { loading: undefined });
+      this.maps.delete(row);
+      this.changed();
+    }
+
+    // Takes rows away, and what was decided of them.
+    remove(rows) {
+      this.viewer.element.close();
+      this.rows = this.rows.filter((row) => !rows.includes(row));
+      for (const row of rows) {
+        this.maps.delete(row);
+        this.decisions.put(row, '');
+      }
+      this.changed();
+    }
+
+    changed() {
+      this.toolbar.listClasses();
+      this.arrange();
+      if (this.viewer.isOpen && this.selected) this.viewer.show(this.selected);
     }
 
     // Changes parts of the state, and draws what depends on them.

@@ -19,6 +19,9 @@
       this.title = el('h2', { id: 'viewer-title' });
       this.place = el('span', { class: 'quiet' });
       this.facts = el('dl', { class: 'list' });
+      // What the host of a page adds of its own; shown(row) is called with each picture.
+      this.own = el('div', { class: 'own-controls' });
+      this.shown = () => {};
       this.accept = el('button', { type: 'button', class: 'accept',
         onclick: () => this.press('accepted') }, wsol.icon('accept'), 'Accept', el('kbd', {}, 'a'));
       this.reject = el('button', { type: 'button', class: 'reject',
@@ -41,7 +44,7 @@
             el('div', { class: 'deciding' }, this.accept, this.reject,
               button('undo', 'Undo (z)', () => view.undo())),
             view.toolbar.sliders('large'),
-            this.facts)));
+            this.own, this.facts)));
       this.element.addEventListener('close', () => view.closed());
       new ResizeObserver(() => this.fit()).observe(this.sides);
     }
@@ -71,6 +74,7 @@
       this.fit();
       this.tell();
       this.mark();
+      this.shown(row);
     }
 
     fit() {

@@ -1,0 +1,87 @@
+"""The options of the app."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsol.choices import Normalization, Number
+from wsol.engine.config import Precision
+from wsol.errors import ConfigError
+from wsol.models.names import BUNDLED_BACKBONE
+
+
+@dataclass(frozen=True)
+class AppConfig:
+    """Options of the app.
+
+    Args:
+        run: a run folder; default: an ImageNet network with its 1,000 classes.
+        backbone: the ImageNet network where no run is given.
+        host: address to listen at; any other than 127.0.0.1 lets other machines in.
+        port: to listen at; 0 takes a free one.
+        names: names of this machine by which a browser or Label Studio calls it, besides
+            localhost and its addresses; requests to any other name are refused.
+        open: open the page in the browser.
+        label_studio: serve Label Studio as its machine-learning backend, instead of the page.
+        label_studio_url: where Label Studio is, to fetch pictures that were uploaded there; its
+            token is read from the environment variable LABEL_STUDIO_API_KEY.
+        files: folders whose pictures Label Studio may name as local files.
+        localizer: makes the score maps; default: the run's, with its other options of reading.
+        tap: modules of the network whose features the localizer reads; default: found and logged.
+        affinity: a module of the network whose features the score map then follows; default: none.
+        flip: average score maps with those of the flipped picture.
+        scales: average score maps over pictures of these sizes, as shares of size.
+        normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
+            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr).
+        threshold: share of the score map's maximum above which a pixel belongs to the object;
+            default: the run's, or that of the localizer.
+        objects: one box for each class, or several; default: several for a run that was trained
+            on pictures of several labels.
+        size: side of the network's input in pixels; default: the run's, or 448.
+        max_file: largest file that is taken, in MiB.
+        max_request: largest request that is taken, in MiB.
+        max_pictures: pictures that are kept at once.
+        max_kept: room that they take on the disk at most, in MiB.
+        max_pixels: larger pictures are refused before they are decoded.
+        precision: auto takes bfloat16 where the processor has it.
+        cpu: stay on the CPU even where there is a GPU.
+    """
+
+    run: Path | None = None
+    backbone: str = BUNDLED_BACKBONE
+    host: str = "127.0.0.1"
+    port: int = 8000
+    names: tuple[str, ...] = ()
+    open: bool = False
+    label_studio: bool = False
+    label_studio_url: str | None = None
+    files: tuple[Path, ...] = ()
+    localizer: str | None = None
+    tap: tuple[str, ...] = ()
+    affinity: str = ""
+    flip: bool = False
+    scales: tuple[float, ...] = ()
+    normalization: Normalization | None = None
+    threshold: float | None = None
+    objects: Number | None = None
+    size: int | None = None
+    max_file: int = 32
+    max_request: int = 256
+    max_pictures: int = 1_000
+    max_kept: int = 4_096
+    max_pixels: int = 50_000_000
+    precision: Precision = "auto"
+    cpu: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is loaded."""
+        if not 0 <= self.port < 65536:
+            raise ConfigError(f"port is {self.port}: it must be in [0, 65535]")
+        for option in ("max_file", "max_request", "max_pictures", "max_kept", "max_pixels"):
+            if getattr(self, option) < 1:
+                raise ConfigError(f"{option} is {getattr(self, option)}: it must be at least 1")
+        url = self.label_studio_url
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ConfigError(f"label_studio_url is {url}: it must begin with http:// or https://")
+        for folder in self.files:
+            if not folder.is_dir():
+                raise ConfigError(f"{folder}: no such folder: --files wants folders of pictures")

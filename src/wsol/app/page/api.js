@@ -1,0 +1,34 @@
+'use strict';
+// What the page asks its server.
+(function (wsol) {
+  async function answer(response) {
+    const content = await response.json().catch(() => ({}));
+    if (!response.ok) throw new Error(content.error || `the server answers ${response.status}`);
+    return content;
+  }
+
+  wsol.ask = async (path, options) => answer(await fetch(path, options).catch(() => {
+    throw new Error('the server does not answer: is wsol app still running?');
+  }));
+
+  wsol.query = (parts) => new URLSearchParams(
+    Object.entries(parts).filter(([, value]) => value !== null && value !== ''),
+  ).toString();
+
+  // Sends files and returns their rows; told(share) is called while they are on their way.
+  wsol.send = (files, choice, told) => new Promise((resolve, reject) => {
+    const form = new FormData();
+    for (const { file, name } of files) form.append('files', file, name);
+    const request = new XMLHttpRequest();
+    request.open('POST', `api/pictures?${wsol.query(choice)}`);
+    request.responseType = 'json';
+    request.upload.addEventListener('progress', (event) => told(event.loaded / event.total));
+    request.addEventListener('load', () => {
+      const content = request.response || {};
+      if (request.status === 200) resolve(content.pictures);
+      else reject(new Error(content.error || `the server answers ${request.status}`));
+    });
+    request.addEventListener('error', () => reject(new Error('the server did not take it')));
+    request.send(form);
+  });
+})(globalThis.wsol ??= {});

@@ -1,0 +1,199 @@
+"""The page and its API."""
+
+import math
+from base64 import b64decode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+import wsol
+from wsol.app.desk import Desk
+from wsol.app.download import pieces
+from wsol.app.limits import as_json, read_json
+from wsol.app.page_files import MEDIA_TYPES, page_files
+from wsol.app.pool import localizer_names
+from wsol.app.shelf import Choice, Picture
+from wsol.app.upload import receive_files
+from wsol.errors import ImageError, WsolError
+from wsol.formats import list_formats
+from wsol.formats.portable import original, portable
+from wsol.review.rows import about_page, row_of
+from wsol.review.score_map import encode_small_map, small_map
+
+
+def create_app(desk: Desk) -> Starlette:
+    """Return the page and its API, without limits.
+
+    Args:
+        desk: what they work on.
+    """
+    routes = _Routes(desk)
+    return Starlette(
+        routes=[
+            Route("/", routes.page),
+            Route("/page/{name}", routes.page),
+            Route("/api/about", routes.about),
+            Route("/api/pictures", routes.pictures, methods=["GET", "POST", "DELETE"]),
+            Route("/api/pictures/{id}", routes.remove, methods=["DELETE"]),
+            Route("/api/pictures/{id}/photo", routes.photo),
+            Route("/api/pictures/{id}/map", routes.map),
+            Route("/api/pictures/{id}/look", routes.look, methods=["POST"]),
+            Route("/api/download", routes.download),
+        ],
+        exception_handlers={HTTPException: refuse, WsolError: refuse},
+    )
+
+
+async def refuse(_: Request, error: Exception) -> Response:
+    """Answer an error with one line; what the sender can change is a bad request."""
+    if not isinstance(error, HTTPException):
+        # The path of a file here says nothing to who sent it.
+        error = HTTPException(400, error.reason if isinstance(error, ImageError) else str(error))
+    return as_json(error)
+
+
+class _Routes:
+    """One method for each route."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        # Nothing but these files is served, whatever a path says.
+        self.files = page_files()
+
+    async def page(self, request: Request) -> Response:
+        """The page, its scripts and its styles."""
+        name = request.path_params.get("name", "index.html")
+        if name not in self.files:
+            raise HTTPException(404, "no such file")
+        return Response(self.files[name], media_type=MEDIA_TYPES[Path(name).suffix])
+
+    async def about(self, _: Request) -> Response:
+        """What the page must know before it shows pictures."""
+        pool, config = self.desk.pool, self.desk.pool.config
+        return JSONResponse(
+            about_page(pool.first.about(self.desk.shelf.folder))
+            | {
+                "id": self.desk.shelf.folder.name,
+                "version": wsol.__version__,
+                "localizers": localizer_names(),
+                "taps": pool.taps,
+                "formats": list_formats(),
+                "limits": {
+                    "file": self.desk.most_bytes,
+                    "request": config.max_request << 20,
+                    "pictures": config.max_pictures,
+                    "pixels": config.max_pixels,
+                },
+            }
+        )
+
+    async def pictures(self, request: Request) -> Response:
+        """List, add or remove pictures."""
+        shelf = self.desk.shelf
+        if request.method == "DELETE":
+            for picture in shelf:
+                shelf.remove(picture)
+        if request.method != "POST":
+            return JSONResponse({"pictures": [row(picture) for picture in shelf]})
+        choice = _choice(request.query_params)
+        uploads = await receive_files(request, shelf.new_path, self.desk.most_bytes)
+        answers = await self.desk.take(uploads, choice)
+        rows = [
+            row(answer)
+            if isinstance(answer, Picture)
+            else {"name": portable(upload.name), "error": answer}
+            for upload, answer in zip(uploads, answers, strict=True)
+        ]
+        return JSONResponse({"pictures": rows})
+
+    async def remove(self, request: Request) -> Response:
+        """Forget one picture."""
+        self.desk.shelf.remove(self._picture(request))
+        return JSONResponse({})
+
+    async def photo(self, request: Request) -> Response:
+        """The picture, as JPEG that a browser can show."""
+        return FileResponse(self._picture(request).shown, media_type="image/jpeg")
+
+    async def map(self, request: Request) -> Response:
+        """The heat map's grey levels as PNG, as small as in a report."""
+        png = encode_small_map(small_map(self._picture(request).found.heat_map))
+        return Response(b64decode(png), media_type="image/png")
+
+    async def look(self, request: Request) -> Response:
+        """Look at a picture with another localizer, at another tap or for another class."""
+        picture, asked = self._picture(request), await read_json(request)
+        return JSONResponse(row(await self.desk.look(picture, _choice(asked))))
+
+    async def download(self, request: Request) -> Response:
+        """A zip of one or more formats."""
+        query = request.query_params
+        formats = [name for name in query.get("format", "").split(",") if name]
+        if not formats:
+            raise HTTPException(400, f"name a format: {', '.join(list_formats())}")
+        file = await self.desk.download(formats, _share(query.get("threshold")))
+        return StreamingResponse(
+            pieces(file),
+            media_type="application/zip",
+            headers={"Content-Disposition": f'attachment; filename="wsol-{formats[0]}.zip"'},
+        )
+
+    def _picture(self, request: Request) -> Picture:
+        picture = self.desk.shelf.pictures.get(request.path_params["id"])
+        if picture is None:
+            raise HTTPException(404, "no such picture: it may have been removed")
+        return picture
+
+
+def row(picture: Picture) -> dict[str, Any]:
+    """Return what the page is told of a picture: a report's row, and what the app has besides."""
+    found, choice = picture.found, picture.choice
+    return row_of(found, None, frozenset()) | {
+        "id": picture.id,
+        "sent": portable(picture.name),
+        "map": bool(found.heat_map.size),
+        "likely": [[portable(name), score] for name, score in picture.likely],
+        "class": portable(found.label),
+        "chosen": portable(choice.label or ""),
+        "localizer": choice.localizer or "",
+        "tap": choice.tap,
+        "objects": choice.objects or "",
+        "threshold": picture.threshold,
+    }
+
+
+def _choice(asked: Mapping[str, Any]) -> Choice:
+    objects, label = _text(asked, "objects"), _text(asked, "label")
+    if objects not in (None, "one", "several"):
+        raise HTTPException(400, "objects must be one or several")
+    return Choice(
+        localizer=_text(asked, "localizer"),
+        tap=_text(asked, "tap") or "",
+        label=None if label is None else original(label),
+        objects="several" if objects == "several" else "one" if objects else None,
+    )
+
+
+def _text(asked: Mapping[str, Any], name: str) -> str | None:
+    value = asked.get(name)
+    if value is not None and (not isinstance(value, str) or len(value) > 500):
+        raise HTTPException(400, f"{name} must be a text")
+    return value or None
+
+
+def _share(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1:
+        raise HTTPException(400, "threshold must be in [0, 1)")
+    return value

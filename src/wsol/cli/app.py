@@ -1,0 +1,41 @@
+"""``wsol app``."""
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from importlib import import_module
+
+from wsol.app.config import AppConfig
+from wsol.cli.main import OK
+from wsol.cli.options import read_options
+from wsol.errors import ConfigError
+
+EXTRA = ("starlette", "uvicorn", "python_multipart")
+"""Packages of the extra, as they are imported."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Serve until Ctrl-C."""
+    config = read_options("app", AppConfig, argv, instead="give pictures to the page")
+    try:
+        for package in EXTRA:
+            import_module(package)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f'{error.name} is missing: pip install "wsol[app]"') from error
+    from wsol.app.serve import serve
+
+    try:
+        serve(config)
+    except KeyboardInterrupt:
+        _leave_threads()
+    return OK
+
+
+def _leave_threads() -> None:
+    """End the process where a thread still looks at a picture, which nothing can stop."""
+    main = threading.main_thread()
+    if any(not thread.daemon and thread is not main for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(OK)

@@ -1,0 +1,74 @@
+"""Draw the picture of docs/plots.md from what ``wsol demo`` wrote.
+
+wsol demo --out demo
+python tools/draw_plots.py demo docs/images/plots.jpg
+"""
+
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from wsol import Localizer
+from wsol.data.open import open_data
+from wsol.engine.config import EvaluateMapsConfig, PredictConfig
+from wsol.engine.evaluate_maps import evaluate_maps
+from wsol.engine.predict import predict
+from wsol.plot import new_figure, plot_curves, plot_localization, plot_methods, read_curve
+
+PICTURES = (3, 40)
+FIGURES = ("gt_known", "top1_loc", "max_box_acc_v2")
+
+
+def main(demo: Path, out: Path) -> None:
+    """Draw two pictures by both runs, their curves and their figures."""
+    runs = {"CAM": demo / "cam", "ADL": demo / "adl"}
+    test = open_data(demo / "data")["test"]
+    figure = new_figure(12, 6)
+    left, right = figure.subfigures(1, 2)
+    cells = left.subplots(len(PICTURES), len(runs), squeeze=False)
+    for column, (name, run) in enumerate(runs.items()):
+        paths = [test.path(number) for number in PICTURES]
+        for row, result in enumerate(Localizer(run, cpu=True)(paths)):
+            boxes = test.boxes[PICTURES[row]]
+            axes = plot_localization(result, true_boxes=boxes, axes=cells[row, column])
+            axes.set_title(f"{name}: {axes.get_title()}")
+    above, below = right.subplots(2, 1)
+    plot_curves(
+        {name: curve_of(demo, run) for name, run in runs.items()}, ["max_box_acc_50"], axes=above
+    )
+    above.set_title("boxes with IoU of at least 0.5")
+    plot_methods(
+        {name: json.loads((run / "metrics.json").read_text()) for name, run in runs.items()},
+        FIGURES,
+        axes=below,
+    )
+    figure.savefig(out, dpi=80, pil_kwargs={"quality": 85})
+
+
+def curve_of(demo: Path, run: Path) -> dict:
+    """Return the curve of a run's score maps on the test pictures."""
+    with TemporaryDirectory() as work:
+        boxes = Path(work, "boxes.csv")
+        header, *rows = (demo / "data/boxes.csv").read_text().splitlines(keepends=True)
+        boxes.write_text(
+            header + "".join(row.removeprefix("test/") for row in rows if row.startswith("test/"))
+        )
+        predict(
+            PredictConfig(
+                images=[demo / "data/test"], out=Path(work), run=run, format=("heatmaps",), cpu=True
+            )
+        )
+        evaluate_maps(
+            EvaluateMapsConfig(
+                Path(work, "heatmaps"),
+                boxes,
+                out=Path(work, "curve"),
+                images=demo / "data/test",
+            )
+        )
+        return read_curve(Path(work, "curve/curve.csv"))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
