@@ -185,6 +185,15 @@ def test_another_way_to_look(empty: httpx.Client, photos: list[Path], small_run:
     assert empty.get("/api/pictures").json()["pictures"] == [again]
 
 
+def test_a_file_that_is_gone_is_one_line(empty: httpx.Client, photos: list[Path]) -> None:
+    """It tells no path of the server, and a download has what is known."""
+    (row,) = upload(empty, photos[0])
+    Path(empty.headers["x-folder"], row["id"]).unlink()
+    answer = empty.post(f"/api/pictures/{row['id']}/look", json={})
+    assert (answer.status_code, answer.json()) == (400, {"error": "no such file"})
+    assert empty.get("/api/download?format=csv").status_code == 200
+
+
 def test_every_class_can_be_chosen(
     empty: httpx.Client, photos: list[Path], small_run: Path
 ) -> None:

@@ -160,6 +160,8 @@ def test_another_class_and_another_localizer(
     label = first["likely"][3][0]
     page.get_by_label("Look for").select_option(label)
     expect(page.locator(".viewer dd").first).to_contain_text(label)
+    chosen = [row["chosen"] for row in empty.get("/api/pictures").json()["pictures"]]
+    assert chosen == [label, ""], "of the picture that was opened"
     page.keyboard.press("Escape")
     page.get_by_label("Localizer").select_option("layercam")
     expect(page.locator(".choices .told")).to_have_text("looked at 2")

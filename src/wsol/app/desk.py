@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+import numpy as np
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
@@ -15,6 +16,7 @@ from wsol.app.pool import Pool
 from wsol.app.shelf import Choice, Picture, Shelf, save_shown
 from wsol.app.upload import Upload
 from wsol.errors import ImageError
+from wsol.formats.record import encode_map
 from wsol.localization import Localization
 
 Result = TypeVar("Result")
@@ -78,8 +80,13 @@ class Desk:
         found, threshold = await self.work(
             lambda: self._look(picture.path, picture.likely, choice, others)
         )
-        found = replace(found, image_id=picture.found.image_id)
-        again = replace(picture, found=found, choice=choice, threshold=threshold)
+        again = replace(
+            picture,
+            found=_without_map(found, picture.found.image_id),
+            heat_map=encode_map(found.heat_map),
+            choice=choice,
+            threshold=threshold,
+        )
         if picture.id in self.shelf.pictures:
             self.shelf.add(again)
         return again
@@ -101,7 +108,9 @@ class Desk:
 
         def job() -> BinaryIO:
             found = (
-                each.found if threshold is None else self._cut(each.found, threshold, each.choice)
+                each.whole()
+                if threshold is None
+                else self._cut(each.whole(), threshold, each.choice)
                 for each in pictures
             )
             return zip_formats(self.shelf.folder, pictures, found, about, formats)
@@ -156,13 +165,13 @@ class Desk:
         reason = self.shelf.full()
         if reason is not None:
             return reason
-        found = replace(found, image_id=self.shelf.free_name(upload.name))
         picture = Picture(
             id=path.name,
             name=upload.name,
             path=path,
             shown=shown_path(path),
-            found=found,
+            found=_without_map(found, self.shelf.free_name(upload.name)),
+            heat_map=encode_map(found.heat_map),
             likely=likely,
             choice=choice,
             threshold=threshold,
@@ -174,3 +183,8 @@ class Desk:
 def shown_path(path: Path) -> Path:
     """Return the place of the JPEG that the page shows of a picture."""
     return path.with_suffix(".jpg")
+
+
+def _without_map(found: Localization, name: str) -> Localization:
+    # A part of the map would keep all of it in memory.
+    return replace(found, image_id=name, heat_map=np.zeros((0, 0), np.float32))

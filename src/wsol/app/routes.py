@@ -123,7 +123,7 @@ class _Routes:
 
     async def map(self, request: Request) -> Response:
         """The heat map's grey levels as PNG, as small as in a report."""
-        png = encode_small_map(small_map(self._picture(request).found.heat_map))
+        png = encode_small_map(small_map(self._picture(request).whole().heat_map))
         return Response(b64decode(png), media_type="image/png")
 
     async def look(self, request: Request) -> Response:
@@ -157,7 +157,7 @@ def row(picture: Picture) -> dict[str, Any]:
     return row_of(found, None, frozenset()) | {
         "id": picture.id,
         "sent": portable(picture.name),
-        "map": bool(found.heat_map.size),
+        "map": picture.heat_map is not None,
         "likely": [[portable(name), score] for name, score in picture.likely],
         "class": portable(found.label),
         "chosen": portable(choice.label or ""),

@@ -3,12 +3,13 @@
 import re
 import secrets
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from wsol.choices import Number
 from wsol.data.images import load_image
 from wsol.errors import ImageError
+from wsol.formats.record import decode_map
 from wsol.localization import Localization
 
 SIDE = 1280
@@ -41,7 +42,9 @@ class Picture:
         name: as it was sent, to be shown as text and for nothing else.
         path: the file.
         shown: a smaller JPEG of it.
-        found: its ``image_id`` is a relative path that no other picture here has.
+        found: without its heat map; its ``image_id`` is a relative path that no other picture here
+            has.
+        heat_map: the map's grey levels as PNG, a twentieth of its size; None where it is empty.
         likely: names and probabilities of its likeliest classes.
         choice: how it was looked at.
         threshold: of the localizer that looked.
@@ -52,9 +55,14 @@ class Picture:
     path: Path
     shown: Path
     found: Localization
+    heat_map: bytes | None
     likely: list[tuple[str, float]]
     choice: Choice
     threshold: float
+
+    def whole(self) -> Localization:
+        """Return what was found, with its heat map."""
+        return replace(self.found, heat_map=decode_map(self.heat_map))
 
 
 class Shelf:
