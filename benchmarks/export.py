@@ -19,7 +19,7 @@ import torch
 from wsol import Localizer
 from wsol.choices import GRAPH_ENDINGS
 from wsol.engine.export import export_localizer
-from wsol.engine.graph import open_graph
+from wsol.engine.graph import READERS
 from wsol.errors import WsolError
 from wsol.localizers import list_localizers
 from wsol.localizers.box_head import BoxHead
@@ -82,7 +82,7 @@ def compare(locate: Localizer, form: str, folder: Path) -> str:
     pictures = torch.rand(3, 3, locate.size, locate.size)
     mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (locate.mean, locate.std))
     own = locate.localizer.locate((pictures - mean) / std)
-    found = open_graph(path, trust=True)(pictures)
+    found = READERS[form](path)(pictures)
     shares = [
         float((a - b).abs().max() / b.abs().max())
         for a, b in ((found.logits, own.logits), (found.maps, own.maps))

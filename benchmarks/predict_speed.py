@@ -24,8 +24,8 @@ from wsol.models.imagenet import NUM_CLASSES
 
 BATCH = 16
 
-SETTINGS = (("default", 448, None), ("fast", 224, None), ("plain CAM", 448, "cam"))
-"""Title, size and localizer."""
+SETTINGS = {"default": (448, None), "fast": (224, None), "cam": (448, "cam")}
+"""Name to size and localizer."""
 
 
 def bare(size: int, count: int) -> float:
@@ -54,10 +54,12 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True, help="folder")
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
     options = parser.parse_args()
     photos = [options.photos / name for name in find_images(options.photos)][: options.count]
     print("| setting | size | bare images/s | predict images/s | ratio |\n|---|---|---|---|---|")
-    for title, size, localizer in SETTINGS:
+    for title in options.settings:
+        size, localizer = SETTINGS[title]
         pairs = []
         for _ in range(options.rounds):
             with tempfile.TemporaryDirectory() as folder:

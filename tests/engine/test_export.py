@@ -21,7 +21,7 @@ from wsol.engine import export as export_module
 from wsol.engine.config import TrainConfig
 from wsol.engine.export import TOLERANCE, export, export_localizer
 from wsol.engine.export_config import ExportConfig
-from wsol.engine.graph import GraphInfo, open_graph
+from wsol.engine.graph import READERS, GraphInfo, open_graph, open_own_torch
 from wsol.engine.run import load_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, RunError
@@ -212,16 +212,15 @@ def graphs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[GraphFor
     return paths
 
 
-@pytest.mark.parametrize("form", ["onnx", "torch"])
 def test_prediction_is_that_of_the_run(
-    form: GraphFormat, run: Path, graphs: dict[GraphFormat, Path], toy: Path
+    run: Path, graphs: dict[GraphFormat, Path], toy: Path
 ) -> None:
     """Boxes, classes, scores and heat maps of test pictures, at every threshold."""
     images = images_of(toy)
     assert len(images) == 12
     for options in ({}, {"threshold": 0.3, "objects": "several", "normalization": "ivr"}):
         own = Localizer(run, precision="fp32", cpu=True, **options)
-        other = Localizer(graphs[form], trust=True, batch_size=5, **options)
+        other = Localizer(graphs["onnx"], batch_size=5, **options)
         assert (own.threshold, own.classes) == (other.threshold, other.classes)
         assert own.normalization == other.normalization
         for a, b in zip(own(images), other(images), strict=True):
@@ -247,43 +246,43 @@ def test_the_graph_is_that_of_the_weights_as_they_are(
     opened = open_graph(graphs["onnx"]).info
     assert (opened.classes, opened.size) == (info.classes, info.size)
     assert (opened.threshold, opened.reading) == (info.threshold, info.reading)
-    assert opened == open_graph(graphs["torch"], trust=True).info
+    same = open_own_torch(graphs["torch"])
+    assert opened == same.info
+    for a, b in zip(same(images), found, strict=True):
+        assert torch.allclose(a, b, atol=1e-4 * float(b.abs().max()))
 
 
 def test_the_command_line_goes_all_the_way(
     run: Path, toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Export and predict, with the same files as the run gives; another localizer if asked for."""
-    path, cam = tmp_path / "model.pt2", ["--localizer", "cam"]
-    assert main(["export", str(run), "--format", "torch", "--out", str(path), *cam]) == 0
+    path, cam = tmp_path / "model.onnx", ["--localizer", "cam"]
+    assert main(["export", str(run), "--format", "onnx", "--out", str(path), *cam]) == 0
     assert "equals the run within" in capsys.readouterr().out
     options = ["--report", "0", "--workers", "0", "--precision", "fp32", "--cpu"]
     results = []
     for name, given in (("own", str(run)), ("graph", str(path))):
         argv = ["predict", str(toy / "test"), "--run", given, "--out", str(tmp_path / name)]
-        assert main([*argv, *options, *(["--trust"] if name == "graph" else cam)]) == 0
+        assert main([*argv, *options, *([] if name == "graph" else cam)]) == 0
         results.append(json.loads((tmp_path / name / "predictions.json").read_text()))
     boxes = [[each["bbox"] for each in found] for found in results]
     assert len(boxes[0]) > 0
     assert boxes[0] == boxes[1]
 
 
-def test_a_file_of_torch_is_not_opened_unless_its_author_is_trusted(
-    graphs: dict[GraphFormat, Path],
-) -> None:
+def test_a_file_of_torch_is_never_opened_to_predict(graphs: dict[GraphFormat, Path]) -> None:
     """Opening it is running it."""
-    with pytest.raises(RunError, match="if you trust who made it add --trust"):
+    with pytest.raises(RunError, match="export the run with --format onnx"):
         Localizer(graphs["torch"])
 
 
 def test_opening_runs_no_pickle_of_a_stranger(tmp_path: Path) -> None:
-    """A file that is no graph of ours is refused before torch sees it, trusted or not."""
+    """A file that is no graph of ours is refused before torch sees it."""
     path = tmp_path / "evil.pt2"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("evil/data/sample_inputs/model.pt", b"cposix\nsystem\n(S'true'\ntR.")
-    for trust in (False, True):
-        with pytest.raises(RunError, match="not a whole graph that wsol export wrote"):
-            Localizer(path, trust=trust)
+    with pytest.raises(RunError, match="not a whole graph that wsol export wrote"):
+        open_own_torch(path)
 
 
 @pytest.mark.parametrize("form", ["onnx", "torch"])
@@ -296,7 +295,7 @@ def test_a_part_of_a_file_is_refused_in_one_line(
     for bad in (b"", content[:100], content[: len(content) // 2], content[:-1], b"x" * 1000):
         path.write_bytes(bad)
         with pytest.raises(RunError, match="not a whole graph") as caught:
-            Localizer(path, trust=True)
+            READERS[form](path)
         assert "\n" not in str(caught.value)
 
 
@@ -360,8 +359,8 @@ def test_several_labels_keep_the_sigmoid(tmp_path: Path, toy: Path) -> None:
     """A graph of such a run gives the likeliest class, with its own probability."""
     locate = make()
     locate.several_labels = True
-    export_localizer(locate, tmp_path / "m.pt2", "torch")
-    opened = Localizer(tmp_path / "m.pt2", trust=True)
+    export_localizer(locate, tmp_path / "m.onnx")
+    opened = Localizer(tmp_path / "m.onnx")
     assert (opened.several_labels, opened.objects) == (True, "several")
     image = images_of(toy)[:1]
     (likely,) = opened.classify(image)

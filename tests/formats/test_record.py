@@ -122,7 +122,9 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
     try:
-        with pytest.raises(ConfigError, match="cannot be written after 2 pictures: .*File too large"):
+        with pytest.raises(
+            ConfigError, match=r"cannot be written after 2 pictures: .*File too large"
+        ):
             write(tmp_path, [example("a.jpg"), example("b.jpg")])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -176,3 +176,9 @@ def png_of(grey: NDArray[np.uint8]) -> str:
     file = io.BytesIO()
     Image.fromarray(grey).save(file, "png")
     return base64.b64encode(file.getvalue()).decode()
+
+
+def write_boxes(path: Path, rows: list[str]) -> Path:
+    """Write a file of boxes."""
+    path.write_text("image,class,x0,y0,x1,y1\n" + "".join(f"{row}\n" for row in rows))
+    return path

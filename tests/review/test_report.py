@@ -17,8 +17,7 @@ import pytest
 from PIL import Image
 
 from wsol.cli.main import main
-from wsol.data.samples import Samples
-from wsol.errors import AnnotationError, ConfigError, DataError, ImageError
+from wsol.errors import ConfigError, DataError, ImageError
 from wsol.formats.about import About
 from wsol.formats.record import RecordWriter
 from wsol.localization import Localization
@@ -27,9 +26,9 @@ from wsol.review.figures import Figures
 from wsol.review.report import CHUNK, write_report
 from wsol.review.rows import script_json
 from wsol.review.score_map import MAP_SIDE, encode_small_map, small_map
-from wsol.review.truth import Truth, read_truth, truth_of
+from wsol.review.truth import Truth
 
-from .conftest import CLASSES, OWN, SIZE, located, save_photo, smooth_map
+from .conftest import CLASSES, OWN, SIZE, located, save_photo, smooth_map, write_boxes
 
 
 def index_of(folder: Path) -> dict[str, Any]:
@@ -241,69 +240,6 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"file/report: cannot be written: .+"):
         write_report(results, about, tmp_path / "file/report")
-
-
-def test_a_split_tells_the_truth_of_several_labels() -> None:
-    """Each box has its own class; without boxes the classes are still known."""
-    samples = Samples(
-        Path(),
-        ("a.jpg", "b.jpg"),
-        np.array([1, 0]),
-        ("cat", "dog"),
-        (np.array([[0.0, 0, 5, 5], [1, 1, 9, 9]]), np.zeros((0, 4))),
-        (np.array([0, 1]), np.array([0])),
-        (np.array([1, 0]), np.zeros(0, np.int64)),
-    )
-    found = truth_of(samples)
-    assert (found["a.jpg"].box_classes, found["a.jpg"].classes) == (("dog", "cat"), ("cat", "dog"))
-    assert (found["b.jpg"].box_classes, found["b.jpg"].classes) == ((), ("cat",))
-
-
-def write_boxes(path: Path, rows: list[str]) -> Path:
-    """Write a file of boxes."""
-    path.write_text("image,class,x0,y0,x1,y1\n" + "".join(f"{row}\n" for row in rows))
-    return path
-
-
-def test_boxes_are_matched_by_the_end_of_names(tmp_path: Path) -> None:
-    """Either may be the longer one; others are left out."""
-    sizes = {"a/1.jpg": (100, 100), "2.jpg": (100, 100)}
-    rows = ["1.jpg,cat,1,2,30,40", "test/dog/2.jpg,dog,0,0,5,5", "2/3.jpg,dog,0,0,5,5"]
-    found = read_truth(write_boxes(tmp_path / "boxes.csv", rows), sizes)
-    assert {name: one.classes for name, one in found.items()} == {
-        "a/1.jpg": ("cat",),
-        "2.jpg": ("dog",),
-    }
-
-
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    [
-        ("1.jpg,cat,1,2,130,40", "ends outside"),
-        ("1.jpg,cat,30,2,3,40", "must be greater"),
-        ("1.jpg,cat,nan,2,3,40", "not finite"),
-        ("1.jpg,cat,0,0,5,5", "repeats"),
-        ("c.jpg,cat,0,0,5,5", "several pictures end in"),
-        ("x/b/1.jpg,cat,0,0,5,5", "both name the picture"),
-    ],
-)
-def test_bad_boxes_are_refused_with_their_line(row: str, reason: str, tmp_path: Path) -> None:
-    """Nothing is clipped or guessed."""
-    sizes = {"1.jpg": (100, 100), "a/c.jpg": (9, 9), "b/c.jpg": (9, 9)}
-    path = write_boxes(tmp_path / "boxes.csv", ["1.jpg,cat,0,0,5,5", row])
-    with pytest.raises(AnnotationError, match=rf"boxes\.csv:3: .*{reason}"):
-        read_truth(path, sizes)
-
-
-def test_boxes_of_other_pictures_are_no_truth(tmp_path: Path) -> None:
-    """One line instead of an empty figure."""
-    path = write_boxes(tmp_path / "boxes.csv", ["z.jpg,cat,0,0,5,5"])
-    with pytest.raises(DataError, match="no box of any of the 1 pictures"):
-        read_truth(path, {"1.jpg": (100, 100)})
-    with pytest.raises(DataError, match="no such file"):
-        read_truth(tmp_path / "none.csv", {})
-    with pytest.raises(DataError, match=r"\.csv or \.json"):
-        read_truth(tmp_path / "boxes.xml", {})
 
 
 def record(folder: Path, photos: Path, results: list[Localization]) -> None:

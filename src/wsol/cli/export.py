@@ -14,9 +14,9 @@ def run(argv: Sequence[str]) -> int:
     from wsol.engine.export import export
 
     logits, maps = export(config)
-    trust = " --trust" if config.format == "torch" else ""
+    after = f"; next, wsol predict IMAGES --run {config.out}" if config.format == "onnx" else ""
     sys.stdout.write(
         f"wrote {config.out}: equals the run within {logits:.1e} (logits) and {maps:.1e} (maps) "
-        f"of the largest value; next, wsol predict IMAGES --run {config.out}{trust}\n"
+        f"of the largest value{after}\n"
     )
     return OK

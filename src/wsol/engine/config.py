@@ -256,7 +256,7 @@ class PredictConfig:
     Args:
         images: image files or folders.
         out: folder to write.
-        run: a run folder, or a file that wsol export wrote; default: an ImageNet network with its
+        run: a run folder, or an ONNX file of wsol export; default: an ImageNet network with its
             1,000 classes.
         backbone: the ImageNet network where no run is given.
         localizer: makes the score maps; default: the run's, with its other options of reading.
@@ -281,7 +281,6 @@ class PredictConfig:
         max_pixels: larger images are refused before they are decoded.
         precision: auto takes bfloat16 where the processor has it.
         cpu: stay on the CPU even where there is a GPU.
-        trust: open a run that is a .pt2 file, which can run any program hidden in it.
     """
 
     images: list[Path]
@@ -306,7 +305,6 @@ class PredictConfig:
     max_pixels: int = 50_000_000
     precision: Precision = "auto"
     cpu: bool = False
-    trust: bool = False
 
 
 @dataclass(frozen=True)

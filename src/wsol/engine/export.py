@@ -16,7 +16,7 @@ from wsol.choices import GraphFormat
 from wsol.data.batches import normalized
 from wsol.engine.export_config import ExportConfig
 from wsol.engine.folder import make_folder
-from wsol.engine.graph import EXTRA_FILE, KEY, GraphInfo, open_graph
+from wsol.engine.graph import EXTRA_FILE, KEY, READERS, GraphInfo
 from wsol.engine.localize import Localizer
 from wsol.errors import ConfigError
 from wsol.files import write_atomically
@@ -137,7 +137,7 @@ def export_localizer(locate: Localizer, path: Path, form: GraphFormat = "onnx") 
 
     def write(part: Path) -> None:
         _write(locate, part, form, info)
-        found.append(_compare(locate, open_graph(part, trust=True, form=form)))
+        found.append(_compare(locate, READERS[form](part)))
         if not max(found[0]) <= TOLERANCE:
             raise ConfigError(
                 f"{path}: not written, as the graph differs from the run: logits by "

@@ -167,27 +167,40 @@ def is_graph(path: Path) -> bool:
     return path.suffix in FORMATS or path.is_file()
 
 
-def open_graph(path: Path, *, trust: bool = False, form: GraphFormat | None = None) -> Graph:
-    """Open a file that ``wsol export`` wrote.
+def open_graph(path: Path) -> Graph:
+    """Open an ONNX file that ``wsol export`` wrote.
 
     Args:
         path: the file.
-        trust: whether its author may run programs here: torch's format is one.
-        form: its format; default: what its name says.
 
     Raises:
-        RunError: no such file, none that ``wsol export`` wrote, or one that is not trusted.
+        RunError: no such file, none that ``wsol export`` wrote, or one of torch's format, which
+            could run programs here.
         ConfigError: onnxruntime is not installed.
     """
-    form = form or FORMATS.get(path.suffix)
+    form = FORMATS.get(path.suffix)
     if not path.is_file():
         raise RunError(f"{path}: no such file")
     if form is None:
-        raise RunError(f"{path}: neither a run folder nor a graph (.onnx, .pt2)")
-    return _open_onnx(path) if form == "onnx" else _open_torch(path, trust)
+        raise RunError(f"{path}: neither a run folder nor a graph (.onnx)")
+    if form == "torch":
+        raise RunError(
+            f"{path}: opening torch's format can run any program that is hidden in the file: "
+            "export the run with --format onnx"
+        )
+    return open_onnx(path)
 
 
-def _open_onnx(path: Path) -> Graph:
+def open_onnx(path: Path) -> Graph:
+    """Open an ONNX file, whatever its name.
+
+    Args:
+        path: the file.
+
+    Raises:
+        RunError: none that ``wsol export`` wrote.
+        ConfigError: onnxruntime is not installed.
+    """
     try:
         import onnxruntime
     except ImportError as error:
@@ -215,18 +228,21 @@ def _open_onnx(path: Path) -> Graph:
     return Graph(run, info)
 
 
-def _open_torch(path: Path, trust: bool) -> Graph:
+def open_own_torch(path: Path) -> Graph:
+    """Open a file of torch's format that this very program has written: it can run programs.
+
+    Args:
+        path: the file.
+
+    Raises:
+        RunError: none that ``wsol export`` wrote; its description is read before torch sees it.
+    """
     try:
         with zipfile.ZipFile(path) as parts:
             (name,) = (each for each in parts.namelist() if each.endswith(f"extra/{EXTRA_FILE}"))
             info = GraphInfo.from_json(parts.read(name).decode())
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise _foreign(path, error) from error
-    if not trust:
-        raise RunError(
-            f"{path}: opening torch's format can run any program that is hidden in the file: "
-            "if you trust who made it add --trust, else ask for .onnx"
-        )
     try:
         with path.open("rb") as file:
             module = torch.export.load(file).module()
@@ -240,3 +256,10 @@ def _open_torch(path: Path, trust: bool) -> Graph:
 def _foreign(path: Path, error: Exception) -> RunError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return RunError(f"{path}: not a whole graph that wsol export wrote: {reason}")
+
+
+READERS: dict[GraphFormat, Callable[[Path], Graph]] = {
+    "onnx": open_onnx,
+    "torch": open_own_torch,
+}
+"""Of files that this program has just written."""

@@ -42,7 +42,7 @@ class Localizer:
     """Finds the objects of the predicted classes in pictures.
 
     Args:
-        model: a run folder, a file that ``wsol export`` wrote, any classifier (ours, timm's,
+        model: a run folder, an ONNX file of ``wsol export``, any classifier (ours, timm's,
             torchvision's, Hugging Face's, your own), or None for an ImageNet network with its
             1,000 classes.
         backbone: timm name of that ImageNet network.
@@ -74,7 +74,6 @@ class Localizer:
         mean: of the normalised input, per colour, on the scale of [0, 1]; default: what the
             classifier says, or ImageNet's.
         std: the same for the standard deviation.
-        trust: the author of an exported file, of torch's format, who could run programs here.
 
     Raises:
         RunError: not a finished run, nor an exported file.
@@ -114,7 +113,6 @@ class Localizer:
         cpu: bool = False,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
-        trust: bool = False,
     ) -> None:
         """Load the network and put it on its device."""
         if threshold is not None and not 0 <= threshold < 1:
@@ -136,7 +134,7 @@ class Localizer:
                 "std": std,
                 "precision": "" if precision in ("auto", "fp32") else precision,
             }
-            info = self._use_graph(Path(model), fixed, trust)
+            info = self._use_graph(Path(model), fixed)
             self.threshold = info.threshold if threshold is None else threshold
             self.normalization = normalization or info.reading.normalization
             self.objects = objects or ("several" if info.several_labels else "one")
@@ -175,7 +173,10 @@ class Localizer:
             normalization=normalization,
         )
         self.reading = reading = chosen_reading(own, asked)
-        source = type(model).__name__ if isinstance(model, nn.Module) else model or backbone
+        # A path would tell whoever gets the report how this machine is laid out.
+        source = backbone if model is None else type(model).__name__
+        if isinstance(model, Path | str):
+            source = Path(model).absolute().name
         self.description = f"{source}, {reading.localizer}, {self.size} pixels"
         self.normalization = reading.normalization
         several = self.several_labels or len(self.labels) > 1
@@ -189,13 +190,12 @@ class Localizer:
             threshold = run.threshold if is_own else reading.threshold
         self.threshold = threshold
 
-    def _use_graph(self, path: Path, fixed: Mapping[str, object], trust: bool) -> GraphInfo:
+    def _use_graph(self, path: Path, fixed: Mapping[str, object]) -> GraphInfo:
         """Take an exported file for a network, and return what it says of itself.
 
         Args:
             path: the file.
             fixed: options that it leaves no choice of, by name.
-            trust: its author.
         """
         for name, value in fixed.items():
             if value:
@@ -203,14 +203,14 @@ class Localizer:
                     f"{name} cannot be changed in {path}, an exported graph: "
                     "give --run the run folder, or export it again"
                 )
-        self.model = graph = open_graph(path, trust=trust)
+        self.model = graph = open_graph(path)
         self.accelerator = make_accelerator("fp32", cpu=True)
         # The graph normalizes by itself.
         self.mean, self.std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
         info = graph.info
         self.classes, self.size, self.several_labels = info.classes, info.size, info.several_labels
         self.localizer, self.is_fitted, self.reading = GraphMaps(graph), True, info.reading
-        self.description = f"{path}, {info.reading.localizer}, {info.size} pixels"
+        self.description = f"{path.name}, {info.reading.localizer}, {info.size} pixels"
         return info
 
     def __call__(

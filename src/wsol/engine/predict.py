@@ -56,7 +56,6 @@ def predict(config: PredictConfig) -> Counter[str]:
         max_pixels=config.max_pixels,
         precision=config.precision,
         cpu=config.cpu,
-        trust=config.trust,
     )
     base = config.images[0] if _is_folder(config.images) else Path()
     about = locate.about(base)

@@ -1,0 +1,143 @@
+"""A report in Chromium by keys: accepting, rejecting, and the download of what is accepted."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .conftest import CLASSES, SIZE, Example
+from .on_page import Open, corners, names, settle, slide
+
+
+def test_everything_can_be_done_with_keys(open_page: Open, example: Example) -> None:
+    """Move, open, accept, reject, undo, close, help."""
+    page = open_page(example.folder)
+    settle(page)
+    chosen = "wsol.view.order.indexOf(wsol.view.selected)"
+    columns = page.evaluate("wsol.view.grid.columns")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(chosen) == 1 + columns
+    active = page.locator("#pictures").get_attribute("aria-activedescendant")
+    assert page.locator(f"#{active}").get_attribute("aria-selected") == "true"
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    order = names(page)
+    assert dialog.get_by_role("heading").inner_text() == order[1 + columns]
+    page.keyboard.press("a")
+    page.keyboard.press("r")
+    assert dialog.get_by_role("heading").inner_text() == order[3 + columns]
+    page.keyboard.press("z")
+    assert dialog.get_by_role("heading").inner_text() == order[2 + columns]
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert page.evaluate("Object.fromEntries(wsol.view.decisions.made)") == {
+        order[1 + columns]: "accepted"
+    }
+    assert page.get_by_text("1 accepted", exact=True).is_visible()
+    page.keyboard.press("?")
+    assert page.get_by_role("heading", name="Keys").is_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("End")
+    assert page.evaluate(chosen) == len(order) - 1
+    # What is typed into a field is no command.
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Name").press_sequentially("arz")
+    assert page.evaluate("wsol.view.decisions.made.size") == 1
+
+
+def test_decisions_stay_when_the_page_is_opened_again(open_page: Open, example: Example) -> None:
+    """The browser keeps them for this report."""
+    page = open_page(example.folder)
+    page.keyboard.press("a")
+    page.keyboard.press("r")
+    before = page.evaluate("Object.fromEntries(wsol.view.decisions.made)")
+    page.reload()
+    page.wait_for_function("globalThis.wsol && wsol.view")
+    assert page.evaluate("Object.fromEntries(wsol.view.decisions.made)") == before
+    assert sorted(before.values()) == ["accepted", "rejected"]
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Decision").select_option("accepted")
+    assert names(page) == [name for name, what in before.items() if what == "accepted"]
+    page.get_by_label("Decision").select_option("open")
+    assert len(names(page)) == len(example.results) - 2
+
+
+def test_decisions_do_without_storage(open_page: Open, example: Example, tmp_path: Path) -> None:
+    """Some browsers give a page from disk none."""
+    folder = tmp_path / "copy"
+    shutil.copytree(example.folder, folder)
+    script = "Object.defineProperty(window, 'localStorage', { get() { throw Error('none'); } });\n"
+    (folder / "page/dom.js").write_text(script + (folder / "page/dom.js").read_text())
+    page = open_page(folder)
+    page.keyboard.press("a")
+    assert page.evaluate("wsol.view.decisions.made.size") == 1
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_accepted_boxes_are_downloaded_as_coco(
+    moved: bool, open_page: Open, example: Example, tmp_path: Path
+) -> None:
+    """As they are shown, in pixels of the original pictures."""
+    page = open_page(example.folder)
+    settle(page)
+    save = page.get_by_role("button", name="as COCO")
+    assert save.is_disabled()
+    accepted = names(page)[1:4]
+    page.keyboard.press("ArrowRight")
+    for _ in accepted:
+        page.keyboard.press("a")
+    page.keyboard.press("r")
+    if moved:
+        slide(page, 0.6)
+    with page.expect_download() as download:
+        save.click()
+    assert download.value.suggested_filename == "accepted.json"
+    file = tmp_path / "accepted.json"
+    download.value.save_as(file)
+    content = json.loads(file.read_text(encoding="utf-8"))
+    results = {result.image_id: result for result in example.results}
+    assert [row["file_name"] for row in content["images"]] == [
+        result.image_id for result in example.results if result.image_id in accepted
+    ]
+    assert content["categories"] == [{"id": i, "name": n} for i, n in enumerate(CLASSES, 1)]
+    for row in content["images"]:
+        result = results[row["file_name"]]
+        assert (row["width"], row["height"]) == SIZE
+        own = [one for one in content["annotations"] if one["image_id"] == row["id"]]
+        if moved:
+            expected = corners(result, 0.6, "one")
+        else:
+            sides = result.boxes[:, 2:] - result.boxes[:, :2]
+            expected = np.column_stack((result.boxes[:, :2], sides)).tolist()
+        assert [one["bbox"] for one in own] == [pytest.approx(box) for box in expected]
+        for one in own:
+            assert one["category_id"] == result.class_index + 1
+            assert one["area"] == pytest.approx(one["bbox"][2] * one["bbox"][3])
+            assert one["score"] == pytest.approx(result.score)
+            assert one["iscrowd"] == 0
+    ids = [one["id"] for one in content["annotations"]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_download_is_read_by_cocos_tools(open_page: Open, example: Example) -> None:
+    """faster-coco-eval takes it as a truth, and the same boxes as results reach 100 percent."""
+    coco = pytest.importorskip("faster_coco_eval")
+    page = open_page(example.folder)
+    page.evaluate("wsol.view.rows.forEach((row) => wsol.view.decisions.decide(row, 'accepted'))")
+    content: dict[str, Any] = page.evaluate("wsol.view.coco()")
+    truth = coco.COCO(content)
+    found = truth.loadRes(
+        [
+            {key: one[key] for key in ("image_id", "category_id", "bbox", "score")}
+            for one in content["annotations"]
+        ]
+    )
+    judge = coco.COCOeval_faster(truth, found, "bbox")
+    judge.evaluate()
+    judge.accumulate()
+    judge.summarize()
+    assert judge.stats[0] == pytest.approx(1)
