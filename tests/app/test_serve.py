@@ -55,7 +55,7 @@ def test_it_ends_cleanly(small_run: Path, photos: list[Path], tmp_path: Path) ->
             )
             time.sleep(0.2)
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         assert not list(tmp_path.iterdir())
         assert process.stdout.read() == ""
         assert "Traceback" not in process.stderr.read()
@@ -76,7 +76,7 @@ def test_it_does_not_wait_for_a_picture(
             httpx.post(f"{url}api/pictures", files=files, timeout=1)
         assert httpx.get(f"{url}api/about", timeout=5).status_code == 200
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert not list(tmp_path.iterdir())
 
 
