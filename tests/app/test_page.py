@@ -147,7 +147,7 @@ def test_hostile_names_are_text(page: Page, photos: list[Path]) -> None:
     select.select_option(bad)
     expect(page.locator(".viewer dd").first).to_contain_text(bad)
     expect(page.locator(".viewer h2")).to_have_text(f"{bad}.png")
-    assert page.locator("img[src=x]").count() == 0
+    expect(page.locator("img[src=x]")).to_have_count(0)
 
 
 def test_another_class_and_another_localizer(

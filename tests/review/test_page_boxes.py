@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from wsol.formats.about import About
 from wsol.review.report import write_report
@@ -125,7 +126,7 @@ def test_filters_show_what_they_say(open_page: Open, example: Example) -> None:
     assert set(names(page)) == wrong_class
     page.get_by_label("Name").fill("no such picture")
     assert names(page) == []
-    assert page.get_by_text("No picture passes these filters.").is_visible()
+    expect(page.get_by_text("No picture passes these filters.")).to_be_visible()
     assert page.get_by_role("status").inner_text() == f"0 of {len(results)} pictures"
 
 

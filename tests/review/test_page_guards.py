@@ -8,7 +8,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from wsol.formats.about import About
 from wsol.localization import Localization
@@ -66,7 +66,7 @@ def test_hostile_names_are_text(open_page: Open, tmp_path: Path) -> None:
     for _ in HOSTILE:
         page.keyboard.press("a")
     page.keyboard.press("Escape")
-    assert page.locator("img[src=x]").count() == 0
+    expect(page.locator("img[src=x]")).to_have_count(0)
     assert page.evaluate("wsol.view.decisions.count(wsol.view.rows).accepted") == len(HOSTILE)
     content = page.evaluate("wsol.view.coco()")
     assert {row["file_name"] for row in content["images"]} >= {"=cmd|x.jpg", "../../x.jpg"}

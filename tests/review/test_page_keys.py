@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from .conftest import CLASSES, SIZE, Example
 from .on_page import Open, corners, names, settle, slide
@@ -22,7 +23,7 @@ def test_everything_can_be_done_with_keys(open_page: Open, example: Example) -> 
     page.keyboard.press("ArrowDown")
     assert page.evaluate(chosen) == 1 + columns
     active = page.locator("#pictures").get_attribute("aria-activedescendant")
-    assert page.locator(f"#{active}").get_attribute("aria-selected") == "true"
+    expect(page.locator(f"#{active}")).to_have_attribute("aria-selected", "true")
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
     order = names(page)
@@ -33,13 +34,13 @@ def test_everything_can_be_done_with_keys(open_page: Open, example: Example) -> 
     page.keyboard.press("z")
     assert dialog.get_by_role("heading").inner_text() == order[2 + columns]
     page.keyboard.press("Escape")
-    assert not dialog.is_visible()
+    expect(dialog).not_to_be_visible()
     assert page.evaluate("Object.fromEntries(wsol.view.decisions.made)") == {
         order[1 + columns]: "accepted"
     }
-    assert page.get_by_text("1 accepted", exact=True).is_visible()
+    expect(page.get_by_text("1 accepted", exact=True)).to_be_visible()
     page.keyboard.press("?")
-    assert page.get_by_role("heading", name="Keys").is_visible()
+    expect(page.get_by_role("heading", name="Keys")).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("End")
     assert page.evaluate(chosen) == len(order) - 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from wsol.formats.about import About
 from wsol.review.report import write_report
@@ -32,7 +33,7 @@ def test_heat_can_be_dimmed_and_switched_off(open_page: Open, example: Example) 
     assert page.evaluate(alpha) == pytest.approx(0.2 * 255, abs=1)
     page.get_by_role("button", name="Heat").click()
     settle(page)
-    assert page.locator(".card canvas:visible").count() == 0
+    expect(page.locator(".card canvas:visible")).to_have_count(0)
     page.keyboard.press("h")
     settle(page)
     assert page.locator(".card canvas:visible").count() > 0
@@ -57,13 +58,13 @@ def test_predicted_is_seen_beside_true(open_page: Open, example: Example) -> Non
     page = open_page(example.folder)
     page.locator(FIRST).dblclick()
     dialog = page.get_by_role("dialog")
-    assert dialog.locator("figure:visible").count() == 2
+    expect(dialog.locator("figure:visible")).to_have_count(2)
     truth = dialog.locator("figure").nth(1)
-    assert truth.locator(".box.true").count() == 1
-    assert truth.locator(".box.predicted").count() == 0
-    assert dialog.get_by_text("IoU").is_visible()
+    expect(truth.locator(".box.true")).to_have_count(1)
+    expect(truth.locator(".box.predicted")).to_have_count(0)
+    expect(dialog.get_by_text("IoU")).to_be_visible()
     dialog.get_by_role("button", name="Accept").click()
-    assert dialog.get_by_role("button", name="Accept").get_attribute("aria-pressed") == "true"
+    expect(dialog.get_by_role("button", name="Accept")).to_have_attribute("aria-pressed", "true")
     dialog.get_by_role("button", name="Close").click()
 
 
@@ -88,7 +89,7 @@ def test_no_picture_and_one(number: int, open_page: Open, tmp_path: Path) -> Non
     for key in ("ArrowRight", "a", "r", "z", "Enter"):
         page.keyboard.press(key)
     assert page.get_by_role("status").inner_text() == ("0 pictures", "1 picture")[number]
-    assert page.get_by_text("Pictures by score").is_visible()
+    expect(page.get_by_text("Pictures by score")).to_be_visible()
     assert page.get_by_text("There are no pictures here.").is_visible() == (number == 0)
 
 

@@ -140,6 +140,8 @@
       const card = this.cards.get(row);
       this.cards.delete(row);
       card.element.hidden = true;
+      // Another card may be this row's by now: names and places are given once.
+      for (const name of ['id', 'aria-posinset']) card.element.removeAttribute(name);
       this.unfilled.delete(card);
       this.free.push(card);
     }
