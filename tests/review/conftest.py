@@ -36,7 +36,8 @@ CLASSES = ("cat", "dog", "wren")
 OWN = 0.35
 
 
-@pytest.fixture(scope="session")
+# Two at once do not go together, and the app's tests have one too.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Return Debian's Chromium; skip where there is none."""
     if not CHROMIUM.exists():
