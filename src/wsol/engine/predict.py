@@ -12,7 +12,7 @@ from wsol.engine.localize import Localizer
 from wsol.engine.progress import Meter
 from wsol.engine.report import report
 from wsol.engine.report_config import ReportConfig
-from wsol.errors import DataError
+from wsol.errors import DataError, ErrorLimitError
 from wsol.formats import check_format
 from wsol.formats.convert import convert, create_writers
 from wsol.formats.record import Record, RecordWriter
@@ -36,6 +36,7 @@ def predict(config: PredictConfig) -> Counter[str]:
     Raises:
         DataError: no image is found.
         ConfigError: the output folder cannot be written, or an option does not fit.
+        ErrorLimitError: more pictures cannot be read than ``max_errors``.
     """
     paths, ids = collect(config.images)
     make_folder(config.out)
@@ -69,6 +70,7 @@ def predict(config: PredictConfig) -> Counter[str]:
             statuses[result.status] += 1
             if result.error is not None:
                 log.warning("%s", result.error)
+                _check_errors(statuses["error"], config)
             elif config.pictures:
                 _save_picture(config, path, number, result)
             meter.advance(1)
@@ -77,6 +79,14 @@ def predict(config: PredictConfig) -> Counter[str]:
     if config.report:
         report(ReportConfig(config.out, pictures=config.report, max_pixels=config.max_pixels))
     return statuses
+
+
+def _check_errors(count: int, config: PredictConfig) -> None:
+    if config.max_errors is not None and count > config.max_errors:
+        raise ErrorLimitError(
+            f"{config.out}: stopped, as more than {config.max_errors} pictures could not be read: "
+            "see the lines above, or give a higher --max-errors"
+        )
 
 
 def collect(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
