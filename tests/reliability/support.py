@@ -16,6 +16,8 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+import torch
+
 from wsol.cli.main import main
 from wsol.formats.portable import original
 
@@ -63,7 +65,7 @@ class Tally:
                 full,
                 capture_output=True,
                 timeout=SECONDS,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
             )
         except subprocess.TimeoutExpired:
             self.counts["hangs"] += 1

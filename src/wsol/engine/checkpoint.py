@@ -24,6 +24,9 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
         step: steps done.
         state: tensors, numbers, strings, and lists and dicts of them.
 
+    Raises:
+        RunError: the disk is full, or gone; earlier checkpoints stay.
+
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as name:
     ...     for step in (1, 2, 3):
@@ -32,7 +35,14 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     (['step_00000002.pt', 'step_00000003.pt'], {'step': 3})
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / f"step_{step:08d}.pt", lambda part: torch.save(state, part))
+    new = folder / f"step_{step:08d}.pt"
+    try:
+        write_atomically(new, lambda part: torch.save(state, part))
+    except (OSError, RuntimeError) as error:
+        # Of a full disk torch only says where it stopped to write.
+        raise RunError(
+            f"{new}: cannot be written: make room on the disk, and go on with --resume"
+        ) from error
     for old in checkpoints(folder)[:-KEEP]:
         old.unlink()
 
