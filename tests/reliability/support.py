@@ -21,7 +21,7 @@ import torch
 from wsol.cli.main import main
 from wsol.formats.portable import original
 
-SECONDS = 120
+SECONDS = int(os.environ.get("WSOL_SECONDS", "120"))
 """After which a command hangs."""
 
 STATUSES = (0, 2, 3, 4)
