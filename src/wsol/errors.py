@@ -17,6 +17,10 @@ class ConfigError(WsolError):
     """An option, key or name is wrong."""
 
 
+class ErrorLimitError(WsolError):
+    """More items are in error than were allowed."""
+
+
 class DataError(WsolError):
     """A data set as a whole cannot be used, for example an empty class folder."""
 

@@ -8,7 +8,7 @@ from keyword import iskeyword
 from typing import TextIO
 
 import wsol
-from wsol.errors import ConfigError, WsolError, did_you_mean
+from wsol.errors import ConfigError, ErrorLimitError, WsolError, did_you_mean
 
 COMMANDS = {
     "demo": "train CAM and ADL on toy pictures and compare them",
@@ -27,7 +27,7 @@ COMMANDS = {
 }
 """Subcommand and its line in the help."""
 
-OK, REFUSED, SOME_IN_ERROR, INTERRUPTED = 0, 2, 3, 130
+OK, REFUSED, SOME_IN_ERROR, TOO_MANY, INTERRUPTED = 0, 2, 3, 4, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; default: those of the process.
 
     Returns:
-        0 done, 2 input refused (one line on standard error), 3 done with some items in error.
+        0 done, 2 input refused (one line on standard error), 3 done with some items in error, 4
+        stopped as more of them were in error than ``--max_errors``.
 
     >>> main(["--version"])
     wsol 0.1.0
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WsolError as error:
         # A file's name may hold line breaks; the message stays one line.
         sys.stderr.write(f"wsol: error: {error}".replace("\n", "\\n") + "\n")
-        return REFUSED
+        return TOO_MANY if isinstance(error, ErrorLimitError) else REFUSED
     except KeyboardInterrupt:
         sys.stderr.write("wsol: interrupted\n")
         return INTERRUPTED

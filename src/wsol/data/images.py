@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 from wsol.data.decode import MAX_PIXELS, open_image, orientation
-from wsol.data.find import find_files
+from wsol.data.find import index_files
+from wsol.data.flat_names import Names
 
 IMAGE_SUFFIXES: Final = frozenset(
     {
@@ -103,7 +104,20 @@ def find_images(root: Path | str, *, follow_links: bool = False) -> list[str]:
     ...     find_images(folder)
     ['a.png', 'cat/b.JPG']
     """
-    return find_files(root, IMAGE_SUFFIXES, follow_links=follow_links)
+    return list(index_images(root, follow_links=follow_links))
+
+
+def index_images(root: Path | str, *, follow_links: bool = False) -> Names:
+    """Return what `find_images` lists, in flat memory: millions of files are no load.
+
+    Args:
+        root: The folder to look in; may itself be a link.
+        follow_links: Whether to follow symbolic links.
+
+    Raises:
+        DataError: If `root` or a folder beneath it cannot be listed.
+    """
+    return index_files(root, IMAGE_SUFFIXES, follow_links=follow_links)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -277,6 +277,13 @@ class PredictConfig:
         report: pictures to show at most in the folder report, spread evenly over all; 0 writes no
             report.
         batch_size: images per step.
+        part_size: images in a file of rows, which is written when all are done; a prediction that
+            was stopped goes on after the last one.
+        shard: which share of the images to predict, of how many, as 1/8 to 8/8 in eight processes
+            with the same --out; the last one to end makes formats and report.
+        overwrite: remove another prediction that is in the folder, instead of refusing it.
+        max_errors: stop when more images than these cannot be read, with exit status 4; default:
+            never.
         workers: processes that decode images; 0 decodes in this one.
         max_pixels: larger images are refused before they are decoded.
         precision: auto takes bfloat16 where the processor has it.
@@ -301,10 +308,26 @@ class PredictConfig:
     format: tuple[str, ...] = ("coco",)
     report: int = 5_000
     batch_size: int = 16
+    part_size: int = 512
+    shard: str = ""
+    overwrite: bool = False
+    max_errors: int | None = None
     workers: int = 2
     max_pixels: int = 50_000_000
     precision: Precision = "auto"
     cpu: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is loaded."""
+        for option in ("batch_size", "part_size"):
+            _require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
+        for option in ("workers", "report"):
+            _require(getattr(self, option) >= 0, option, getattr(self, option), "at least 0")
+        if self.overwrite and self.shard:
+            raise ConfigError(
+                "overwrite would remove what other shards have written: remove the folder first, "
+                "then start all of them without it"
+            )
 
 
 @dataclass(frozen=True)
