@@ -53,7 +53,7 @@ def content(out: Path) -> dict[str, str]:
     return {
         path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and not path.name.startswith("lock")
+        if path.is_file() and not path.name.startswith(".wsol-lock")
     }
 
 

@@ -38,11 +38,11 @@ def config(toy: Path, tiny_run: Path, tmp_path: Path) -> PredictConfig:
 
 
 def content(out: Path) -> dict[str, str]:
-    """Return what a prediction has written, but for locks."""
+    """Return what a prediction has written."""
     return {
         path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and not path.name.startswith("lock")
+        if path.is_file()
     }
 
 
@@ -189,8 +189,8 @@ def test_a_folder_without_a_plan_is_refused(config: PredictConfig) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from wsol.lock import hold
-with hold(Path(sys.argv[1]), shared=sys.argv[2] == "shared"):
+from wsol.lock import Hold
+with Hold(Path(sys.argv[1]), ".wsol-lock" + sys.argv[2], shared=sys.argv[3] == "shared"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -199,12 +199,12 @@ with hold(Path(sys.argv[1]), shared=sys.argv[2] == "shared"):
 @pytest.mark.parametrize(
     ("lock", "kind", "shard", "refused"),
     [
-        ("lock", "alone", "", True),
-        ("lock", "alone", "1/2", True),
-        ("lock", "shared", "", True),
-        ("lock", "shared", "1/2", False),
-        ("lock-1-of-2", "alone", "1/2", True),
-        ("lock-1-of-2", "alone", "2/2", False),
+        ("", "alone", "", True),
+        ("", "alone", "1/2", True),
+        ("", "shared", "", True),
+        ("", "shared", "1/2", False),
+        ("-1-of-2", "alone", "1/2", True),
+        ("-1-of-2", "alone", "2/2", False),
     ],
 )
 def test_a_second_writer_is_refused(
@@ -214,7 +214,7 @@ def test_a_second_writer_is_refused(
     predict(config)
     before = content(config.out)
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(config.out / FOLDER / lock), kind],
+        [sys.executable, "-c", HOLD, str(config.out / FOLDER), lock, kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -223,10 +223,10 @@ def test_a_second_writer_is_refused(
         assert holder.stdout.readline() == b"held\n"
         again = replace(config, shard=shard)
         if refused:
-            with pytest.raises(ConfigError, match=f"process {holder.pid} on .* is writing here"):
+            with pytest.raises(ConfigError, match=f"being written by process {holder.pid} on"):
                 predict(again)
             if not shard:
-                with pytest.raises(ConfigError, match="is writing here"):
+                with pytest.raises(ConfigError, match="being written"):
                     predict(replace(again, overwrite=True))
         else:
             predict(again)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from wsol.data.images import load_image
+from wsol.data.source import Picture
 from wsol.data.transforms import Transform
 from wsol.errors import ImageError
 
@@ -54,13 +54,13 @@ class ImageFiles(Dataset[Item]):
     """Image files, decoded and transformed when asked for.
 
     Args:
-        paths: the files.
+        paths: the files, or sources of their bytes.
         transform: makes a picture an array.
         max_pixels: pictures above are refused before they are decoded.
     """
 
     def __init__(
-        self, paths: Sequence[Path], transform: Transform, max_pixels: int = 50_000_000
+        self, paths: Sequence[Picture], transform: Transform, max_pixels: int = 50_000_000
     ) -> None:
         """Name the files and their transform."""
         self.paths, self.transform, self.max_pixels = paths, transform, max_pixels

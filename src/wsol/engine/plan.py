@@ -21,7 +21,7 @@ from wsol.engine.pictures import Pictures
 from wsol.errors import ConfigError
 from wsol.files import write_json
 from wsol.formats.record import FOLDER, part_file
-from wsol.lock import HeldError, hold
+from wsol.lock import NAME, HeldError, Hold
 
 FILE = "plan.json"
 """In the record's folder: what its rows are a function of."""
@@ -124,9 +124,9 @@ def begin(config: PredictConfig, pictures: Pictures, locate: Localizer) -> Itera
         _make(home, inputs, pictures, locate)
     with ExitStack() as stack:
         # All shards of a prediction keep out one that does the whole.
-        stack.enter_context(hold(home / "lock", shared=bool(config.shard)))
+        stack.enter_context(Hold(home, shared=bool(config.shard)))
         if config.shard:
-            stack.enter_context(hold(home / f"lock-{config.shard.replace('/', '-of-')}"))
+            stack.enter_context(Hold(home, f"{NAME}-{config.shard.replace('/', '-of-')}"))
         _check(home, inputs)
         if (home / STATE).exists():
             _load(home / STATE, locate)
@@ -217,7 +217,7 @@ def _check(home: Path, inputs: dict[str, Any]) -> None:
 
 def _remove(home: Path) -> None:
     """Remove a record that no other process writes to."""
-    with hold(home / "lock"):
+    with Hold(home):
         old = home.with_name(f".{home.name}.{os.getpid()}.old")
         home.rename(old)
     shutil.rmtree(old)
@@ -234,7 +234,7 @@ def finish(plan: Plan, make: Callable[[], None]) -> bool:
         Whether it was made here.
     """
     try:
-        with hold(plan.folder / FOLDER / "lock-finish"):
+        with Hold(plan.folder / FOLDER, f"{NAME}-finish"):
             make()
     except HeldError:
         return False
