@@ -17,10 +17,6 @@ class ConfigError(WsolError):
     """An option, key or name is wrong."""
 
 
-class ErrorLimitError(WsolError):
-    """More items are in error than were allowed."""
-
-
 class DataError(WsolError):
     """A data set as a whole cannot be used, for example an empty class folder."""
 
@@ -59,6 +55,10 @@ class ImageError(WsolError):
     def __str__(self) -> str:
         """Return place and reason as one line."""
         return f"{self.path}: {self.reason}"
+
+
+class ErrorLimitError(WsolError):
+    """More items cannot be used than the user wants to go on with."""
 
 
 class RunError(WsolError):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from wsol.choices import Normalization, Number, learnt_part
+from wsol.data.box_row import OnBad
 from wsol.errors import ConfigError
 from wsol.methods import MethodConfig
 from wsol.methods.none.config import Config as NoMethod
@@ -26,6 +27,8 @@ class TrainConfig:
             own layout.
         out: the run folder to write.
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
+            leaves such rows out, each with a line that says where and why.
         splits: folder of published splits, wsolevaluation's metadata or label files of the ADL
             authors; default: those of the data folder.
         labels: labels as CSV or COCO JSON, any number for an image; default: labels.csv or
@@ -75,6 +78,7 @@ class TrainConfig:
     data: Path
     out: Path
     boxes: Path | None = None
+    on_bad_annotation: OnBad = "fail"
     splits: Path | None = None
     labels: Path | None = None
     method: MethodConfig = field(default_factory=NoMethod)
@@ -149,6 +153,8 @@ class EvaluateConfig:
         run: the run folder.
         data: folder of the data set; default: the one that the run was trained on.
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
+            leaves such rows out, each with a line that says where and why.
         splits: folder of published splits; default: the run's, if the data is.
         labels: labels as CSV or COCO JSON; default: the run's, if the data is, else those of the
             data folder.
@@ -181,6 +187,7 @@ class EvaluateConfig:
     protocol: Literal["fair", "adl2019"] = "fair"
     out: Path | None = None
     report: int = 500
+    on_bad_annotation: OnBad = "fail"
     localizer: str | None = None
     tap: tuple[str, ...] = ()
     affinity: str = ""
@@ -201,6 +208,8 @@ class EvaluateMapsConfig:
         maps: folder of score maps, .npy or gray PNG, one per image.
         annotations: true boxes or masks: a CSV or COCO file, or a folder of wsolevaluation's
             metadata, of CUB-200-2011 or of masks as PNG.
+        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
+            leaves such rows out, each with a line that says where and why, and their images in.
         out: folder to write; default: beside the maps, with -evaluation added to the name.
         images: folder of the pictures, where the annotations do not say how large they are; also
             tells which masks belong to which picture.
@@ -231,6 +240,7 @@ class EvaluateMapsConfig:
     threshold: float | None = None
     worst: int = 20
     workers: int = 2
+    on_bad_annotation: OnBad = "fail"
     max_pixels: int = 50_000_000
 
     def __post_init__(self) -> None:
@@ -328,6 +338,8 @@ class PredictConfig:
                 "overwrite would remove what other shards have written: remove the folder first, "
                 "then start all of them without it"
             )
+        most = self.max_errors
+        _require(most is None or most >= 0, "max_errors", most, "at least 0")
 
 
 @dataclass(frozen=True)

@@ -131,8 +131,8 @@ def _counted(
             errors += 1
             if max_errors is not None and errors > max_errors:
                 raise ErrorLimitError(
-                    f"{errors} pictures cannot be read, more than --max_errors {max_errors}: see "
-                    "to them, or allow more; the same command then goes on"
+                    f"stopped, as {errors} pictures could not be read: see to them, or give a "
+                    f"higher --max-errors than {max_errors}; the same command then goes on"
                 )
         yield result
         meter.advance(1)
