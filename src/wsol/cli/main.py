@@ -22,6 +22,7 @@ COMMANDS = {
     "report": "make a page of a prediction to look at, that opens from disk",
     "convert": "write predictions in other formats",
     "export": "write a run as one graph, for onnxruntime or torch",
+    "push": "send a run to the Hugging Face Hub",
     "import": "make a run of the published code's weights",
     "list": "show the names of methods, backbones, localizers, formats, recipes or settings",
 }

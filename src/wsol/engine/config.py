@@ -37,7 +37,8 @@ class TrainConfig:
         backbone: a name that wsol list backbones shows: timm's networks, and those of the papers.
         output_stride: input pixels per pixel of the score map, where the network offers a choice.
         pretrained: start from ImageNet weights.
-        start: a run to start from instead, whose classes may be others.
+        start: a run to start from instead, a folder or hf:owner/name on the Hub, whose classes may
+            be others.
         epochs: passes over the training images.
         batch_size: images per step, over all processes together.
         lr: learning rate of the head.
@@ -150,8 +151,8 @@ class EvaluateConfig:
     """Options of evaluation.
 
     Args:
-        run: the run folder.
-        data: folder of the data set; default: the one that the run was trained on.
+        run: the run folder, or hf:owner/name on the Hub.
+        data: folder of the data set; default: the one that the run was trained on, if it tells.
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
         on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
             leaves such rows out, each with a line that says where and why.
@@ -266,8 +267,8 @@ class PredictConfig:
     Args:
         images: image files or folders.
         out: folder to write.
-        run: a run folder, or an ONNX file of wsol export; default: an ImageNet network with its
-            1,000 classes.
+        run: a run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: an
+            ImageNet network with its 1,000 classes.
         backbone: the ImageNet network where no run is given.
         localizer: makes the score maps; default: the run's, with its other options of reading.
         tap: modules of the network whose features the localizer reads; default: found and logged.

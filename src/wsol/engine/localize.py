@@ -17,6 +17,7 @@ from wsol.engine.config import Precision
 from wsol.engine.device import make_accelerator
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.graph import GraphInfo, GraphMaps, is_graph, open_graph
+from wsol.engine.hub import is_on_hub
 from wsol.engine.run import load_fitted, load_run
 from wsol.errors import ConfigError, did_you_mean
 from wsol.formats.about import About
@@ -43,9 +44,9 @@ class Localizer:
     """Finds the objects of the predicted classes in pictures.
 
     Args:
-        model: a run folder, an ONNX file of ``wsol export``, any classifier (ours, timm's,
-            torchvision's, Hugging Face's, your own), or None for an ImageNet network with its
-            1,000 classes.
+        model: a run folder, a run on the Hub (``hf:owner/name``), an ONNX file of
+            ``wsol export``, any classifier (ours, timm's, torchvision's, Hugging Face's, your
+            own), or None for an ImageNet network with its 1,000 classes.
         backbone: timm name of that ImageNet network.
         classes: names, in the order of the logits, for a classifier; default: those that it knows,
             or the numbers.
@@ -177,7 +178,7 @@ class Localizer:
         # A path would tell whoever gets the report how this machine is laid out.
         source = backbone if model is None else type(model).__name__
         if isinstance(model, Path | str):
-            source = Path(model).absolute().name
+            source = str(model) if is_on_hub(model) else Path(model).absolute().name
         self.description = f"{source}, {reading.localizer}, {self.size} pixels"
         self.normalization = reading.normalization
         several = self.several_labels or len(self.labels) > 1

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from wsol.engine.config import PredictConfig
 from wsol.engine.config_file import plain
+from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures
 from wsol.errors import ConfigError
@@ -147,6 +148,7 @@ def _digest(run: Path | None) -> str | None:
     """Return the SHA-256 of a run, or of an exported file."""
     if run is None:
         return None
+    run = local_run(run)
     files = [run] if run.is_file() else [run / name for name in ("model.json", "model.safetensors")]
     digest = hashlib.sha256()
     for path in files:
