@@ -84,7 +84,7 @@ def main() -> int:
             before = parts_of(killed)
             process = start(photos, killed, options.part_size)
             # The start of Python and the network belong to it.
-            wait = chance.uniform(0.5, max(seconds * 0.5, 12))
+            wait = chance.uniform(0.5, max(seconds * 0.4, 12))
             try:
                 process.wait(wait)
             except subprocess.TimeoutExpired:
@@ -99,8 +99,9 @@ def main() -> int:
                 )
             if is_finished(killed) and kills < options.kills:
                 # What is left of the kills is for parts that are gone again.
-                for part in chance.sample(range(parts_of(killed)), parts_of(killed) // 2):
-                    part_file(killed, part).unlink()
+                written = sorted(part_file(killed, 0).parent.glob("part-*.parquet"))
+                for part in chance.sample(written, len(written) // 2):
+                    part.unlink()
         status = start(photos, killed, options.part_size).wait()
         names = Counter(result.image_id for result in Record(killed))
         expected = {path.name for path in photos.iterdir()}
