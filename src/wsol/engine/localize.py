@@ -267,7 +267,9 @@ class Localizer:
 
     def _probabilities(self, logits: Tensor) -> Tensor:
         logits = logits.float()
-        return logits.sigmoid() if self.several_labels else logits.softmax(1)
+        scores = logits.sigmoid() if self.several_labels else logits.softmax(1)
+        # Of broken weights; no format has a word for what is no number.
+        return scores.nan_to_num(0.0)
 
     def about(self, images: Path) -> About:
         """Return what all results have in common, for formats and reports.
