@@ -7,28 +7,9 @@ import numpy as np
 from PIL import Image
 
 from wsol.data.decode import MAX_PIXELS, open_image, orientation
-from wsol.data.find import find_files
+from wsol.data.find import IMAGE_SUFFIXES, find_files
+from wsol.data.shards import is_sharded, list_shards
 from wsol.data.source import Picture
-
-IMAGE_SUFFIXES: Final = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".pfm",
-    }
-)
 
 _TO_DISPLAYED: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -83,9 +64,10 @@ def load_image(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Image.Image
 def find_images(root: Path | str, *, follow_links: bool = False) -> list[str]:
     """List the image files beneath a folder, by suffix (see `IMAGE_SUFFIXES`, in any case).
 
-    Hidden files and folders are left out. Links to folders, and links to files outside `root`,
-    are skipped with a line on the logger "wsol" unless `follow_links`; a link to a folder that
-    contains it is never followed. Nothing is opened.
+        Hidden files and folders are left out. Links to folders, and links to files outside `root`,
+        are skipped with a line on the logger "wsol" unless `follow_links`; a link to a folder that
+    contains it is never followed. Nothing is opened, but where the folder has its pictures in tar
+    files (see `is_sharded`): they are listed as if they were files in it, and opened by that path.
 
     Args:
         root: The folder to look in; may itself be a link.
@@ -97,14 +79,16 @@ def find_images(root: Path | str, *, follow_links: bool = False) -> list[str]:
     Raises:
         DataError: If `root` or a folder beneath it cannot be listed.
 
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     Path(folder, "cat").mkdir()
-    ...     for name in ("cat/b.JPG", "a.png", "notes.txt", ".hidden.png"):
-    ...         Path(folder, name).touch()
-    ...     find_images(folder)
-    ['a.png', 'cat/b.JPG']
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     Path(folder, "cat").mkdir()
+        ...     for name in ("cat/b.JPG", "a.png", "notes.txt", ".hidden.png"):
+        ...         Path(folder, name).touch()
+        ...     find_images(folder)
+        ['a.png', 'cat/b.JPG']
     """
+    if is_sharded(root):
+        return list_shards(root, follow_links=follow_links)
     return find_files(root, IMAGE_SUFFIXES, follow_links=follow_links)
 
 
