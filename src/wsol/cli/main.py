@@ -13,6 +13,7 @@ from wsol.errors import ConfigError, ErrorLimitError, WsolError, did_you_mean
 COMMANDS = {
     "demo": "train CAM and ADL on toy pictures and compare them",
     "prepare": "make a data set of the archives of CUB, ImageNet or OpenImages30k",
+    "pack": "write a data set as tar shards, which wsol reads in place",
     "train": "train a classifier on folders of images by class",
     "evaluate": "measure a run's labels and boxes, or score maps made by anyone",
     "compare": "find the localizer that reads a data set best",
