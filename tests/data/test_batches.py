@@ -1,131 +1,136 @@
-"""Batches: what a smaller scale changes and what it does not, and how they are normalized."""
+"""Batches come in order, whatever happens to the processes that load them."""
 
+import logging
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from numpy.typing import NDArray
 from PIL import Image
 
-from wsol.data.batches import ImageFiles, Key, load_batches, normalized, split_batches
-from wsol.data.images import decode_image, load_image
-from wsol.data.photographs import photograph, write_photographs
-from wsol.data.transforms import EvalTransform, TrainTransform
+from wsol.data.batches import Batch, ImageFiles, Key, load_batches, split_batches
+from wsol.data.transforms import EvalTransform
+
+SIDE = 16
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a JPEG of 1600 x 1200 pixels."""
-    file = tmp_path_factory.mktemp("large") / "large.jpg"
-    photograph(0, (1600, 1200)).save(file, quality=90)
-    return file
+class Deadly(ImageFiles):
+    """Image files whose loading ends or stops the process for some of them."""
+
+    def __init__(self, paths: list[Path], deadly: dict[int, int]) -> None:
+        """Keep which index is ended by which signal; signal 0 hangs."""
+        super().__init__(paths, EvalTransform(SIDE))
+        self.deadly, self.parent = deadly, os.getpid()
+
+    def __getitem__(self, key: Key) -> object:
+        """Load one picture, or die of it."""
+        assert os.getpid() != self.parent
+        if key.index in self.deadly:
+            if not self.deadly[key.index]:
+                time.sleep(600)
+            os.kill(os.getpid(), self.deadly[key.index])
+        return super().__getitem__(key)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    """Return 23 pictures, each of a gray of its own."""
+    files = [tmp_path / f"{index}.png" for index in range(23)]
+    for index, file in enumerate(files):
+        Image.new("L", (20, 10), index * 10).save(file)
+    return files
+
+
+def grays(batches: list[Batch]) -> dict[int, int]:
+    """Return the gray of each picture that was loaded."""
+    found: dict[int, int] = {}
+    for batch in batches:
+        levels: NDArray[np.uint8] = batch.images[:, 0, 0, 0].numpy()
+        found |= dict(zip(batch.indices, levels.tolist(), strict=True))
+    return found
 
 
 @pytest.mark.parametrize(
-    ("least_side", "size"),
-    [(None, (1600, 1200)), (601, (1600, 1200)), (600, (800, 600)), (300, (400, 300))],
+    "deadly",
+    [
+        {3: signal.SIGKILL, 4: signal.SIGABRT, 5: signal.SIGSEGV, 6: signal.SIGBUS},
+        {0: signal.SIGTERM, 22: signal.SIGKILL},
+        dict.fromkeys(range(23), signal.SIGKILL),
+    ],
 )
-def test_the_scale_leaves_enough_pixels(
-    large: Path, least_side: int | None, size: tuple[int, int]
+def test_a_picture_that_kills_its_process_is_an_error_and_the_rest_goes_on(
+    paths: list[Path], deadly: dict[int, int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The smallest scale is taken that leaves both sides long enough; the size said is the file's.
-
-    The pixels are near those of the whole picture, made small in one step.
-    """
-    decoded = decode_image(large, least_side=least_side)
-    assert decoded.image.size == size
-    assert decoded.size == (1600, 1200)
-    expected = np.asarray(load_image(large).reduce(1600 // size[0])).astype(int)
-    assert np.abs(np.asarray(decoded.image) - expected).mean() < 1.5
-
-
-def test_a_scaled_picture_is_turned_as_displayed(tmp_path: Path) -> None:
-    """The orientation is applied, to the size as well."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    picture = Image.new("RGB", (400, 200), "black")
-    picture.paste("white", (0, 0, 200, 200))
-    picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
-    decoded = decode_image(tmp_path / "a.jpg", least_side=100)
-    assert decoded.image.size == (100, 200)
-    assert decoded.size == (200, 400)
-    assert decoded.image.getpixel((50, 20)) == (255, 255, 255)
-    assert decoded.image.getpixel((50, 180)) == (0, 0, 0)
+    """Each picture comes once, in its batch, and the batches in order."""
+    before = signal.getsignal(signal.SIGCHLD)
+    keys = split_batches(range(23), 4)
+    with caplog.at_level(logging.WARNING, "wsol"):
+        batches = list(load_batches(Deadly(paths, deadly), keys, workers=2))
+    assert [
+        sorted([*batch.indices, *(index for index, _ in batch.errors)]) for batch in batches
+    ] == [[key.index for key in batch] for batch in keys]
+    assert grays(batches) == {index: index * 10 for index in range(23) if index not in deadly}
+    errors = dict(error for batch in batches for error in batch.errors)
+    assert errors.keys() == deadly.keys()
+    for index, number in deadly.items():
+        assert errors[index].path == paths[index]
+        assert signal.Signals(number).name in errors[index].reason
+    assert "a process that loads images has died" in caplog.text
+    assert signal.getsignal(signal.SIGCHLD) is before
 
 
-@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
-def test_a_file_cut_short_is_an_error_at_any_scale(
-    large: Path, tmp_path: Path, share: float
-) -> None:
-    """A smaller scale reads the whole file."""
-    data = large.read_bytes()
-    (tmp_path / "cut.jpg").write_bytes(data[: int(len(data) * share)])
-    files = ImageFiles([tmp_path / "cut.jpg"], TrainTransform(64, 72), least_side=108)
-    item = files[Key(0, (0,))]
-    assert item.pixels is None
-    assert "truncated" in str(item.error)
-
-
-def test_a_limit_counts_the_file_s_own_pixels(large: Path) -> None:
-    """What is small after scaling is refused as before."""
-    files = ImageFiles([large], TrainTransform(64, 72), max_pixels=1_000_000, least_side=108)
-    assert "1600 x 1200" in str(files[Key(0, (0,))].error)
-
-
-def test_training_crops_of_scaled_pictures_are_near(tmp_path: Path) -> None:
-    """The difference to exact decoding stays below two levels."""
-    transform = TrainTransform(112, 128)
-    assert transform.least_side == 192
-    files = []
-    for number in range(4):
-        files.append(tmp_path / f"{number}.jpg")
-        photograph(number, (500, 400)).save(files[-1], quality=92)
-    keys = [Key(index, (0, 0, index)) for index in range(4)]
-    exact, scaled = (
-        ImageFiles(files, transform, least_side=least_side)
-        for least_side in (None, transform.least_side)
+def test_a_picture_that_hangs_is_an_error(paths: list[Path]) -> None:
+    """A process that does not come back is ended."""
+    batches = list(
+        load_batches(Deadly(paths, {7: 0}), split_batches(range(23), 8), 2, most_seconds=0.5)
     )
-    for key in keys:
-        one, other = exact[key].pixels, scaled[key].pixels
-        assert one is not None
-        assert other is not None
-        difference = np.abs(one.astype(int) - other).mean()
-        assert 0 < difference < 2
+    assert grays(batches).keys() == set(range(23)) - {7}
+    assert batches[0].errors[0][1].reason.endswith("it was ended by SIGALRM")
 
 
-def test_evaluation_sees_every_pixel(tmp_path: Path) -> None:
-    """Without ``least_side`` a picture is Pillow's, decoded and resized, to the last bit."""
-    (file, *_) = write_photographs(tmp_path, 1)
-    with Image.open(file) as image:
-        expected = np.asarray(image.convert("RGB").resize((96, 96), Image.Resampling.BILINEAR))
-    (batch,) = load_batches(ImageFiles([file], EvalTransform(96)), split_batches([0], 1), 0)
-    np.testing.assert_array_equal(batch.images[0].permute(1, 2, 0).numpy(), expected)
-    assert batch.sizes == [(500, 375)]
+def test_the_time_of_a_picture_is_its_own(paths: list[Path]) -> None:
+    """Many quick ones take longer together than one may alone."""
+    keys = split_batches([*range(23)] * 60, 23)
+    files = ImageFiles(paths, EvalTransform(SIDE))
+    begin = time.monotonic()
+    batches = list(load_batches(files, keys, workers=1, most_seconds=0.1))
+    assert time.monotonic() - begin > 0.1
+    assert sum(len(batch.indices) for batch in batches) == 23 * 60
+    assert not any(batch.errors for batch in batches)
 
 
-def test_workers_give_what_the_process_itself_gives(tmp_path: Path) -> None:
-    """Neither their number nor shared memory changes a pixel or the order."""
-    paths = write_photographs(tmp_path, 6, size=(200, 150))
-    keys = [[Key(index, (0, 0, index)) for index in part] for part in ((4, 1), (0, 5), (3, 2))]
-    files = ImageFiles(paths, TrainTransform(64, 72), least_side=108)
-    for one, other in zip(load_batches(files, keys, 0), load_batches(files, keys, 2), strict=True):
-        assert one.indices == other.indices
-        assert torch.equal(one.images, other.images)
-        assert one.images.is_contiguous(memory_format=torch.channels_last)
+def test_a_death_is_not_raised_where_the_caller_is(paths: list[Path]) -> None:
+    """But when the next batch is asked for."""
+    batches = load_batches(Deadly(paths, {22: signal.SIGKILL}), split_batches(range(23), 4), 2)
+    found = [next(batches)]
+    time.sleep(2)
+    found += batches
+    assert [len(batch.indices) for batch in found] == [4, 4, 4, 4, 4, 2]
 
 
-@pytest.mark.parametrize("channels_last", [True, False])
-def test_normalized_is_the_textbook_s(channels_last: bool) -> None:
-    """To the last bit, whatever the layout, and the bytes stay as they are."""
-    images = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8)
-    if channels_last:
-        images = images.contiguous(memory_format=torch.channels_last)
-    before = images.clone()
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    found = normalized(images, mean, std)
-    columns = (torch.tensor(values).view(1, 3, 1, 1) for values in (mean, std))
-    offset, scale = columns
-    assert torch.equal(found, (images.float() / 255 - offset) / scale)
-    assert torch.equal(images, before)
-    assert found.is_contiguous(memory_format=torch.channels_last)
-    assert normalized(images[:0], mean, std).shape == (0, 3, 5, 7)
+def test_an_error_of_the_code_is_raised(paths: list[Path]) -> None:
+    """It is nobody's picture that is wrong."""
+
+    class Wrong(ImageFiles):
+        def __getitem__(self, key: Key) -> object:
+            raise RuntimeError("wrong code")
+
+    with pytest.raises(RuntimeError, match="wrong code"):
+        list(load_batches(Wrong(paths, EvalTransform(SIDE)), split_batches(range(23), 4), 2))
+
+
+def test_workers_do_not_change_batches(paths: list[Path], tmp_path: Path) -> None:
+    """Any number of them gives what this process gives, errors too."""
+    bad = tmp_path / "bad.png"
+    bad.write_text("no picture")
+    files = ImageFiles([*paths, bad], EvalTransform(SIDE))
+    keys = split_batches(range(24), 5)
+    results = [list(load_batches(files, keys, workers)) for workers in (0, 1, 2)]
+    for batches in results:
+        assert grays(batches) == {index: index * 10 for index in range(23)}
+        assert [str(error) for batch in batches for _, error in batch.errors] == [
+            str(batches[-1].errors[0][1])
+        ]

@@ -8,7 +8,9 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from wsol.data.decode import MAX_PIXELS, open_image, orientation
-from wsol.data.find import find_files
+from wsol.data.find import index_files
+from wsol.data.flat_names import Names
+from wsol.data.source import Picture
 
 IMAGE_SUFFIXES: Final = frozenset(
     {
@@ -41,7 +43,7 @@ _TO_DISPLAYED: Final = {
 }
 
 
-def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def load_image(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode one image file completely into RGB, in the frame in which it is displayed.
 
     The EXIF orientation is applied, so width, height and boxes refer to what a viewer shows.
@@ -52,7 +54,8 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     first picture. Colour profiles and metadata are dropped.
 
     Args:
-        path: A JPEG, PNG, WEBP, GIF, BMP, TIFF or PPM file, whatever its suffix.
+        picture: A JPEG, PNG, WEBP, GIF, BMP, TIFF or PPM file, whatever its suffix, or a source
+            of its bytes.
         max_pixels: Largest width times height that is decoded; the header is checked first.
 
     Returns:
@@ -70,7 +73,7 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     ('RGB', (4, 3), (128, 128, 128))
     """
     # An opened file can do what a picture cannot, such as to be read again.
-    return decode_image(path, max_pixels).image.copy()
+    return decode_image(picture, max_pixels).image.copy()
 
 
 class Decoded(NamedTuple):
@@ -86,12 +89,12 @@ class Decoded(NamedTuple):
 
 
 def decode_image(
-    path: Path | str, max_pixels: int = MAX_PIXELS, least_side: int | None = None
+    picture: Picture, max_pixels: int = MAX_PIXELS, least_side: int | None = None
 ) -> Decoded:
     """Decode one image file as `load_image` does, or a JPEG at a smaller scale.
 
     Args:
-        path: An image file, see `load_image`.
+        picture: An image file, see `load_image`.
         max_pixels: Largest width times height that is decoded; the header is checked first.
         least_side: A JPEG is decoded at the smallest of 1/2, 1/4 and 1/8 of its size at which both
             sides have as many pixels; default: at its own size.
@@ -107,7 +110,7 @@ def decode_image(
     >>> decoded.image.size, decoded.size
     ((100, 50), (200, 100))
     """
-    with open_image(path, max_pixels) as image:
+    with open_image(picture, max_pixels) as image:
         width, height = image.size
         if least_side is not None:
             image.draft(None, (least_side, least_side))
@@ -148,7 +151,20 @@ def find_images(root: Path | str, *, follow_links: bool = False) -> list[str]:
     ...     find_images(folder)
     ['a.png', 'cat/b.JPG']
     """
-    return find_files(root, IMAGE_SUFFIXES, follow_links=follow_links)
+    return list(index_images(root, follow_links=follow_links))
+
+
+def index_images(root: Path | str, *, follow_links: bool = False) -> Names:
+    """Return what `find_images` lists, in flat memory: millions of files are no load.
+
+    Args:
+        root: The folder to look in; may itself be a link.
+        follow_links: Whether to follow symbolic links.
+
+    Raises:
+        DataError: If `root` or a folder beneath it cannot be listed.
+    """
+    return index_files(root, IMAGE_SUFFIXES, follow_links=follow_links)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
