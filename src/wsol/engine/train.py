@@ -142,7 +142,9 @@ class Training:
 
     def _batches(self) -> Iterator[Batch]:
         config, process = self.config, self.accelerator
-        files = ImageFiles(self.samples.paths(), TrainTransform(config.size, config.resize))
+        transform = TrainTransform(config.size, config.resize)
+        least_side = transform.least_side if config.scaled_decoding else None
+        files = ImageFiles(self.samples.paths(), transform, least_side=least_side)
         keys = self.order.keys(
             self.step, self.order.total_steps, process.process_index, process.num_processes
         )
