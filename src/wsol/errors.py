@@ -57,6 +57,10 @@ class ImageError(WsolError):
         return f"{self.path}: {self.reason}"
 
 
+class ErrorLimitError(WsolError):
+    """More items cannot be used than the user wants to go on with."""
+
+
 class RunError(WsolError):
     """A run folder or checkpoint cannot be used."""
 

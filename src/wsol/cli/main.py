@@ -8,7 +8,7 @@ from keyword import iskeyword
 from typing import TextIO
 
 import wsol
-from wsol.errors import ConfigError, WsolError, did_you_mean
+from wsol.errors import ConfigError, ErrorLimitError, WsolError, did_you_mean
 
 COMMANDS = {
     "demo": "train CAM and ADL on toy pictures and compare them",
@@ -28,7 +28,7 @@ COMMANDS = {
 }
 """Subcommand and its line in the help."""
 
-OK, REFUSED, SOME_IN_ERROR, INTERRUPTED = 0, 2, 3, 130
+OK, REFUSED, SOME_IN_ERROR, TOO_MANY_IN_ERROR, INTERRUPTED = 0, 2, 3, 4, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; default: those of the process.
 
     Returns:
-        0 done, 2 input refused (one line on standard error), 3 done with some items in error.
+        0 done, 2 input refused (one line on standard error), 3 done with some items in error, 4
+        stopped as more items were in error than the user goes on with.
 
     >>> main(["--version"])
     wsol 0.1.0
@@ -57,14 +58,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name not in COMMANDS:
             raise ConfigError(f"no command {name!r}: {did_you_mean(name, COMMANDS)}")
         status: int = import_module(module_of(name)).run(arguments[1:])
+    except ErrorLimitError as error:
+        _say(error)
+        return TOO_MANY_IN_ERROR
     except WsolError as error:
-        # A file's name may hold line breaks; the message stays one line.
-        sys.stderr.write(f"wsol: error: {error}".replace("\n", "\\n") + "\n")
+        _say(error)
+        return REFUSED
+    except OSError as error:
+        # A disk that is full, or gone: what is at stake is written whole or not at all.
+        place = f"{error.filename}: " if error.filename else ""
+        _say(f"{place}{error.strerror or error}")
         return REFUSED
     except KeyboardInterrupt:
         sys.stderr.write("wsol: interrupted\n")
         return INTERRUPTED
     return status
+
+
+def _say(error: object) -> None:
+    # A file's name may hold line breaks; the message stays one line.
+    sys.stderr.write(f"wsol: error: {error}".replace("\n", "\\n") + "\n")
 
 
 def module_of(command: str) -> str:

@@ -1,8 +1,13 @@
 """From image files to batches of tensors, in worker processes."""
 
+import logging
+import signal
+import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from traceback import clear_frames
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +17,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from wsol.data.images import load_image
+from wsol.data.isolated import Death, ending_after, isolated
+from wsol.data.source import Picture, name_of
 from wsol.data.transforms import Transform
 from wsol.errors import ImageError
+
+MOST_SECONDS = 300.0
+"""That one picture may take in a worker process; one that hangs would stop all others."""
+
+log = logging.getLogger("wsol")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +66,13 @@ class ImageFiles(Dataset[Item]):
     """Image files, decoded and transformed when asked for.
 
     Args:
-        paths: the files.
+        paths: the files, or sources of their bytes.
         transform: makes a picture an array.
         max_pixels: pictures above are refused before they are decoded.
     """
 
     def __init__(
-        self, paths: Sequence[Path], transform: Transform, max_pixels: int = 50_000_000
+        self, paths: Sequence[Picture], transform: Transform, max_pixels: int = 50_000_000
     ) -> None:
         """Name the files and their transform."""
         self.paths, self.transform, self.max_pixels = paths, transform, max_pixels
@@ -98,24 +110,100 @@ def collate(items: Sequence[Item]) -> Batch:
 
 
 def load_batches(
-    files: ImageFiles, keys: Iterable[list[Key]], workers: int, pin_memory: bool = False
+    files: ImageFiles,
+    keys: Iterable[list[Key]],
+    workers: int,
+    pin_memory: bool = False,
+    most_seconds: float = MOST_SECONDS,
 ) -> Iterator[Batch]:
     """Yield one batch for each list of keys, in order.
+
+    Where a worker process dies or hangs, the pictures that it may have died of are loaded again in
+    processes of their own; the one that ends its process is an error of its batch, and new workers
+    go on with the rest. Without workers it would end the program.
 
     Args:
         files: the pictures.
         keys: of each batch.
         workers: number of processes that decode; 0 decodes in this one.
         pin_memory: copy into page-locked memory, for a GPU.
+        most_seconds: that one picture may take in a worker process.
     """
-    loader: DataLoader[Item] = DataLoader(
-        files,
-        batch_sampler=keys,
-        num_workers=workers,
-        collate_fn=collate,
-        pin_memory=pin_memory,
-    )
-    yield from loader
+    if not workers:
+        yield from DataLoader(files, batch_sampler=keys, collate_fn=collate, pin_memory=pin_memory)
+        return
+    limited, rest = _Limited(files, most_seconds), iter(keys)
+    while True:
+        # Batches that were asked for and have not come yet.
+        waiting: deque[list[Key]] = deque()
+        loader: DataLoader[Item] = DataLoader(
+            limited,
+            batch_sampler=_noted(rest, waiting),
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=pin_memory,
+        )
+        try:
+            with _deaths_found_in_order():
+                batches = iter(loader)
+            for batch in batches:
+                waiting.popleft()
+                yield batch
+        except (RuntimeError, OSError, EOFError) as error:
+            # What a worker leaves behind when it dies; an error of the code is raised once more.
+            reason = str(error).partition("\n")[0]
+            log.warning("a process that loads images has died, going on with care: %s", reason)
+            # What the error remembers would keep the other workers waiting.
+            del batches
+            clear_frames(error.__traceback__)
+        else:
+            return
+        for late in waiting:
+            yield collate(_with_care(limited, late))
+
+
+class _Limited(Dataset[Item]):
+    """Image files, each of which has so long to be loaded as this process has to live."""
+
+    def __init__(self, files: ImageFiles, most_seconds: float) -> None:
+        self.files, self.most_seconds = files, most_seconds
+
+    def __getitem__(self, key: Key) -> Item:
+        with ending_after(self.most_seconds):
+            return self.files[key]
+
+
+def _noted(keys: Iterator[list[Key]], waiting: deque[list[Key]]) -> Iterator[list[Key]]:
+    for batch in keys:
+        waiting.append(batch)
+        yield batch
+
+
+@contextmanager
+def _deaths_found_in_order() -> Iterator[None]:
+    """Keep torch from raising a worker's death wherever this program is at that moment.
+
+    It is found when the next batch is asked for as well.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+def _with_care(files: _Limited, keys: Sequence[Key]) -> list[Item]:
+    found = isolated(files.__getitem__, keys)
+    return [
+        _dead(files.files.paths[key.index], key, item) if isinstance(item, Death) else item
+        for key, item in zip(keys, found, strict=True)
+    ]
+
+
+def _dead(picture: Picture, key: Key, death: Death) -> Item:
+    reason = f"cannot be loaded, the process that tried died: {death.reason}"
+    return Item(key.index, None, (0, 0), ImageError(name_of(picture), reason))
 
 
 def split_batches(indices: Sequence[int], batch_size: int) -> list[list[Key]]:

@@ -2,10 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 Box = tuple[float, float, float, float]
 
 Size = tuple[int, int]
+
+OnBad = Literal["fail", "skip"]
+"""Whether a row that cannot be used ends the reading, or is left out with a line in the log."""
 
 
 @dataclass(frozen=True)

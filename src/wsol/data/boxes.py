@@ -5,19 +5,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.data.box_row import Box, BoxRow, box_fault
+from wsol.data.box_row import Box, BoxRow, OnBad, box_fault
 from wsol.data.coco_boxes import read_coco_boxes
 from wsol.data.csv_boxes import read_csv_boxes
 from wsol.data.names import index_by_end
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError, did_you_mean
-
-OnBad = Literal["fail", "skip"]
 
 _Found = dict[tuple[str, Box], None]
 """Class and box of an image's rows: a dictionary keeps the order and finds a repeated one."""

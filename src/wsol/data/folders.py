@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from wsol.data.boxes import OnBad, find_boxes, with_boxes
+from wsol.data.box_row import OnBad
+from wsol.data.boxes import find_boxes, with_boxes
 from wsol.data.images import find_images
 from wsol.data.samples import Samples
 from wsol.errors import DataError

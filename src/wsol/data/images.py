@@ -7,7 +7,9 @@ import numpy as np
 from PIL import Image
 
 from wsol.data.decode import MAX_PIXELS, open_image, orientation
-from wsol.data.find import find_files
+from wsol.data.find import index_files
+from wsol.data.flat_names import Names
+from wsol.data.source import Picture
 
 IMAGE_SUFFIXES: Final = frozenset(
     {
@@ -40,7 +42,7 @@ _TO_DISPLAYED: Final = {
 }
 
 
-def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def load_image(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode one image file completely into RGB, in the frame in which it is displayed.
 
     The EXIF orientation is applied, so width, height and boxes refer to what a viewer shows.
@@ -51,7 +53,8 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     first picture. Colour profiles and metadata are dropped.
 
     Args:
-        path: A JPEG, PNG, WEBP, GIF, BMP, TIFF or PPM file, whatever its suffix.
+        picture: A JPEG, PNG, WEBP, GIF, BMP, TIFF or PPM file, whatever its suffix, or a source
+            of its bytes.
         max_pixels: Largest width times height that is decoded; the header is checked first.
 
     Returns:
@@ -68,7 +71,7 @@ def load_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     >>> image.mode, image.size, image.getpixel((0, 0))
     ('RGB', (4, 3), (128, 128, 128))
     """
-    with open_image(path, max_pixels) as image:
+    with open_image(picture, max_pixels) as image:
         image.load()
         turn = _TO_DISPLAYED.get(orientation(image))
         rgb = _to_rgb(image)
@@ -103,7 +106,20 @@ def find_images(root: Path | str, *, follow_links: bool = False) -> list[str]:
     ...     find_images(folder)
     ['a.png', 'cat/b.JPG']
     """
-    return find_files(root, IMAGE_SUFFIXES, follow_links=follow_links)
+    return list(index_images(root, follow_links=follow_links))
+
+
+def index_images(root: Path | str, *, follow_links: bool = False) -> Names:
+    """Return what `find_images` lists, in flat memory: millions of files are no load.
+
+    Args:
+        root: The folder to look in; may itself be a link.
+        follow_links: Whether to follow symbolic links.
+
+    Raises:
+        DataError: If `root` or a folder beneath it cannot be listed.
+    """
+    return index_files(root, IMAGE_SUFFIXES, follow_links=follow_links)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

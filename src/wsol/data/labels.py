@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.data.boxes import OnBad, find_boxes, with_boxes
+from wsol.data.box_row import OnBad
+from wsol.data.boxes import find_boxes, with_boxes
 from wsol.data.coco_file import coco_names, link_fault, load_coco
 from wsol.data.csv_rows import read_csv_rows
 from wsol.data.folders import SPLITS

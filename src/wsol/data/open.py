@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from wsol.data.boxes import OnBad, with_boxes
+from wsol.data.box_row import OnBad
+from wsol.data.boxes import with_boxes
 from wsol.data.cub import is_cub, read_cub
 from wsol.data.folders import read_folders
 from wsol.data.labels import find_labels, read_labels

@@ -99,7 +99,11 @@ def compare(config: CompareConfig) -> list[Row]:
         ConfigError: no such localizer, or the folder cannot be written.
     """
     splits = open_data(
-        config.data, boxes=config.boxes, val_share=config.val_share, seed=config.seed
+        config.data,
+        boxes=config.boxes,
+        val_share=config.val_share,
+        seed=config.seed,
+        on_bad=config.on_bad_annotation,
     )
     for name in ("val", "test"):
         if name not in splits or not splits[name].has_boxes:

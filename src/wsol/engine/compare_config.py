@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsol.choices import Normalization, learnt_part
+from wsol.data.box_row import OnBad
 from wsol.engine.config import Precision
 from wsol.engine.hub import is_on_hub
 from wsol.errors import ConfigError
@@ -21,6 +22,8 @@ class CompareConfig:
         data: folder of the data set: images by class, or CUB-200-2011's own layout.
         out: folder to write.
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
+            leaves such rows out, each with a line that says where and why.
         run: a run on this data, a folder or hf:owner/name on the Hub; default: an ImageNet
             network, whose score maps are of the class that it prefers.
         backbone: the ImageNet network where no run is given.
@@ -44,6 +47,7 @@ class CompareConfig:
     data: Path
     out: Path
     boxes: Path | None = None
+    on_bad_annotation: OnBad = "fail"
     run: Path | None = None
     backbone: str = BUNDLED_BACKBONE
     localizers: tuple[str, ...] = LOCALIZERS

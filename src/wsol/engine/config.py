@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from wsol.choices import Normalization, Number, learnt_part
+from wsol.data.box_row import OnBad
 from wsol.errors import ConfigError
 from wsol.methods import MethodConfig
 from wsol.methods.none.config import Config as NoMethod
@@ -26,6 +27,8 @@ class TrainConfig:
             own layout.
         out: the run folder to write.
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
+            leaves such rows out, each with a line that says where and why.
         splits: folder of published splits, wsolevaluation's metadata or label files of the ADL
             authors; default: those of the data folder.
         labels: labels as CSV or COCO JSON, any number for an image; default: labels.csv or
@@ -76,6 +79,7 @@ class TrainConfig:
     data: Path
     out: Path
     boxes: Path | None = None
+    on_bad_annotation: OnBad = "fail"
     splits: Path | None = None
     labels: Path | None = None
     method: MethodConfig = field(default_factory=NoMethod)
@@ -150,6 +154,8 @@ class EvaluateConfig:
         run: the run folder, or hf:owner/name on the Hub.
         data: folder of the data set; default: the one that the run was trained on, if it tells.
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
+            leaves such rows out, each with a line that says where and why.
         splits: folder of published splits; default: the run's, if the data is.
         labels: labels as CSV or COCO JSON; default: the run's, if the data is, else those of the
             data folder.
@@ -182,6 +188,7 @@ class EvaluateConfig:
     protocol: Literal["fair", "adl2019"] = "fair"
     out: Path | None = None
     report: int = 500
+    on_bad_annotation: OnBad = "fail"
     localizer: str | None = None
     tap: tuple[str, ...] = ()
     affinity: str = ""
@@ -202,6 +209,8 @@ class EvaluateMapsConfig:
         maps: folder of score maps, .npy or gray PNG, one per image.
         annotations: true boxes or masks: a CSV or COCO file, or a folder of wsolevaluation's
             metadata, of CUB-200-2011 or of masks as PNG.
+        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
+            leaves such rows out, each with a line that says where and why, and their images in.
         out: folder to write; default: beside the maps, with -evaluation added to the name.
         images: folder of the pictures, where the annotations do not say how large they are; also
             tells which masks belong to which picture.
@@ -232,6 +241,7 @@ class EvaluateMapsConfig:
     threshold: float | None = None
     worst: int = 20
     workers: int = 2
+    on_bad_annotation: OnBad = "fail"
     max_pixels: int = 50_000_000
 
     def __post_init__(self) -> None:
@@ -278,6 +288,13 @@ class PredictConfig:
         report: pictures to show at most in the folder report, spread evenly over all; 0 writes no
             report.
         batch_size: images per step.
+        part_size: images in a file of rows, which is written when all are done; a prediction that
+            was stopped goes on after the last one.
+        shard: which share of the images to predict, of how many, as 1/8 to 8/8 in eight processes
+            with the same --out; the last one to end makes formats and report.
+        overwrite: remove another prediction that is in the folder, instead of refusing it.
+        max_errors: stop when more images than these cannot be read, with exit status 4; default:
+            never.
         workers: processes that decode images; 0 decodes in this one.
         max_pixels: larger images are refused before they are decoded.
         precision: auto takes bfloat16 where the processor has it.
@@ -302,10 +319,28 @@ class PredictConfig:
     format: tuple[str, ...] = ("coco",)
     report: int = 5_000
     batch_size: int = 16
+    part_size: int = 512
+    shard: str = ""
+    overwrite: bool = False
+    max_errors: int | None = None
     workers: int = 2
     max_pixels: int = 50_000_000
     precision: Precision = "auto"
     cpu: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is loaded."""
+        for option in ("batch_size", "part_size"):
+            _require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
+        for option in ("workers", "report"):
+            _require(getattr(self, option) >= 0, option, getattr(self, option), "at least 0")
+        if self.overwrite and self.shard:
+            raise ConfigError(
+                "overwrite would remove what other shards have written: remove the folder first, "
+                "then start all of them without it"
+            )
+        most = self.max_errors
+        _require(most is None or most >= 0, "max_errors", most, "at least 0")
 
 
 @dataclass(frozen=True)

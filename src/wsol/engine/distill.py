@@ -77,7 +77,14 @@ def distill(config: DistillConfig) -> Distilled:
         raise ConfigError("wsol distill works in one process: start it without accelerate launch")
     _check_free(config.out)
     network, info = load_run(config.run)
-    source = EvaluateConfig(config.run, config.data, config.boxes, config.splits, split="train")
+    source = EvaluateConfig(
+        config.run,
+        config.data,
+        config.boxes,
+        config.splits,
+        split="train",
+        on_bad_annotation=config.on_bad_annotation,
+    )
     splits = open_splits(source, info)
     make_folder(config.out)
     network.to(accelerator.device)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wsol.choices import Normalization, Student
+from wsol.data.box_row import OnBad
 from wsol.engine.config import Precision
 from wsol.errors import ConfigError, did_you_mean
 
@@ -42,6 +43,8 @@ class DistillConfig:
         data: folder of the data set; default: the one that the run was trained on.
         boxes: true boxes as CSV or COCO JSON, to measure on val alone; default: boxes.csv or
             boxes.json in the data folder.
+        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
+            leaves such rows out, each with a line that says where and why.
         splits: folder of published splits; default: the run's, if the data is.
         student: what learns: pixels, which places belong to objects; psol, one box a picture.
         localizer: makes the teacher's score maps; default: the run's, with its other options of
@@ -73,6 +76,7 @@ class DistillConfig:
     out: Path
     data: Path | None = None
     boxes: Path | None = None
+    on_bad_annotation: OnBad = "fail"
     splits: Path | None = None
     student: Student = "pixels"
     localizer: str | None = None

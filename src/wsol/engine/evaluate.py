@@ -322,6 +322,7 @@ def open_splits(config: EvaluateConfig, info: RunInfo) -> dict[str, Samples]:
         labels=config.labels or (None if config.splits else labels),
         val_share=info.val_share,
         seed=info.seed,
+        on_bad=config.on_bad_annotation,
     )
     if config.split not in splits:
         raise ConfigError(

@@ -63,7 +63,9 @@ def evaluate_maps(config: EvaluateMapsConfig) -> MapsEvaluation:
         ImageError: a true mask, or a picture whose size is needed, cannot be read.
         ConfigError: the output folder cannot be written, or an option does not fit.
     """
-    annotations = open_annotations(config.annotations, config.images, config.masks)
+    annotations = open_annotations(
+        config.annotations, config.images, config.masks, config.on_bad_annotation
+    )
     if config.threshold is not None and isinstance(annotations, MaskAnnotations):
         raise ConfigError("threshold is for boxes: with masks PxAP is over all thresholds")
     found = find_score_maps(config.maps, annotations.ids)

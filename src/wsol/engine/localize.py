@@ -1,6 +1,7 @@
 """Boxes for pictures, from Python."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -235,10 +236,33 @@ class Localizer:
         """
         paths = [Path(image) for image in images]
         names = [path.as_posix() for path in paths] if ids is None else list(ids)
-        labels = self.labels if label is None else [self._number(label)]
         if not self.is_fitted:
             self.fit(paths)
-        for batch in self._batches(paths):
+        yield from self.locate_parts(paths, names, [range(len(paths))], label)
+
+    def locate_parts(
+        self,
+        paths: Sequence[Path],
+        names: Sequence[str],
+        parts: Iterable[range],
+        label: str | None = None,
+    ) -> Iterator[Localization]:
+        """Yield one result for each picture of some parts of a collection, in order.
+
+        No batch has pictures of two parts, so what is found in a part depends on it alone, to the
+        last bit.
+
+        Args:
+            paths: of the whole collection.
+            names: of its pictures in the results.
+            parts: numbers of pictures, taken as they are needed.
+            label: name of the class to look for in these pictures, instead of ``labels``.
+
+        Raises:
+            ConfigError: no such class, or a localizer that wants to see pictures has seen none.
+        """
+        labels = self.labels if label is None else [self._number(label)]
+        for batch in self._batches(paths, parts):
             found = {
                 index: Localization(names[index], error=error) for index, error in batch.errors
             }
@@ -258,7 +282,8 @@ class Localizer:
         """
         transform, device = EvalTransform(self.size), self.accelerator.device
         look = Look(transform, self.mean, self.std, device, self.batch_size, self.workers)
-        fit_localizer(self.localizer, [Path(image) for image in images], look)
+        paths = images if isinstance(images, Sequence) else list(images)
+        fit_localizer(self.localizer, paths, look)
         self.is_fitted = True
 
     def classify(
@@ -283,7 +308,8 @@ class Localizer:
         >>> sorted(name for name, _ in likely), f"{sum(share for _, share in likely):.3f}"
         (['cat', 'dog'], '1.000')
         """
-        for batch in self._batches([Path(image) for image in images]):
+        paths = [Path(image) for image in images]
+        for batch in self._batches(paths, [range(len(paths))]):
             found: dict[int, list[tuple[str, float]]] = {index: [] for index, _ in batch.errors}
             if batch.indices:
                 with evaluating(self.model), torch.inference_mode(), self.accelerator.autocast():
@@ -297,9 +323,10 @@ class Localizer:
                     found[index] = [(self.classes[label], score) for score, label in pairs]
             yield from (found[index] for index in sorted(found))
 
-    def _batches(self, paths: Sequence[Path]) -> Iterator[Batch]:
+    def _batches(self, paths: Sequence[Path], parts: Iterable[range]) -> Iterator[Batch]:
         files = ImageFiles(paths, EvalTransform(self.size), self.max_pixels)
-        return load_batches(files, split_batches(range(len(paths)), self.batch_size), self.workers)
+        keys = chain.from_iterable(split_batches(part, self.batch_size) for part in parts)
+        return load_batches(files, keys, self.workers)
 
     def _inputs(self, batch: Batch) -> Tensor:
         return normalized(batch.images.to(self.accelerator.device), self.mean, self.std)

@@ -73,6 +73,7 @@ class Training:
             labels=config.labels,
             val_share=config.val_share,
             seed=config.seed,
+            on_bad=config.on_bad_annotation,
         )
         self.samples, self.val = trainable(splits, config), splits.get("val")
         self.order = TrainingOrder(len(self.samples), config.batch_size, config.epochs, config.seed)

@@ -11,9 +11,9 @@ Images have a margin of one pixel, so that every pixel has all its neighbours.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from wsol.maps.compiled import compiled
 from wsol.maps.spread import spread
 
 UNSEEN, ON_PLATEAU = -1, -2
@@ -39,7 +39,7 @@ class Basins(NamedTuple):
     eight: bool
 
 
-@njit(cache=True)
+@compiled()
 def list_steps(width: int) -> NDArray[np.int64]:
     """Return the differences of index to a pixel's neighbours, those that share a side first.
 
@@ -49,7 +49,7 @@ def list_steps(width: int) -> NDArray[np.int64]:
     return np.array([-1, 1, -width, width, -width - 1, -width + 1, width - 1, width + 1])
 
 
-@njit(cache=True)
+@compiled()
 def label_basins(
     grey: NDArray[np.uint8],
     fine: NDArray[np.uint16],
@@ -102,7 +102,7 @@ def label_basins(
     return Basins(labels.reshape(grey.shape), reached, rest, count, eight)
 
 
-@njit(cache=True)
+@compiled()
 def find_uphill(fine: NDArray[np.uint16], eight: bool) -> NDArray[np.uint8]:
     """Return for each pixel the number, from 1, of the step to its brightest neighbour, or 0.
 
@@ -130,14 +130,14 @@ def find_uphill(fine: NDArray[np.uint16], eight: bool) -> NDArray[np.uint8]:
     return uphill
 
 
-@njit(cache=True)
+@compiled()
 def _brighter(
     best: np.uint16, step: np.uint8, other: np.uint16, number: np.uint8
 ) -> tuple[np.uint16, np.uint8]:
     return (other, number) if other > best else (best, step)
 
 
-@njit(cache=True)
+@compiled()
 def _list_rest(grey: NDArray[np.uint8], reached: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Return the pixels that have a grey level and are not reached."""
     height, width = grey.shape
@@ -157,7 +157,7 @@ def _list_rest(grey: NDArray[np.uint8], reached: NDArray[np.uint8]) -> NDArray[n
     return rest[:count].copy()
 
 
-@njit(cache=True)
+@compiled()
 def _follow_plateau(
     start: int,
     level: NDArray[np.uint16],

@@ -8,10 +8,10 @@ outside the largest basin is a cell of its own.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from wsol.maps.basins import Basins
+from wsol.maps.compiled import compiled
 
 LEVELS = 256
 
@@ -36,7 +36,7 @@ class Cells(NamedTuple):
     area: NDArray[np.int32]
 
 
-@njit(cache=True)
+@compiled()
 def gather_cells(grey: NDArray[np.uint8], basins: Basins) -> Cells:
     """Return the cells of an image's basins.
 
@@ -78,7 +78,7 @@ def gather_cells(grey: NDArray[np.uint8], basins: Basins) -> Cells:
     return cells
 
 
-@njit(cache=True)
+@compiled()
 def _cell_of(pixel: int, level: NDArray[np.uint8], labels: NDArray[np.int32], grouped: bool) -> int:
     """Return the cell of a pixel; basin 0 has the first 256 in any case."""
     if grouped or labels[pixel] == 0:
@@ -86,7 +86,7 @@ def _cell_of(pixel: int, level: NDArray[np.uint8], labels: NDArray[np.int32], gr
     return LEVELS + pixel
 
 
-@njit(cache=True)
+@compiled()
 def _gather_reached(grey: NDArray[np.uint8], reached: NDArray[np.uint8], cells: Cells) -> None:
     """Fill the cells of basin 0 from the pixels that were reached."""
     height, width = grey.shape
@@ -119,7 +119,7 @@ def _gather_reached(grey: NDArray[np.uint8], reached: NDArray[np.uint8], cells: 
         cells.level[level] = level
 
 
-@njit(cache=True)
+@compiled()
 def _gather_areas(
     grey: NDArray[np.uint8], basins: Basins, grouped: bool, area: NDArray[np.int32]
 ) -> None:
@@ -157,7 +157,7 @@ def _gather_areas(
                 area[_cell_of(corner, level, labels, grouped)] += value > 0
 
 
-@njit(cache=True)
+@compiled()
 def _corner_of(value: int, level: NDArray[np.uint8], pixel: int, width: int) -> int:
     """Return the corner of a square that has a level, of those right of and below a pixel."""
     if level[pixel] == value:

@@ -1,13 +1,13 @@
 """The boxes of one level: of objects, of their holes, and which outline is the largest."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from wsol.maps.basins import Basins, label_basins, list_steps
+from wsol.maps.compiled import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def find_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
     """Return the boxes of the outlines of a mask, as OpenCV's tree mode finds them.
 
@@ -40,7 +40,7 @@ def find_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
     return boxes, _find_largest(framed, objects, holes)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def label_objects(above: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], Basins]:
     """Return a mask with a margin of one pixel around it, and its 8-connected objects.
 
@@ -60,7 +60,7 @@ def label_objects(above: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], Basins]:
     return framed, label_basins(framed, framed.astype(np.uint16), nothing, steps)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def label_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return which object each pixel of a mask belongs to, and the objects' boxes.
 
@@ -80,7 +80,7 @@ def label_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArr
     return objects.labels[1:-1, 1:-1].copy(), _list_boxes(objects, above.shape[1] + 2, 0)
 
 
-@njit(cache=True)
+@compiled()
 def _list_boxes(basins: Basins, width: int, grow: int) -> NDArray[np.int64]:
     boxes = np.empty((basins.number - 1, 4), np.int64)
     boxes[:, :2], boxes[:, 2:] = basins.labels.size, 0
@@ -96,7 +96,7 @@ def _list_boxes(basins: Basins, width: int, grow: int) -> NDArray[np.int64]:
     return boxes
 
 
-@njit(cache=True)
+@compiled()
 def _find_largest(framed: NDArray[np.uint8], objects: Basins, holes: Basins) -> int:
     """Compare the objects by area, holes filled: the largest outline is an outermost one."""
     if objects.number <= 2:

@@ -1,8 +1,9 @@
 """Histograms of a map's scores over object and background, in one pass over the pixels."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from wsol.maps.compiled import compiled
 
 BACKGROUND, OBJECT, IGNORED = 0, 1, 255
 """Values of a true mask."""
@@ -50,7 +51,7 @@ def score_histograms(
     return _count(wide, mask, edges)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _count(
     score_map: NDArray[np.floating], mask: NDArray[np.uint8], edges: NDArray[np.float64]
 ) -> NDArray[np.int64]:

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from wsol.maps.basins import Basins
+from wsol.maps.compiled import compiled
 
 
 class Links(NamedTuple):
@@ -21,7 +21,7 @@ class Links(NamedTuple):
     level: NDArray[np.uint8]
 
 
-@njit(cache=True)
+@compiled()
 def find_links(grey: NDArray[np.uint8], basins: Basins) -> Links:
     """Return where the basins of an image touch.
 
@@ -79,7 +79,7 @@ def find_links(grey: NDArray[np.uint8], basins: Basins) -> Links:
     return Links(pairs[:count], levels[:count])
 
 
-@njit(cache=True)
+@compiled()
 def find_root(parent: NDArray[np.int32], node: int) -> int:
     """Return the root of a node, and halve the path to it.
 

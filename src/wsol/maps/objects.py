@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from wsol.maps.checks import check_score_map, check_thresholds
+from wsol.maps.compiled import compiled
 from wsol.maps.components import label_objects
 from wsol.maps.levels import grey_levels, threshold_levels
 
@@ -93,7 +93,7 @@ def merge_boxes(
         boxes, scores = np.delete(boxes, second, 0), np.delete(scores, second)
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _measure(
     above: NDArray[np.bool_], score_map: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:

@@ -1,11 +1,12 @@
 """Which pixels climb to one peak, found for many pixels at once."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from wsol.maps.compiled import compiled
 
-@njit(cache=True)
+
+@compiled()
 def spread(grey: NDArray[np.uint8], start: NDArray[np.uint8], eight: bool) -> NDArray[np.uint8]:
     """Return 1 where a pixel is found to climb to the start without going down, else 0.
 
@@ -31,7 +32,7 @@ def spread(grey: NDArray[np.uint8], start: NDArray[np.uint8], eight: bool) -> ND
     return reached
 
 
-@njit(cache=True)
+@compiled()
 def _sweep_rows(grey: NDArray[np.uint8], reached: NDArray[np.uint8], eight: bool) -> None:
     height, width = grey.shape
     row = np.zeros(width, np.uint8)

@@ -8,11 +8,11 @@ level is the greatest of those that hold there.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from wsol.maps.basins import Basins
 from wsol.maps.cells import LEVELS, Cells
+from wsol.maps.compiled import compiled
 from wsol.maps.links import Links, find_root
 
 FAR = np.iinfo(np.int32).max
@@ -56,7 +56,7 @@ class Sweep(NamedTuple):
     joined_outside: NDArray[np.uint8]
 
 
-@njit(cache=True)
+@compiled()
 def sweep(
     cells: Cells,
     links: Links,
@@ -143,7 +143,7 @@ def sweep(
     return Sweep(best, largest, decided, joined_outside)
 
 
-@njit(cache=True)
+@compiled()
 def sort_by_level(levels: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return indices from the highest level to the lowest, and where each level starts.
 
@@ -167,7 +167,7 @@ def sort_by_level(levels: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray
     return order, start
 
 
-@njit(cache=True)
+@compiled()
 def _plant(count: int) -> Forest:
     """Return a forest of single basins without pixels."""
     forest = Forest(
@@ -183,7 +183,7 @@ def _plant(count: int) -> Forest:
     return forest
 
 
-@njit(cache=True)
+@compiled()
 def _add(forest: Forest, node: int, box: NDArray[np.int32], first: int, area: int) -> bool:
     """Add pixels to a component; tell whether its box grew."""
     mine = forest.box[node]
@@ -195,7 +195,7 @@ def _add(forest: Forest, node: int, box: NDArray[np.int32], first: int, area: in
     return grew
 
 
-@njit(cache=True)
+@compiled()
 def _note(
     forest: Forest, node: int, level: int, changed: NDArray[np.int32], num_changed: int
 ) -> int:
@@ -207,14 +207,14 @@ def _note(
     return num_changed + 1
 
 
-@njit(cache=True)
+@compiled()
 def _hold(best: NDArray[np.float64], iou: float, low: int, high: int) -> None:
     """Let an IoU count from level ``low`` to ``high``."""
     for level in range(low, high + 1):
         best[level] = max(best[level], iou)
 
 
-@njit(cache=True)
+@compiled()
 def _leave(
     start: int, member: NDArray[np.int32], joined_outside: NDArray[np.uint8], level: int
 ) -> None:
@@ -227,7 +227,7 @@ def _leave(
             return
 
 
-@njit(cache=True)
+@compiled()
 def _drop_joined(forest: Forest, standing: NDArray[np.int32], num_standing: int) -> int:
     """Keep in the list only what still stands for a component."""
     kept = 0
@@ -237,7 +237,7 @@ def _drop_joined(forest: Forest, standing: NDArray[np.int32], num_standing: int)
     return kept
 
 
-@njit(cache=True)
+@compiled()
 def _find_largest(forest: Forest, standing: NDArray[np.int32]) -> int:
     top = 0
     for i in range(1, len(standing)):
@@ -248,7 +248,7 @@ def _find_largest(forest: Forest, standing: NDArray[np.int32]) -> int:
     return int(standing[top])
 
 
-@njit(cache=True)
+@compiled()
 def _stays_largest(forest: Forest, standing: NDArray[np.int32], top: int) -> bool:
     """Tell whether no other component can have a larger outline, whatever holes it has."""
     for node in standing:
@@ -259,7 +259,7 @@ def _stays_largest(forest: Forest, standing: NDArray[np.int32], top: int) -> boo
     return True
 
 
-@njit(cache=True)
+@compiled()
 def _box_iou(
     box: NDArray[np.int32], grow: int, shape: tuple[int, int], truth: NDArray[np.int64]
 ) -> float:
@@ -271,7 +271,7 @@ def _box_iou(
     return best_overlap(x0, y0, x1, y1, truth)
 
 
-@njit(cache=True)
+@compiled()
 def best_overlap(x0: int, y0: int, x1: int, y1: int, truth: NDArray[np.int64]) -> float:
     """Return the best IoU of a box with true boxes, counting pixels inclusively.
 

@@ -10,16 +10,16 @@ change which outline is the largest.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from wsol.maps.basins import Basins, label_basins, list_steps
 from wsol.maps.cells import LEVELS, gather_cells
+from wsol.maps.compiled import compiled
 from wsol.maps.links import find_links
 from wsol.maps.sweep import Sweep, best_overlap, sweep
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def tree_curves(
     fine: NDArray[np.uint16], peak: tuple[int, int], truth: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -66,7 +66,7 @@ def tree_curves(
     return largest, best
 
 
-@njit(cache=True)
+@compiled()
 def _follow(
     fine: NDArray[np.uint16],
     start: NDArray[np.uint8],
@@ -81,7 +81,7 @@ def _follow(
     return basins, sweep(cells, find_links(grey, basins), basins, truth, hole_at)
 
 
-@njit(cache=True)
+@compiled()
 def _fill_holes(
     framed: NDArray[np.uint16], basins: Basins, joined_outside: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:

@@ -1,14 +1,17 @@
 """Rows of boxes, gathered by image and checked."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
 
 from wsol.data.annotations.annotations import BoxAnnotations
-from wsol.data.box_row import Box, BoxRow, Size, box_fault
+from wsol.data.box_row import Box, BoxRow, OnBad, Size, box_fault
 from wsol.data.images import find_images
 from wsol.data.names import index_by_end
 from wsol.errors import AnnotationError, DataError
+
+_logger = logging.getLogger("wsol")
 
 
 class BoxTable:
@@ -17,6 +20,8 @@ class BoxTable:
     Args:
         path: The file, for messages.
         repeats: Whether the same box may come twice; it is kept once.
+        on_bad: Whether a bad row is raised, or skipped with a line on the logger "wsol". Its image
+            stays, where the row can be read.
 
     >>> table = BoxTable(Path("boxes.csv"))
     >>> table.add(BoxRow("a.jpg", "crow", (1.0, 2.0, 3.0, 4.0), line=2, size=(8, 6)))
@@ -24,9 +29,9 @@ class BoxTable:
     ('a.jpg',)
     """
 
-    def __init__(self, path: Path, *, repeats: bool = False) -> None:
+    def __init__(self, path: Path, *, repeats: bool = False, on_bad: OnBad = "fail") -> None:
         """Start without images."""
-        self.path, self.repeats = path, repeats
+        self.path, self.repeats, self.on_bad = path, repeats, on_bad
         self.classes: dict[str, str | None] = {}
         self.sizes: dict[str, Size] = {}
         # Dictionaries keep the order of the file and find a repeated box at once.
@@ -48,6 +53,14 @@ class BoxTable:
         Raises:
             AnnotationError: If the row is one, or does not fit what is known of the image.
         """
+        try:
+            self._add(row)
+        except AnnotationError as error:
+            if self.on_bad != "skip":
+                raise
+            _logger.warning("%s (row skipped)", error)
+
+    def _add(self, row: BoxRow | AnnotationError) -> None:
         if isinstance(row, AnnotationError):
             raise row
         if row.image not in self.boxes:

@@ -5,14 +5,16 @@ from typing import Any
 
 from wsol.data.annotations.annotations import BoxAnnotations
 from wsol.data.annotations.box_table import BoxTable
-from wsol.data.box_row import Size, size_fault
+from wsol.data.box_row import OnBad, Size, size_fault
 from wsol.data.coco_boxes import coco_rows
 from wsol.data.coco_file import load_coco
 from wsol.data.csv_boxes import read_csv_boxes
 from wsol.errors import AnnotationError
 
 
-def read_csv_annotations(path: Path, images: Path | None = None) -> BoxAnnotations:
+def read_csv_annotations(
+    path: Path, images: Path | None = None, on_bad: OnBad = "fail"
+) -> BoxAnnotations:
     r"""Read the images that a CSV file has boxes for.
 
     Args:
@@ -20,6 +22,7 @@ def read_csv_annotations(path: Path, images: Path | None = None) -> BoxAnnotatio
             optionally `width,height` of the image in pixels.
         images: Folder of the pictures, needed where the file has no sizes. An image is named by
             the path below it, or by the end of that path where it fits one picture only.
+        on_bad: Whether a bad row ends the reading or is skipped with a line in the log.
 
     Raises:
         AnnotationError: If a row cannot be used.
@@ -34,18 +37,21 @@ def read_csv_annotations(path: Path, images: Path | None = None) -> BoxAnnotatio
     >>> annotations.ids, annotations.boxes[0].tolist(), annotations.size(0)
     (('a.jpg',), [[1.0, 2.0, 30.0, 40.0]], (60, 50))
     """
-    table = BoxTable(path)
+    table = BoxTable(path, on_bad=on_bad)
     for row in read_csv_boxes(path, with_sizes=True):
         table.add(row)
     return table.annotations(images)
 
 
-def read_coco_annotations(path: Path, images: Path | None = None) -> BoxAnnotations:
+def read_coco_annotations(
+    path: Path, images: Path | None = None, on_bad: OnBad = "fail"
+) -> BoxAnnotations:
     """Read the images of a COCO file, those without boxes too.
 
     Args:
         path: JSON file, see `read_coco_boxes`; its images state `width` and `height`.
         images: Folder of the pictures, needed where the file has no sizes.
+        on_bad: Whether a bad annotation ends the reading or is skipped with a line in the log.
 
     Raises:
         AnnotationError: If an entry cannot be used.
@@ -65,7 +71,7 @@ def read_coco_annotations(path: Path, images: Path | None = None) -> BoxAnnotati
     >>> annotations.classes, annotations.boxes[0].tolist(), annotations.size(0)
     (('crow',), [[1.0, 2.0, 30.0, 40.0]], (60, 50))
     """
-    table, lists = BoxTable(path), load_coco(path)
+    table, lists = BoxTable(path, on_bad=on_bad), load_coco(path)
     for place, entry in enumerate(lists["images"]):
         name = entry.get("file_name") if isinstance(entry, dict) else None
         if not isinstance(name, str):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from wsol.data.annotations.annotations import BoxAnnotations, MaskAnnotations, MaskFiles
 from wsol.data.annotations.box_table import BoxTable
-from wsol.data.box_row import BoxRow, Size, size_fault
+from wsol.data.box_row import BoxRow, OnBad, Size, size_fault
 from wsol.errors import AnnotationError, DataError
 
 IDS, LABELS, SIZES, TRUTH = (
@@ -30,7 +30,10 @@ def is_metadata(folder: Path) -> bool:
 
 
 def read_metadata(
-    folder: Path, images: Path | None = None, masks: Path | None = None
+    folder: Path,
+    images: Path | None = None,
+    masks: Path | None = None,
+    on_bad: OnBad = "fail",
 ) -> BoxAnnotations | MaskAnnotations:
     r"""Read the metadata of one split.
 
@@ -45,6 +48,7 @@ def read_metadata(
             `image_sizes.txt` (`id,width,height`).
         images: Folder of the pictures, needed where boxes have no sizes.
         masks: Folder that the paths of masks start from; by default `folder`.
+        on_bad: Whether a bad box ends the reading or is skipped with a line in the log.
 
     Raises:
         AnnotationError: If a line cannot be used.
@@ -71,7 +75,7 @@ def read_metadata(
         _logger.warning("%s: left out %d images not in %s", folder / TRUTH, len(unlisted), IDS)
     rows = [row for row in rows if row.image in ids]
     if fields == 4:
-        return _boxes(folder, ids, labels, rows, images)
+        return _boxes(folder, ids, labels, rows, images, on_bad)
     return _masks(folder, ids, labels, rows, masks or folder)
 
 
@@ -174,18 +178,23 @@ def _boxes(
     labels: Mapping[str, str],
     rows: Iterable[_Row],
     images: Path | None,
+    on_bad: OnBad,
 ) -> BoxAnnotations:
-    table = BoxTable(folder / TRUTH, repeats=True)
+    table = BoxTable(folder / TRUTH, repeats=True, on_bad=on_bad)
     sizes = dict(_sizes(folder / SIZES))
     for name in ids:
         table.add_image(name, labels.get(name), sizes.get(name))
     for row in rows:
-        try:
-            x0, y0, x1, y1 = map(float, row.values)
-        except ValueError as error:
-            raise AnnotationError(folder / TRUTH, row.line, str(error)) from error
-        table.add(BoxRow(row.image, "", (x0, y0, x1, y1), row.line))
+        table.add(_box(folder, row))
     return table.annotations(images)
+
+
+def _box(folder: Path, row: _Row) -> BoxRow | AnnotationError:
+    try:
+        x0, y0, x1, y1 = map(float, row.values)
+    except ValueError as error:
+        return AnnotationError(folder / TRUTH, row.line, str(error))
+    return BoxRow(row.image, "", (x0, y0, x1, y1), row.line)
 
 
 def _masks(

@@ -9,18 +9,22 @@ from wsol.data.annotations.from_boxes import read_coco_annotations, read_csv_ann
 from wsol.data.annotations.from_cub import read_cub_annotations
 from wsol.data.annotations.from_masks import MASK_SUFFIX, read_mask_folder
 from wsol.data.annotations.from_metadata import IDS, is_metadata, read_metadata
+from wsol.data.box_row import OnBad
 from wsol.data.cub import is_cub
 from wsol.data.find import find_files
 from wsol.errors import DataError
 
-_FILES: Final[dict[str, Callable[[Path, Path | None], BoxAnnotations]]] = {
+_FILES: Final[dict[str, Callable[[Path, Path | None, OnBad], BoxAnnotations]]] = {
     ".csv": read_csv_annotations,
     ".json": read_coco_annotations,
 }
 
 
 def open_annotations(
-    path: Path | str, images: Path | str | None = None, masks: Path | str | None = None
+    path: Path | str,
+    images: Path | str | None = None,
+    masks: Path | str | None = None,
+    on_bad: OnBad = "fail",
 ) -> BoxAnnotations | MaskAnnotations:
     r"""Open the true boxes or masks of images, to measure score maps with.
 
@@ -30,6 +34,8 @@ def open_annotations(
         images: Folder of the pictures, where annotations do not state how large they are, and to
             tell which masks belong to which picture.
         masks: Folder that the paths of masks in wsolevaluation's metadata start from.
+        on_bad: Whether a bad row of boxes ends the reading or is skipped with a line in the log;
+            its image stays.
 
     Raises:
         AnnotationError: If a row of the annotations cannot be used.
@@ -49,11 +55,11 @@ def open_annotations(
         read = _FILES.get(path.suffix.lower())
         if read is None:
             raise DataError(f"{path}: annotations are read from {' or '.join(_FILES)} files")
-        return read(path, images)
+        return read(path, images, on_bad)
     if not path.is_dir():
         raise DataError(f"{path}: no such file or folder of annotations")
     if is_metadata(path):
-        return read_metadata(path, images, None if masks is None else Path(masks))
+        return read_metadata(path, images, None if masks is None else Path(masks), on_bad)
     if is_cub(path):
         return read_cub_annotations(path)
     if find_files(path, {MASK_SUFFIX}):

@@ -1,0 +1,136 @@
+"""Batches come in order, whatever happens to the processes that load them."""
+
+import logging
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsol.data.batches import Batch, ImageFiles, Key, load_batches, split_batches
+from wsol.data.transforms import EvalTransform
+
+SIDE = 16
+
+
+class Deadly(ImageFiles):
+    """Image files whose loading ends or stops the process for some of them."""
+
+    def __init__(self, paths: list[Path], deadly: dict[int, int]) -> None:
+        """Keep which index is ended by which signal; signal 0 hangs."""
+        super().__init__(paths, EvalTransform(SIDE))
+        self.deadly, self.parent = deadly, os.getpid()
+
+    def __getitem__(self, key: Key) -> object:
+        """Load one picture, or die of it."""
+        assert os.getpid() != self.parent
+        if key.index in self.deadly:
+            if not self.deadly[key.index]:
+                time.sleep(600)
+            os.kill(os.getpid(), self.deadly[key.index])
+        return super().__getitem__(key)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    """Return 23 pictures, each of a gray of its own."""
+    files = [tmp_path / f"{index}.png" for index in range(23)]
+    for index, file in enumerate(files):
+        Image.new("L", (20, 10), index * 10).save(file)
+    return files
+
+
+def grays(batches: list[Batch]) -> dict[int, int]:
+    """Return the gray of each picture that was loaded."""
+    found: dict[int, int] = {}
+    for batch in batches:
+        levels: NDArray[np.uint8] = batch.images[:, 0, 0, 0].numpy()
+        found |= dict(zip(batch.indices, levels.tolist(), strict=True))
+    return found
+
+
+@pytest.mark.parametrize(
+    "deadly",
+    [
+        {3: signal.SIGKILL, 4: signal.SIGABRT, 5: signal.SIGSEGV, 6: signal.SIGBUS},
+        {0: signal.SIGTERM, 22: signal.SIGKILL},
+        dict.fromkeys(range(23), signal.SIGKILL),
+    ],
+)
+def test_a_picture_that_kills_its_process_is_an_error_and_the_rest_goes_on(
+    paths: list[Path], deadly: dict[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each picture comes once, in its batch, and the batches in order."""
+    before = signal.getsignal(signal.SIGCHLD)
+    keys = split_batches(range(23), 4)
+    with caplog.at_level(logging.WARNING, "wsol"):
+        batches = list(load_batches(Deadly(paths, deadly), keys, workers=2))
+    assert [
+        sorted([*batch.indices, *(index for index, _ in batch.errors)]) for batch in batches
+    ] == [[key.index for key in batch] for batch in keys]
+    assert grays(batches) == {index: index * 10 for index in range(23) if index not in deadly}
+    errors = dict(error for batch in batches for error in batch.errors)
+    assert errors.keys() == deadly.keys()
+    for index, number in deadly.items():
+        assert errors[index].path == paths[index]
+        assert signal.Signals(number).name in errors[index].reason
+    assert "a process that loads images has died" in caplog.text
+    assert signal.getsignal(signal.SIGCHLD) is before
+
+
+def test_a_picture_that_hangs_is_an_error(paths: list[Path]) -> None:
+    """A process that does not come back is ended."""
+    batches = list(
+        load_batches(Deadly(paths, {7: 0}), split_batches(range(23), 8), 2, most_seconds=0.5)
+    )
+    assert grays(batches).keys() == set(range(23)) - {7}
+    assert batches[0].errors[0][1].reason.endswith("it was ended by SIGALRM")
+
+
+def test_the_time_of_a_picture_is_its_own(paths: list[Path]) -> None:
+    """Many quick ones take longer together than one may alone."""
+    keys = split_batches([*range(23)] * 60, 23)
+    files = ImageFiles(paths, EvalTransform(SIDE))
+    begin = time.monotonic()
+    batches = list(load_batches(files, keys, workers=1, most_seconds=0.1))
+    assert time.monotonic() - begin > 0.1
+    assert sum(len(batch.indices) for batch in batches) == 23 * 60
+    assert not any(batch.errors for batch in batches)
+
+
+def test_a_death_is_not_raised_where_the_caller_is(paths: list[Path]) -> None:
+    """But when the next batch is asked for."""
+    batches = load_batches(Deadly(paths, {22: signal.SIGKILL}), split_batches(range(23), 4), 2)
+    found = [next(batches)]
+    time.sleep(2)
+    found += batches
+    assert [len(batch.indices) for batch in found] == [4, 4, 4, 4, 4, 2]
+
+
+def test_an_error_of_the_code_is_raised(paths: list[Path]) -> None:
+    """It is nobody's picture that is wrong."""
+
+    class Wrong(ImageFiles):
+        def __getitem__(self, key: Key) -> object:
+            raise RuntimeError("wrong code")
+
+    with pytest.raises(RuntimeError, match="wrong code"):
+        list(load_batches(Wrong(paths, EvalTransform(SIDE)), split_batches(range(23), 4), 2))
+
+
+def test_workers_do_not_change_batches(paths: list[Path], tmp_path: Path) -> None:
+    """Any number of them gives what this process gives, errors too."""
+    bad = tmp_path / "bad.png"
+    bad.write_text("no picture")
+    files = ImageFiles([*paths, bad], EvalTransform(SIDE))
+    keys = split_batches(range(24), 5)
+    results = [list(load_batches(files, keys, workers)) for workers in (0, 1, 2)]
+    for batches in results:
+        assert grays(batches) == {index: index * 10 for index in range(23)}
+        assert [str(error) for batch in batches for _, error in batch.errors] == [
+            str(batches[-1].errors[0][1])
+        ]
