@@ -4,15 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wsol.choices import Normalization, Number
 from wsol.data.batches import Batch, ImageFiles, load_batches, normalized, split_batches
 from wsol.data.transforms import EvalTransform
 from wsol.engine.config import Precision
+from wsol.engine.cut_picture import Cut, localize_picture
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.graph import is_graph
 from wsol.engine.opened import (
@@ -28,8 +27,6 @@ from wsol.formats.about import About
 from wsol.localization import Localization
 from wsol.localizers.base import likely_labels
 from wsol.localizers.look import find_logits
-from wsol.maps import normalize, scale_boxes
-from wsol.maps.cut import cut_map
 from wsol.models.modes import evaluating
 from wsol.models.names import BUNDLED_BACKBONE
 
@@ -295,8 +292,9 @@ class Localizer:
                 self._inputs(batch), lambda logits: self._choose(logits, given)
             )
         scores = self._probabilities(logits)
+        cut = Cut(self.classes, self.threshold, self.normalization, self.objects)
         return {
-            index: self._result(names[index], size, *rest)
+            index: localize_picture(cut, names[index], size, *rest)
             for index, size, *rest in zip(
                 batch.indices,
                 batch.sizes,
@@ -306,38 +304,3 @@ class Localizer:
                 strict=True,
             )
         }
-
-    def _result(
-        self,
-        name: str,
-        image_size: tuple[int, int],
-        labels: NDArray[np.int64],
-        scores: NDArray[np.float64],
-        score_maps: NDArray[np.float32],
-    ) -> Localization:
-        """Return the boxes of a picture's classes ``(K,)`` from their maps ``(K, H, W)``."""
-        height, width = score_maps.shape[1:]
-        heat_map = np.zeros((height, width), np.float32)
-        boxes, box_scores, box_labels = [np.zeros((0, 4))], [np.zeros(0)], [np.zeros(0, np.int64)]
-        for label, score, score_map in zip(labels, scores, score_maps, strict=True):
-            own, has_object = normalize(score_map, self.normalization)
-            if label < 0 or not has_object:
-                continue
-            heat_map = np.maximum(heat_map, own)
-            found, peaks = cut_map(own, self.threshold, self.objects)
-            boxes.append(scale_boxes(found, (width, height), image_size))
-            box_scores.append(score * peaks)
-            box_labels.append(np.full(len(found), label))
-        order = np.argsort(-np.concatenate(box_scores), kind="stable")
-        best = int(np.where(labels < 0, -1, scores).argmax())
-        return Localization(
-            image_id=name,
-            image_size=image_size,
-            label=self.classes[labels[best]],
-            class_index=int(labels[best]),
-            score=float(scores[best]),
-            heat_map=heat_map,
-            boxes=np.concatenate(boxes)[order],
-            box_scores=np.concatenate(box_scores)[order],
-            box_labels=np.concatenate(box_labels)[order],
-        )
