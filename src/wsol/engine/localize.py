@@ -62,6 +62,8 @@ class Localizer:
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
         max_pixels: larger pictures are refused before they are decoded.
+        scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
+            least one and a half times ``size``; much faster, and nearly the same.
         precision: auto takes bfloat16 where the processor has it.
         cpu: stay on the CPU even where there is a GPU.
         mean: of the normalised input, per colour, on the scale of [0, 1]; default: what the
@@ -103,6 +105,7 @@ class Localizer:
         batch_size: int = 16,
         workers: int = 0,
         max_pixels: int = 50_000_000,
+        scaled_decoding: bool = True,
         precision: Precision = "auto",
         cpu: bool = False,
         mean: Sequence[float] | None = None,
@@ -112,6 +115,7 @@ class Localizer:
         if threshold is not None and not 0 <= threshold < 1:
             raise ConfigError(f"threshold is {threshold}: it must be in [0, 1)")
         self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
+        self.scaled_decoding = scaled_decoding
         asked = Asked(
             localizer=localizer,
             tap=(tap,) if isinstance(tap, str) and tap else tuple(tap),
@@ -255,7 +259,9 @@ class Localizer:
             yield from (found[index] for index in sorted(found))
 
     def _batches(self, paths: Sequence[Path], parts: Iterable[range]) -> Iterator[Batch]:
-        files = ImageFiles(paths, EvalTransform(self.size), self.max_pixels)
+        transform = EvalTransform(self.size)
+        least_side = transform.least_side if self.scaled_decoding else None
+        files = ImageFiles(paths, transform, self.max_pixels, least_side)
         keys = chain.from_iterable(split_batches(part, self.batch_size) for part in parts)
         return load_batches(files, keys, self.workers)
 
