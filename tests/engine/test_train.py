@@ -190,13 +190,14 @@ def test_a_killed_process_goes_on(
     assert digest(tmp_path / "parts") == digest(tmp_path / "whole")
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_and_is_not_saved(
+def test_a_loss_that_stays_not_finite_ends_the_run_and_is_not_saved(
     tiny: TrainConfig, tmp_path: Path
 ) -> None:
     """The last good checkpoint stays, and no weights are written."""
     out = tmp_path / "run"
-    with pytest.raises(RunError, match="loss is nan at step 4"):
-        train(replace(tiny, out=out, method=Failing(after=4, how="nan")))
+    config = replace(tiny, out=out, method=Failing(after=3, how="nan"), max_skipped=3)
+    with pytest.raises(RunError, match="not finite in 3 steps in a row, up to step 5"):
+        train(config)
     assert not (out / "model.safetensors").exists()
     state = torch.load(checkpoints(out / "checkpoints")[-1], weights_only=True)
     assert state["step"] == 3
