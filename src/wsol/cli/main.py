@@ -23,6 +23,7 @@ COMMANDS = {
     "convert": "write predictions in other formats",
     "export": "write a run as one graph, for onnxruntime or torch",
     "import": "make a run of the published code's weights",
+    "benchmark": "measure how many images a second this machine trains and predicts",
     "list": "show the names of methods, backbones, localizers, formats, recipes or settings",
 }
 """Subcommand and its line in the help."""
