@@ -25,6 +25,7 @@ COMMANDS = {
     "export": "write a run as one graph, for onnxruntime or torch",
     "push": "send a run to the Hugging Face Hub",
     "import": "make a run of the published code's weights",
+    "benchmark": "measure how many images a second this machine trains and predicts",
     "list": "show the names of methods, backbones, localizers, formats, recipes or settings",
 }
 """Subcommand and its line in the help."""
