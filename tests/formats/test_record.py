@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as arrays
 
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.formats.about import About
-from wsol.formats.record import ABOUT, FOLDER, SHARD, Record, RecordWriter, decode_map, encode_map
+from wsol.formats.record import ABOUT, FOLDER, PART_SIZE, Record, RecordWriter, part_file
+from wsol.formats.rows import decode_map, encode_map
 from wsol.localization import Localization
 from wsol.maps import boxes_at
 from wsol.maps.levels import grey_levels
@@ -70,7 +71,7 @@ def test_errors_and_pictures_without_objects_have_their_rows(tmp_path: Path) -> 
 
 def test_shards_come_in_order_and_an_older_record_is_gone(tmp_path: Path) -> None:
     """Several files read as one."""
-    names = [f"{number}.jpg" for number in range(2 * SHARD + 3)]
+    names = [f"{number}.jpg" for number in range(2 * PART_SIZE + 3)]
     write(tmp_path, [Localization(name, (1, 1)) for name in names])
     assert [result.image_id for result in Record(tmp_path)] == names
     assert len(list((tmp_path / FOLDER).glob("*.parquet"))) == 3
@@ -109,9 +110,9 @@ def test_a_folder_without_a_whole_record_is_refused(tmp_path: Path) -> None:
 def test_a_cut_shard_is_named(tmp_path: Path) -> None:
     """The line says which file."""
     write(tmp_path, [example("a.jpg")])
-    shard = tmp_path / FOLDER / "part-00000.parquet"
+    shard = part_file(tmp_path, 0)
     shard.write_bytes(shard.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"part-00000\.parquet: cannot be read"):
+    with pytest.raises(DataError, match=r"part-000000\.parquet: cannot be read"):
         list(Record(tmp_path))
 
 
@@ -122,9 +123,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
     try:
-        with pytest.raises(
-            ConfigError, match=r"cannot be written after 2 pictures: .*File too large"
-        ):
+        with pytest.raises(ConfigError, match=r"cannot be written: .*File too large"):
             write(tmp_path, [example("a.jpg"), example("b.jpg")])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

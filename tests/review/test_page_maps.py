@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Page
 
-from wsol.formats.record import decode_map, encode_map
+from wsol.formats.rows import decode_map, encode_map
 from wsol.maps import boxes_at, objects_at
 
 from .conftest import Example, png_of, smooth_map

@@ -1,6 +1,6 @@
 """Parquet files, one row group after another."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -16,7 +16,9 @@ class ParquetFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-    def iter_batches(self, batch_size: int) -> Iterator[RecordBatch]: ...
+    def iter_batches(
+        self, batch_size: int, columns: Sequence[str] | None = None
+    ) -> Iterator[RecordBatch]: ...
 
 class ParquetWriter:
     def __init__(self, where: Path | IO[bytes], schema: Schema, compression: str = ...) -> None: ...

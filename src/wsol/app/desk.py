@@ -16,7 +16,7 @@ from wsol.app.pool import Pool
 from wsol.app.shelf import Choice, Picture, Shelf, save_shown
 from wsol.app.upload import Upload
 from wsol.errors import ImageError
-from wsol.formats.record import encode_map
+from wsol.formats.rows import encode_map
 from wsol.localization import Localization
 
 Result = TypeVar("Result")

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from wsol.choices import Number
 from wsol.data.images import load_image
 from wsol.errors import ImageError
-from wsol.formats.record import decode_map
+from wsol.formats.rows import decode_map
 from wsol.localization import Localization
 
 SIDE = 1280

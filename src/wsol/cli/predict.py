@@ -12,11 +12,14 @@ def run(argv: Sequence[str]) -> int:
     """Predict, and say how many pictures have a box."""
     config = read_options("predict", PredictConfig, argv, positional="images")
     from wsol.engine.predict import predict
+    from wsol.formats.record import is_finished
 
     statuses = predict(config)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
     sys.stdout.write(f"wrote {config.out}: {counts}\n")
-    if config.report:
+    if not is_finished(config.out):
+        sys.stdout.write("other shards are not done: the last one makes formats and report\n")
+    elif config.report:
         page = config.out / "report" / "index.html"
         sys.stdout.write(f"look at them, in any browser: {page}\n")
     return SOME_IN_ERROR if statuses["error"] else OK

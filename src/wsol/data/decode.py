@@ -1,7 +1,6 @@
 """The one way image files are opened: by content, with a limit, and with one kind of error."""
 
 import re
-import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from wsol.data.source import Picture, name_of, open_source
 from wsol.errors import ImageError
 
 MAX_PIXELS: Final = 50_000_000
@@ -40,11 +40,12 @@ _READERS: Final[dict[str, tuple[bytes, type[ImageFile.ImageFile]]]] = {
 
 
 @contextmanager
-def open_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile.ImageFile]:
+def open_image(picture: Picture, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile.ImageFile]:
     """Open one image file and check its header; whatever fails inside the block is an ImageError.
 
     Args:
-        path: A JPEG, PNG, WEBP, GIF, BMP, TIFF or PPM file, whatever its suffix.
+        picture: A JPEG, PNG, WEBP, GIF, BMP, TIFF or PPM file, whatever its suffix, or a source
+            of its bytes.
         max_pixels: Largest width times height that is accepted.
 
     Yields:
@@ -61,7 +62,8 @@ def open_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image
     ...         image.mode, image.size, image.getpixel((0, 0))
     ('I;16', (4, 3), 7)
     """
-    with _open(path) as file:
+    path = name_of(picture)
+    with open_source(picture) as file:
         name, reader = _reader(path, file)
         # Pillow's own exceptions are of nearly every builtin kind on damaged bytes.
         try:
@@ -89,11 +91,11 @@ def orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def image_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def image_size(picture: Picture, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Return width and height of a picture as displayed, from its header where that says it.
 
     Args:
-        path: An image file, see `open_image`.
+        picture: An image file, see `open_image`.
         max_pixels: Largest width times height that is accepted.
 
     Raises:
@@ -106,27 +108,11 @@ def image_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[int, int
     ...     image_size(file)
     (4, 3)
     """
-    with open_image(path, max_pixels) as image:
+    with open_image(picture, max_pixels) as image:
         width, height = image.size
         # From 5 on, what is stored lies on its side; Pillow itself turns TIFF, its size too.
         turned = not isinstance(image, TiffImagePlugin.TiffImageFile) and orientation(image) >= 5
         return (height, width) if turned else (width, height)
-
-
-def _open(path: Path | str) -> BinaryIO:
-    try:
-        status = Path(path).stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise ImageError(path, "is a folder, not an image file")
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError(path, "is not a regular file")
-        if status.st_size == 0:
-            raise ImageError(path, "the file is empty")
-        return Path(path).open("rb")
-    except FileNotFoundError as error:
-        raise ImageError(path, "no such file") from error
-    except (OSError, ValueError) as error:
-        raise ImageError(path, f"cannot be opened: {error}") from error
 
 
 def _reader(path: Path | str, file: BinaryIO) -> tuple[str, type[ImageFile.ImageFile]]:
@@ -135,6 +121,8 @@ def _reader(path: Path | str, file: BinaryIO) -> tuple[str, type[ImageFile.Image
         file.seek(0)
     except OSError as error:
         raise ImageError(path, f"cannot be read: {error}") from error
+    if not start:
+        raise ImageError(path, "the file is empty")
     for name, (magic, reader) in _READERS.items():
         if re.match(magic, start):
             return name, reader

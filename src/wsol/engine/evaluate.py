@@ -19,6 +19,7 @@ from wsol.data.transforms import Transform
 from wsol.engine.config import EvaluateConfig
 from wsol.engine.device import make_accelerator
 from wsol.engine.fit import Look, fit_localizer
+from wsol.engine.hub import is_on_hub
 from wsol.engine.in_order import in_order
 from wsol.engine.localize import Localizer
 from wsol.engine.progress import Meter
@@ -70,8 +71,11 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     Raises:
         RunError: not a finished run.
         DataError: the data set lacks the split, or has a class that the run does not know.
-        ConfigError: the protocol does not go with the localizer.
+        ConfigError: the protocol does not go with the localizer, or a run on the Hub with no
+            place for its figures.
     """
+    if config.out is None and is_on_hub(config.run):
+        raise ConfigError(f"{config.run}: no place for the figures: give --out FILE.json")
     accelerator = make_accelerator(config.precision, config.cpu)
     network, info = load_run(config.run)
     reading = chosen_reading(info.reading, config)
@@ -317,7 +321,7 @@ def open_splits(config: EvaluateConfig, info: RunInfo) -> dict[str, Samples]:
         ConfigError: there is no such split, or the run has no data.
     """
     if config.data is None and not info.data:
-        raise ConfigError(f"{config.run}: was imported, so it has no data set: give --data")
+        raise ConfigError(f"{config.run}: the run comes without its data set: give --data")
     root = Path(info.data) if config.data is None else config.data
     own = None if info.boxes is None or config.data is not None else Path(info.boxes)
     listed = None if info.splits is None or config.data is not None else Path(info.splits)

@@ -38,7 +38,7 @@ class Look(NamedTuple):
     workers: int = 0
 
 
-def fit_localizer(localizer: ScoreMaps, paths: Sequence[Path], look: Look) -> None:
+def fit_localizer(localizer: ScoreMaps, paths: Sequence[Path | str], look: Look) -> None:
     """Show pictures to a localizer that wants to see some, and do nothing for any other.
 
     Args:
@@ -49,7 +49,7 @@ def fit_localizer(localizer: ScoreMaps, paths: Sequence[Path], look: Look) -> No
     if not localizer.needs_fit:
         return
     count = min(len(paths), MOST_PICTURES)
-    some = [paths[index * len(paths) // count] for index in range(count)]
+    some = [Path(paths[index * len(paths) // count]) for index in range(count)]
     localizer.fit(_inputs(some, look))
 
 

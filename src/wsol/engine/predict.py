@@ -2,20 +2,26 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
-from wsol.data.images import find_images, load_image
+from wsol.data.images import load_image
 from wsol.engine.config import PredictConfig
 from wsol.engine.folder import make_folder
+from wsol.engine.in_order import in_order
 from wsol.engine.localize import Localizer
+from wsol.engine.pictures import Pictures, collect
+from wsol.engine.plan import Plan, begin, finish, shard_of
 from wsol.engine.progress import Meter
 from wsol.engine.report import report
 from wsol.engine.report_config import ReportConfig
-from wsol.errors import DataError, ErrorLimitError
+from wsol.errors import ErrorLimitError
 from wsol.formats import check_format
+from wsol.formats.about import About
 from wsol.formats.convert import convert, create_writers
-from wsol.formats.record import Record, RecordWriter
+from wsol.formats.record import Record, count_statuses, finish_record, write_part
+from wsol.formats.rows import to_row
 from wsol.localization import Localization
 from wsol.localizers.reading import reading_options
 from wsol.review.picture import draw
@@ -27,6 +33,9 @@ log = logging.getLogger("wsol")
 def predict(config: PredictConfig) -> Counter[str]:
     """Predict boxes for image files and write them.
 
+    What an earlier call with the same options has left undone is done, and nothing else. Of a
+    shard's pictures nothing but rows are written, unless those of all others are there.
+
     Args:
         config: the options.
 
@@ -35,16 +44,38 @@ def predict(config: PredictConfig) -> Counter[str]:
 
     Raises:
         DataError: no image is found.
-        ConfigError: the output folder cannot be written, or an option does not fit.
-        ErrorLimitError: more pictures cannot be read than ``max_errors``.
+        ConfigError: the output folder cannot be written, another process writes to it, it holds
+            another prediction, or an option does not fit.
+        ErrorLimitError: more pictures than were allowed are in error.
     """
-    paths, ids = collect(config.images)
+    pictures = collect(config.images)
     make_folder(config.out)
     for name in config.format:
         check_format(name)
     if config.report:
         check_folder(config.out / "report")
-    locate = Localizer(
+    shard_of(config.shard, 1)
+    locate = create_predictor(config)
+    about = locate.about(pictures.root)
+    # What stands in their way is said now, not after the last picture.
+    create_writers(config.format, config.out, about)
+    with begin(config, pictures, locate) as plan:
+        mine = shard_of(config.shard, plan.parts)
+        missing = plan.missing(mine)
+        done = count_statuses(config.out, sorted(set(mine) - set(missing)))
+        predict_parts(config, plan, pictures, locate, missing, done["error"])
+        if not plan.missing():
+            finish(plan, lambda: _finish(config, plan, about))
+        return count_statuses(config.out, mine)
+
+
+def create_predictor(config: PredictConfig) -> Localizer:
+    """Return the localizer of a prediction.
+
+    Args:
+        config: the options.
+    """
+    return Localizer(
         config.run,
         backbone=config.backbone,
         **reading_options(config),
@@ -55,81 +86,70 @@ def predict(config: PredictConfig) -> Counter[str]:
         batch_size=config.batch_size,
         workers=config.workers,
         max_pixels=config.max_pixels,
+        scaled_decoding=config.scaled_decoding,
         precision=config.precision,
         cpu=config.cpu,
     )
-    base = config.images[0] if _is_folder(config.images) else Path()
-    about = locate.about(base)
-    # What stands in their way is said now, not after the last picture.
-    create_writers(config.format, config.out, about)
-    record = RecordWriter(config.out, about)
-    statuses: Counter[str] = Counter()
-    with Meter("predict", len(paths)) as meter:
-        for number, (path, result) in enumerate(zip(paths, locate(paths, ids), strict=True), 1):
-            record.add(result)
-            statuses[result.status] += 1
-            if result.error is not None:
-                log.warning("%s", result.error)
-                _check_errors(statuses["error"], config)
-            elif config.pictures:
-                _save_picture(config, path, number, result)
-            meter.advance(1)
-    record.close()
-    convert(Record(config.out), config.out, config.format)
-    if config.report:
-        report(ReportConfig(config.out, pictures=config.report, max_pixels=config.max_pixels))
-    return statuses
 
 
-def _check_errors(count: int, config: PredictConfig) -> None:
-    if config.max_errors is not None and count > config.max_errors:
-        raise ErrorLimitError(
-            f"{config.out}: stopped, as more than {config.max_errors} pictures could not be read: "
-            "see the lines above, or give a higher --max-errors"
-        )
-
-
-def collect(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Return the image files among files and folders, and an id for each.
+def predict_parts(
+    config: PredictConfig,
+    plan: Plan,
+    pictures: Pictures,
+    locate: Localizer,
+    parts: Sequence[int],
+    errors: int = 0,
+) -> None:
+    """Predict some parts and write each when it is whole.
 
     Args:
-        inputs: files, taken as they are, and folders, searched for images.
-
-    Returns:
-        Paths and ids. The ids are paths below the folder where one folder is given, otherwise
-        the paths themselves.
-
-    Raises:
-        DataError: a path does not exist, is given twice, or no image is found.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Path(folder, "a.jpg").touch()
-    ...     collect([Path(folder)])[1]
-    ['a.jpg']
+        config: the options.
+        plan: of the prediction.
+        pictures: all of them.
+        locate: knows what it wants to know of them.
+        parts: numbers of those to predict.
+        errors: number of pictures that could not be read before.
     """
-    paths: list[Path] = []
-    for given in inputs:
-        if given.is_dir():
-            paths += [given / name for name in find_images(given)]
-        elif given.exists():
-            paths.append(given)
-        else:
-            raise DataError(f"{given}: no such file or folder")
-    if not paths:
-        where = ", ".join(map(str, inputs)) or "nothing given"
-        raise DataError(f"no images to predict: {where}")
-    alone = _is_folder(inputs)
-    ids = [(path.relative_to(inputs[0]) if alone else path).as_posix() for path in paths]
-    twice, count = Counter(ids).most_common(1)[0]
-    if count > 1:
-        raise DataError(f"{twice}: given {count} times; give each image once")
-    return paths, ids
+    number = sum(len(plan.pictures(part)) for part in parts)
+    if number < plan.number:
+        log.info("%d of %d pictures are left to do here", number, plan.number)
+    found = locate.locate_parts(pictures.paths, pictures.names, map(plan.pictures, parts))
+    with Meter("predict", number) as meter:
+        # Rows are packed while the network looks at the next pictures.
+        rows = in_order(
+            to_row, _counted(found, meter, config.max_errors, errors), threads=1, ahead=64
+        )
+        for part in parts:
+            write_part(plan.folder, part, list(islice(rows, len(plan.pictures(part)))))
 
 
-def _is_folder(inputs: Sequence[Path]) -> bool:
-    """Return whether ids are paths below the one folder that is given."""
-    return len(inputs) == 1 and inputs[0].is_dir()
+def _counted(
+    results: Iterator[Localization], meter: Meter, max_errors: int | None, errors: int
+) -> Iterator[Localization]:
+    for result in results:
+        if result.error is not None:
+            log.warning("%s", result.error)
+            errors += 1
+            if max_errors is not None and errors > max_errors:
+                raise ErrorLimitError(
+                    f"stopped, as {errors} pictures could not be read: see to them, or give a "
+                    f"higher --max-errors than {max_errors}; the same command then goes on"
+                )
+        yield result
+        meter.advance(1)
+
+
+def _finish(config: PredictConfig, plan: Plan, about: About) -> None:
+    """Make everything else of the rows."""
+    finish_record(config.out, about, plan.number, plan.parts)
+    record = Record(config.out)
+    convert(record, config.out, config.format)
+    if config.pictures:
+        for number, result in enumerate(record, 1):
+            if result.error is None:
+                _save_picture(config, about.path(result), number, result)
+    if config.report:
+        report(ReportConfig(config.out, pictures=config.report, max_pixels=config.max_pixels))
 
 
 def _save_picture(config: PredictConfig, path: Path, number: int, result: Localization) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from wsol.formats.about import About
-from wsol.formats.record import encode_map
+from wsol.formats.rows import encode_map
 from wsol.formats.tree import Tree
 from wsol.localization import Localization
 

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from PIL import Image
-
 import wsol
 from wsol.data.decode import MAX_PIXELS
-from wsol.data.images import load_image
 from wsol.errors import ConfigError, ImageError
 from wsol.files import write_folder
 from wsol.formats.about import About
 from wsol.formats.portable import portable
 from wsol.localization import Localization
 from wsol.review.figures import Figures
+from wsol.review.photo import save_photo
 from wsol.review.rows import about_page, row_of, script_json
 from wsol.review.score_map import encode_small_map, small_map
 from wsol.review.truth import Truth
@@ -198,10 +196,9 @@ class _Writer:
         return Written(self.folder / "index.html", self.number, self.shown, self.errors)
 
     def _save_photo(self, result: Localization) -> None:
-        image = load_image(self.about.path(result), max_pixels=self.max_pixels)
-        image.thumbnail((self.side, self.side), Image.Resampling.BICUBIC, reducing_gap=2.0)
         # Numbered, as a name from elsewhere may be anything.
-        image.save(self.folder / "photos" / f"{self.shown:06d}.jpg", quality=82)
+        copy = self.folder / "photos" / f"{self.shown:06d}.jpg"
+        save_photo(self.about.path(result), copy, self.side, self.max_pixels)
 
     def _write_maps(self) -> None:
         chunk = (self.shown - 1) // CHUNK

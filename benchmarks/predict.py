@@ -1,6 +1,6 @@
 """How much of the network's own speed is left from photographs to boxes.
 
-    python benchmarks/predict_speed.py --photos ../shared/data/cub10/images
+    python benchmarks/predict.py --photos ../shared/data/cub10/images
 
 Times ``wsol predict`` with its defaults, and other settings, on a folder of photographs (from
 making the network to the last file written; the start of Python is left out) in turn with the bare

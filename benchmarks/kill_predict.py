@@ -1,0 +1,124 @@
+"""Kill ``wsol predict`` again and again, and see whether anything is lost.
+
+    python benchmarks/kill_predict.py
+
+Predicts 5,000 small pictures once without harm. Then the same into another folder, where the
+process, or all of its processes, is killed (SIGKILL) at random moments; each time the same command
+is started again, and after the last kill it may end. Compares every row, box, map and file of both
+folders, and prints what was killed when. Exits with 1 where anything differs.
+"""
+
+import argparse
+import hashlib
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from wsol.data.toy import toy_pictures
+from wsol.formats.record import Record, is_finished, part_file
+
+KINDS = 100
+"""Different pictures; the rest are links to them."""
+
+
+def write_pictures(folder: Path, count: int) -> None:
+    """Write pictures of 64 x 64 pixels, one in fifty damaged."""
+    folder.mkdir()
+    for number, picture in enumerate(toy_pictures(KINDS, seed=0)):
+        first = folder / f"{number:05d}.jpg"
+        picture.image.resize((64, 64)).save(first)
+        if number % 50 == 7:
+            first.write_bytes(first.read_bytes()[:300])
+        for other in range(number + KINDS, count, KINDS):
+            (folder / f"{other:05d}.jpg").hardlink_to(first)
+
+
+def start(photos: Path, out: Path, part_size: int) -> subprocess.Popen[bytes]:
+    """Start the command in a process group of its own."""
+    command = [sys.executable, "-m", "wsol", "predict", str(photos), "--out", str(out)]
+    command += ["--size", "64", "--part_size", str(part_size), "--format", "coco,csv"]
+    command += ["--report", "50", "--cpu"]
+    with (out.parent / "log.txt").open("ab") as log:
+        return subprocess.Popen(command, stderr=log, stdout=log, start_new_session=True)
+
+
+def content(out: Path) -> dict[str, str]:
+    """Return the digest of every file but locks."""
+    return {
+        path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and not path.name.startswith(".wsol-lock")
+    }
+
+
+def parts_of(out: Path) -> int:
+    """Return the number of parts that are written."""
+    return len(list(part_file(out, 0).parent.glob("part-*.parquet")))
+
+
+def main() -> int:
+    """Kill, compare and say so."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pictures", type=int, default=5_000)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--part_size", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    chance = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        photos, whole, killed = (Path(folder, name) for name in ("photos", "whole", "killed"))
+        write_pictures(photos, options.pictures)
+        began = time.monotonic()
+        process = start(photos, whole, options.part_size)
+        while not parts_of(whole):
+            time.sleep(0.05)
+        first = time.monotonic() - began
+        clean_status = process.wait()
+        seconds = time.monotonic() - began
+        print(f"a clean run: exit status {clean_status}, {seconds:.0f} s, {parts_of(whole)} parts")
+        print("| kill | after | of | parts before | parts after |\n|---|---|---|---|---|")
+        # So long that all kills together leave about a fifth of the work to do.
+        share = 0.8 * (seconds - first) / options.kills
+        longest = first + share + math.sqrt(share**2 + 2 * share * first)
+        kills = 0
+        while kills < options.kills and not is_finished(killed):
+            before = parts_of(killed)
+            process = start(photos, killed, options.part_size)
+            # The start of Python and the network belong to it.
+            wait = chance.uniform(0.5, longest)
+            try:
+                process.wait(wait)
+            except subprocess.TimeoutExpired:
+                kills += 1
+                both = chance.random() < 0.5
+                (os.killpg if both else os.kill)(process.pid, signal.SIGKILL)
+                process.wait()
+                who = "all processes" if both else "the first"
+                print(
+                    f"| {kills} | {wait:.1f} s | {who} | {before} | {parts_of(killed)} |",
+                    flush=True,
+                )
+        status = start(photos, killed, options.part_size).wait()
+        names = Counter(result.image_id for result in Record(killed))
+        expected = {path.name for path in photos.iterdir()}
+        lost, twice = len(expected - set(names)), sum(count > 1 for count in names.values())
+        one, other = content(whole), content(killed)
+        differ = sorted(
+            name for name in one.keys() | other.keys() if one.get(name) != other.get(name)
+        )
+        print(
+            f"\n{kills} kills; exit status {status}; {len(names)} rows, {lost} lost, {twice} twice"
+            f"; {len(one)} files, {len(differ)} differ {differ[:5]}"
+        )
+        return int(bool(lost or twice or differ or status != clean_status))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""What a prediction has to do, and what of it is done."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from wsol.engine.config import PredictConfig
+from wsol.engine.config_file import plain
+from wsol.engine.hub import local_run
+from wsol.engine.localize import Localizer
+from wsol.engine.pictures import Pictures
+from wsol.errors import ConfigError
+from wsol.files import write_json
+from wsol.formats.record import FOLDER, part_file
+from wsol.lock import NAME, HeldError, Hold
+
+FILE = "plan.json"
+"""In the record's folder: what its rows are a function of."""
+
+STATE = "localizer.safetensors"
+"""Beside it: what the localizer has learnt of the pictures, the same for every process."""
+
+FREE = {
+    "images",
+    "out",
+    "run",
+    "pictures",
+    "format",
+    "report",
+    "workers",
+    "cpu",
+    "shard",
+    "overwrite",
+    "max_errors",
+}
+"""Options that may differ when a prediction goes on: rows do not depend on them, or the plan says
+what they stand for."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A prediction in parts: each is a file that is there or not.
+
+    Attributes:
+        folder: of the prediction.
+        number: of pictures.
+        part_size: pictures in a part; the last may have fewer.
+    """
+
+    folder: Path
+    number: int
+    part_size: int
+
+    @property
+    def parts(self) -> int:
+        """Number of parts."""
+        return -(-self.number // self.part_size)
+
+    def pictures(self, part: int) -> range:
+        """Return the numbers of a part's pictures.
+
+        >>> Plan(Path("boxes"), 10, 4).pictures(2)
+        range(8, 10)
+        """
+        start = part * self.part_size
+        return range(start, min(start + self.part_size, self.number))
+
+    def missing(self, parts: Sequence[int] | None = None) -> list[int]:
+        """Return the parts that are not there yet.
+
+        Args:
+            parts: to look at; default: all.
+        """
+        wanted = range(self.parts) if parts is None else parts
+        return [part for part in wanted if not part_file(self.folder, part).exists()]
+
+
+def shard_of(shard: str, parts: int) -> range:
+    """Return the parts of one of several processes that share a prediction.
+
+    Args:
+        shard: which of how many, ``1/8`` to ``8/8``; empty: all parts.
+        parts: how many there are.
+
+    Raises:
+        ConfigError: not such a text.
+
+    >>> list(shard_of("2/3", parts=8))
+    [1, 4, 7]
+    """
+    first, _, count = (shard or "1/1").partition("/")
+    if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
+        raise ConfigError(f"shard is {shard}: give which of how many, from 1/8 to 8/8 for eight")
+    return range(int(first) - 1, parts, int(count))
+
+
+@contextmanager
+def begin(config: PredictConfig, pictures: Pictures, locate: Localizer) -> Iterator[Plan]:
+    """Make the plan of a prediction, or take up the one that is there, and keep others out.
+
+    Args:
+        config: the options.
+        pictures: to predict.
+        locate: it is shown pictures here, where it wants to see some.
+
+    Raises:
+        ConfigError: another prediction is there, another process writes to it, or the folder
+            cannot be written.
+    """
+    home = config.out / FOLDER
+    inputs = _inputs(config, pictures)
+    if config.overwrite and home.exists():
+        _remove(home)
+    if not home.exists():
+        _make(home, inputs, pictures, locate)
+    with ExitStack() as stack:
+        # All shards of a prediction keep out one that does the whole.
+        stack.enter_context(Hold(home, shared=bool(config.shard)))
+        if config.shard:
+            stack.enter_context(Hold(home, f"{NAME}-{config.shard.replace('/', '-of-')}"))
+        _check(home, inputs)
+        if (home / STATE).exists():
+            _load(home / STATE, locate)
+        yield Plan(config.out, len(pictures), config.part_size)
+
+
+def _inputs(config: PredictConfig, pictures: Pictures) -> dict[str, Any]:
+    """Return what the rows are a function of."""
+    options = {name: value for name, value in plain(config).items() if name not in FREE}
+    return options | {
+        "weights": _digest(config.run),
+        "number": len(pictures),
+        "pictures": pictures.names.digest(),
+    }
+
+
+def _digest(run: Path | None) -> str | None:
+    """Return the SHA-256 of a run, or of an exported file."""
+    if run is None:
+        return None
+    run = local_run(run)
+    files = [run] if run.is_file() else [run / name for name in ("model.json", "model.safetensors")]
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _make(home: Path, inputs: dict[str, Any], pictures: Pictures, locate: Localizer) -> None:
+    """Write a record's folder with its plan and nothing else, unless another process is first."""
+    new = home.with_name(f".{home.name}.{os.getpid()}.part")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    try:
+        if not locate.is_fitted:
+            locate.fit(pictures.paths)
+            (new / STATE).write_bytes(save(_contiguous(locate)))
+        write_json(new / FILE, inputs)
+        new.rename(home)
+    except OSError as error:
+        # Then all take that of the first, as two machines may have learnt not quite the same.
+        if not (home / FILE).exists():
+            raise ConfigError(f"{home}: cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _contiguous(locate: Localizer) -> dict[str, Tensor]:
+    return {name: value.cpu().contiguous() for name, value in locate.localizer.state().items()}
+
+
+def _load(file: Path, locate: Localizer) -> None:
+    try:
+        locate.localizer.load_state(load_file(file))
+    except (ConfigError, SafetensorError, OSError) as error:
+        raise ConfigError(
+            f"{file}: cannot be read: {error}; begin anew with --overwrite"
+        ) from error
+    locate.is_fitted = True
+
+
+def _check(home: Path, inputs: dict[str, Any]) -> None:
+    """Refuse the folder of another prediction."""
+    try:
+        found = json.loads((home / FILE).read_text(encoding="utf-8"))
+        saved = {str(name): value for name, value in found.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"{home}: holds no prediction that can go on: choose another --out, or begin anew with "
+            "--overwrite"
+        ) from error
+    instead = "give the same again, choose another --out, or begin anew with --overwrite"
+    for name, value in inputs.items():
+        if saved.get(name) == value:
+            continue
+        if name in ("number", "pictures"):
+            was, now = saved.get("number"), inputs["number"]
+            raise ConfigError(
+                f"{home.parent}: holds a prediction of other pictures ({was}, now {now}): {instead}"
+            )
+        if name == "weights":
+            raise ConfigError(f"{home.parent}: holds a prediction of another run: {instead}")
+        raise ConfigError(
+            f"{home.parent}: holds a prediction whose {name} was {saved.get(name)!r} and is "
+            f"{value!r} now: {instead}"
+        )
+
+
+def _remove(home: Path) -> None:
+    """Remove a record that no other process writes to."""
+    with Hold(home):
+        old = home.with_name(f".{home.name}.{os.getpid()}.old")
+        home.rename(old)
+    shutil.rmtree(old)
+
+
+def finish(plan: Plan, make: Callable[[], None]) -> bool:
+    """Make what is made of all parts, unless another process does.
+
+    Args:
+        plan: with no part missing.
+        make: makes it.
+
+    Returns:
+        Whether it was made here.
+    """
+    try:
+        with Hold(plan.folder / FOLDER, f"{NAME}-finish"):
+            make()
+    except HeldError:
+        return False
+    return True

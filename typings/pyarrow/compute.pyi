@@ -1,0 +1,6 @@
+"""The part of pyarrow.compute that wsol uses."""
+
+from pyarrow import BooleanArray, Indices, LargeBinaryArray, LargeBinaryScalar
+
+def array_sort_indices(array: LargeBinaryArray) -> Indices: ...
+def equal(x: LargeBinaryArray, y: LargeBinaryArray | LargeBinaryScalar) -> BooleanArray: ...
