@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import tomllib
+import traceback
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,10 +28,10 @@ LIST = ROOT / "tests/reliability/guards.toml"
 SECONDS = 300
 """After which a test hangs, which is as good as failing."""
 
-PASSED, FAILED = 0, 1
-"""What pytest leaves with."""
+PASSED, FAILED, BROKEN = 0, 1, 99
+"""What pytest leaves with, the last where it does not come that far."""
 
-HEAVY = ("torch", "torchvision", "timm", "numba", "pyarrow.parquet", "hypothesis", "accelerate")
+HEAVY = ("torch", "torchvision", "timm", "numba", "pyarrow.parquet", "accelerate")
 """Imported once: a test without a guard is then a fork that begins at once."""
 
 ENVIRONMENT = {
@@ -108,7 +109,15 @@ def run_tests(source: Path, tests: Sequence[str], log: Path) -> None:
     os.environ["PYTHONPATH"] = str(source)
     sys.path.insert(0, str(source))
     options = ["-q", "-x", "-p", "no:cacheprovider", f"--basetemp={log.parent / 'tests'}"]
-    os._exit(pytest.main([*options, *(f"tests/{test}" for test in tests)]))
+    # What is imported before pytest tells less of why an assertion fails.
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    try:
+        status = int(pytest.main([*options, *(f"tests/{test}" for test in tests)]))
+    except BaseException:
+        traceback.print_exc()
+        status = BROKEN
+    sys.stdout.flush()
+    os._exit(status)
 
 
 class Job:
