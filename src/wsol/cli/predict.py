@@ -19,7 +19,6 @@ def run(argv: Sequence[str]) -> int:
     sys.stdout.write(f"wrote {config.out}: {counts}\n")
     if not is_finished(config.out):
         sys.stdout.write("other shards are not done: the last one makes formats and report\n")
-    elif config.report:
-        page = config.out / "report" / "index.html"
+    elif config.report and (page := config.out / "report" / "index.html").exists():
         sys.stdout.write(f"look at them, in any browser: {page}\n")
     return SOME_IN_ERROR if statuses["error"] else OK

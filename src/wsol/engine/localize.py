@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from wsol.choices import Normalization, Number
 from wsol.data.batches import Batch, ImageFiles, load_batches, normalized, split_batches
+from wsol.data.source import Picture
 from wsol.data.transforms import EvalTransform
 from wsol.engine.config import Precision
 from wsol.engine.device import make_accelerator
@@ -242,7 +243,7 @@ class Localizer:
 
     def locate_parts(
         self,
-        paths: Sequence[Path],
+        paths: Sequence[Picture],
         names: Sequence[str],
         parts: Iterable[range],
         label: str | None = None,
@@ -269,7 +270,7 @@ class Localizer:
             found |= self._locate(batch, names, labels)
             yield from (found[index] for index in sorted(found))
 
-    def fit(self, images: Iterable[Path | str]) -> None:
+    def fit(self, images: Iterable[Picture]) -> None:
         """Show a localizer that wants to see a collection of pictures first this one.
 
         What it has seen before is forgotten. Localizers that want none stay as they are.
@@ -323,7 +324,7 @@ class Localizer:
                     found[index] = [(self.classes[label], score) for score, label in pairs]
             yield from (found[index] for index in sorted(found))
 
-    def _batches(self, paths: Sequence[Path], parts: Iterable[range]) -> Iterator[Batch]:
+    def _batches(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Batch]:
         files = ImageFiles(paths, EvalTransform(self.size), self.max_pixels)
         keys = chain.from_iterable(split_batches(part, self.batch_size) for part in parts)
         return load_batches(files, keys, self.workers)

@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from wsol.engine.plan import Plan, begin, finish, shard_of
 from wsol.engine.progress import Meter
 from wsol.engine.report import report
 from wsol.engine.report_config import ReportConfig
-from wsol.errors import ErrorLimitError
+from wsol.errors import ConfigError, ErrorLimitError
 from wsol.formats import check_format
 from wsol.formats.about import About
 from wsol.formats.convert import convert, create_writers
@@ -49,6 +50,8 @@ def predict(config: PredictConfig) -> Counter[str]:
         ErrorLimitError: more pictures than were allowed are in error.
     """
     pictures = collect(config.images)
+    if pictures.are_remote:
+        config = _without_pictures(config)
     make_folder(config.out)
     for name in config.format:
         check_format(name)
@@ -63,10 +66,25 @@ def predict(config: PredictConfig) -> Counter[str]:
         mine = shard_of(config.shard, plan.parts)
         missing = plan.missing(mine)
         done = count_statuses(config.out, sorted(set(mine) - set(missing)))
-        predict_parts(config, plan, pictures, locate, missing, done["error"])
+        predict_missing = predict_parts if config.engine == "local" else _on_ray()
+        predict_missing(config, plan, pictures, locate, missing, done["error"])
         if not plan.missing():
             finish(plan, lambda: _finish(config, plan, about))
         return count_statuses(config.out, mine)
+
+
+def _without_pictures(config: PredictConfig) -> PredictConfig:
+    """Return options under which pictures are opened once, by those who predict."""
+    if config.pictures:
+        raise ConfigError("pictures is true, but the images are not here: leave out --pictures")
+    if config.engine == "local" and config.workers:
+        raise ConfigError(
+            f"workers is {config.workers}, but connections do not survive that processes are "
+            "forked: give --engine ray, or --workers 0"
+        )
+    if config.report:
+        log.info("no report is made, as the images are not here")
+    return replace(config, report=0)
 
 
 def create_predictor(config: PredictConfig) -> Localizer:
@@ -129,13 +147,33 @@ def _counted(
         if result.error is not None:
             log.warning("%s", result.error)
             errors += 1
-            if max_errors is not None and errors > max_errors:
-                raise ErrorLimitError(
-                    f"stopped, as {errors} pictures could not be read: see to them, or give a "
-                    f"higher --max-errors than {max_errors}; the same command then goes on"
-                )
+            check_limit(errors, max_errors)
         yield result
         meter.advance(1)
+
+
+def check_limit(errors: int, max_errors: int | None) -> None:
+    """Stop where too many pictures are in error.
+
+    Args:
+        errors: number of them.
+        max_errors: that are allowed; None: any number.
+
+    Raises:
+        ErrorLimitError: there are more.
+    """
+    if max_errors is not None and errors > max_errors:
+        raise ErrorLimitError(
+            f"stopped, as {errors} pictures could not be read: see to them, or give a "
+            f"higher --max-errors than {max_errors}; the same command then goes on"
+        )
+
+
+def _on_ray() -> Callable[[PredictConfig, Plan, Pictures, Localizer, Sequence[int], int], None]:
+    # It loads a library that nothing else here needs.
+    from wsol.engine.predict_ray import predict_parts_on_ray
+
+    return predict_parts_on_ray
 
 
 def _finish(config: PredictConfig, plan: Plan, about: About) -> None:

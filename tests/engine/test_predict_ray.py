@@ -1,0 +1,203 @@
+"""Prediction on a Ray cluster of this machine: the rows of the local engine, whatever ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from wsol.data.toy import toy_pictures
+from wsol.engine.config import PredictConfig
+from wsol.engine.predict import predict
+from wsol.errors import ConfigError, DataError
+from wsol.formats.record import read_rows
+
+from ..data.s3_stand_in import serve_s3
+
+pytest.importorskip("ray", reason="ray is not installed")
+
+MARK = "WSOL_TEST"
+"""An environment variable that all processes of a cluster inherit."""
+
+OPTIONS = ("--cpu", "--precision", "fp32", "--part_size", "4", "--batch_size", "3", "--report", "0")
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+def ours(mark: str) -> dict[int, str]:
+    """Return the names of the processes that were started with a mark, by their number."""
+    found = {}
+    for process in Path("/proc").iterdir():
+        try:
+            if process.name.isdecimal() and f"{MARK}={mark}".encode() in (
+                process / "environ"
+            ).read_bytes().split(b"\0"):
+                name = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if name:
+                    found[int(process.name)] = name
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Return a function that starts ``wsol``; at the end none of its processes may be left."""
+    mark = uuid.uuid4().hex
+    keys = {MARK: mark, "OMP_NUM_THREADS": "1", "AWS_EC2_METADATA_DISABLED": "true"}
+    keys |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+
+    def run(*argv: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "wsol", *map(str, argv)],
+            env=os.environ | keys,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    yield run
+    until = time.monotonic() + 30
+    while (left := ours(mark)) and time.monotonic() < until:
+        time.sleep(0.2)
+    for process in left:
+        os.kill(process, signal.SIGKILL)
+    assert not left
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Return a folder of 22 pictures and two files that are none."""
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    for number, picture in enumerate(toy_pictures(22, seed=2)):
+        picture.image.save(folder / ("sub" if number % 2 else "") / f"{number:02d} 日本.png")
+    (folder / "bad.jpg").write_text("no picture")
+    (folder / "empty.jpg").touch()
+    return folder
+
+
+def parts_of(out: Path) -> dict[str, bytes]:
+    """Return the record's files of rows."""
+    return {path.name: path.read_bytes() for path in sorted((out / "localizations").glob("part*"))}
+
+
+def wait_for(what: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    """Wait until something is so, while a process runs."""
+    until = time.monotonic() + 300
+    while not what():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_an_actor_that_is_killed_loses_nothing(
+    start: Start, photos: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    """Parts that a local process began stay, the rest comes from the cluster, all bit for bit."""
+    expected, out = tmp_path / "expected", tmp_path / "out"
+    run = ("--run", tiny_run, "--workers", 1, "--localizer", "ddt", *OPTIONS)
+    assert start("predict", photos, "--out", expected, *run).wait() == 3
+    assert start("predict", photos, "--out", out, *run, "--shard", "1/3").wait() == 3
+    begun = {path: path.stat().st_mtime_ns for path in out.glob("localizations/part*")}
+    assert len(begun) == 2
+    process = start("predict", photos, "--out", out, *run, "--engine", "ray", "--actors", 1)
+    mark = next(
+        line.partition(b"=")[2].decode()
+        for line in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+        if line.startswith(MARK.encode())
+    )
+
+    def actors() -> list[int]:
+        return [number for number, name in ours(mark).items() if "PartPredictor" in name]
+
+    wait_for(actors, process)
+    (first,) = actors()
+    # The network is being loaded, or the first part is predicted.
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: len(parts_of(out)) > 2 and actors(), process)
+    assert first not in actors()
+    for second in actors():
+        os.kill(second, signal.SIGKILL)
+    output, errors = process.communicate()
+    assert process.returncode == 3, errors
+    assert "2 error" in output
+    assert parts_of(out) == parts_of(expected)
+    for name in ("predictions.json", "annotations.json"):
+        assert (out / name).read_bytes() == (expected / name).read_bytes()
+    assert all(path.stat().st_mtime_ns == before for path, before in begun.items())
+
+
+def test_pictures_come_from_s3(start: Start, photos: Path, tiny_run: Path, tmp_path: Path) -> None:
+    """Rows and boxes are those of the folder on disk, and keys are in no file that is written."""
+    run = ("--run", tiny_run, *OPTIONS)
+    assert start("predict", photos, "--out", tmp_path / "a", *run).wait() == 3
+    with serve_s3() as s3:
+        s3.add(photos, "2026/photos")
+        uri = s3.uri("2026/photos").replace("s3://", "s3://key:hidden@")
+        more = ("--engine", "ray", "--actors", 2, "--workers", 1)
+        process = start("predict", uri, "--out", tmp_path / "b", *run, *more)
+        _, errors = process.communicate()
+        assert process.returncode == 3, errors
+        local = ("--workers", 0)
+        assert start("predict", uri, "--out", tmp_path / "c", *run, *local).wait() == 3
+    for name in ("b", "c"):
+        assert parts_of(tmp_path / name) == parts_of(tmp_path / "a")
+        before = (tmp_path / "a" / "predictions.json").read_bytes()
+        assert (tmp_path / name / "predictions.json").read_bytes() == before
+    written = [path.read_bytes() for path in (tmp_path / "b").rglob("*") if path.is_file()]
+    assert not any(b"hidden" in content for content in written)
+    assert "hidden" not in errors
+
+
+def test_too_many_errors_stop_it(
+    start: Start, photos: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    """The status and the line are those of the local engine; what is done is kept."""
+    run = ("--run", tiny_run, *OPTIONS, "--engine", "ray", "--actors", 1, "--max-errors", 0)
+    process = start("predict", photos, "--out", tmp_path / "out", *run)
+    _, errors = process.communicate()
+    assert process.returncode == 4
+    assert "pictures could not be read" in errors.splitlines()[-1]
+    parts = [int(name[5:-8]) for name in parts_of(tmp_path / "out")]
+    assert parts
+    assert all(row["image_id"] for row in read_rows(tmp_path / "out", parts))
+
+
+def test_no_room_is_one_line(start: Start, photos: Path, tiny_run: Path, tmp_path: Path) -> None:
+    """A GPU that no machine has is not waited for."""
+    run = ("--run", tiny_run, *OPTIONS, "--engine", "ray", "--gpus", 7)
+    process = start("predict", photos, "--out", tmp_path / "out", *run)
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert "no machine of the cluster has 1 processors and 7 GPUs" in errors.splitlines()[-1]
+
+
+def test_without_ray_one_line_says_what_to_install(
+    photos: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line names the extra."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"pip install wsol\[ray\]"):
+        predict(PredictConfig([photos], tmp_path / "out", tiny_run, engine="ray", cpu=True))
+
+
+def test_what_does_not_go_with_pictures_elsewhere_is_refused(
+    photos: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    """Before anything is loaded."""
+    uri, out = Path(photos.as_uri()), tmp_path / "out"
+    with pytest.raises(ConfigError, match="give --engine ray, or --workers 0"):
+        predict(PredictConfig([uri], out, tiny_run))
+    with pytest.raises(ConfigError, match="leave out --pictures"):
+        predict(PredictConfig([uri], out, tiny_run, pictures=True))
+    with pytest.raises(DataError, match="give one folder elsewhere, and nothing else"):
+        predict(PredictConfig([uri, photos], out, tiny_run))
+    with pytest.raises(ConfigError, match="actors is 0"):
+        PredictConfig([photos], out, actors=0)
+    assert not out.exists()
