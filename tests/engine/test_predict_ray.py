@@ -7,9 +7,12 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from wsol.data.toy import toy_pictures
 from wsol.engine.config import PredictConfig
@@ -26,33 +29,22 @@ MARK = "WSOL_TEST"
 
 OPTIONS = ("--cpu", "--precision", "fp32", "--part_size", "4", "--batch_size", "3", "--report", "0")
 
-Start = Callable[..., subprocess.Popen[str]]
 
+class Started:
+    """``wsol`` in processes of its own, with all that they start.
 
-def ours(mark: str) -> dict[int, str]:
-    """Return the names of the processes that were started with a mark, by their number."""
-    found = {}
-    for process in Path("/proc").iterdir():
-        try:
-            if process.name.isdecimal() and f"{MARK}={mark}".encode() in (
-                process / "environ"
-            ).read_bytes().split(b"\0"):
-                name = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                if name:
-                    found[int(process.name)] = name
-        except OSError:
-            continue
-    return found
+    Attributes:
+        mark: in the environment of all of them.
+    """
 
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self.mark = uuid.uuid4().hex
 
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Return a function that starts ``wsol``; at the end none of its processes may be left."""
-    mark = uuid.uuid4().hex
-    keys = {MARK: mark, "OMP_NUM_THREADS": "1", "AWS_EC2_METADATA_DISABLED": "true"}
-    keys |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
-
-    def run(*argv: object) -> subprocess.Popen[str]:
+    def start(self, *argv: object) -> subprocess.Popen[str]:
+        """Start ``wsol``."""
+        keys = {MARK: self.mark, "OMP_NUM_THREADS": "1", "AWS_EC2_METADATA_DISABLED": "true"}
+        keys |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
         return subprocess.Popen(
             [sys.executable, "-m", "wsol", *map(str, argv)],
             env=os.environ | keys,
@@ -61,13 +53,60 @@ def start() -> Iterator[Start]:
             text=True,
         )
 
-    yield run
+    def run(self, *argv: object) -> tuple[int, str, str]:
+        """Run ``wsol``, and return its status and what it writes."""
+        process = self.start(*argv)
+        output, errors = process.communicate()
+        return process.returncode, output, errors
+
+    def processes(self) -> dict[int, str]:
+        """Return the names of all that live, by their number."""
+        found, mark = {}, f"{MARK}={self.mark}".encode()
+        for process in Path("/proc").iterdir():
+            # It may end at any moment.
+            with suppress(OSError):
+                if process.name.isdecimal() and mark in (process / "environ").read_bytes():
+                    name = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    if name:
+                        found[int(process.name)] = name
+        return found
+
+    def actors(self) -> list[int]:
+        """Return the numbers of the processes that predict."""
+        return [number for number, name in self.processes().items() if "PartPredictor" in name]
+
+
+@pytest.fixture
+def wsol() -> Iterator[Started]:
+    """Return what starts ``wsol``; at the end none of its processes may be left."""
+    started = Started()
+    yield started
     until = time.monotonic() + 30
-    while (left := ours(mark)) and time.monotonic() < until:
+    while (left := started.processes()) and time.monotonic() < until:
         time.sleep(0.2)
     for process in left:
         os.kill(process, signal.SIGKILL)
     assert not left
+
+
+@pytest.fixture
+def local(photos: Path, tiny_run: Path) -> Iterator[Callable[..., None]]:
+    """Return a function that predicts here, with the threads of the processes above."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    options = PredictConfig(
+        images=[photos],
+        out=photos,
+        run=tiny_run,
+        cpu=True,
+        precision="fp32",
+        part_size=4,
+        batch_size=3,
+        report=0,
+        workers=0,
+    )
+    yield lambda out, **more: predict(replace(options, out=out, **more))
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -97,32 +136,23 @@ def wait_for(what: Callable[[], object], process: subprocess.Popen[str]) -> None
 
 
 def test_an_actor_that_is_killed_loses_nothing(
-    start: Start, photos: Path, tiny_run: Path, tmp_path: Path
+    wsol: Started, local: Callable[..., None], photos: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     """Parts that a local process began stay, the rest comes from the cluster, all bit for bit."""
     expected, out = tmp_path / "expected", tmp_path / "out"
-    run = ("--run", tiny_run, "--workers", 1, "--localizer", "ddt", *OPTIONS)
-    assert start("predict", photos, "--out", expected, *run).wait() == 3
-    assert start("predict", photos, "--out", out, *run, "--shard", "1/3").wait() == 3
+    local(expected, localizer="ddt")
+    local(out, localizer="ddt", shard="1/3")
     begun = {path: path.stat().st_mtime_ns for path in out.glob("localizations/part*")}
     assert len(begun) == 2
-    process = start("predict", photos, "--out", out, *run, "--engine", "ray", "--actors", 1)
-    mark = next(
-        line.partition(b"=")[2].decode()
-        for line in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-        if line.startswith(MARK.encode())
-    )
-
-    def actors() -> list[int]:
-        return [number for number, name in ours(mark).items() if "PartPredictor" in name]
-
-    wait_for(actors, process)
-    (first,) = actors()
+    run = ("--run", tiny_run, "--workers", 1, "--localizer", "ddt", *OPTIONS)
+    process = wsol.start("predict", photos, "--out", out, *run, "--engine", "ray", "--actors", 1)
+    wait_for(wsol.actors, process)
+    (first,) = wsol.actors()
     # The network is being loaded, or the first part is predicted.
     os.kill(first, signal.SIGKILL)
-    wait_for(lambda: len(parts_of(out)) > 2 and actors(), process)
-    assert first not in actors()
-    for second in actors():
+    wait_for(lambda: len(parts_of(out)) > 2 and wsol.actors(), process)
+    assert first not in wsol.actors()
+    for second in wsol.actors():
         os.kill(second, signal.SIGKILL)
     output, errors = process.communicate()
     assert process.returncode == 3, errors
@@ -133,19 +163,20 @@ def test_an_actor_that_is_killed_loses_nothing(
     assert all(path.stat().st_mtime_ns == before for path, before in begun.items())
 
 
-def test_pictures_come_from_s3(start: Start, photos: Path, tiny_run: Path, tmp_path: Path) -> None:
+def test_pictures_come_from_s3(
+    wsol: Started, local: Callable[..., None], photos: Path, tiny_run: Path, tmp_path: Path
+) -> None:
     """Rows and boxes are those of the folder on disk, and keys are in no file that is written."""
+    local(tmp_path / "a")
     run = ("--run", tiny_run, *OPTIONS)
-    assert start("predict", photos, "--out", tmp_path / "a", *run).wait() == 3
     with serve_s3() as s3:
         s3.add(photos, "2026/photos")
         uri = s3.uri("2026/photos").replace("s3://", "s3://key:hidden@")
         more = ("--engine", "ray", "--actors", 2, "--workers", 1)
-        process = start("predict", uri, "--out", tmp_path / "b", *run, *more)
-        _, errors = process.communicate()
-        assert process.returncode == 3, errors
-        local = ("--workers", 0)
-        assert start("predict", uri, "--out", tmp_path / "c", *run, *local).wait() == 3
+        status, _, errors = wsol.run("predict", uri, "--out", tmp_path / "b", *run, *more)
+        assert status == 3, errors
+        status, _, _ = wsol.run("predict", uri, "--out", tmp_path / "c", *run, "--workers", 0)
+        assert status == 3
     for name in ("b", "c"):
         assert parts_of(tmp_path / name) == parts_of(tmp_path / "a")
         before = (tmp_path / "a" / "predictions.json").read_bytes()
@@ -156,25 +187,23 @@ def test_pictures_come_from_s3(start: Start, photos: Path, tiny_run: Path, tmp_p
 
 
 def test_too_many_errors_stop_it(
-    start: Start, photos: Path, tiny_run: Path, tmp_path: Path
+    wsol: Started, photos: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     """The status and the line are those of the local engine; what is done is kept."""
     run = ("--run", tiny_run, *OPTIONS, "--engine", "ray", "--actors", 1, "--max-errors", 0)
-    process = start("predict", photos, "--out", tmp_path / "out", *run)
-    _, errors = process.communicate()
-    assert process.returncode == 4
+    status, _, errors = wsol.run("predict", photos, "--out", tmp_path / "out", *run)
+    assert status == 4
     assert "pictures could not be read" in errors.splitlines()[-1]
     parts = [int(name[5:-8]) for name in parts_of(tmp_path / "out")]
     assert parts
     assert all(row["image_id"] for row in read_rows(tmp_path / "out", parts))
 
 
-def test_no_room_is_one_line(start: Start, photos: Path, tiny_run: Path, tmp_path: Path) -> None:
+def test_no_room_is_one_line(wsol: Started, photos: Path, tiny_run: Path, tmp_path: Path) -> None:
     """A GPU that no machine has is not waited for."""
     run = ("--run", tiny_run, *OPTIONS, "--engine", "ray", "--gpus", 7)
-    process = start("predict", photos, "--out", tmp_path / "out", *run)
-    _, errors = process.communicate()
-    assert process.returncode == 2
+    status, _, errors = wsol.run("predict", photos, "--out", tmp_path / "out", *run)
+    assert status == 2
     assert "no machine of the cluster has 1 processors and 7 GPUs" in errors.splitlines()[-1]
 
 
