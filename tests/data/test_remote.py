@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from wsol.data import remote
-from wsol.data.images import IMAGE_SUFFIXES, load_image
+from wsol.data.find import IMAGE_SUFFIXES
+from wsol.data.images import load_image
 from wsol.data.remote import RemoteFile, RemoteFiles, index_remote
 from wsol.data.toy import toy_pictures
 from wsol.errors import DataError, ImageError

@@ -1,10 +1,10 @@
-"""The centre crop, and boxes that move with it."""
+"""Training crops, the centre crop, and boxes that move with it."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from wsol.data.transforms import CenterCropTransform
+from wsol.data.transforms import CenterCropTransform, TrainTransform
 
 
 @pytest.mark.parametrize(("size", "resize"), [(224, 256), (64, 97)])
@@ -29,3 +29,34 @@ def test_the_crop_is_the_centre_of_the_square() -> None:
     corner = np.array([[0.0, 0.0, 8.0, 256.0]])
     moved = CenterCropTransform(224, 256).move_boxes(corner, (256, 256))
     assert moved.tolist() == [[-16, -16, -8, 240]]
+
+
+@pytest.mark.parametrize("picture_size", [(500, 375), (120, 300), (256, 256), (1500, 40)])
+def test_a_training_crop_is_that_of_pillow(picture_size: tuple[int, int]) -> None:
+    """The draws are those of the seed, and the pixels Pillow's up to rounding."""
+    noise = np.random.default_rng(7).integers(0, 256, (*picture_size[::-1], 3), np.uint8)
+    picture = Image.fromarray(noise)
+    square = np.asarray(picture.resize((256, 256), Image.Resampling.BILINEAR)).astype(int)
+    places = set()
+    for index in range(12):
+        random = np.random.default_rng((3, 1, index))
+        left, top = random.integers(0, 33, 2)
+        expected = square[top : top + 224, left : left + 224]
+        if random.random() < 0.5:
+            expected = expected[:, ::-1]
+        found = TrainTransform(224, 256)(picture, (3, 1, index))
+        assert found.dtype == np.uint8
+        assert found.shape == (224, 224, 3)
+        difference = np.abs(found - expected)
+        assert difference.max() <= 1
+        places.add((left, top))
+    assert len(places) > 6
+
+
+def test_a_picture_is_not_changed_by_its_transform() -> None:
+    """What a crop is made of stays as it was."""
+    picture = Image.effect_noise((300, 200), 90).convert("RGB")
+    before = picture.tobytes()
+    crop = TrainTransform(64, 72)(picture, (0,))
+    crop[:] = 0
+    assert picture.tobytes() == before

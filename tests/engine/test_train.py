@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from wsol.data.samples import Samples
@@ -190,13 +192,14 @@ def test_a_killed_process_goes_on(
     assert digest(tmp_path / "parts") == digest(tmp_path / "whole")
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_and_is_not_saved(
+def test_a_loss_that_stays_not_finite_ends_the_run_and_is_not_saved(
     tiny: TrainConfig, tmp_path: Path
 ) -> None:
     """The last good checkpoint stays, and no weights are written."""
     out = tmp_path / "run"
-    with pytest.raises(RunError, match="loss is nan at step 4"):
-        train(replace(tiny, out=out, method=Failing(after=4, how="nan")))
+    config = replace(tiny, out=out, method=Failing(after=3, how="nan"), max_skipped=3)
+    with pytest.raises(RunError, match="not finite in 3 steps in a row, up to step 5"):
+        train(config)
     assert not (out / "model.safetensors").exists()
     state = torch.load(checkpoints(out / "checkpoints")[-1], weights_only=True)
     assert state["step"] == 3
@@ -327,3 +330,36 @@ def test_a_checkpoint_that_does_not_fit_says_where(tiny: TrainConfig, tmp_path: 
     torch.save(state, last)
     with pytest.raises(RunError, match=r"head\.linear\.bias has shape \(7,\) instead of \(4,\)"):
         train(replace(tiny, out=out, epochs=1, resume=True))
+
+
+@pytest.fixture
+def any_precision() -> Iterator[None]:
+    """Let a test choose a precision: accelerate keeps the first of a process."""
+    AcceleratorState._reset_state()
+    yield
+    AcceleratorState._reset_state()
+
+
+@pytest.mark.usefixtures("any_precision")
+def test_layers_work_in_bfloat16_and_channels_last(tiny: TrainConfig, tmp_path: Path) -> None:
+    """With bf16, nothing between pictures and gradients falls back to another layout or type."""
+    from wsol.engine.train import Training
+
+    training = Training(replace(tiny, out=tmp_path / "run", precision="bf16"))
+    seen: list[tuple[torch.dtype, bool]] = []
+
+    def look(tensor: Tensor) -> None:
+        last = tensor.is_contiguous(memory_format=torch.channels_last)
+        seen.append((tensor.dtype, last))
+
+    def watch(module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        look(output)
+        output.register_hook(look)
+
+    layers = [m for m in training.network.modules() if isinstance(m, torch.nn.Conv2d)]
+    for layer in layers:
+        layer.register_forward_hook(watch)
+    (batch, *_) = training._batches()
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+    training._train_step(batch)
+    assert seen == [(torch.bfloat16, True)] * (2 * len(layers))

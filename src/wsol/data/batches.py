@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from wsol.data.images import load_image
+from wsol.data.images import decode_image
 from wsol.data.isolated import Death, ending_after, isolated
 from wsol.data.source import Picture, name_of
 from wsol.data.transforms import Transform
@@ -69,13 +69,20 @@ class ImageFiles(Dataset[Item]):
         paths: the files, or sources of their bytes.
         transform: makes a picture an array.
         max_pixels: pictures above are refused before they are decoded.
+        least_side: JPEG may be decoded at a smaller scale as long as both sides have as many
+            pixels; default: it is decoded at its own size.
     """
 
     def __init__(
-        self, paths: Sequence[Picture], transform: Transform, max_pixels: int = 50_000_000
+        self,
+        paths: Sequence[Picture],
+        transform: Transform,
+        max_pixels: int = 50_000_000,
+        least_side: int | None = None,
     ) -> None:
         """Name the files and their transform."""
         self.paths, self.transform, self.max_pixels = paths, transform, max_pixels
+        self.least_side = least_side
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -84,10 +91,10 @@ class ImageFiles(Dataset[Item]):
     def __getitem__(self, key: Key) -> Item:
         """Decode and transform one picture; a bad file is an item with its error."""
         try:
-            image = load_image(self.paths[key.index], max_pixels=self.max_pixels)
+            image, size = decode_image(self.paths[key.index], self.max_pixels, self.least_side)
         except ImageError as error:
             return Item(key.index, None, (0, 0), error)
-        return Item(key.index, self.transform(image, key.seed), image.size, None)
+        return Item(key.index, self.transform(image, key.seed), size, None)
 
 
 def collate(items: Sequence[Item]) -> Batch:
@@ -222,7 +229,7 @@ def normalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> T
     """Return uint8 images ``(N, 3, H, W)`` as float32 with the mean and deviation taken out.
 
     Args:
-        images: uint8 ``(N, 3, H, W)``.
+        images: uint8 ``(N, 3, H, W)``, best channels last in memory, as the result is.
         mean: per colour, on the scale of [0, 1].
         std: per colour, on the scale of [0, 1].
 
@@ -230,7 +237,11 @@ def normalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> T
     >>> normalized(white, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).flatten().tolist()
     [1.0, 1.0, 1.0]
     """
-    shape = (1, -1, 1, 1)
-    offset = torch.tensor(mean, device=images.device).view(shape)
-    scale = torch.tensor(std, device=images.device).view(shape)
-    return (images.float() / 255 - offset) / scale
+    count, colours, height, width = images.shape
+    # Whole rows at once: torch is fifteen times as slow where each colour has its own constants.
+    offset, scale = (
+        torch.tensor(values, device=images.device).repeat(width) for values in (mean, std)
+    )
+    rows = images.permute(0, 2, 3, 1).float().reshape(count, height, width * colours)
+    rows.div_(255).sub_(offset).div_(scale)
+    return rows.view(count, height, width, colours).permute(0, 3, 1, 2)

@@ -1,35 +1,17 @@
 """The one way image files are found and decoded."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from wsol.data.decode import MAX_PIXELS, open_image, orientation
-from wsol.data.find import index_files
+from wsol.data.find import IMAGE_SUFFIXES, index_files
 from wsol.data.flat_names import Names
+from wsol.data.shards import is_sharded, list_shards
 from wsol.data.source import Picture
-
-IMAGE_SUFFIXES: Final = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".pfm",
-    }
-)
 
 _TO_DISPLAYED: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -71,14 +53,58 @@ def load_image(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     >>> image.mode, image.size, image.getpixel((0, 0))
     ('RGB', (4, 3), (128, 128, 128))
     """
+    # An opened file can do what a picture cannot, such as to be read again.
+    return decode_image(picture, max_pixels).image.copy()
+
+
+class Decoded(NamedTuple):
+    """A picture, and what it was before it was scaled.
+
+    Attributes:
+        image: of mode RGB, as displayed.
+        size: width and height of the original picture in pixels, as displayed.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+
+
+def decode_image(
+    picture: Picture, max_pixels: int = MAX_PIXELS, least_side: int | None = None
+) -> Decoded:
+    """Decode one image file as `load_image` does, or a JPEG at a smaller scale.
+
+    Args:
+        picture: An image file, see `load_image`.
+        max_pixels: Largest width times height that is decoded; the header is checked first.
+        least_side: A JPEG is decoded at the smallest of 1/2, 1/4 and 1/8 of its size at which both
+            sides have as many pixels; default: at its own size.
+
+    Raises:
+        ImageError: If the file is missing, empty, damaged, cut short, too large or no image.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "a.jpg")
+    ...     Image.new("RGB", (200, 100)).save(file)
+    ...     decoded = decode_image(file, least_side=40)
+    >>> decoded.image.size, decoded.size
+    ((100, 50), (200, 100))
+    """
     with open_image(picture, max_pixels) as image:
+        width, height = image.size
+        if least_side is not None:
+            image.draft(None, (least_side, least_side))
         image.load()
-        turn = _TO_DISPLAYED.get(orientation(image))
+        turn = orientation(image)
+        # What Pillow has turned by itself, TIFF, has no orientation left, and its new size.
+        if not isinstance(image, JpegImageFile):
+            width, height = image.size
         rgb = _to_rgb(image)
-    if turn is not None:
-        rgb = rgb.transpose(turn)
+    if turn in _TO_DISPLAYED:
+        rgb = rgb.transpose(_TO_DISPLAYED[turn])
     rgb.info.clear()
-    return rgb
+    return Decoded(rgb, (height, width) if turn >= 5 else (width, height))
 
 
 def find_images(root: Path | str, *, follow_links: bool = False) -> list[str]:
@@ -86,7 +112,8 @@ def find_images(root: Path | str, *, follow_links: bool = False) -> list[str]:
 
     Hidden files and folders are left out. Links to folders, and links to files outside `root`,
     are skipped with a line on the logger "wsol" unless `follow_links`; a link to a folder that
-    contains it is never followed. Nothing is opened.
+    contains it is never followed. Nothing is opened, but where the folder has its pictures in tar
+    files (see `is_sharded`): they are listed as if they were files in it, and opened by that path.
 
     Args:
         root: The folder to look in; may itself be a link.
@@ -119,10 +146,14 @@ def index_images(root: Path | str, *, follow_links: bool = False) -> Names:
     Raises:
         DataError: If `root` or a folder beneath it cannot be listed.
     """
+    if is_sharded(root):
+        return Names(list_shards(root, follow_links=follow_links))
     return index_files(root, IMAGE_SUFFIXES, follow_links=follow_links)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
     if image.mode == "F" or image.mode.startswith("I"):
         return _gray(image).convert("RGB")
     if image.has_transparency_data:

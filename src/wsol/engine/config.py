@@ -41,6 +41,8 @@ class TrainConfig:
             be others.
         epochs: passes over the training images.
         batch_size: images per step, over all processes together.
+        accumulate: parts that a step's images go through the network in, one after another, to
+            need less memory; their gradients are added up.
         lr: learning rate of the head.
         backbone_lr: learning rate of the pretrained layers as a share of the head's; 0 leaves them
             as they are, and training is several times faster.
@@ -49,6 +51,8 @@ class TrainConfig:
             has no effect where images have several labels.
         frozen_bn: keep the pretrained statistics of batch normalisation, instead of those of each
             batch; without pretrained weights it has no effect.
+        sync_bn: let batch normalisation see the images of all processes together; on GPUs alone,
+            and with frozen_bn false.
         momentum: of Nesterov's gradient descent.
         weight_decay: of all weights.
         schedule: step (a tenth at each milestone) or onecycle.
@@ -56,6 +60,8 @@ class TrainConfig:
             ten.
         size: side of the network's input in pixels.
         resize: side of the square that training crops are taken from, in pixels.
+        scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
+            least one and a half times resize, in training alone; much faster, and nearly the same.
         val_share: share of the training images kept for choosing the threshold, where the data
             set has no val split.
         val_every: epochs between two validations; the last epoch is always validated.
@@ -71,6 +77,10 @@ class TrainConfig:
         workers: processes that decode images; 0 decodes in the training process.
         precision: auto takes bfloat16 where the processor has it.
         cpu: stay on the CPU even where there is a GPU.
+        compile: translate the network into code for this machine, which takes a while and then
+            runs faster; needs a C++ compiler.
+        max_skipped: steps in a row that are skipped, as their loss or a gradient is not finite,
+            before the training ends.
         save_every: steps between two checkpoints inside an epoch; each epoch's end is saved too.
         resume: go on from the run folder's last checkpoint.
         tensorboard: also log for TensorBoard (extra tensorboard).
@@ -89,16 +99,19 @@ class TrainConfig:
     start: Path | None = None
     epochs: int = 5
     batch_size: int = 16
+    accumulate: int = 1
     lr: float = 0.005
     backbone_lr: float = 0.1
     shifted_head: bool = True
     frozen_bn: bool = True
+    sync_bn: bool = False
     momentum: float = 0.9
     weight_decay: float = 1e-4
     schedule: Schedule = "onecycle"
     milestones: tuple[float, ...] = MILESTONES
     size: int = 224
     resize: int = 256
+    scaled_decoding: bool = True
     val_share: float = 0.1
     val_every: int = 1
     localizer: str = "cam"
@@ -111,14 +124,25 @@ class TrainConfig:
     workers: int = 2
     precision: Precision = "auto"
     cpu: bool = False
+    compile: bool = False
+    max_skipped: int = 10
     save_every: int = 200
     resume: bool = False
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
-        for option in ("epochs", "batch_size", "size", "val_every", "save_every"):
+        for option in (
+            *("epochs", "batch_size", "accumulate", "size"),
+            *("val_every", "max_skipped", "save_every"),
+        ):
             _require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
+        _require(
+            not (self.sync_bn and self.frozen_bn and self.has_trained_body),
+            "sync_bn",
+            self.sync_bn,
+            "left out, or used with --frozen_bn false, as frozen statistics see no images",
+        )
         _require(self.resize >= self.size, "resize", self.resize, f"at least size ({self.size})")
         _require(0 <= self.val_share < 1, "val_share", self.val_share, "in [0, 1)")
         student = learnt_part(self.localizer)
@@ -301,6 +325,8 @@ class PredictConfig:
             never.
         workers: processes that decode images; 0 decodes in this one.
         max_pixels: larger images are refused before they are decoded.
+        scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
+            least one and a half times size; much faster, and nearly the same.
         precision: auto takes bfloat16 where the processor has it.
         cpu: stay on the CPU even where there is a GPU.
     """
@@ -332,6 +358,7 @@ class PredictConfig:
     gpus: float = 0.0
     workers: int = 2
     max_pixels: int = 50_000_000
+    scaled_decoding: bool = True
     precision: Precision = "auto"
     cpu: bool = False
 

@@ -15,9 +15,23 @@ def make_accelerator(precision: Precision, cpu: bool) -> Accelerator:
         precision: auto takes bfloat16 where the processor computes in it.
         cpu: stay on the CPU even where there is a GPU.
     """
+    name = _ACCELERATE_NAMES[choose_precision(precision, cpu)]
+    return Accelerator(cpu=cpu, mixed_precision=name)
+
+
+def choose_precision(precision: Precision, cpu: bool) -> str:
+    """Return ``fp32``, ``bf16`` or ``fp16``.
+
+    Args:
+        precision: auto takes bfloat16 where the processor computes in it.
+        cpu: stay on the CPU even where there is a GPU.
+
+    >>> choose_precision("fp32", cpu=True)
+    'fp32'
+    """
     if precision == "auto":
-        precision = "bf16" if has_bfloat16(cpu) else "fp32"
-    return Accelerator(cpu=cpu, mixed_precision=_ACCELERATE_NAMES[precision])
+        return "bf16" if has_bfloat16(cpu) else "fp32"
+    return precision
 
 
 def has_bfloat16(cpu: bool) -> bool:

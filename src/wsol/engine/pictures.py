@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from wsol.data.find import IMAGE_SUFFIXES
 from wsol.data.flat_names import Names, PathsBelow
-from wsol.data.images import IMAGE_SUFFIXES, index_images
+from wsol.data.images import index_images
 from wsol.data.remote import RemoteFiles, index_remote
 from wsol.errors import DataError
 from wsol.uri import is_uri, shown, uri_of

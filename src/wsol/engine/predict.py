@@ -104,6 +104,7 @@ def create_predictor(config: PredictConfig) -> Localizer:
         batch_size=config.batch_size,
         workers=config.workers,
         max_pixels=config.max_pixels,
+        scaled_decoding=config.scaled_decoding,
         precision=config.precision,
         cpu=config.cpu,
     )

@@ -1,0 +1,128 @@
+"""How many pictures a second two worker processes feed to a training, beside torchvision's way.
+
+    python benchmarks/loading.py
+    python benchmarks/loading.py --images ../shared/data/cub10/images
+
+Both ways open the same files, resize to 256 x 256, cut a random 224 x 224 out, flip half of them
+and give batches of 16 through a DataLoader; torchvision's decodes with Pillow and ends with
+ToTensor and Normalize, ours with bytes that the training process normalizes, which is counted.
+The ways take turns; the ratio is the median over the rounds. Nothing else should run.
+
+With ``--images`` it also says how far pixels that are decoded at a smaller scale lie from the
+others: pictures are then cut to crops of half the side, so that a scale of a half is taken.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from wsol.data.batches import ImageFiles, load_batches, normalized
+from wsol.data.images import find_images
+from wsol.data.photographs import write_photographs
+from wsol.data.transforms import TrainTransform
+from wsol.engine.order import TrainingOrder
+from wsol.models.inputs import IMAGENET_MEAN, IMAGENET_STD
+
+BATCH, SIZE, RESIZE = 16, 224, 256
+
+
+class PlainFiles(Dataset[Tensor]):
+    """Pictures as torchvision's examples read them."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        """Name the files."""
+        self.paths = paths
+        self.transform = transforms.Compose(
+            [
+                transforms.Resize((RESIZE, RESIZE)),
+                transforms.RandomCrop(SIZE),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+            ]
+        )
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Return one picture as the network's input."""
+        with Image.open(self.paths[index]) as image:
+            picture: Tensor = self.transform(image.convert("RGB"))
+        return picture
+
+
+def plain(paths: list[Path], workers: int, seed: int) -> Iterator[Tensor]:
+    """Yield batches in torchvision's way."""
+    torch.manual_seed(seed)
+    yield from DataLoader(
+        PlainFiles(paths), BATCH, shuffle=True, drop_last=True, num_workers=workers
+    )
+
+
+def ours(paths: list[Path], workers: int, seed: int) -> Iterator[Tensor]:
+    """Yield batches as a training reads them."""
+    order = TrainingOrder(len(paths), BATCH, epochs=1, seed=seed)
+    files = ImageFiles(paths, TrainTransform(SIZE, RESIZE))
+    keys = order.keys(0, order.total_steps, rank=0, world=1)
+    for batch in load_batches(files, keys, workers):
+        yield normalized(batch.images, IMAGENET_MEAN, IMAGENET_STD)
+
+
+def speed(
+    way: Callable[[list[Path], int, int], Iterator[Tensor]],
+    paths: list[Path],
+    workers: int,
+    seed: int,
+) -> float:
+    """Return images per second, from the first batch, when all workers run, to the last."""
+    batches = way(paths, workers, seed)
+    next(batches)
+    begin, count = time.perf_counter(), 0
+    for batch in batches:
+        count += len(batch)
+    return count / (time.perf_counter() - begin)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, help="folder; default: generated pictures")
+    parser.add_argument("--count", type=int, default=1_600, help="pictures in a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if options.images is None:
+            paths = write_photographs(Path(folder), 200)
+        else:
+            paths = [options.images / name for name in find_images(options.images)]
+        size = statistics.mean(path.stat().st_size for path in paths)
+        print(f"{len(paths)} files of {size / 1000:.0f} KB on average, {os.cpu_count()} cores\n")
+        paths = [paths[index % len(paths)] for index in range(options.count)]
+        pairs = [
+            (speed(plain, paths, options.workers, seed), speed(ours, paths, options.workers, seed))
+            for seed in range(options.rounds)
+        ]
+    ratios = sorted(found / base for base, found in pairs)
+    base, found = (statistics.median(pair[i] for pair in pairs) for i in (0, 1))
+    print("| workers | torchvision images/s | wsol images/s | ratio |\n|---|---|---|---|")
+    print(
+        f"| {options.workers} | {base:.0f} | {found:.0f} | "
+        f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) |"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""How long stages take on this machine, each by itself."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from wsol.data.batches import ImageFiles, Key
+from wsol.data.images import decode_image
+from wsol.engine.benchmark_bound import Stage
+
+LEAST_REPEATS = 2
+
+
+def seconds_per_image(
+    work: Callable[[], object],
+    images: int,
+    seconds: float,
+    wait: Callable[[], object] = lambda: None,
+) -> float:
+    """Return how long some work takes for one image, the median of its repetitions.
+
+    Args:
+        work: done once before the clock starts, and then again and again.
+        images: that it sees each time.
+        seconds: for which it is repeated at least.
+        wait: returns when the device has done what was asked of it.
+
+    >>> seconds_per_image(lambda: time.sleep(0.01), images=2, seconds=0.02) >= 0.005
+    True
+    """
+    work()
+    wait()
+    taken: list[float] = []
+    while sum(taken) < seconds or len(taken) < LEAST_REPEATS:
+        begin = time.perf_counter()
+        work()
+        wait()
+        taken.append(time.perf_counter() - begin)
+    return statistics.median(taken) / images
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute as worker processes do."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def read_stages(files: ImageFiles, second: str, seconds: float) -> list[Stage]:
+    """Return how long pictures take to be decoded and transformed, by one worker."""
+    number = min(len(files), 16)
+    chosen = files.paths[:number]
+
+    def decode() -> None:
+        for path in chosen:
+            decode_image(path, files.max_pixels, files.least_side)
+
+    def read() -> None:
+        for index in range(number):
+            files[Key(index, (0, 0, index))]
+
+    decoded = seconds_per_image(decode, number, seconds)
+    both = seconds_per_image(read, number, seconds)
+    return [
+        Stage("decode", decoded, in_worker=True),
+        Stage(second, max(both - decoded, 0.0), in_worker=True),
+    ]
+
+
+def waiter(device: torch.device) -> Callable[[], object]:
+    """Return what waits for a device to have done what was asked of it."""
+    return torch.cuda.synchronize if device.type == "cuda" else lambda: None

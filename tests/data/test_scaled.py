@@ -1,0 +1,131 @@
+"""Batches for training: what a smaller scale changes, and how they are normalized."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from wsol.data.batches import ImageFiles, Key, load_batches, normalized, split_batches
+from wsol.data.images import decode_image, load_image
+from wsol.data.photographs import photograph, write_photographs
+from wsol.data.transforms import EvalTransform, TrainTransform
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a JPEG of 1600 x 1200 pixels."""
+    file = tmp_path_factory.mktemp("large") / "large.jpg"
+    photograph(0, (1600, 1200)).save(file, quality=90)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("least_side", "size"),
+    [(None, (1600, 1200)), (601, (1600, 1200)), (600, (800, 600)), (300, (400, 300))],
+)
+def test_the_scale_leaves_enough_pixels(
+    large: Path, least_side: int | None, size: tuple[int, int]
+) -> None:
+    """The smallest scale is taken that leaves both sides long enough; the size said is the file's.
+
+    The pixels are near those of the whole picture, made small in one step.
+    """
+    decoded = decode_image(large, least_side=least_side)
+    assert decoded.image.size == size
+    assert decoded.size == (1600, 1200)
+    expected = np.asarray(load_image(large).reduce(1600 // size[0])).astype(int)
+    assert np.abs(np.asarray(decoded.image) - expected).mean() < 1.5
+
+
+def test_a_scaled_picture_is_turned_as_displayed(tmp_path: Path) -> None:
+    """The orientation is applied, to the size as well."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.new("RGB", (400, 200), "black")
+    picture.paste("white", (0, 0, 200, 200))
+    picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    decoded = decode_image(tmp_path / "a.jpg", least_side=100)
+    assert decoded.image.size == (100, 200)
+    assert decoded.size == (200, 400)
+    assert decoded.image.getpixel((50, 20)) == (255, 255, 255)
+    assert decoded.image.getpixel((50, 180)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+def test_a_file_cut_short_is_an_error_at_any_scale(
+    large: Path, tmp_path: Path, share: float
+) -> None:
+    """A smaller scale reads the whole file."""
+    data = large.read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(data[: int(len(data) * share)])
+    files = ImageFiles([tmp_path / "cut.jpg"], TrainTransform(64, 72), least_side=108)
+    item = files[Key(0, (0,))]
+    assert item.pixels is None
+    assert "truncated" in str(item.error)
+
+
+def test_a_limit_counts_the_file_s_own_pixels(large: Path) -> None:
+    """What is small after scaling is refused as before."""
+    files = ImageFiles([large], TrainTransform(64, 72), max_pixels=1_000_000, least_side=108)
+    assert "1600 x 1200" in str(files[Key(0, (0,))].error)
+
+
+def test_training_crops_of_scaled_pictures_are_near(tmp_path: Path) -> None:
+    """The difference to exact decoding stays below two levels."""
+    transform = TrainTransform(112, 128)
+    assert transform.least_side == 192
+    files = []
+    for number in range(4):
+        files.append(tmp_path / f"{number}.jpg")
+        photograph(number, (500, 400)).save(files[-1], quality=92)
+    keys = [Key(index, (0, 0, index)) for index in range(4)]
+    exact, scaled = (
+        ImageFiles(files, transform, least_side=least_side)
+        for least_side in (None, transform.least_side)
+    )
+    for key in keys:
+        one, other = exact[key].pixels, scaled[key].pixels
+        assert one is not None
+        assert other is not None
+        difference = np.abs(one.astype(int) - other).mean()
+        assert 0 < difference < 2
+
+
+def test_evaluation_sees_every_pixel(tmp_path: Path) -> None:
+    """Without ``least_side`` a picture is Pillow's, decoded and resized, to the last bit."""
+    (file, *_) = write_photographs(tmp_path, 1)
+    with Image.open(file) as image:
+        expected = np.asarray(image.convert("RGB").resize((96, 96), Image.Resampling.BILINEAR))
+    (batch,) = load_batches(ImageFiles([file], EvalTransform(96)), split_batches([0], 1), 0)
+    np.testing.assert_array_equal(batch.images[0].permute(1, 2, 0).numpy(), expected)
+    assert batch.sizes == [(500, 375)]
+
+
+def test_workers_give_what_the_process_itself_gives(tmp_path: Path) -> None:
+    """Neither their number nor shared memory changes a pixel or the order."""
+    paths = write_photographs(tmp_path, 6, size=(200, 150))
+    keys = [[Key(index, (0, 0, index)) for index in part] for part in ((4, 1), (0, 5), (3, 2))]
+    files = ImageFiles(paths, TrainTransform(64, 72), least_side=108)
+    for one, other in zip(load_batches(files, keys, 0), load_batches(files, keys, 2), strict=True):
+        assert one.indices == other.indices
+        assert torch.equal(one.images, other.images)
+        assert one.images.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_normalized_is_the_textbook_s(channels_last: bool) -> None:
+    """To the last bit, whatever the layout, and the bytes stay as they are."""
+    images = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8)
+    if channels_last:
+        images = images.contiguous(memory_format=torch.channels_last)
+    before = images.clone()
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    found = normalized(images, mean, std)
+    columns = (torch.tensor(values).view(1, 3, 1, 1) for values in (mean, std))
+    offset, scale = columns
+    assert torch.equal(found, (images.float() / 255 - offset) / scale)
+    assert torch.equal(images, before)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert normalized(images[:0], mean, std).shape == (0, 3, 5, 7)
