@@ -1,12 +1,15 @@
-"""A stand-in of S3 on this machine: objects of one bucket, listed and read over real HTTP."""
+"""A stand-in of S3 on this machine: objects of one bucket, over real HTTP."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 BUCKET = "bucket"
 
@@ -21,6 +24,8 @@ class S3:
         objects: content by key.
         port: where it listens.
         asked: method and path of each request.
+        parts: of objects that are not whole yet.
+        is_full: nothing more is taken.
         forbidden: keys that nobody may read.
     """
 
@@ -28,7 +33,9 @@ class S3:
         """Start with nothing."""
         self.port = port
         self.objects: dict[str, bytes] = {}
+        self.parts: dict[str, dict[int, bytes]] = {}
         self.asked: list[str] = []
+        self.is_full = False
         self.forbidden: set[str] = set()
 
     def add(self, folder: Path, prefix: str) -> None:
@@ -44,6 +51,8 @@ class S3:
 
 class _Handler(BaseHTTPRequestHandler):
     s3: S3
+    # Whoever sends asks first whether to go on.
+    protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -53,6 +62,57 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._handle()
+
+    def do_PUT(self) -> None:
+        """Take a part of an object."""
+        body = self._body()
+        query = parse_qs(urlsplit(self.path).query)
+        key = self._key()
+        self.s3.asked.append(f"PUT {key}")
+        if self.s3.is_full:
+            self._error(507, "InsufficientStorage")
+            return
+        if "partNumber" in query:
+            self.s3.parts.setdefault(key, {})[int(query["partNumber"][0])] = body
+        else:
+            self.s3.objects[key] = body
+        self._send(200, b"", {})
+
+    def do_DELETE(self) -> None:
+        """Remove an object."""
+        self.s3.asked.append(f"DELETE {self._key()}")
+        self.s3.objects.pop(self._key(), None)
+        self._send(204, b"", {})
+
+    def do_POST(self) -> None:
+        """Begin or end an object of several parts, or remove objects."""
+        body, key = self._body(), self._key()
+        self.s3.asked.append(f"POST {key}")
+        query = urlsplit(self.path).query
+        if query == "uploads":
+            name = "InitiateMultipartUploadResult"
+            answer = f"<{name}><UploadId>1</UploadId></{name}>"
+        elif query == "delete":
+            for name in re.findall("<Key>(.*?)</Key>", body.decode()):
+                self.s3.objects.pop(unescape(name), None)
+            answer = "<DeleteResult></DeleteResult>"
+        else:
+            parts = self.s3.parts.pop(key)
+            self.s3.objects[key] = b"".join(parts[number] for number in sorted(parts))
+            answer = "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>"
+        self._send(200, f'<?xml version="1.0"?>{answer}'.encode(), {})
+
+    def _key(self) -> str:
+        return unquote(urlsplit(self.path).path)[1:].partition("/")[2]
+
+    def _body(self) -> bytes:
+        """Return what is sent, in chunks of HTTP or of S3 or of both, or of neither."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = _unchunked(self.rfile)
+        if "aws-chunked" in self.headers.get("Content-Encoding", ""):
+            body = _unchunked(BytesIO(body))
+        return body
 
     def _handle(self) -> None:
         parts = urlsplit(self.path)
@@ -85,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         prefix, split = query.get("prefix", ""), query.get("delimiter", "")
         found: dict[str, int | None] = {}
         for key, content in sorted(self.s3.objects.items()):
-            if key.startswith(prefix):
+            if key.startswith(prefix) and key != prefix:
                 head, is_folder, _ = key.removeprefix(prefix).partition(split or "\0")
                 found[prefix + head + is_folder] = None if is_folder else len(content)
         names = [name for name in found if name > query.get("continuation-token", "")]
@@ -120,6 +180,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+
+def _unchunked(stream: BinaryIO) -> bytes:
+    body = b""
+    while size := int(stream.readline().partition(b";")[0], 16):
+        body += stream.read(size)
+        stream.readline()
+    # Sums of what was sent may follow, up to an empty line.
+    while stream.readline().strip():
+        pass
+    return body
 
 
 @contextmanager

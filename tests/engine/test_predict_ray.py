@@ -163,7 +163,7 @@ def test_an_actor_that_is_killed_loses_nothing(
     assert all(path.stat().st_mtime_ns == before for path, before in begun.items())
 
 
-def test_pictures_come_from_s3(
+def test_pictures_come_from_s3_and_boxes_go_there(
     wsol: Started, local: Callable[..., None], photos: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     """Rows and boxes are those of the folder on disk, and keys are in no file that is written."""
@@ -172,18 +172,65 @@ def test_pictures_come_from_s3(
     with serve_s3() as s3:
         s3.add(photos, "2026/photos")
         uri = s3.uri("2026/photos").replace("s3://", "s3://key:hidden@")
+        out = uri.replace("2026/photos", "2026/boxes")
         more = ("--engine", "ray", "--actors", 2, "--workers", 1)
-        status, _, errors = wsol.run("predict", uri, "--out", tmp_path / "b", *run, *more)
+        status, output, errors = wsol.run("predict", uri, "--out", out, *run, *more)
         assert status == 3, errors
-        status, _, _ = wsol.run("predict", uri, "--out", tmp_path / "c", *run, "--workers", 0)
-        assert status == 3
-    for name in ("b", "c"):
-        assert parts_of(tmp_path / name) == parts_of(tmp_path / "a")
-        before = (tmp_path / "a" / "predictions.json").read_bytes()
-        assert (tmp_path / name / "predictions.json").read_bytes() == before
-    written = [path.read_bytes() for path in (tmp_path / "b").rglob("*") if path.is_file()]
-    assert not any(b"hidden" in content for content in written)
-    assert "hidden" not in errors
+        written = {
+            key.removeprefix("2026/boxes/"): content
+            for key, content in s3.objects.items()
+            if key.startswith("2026/boxes/") and not key.endswith("/")
+        }
+    assert output == "wrote s3://bucket/2026/boxes: 2 error, 20 ok\n"
+    expected = {f"localizations/{name}": value for name, value in parts_of(tmp_path / "a").items()}
+    assert {name: value for name, value in written.items() if "/part-" in name} == expected
+    for name in ("predictions.json", "annotations.json"):
+        assert written[name] == (tmp_path / "a" / name).read_bytes()
+    assert "localizations/about.json" in written
+    assert not any(b"hidden" in content for content in written.values())
+    assert "hidden" not in errors + output
+
+
+KILLER = """
+import os
+import wsol.data.images
+
+load = wsol.data.images.load_image
+
+def load_image(picture, **options):
+    if "killer" in str(picture):
+        os.kill(os.getpid(), 9)
+    return load(picture, **options)
+
+wsol.data.images.load_image = load_image
+"""
+"""Read by Python whenever it starts: a decoder that some pictures end."""
+
+
+def test_a_picture_that_ends_processes_does_not_end_all(
+    wsol: Started,
+    photos: Path,
+    tiny_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where it ends actors, that is not tried for ever; where it ends workers, it is one row."""
+    (tmp_path / "hook").mkdir()
+    (tmp_path / "hook" / "sitecustomize.py").write_text(KILLER)
+    before = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'hook'}{os.pathsep}{before}")
+    (photos / "killer.png").write_bytes((photos / "00 日本.png").read_bytes())
+    run = ("--run", tiny_run, *OPTIONS, "--engine", "ray", "--actors", 1)
+    out = ("--out", tmp_path / "out")
+    status, _, errors = wsol.run("predict", photos, *out, *run, "--workers", 0)
+    assert status == 2
+    assert "has ended 4 processes of the cluster: with --workers 1" in errors.splitlines()[-1]
+    status, output, errors = wsol.run("predict", photos, *out, *run, "--workers", 1)
+    assert status == 3, errors
+    assert output.startswith(f"wrote {tmp_path / 'out'}: 3 error, 20 ok")
+    rows = {row["image_id"]: row for row in read_rows(tmp_path / "out", range(7))}
+    assert len(rows) == 25
+    assert "ended" in rows["killer.png"]["error"]
 
 
 def test_too_many_errors_stop_it(

@@ -290,7 +290,7 @@ class PredictConfig:
 
     Args:
         images: image files or folders, or the URI of one folder elsewhere, as s3://bucket/photos.
-        out: folder to write.
+        out: folder to write, or its URI, as s3://bucket/boxes.
         run: a run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: an
             ImageNet network with its 1,000 classes.
         backbone: the ImageNet network where no run is given.

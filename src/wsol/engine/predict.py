@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wsol.data.images import load_image
 from wsol.engine.config import PredictConfig
+from wsol.engine.elsewhere import working_in
 from wsol.engine.folder import make_folder
 from wsol.engine.in_order import in_order
 from wsol.engine.localize import Localizer
@@ -52,6 +53,20 @@ def predict(config: PredictConfig) -> Counter[str]:
     pictures = collect(config.images)
     if pictures.are_remote:
         config = _without_pictures(config)
+    with working_in(config) as (here, written):
+        return _predict(here, pictures, written)
+
+
+def _predict(
+    config: PredictConfig, pictures: Pictures, written: Callable[[], None]
+) -> Counter[str]:
+    """Predict, and write to a folder here.
+
+    Args:
+        config: the options.
+        pictures: all of them.
+        written: called when parts are there.
+    """
     make_folder(config.out)
     for name in config.format:
         check_format(name)
@@ -67,7 +82,7 @@ def predict(config: PredictConfig) -> Counter[str]:
         missing = plan.missing(mine)
         done = count_statuses(config.out, sorted(set(mine) - set(missing)))
         predict_missing = predict_parts if config.engine == "local" else _on_ray()
-        predict_missing(config, plan, pictures, locate, missing, done["error"])
+        predict_missing(config, plan, pictures, locate, missing, done["error"], written)
         if not plan.missing():
             finish(plan, lambda: _finish(config, plan, about))
         return count_statuses(config.out, mine)
@@ -117,6 +132,7 @@ def predict_parts(
     locate: Localizer,
     parts: Sequence[int],
     errors: int = 0,
+    written: Callable[[], None] = lambda: None,
 ) -> None:
     """Predict some parts and write each when it is whole.
 
@@ -127,6 +143,7 @@ def predict_parts(
         locate: knows what it wants to know of them.
         parts: numbers of those to predict.
         errors: number of pictures that could not be read before.
+        written: called when a part is there.
     """
     number = sum(len(plan.pictures(part)) for part in parts)
     if number < plan.number:
@@ -139,6 +156,7 @@ def predict_parts(
         )
         for part in parts:
             write_part(plan.folder, part, list(islice(rows, len(plan.pictures(part)))))
+            written()
 
 
 def _counted(
@@ -170,7 +188,7 @@ def check_limit(errors: int, max_errors: int | None) -> None:
         )
 
 
-def _on_ray() -> Callable[[PredictConfig, Plan, Pictures, Localizer, Sequence[int], int], None]:
+def _on_ray() -> Callable[..., None]:
     # It loads a library that nothing else here needs.
     from wsol.engine.predict_ray import predict_parts_on_ray
 

@@ -159,6 +159,7 @@ def predict_parts_on_ray(
     locate: Localizer,
     parts: Sequence[int],
     errors: int = 0,
+    written: Callable[[], None] = lambda: None,
 ) -> None:
     """Predict some parts in a cluster, and write each here when it is whole.
 
@@ -171,6 +172,7 @@ def predict_parts_on_ray(
         locate: has seen what it wants to see of them.
         parts: numbers of those to predict.
         errors: number of pictures that could not be read before.
+        written: called when a part is there.
 
     Raises:
         ConfigError: ray is not installed, or the cluster has no room or has failed.
@@ -190,6 +192,7 @@ def predict_parts_on_ray(
     with _cluster() as ray, Meter("predict", number) as meter:
         for row in _results(ray, cargo, parts):
             put_part(plan.folder, row["part"], row["content"])
+            written()
             errors += _say_errors(plan, row["part"])
             check_limit(errors, config.max_errors)
             meter.advance(len(plan.pictures(row["part"])))
