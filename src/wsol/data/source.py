@@ -74,6 +74,23 @@ def open_source(picture: Picture) -> BinaryIO:
         raise ImageError(name_of(picture), f"cannot be opened: {error}") from error
 
 
+def here(picture: Picture) -> Picture | None:
+    """Return a picture that any process can open: of a source its content, None if it has none.
+
+    Connections to other file systems do not survive that a process is forked.
+
+    >>> here("a.jpg"), here(Content("a.jpg", b""))
+    ('a.jpg', Content(name='a.jpg'))
+    """
+    if isinstance(picture, Path | str | Content):
+        return picture
+    try:
+        with open_source(picture) as file:
+            return Content(str(picture), file.read())
+    except ImageError:
+        return None
+
+
 def name_of(picture: Picture) -> Path | str:
     """Return what a picture is called in messages.
 

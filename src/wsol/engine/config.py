@@ -289,8 +289,8 @@ class PredictConfig:
     """Options of prediction.
 
     Args:
-        images: image files or folders.
-        out: folder to write.
+        images: image files or folders, or the URI of one folder elsewhere, as s3://bucket/photos.
+        out: folder to write, or its URI, as s3://bucket/boxes.
         run: a run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: an
             ImageNet network with its 1,000 classes.
         backbone: the ImageNet network where no run is given.
@@ -317,6 +317,10 @@ class PredictConfig:
         shard: which share of the images to predict, of how many, as 1/8 to 8/8 in eight processes
             with the same --out; the last one to end makes formats and report.
         overwrite: remove another prediction that is in the folder, instead of refusing it.
+        engine: local predicts in this process, ray in those of a cluster (extra ray), which is the
+            one that RAY_ADDRESS names, or this machine.
+        actors: processes of the cluster that predict; default: as many as it has room for.
+        gpus: that each of them takes; a half lets two share one.
         max_errors: stop when more images than these cannot be read, with exit status 4; default:
             never.
         workers: processes that decode images; 0 decodes in this one.
@@ -349,6 +353,9 @@ class PredictConfig:
     shard: str = ""
     overwrite: bool = False
     max_errors: int | None = None
+    engine: Literal["local", "ray"] = "local"
+    actors: int | None = None
+    gpus: float = 0.0
     workers: int = 2
     max_pixels: int = 50_000_000
     scaled_decoding: bool = True
@@ -357,6 +364,8 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
+        _require(self.actors is None or self.actors >= 1, "actors", self.actors, "at least 1")
+        _require(self.gpus >= 0, "gpus", self.gpus, "at least 0")
         for option in ("batch_size", "part_size"):
             _require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
         for option in ("workers", "report"):

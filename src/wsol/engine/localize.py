@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from wsol.choices import Normalization, Number
 from wsol.data.batches import Batch, ImageFiles, load_batches, normalized, split_batches
+from wsol.data.source import Picture
 from wsol.data.transforms import EvalTransform
 from wsol.engine.config import Precision
 from wsol.engine.cut_picture import Cut, localize_picture
@@ -176,7 +177,7 @@ class Localizer:
 
     def locate_parts(
         self,
-        paths: Sequence[Path],
+        paths: Sequence[Picture],
         names: Sequence[str],
         parts: Iterable[range],
         label: str | None = None,
@@ -203,7 +204,7 @@ class Localizer:
             found |= self._locate(batch, names, labels)
             yield from (found[index] for index in sorted(found))
 
-    def fit(self, images: Iterable[Path | str]) -> None:
+    def fit(self, images: Iterable[Picture]) -> None:
         """Show a localizer that wants to see a collection of pictures first this one.
 
         What it has seen before is forgotten. Localizers that want none stay as they are.
@@ -258,7 +259,7 @@ class Localizer:
                     found[index] = [(self.classes[label], score) for score, label in pairs]
             yield from (found[index] for index in sorted(found))
 
-    def _batches(self, paths: Sequence[Path], parts: Iterable[range]) -> Iterator[Batch]:
+    def _batches(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Batch]:
         transform = EvalTransform(self.size)
         least_side = transform.least_side if self.scaled_decoding else None
         files = ImageFiles(paths, transform, self.max_pixels, least_side)

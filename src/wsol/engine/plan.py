@@ -20,7 +20,7 @@ from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures
 from wsol.errors import ConfigError
-from wsol.files import write_json
+from wsol.files import write_atomically, write_json
 from wsol.formats.record import FOLDER, part_file
 from wsol.lock import NAME, HeldError, Hold
 
@@ -42,6 +42,9 @@ FREE = {
     "shard",
     "overwrite",
     "max_errors",
+    "engine",
+    "actors",
+    "gpus",
 }
 """Options that may differ when a prediction goes on: rows do not depend on them, or the plan says
 what they stand for."""
@@ -165,7 +168,8 @@ def _make(home: Path, inputs: dict[str, Any], pictures: Pictures, locate: Locali
     try:
         if not locate.is_fitted:
             locate.fit(pictures.paths)
-            (new / STATE).write_bytes(save(_contiguous(locate)))
+            state = save(state_of(locate))
+            write_atomically(new / STATE, lambda part: part.write_bytes(state))
         write_json(new / FILE, inputs)
         new.rename(home)
     except OSError as error:
@@ -176,7 +180,8 @@ def _make(home: Path, inputs: dict[str, Any], pictures: Pictures, locate: Locali
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _contiguous(locate: Localizer) -> dict[str, Tensor]:
+def state_of(locate: Localizer) -> dict[str, Tensor]:
+    """Return what a localizer has learnt of pictures."""
     return {name: value.cpu().contiguous() for name, value in locate.localizer.state().items()}
 
 
