@@ -69,20 +69,13 @@ class ImageFiles(Dataset[Item]):
         paths: the files, or sources of their bytes.
         transform: makes a picture an array.
         max_pixels: pictures above are refused before they are decoded.
-        least_side: JPEG may be decoded at a smaller scale as long as both sides have as many
-            pixels; default: it is decoded at its own size.
     """
 
     def __init__(
-        self,
-        paths: Sequence[Picture],
-        transform: Transform,
-        max_pixels: int = 50_000_000,
-        least_side: int | None = None,
+        self, paths: Sequence[Picture], transform: Transform, max_pixels: int = 50_000_000
     ) -> None:
         """Name the files and their transform."""
         self.paths, self.transform, self.max_pixels = paths, transform, max_pixels
-        self.least_side = least_side
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -91,10 +84,19 @@ class ImageFiles(Dataset[Item]):
     def __getitem__(self, key: Key) -> Item:
         """Decode and transform one picture; a bad file is an item with its error."""
         try:
-            image, size = decode_image(self.paths[key.index], self.max_pixels, self.least_side)
+            pixels, size = self.read(key)
         except ImageError as error:
             return Item(key.index, None, (0, 0), error)
-        return Item(key.index, self.transform(image, key.seed), size, None)
+        return Item(key.index, pixels, size, None)
+
+    def read(self, key: Key) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """Return the array, uint8 ``(H, W, 3)``, and width and height of the original picture.
+
+        Raises:
+            ImageError: the picture cannot be read.
+        """
+        image, size = decode_image(self.paths[key.index], self.max_pixels)
+        return self.transform(image, key.seed), size
 
 
 def collate(items: Sequence[Item]) -> Batch:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from wsol.data.batches import ImageFiles, Key, collate, normalized
+from wsol.data.images import decode_image
 from wsol.data.transforms import EvalTransform
 from wsol.engine.benchmark_bound import Stage
 from wsol.engine.benchmark_timing import one_thread, read_stages, seconds_per_image, waiter
@@ -44,7 +45,7 @@ class PredictStages:
         """Return the stages, each repeated for some seconds."""
         locate, count = self.locate, self.locate.batch_size
         with one_thread():
-            reading = read_stages(self.files, "resize", seconds)
+            reading = read_stages(self.files, self._decode, "resize", seconds)
         batch = collate([self.files[Key(number % len(self.paths))] for number in range(count)])
         device = locate.accelerator.device
         inputs = normalized(batch.images.to(device), locate.mean, locate.std)
@@ -79,6 +80,9 @@ class PredictStages:
             if index == self.locate.batch_size - 1:
                 begin = time.perf_counter()
         return (time.perf_counter() - begin) / (number - self.locate.batch_size)
+
+    def _decode(self, index: int) -> None:
+        decode_image(self.paths[index])
 
     def _forward(self, inputs: Tensor) -> None:
         locate = self.locate

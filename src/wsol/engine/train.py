@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD
 
-from wsol.data.batches import Batch, ImageFiles, load_batches, normalized
+from wsol.data.batches import Batch, load_batches, normalized
 from wsol.data.open import open_data
+from wsol.data.train_files import TrainFiles
 from wsol.data.transforms import TrainTransform
 from wsol.engine.checkpoint import load_last, save_checkpoint
 from wsol.engine.claim import check_folder, check_shares, claim_folder, trainable
@@ -143,8 +144,7 @@ class Training:
     def _batches(self) -> Iterator[Batch]:
         config, process = self.config, self.accelerator
         transform = TrainTransform(config.size, config.resize)
-        least_side = transform.least_side if config.scaled_decoding else None
-        files = ImageFiles(self.samples.paths(), transform, least_side=least_side)
+        files = TrainFiles(self.samples.paths(), transform, config.scaled_decoding)
         keys = self.order.keys(
             self.step, self.order.total_steps, process.process_index, process.num_processes
         )
