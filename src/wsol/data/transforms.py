@@ -25,8 +25,8 @@ class Transform(Protocol):
 class TrainTransform:
     """Resize to a square, crop a random square, flip half of the time.
 
-    Torch resizes, four times as fast as Pillow, which prediction uses: one level of 255 apart in
-    some pixels.
+    Torch resizes, four times as fast as Pillow, which prediction uses: a level of 255 apart in some
+    pixels, seldom two.
 
     Args:
         size: side of the crop in pixels.
