@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -53,14 +54,17 @@ def write_pictures(folder: Path, count: int) -> None:
 
 
 def memory(process: psutil.Process) -> float:
-    """Return the memory of a process and its workers in MB; what they share is counted once."""
-    total = 0.0
+    """Return the memory of a process and its workers in MB, without the files that they map.
+
+    How much of those is counted depends on what else runs on the machine.
+    """
+    total = 0
     for each in [process, *process.children(recursive=True)]:
-        try:
-            total += each.memory_full_info().pss
-        except psutil.NoSuchProcess:
-            continue
-    return total / 2**20
+        with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+            status = Path(f"/proc/{each.pid}/status").read_text()
+            # A process that has just ended has no memory.
+            total += int((status.partition("RssAnon:")[2].split() or ["0"])[0])
+    return total / 1024
 
 
 def done(out: Path) -> int:

@@ -104,6 +104,10 @@ class Hold:
             finally:
                 os.close(lock)
 
+    def __del__(self) -> None:
+        """Give the folder back with the last reference."""
+        self.release()
+
     def __enter__(self) -> "Hold":
         """Return the hold."""
         return self

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wsol.data.images import IMAGE_SUFFIXES, find_images
+from wsol.data.find import IMAGE_SUFFIXES
+from wsol.data.images import find_images
 from wsol.errors import DataError
 
 

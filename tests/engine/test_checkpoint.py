@@ -68,18 +68,34 @@ def test_a_failed_save_leaves_the_last_two(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.6, 0.9, 0.999])
-def test_a_truncated_checkpoint_is_named(tmp_path: Path, share: float) -> None:
-    """A part of a file is refused with its name, and deleting it goes back to the one before."""
+def test_a_truncated_checkpoint_gives_way_to_the_one_before(
+    tmp_path: Path, share: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is named, and does not count as one of the two that are kept."""
     for step in (1, 2):
         save_checkpoint(tmp_path, step, {"step": step, "network": {"w": torch.zeros(100, 100)}})
     last = checkpoints(tmp_path)[-1]
     last.write_bytes(last.read_bytes()[: int(share * last.stat().st_size)])
-    with pytest.raises(RunError, match=rf"{last.name}: not a readable checkpoint; delete it"):
-        load_last(tmp_path)
-    last.unlink()
+    last = last.rename(tmp_path / "step_00000004.pt")
     state = load_last(tmp_path)
     assert state is not None
     assert state["step"] == 1
+    assert f"{last.name}: not a readable checkpoint: going on from the one before" in caplog.text
+    save_checkpoint(tmp_path, 3, {"step": 3})
+    assert [path.name for path in checkpoints(tmp_path)] == ["step_00000001.pt", "step_00000003.pt"]
+
+
+def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
+    """Wherever it is: torch alone would take other weights for the saved ones."""
+    state = {"step": 1, "network": {"w": torch.arange(400.0)}}
+    save_checkpoint(tmp_path, 1, state)
+    (file,) = checkpoints(tmp_path)
+    content = file.read_bytes()
+    place = content.index(torch.arange(400.0).numpy().tobytes()) + 100
+    file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    assert not torch.equal(torch.load(file, weights_only=True)["network"]["w"], torch.arange(400.0))
+    with pytest.raises(RunError, match="not a readable checkpoint, nor is one before it"):
+        load_last(tmp_path)
 
 
 @pytest.mark.parametrize("form", ["torch", "pickle"])

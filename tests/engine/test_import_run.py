@@ -44,7 +44,7 @@ def test_a_checkpoint_becomes_a_run(
         assert torch.equal(network(images).logits, expected(images).logits)
     assert main(["import", *options]) == 2
     assert "holds a run already" in capsys.readouterr().err
-    with pytest.raises(ConfigError, match="was imported, so it has no data set: give --data"):
+    with pytest.raises(ConfigError, match="comes without its data set: give --data"):
         evaluate(EvaluateConfig(run=run, cpu=True))
 
 

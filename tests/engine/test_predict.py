@@ -15,6 +15,7 @@ from PIL import Image
 from wsol.cli.main import main
 from wsol.data.toy import toy_pictures
 from wsol.engine.config import PredictConfig
+from wsol.engine.localize import Localizer
 from wsol.engine.predict import predict
 from wsol.errors import ConfigError, DataError
 
@@ -198,3 +199,20 @@ def test_what_is_in_the_way_of_a_format_is_said_before_prediction(
     with pytest.raises(ConfigError, match="yolo: was not written by wsol"):
         predict(config)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
+
+
+def test_large_jpeg_are_decoded_at_a_smaller_scale(tiny_run: Path, tmp_path: Path) -> None:
+    """Sizes and boxes are those of the file; other formats and small files are as they were."""
+    picture = next(toy_pictures(1, seed=5)).image
+    picture.resize((1600, 1200), Image.Resampling.BICUBIC).save(tmp_path / "large.jpg", quality=95)
+    picture.resize((1600, 1200), Image.Resampling.BICUBIC).save(tmp_path / "large.png")
+    picture.resize((90, 90)).save(tmp_path / "small.jpg")
+    paths = sorted(tmp_path.glob("*.*"))
+    exact = list(Localizer(tiny_run, scaled_decoding=False, cpu=True, precision="fp32")(paths))
+    scaled = list(Localizer(tiny_run, cpu=True, precision="fp32")(paths))
+    assert [result.image_size for result in scaled] == [(1600, 1200), (1600, 1200), (90, 90)]
+    for one, other in zip(exact[1:], scaled[1:], strict=True):
+        np.testing.assert_array_equal(one.heat_map, other.heat_map)
+    difference = np.abs(exact[0].heat_map - scaled[0].heat_map)
+    assert 0 < difference.mean() < 0.02
+    np.testing.assert_allclose(exact[0].boxes, scaled[0].boxes, atol=80)

@@ -24,6 +24,7 @@ from wsol.engine.localize import Localizer
 from wsol.engine.order import drawn_label
 from wsol.engine.protocol import Fair
 from wsol.engine.run import RunInfo, load_run
+from wsol.engine.step import Stepper
 from wsol.engine.train import Training, train
 from wsol.errors import ConfigError
 from wsol.methods import list_methods, method_config
@@ -80,16 +81,16 @@ def test_every_method_trains(
     assert info.several_labels
     assert info.labels is None
     steps = []
-    plain = Training._train_step
+    plain = Stepper.step
 
-    def stop(training: Training, batch: Any) -> Tensor:
+    def stop(stepper: Stepper, number: int, batches: Any) -> Tensor:
         steps.append(1)
         if len(steps) > 1:
             raise InterruptedError
-        return plain(training, batch)
+        return plain(stepper, number, batches)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "_train_step", stop)
+        patch.setattr(Stepper, "step", stop)
         with pytest.raises(InterruptedError):
             train(replace(config, out=tmp_path / "parts"))
     train(replace(config, out=tmp_path / "parts", resume=True))
@@ -140,8 +141,8 @@ def test_the_loss_of_a_step_is_that_of_all_labels(config: TrainConfig, tmp_path:
 
     told: list[Tensor] = []
     training.network.forward = listen
-    for batch in training._batches():
-        step = training._train_step(batch)
+    for (batch,) in training._steps():
+        step = training.stepper.step(training.step, [batch])
         targets = training.samples.targets(batch.indices)
         logits, labels = said[-1], told[-1].tolist()
         assert all(row[label] == 1 for row, label in zip(targets, labels, strict=True))

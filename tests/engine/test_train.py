@@ -192,13 +192,14 @@ def test_a_killed_process_goes_on(
     assert digest(tmp_path / "parts") == digest(tmp_path / "whole")
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_and_is_not_saved(
+def test_a_loss_that_stays_not_finite_ends_the_run_and_is_not_saved(
     tiny: TrainConfig, tmp_path: Path
 ) -> None:
     """The last good checkpoint stays, and no weights are written."""
     out = tmp_path / "run"
-    with pytest.raises(RunError, match="loss is nan at step 4"):
-        train(replace(tiny, out=out, method=Failing(after=4, how="nan")))
+    config = replace(tiny, out=out, method=Failing(after=3, how="nan"), max_skipped=3)
+    with pytest.raises(RunError, match="not finite in 3 steps in a row, up to step 5"):
+        train(config)
     assert not (out / "model.safetensors").exists()
     state = torch.load(checkpoints(out / "checkpoints")[-1], weights_only=True)
     assert state["step"] == 3
@@ -358,7 +359,7 @@ def test_layers_work_in_bfloat16_and_channels_last(tiny: TrainConfig, tmp_path: 
     layers = [m for m in training.network.modules() if isinstance(m, torch.nn.Conv2d)]
     for layer in layers:
         layer.register_forward_hook(watch)
-    (batch, *_) = training._batches()
-    assert batch.images.is_contiguous(memory_format=torch.channels_last)
-    training._train_step(batch)
+    batches = next(training._steps())
+    assert batches[0].images.is_contiguous(memory_format=torch.channels_last)
+    training.stepper.step(0, batches)
     assert seen == [(torch.bfloat16, True)] * (2 * len(layers))

@@ -14,7 +14,8 @@ class AppConfig:
     """Options of the app.
 
     Args:
-        run: a run folder; default: an ImageNet network with its 1,000 classes.
+        run: a run folder, or hf:owner/name on the Hub; default: an ImageNet network with its
+            1,000 classes.
         backbone: the ImageNet network where no run is given.
         host: address to listen at; any other than 127.0.0.1 lets other machines in.
         port: to listen at; 0 takes a free one.

@@ -13,6 +13,7 @@ from wsol.errors import ConfigError, ErrorLimitError, WsolError, did_you_mean
 COMMANDS = {
     "demo": "train CAM and ADL on toy pictures and compare them",
     "prepare": "make a data set of the archives of CUB, ImageNet or OpenImages30k",
+    "pack": "write a data set as tar shards, which wsol reads in place",
     "train": "train a classifier on folders of images by class",
     "evaluate": "measure a run's labels and boxes, or score maps made by anyone",
     "compare": "find the localizer that reads a data set best",
@@ -22,6 +23,7 @@ COMMANDS = {
     "report": "make a page of a prediction to look at, that opens from disk",
     "convert": "write predictions in other formats",
     "export": "write a run as one graph, for onnxruntime or torch",
+    "push": "send a run to the Hugging Face Hub",
     "import": "make a run of the published code's weights",
     "benchmark": "measure how many images a second this machine trains and predicts",
     "list": "show the names of methods, backbones, localizers, formats, recipes or settings",

@@ -13,13 +13,16 @@ def run(argv: Sequence[str]) -> int:
     config = read_options("predict", PredictConfig, argv, positional="images")
     from wsol.engine.predict import predict
     from wsol.formats.record import is_finished
+    from wsol.uri import is_uri, shown, uri_of
 
     statuses = predict(config)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
-    sys.stdout.write(f"wrote {config.out}: {counts}\n")
-    if not is_finished(config.out):
+    out = shown(uri_of(config.out)) if is_uri(config.out) else config.out
+    sys.stdout.write(f"wrote {out}: {counts}\n")
+    if is_uri(config.out):
+        pass
+    elif not is_finished(config.out):
         sys.stdout.write("other shards are not done: the last one makes formats and report\n")
-    elif config.report:
-        page = config.out / "report" / "index.html"
+    elif config.report and (page := config.out / "report" / "index.html").exists():
         sys.stdout.write(f"look at them, in any browser: {page}\n")
     return SOME_IN_ERROR if statuses["error"] else OK

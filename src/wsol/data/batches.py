@@ -69,13 +69,20 @@ class ImageFiles(Dataset[Item]):
         paths: the files, or sources of their bytes.
         transform: makes a picture an array.
         max_pixels: pictures above are refused before they are decoded.
+        least_side: JPEG may be decoded at a smaller scale as long as both sides have as many
+            pixels; default: it is decoded at its own size.
     """
 
     def __init__(
-        self, paths: Sequence[Picture], transform: Transform, max_pixels: int = 50_000_000
+        self,
+        paths: Sequence[Picture],
+        transform: Transform,
+        max_pixels: int = 50_000_000,
+        least_side: int | None = None,
     ) -> None:
         """Name the files and their transform."""
         self.paths, self.transform, self.max_pixels = paths, transform, max_pixels
+        self.least_side = least_side
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -95,7 +102,7 @@ class ImageFiles(Dataset[Item]):
         Raises:
             ImageError: the picture cannot be read.
         """
-        image, size = decode_image(self.paths[key.index], self.max_pixels)
+        image, size = decode_image(self.paths[key.index], self.max_pixels, self.least_side)
         return self.transform(image, key.seed), size
 
 

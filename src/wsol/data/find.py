@@ -4,9 +4,31 @@ import logging
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Final
 
 from wsol.data.flat_names import Names
 from wsol.errors import DataError
+
+IMAGE_SUFFIXES: Final = frozenset(
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".pfm",
+    }
+)
+"""What image files' names end in, in lower case."""
 
 _logger = logging.getLogger("wsol")
 

@@ -8,29 +8,10 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from wsol.data.decode import MAX_PIXELS, open_image, orientation
-from wsol.data.find import index_files
+from wsol.data.find import IMAGE_SUFFIXES, index_files
 from wsol.data.flat_names import Names
+from wsol.data.shards import is_sharded, list_shards
 from wsol.data.source import Picture
-
-IMAGE_SUFFIXES: Final = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".pfm",
-    }
-)
 
 _TO_DISPLAYED: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -131,7 +112,8 @@ def find_images(root: Path | str, *, follow_links: bool = False) -> list[str]:
 
     Hidden files and folders are left out. Links to folders, and links to files outside `root`,
     are skipped with a line on the logger "wsol" unless `follow_links`; a link to a folder that
-    contains it is never followed. Nothing is opened.
+    contains it is never followed. Nothing is opened, but where the folder has its pictures in tar
+    files (see `is_sharded`): they are listed as if they were files in it, and opened by that path.
 
     Args:
         root: The folder to look in; may itself be a link.
@@ -164,6 +146,8 @@ def index_images(root: Path | str, *, follow_links: bool = False) -> Names:
     Raises:
         DataError: If `root` or a folder beneath it cannot be listed.
     """
+    if is_sharded(root):
+        return Names(list_shards(root, follow_links=follow_links))
     return index_files(root, IMAGE_SUFFIXES, follow_links=follow_links)
 
 

@@ -8,6 +8,7 @@ from wsol.data.cub import is_cub, read_cub
 from wsol.data.folders import read_folders
 from wsol.data.labels import find_labels, read_labels
 from wsol.data.samples import Samples, split_off
+from wsol.data.shards import is_sharded, read_shards
 from wsol.data.splits import read_splits
 from wsol.errors import ConfigError, DataError
 
@@ -26,7 +27,8 @@ def open_data(
     """Open a data set of any layout, with a split to select on.
 
     Args:
-        root: Folder of the data set, see `read_folders`, `read_labels` and `read_cub`.
+        root: Folder of the data set, see `read_folders`, `read_labels`, `read_cub` and
+            `read_shards`.
         boxes: File of boxes for any of the images, see `read_boxes`; otherwise those that the
             data set has of its own.
         splits: Folder of published splits, see `read_splits`; otherwise those of the layout.
@@ -69,6 +71,9 @@ def open_data(
             if splits
             else read_cub(root, follow_links=follow_links)
         )
+        found = with_boxes(found, boxes, on_bad) if boxes else found
+    elif is_sharded(root):
+        found = read_shards(root, follow_links=follow_links)
         found = with_boxes(found, boxes, on_bad) if boxes else found
     else:
         found = read_folders(root, boxes, on_bad, follow_links=follow_links)

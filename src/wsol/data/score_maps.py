@@ -9,8 +9,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from wsol.data.decode import MAX_PIXELS, open_image
-from wsol.data.find import find_files
-from wsol.data.images import IMAGE_SUFFIXES
+from wsol.data.find import IMAGE_SUFFIXES, find_files
 from wsol.data.names import ends
 from wsol.errors import DataError, ImageError
 

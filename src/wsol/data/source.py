@@ -6,7 +6,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from wsol.errors import ImageError
+from wsol.data.shards import find_part
+from wsol.errors import DataError, ImageError
 
 
 class Source(Protocol):
@@ -24,7 +25,7 @@ class Source(Protocol):
 
 
 Picture = Path | str | Source
-"""What can be opened as a picture: a file's path, or a source."""
+"""What can be opened as a picture: the path of a file or of one in tar files, or a source."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def open_source(picture: Picture) -> BinaryIO:
     """Return the bytes of a picture, to be read and closed.
 
     Args:
-        picture: a regular file, or a source.
+        picture: a regular file, one in a folder of tar files as `find_images` names it, or a
+            source.
 
     Raises:
         ImageError: there is no such file, it is none, or it cannot be opened.
@@ -68,8 +70,25 @@ def open_source(picture: Picture) -> BinaryIO:
         return _open_file(picture) if isinstance(picture, Path | str) else picture.open()
     except FileNotFoundError as error:
         raise ImageError(name_of(picture), "no such file") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, DataError) as error:
         raise ImageError(name_of(picture), f"cannot be opened: {error}") from error
+
+
+def here(picture: Picture) -> Picture | None:
+    """Return a picture that any process can open: of a source its content, None if it has none.
+
+    Connections to other file systems do not survive that a process is forked.
+
+    >>> here("a.jpg"), here(Content("a.jpg", b""))
+    ('a.jpg', Content(name='a.jpg'))
+    """
+    if isinstance(picture, Path | str | Content):
+        return picture
+    try:
+        with open_source(picture) as file:
+            return Content(str(picture), file.read())
+    except ImageError:
+        return None
 
 
 def name_of(picture: Picture) -> Path | str:
@@ -82,7 +101,17 @@ def name_of(picture: Picture) -> Path | str:
 
 
 def _open_file(path: Path | str) -> BinaryIO:
-    status = Path(path).stat()
+    part = find_part(path)
+    if part is not None:
+        return part.open()
+    try:
+        status = Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        # Another process than this one may have looked into the shards that hold it.
+        part = find_part(path, search=True)
+        if part is None:
+            raise
+        return part.open()
     if stat.S_ISDIR(status.st_mode):
         raise ImageError(path, "is a folder, not an image file")
     if not stat.S_ISREG(status.st_mode):

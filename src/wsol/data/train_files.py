@@ -1,4 +1,4 @@
-"""Image files as a training reads them: as fast as can be, and nearly the same as prediction."""
+"""Image files as a training reads them: as fast as can be, and nearly as evaluation sees them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -35,8 +35,8 @@ class TrainFiles(ImageFiles):
         self, paths: Sequence[Picture], transform: TrainTransform, scaled: bool = True
     ) -> None:
         """Name the files and their transform."""
-        super().__init__(paths, transform)
-        self.crop, self.least_side = transform.crop, transform.least_side if scaled else None
+        super().__init__(paths, transform, least_side=transform.least_side if scaled else None)
+        self.crop = transform.crop
 
     def read(self, key: Key) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """Return the crop, uint8 ``(H, W, 3)``, and the size of the picture."""

@@ -10,8 +10,8 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 SCALED_MARGIN: Final = 1.5
-"""How many times a side's pixels a picture for training keeps when it is decoded at a smaller
-scale. Crops then differ by 1.3 levels of 255 on average, as much as those by another filter do."""
+"""How many times a side's pixels a picture keeps when it is decoded at a smaller scale. Crops then
+differ by 1.3 levels of 255 on average, as much as those by another filter do."""
 
 
 class Transform(Protocol):
@@ -79,6 +79,11 @@ class EvalTransform:
     def __init__(self, size: int) -> None:
         """Keep the sizes."""
         self.size = size
+
+    @property
+    def least_side(self) -> int:
+        """Pixels that both sides of a picture need so that it may have been scaled before."""
+        return math.ceil(SCALED_MARGIN * self.size)
 
     def __call__(self, image: Image.Image, seed: tuple[int, ...] = ()) -> NDArray[np.uint8]:
         """Return uint8 ``(size, size, 3)``; the seed is not used."""

@@ -30,7 +30,8 @@ from wsol.engine.config import TrainConfig
 from wsol.engine.device import choose_precision
 from wsol.engine.folder import make_folder
 from wsol.engine.graph import is_graph
-from wsol.engine.localize import SIZE, Localizer
+from wsol.engine.localize import Localizer
+from wsol.engine.opened import SIZE
 from wsol.engine.run import load_run
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.files import write_json

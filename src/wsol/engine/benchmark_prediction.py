@@ -37,7 +37,9 @@ class PredictStages:
         """Let the localizer see the pictures."""
         self.locate, self.paths = locate, list(paths)
         self.accelerator = locate.accelerator
-        self.files = ImageFiles(self.paths, EvalTransform(locate.size))
+        transform = EvalTransform(locate.size)
+        least_side = transform.least_side if locate.scaled_decoding else None
+        self.files = ImageFiles(self.paths, transform, locate.max_pixels, least_side)
         if not locate.is_fitted:
             locate.fit(self.paths)
 
@@ -82,7 +84,7 @@ class PredictStages:
         return (time.perf_counter() - begin) / (number - self.locate.batch_size)
 
     def _decode(self, index: int) -> None:
-        decode_image(self.paths[index])
+        decode_image(self.paths[index], self.files.max_pixels, self.files.least_side)
 
     def _forward(self, inputs: Tensor) -> None:
         locate = self.locate

@@ -6,8 +6,9 @@ from wsol.data.samples import Samples
 from wsol.engine.config import TrainConfig
 from wsol.engine.config_file import check_same, save_config
 from wsol.errors import ConfigError, DataError
+from wsol.lock import Hold, check_free
 
-FREE = {"resume", "workers", "tensorboard", "save_every", "val_every"}
+FREE = {"resume", "workers", "tensorboard", "save_every", "val_every", "compile", "max_skipped"}
 """Options that may differ when a run goes on: they do not change what it computes."""
 
 
@@ -33,23 +34,35 @@ def trainable(splits: dict[str, Samples], config: TrainConfig) -> Samples:
     return samples
 
 
-def check_shares(images_per_step: int, processes: int) -> None:
+def check_shares(images_per_step: int, processes: int, accumulate: int = 1) -> None:
     """Check that the images of a step can be shared evenly.
+
+    Args:
+        images_per_step: over all processes.
+        processes: that share them.
+        accumulate: parts of each process's share.
 
     Raises:
         ConfigError: they cannot.
 
-    >>> check_shares(16, 2)
+    >>> check_shares(16, 2, accumulate=8)
     """
     if images_per_step % processes:
         raise ConfigError(
             f"{images_per_step} images a step cannot be shared evenly by {processes} processes: "
             f"give a --batch_size that is a multiple of {processes}"
         )
+    share = images_per_step // processes
+    if share < accumulate:
+        raise ConfigError(
+            f"{share} images a step and process make no {accumulate} parts: give a lower "
+            "--accumulate"
+        )
 
 
 def check_folder(config: TrainConfig) -> None:
-    """Refuse a folder that holds another run."""
+    """Refuse a folder that holds another run, or that another process is writing."""
+    check_free(config.out)
     saved = config.out / "config.yaml"
     if config.resume and saved.is_file():
         check_same(saved, config, FREE)
@@ -57,12 +70,18 @@ def check_folder(config: TrainConfig) -> None:
         raise ConfigError(f"{config.out}: holds a run already: add --resume, or another --out")
 
 
-def claim_folder(config: TrainConfig) -> None:
-    """Make the run folder, or refuse before any time is spent where it cannot be written."""
+def claim_folder(config: TrainConfig) -> Hold:
+    """Make the run folder, or refuse before any time is spent where it cannot be written.
+
+    Returns:
+        The hold on it: no other process writes there until it is released.
+    """
     try:
         config.out.mkdir(parents=True, exist_ok=True)
+        hold = Hold(config.out)
         save_config(config.out / "config.yaml", replace(config, resume=False))
     except OSError as error:
         raise ConfigError(
             f"{config.out}: cannot be written: {error.strerror}; choose another --out"
         ) from error
+    return hold

@@ -6,6 +6,7 @@ from pathlib import Path
 from wsol.choices import Normalization, learnt_part
 from wsol.data.box_row import OnBad
 from wsol.engine.config import Precision
+from wsol.engine.hub import is_on_hub
 from wsol.errors import ConfigError
 from wsol.models.names import BUNDLED_BACKBONE
 
@@ -23,8 +24,8 @@ class CompareConfig:
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
         on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
             leaves such rows out, each with a line that says where and why.
-        run: a run on this data; default: an ImageNet network, whose score maps are of the class
-            that it prefers.
+        run: a run on this data, a folder or hf:owner/name on the Hub; default: an ImageNet
+            network, whose score maps are of the class that it prefers.
         backbone: the ImageNet network where no run is given.
         localizers: names, several with * between them are joined.
         sizes: sides of the network's input in pixels.
@@ -75,5 +76,7 @@ class CompareConfig:
             raise ConfigError(
                 f"{student} cannot be compared: it belongs to a run of wsol distill alone"
             )
+        if self.save and self.run is not None and is_on_hub(self.run):
+            raise ConfigError(f"save is true, but {self.run} is not a folder here: download it")
         if self.save and self.run is None:
             raise ConfigError("save is true, but there is no run to save the winner in: add --run")

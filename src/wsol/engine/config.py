@@ -37,9 +37,12 @@ class TrainConfig:
         backbone: a name that wsol list backbones shows: timm's networks, and those of the papers.
         output_stride: input pixels per pixel of the score map, where the network offers a choice.
         pretrained: start from ImageNet weights.
-        start: a run to start from instead, whose classes may be others.
+        start: a run to start from instead, a folder or hf:owner/name on the Hub, whose classes may
+            be others.
         epochs: passes over the training images.
         batch_size: images per step, over all processes together.
+        accumulate: parts that a step's images go through the network in, one after another, to
+            need less memory; their gradients are added up.
         lr: learning rate of the head.
         backbone_lr: learning rate of the pretrained layers as a share of the head's; 0 leaves them
             as they are, and training is several times faster.
@@ -48,6 +51,8 @@ class TrainConfig:
             has no effect where images have several labels.
         frozen_bn: keep the pretrained statistics of batch normalisation, instead of those of each
             batch; without pretrained weights it has no effect.
+        sync_bn: let batch normalisation see the images of all processes together; on GPUs alone,
+            and with frozen_bn false.
         momentum: of Nesterov's gradient descent.
         weight_decay: of all weights.
         schedule: step (a tenth at each milestone) or onecycle.
@@ -72,6 +77,10 @@ class TrainConfig:
         workers: processes that decode images; 0 decodes in the training process.
         precision: auto takes bfloat16 where the processor has it.
         cpu: stay on the CPU even where there is a GPU.
+        compile: translate the network into code for this machine, which takes a while and then
+            runs faster; needs a C++ compiler.
+        max_skipped: steps in a row that are skipped, as their loss or a gradient is not finite,
+            before the training ends.
         save_every: steps between two checkpoints inside an epoch; each epoch's end is saved too.
         resume: go on from the run folder's last checkpoint.
         tensorboard: also log for TensorBoard (extra tensorboard).
@@ -90,10 +99,12 @@ class TrainConfig:
     start: Path | None = None
     epochs: int = 5
     batch_size: int = 16
+    accumulate: int = 1
     lr: float = 0.005
     backbone_lr: float = 0.1
     shifted_head: bool = True
     frozen_bn: bool = True
+    sync_bn: bool = False
     momentum: float = 0.9
     weight_decay: float = 1e-4
     schedule: Schedule = "onecycle"
@@ -113,14 +124,25 @@ class TrainConfig:
     workers: int = 2
     precision: Precision = "auto"
     cpu: bool = False
+    compile: bool = False
+    max_skipped: int = 10
     save_every: int = 200
     resume: bool = False
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
-        for option in ("epochs", "batch_size", "size", "val_every", "save_every"):
+        for option in (
+            *("epochs", "batch_size", "accumulate", "size"),
+            *("val_every", "max_skipped", "save_every"),
+        ):
             _require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
+        _require(
+            not (self.sync_bn and self.frozen_bn and self.has_trained_body),
+            "sync_bn",
+            self.sync_bn,
+            "left out, or used with --frozen_bn false, as frozen statistics see no images",
+        )
         _require(self.resize >= self.size, "resize", self.resize, f"at least size ({self.size})")
         _require(0 <= self.val_share < 1, "val_share", self.val_share, "in [0, 1)")
         student = learnt_part(self.localizer)
@@ -153,8 +175,8 @@ class EvaluateConfig:
     """Options of evaluation.
 
     Args:
-        run: the run folder.
-        data: folder of the data set; default: the one that the run was trained on.
+        run: the run folder, or hf:owner/name on the Hub.
+        data: folder of the data set; default: the one that the run was trained on, if it tells.
         boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
         on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
             leaves such rows out, each with a line that says where and why.
@@ -267,10 +289,10 @@ class PredictConfig:
     """Options of prediction.
 
     Args:
-        images: image files or folders.
-        out: folder to write.
-        run: a run folder, or an ONNX file of wsol export; default: an ImageNet network with its
-            1,000 classes.
+        images: image files or folders, or the URI of one folder elsewhere, as s3://bucket/photos.
+        out: folder to write, or its URI, as s3://bucket/boxes.
+        run: a run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: an
+            ImageNet network with its 1,000 classes.
         backbone: the ImageNet network where no run is given.
         localizer: makes the score maps; default: the run's, with its other options of reading.
         tap: modules of the network whose features the localizer reads; default: found and logged.
@@ -295,10 +317,16 @@ class PredictConfig:
         shard: which share of the images to predict, of how many, as 1/8 to 8/8 in eight processes
             with the same --out; the last one to end makes formats and report.
         overwrite: remove another prediction that is in the folder, instead of refusing it.
+        engine: local predicts in this process, ray in those of a cluster (extra ray), which is the
+            one that RAY_ADDRESS names, or this machine.
+        actors: processes of the cluster that predict; default: as many as it has room for.
+        gpus: that each of them takes; a half lets two share one.
         max_errors: stop when more images than these cannot be read, with exit status 4; default:
             never.
         workers: processes that decode images; 0 decodes in this one.
         max_pixels: larger images are refused before they are decoded.
+        scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
+            least one and a half times size; much faster, and nearly the same.
         precision: auto takes bfloat16 where the processor has it.
         cpu: stay on the CPU even where there is a GPU.
     """
@@ -325,13 +353,19 @@ class PredictConfig:
     shard: str = ""
     overwrite: bool = False
     max_errors: int | None = None
+    engine: Literal["local", "ray"] = "local"
+    actors: int | None = None
+    gpus: float = 0.0
     workers: int = 2
     max_pixels: int = 50_000_000
+    scaled_decoding: bool = True
     precision: Precision = "auto"
     cpu: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
+        _require(self.actors is None or self.actors >= 1, "actors", self.actors, "at least 1")
+        _require(self.gpus >= 0, "gpus", self.gpus, "at least 0")
         for option in ("batch_size", "part_size"):
             _require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
         for option in ("workers", "report"):

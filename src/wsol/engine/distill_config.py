@@ -38,7 +38,7 @@ class DistillConfig:
     """Options of distillation.
 
     Args:
-        run: the run folder of the teacher.
+        run: the run folder of the teacher, or hf:owner/name on the Hub.
         out: the run folder to write.
         data: folder of the data set; default: the one that the run was trained on.
         boxes: true boxes as CSV or COCO JSON, to measure on val alone; default: boxes.csv or

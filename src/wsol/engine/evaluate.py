@@ -19,6 +19,7 @@ from wsol.data.transforms import Transform
 from wsol.engine.config import EvaluateConfig
 from wsol.engine.device import make_accelerator
 from wsol.engine.fit import Look, fit_localizer
+from wsol.engine.hub import is_on_hub
 from wsol.engine.in_order import in_order
 from wsol.engine.localize import Localizer
 from wsol.engine.progress import Meter
@@ -49,6 +50,7 @@ class Evaluation(NamedTuple):
         columns: what to print, heading to figures.
         on_main_process: False in all processes but the first, which is the one to print.
         page: the report, to open in a browser; None where none was asked for.
+        num_errors: pictures that could not be read; they count as wrong.
     """
 
     metrics: Figures
@@ -57,6 +59,7 @@ class Evaluation(NamedTuple):
     columns: dict[str, Figures]
     on_main_process: bool
     page: Path | None
+    num_errors: int
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
@@ -68,8 +71,11 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     Raises:
         RunError: not a finished run.
         DataError: the data set lacks the split, or has a class that the run does not know.
-        ConfigError: the protocol does not go with the localizer.
+        ConfigError: the protocol does not go with the localizer, or a run on the Hub with no
+            place for its figures.
     """
+    if config.out is None and is_on_hub(config.run):
+        raise ConfigError(f"{config.run}: no place for the figures: give --out FILE.json")
     accelerator = make_accelerator(config.precision, config.cpu)
     network, info = load_run(config.run)
     reading = chosen_reading(info.reading, config)
@@ -116,7 +122,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         if config.report:
             _write_report(report, config, samples, page)
     shown = page / "index.html" if config.report else None
-    return Evaluation(*report, accelerator.is_main_process, shown)
+    return Evaluation(*report, accelerator.is_main_process, shown, int(metric.num_errors))
 
 
 def _add_precision(report: Report, config: EvaluateConfig, samples: Samples) -> None:
@@ -178,6 +184,7 @@ def evaluate_split(
     located = locate_split(
         samples, network, localizer, accelerator, protocol.transform, mine, workers
     )
+    located = _counting_errors(located, metric)
     judge = partial(judge_located, samples, protocol)
     with Meter("evaluate", sum(map(len, mine)), accelerator.is_main_process) as meter:
         # The maps of one batch are judged while the network works on the next.
@@ -187,6 +194,14 @@ def evaluate_split(
     metric.to(accelerator.device)
     metric.sync()
     return metric
+
+
+def _counting_errors(
+    located: Iterator["Located"], metric: LocalizationAccuracy
+) -> Iterator["Located"]:
+    for each in located:
+        metric.num_errors += each.score_map is None
+        yield each
 
 
 class Located(NamedTuple):
@@ -306,7 +321,7 @@ def open_splits(config: EvaluateConfig, info: RunInfo) -> dict[str, Samples]:
         ConfigError: there is no such split, or the run has no data.
     """
     if config.data is None and not info.data:
-        raise ConfigError(f"{config.run}: was imported, so it has no data set: give --data")
+        raise ConfigError(f"{config.run}: the run comes without its data set: give --data")
     root = Path(info.data) if config.data is None else config.data
     own = None if info.boxes is None or config.data is not None else Path(info.boxes)
     listed = None if info.splits is None or config.data is not None else Path(info.splits)

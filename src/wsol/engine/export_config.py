@@ -12,7 +12,7 @@ class ExportConfig:
     """Options of export.
 
     Args:
-        run: the run folder.
+        run: the run folder, or hf:owner/name on the Hub.
         out: the file to write, .onnx or .pt2.
         format: onnx, which onnxruntime and many others run; or torch, which torch.export.load
             opens.

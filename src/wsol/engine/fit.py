@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from wsol.data.batches import ImageFiles, load_batches, normalized, split_batches
+from wsol.data.source import Picture, here
 from wsol.data.transforms import Transform
 from wsol.localizers import ScoreMaps
 
@@ -38,7 +38,7 @@ class Look(NamedTuple):
     workers: int = 0
 
 
-def fit_localizer(localizer: ScoreMaps, paths: Sequence[Path | str], look: Look) -> None:
+def fit_localizer(localizer: ScoreMaps, paths: Sequence[Picture], look: Look) -> None:
     """Show pictures to a localizer that wants to see some, and do nothing for any other.
 
     Args:
@@ -49,11 +49,11 @@ def fit_localizer(localizer: ScoreMaps, paths: Sequence[Path | str], look: Look)
     if not localizer.needs_fit:
         return
     count = min(len(paths), MOST_PICTURES)
-    some = [Path(paths[index * len(paths) // count]) for index in range(count)]
-    localizer.fit(_inputs(some, look))
+    chosen = (here(paths[index * len(paths) // count]) for index in range(count))
+    localizer.fit(_inputs([picture for picture in chosen if picture is not None], look))
 
 
-def _inputs(paths: Sequence[Path], look: Look) -> Iterator[Tensor]:
+def _inputs(paths: Sequence[Picture], look: Look) -> Iterator[Tensor]:
     log.info("showing %d pictures to the localizer", len(paths))
     files = ImageFiles(paths, look.transform)
     keys = split_batches(range(len(paths)), look.batch_size)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from wsol.choices import GRAPH_ENDINGS, GraphFormat
+from wsol.engine.hub import is_on_hub
 from wsol.errors import ConfigError, RunError
 from wsol.localizers import Localized, ScoreMaps
 from wsol.localizers.base import Labels, chosen_labels
@@ -161,10 +162,10 @@ class GraphMaps(ScoreMaps):
 def is_graph(path: Path) -> bool:
     """Return whether a path is that of an exported file, not of a run folder.
 
-    >>> is_graph(Path("model.onnx")), is_graph(Path("runs/birds"))
-    (True, False)
+    >>> is_graph(Path("model.onnx")), is_graph(Path("runs/birds")), is_graph(Path("hf:me/a.onnx"))
+    (True, False, False)
     """
-    return path.suffix in FORMATS or path.is_file()
+    return not is_on_hub(path) and (path.suffix in FORMATS or path.is_file())
 
 
 def open_graph(path: Path) -> Graph:

@@ -1,51 +1,44 @@
 """Boxes for pictures, from Python."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wsol.choices import Normalization, Number
 from wsol.data.batches import Batch, ImageFiles, load_batches, normalized, split_batches
+from wsol.data.source import Picture
 from wsol.data.transforms import EvalTransform
 from wsol.engine.config import Precision
-from wsol.engine.device import make_accelerator
+from wsol.engine.cut_picture import Cut, localize_picture
 from wsol.engine.fit import Look, fit_localizer
-from wsol.engine.graph import GraphInfo, GraphMaps, is_graph, open_graph
-from wsol.engine.run import load_fitted, load_run
-from wsol.errors import ConfigError, did_you_mean
+from wsol.engine.graph import is_graph
+from wsol.engine.opened import (
+    Asked,
+    number_of,
+    open_classifier,
+    open_graph_file,
+    open_imagenet,
+    open_run,
+)
+from wsol.errors import ConfigError
 from wsol.formats.about import About
 from wsol.localization import Localization
-from wsol.localizers.base import ScoreMaps, likely_labels
-from wsol.localizers.choose import probe
+from wsol.localizers.base import likely_labels
 from wsol.localizers.look import find_logits
-from wsol.localizers.reading import BEST, chosen_reading
-from wsol.maps import normalize, scale_boxes
-from wsol.maps.cut import cut_map
-from wsol.models import create_network
-from wsol.models.create import check_size
-from wsol.models.fold import fold_batch_norms
-from wsol.models.imagenet import NUM_CLASSES, imagenet_classes
-from wsol.models.inputs import class_names, input_spec
 from wsol.models.modes import evaluating
 from wsol.models.names import BUNDLED_BACKBONE
-
-SIZE = 448
-"""Side in pixels of the input of the ImageNet network."""
 
 
 class Localizer:
     """Finds the objects of the predicted classes in pictures.
 
     Args:
-        model: a run folder, an ONNX file of ``wsol export``, any classifier (ours, timm's,
-            torchvision's, Hugging Face's, your own), or None for an ImageNet network with its
-            1,000 classes.
+        model: a run folder, a run on the Hub (``hf:owner/name``), an ONNX file of
+            ``wsol export``, any classifier (ours, timm's, torchvision's, Hugging Face's, your
+            own), or None for an ImageNet network with its 1,000 classes.
         backbone: timm name of that ImageNet network.
         classes: names, in the order of the logits, for a classifier; default: those that it knows,
             or the numbers.
@@ -70,6 +63,8 @@ class Localizer:
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
         max_pixels: larger pictures are refused before they are decoded.
+        scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
+            least one and a half times ``size``; much faster, and nearly the same.
         precision: auto takes bfloat16 where the processor has it.
         cpu: stay on the CPU even where there is a GPU.
         mean: of the normalised input, per colour, on the scale of [0, 1]; default: what the
@@ -83,6 +78,7 @@ class Localizer:
 
     >>> from PIL import Image
     >>> import tempfile
+    >>> from wsol.models import create_network
     >>> network = create_network("resnet18", num_classes=2, pretrained=False)
     >>> locate = Localizer(network, classes=("cat", "dog"), size=64)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -110,6 +106,7 @@ class Localizer:
         batch_size: int = 16,
         workers: int = 0,
         max_pixels: int = 50_000_000,
+        scaled_decoding: bool = True,
         precision: Precision = "auto",
         cpu: bool = False,
         mean: Sequence[float] | None = None,
@@ -119,100 +116,39 @@ class Localizer:
         if threshold is not None and not 0 <= threshold < 1:
             raise ConfigError(f"threshold is {threshold}: it must be in [0, 1)")
         self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
-        self.model: nn.Module
-        self.localizer: ScoreMaps
-        self.labels: list[int] = []
-        if isinstance(model, Path | str) and is_graph(Path(model)):
-            fixed = {
-                "localizer": localizer,
-                "tap": tap,
-                "affinity": affinity,
-                "flip": flip,
-                "scales": scales,
-                "labels": labels,
-                "size": size,
-                "mean": mean,
-                "std": std,
-                "precision": "" if precision in ("auto", "fp32") else precision,
-            }
-            info = self._use_graph(Path(model), fixed)
-            self.threshold = info.threshold if threshold is None else threshold
-            self.normalization = normalization or info.reading.normalization
-            self.objects = objects or ("several" if info.several_labels else "one")
-            return
-        self.accelerator = make_accelerator(precision, cpu)
-        names, own, self.several_labels = classes, BEST, False
-        if isinstance(model, Path | str):
-            self.model, run = load_run(Path(model))
-            names, size, own = run.classes, size or run.size, run.reading
-            self.several_labels = run.several_labels
-        elif model is None:
-            self.model = create_network(
-                backbone, num_classes=NUM_CLASSES, output_stride=None, size=size or SIZE
-            )
-            names = imagenet_classes()
-        else:
-            self.model = model
-        spec = input_spec(self.model)
-        self.size = size or (spec.size[-1] if isinstance(model, nn.Module) else SIZE)
-        self.mean, self.std = mean or spec.mean, std or spec.std
-        count = find_logits(check_size(self.model, self.size)).shape[1]
-        self.classes = tuple(class_names(self.model, count) if names is None else names)
-        self.labels += [self._number(name) for name in labels]
-        self.objects = objects or ("several" if self.several_labels else "one")
-        if not isinstance(model, nn.Module):
-            # It is nobody else's, and learns no more.
-            fold_batch_norms(self.model.eval(), probe(self.model, self.size))
-        self.model.to(self.accelerator.device)
-        self.model.to(memory_format=torch.channels_last)
-        asked = SimpleNamespace(
+        self.scaled_decoding = scaled_decoding
+        asked = Asked(
             localizer=localizer,
-            tap=(tap,) if isinstance(tap, str) else tuple(tap),
+            tap=(tap,) if isinstance(tap, str) and tap else tuple(tap),
             affinity=affinity,
             flip=flip,
             scales=tuple(scales),
             normalization=normalization,
+            threshold=threshold,
+            labels=labels,
+            classes=classes,
+            size=size,
+            precision=precision,
+            cpu=cpu,
+            mean=mean,
+            std=std,
         )
-        self.reading = reading = chosen_reading(own, asked)
-        # A path would tell whoever gets the report how this machine is laid out.
-        source = backbone if model is None else type(model).__name__
-        if isinstance(model, Path | str):
-            source = Path(model).absolute().name
-        self.description = f"{source}, {reading.localizer}, {self.size} pixels"
-        self.normalization = reading.normalization
-        several = self.several_labels or len(self.labels) > 1
-        self.localizer = reading.create(self.model, several=several)
-        self.is_fitted = not self.localizer.needs_fit
-        if isinstance(model, Path | str) and reading.shares_state(own):
-            self.is_fitted |= load_fitted(Path(model), self.localizer)
-        if threshold is None:
-            # A run's own was chosen for its own maps; more views of a picture change them little.
-            is_own = isinstance(model, Path | str) and reading.without_views == own.without_views
-            threshold = run.threshold if is_own else reading.threshold
-        self.threshold = threshold
-
-    def _use_graph(self, path: Path, fixed: Mapping[str, object]) -> GraphInfo:
-        """Take an exported file for a network, and return what it says of itself.
-
-        Args:
-            path: the file.
-            fixed: options that it leaves no choice of, by name.
-        """
-        for name, value in fixed.items():
-            if value:
-                raise ConfigError(
-                    f"{name} cannot be changed in {path}, an exported graph: "
-                    "give --run the run folder, or export it again"
-                )
-        self.model = graph = open_graph(path)
-        self.accelerator = make_accelerator("fp32", cpu=True)
-        # The graph normalizes by itself.
-        self.mean, self.std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-        info = graph.info
-        self.classes, self.size, self.several_labels = info.classes, info.size, info.several_labels
-        self.localizer, self.is_fitted, self.reading = GraphMaps(graph), True, info.reading
-        self.description = f"{path.name}, {info.reading.localizer}, {info.size} pixels"
-        return info
+        if model is None:
+            opened = open_imagenet(backbone, asked)
+        elif isinstance(model, nn.Module):
+            opened = open_classifier(model, asked)
+        elif is_graph(Path(model)):
+            opened = open_graph_file(Path(model), asked)
+        else:
+            opened = open_run(Path(model), asked)
+        self.model, self.accelerator = opened.model, opened.accelerator
+        self.localizer, self.is_fitted = opened.localizer, opened.is_fitted
+        self.reading, self.threshold = opened.reading, opened.threshold
+        self.classes, self.labels, self.size = opened.classes, opened.labels, opened.size
+        self.mean, self.std = opened.mean, opened.std
+        self.several_labels, self.description = opened.several_labels, opened.description
+        self.normalization = normalization or opened.reading.normalization
+        self.objects = objects or ("several" if opened.several_labels else "one")
 
     def __call__(
         self,
@@ -241,7 +177,7 @@ class Localizer:
 
     def locate_parts(
         self,
-        paths: Sequence[Path],
+        paths: Sequence[Picture],
         names: Sequence[str],
         parts: Iterable[range],
         label: str | None = None,
@@ -260,7 +196,7 @@ class Localizer:
         Raises:
             ConfigError: no such class, or a localizer that wants to see pictures has seen none.
         """
-        labels = self.labels if label is None else [self._number(label)]
+        labels = self.labels if label is None else [number_of(label, self.classes)]
         for batch in self._batches(paths, parts):
             found = {
                 index: Localization(names[index], error=error) for index, error in batch.errors
@@ -268,7 +204,7 @@ class Localizer:
             found |= self._locate(batch, names, labels)
             yield from (found[index] for index in sorted(found))
 
-    def fit(self, images: Iterable[Path | str]) -> None:
+    def fit(self, images: Iterable[Picture]) -> None:
         """Show a localizer that wants to see a collection of pictures first this one.
 
         What it has seen before is forgotten. Localizers that want none stay as they are.
@@ -299,6 +235,7 @@ class Localizer:
 
         >>> from PIL import Image
         >>> import tempfile
+        >>> from wsol.models import create_network
         >>> network = create_network("resnet18", num_classes=2, pretrained=False)
         >>> locate = Localizer(network, classes=("cat", "dog"), size=64)
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -322,8 +259,10 @@ class Localizer:
                     found[index] = [(self.classes[label], score) for score, label in pairs]
             yield from (found[index] for index in sorted(found))
 
-    def _batches(self, paths: Sequence[Path], parts: Iterable[range]) -> Iterator[Batch]:
-        files = ImageFiles(paths, EvalTransform(self.size), self.max_pixels)
+    def _batches(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Batch]:
+        transform = EvalTransform(self.size)
+        least_side = transform.least_side if self.scaled_decoding else None
+        files = ImageFiles(paths, transform, self.max_pixels, least_side)
         keys = chain.from_iterable(split_batches(part, self.batch_size) for part in parts)
         return load_batches(files, keys, self.workers)
 
@@ -332,7 +271,9 @@ class Localizer:
 
     def _probabilities(self, logits: Tensor) -> Tensor:
         logits = logits.float()
-        return logits.sigmoid() if self.several_labels else logits.softmax(1)
+        scores = logits.sigmoid() if self.several_labels else logits.softmax(1)
+        # Of broken weights; no format has a word for what is no number.
+        return scores.nan_to_num(0.0)
 
     def about(self, images: Path) -> About:
         """Return what all results have in common, for formats and reports.
@@ -341,11 +282,6 @@ class Localizer:
             images: folder that the pictures' ids are relative to.
         """
         return About(self.classes, images, self.threshold, self.objects, self.description)
-
-    def _number(self, name: str) -> int:
-        if name not in self.classes:
-            raise ConfigError(f"no class {name!r}: {did_you_mean(name, self.classes)}")
-        return self.classes.index(name)
 
     def _choose(self, logits: Tensor, labels: Sequence[int]) -> Tensor:
         """Return the classes to look for, ``(N, K)``; -1 where a picture has fewer."""
@@ -363,8 +299,9 @@ class Localizer:
                 self._inputs(batch), lambda logits: self._choose(logits, given)
             )
         scores = self._probabilities(logits)
+        cut = Cut(self.classes, self.threshold, self.normalization, self.objects)
         return {
-            index: self._result(names[index], size, *rest)
+            index: localize_picture(cut, names[index], size, *rest)
             for index, size, *rest in zip(
                 batch.indices,
                 batch.sizes,
@@ -374,38 +311,3 @@ class Localizer:
                 strict=True,
             )
         }
-
-    def _result(
-        self,
-        name: str,
-        image_size: tuple[int, int],
-        labels: NDArray[np.int64],
-        scores: NDArray[np.float64],
-        score_maps: NDArray[np.float32],
-    ) -> Localization:
-        """Return the boxes of a picture's classes ``(K,)`` from their maps ``(K, H, W)``."""
-        height, width = score_maps.shape[1:]
-        heat_map = np.zeros((height, width), np.float32)
-        boxes, box_scores, box_labels = [np.zeros((0, 4))], [np.zeros(0)], [np.zeros(0, np.int64)]
-        for label, score, score_map in zip(labels, scores, score_maps, strict=True):
-            own, has_object = normalize(score_map, self.normalization)
-            if label < 0 or not has_object:
-                continue
-            heat_map = np.maximum(heat_map, own)
-            found, peaks = cut_map(own, self.threshold, self.objects)
-            boxes.append(scale_boxes(found, (width, height), image_size))
-            box_scores.append(score * peaks)
-            box_labels.append(np.full(len(found), label))
-        order = np.argsort(-np.concatenate(box_scores), kind="stable")
-        best = int(np.where(labels < 0, -1, scores).argmax())
-        return Localization(
-            image_id=name,
-            image_size=image_size,
-            label=self.classes[labels[best]],
-            class_index=int(labels[best]),
-            score=float(scores[best]),
-            heat_map=heat_map,
-            boxes=np.concatenate(boxes)[order],
-            box_scores=np.concatenate(box_scores)[order],
-            box_labels=np.concatenate(box_labels)[order],
-        )

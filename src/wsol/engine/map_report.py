@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from wsol.engine.measure import Curve
 from wsol.files import write_atomically
+from wsol.formats.cells import to_cell
 
 
 class MapRow(NamedTuple):
@@ -83,8 +84,7 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
     """
 
     def write(part: Path) -> None:
-        # File names that are not UTF-8 are written as they are.
-        with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows(map(_cells, rows))
@@ -113,6 +113,6 @@ def _cells(row: Sequence[object]) -> list[object]:
 
 def _cell(value: object) -> object:
     """Return text as no spreadsheet takes it for a formula, and numbers short."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")):
-        return f"'{value}"
+    if isinstance(value, str):
+        return to_cell(value)
     return round(value, 6) if isinstance(value, float) else value

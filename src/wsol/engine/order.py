@@ -52,13 +52,24 @@ class TrainingOrder:
         """Number of steps in all epochs."""
         return self.epochs * self.steps_per_epoch
 
-    def keys(self, start: int, stop: int, rank: int, world: int) -> Iterator[list[Key]]:
-        """Yield the keys of one process's share of each step from ``start`` to ``stop``."""
+    def keys(
+        self, start: int, stop: int, rank: int, world: int, parts: int = 1
+    ) -> Iterator[list[Key]]:
+        """Yield the keys of one process's share of each step from ``start`` to ``stop``.
+
+        Args:
+            start: first step.
+            stop: step after the last.
+            rank: number of the process.
+            world: number of processes.
+            parts: how many batches the share is cut into, each yielded by itself.
+        """
         for step in range(start, stop):
             epoch, position = divmod(step, self.steps_per_epoch)
             first = position * self.batch_size
             batch = _permutation(self.num_images, self.seed, epoch)[first : first + self.batch_size]
-            yield [Key(index, (self.seed, epoch, index)) for index in batch[rank::world].tolist()]
+            for part in np.array_split(batch[rank::world], parts):
+                yield [Key(index, (self.seed, epoch, index)) for index in part.tolist()]
 
 
 @lru_cache(maxsize=2)

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from wsol.data.find import IMAGE_SUFFIXES
 from wsol.data.flat_names import Names, PathsBelow
 from wsol.data.images import index_images
+from wsol.data.remote import RemoteFiles, index_remote
 from wsol.errors import DataError
+from wsol.uri import is_uri, shown, uri_of
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,7 @@ class Pictures:
     """Image files and what they are called, in order.
 
     Attributes:
-        root: folder that the names are relative to.
+        root: folder that the names are relative to, or its URI.
         names: of the files, which are their ids.
     """
 
@@ -23,8 +26,15 @@ class Pictures:
     names: Names
 
     @property
-    def paths(self) -> PathsBelow:
+    def are_remote(self) -> bool:
+        """Whether they are on another file system."""
+        return is_uri(self.root)
+
+    @property
+    def paths(self) -> PathsBelow | RemoteFiles:
         """The files."""
+        if self.are_remote:
+            return RemoteFiles(uri_of(self.root), self.names)
         return PathsBelow(self.root, self.names)
 
     def __len__(self) -> int:
@@ -36,7 +46,7 @@ def collect(inputs: Sequence[Path]) -> Pictures:
     """Return the image files among files and folders.
 
     Args:
-        inputs: files, taken as they are, and folders, searched for images.
+        inputs: files, taken as they are, and folders, searched for images; or one folder's URI.
 
     Returns:
         Pictures that are called by their paths below the folder where one folder is given,
@@ -51,7 +61,12 @@ def collect(inputs: Sequence[Path]) -> Pictures:
     ...     list(collect([Path(folder)]).names)
     ['a.jpg']
     """
-    if len(inputs) == 1 and inputs[0].is_dir():
+    remote = [given for given in inputs if is_uri(given)]
+    if remote and len(inputs) > 1:
+        raise DataError(f"{shown(uri_of(remote[0]))}: give one folder elsewhere, and nothing else")
+    if remote:
+        pictures = Pictures(remote[0], index_remote(uri_of(remote[0]), IMAGE_SUFFIXES))
+    elif len(inputs) == 1 and inputs[0].is_dir():
         pictures = Pictures(inputs[0], index_images(inputs[0]))
     else:
         pictures = Pictures(Path(), Names(chain.from_iterable(map(_found, inputs))))

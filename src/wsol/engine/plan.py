@@ -16,10 +16,11 @@ from torch import Tensor
 
 from wsol.engine.config import PredictConfig
 from wsol.engine.config_file import plain
+from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures
 from wsol.errors import ConfigError
-from wsol.files import write_json
+from wsol.files import write_atomically, write_json
 from wsol.formats.record import FOLDER, part_file
 from wsol.lock import NAME, HeldError, Hold
 
@@ -41,6 +42,9 @@ FREE = {
     "shard",
     "overwrite",
     "max_errors",
+    "engine",
+    "actors",
+    "gpus",
 }
 """Options that may differ when a prediction goes on: rows do not depend on them, or the plan says
 what they stand for."""
@@ -147,6 +151,7 @@ def _digest(run: Path | None) -> str | None:
     """Return the SHA-256 of a run, or of an exported file."""
     if run is None:
         return None
+    run = local_run(run)
     files = [run] if run.is_file() else [run / name for name in ("model.json", "model.safetensors")]
     digest = hashlib.sha256()
     for path in files:
@@ -163,7 +168,8 @@ def _make(home: Path, inputs: dict[str, Any], pictures: Pictures, locate: Locali
     try:
         if not locate.is_fitted:
             locate.fit(pictures.paths)
-            (new / STATE).write_bytes(save(_contiguous(locate)))
+            state = save(state_of(locate))
+            write_atomically(new / STATE, lambda part: part.write_bytes(state))
         write_json(new / FILE, inputs)
         new.rename(home)
     except OSError as error:
@@ -174,7 +180,8 @@ def _make(home: Path, inputs: dict[str, Any], pictures: Pictures, locate: Locali
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _contiguous(locate: Localizer) -> dict[str, Tensor]:
+def state_of(locate: Localizer) -> dict[str, Tensor]:
+    """Return what a localizer has learnt of pictures."""
     return {name: value.cpu().contiguous() for name, value in locate.localizer.state().items()}
 
 

@@ -2,12 +2,14 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from wsol.data.images import load_image
 from wsol.engine.config import PredictConfig
+from wsol.engine.elsewhere import working_in
 from wsol.engine.folder import make_folder
 from wsol.engine.in_order import in_order
 from wsol.engine.localize import Localizer
@@ -16,7 +18,7 @@ from wsol.engine.plan import Plan, begin, finish, shard_of
 from wsol.engine.progress import Meter
 from wsol.engine.report import report
 from wsol.engine.report_config import ReportConfig
-from wsol.errors import ErrorLimitError
+from wsol.errors import ConfigError, ErrorLimitError
 from wsol.formats import check_format
 from wsol.formats.about import About
 from wsol.formats.convert import convert, create_writers
@@ -49,6 +51,22 @@ def predict(config: PredictConfig) -> Counter[str]:
         ErrorLimitError: more pictures than were allowed are in error.
     """
     pictures = collect(config.images)
+    if pictures.are_remote:
+        config = _without_pictures(config)
+    with working_in(config) as (here, written):
+        return _predict(here, pictures, written)
+
+
+def _predict(
+    config: PredictConfig, pictures: Pictures, written: Callable[[], None]
+) -> Counter[str]:
+    """Predict, and write to a folder here.
+
+    Args:
+        config: the options.
+        pictures: all of them.
+        written: called when parts are there.
+    """
     make_folder(config.out)
     for name in config.format:
         check_format(name)
@@ -63,10 +81,25 @@ def predict(config: PredictConfig) -> Counter[str]:
         mine = shard_of(config.shard, plan.parts)
         missing = plan.missing(mine)
         done = count_statuses(config.out, sorted(set(mine) - set(missing)))
-        predict_parts(config, plan, pictures, locate, missing, done["error"])
+        predict_missing = predict_parts if config.engine == "local" else _on_ray()
+        predict_missing(config, plan, pictures, locate, missing, done["error"], written)
         if not plan.missing():
             finish(plan, lambda: _finish(config, plan, about))
         return count_statuses(config.out, mine)
+
+
+def _without_pictures(config: PredictConfig) -> PredictConfig:
+    """Return options under which pictures are opened once, by those who predict."""
+    if config.pictures:
+        raise ConfigError("pictures is true, but the images are not here: leave out --pictures")
+    if config.engine == "local" and config.workers:
+        raise ConfigError(
+            f"workers is {config.workers}, but connections do not survive that processes are "
+            "forked: give --engine ray, or --workers 0"
+        )
+    if config.report:
+        log.info("no report is made, as the images are not here")
+    return replace(config, report=0)
 
 
 def create_predictor(config: PredictConfig) -> Localizer:
@@ -86,6 +119,7 @@ def create_predictor(config: PredictConfig) -> Localizer:
         batch_size=config.batch_size,
         workers=config.workers,
         max_pixels=config.max_pixels,
+        scaled_decoding=config.scaled_decoding,
         precision=config.precision,
         cpu=config.cpu,
     )
@@ -98,6 +132,7 @@ def predict_parts(
     locate: Localizer,
     parts: Sequence[int],
     errors: int = 0,
+    written: Callable[[], None] = lambda: None,
 ) -> None:
     """Predict some parts and write each when it is whole.
 
@@ -108,6 +143,7 @@ def predict_parts(
         locate: knows what it wants to know of them.
         parts: numbers of those to predict.
         errors: number of pictures that could not be read before.
+        written: called when a part is there.
     """
     number = sum(len(plan.pictures(part)) for part in parts)
     if number < plan.number:
@@ -120,6 +156,7 @@ def predict_parts(
         )
         for part in parts:
             write_part(plan.folder, part, list(islice(rows, len(plan.pictures(part)))))
+            written()
 
 
 def _counted(
@@ -129,13 +166,33 @@ def _counted(
         if result.error is not None:
             log.warning("%s", result.error)
             errors += 1
-            if max_errors is not None and errors > max_errors:
-                raise ErrorLimitError(
-                    f"stopped, as {errors} pictures could not be read: see to them, or give a "
-                    f"higher --max-errors than {max_errors}; the same command then goes on"
-                )
+            check_limit(errors, max_errors)
         yield result
         meter.advance(1)
+
+
+def check_limit(errors: int, max_errors: int | None) -> None:
+    """Stop where too many pictures are in error.
+
+    Args:
+        errors: number of them.
+        max_errors: that are allowed; None: any number.
+
+    Raises:
+        ErrorLimitError: there are more.
+    """
+    if max_errors is not None and errors > max_errors:
+        raise ErrorLimitError(
+            f"stopped, as {errors} pictures could not be read: see to them, or give a "
+            f"higher --max-errors than {max_errors}; the same command then goes on"
+        )
+
+
+def _on_ray() -> Callable[..., None]:
+    # It loads a library that nothing else here needs.
+    from wsol.engine.predict_ray import predict_parts_on_ray
+
+    return predict_parts_on_ray
 
 
 def _finish(config: PredictConfig, plan: Plan, about: About) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from wsol.choices import Normalization
+from wsol.engine.hub import local_run
 from wsol.errors import ConfigError, RunError
 from wsol.files import write_atomically, write_json
 from wsol.localizers import ScoreMaps
@@ -20,6 +21,9 @@ from wsol.methods import MethodConfig, method_config
 from wsol.models import Network
 from wsol.models.create import build_network
 from wsol.models.weights import load_weights
+
+MOST_PIXELS = 10_000
+"""Side of an input at most, so that a stranger's run does not ask for all memory."""
 
 NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
@@ -80,7 +84,7 @@ class RunInfo:
             "output_stride": isinstance(self.output_stride, int | None),
             "classes": self.classes and all(isinstance(name, str) for name in self.classes),
             "method": isinstance(self.method, dict) and isinstance(self.method.get("name"), str),
-            "size": isinstance(self.size, int) and self.size > 0,
+            "size": isinstance(self.size, int) and 0 < self.size <= MOST_PIXELS,
             "localizer": isinstance(self.localizer, str),
             "threshold": isinstance(self.threshold, float | int),
             "several_labels": isinstance(self.several_labels, bool),
@@ -119,9 +123,13 @@ def save_run(
 def load_run(folder: Path) -> tuple[Network, RunInfo]:
     """Return the network of a run, in evaluation mode on the CPU, and what belongs to it.
 
+    Args:
+        folder: of the run, or its name on the Hub.
+
     Raises:
         RunError: not a finished run, or its files do not fit together.
     """
+    folder = local_run(folder)
     weights = _find_weights(folder)
     try:
         content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
@@ -153,7 +161,7 @@ def load_fitted(folder: Path, localizer: ScoreMaps) -> bool:
     """Give a localizer what it had learnt from pictures when the run was made.
 
     Args:
-        folder: the run.
+        folder: the run, or its name on the Hub.
         localizer: the run's.
 
     Returns:
@@ -162,7 +170,7 @@ def load_fitted(folder: Path, localizer: ScoreMaps) -> bool:
     Raises:
         RunError: the file cannot be read, or does not fit.
     """
-    file = folder / "localizer.safetensors"
+    file = local_run(folder) / "localizer.safetensors"
     if not file.is_file():
         return False
     try:
@@ -177,12 +185,12 @@ def load_start(network: Network, folder: Path) -> None:
 
     Args:
         network: to be trained.
-        folder: a run of the same backbone, of any classes.
+        folder: a run of the same backbone, of any classes, or its name on the Hub.
 
     Raises:
         RunError: not a finished run, or one of another backbone.
     """
-    weights = _find_weights(folder)
+    weights = _find_weights(local_run(folder))
     try:
         given = load_file(weights)
     except SafetensorError as error:

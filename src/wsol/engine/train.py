@@ -1,38 +1,38 @@
 """Training of a classifier on image-level labels."""
 
 import logging
-import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 from torch.optim import SGD
 
-from wsol.data.batches import Batch, load_batches, normalized
+from wsol.data.batches import Batch, load_batches
 from wsol.data.open import open_data
 from wsol.data.train_files import TrainFiles
 from wsol.data.transforms import TrainTransform
 from wsol.engine.checkpoint import load_last, save_checkpoint
 from wsol.engine.claim import check_folder, check_shares, claim_folder, trainable
+from wsol.engine.compiled import check_compiler, compiled
 from wsol.engine.config import TrainConfig
 from wsol.engine.device import make_accelerator
 from wsol.engine.evaluate import evaluate_split
+from wsol.engine.finite import SkippedSteps, check_finite
 from wsol.engine.fit import Look, fit_localizer
+from wsol.engine.layers import batch_norms, check_sync_bn, parameter_groups, share_batch_norms
 from wsol.engine.log import Row, RunLog
-from wsol.engine.order import TrainingOrder, step_seed
+from wsol.engine.order import TrainingOrder
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import Fair
 from wsol.engine.run import RunInfo, load_start, save_run
-from wsol.engine.schedule import lr_factor
-from wsol.engine.truth import count_right, step_truth
+from wsol.engine.step import Stepper
 from wsol.errors import ConfigError, RunError
 from wsol.localizers.reading import Reading
 from wsol.metrics import LocalizationAccuracy
-from wsol.models import Network
 from wsol.models.create import build_network
 from wsol.models.weights import load_weights
 
@@ -51,7 +51,8 @@ def train(config: TrainConfig) -> Path:
     Raises:
         DataError: the data set cannot be used for training.
         ConfigError: an option does not fit, or the run folder is taken.
-        RunError: the loss is not finite, or the checkpoint to go on from cannot be read.
+        RunError: the loss is not finite in too many steps, or no checkpoint to go on from can be
+            read.
     """
     return Training(config).run()
 
@@ -67,6 +68,10 @@ class Training:
         """Open the data, make or restore the network, and claim the run folder."""
         self.config = config
         self.accelerator = make_accelerator(config.precision, config.cpu)
+        if config.sync_bn:
+            check_sync_bn(self.accelerator.device)
+        if config.compile:
+            check_compiler(self.accelerator.device)
         splits = open_data(
             config.data,
             boxes=config.boxes,
@@ -78,12 +83,11 @@ class Training:
         )
         self.samples, self.val = trainable(splits, config), splits.get("val")
         self.order = TrainingOrder(len(self.samples), config.batch_size, config.epochs, config.seed)
-        check_shares(self.order.images_per_step, self.accelerator.num_processes)
+        check_shares(self.order.images_per_step, self.accelerator.num_processes, config.accumulate)
         # All processes check before the first one writes, so that none waits for one that failed.
         check_folder(config)
         self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            claim_folder(config)
+        self.hold = claim_folder(config) if self.accelerator.is_main_process else nullcontext()
         self.accelerator.wait_for_everyone()
         several = self.samples.has_several_labels
         torch.manual_seed(config.seed)
@@ -99,15 +103,17 @@ class Training:
         )
         if config.start is not None:
             load_start(self.network, config.start)
+        if config.sync_bn:
+            share_batch_norms(self.network)
         frozen = config.frozen_bn and config.has_trained_body
-        self.frozen = _batch_norms(self.network) if frozen else []
+        self.frozen = batch_norms(self.network) if frozen else []
         self.method = config.method.create()
         self.method.several_labels = several
         self.method.attach(self.network)
         self.localizer = Reading.of(config).create(self.network)
         self.network.to(memory_format=torch.channels_last)
         self.optimizer = SGD(
-            _parameter_groups(self.network, config),
+            parameter_groups(self.network, config),
             lr=config.lr,
             momentum=config.momentum,
             nesterov=config.momentum > 0,
@@ -116,17 +122,34 @@ class Training:
         # Loss times images, right predictions and images of the epoch: of this process since they
         # were last gathered, and of all processes.
         self.sums, self.total = torch.zeros(2, 3, dtype=torch.float64)
+        self.skipped = SkippedSteps(config.out, config.max_skipped)
         self.step, rows = self._restore() if config.resume else (0, [])
         self.log = RunLog(config.out, rows, config.tensorboard)
-        self.model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
+        model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
+        self.stepper = Stepper(
+            config=config,
+            samples=self.samples,
+            accelerator=self.accelerator,
+            network=self.network,
+            model=compiled(model) if config.compile else model,
+            optimizer=self.optimizer,
+            method=self.method,
+            frozen=self.frozen,
+            skipped=self.skipped,
+            total_steps=self.order.total_steps,
+        )
 
     def run(self) -> Path:
         """Train to the end, write the run, and return its folder."""
+        with self.hold:
+            return self._run()
+
+    def _run(self) -> Path:
         metric: LocalizationAccuracy | None = None
         images_left = (self.order.total_steps - self.step) * self.order.images_per_step
         with Meter("train", images_left, self.accelerator.is_main_process) as meter:
-            for batch in self._batches():
-                self.sums += self._train_step(batch)
+            for batches in self._steps():
+                self.sums += self.stepper.step(self.step, batches)
                 self.step += 1
                 meter.advance(self.order.images_per_step)
                 epoch, position = divmod(self.step, self.order.steps_per_epoch)
@@ -137,51 +160,26 @@ class Training:
         if metric is None:
             metric = self._validate()
         if self.accelerator.is_main_process:
+            check_finite(self.config.out, self.step, self.network.state_dict())
             save_run(self.config.out, self.network, self._info(metric), self.localizer.state())
         self.accelerator.wait_for_everyone()
         return self.config.out
 
-    def _batches(self) -> Iterator[Batch]:
+    def _steps(self) -> Iterator[list[Batch]]:
+        """Yield this process's batches of each step, one after another through the network."""
         config, process = self.config, self.accelerator
         transform = TrainTransform(config.size, config.resize)
         files = TrainFiles(self.samples.paths(), transform, config.scaled_decoding)
         keys = self.order.keys(
-            self.step, self.order.total_steps, process.process_index, process.num_processes
+            self.step,
+            self.order.total_steps,
+            process.process_index,
+            process.num_processes,
+            config.accumulate,
         )
-        return load_batches(files, keys, config.workers, pin_memory=process.device.type == "cuda")
-
-    def _train_step(self, batch: Batch) -> Tensor:
-        """Return the loss times images, the right predictions, and the images."""
-        if batch.errors:
-            raise batch.errors[0][1]
-        config, device = self.config, self.accelerator.device
-        torch.manual_seed(step_seed(config.seed, self.step, self.accelerator.process_index))
-        factor = lr_factor(config.schedule, self.step / self.order.total_steps, config.milestones)
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.lr * group["share"] * factor
-        images = normalized(
-            batch.images.to(device, non_blocking=True), self.network.mean, self.network.std
-        )
-        of_images = step_truth(self.samples, batch.indices, config.seed, self.step)
-        labels, truth = (each.to(device) for each in of_images)
-        self.model.train()
-        for layer in self.frozen:
-            layer.eval()
-        inputs, targets = self.method.prepare(images, truth)
-        with self.accelerator.autocast():
-            output = self.model(inputs, labels)
-            loss = self.method.loss(output, targets)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise RunError(
-                f"{config.out}: the loss is {value} at step {self.step}: start "
-                "again with a lower --lr and another --out"
-            )
-        self.optimizer.zero_grad()
-        self.accelerator.backward(loss)
-        self.optimizer.step()
-        right = count_right(output.logits, truth)
-        return torch.tensor([value * len(labels), right, len(labels)], dtype=torch.float64)
+        batches = load_batches(files, keys, config.workers, process.device.type == "cuda")
+        while step := list(islice(batches, config.accumulate)):
+            yield step
 
     def _gather_sums(self) -> None:
         """Add what this process has seen since the last time to the sums over all processes."""
@@ -199,10 +197,12 @@ class Training:
             "epoch": epoch,
             "step": self.step,
             "lr": self.optimizer.param_groups[-1]["lr"],
-            "loss": loss / seen,
-            "train_top1": 100 * right / seen,
+            "loss": loss / seen if seen else None,
+            "train_top1": 100 * right / seen if seen else None,
+            "skipped_steps": self.skipped.in_epoch,
             "images_per_second": round(rate, 2),
         }
+        self.skipped.in_epoch = 0
         metric = None
         if epoch == self.config.epochs or epoch % self.config.val_every == 0:
             metric = self._validate()
@@ -266,7 +266,9 @@ class Training:
             "scaler": None if scaler is None else scaler.state_dict(),
             "rows": self.log.rows,
             "total": self.total,
+            "skipped": [self.skipped.in_epoch, self.skipped.in_row],
         }
+        check_finite(self.config.out, self.step, state)
         save_checkpoint(self.config.out / "checkpoints", self.step, state)
 
     def _restore(self) -> tuple[int, list[Row]]:
@@ -282,6 +284,7 @@ class Training:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             step, rows = int(state["step"]), list(state["rows"])
             self.total += state["total"]
+            self.skipped.in_epoch, self.skipped.in_row = state.get("skipped", (0, 0))
         except (ConfigError, KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{self.config.out}: the checkpoint does not fit: {reason}") from error
@@ -299,25 +302,10 @@ def describe(row: Row, epochs: int) -> str:
     >>> describe({"epoch": 1, "loss": 0.5, "train_top1": 90.0, "images_per_second": 9.0}, 2)
     'epoch 1/2: loss 0.500, train_top1 90.0, images_per_second 9.0'
     """
-    words = [f"loss {row['loss']:.3f}"]
+    words = [] if row["loss"] is None else [f"loss {row['loss']:.3f}"]
     for key, value in row.items():
         if key.startswith(("train_", "val_", "images_")) and value is not None:
             words.append(f"{key} {value:.1f}")
+    if row.get("skipped_steps"):
+        words.append(f"skipped_steps {row['skipped_steps']}")
     return f"epoch {row['epoch']}/{epochs}: {', '.join(words)}"
-
-
-def _batch_norms(network: Network) -> list[nn.Module]:
-    return [layer for layer in network.body.modules() if isinstance(layer, _BatchNorm)]
-
-
-def _parameter_groups(network: Network, config: TrainConfig) -> list[dict[str, Any]]:
-    share = config.backbone_lr if config.has_trained_body else 1.0
-    slow = network.slow_parameters()
-    if share == 0:
-        # They stay as they are, so their gradients are not worth the time.
-        for weight in slow:
-            weight.requires_grad_(False)
-    return [
-        {"params": slow, "share": share},
-        {"params": network.fast_parameters(), "share": 1.0},
-    ]

@@ -1,5 +1,6 @@
 """The record of a prediction: every localization, whole, to make other formats and reports of."""
 
+import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from wsol.formats.about import About
 from wsol.formats.portable import original, portable
 from wsol.formats.rows import SCHEMA, from_row, to_row
 from wsol.localization import Localization
+from wsol.uri import is_uri, shown, uri_of
 
 FOLDER = "localizations"
 """Of the record, in the folder of a prediction."""
@@ -53,13 +55,35 @@ def write_part(folder: Path, part: int, rows: Sequence[dict[str, Any]]) -> None:
     Raises:
         ConfigError: the disk is full, or gone.
     """
+    put_part(folder, part, pack_part(rows))
+
+
+def pack_part(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Return the content of a file of rows.
+
+    Args:
+        rows: of ``to_row``.
+    """
+    file = io.BytesIO()
     table = pa.Table.from_pylist(rows, SCHEMA)
+    # The maps are compressed already.
+    pq.write_table(table, file, row_group_size=_ROWS, compression="zstd")
+    return file.getvalue()
+
+
+def put_part(folder: Path, part: int, content: bytes) -> None:
+    """Write a file of rows, whole or not at all.
+
+    Args:
+        folder: of the prediction, which has the record's folder.
+        part: its number, from 0.
+        content: of ``pack_part``.
+
+    Raises:
+        ConfigError: the disk is full, or gone.
+    """
     with _said(folder):
-        # The maps are compressed already.
-        write_atomically(
-            part_file(folder, part),
-            lambda file: pq.write_table(table, file, row_group_size=_ROWS, compression="zstd"),
-        )
+        write_atomically(part_file(folder, part), lambda file: file.write_bytes(content))
 
 
 def finish_record(folder: Path, about: About, number: int, parts: int) -> None:
@@ -78,7 +102,7 @@ def finish_record(folder: Path, about: About, number: int, parts: int) -> None:
         "number": number,
         "parts": parts,
         "classes": [portable(name) for name in about.classes],
-        "images": portable(str(about.images.absolute())),
+        "images": portable(_place(about.images)),
         "threshold": about.threshold,
         "objects": about.objects,
         "model": about.model,
@@ -227,6 +251,10 @@ def count_statuses(folder: Path, parts: Iterable[int]) -> Counter[str]:
         parts: their numbers.
     """
     return Counter(row["status"] for row in read_rows(folder, parts, ["status"]))
+
+
+def _place(images: Path) -> str:
+    return shown(uri_of(images)) if is_uri(images) else str(images.absolute())
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image, JpegImagePlugin
 
 from wsol.data.decode import MAX_PIXELS, open_image, orientation
-from wsol.data.images import load_image
+from wsol.data.images import decode_image
 from wsol.errors import ImageError
 
 _START, _SCAN, _END = b"\xff\xd8", 0xDA, 0xD9
@@ -38,7 +38,7 @@ def save_photo(path: Path, copy: Path, side: int, max_pixels: int = MAX_PIXELS) 
     if content is not None:
         copy.write_bytes(content)
         return
-    image = load_image(path, max_pixels=max_pixels)
+    image, _ = decode_image(path, max_pixels, least_side=side)
     image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
     image.save(copy, "jpeg", quality=82)
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 from wsol.data.prepare.names import name_fault
 from wsol.errors import DataError
@@ -56,12 +56,14 @@ class Member:
         name: A sound path with forward slashes, see `name_fault`.
         size: Bytes, as the archive states them.
         stream: Opens the content.
+        offset: Place of its first byte in a tar archive that is not compressed.
     """
 
     where: str
     name: str
     size: int
     stream: Callable[[], BinaryIO]
+    offset: int = 0
 
     def read(self, largest: int = LARGEST) -> bytes:
         """Return the whole content.
@@ -192,7 +194,31 @@ class _Guarded(io.BufferedIOBase):
         return content
 
 
-def _tar_members(file: BinaryIO | io.BufferedIOBase, where: str) -> Iterator[Member]:
+def plain_members(path: Path, passed_over: Callable[[str], None]) -> Iterator[Member]:
+    """Yield the regular files of a tar archive that is not compressed, from its headers alone.
+
+    Args:
+        path: The archive.
+        passed_over: Takes a line on each link, device and name that leads out of a folder.
+
+    Raises:
+        DataError: If it cannot be opened, is compressed, damaged or cut short.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; give the archive's path") from error
+    with file:
+        yield from _tar_members(file, str(path), passed_over)
+
+
+def _refuse(fault: str) -> None:
+    raise DataError(f"{fault}; refused")
+
+
+def _tar_members(
+    file: BinaryIO | io.BufferedIOBase, where: str, refuse: Callable[[str], None] = _refuse
+) -> Iterator[Member]:
     guarded = _Guarded(file)
     with _one_error(where):
         tar = tarfile.TarFile(fileobj=guarded)
@@ -202,12 +228,15 @@ def _tar_members(file: BinaryIO | io.BufferedIOBase, where: str) -> Iterator[Mem
                 info = tar.next()
             if info is None:
                 break
-            if info.isdir():
-                _check_name(where, f"{info.name}/in it")
-            elif info.isreg() and not info.issparse():
+            # It would remember all it has seen.
+            cast(Any, tar).members.clear()
+            fault = _name_fault(where, f"{info.name}/in it" if info.isdir() else info.name)
+            if not fault and not info.isdir() and (not info.isreg() or info.issparse()):
+                fault = f"{where}: {info.name!r} is a link or a device"
+            if fault:
+                refuse(fault)
+            elif info.isreg():
                 yield _tar_member(tar, info, where)
-            else:
-                raise DataError(f"{where}: {info.name!r} is a link or a device; refused")
         with _one_error(where):
             # tarfile takes a damaged header, and a file that ends early, for the end.
             guarded.seek(tar.offset)
@@ -217,15 +246,13 @@ def _tar_members(file: BinaryIO | io.BufferedIOBase, where: str) -> Iterator[Mem
 
 
 def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo, where: str) -> Member:
-    _check_name(where, info.name)
-
     def stream() -> BinaryIO:
         content = tar.extractfile(info)
         if content is None:
             raise tarfile.ReadError("has no content")
         return cast(BinaryIO, content)
 
-    return Member(f"{where}: {info.name}", info.name, info.size, stream)
+    return Member(f"{where}: {info.name}", info.name, info.size, stream, info.offset_data)
 
 
 def _zip_members(file: BinaryIO, where: str) -> Iterator[Member]:
@@ -234,9 +261,11 @@ def _zip_members(file: BinaryIO, where: str) -> Iterator[Member]:
     with archive:
         for info in archive.infolist():
             # filename ends at a NUL, which orig_filename still has.
-            _check_name(
+            fault = _name_fault(
                 where, f"{info.orig_filename}in it" if info.is_dir() else info.orig_filename
             )
+            if fault:
+                _refuse(fault)
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise DataError(f"{where}: {info.filename!r} is a link or a device; refused")
@@ -251,10 +280,9 @@ def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> 
     return Member(f"{where}: {info.filename}", info.filename, info.file_size, stream)
 
 
-def _check_name(where: str, name: str) -> None:
+def _name_fault(where: str, name: str) -> str | None:
     fault = name_fault(name)
-    if fault:
-        raise DataError(f"{where}: the name {name[:100]!r} {fault}; refused")
+    return f"{where}: the name {name[:100]!r} {fault}" if fault else None
 
 
 @contextmanager

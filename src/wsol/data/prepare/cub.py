@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from wsol.data.images import IMAGE_SUFFIXES
+from wsol.data.find import IMAGE_SUFFIXES
 from wsol.data.prepare.archive import Member
 from wsol.data.prepare.checksum import MD5, check_md5
 from wsol.data.prepare.config import CubConfig

@@ -20,6 +20,9 @@ FIRST = {
 }
 """A layer that one network of a family has and the others have not."""
 
+LARGEST = 4 * 10**9
+"""Bytes of the largest weights that are unpacked; those of a VGG16 are half a gigabyte."""
+
 CLASSIFIERS = (
     *("linearnew/b", "linear/b", "fc.bias", "SPG_A4.bias", "SPG_A_4.bias"),
     "classifier_A.4.bias",
@@ -37,18 +40,31 @@ def read_published(path: Path, family: str) -> dict[str, Any]:
         ConfigError: the file cannot be read, or holds something else.
     """
     try:
+        _check_size(path)
         if family == "tensorpack":
             with np.load(path, allow_pickle=False) as file:
                 return {name.removesuffix(":0"): file[name] for name in file.files}
         content = torch.load(path, map_location="cpu", weights_only=True)
         content = content.get("state_dict", content)
         tensors = {str(name): torch.as_tensor(value) for name, value in content.items()}
+    except ConfigError:
+        raise
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise ConfigError(f"{path}: cannot be read: {_line(error)}") from error
     except Exception as error:
         # torch names what it refuses by many kinds of error.
         raise ConfigError(f"{path}: holds no weights of {family}: {_line(error)}") from error
     return {name.removeprefix("module."): value for name, value in tensors.items()}
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a file of few bytes that would unpack to more than there is memory."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > LARGEST:
+        raise ConfigError(f"{path}: {size:,} bytes are more than {LARGEST:,}; refused")
 
 
 def network_in(weights: Mapping[str, Any], family: str) -> str | None:

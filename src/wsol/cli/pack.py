@@ -1,0 +1,21 @@
+"""``wsol pack``."""
+
+import sys
+from collections.abc import Sequence
+
+from wsol.cli.main import OK
+from wsol.cli.options import read_options
+from wsol.engine.pack_config import PackConfig
+
+
+def run(argv: Sequence[str]) -> int:
+    """Pack a data set, and say how to use it."""
+    config = read_options("pack", PackConfig, argv, positional="data")
+    from wsol.engine.pack import pack
+
+    packed = pack(config)
+    sys.stdout.write(
+        f"wrote {config.out}: {packed.pictures:,} pictures, {packed.size:,} bytes, in "
+        f"{packed.shards:,} tar files: next, wsol train {config.out}\n"
+    )
+    return OK

@@ -1,0 +1,24 @@
+"""``wsol push``."""
+
+import sys
+from collections.abc import Sequence
+
+from wsol.cli.main import OK
+from wsol.cli.options import read_options
+from wsol.engine.push_config import PushConfig
+
+
+def run(argv: Sequence[str]) -> int:
+    """Send a run to the Hub, and say how it is called there."""
+    given = list(argv)
+    if len(given) > 1 and not given[0].startswith("-") and not given[1].startswith("-"):
+        given[1] = f"--name={given[1]}"
+    config = read_options("push", PushConfig, given, positional="run")
+    from wsol.engine.push import push
+
+    pushed = push(config)
+    sys.stdout.write(
+        f"sent to {pushed.url}: commit {pushed.commit}; next, wsol predict IMAGES --run "
+        f"{pushed.name}\n"
+    )
+    return OK

@@ -1,0 +1,144 @@
+"""Data sets packed in tar files, read in place: nothing is ever extracted."""
+
+import os
+from bisect import bisect_left
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsol.data.find import IMAGE_SUFFIXES, find_files
+from wsol.data.part import Part, forget_files
+from wsol.data.samples import Samples
+from wsol.data.scan import scan_shards
+from wsol.data.shard_index import INDEX, ShardIndex, load_index
+from wsol.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """Shards that this process has looked into.
+
+    `rows` are those of the index by id, so that one is found by halving; `stamps` tell whether the
+    files are still the same.
+    """
+
+    root: str
+    index: ShardIndex
+    rows: list[int]
+    stamps: tuple[object, ...]
+
+    def find(self, name: str) -> Part | None:
+        index = self.index
+        place = bisect_left(self.rows, name, key=index.ids.__getitem__)
+        if place == len(self.rows) or index.ids[row := self.rows[place]] != name:
+            return None
+        file = Path(self.root, index.shards[index.shard[row]])
+        return Part(f"{self.root}/{name}", file, int(index.offset[row]), int(index.size[row]))
+
+
+_opened: dict[str, _Opened] = {}
+"""By folder. Worker processes that are forked have it too."""
+
+
+def is_sharded(root: Path | str) -> bool:
+    """Return whether a folder holds its pictures in tar files.
+
+    That is so where `wsol pack` wrote it, or where it has tar files, but no pictures and no
+    folders; what is hidden does not count.
+
+    Args:
+        root: Any folder.
+
+    >>> is_sharded("no such folder")
+    False
+    """
+    try:
+        with os.scandir(root) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError:
+        return False
+    if not any(entry.name.lower().endswith(".tar") for entry in visible):
+        return False
+    return any(entry.name == INDEX for entry in visible) or not any(
+        entry.is_dir() or Path(entry.name).suffix.lower() in IMAGE_SUFFIXES for entry in visible
+    )
+
+
+def list_shards(root: Path | str, *, follow_links: bool = False) -> list[str]:
+    """Return the names of the pictures in a folder of shards, sorted.
+
+    Each is opened as `root / name`, as if it were a file there.
+
+    Args:
+        root: Folder for which `is_sharded` holds.
+        follow_links: Whether tar files may be links that lead out of the folder.
+
+    Raises:
+        DataError: If a shard or the index is damaged.
+    """
+    opened = _open(Path(root), follow_links)
+    return [opened.index.ids[row] for row in opened.rows]
+
+
+def read_shards(root: Path | str, *, follow_links: bool = False) -> dict[str, Samples]:
+    """Return the splits of a data set in a folder of shards.
+
+    Args:
+        root: Folder for which `is_sharded` holds: of `wsol pack`, or of any tar files in
+            WebDataset's form, see `scan_shards`.
+        follow_links: Whether tar files may be links that lead out of the folder.
+
+    Raises:
+        DataError: If a shard or the index is damaged, or there are no pictures with labels.
+    """
+    index = _open(Path(root), follow_links).index
+    if not index.ids:
+        raise DataError(f"{root}: no images in the tar files of this folder")
+    if not index.splits:
+        raise DataError(
+            f"{root}: the tar files do not say the class of every image: they need a .cls or .json "
+            "beside it, or a folder of its class; or give --labels"
+        )
+    return dict(index.splits)
+
+
+def find_part(path: Path | str, *, search: bool = False) -> Part | None:
+    """Return where the picture lies that a path names, if it is one in a folder of shards.
+
+    Args:
+        path: As `root / name`, of a name that `list_shards` has.
+        search: Look for shards in the folders above; otherwise only those count that this process
+            has opened.
+
+    Raises:
+        DataError: If a shard or the index is damaged.
+    """
+    text = os.fspath(path)
+    for root, opened in _opened.items():
+        if text.startswith(root + "/"):
+            part = opened.find(text[len(root) + 1 :])
+            if part is not None:
+                return part
+    for parent in Path(path).parents if search else ():
+        if is_sharded(parent):
+            return _open(parent, follow_links=False).find(text[len(str(parent)) :].lstrip("/"))
+    return None
+
+
+def _open(root: Path, follow_links: bool) -> _Opened:
+    """Return what is in a folder of shards, which is looked through where it has changed."""
+    files = find_files(root, {".tar"}, follow_links=follow_links)
+    index = root / INDEX
+    stamps = tuple(
+        (name, status.st_ino, status.st_size, status.st_mtime_ns)
+        for name in [*files, INDEX]
+        if (root / name).is_file()
+        for status in [(root / name).stat()]
+    )
+    known = _opened.get(str(root))
+    if known is not None and known.stamps == stamps:
+        return known
+    found = load_index(root, files) if index.is_file() else scan_shards(root, files)
+    forget_files()
+    rows = sorted(range(len(found.ids)), key=found.ids.__getitem__)
+    _opened[str(root)] = opened = _Opened(str(root), found, rows, stamps)
+    return opened

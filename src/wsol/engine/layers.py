@@ -1,0 +1,70 @@
+"""Which layers of a network learn, how fast, and what their batch normalisations see."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from timm.layers import norm_act
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from wsol.engine.config import TrainConfig
+from wsol.errors import ConfigError
+from wsol.models import Network
+
+
+def batch_norms(network: Network) -> list[nn.Module]:
+    """Return the layers of batch normalisation in a network's body."""
+    return [layer for layer in network.body.modules() if isinstance(layer, _BatchNorm)]
+
+
+def parameter_groups(network: Network, config: TrainConfig) -> list[dict[str, Any]]:
+    """Return the weights for an optimizer, each group with its share of the learning rate.
+
+    Where that share is 0, the weights are kept from learning.
+
+    Args:
+        network: to be trained.
+        config: the options of the training.
+    """
+    share = config.backbone_lr if config.has_trained_body else 1.0
+    slow = network.slow_parameters()
+    if share == 0:
+        # They stay as they are, so their gradients are not worth the time.
+        for weight in slow:
+            weight.requires_grad_(False)
+    return [
+        {"params": slow, "share": share},
+        {"params": network.fast_parameters(), "share": 1.0},
+    ]
+
+
+def check_sync_bn(device: torch.device) -> None:
+    """Check that batch normalisation can see what all processes have.
+
+    Args:
+        device: of this process.
+
+    Raises:
+        ConfigError: it cannot.
+
+    >>> check_sync_bn(torch.device("cuda"))
+    """
+    if device.type == "cpu":
+        raise ConfigError(
+            "sync_bn works on GPUs alone, and this is a CPU: leave it out, and the statistics of "
+            "each process's share are used"
+        )
+
+
+def share_batch_norms(network: Network) -> None:
+    """Let batch normalisation use the statistics of the pictures of all processes together.
+
+    Names of weights stay as they are. With one process it changes nothing.
+
+    Args:
+        network: changed in place.
+    """
+    # Not torch's own, which loses the activation that timm joins to the layer.
+    convert: Callable[[Any], Any] = norm_act.convert_sync_batchnorm
+    network.body, network.head = convert(network.body), convert(network.head)

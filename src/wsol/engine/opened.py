@@ -1,0 +1,261 @@
+"""From whatever is a classifier to one that is ready to be read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from wsol.choices import Normalization
+from wsol.engine.config import Precision
+from wsol.engine.device import make_accelerator
+from wsol.engine.graph import GraphMaps, open_graph
+from wsol.engine.hub import is_on_hub
+from wsol.engine.run import load_fitted, load_run
+from wsol.errors import ConfigError, did_you_mean
+from wsol.localizers.base import ScoreMaps
+from wsol.localizers.choose import probe
+from wsol.localizers.look import find_logits
+from wsol.localizers.reading import BEST, Reading, chosen_reading
+from wsol.models import create_network
+from wsol.models.create import check_size
+from wsol.models.fold import fold_batch_norms
+from wsol.models.imagenet import NUM_CLASSES, imagenet_classes
+from wsol.models.inputs import class_names, input_spec
+
+SIZE = 448
+"""Side in pixels of the input of the ImageNet network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked for, as ``Localizer`` has it; the rest is the classifier's own."""
+
+    localizer: str | None = None
+    tap: tuple[str, ...] = ()
+    affinity: str = ""
+    flip: bool = False
+    scales: tuple[float, ...] = ()
+    normalization: Normalization | None = None
+    threshold: float | None = None
+    labels: Sequence[str] = ()
+    classes: Sequence[str] | None = None
+    size: int | None = None
+    precision: Precision = "auto"
+    cpu: bool = False
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A classifier that is ready to be read.
+
+    Attributes:
+        model: in evaluation mode if it is nobody else's, on its device.
+        accelerator: has that device and its precision.
+        localizer: makes score maps of it.
+        is_fitted: whether the localizer has seen the pictures that it wants to see.
+        reading: what the localizer is made of.
+        classes: names, in the order of the logits.
+        labels: numbers of the classes that are asked for.
+        size: side of the input in pixels.
+        mean: of the normalised input, per colour, on the scale of [0, 1].
+        std: the same for the standard deviation.
+        several_labels: whether each logit is a question of its own.
+        threshold: share of a map's maximum above which a pixel belongs to the object.
+        description: what it is, in words.
+    """
+
+    model: nn.Module
+    accelerator: Accelerator
+    localizer: ScoreMaps
+    is_fitted: bool
+    reading: Reading
+    classes: tuple[str, ...]
+    labels: list[int]
+    size: int
+    mean: Sequence[float]
+    std: Sequence[float]
+    several_labels: bool
+    threshold: float
+    description: str
+
+
+def open_imagenet(backbone: str, asked: Asked) -> Opened:
+    """Return a network of ImageNet's 1,000 classes.
+
+    Args:
+        backbone: its name.
+        asked: the options.
+
+    Raises:
+        ConfigError: no such network, or an option does not fit.
+    """
+    size = asked.size or SIZE
+    network = create_network(backbone, num_classes=NUM_CLASSES, output_stride=None, size=size)
+    reading = chosen_reading(BEST, asked)
+    return _open(network, asked, reading, backbone, size=size, classes=imagenet_classes())
+
+
+def open_classifier(model: nn.Module, asked: Asked) -> Opened:
+    """Return a classifier that belongs to somebody else; only its device is changed.
+
+    Args:
+        model: any.
+        asked: the options.
+
+    Raises:
+        ConfigError: an option does not fit.
+    """
+    size = asked.size or input_spec(model).size[-1]
+    reading = chosen_reading(BEST, asked)
+    return _open(model, asked, reading, type(model).__name__, size=size, own=False)
+
+
+def open_run(folder: Path, asked: Asked) -> Opened:
+    """Return the network of a run, read as the run says but for what is asked.
+
+    Args:
+        folder: of the run, or its name on the Hub.
+        asked: the options.
+
+    Raises:
+        RunError: not a finished run.
+        ConfigError: an option does not fit.
+    """
+    network, run = load_run(folder)
+    reading = chosen_reading(run.reading, asked)
+    # Chosen for the run's own maps; more views of a picture change them little.
+    is_own = reading.without_views == run.reading.without_views
+    return _open(
+        network,
+        asked,
+        reading,
+        # A path would tell whoever gets the report how this machine is laid out.
+        str(folder) if is_on_hub(folder) else folder.absolute().name,
+        size=asked.size or run.size,
+        classes=run.classes,
+        several_labels=run.several_labels,
+        threshold=run.threshold if is_own else None,
+        run=folder if reading.shares_state(run.reading) else None,
+    )
+
+
+def open_graph_file(path: Path, asked: Asked) -> Opened:
+    """Return an exported graph as a classifier.
+
+    Args:
+        path: of the file.
+        asked: the options; those that the graph leaves no choice of must not be there.
+
+    Raises:
+        RunError: the file is no such graph.
+        ConfigError: an option cannot be changed any more.
+    """
+    precision = asked.precision not in ("auto", "fp32")
+    free = ("threshold", "normalization", "classes", "cpu", "precision")
+    fixed = {name: value for name, value in vars(asked).items() if name not in free}
+    for name, value in (fixed | {"precision": precision}).items():
+        if value:
+            raise ConfigError(
+                f"{name} cannot be changed in {path}, an exported graph: "
+                "give --run the run folder, or export it again"
+            )
+    graph = open_graph(path)
+    info = graph.info
+    return Opened(
+        model=graph,
+        accelerator=make_accelerator("fp32", cpu=True),
+        localizer=GraphMaps(graph),
+        is_fitted=True,
+        reading=info.reading,
+        classes=info.classes,
+        labels=[],
+        size=info.size,
+        # The graph normalizes by itself.
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        several_labels=info.several_labels,
+        threshold=info.threshold if asked.threshold is None else asked.threshold,
+        description=f"{path.name}, {info.reading.localizer}, {info.size} pixels",
+    )
+
+
+def number_of(name: str, classes: Sequence[str]) -> int:
+    """Return the number of a class.
+
+    Args:
+        name: of the class.
+        classes: all names.
+
+    Raises:
+        ConfigError: there is no such class.
+
+    >>> number_of("dog", ("cat", "dog"))
+    1
+    """
+    if name not in classes:
+        raise ConfigError(f"no class {name!r}: {did_you_mean(name, classes)}")
+    return classes.index(name)
+
+
+def _open(
+    model: nn.Module,
+    asked: Asked,
+    reading: Reading,
+    source: str,
+    *,
+    size: int,
+    classes: Sequence[str] | None = None,
+    several_labels: bool = False,
+    threshold: float | None = None,
+    run: Path | None = None,
+    own: bool = True,
+) -> Opened:
+    """Return a classifier, put on its device.
+
+    Args:
+        model: the classifier.
+        asked: the options.
+        reading: how it is read.
+        source: where it comes from, in words.
+        size: side of the input in pixels.
+        classes: names; default: those that are asked for, or that it knows.
+        several_labels: whether each logit is a question of its own.
+        threshold: the run's, if it holds for this reading.
+        run: has what the localizer has learnt.
+        own: whether nobody else has the classifier.
+    """
+    accelerator = make_accelerator(asked.precision, asked.cpu)
+    spec = input_spec(model)
+    count = find_logits(check_size(model, size)).shape[1]
+    if classes is None:
+        classes = class_names(model, count) if asked.classes is None else asked.classes
+    labels = [number_of(name, classes) for name in asked.labels]
+    if own:
+        # It learns no more.
+        fold_batch_norms(model.eval(), probe(model, size))
+    model.to(accelerator.device)
+    model.to(memory_format=torch.channels_last)
+    localizer = reading.create(model, several=several_labels or len(labels) > 1)
+    has_state = run is not None and load_fitted(run, localizer)
+    if asked.threshold is not None:
+        threshold = asked.threshold
+    return Opened(
+        model=model,
+        accelerator=accelerator,
+        localizer=localizer,
+        is_fitted=has_state or not localizer.needs_fit,
+        reading=reading,
+        classes=tuple(classes),
+        labels=labels,
+        size=size,
+        mean=asked.mean or spec.mean,
+        std=asked.std or spec.std,
+        several_labels=several_labels,
+        threshold=reading.threshold if threshold is None else threshold,
+        description=f"{source}, {reading.localizer}, {size} pixels",
+    )

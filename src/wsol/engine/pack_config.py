@@ -1,0 +1,38 @@
+"""The options of packing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsol.errors import ConfigError
+
+LEAST = 10_000
+"""Bytes; with less, nearly every picture would have a shard of its own."""
+
+
+@dataclass(frozen=True)
+class PackConfig:
+    """Options of packing.
+
+    Args:
+        data: folder of the data set, of any layout that wsol train takes.
+        out: folder to write; it must not exist yet.
+        boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        splits: folder of published splits; default: those of the data folder.
+        labels: labels as CSV or COCO JSON; default: labels.csv or labels.json in the data folder,
+            else those of its folders.
+        shard_size: bytes after which a new tar file is begun.
+    """
+
+    data: Path
+    out: Path
+    boxes: Path | None = None
+    splits: Path | None = None
+    labels: Path | None = None
+    shard_size: int = 1_000_000_000
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is read."""
+        if self.shard_size < LEAST:
+            raise ConfigError(f"shard_size is {self.shard_size}: it must be at least {LEAST:,}")
+        if self.out.exists():
+            raise ConfigError(f"{self.out}: is there already: choose another --out")

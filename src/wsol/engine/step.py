@@ -1,0 +1,121 @@
+"""One step of a training: pictures through the network, and what is learnt from them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from wsol.data.batches import Batch, normalized
+from wsol.data.samples import Samples
+from wsol.engine.config import TrainConfig
+from wsol.engine.finite import BufferCopy, SkippedSteps, gradients_are_finite
+from wsol.engine.order import step_seed
+from wsol.engine.schedule import lr_factor
+from wsol.engine.truth import count_right, step_truth
+from wsol.methods.base import Method
+from wsol.models import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Stepper:
+    """What takes part in a step.
+
+    Args:
+        config: options of the training.
+        samples: the training split.
+        accelerator: device, precision and processes.
+        network: that learns.
+        model: the same as the accelerator has prepared it, perhaps compiled.
+        optimizer: of its weights; its groups have a ``share`` of the learning rate.
+        method: the training method, already attached.
+        frozen: layers that stay in evaluation mode.
+        skipped: counts the steps that did not count.
+        total_steps: of the training.
+    """
+
+    config: TrainConfig
+    samples: Samples
+    accelerator: Accelerator
+    network: Network
+    model: nn.Module
+    optimizer: Optimizer
+    method: Method
+    frozen: Sequence[nn.Module]
+    skipped: SkippedSteps
+    total_steps: int
+
+    def step(self, number: int, batches: Sequence[Batch]) -> Tensor:
+        """Learn from one step's pictures.
+
+        A step whose loss or gradient is not finite changes nothing and counts for no picture.
+
+        Args:
+            number: of the step.
+            batches: this process's share of the pictures; they go through the network one after
+                another, and their gradients are added up.
+
+        Returns:
+            The loss times images, the right predictions, and the images, float64 ``(3,)``.
+
+        Raises:
+            ImageError: a picture could not be read.
+            RunError: too many steps in a row did not count.
+        """
+        config = self.config
+        torch.manual_seed(step_seed(config.seed, number, self.accelerator.process_index))
+        factor = lr_factor(config.schedule, number / self.total_steps, config.milestones)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.lr * group["share"] * factor
+        self.model.train()
+        for layer in self.frozen:
+            layer.eval()
+        before = BufferCopy(self.network)
+        self.optimizer.zero_grad()
+        images = sum(len(batch.indices) for batch in batches)
+        sums = torch.zeros(3, dtype=torch.float64)
+        for batch in batches[:-1]:
+            # Processes need to agree on the whole gradient alone.
+            with self.accelerator.no_sync(self.model):
+                sums += self._learn(number, batch, images)
+        sums += self._learn(number, batches[-1], images)
+        sound = self._is_sound(float(sums[0]))
+        if sound:
+            self.optimizer.step()
+        else:
+            before.restore()
+        self.skipped.note(number, sound)
+        return sums if sound else torch.zeros_like(sums)
+
+    def _learn(self, number: int, batch: Batch, images: int) -> Tensor:
+        """Add one batch's share of the gradient of a step that sees so many images."""
+        if batch.errors:
+            raise batch.errors[0][1]
+        device = self.accelerator.device
+        inputs = normalized(
+            batch.images.to(device, non_blocking=True), self.network.mean, self.network.std
+        )
+        of_images = step_truth(self.samples, batch.indices, self.config.seed, number)
+        labels, truth = (each.to(device) for each in of_images)
+        inputs, targets = self.method.prepare(inputs, truth)
+        with self.accelerator.autocast():
+            output = self.model(inputs, labels)
+            loss = self.method.loss(output, targets)
+        count = len(labels)
+        self.accelerator.backward(loss if count == images else loss * (count / images))
+        right = count_right(output.logits, truth)
+        return torch.tensor([float(loss.detach()) * count, right, count], dtype=torch.float64)
+
+    def _is_sound(self, loss: float) -> bool:
+        """Return whether loss and gradients are finite, in all processes alike."""
+        sound = math.isfinite(loss)
+        # The scaler of float16 looks at gradients itself, and skips some steps as a rule.
+        if self.accelerator.scaler is None:
+            sound = sound and gradients_are_finite(self.network)
+        if self.accelerator.num_processes == 1:
+            return sound
+        faults = torch.tensor([0.0 if sound else 1.0], device=self.accelerator.device)
+        return float(self.accelerator.reduce(faults)) == 0

@@ -1,0 +1,279 @@
+"""Prediction on a Ray cluster of this machine: the rows of the local engine, whatever ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from wsol.data.toy import toy_pictures
+from wsol.engine.config import PredictConfig
+from wsol.engine.predict import predict
+from wsol.errors import ConfigError, DataError
+from wsol.formats.record import read_rows
+
+from ..data.s3_stand_in import serve_s3
+
+pytest.importorskip("ray", reason="ray is not installed")
+
+MARK = "WSOL_TEST"
+"""An environment variable that all processes of a cluster inherit."""
+
+OPTIONS = ("--cpu", "--precision", "fp32", "--part_size", "4", "--batch_size", "3", "--report", "0")
+
+
+class Started:
+    """``wsol`` in processes of its own, with all that they start.
+
+    Attributes:
+        mark: in the environment of all of them.
+    """
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self.mark = uuid.uuid4().hex
+
+    def start(self, *argv: object) -> subprocess.Popen[str]:
+        """Start ``wsol``."""
+        keys = {MARK: self.mark, "OMP_NUM_THREADS": "1", "AWS_EC2_METADATA_DISABLED": "true"}
+        keys |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+        return subprocess.Popen(
+            [sys.executable, "-m", "wsol", *map(str, argv)],
+            env=os.environ | keys,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *argv: object) -> tuple[int, str, str]:
+        """Run ``wsol``, and return its status and what it writes."""
+        process = self.start(*argv)
+        output, errors = process.communicate()
+        return process.returncode, output, errors
+
+    def processes(self) -> dict[int, str]:
+        """Return the names of all that live, by their number."""
+        found, mark = {}, f"{MARK}={self.mark}".encode()
+        for process in Path("/proc").iterdir():
+            # It may end at any moment.
+            with suppress(OSError):
+                if process.name.isdecimal() and mark in (process / "environ").read_bytes():
+                    name = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    if name:
+                        found[int(process.name)] = name
+        return found
+
+    def actors(self) -> list[int]:
+        """Return the numbers of the processes that predict."""
+        return [number for number, name in self.processes().items() if "PartPredictor" in name]
+
+
+@pytest.fixture
+def wsol() -> Iterator[Started]:
+    """Return what starts ``wsol``; at the end none of its processes may be left."""
+    started = Started()
+    yield started
+    until = time.monotonic() + 30
+    while (left := started.processes()) and time.monotonic() < until:
+        time.sleep(0.2)
+    for process in left:
+        os.kill(process, signal.SIGKILL)
+    assert not left
+
+
+@pytest.fixture
+def local(photos: Path, tiny_run: Path) -> Iterator[Callable[..., None]]:
+    """Return a function that predicts here, with the threads of the processes above."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    options = PredictConfig(
+        images=[photos],
+        out=photos,
+        run=tiny_run,
+        cpu=True,
+        precision="fp32",
+        part_size=4,
+        batch_size=3,
+        report=0,
+        workers=0,
+    )
+    yield lambda out, **more: predict(replace(options, out=out, **more))
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Return a folder of 22 pictures and two files that are none."""
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    for number, picture in enumerate(toy_pictures(22, seed=2)):
+        picture.image.save(folder / ("sub" if number % 2 else "") / f"{number:02d} 日本.png")
+    (folder / "bad.jpg").write_text("no picture")
+    (folder / "empty.jpg").touch()
+    return folder
+
+
+def parts_of(out: Path) -> dict[str, bytes]:
+    """Return the record's files of rows."""
+    return {path.name: path.read_bytes() for path in sorted((out / "localizations").glob("part*"))}
+
+
+def wait_for(what: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    """Wait until something is so, while a process runs."""
+    until = time.monotonic() + 300
+    while not what():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_an_actor_that_is_killed_loses_nothing(
+    wsol: Started, local: Callable[..., None], photos: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    """Parts that a local process began stay, the rest comes from the cluster, all bit for bit."""
+    expected, out = tmp_path / "expected", tmp_path / "out"
+    local(expected, localizer="ddt")
+    local(out, localizer="ddt", shard="1/3")
+    begun = {path: path.stat().st_mtime_ns for path in out.glob("localizations/part*")}
+    assert len(begun) == 2
+    run = ("--run", tiny_run, "--workers", 1, "--localizer", "ddt", *OPTIONS)
+    process = wsol.start("predict", photos, "--out", out, *run, "--engine", "ray", "--actors", 1)
+    wait_for(wsol.actors, process)
+    (first,) = wsol.actors()
+    # The network is being loaded, or the first part is predicted.
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: len(parts_of(out)) > 2 and wsol.actors(), process)
+    assert first not in wsol.actors()
+    for second in wsol.actors():
+        os.kill(second, signal.SIGKILL)
+    output, errors = process.communicate()
+    assert process.returncode == 3, errors
+    assert "2 error" in output
+    assert parts_of(out) == parts_of(expected)
+    for name in ("predictions.json", "annotations.json"):
+        assert (out / name).read_bytes() == (expected / name).read_bytes()
+    assert all(path.stat().st_mtime_ns == before for path, before in begun.items())
+
+
+def test_pictures_come_from_s3_and_boxes_go_there(
+    wsol: Started, local: Callable[..., None], photos: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    """Rows and boxes are those of the folder on disk, and keys are in no file that is written."""
+    local(tmp_path / "a")
+    run = ("--run", tiny_run, *OPTIONS)
+    with serve_s3() as s3:
+        s3.add(photos, "2026/photos")
+        uri = s3.uri("2026/photos").replace("s3://", "s3://key:hidden@")
+        out = uri.replace("2026/photos", "2026/boxes")
+        more = ("--engine", "ray", "--actors", 2, "--workers", 1)
+        status, output, errors = wsol.run("predict", uri, "--out", out, *run, *more)
+        assert status == 3, errors
+        written = {
+            key.removeprefix("2026/boxes/"): content
+            for key, content in s3.objects.items()
+            if key.startswith("2026/boxes/") and not key.endswith("/")
+        }
+    assert output == "wrote s3://bucket/2026/boxes: 2 error, 20 ok\n"
+    expected = {f"localizations/{name}": value for name, value in parts_of(tmp_path / "a").items()}
+    assert {name: value for name, value in written.items() if "/part-" in name} == expected
+    for name in ("predictions.json", "annotations.json"):
+        assert written[name] == (tmp_path / "a" / name).read_bytes()
+    assert "localizations/about.json" in written
+    assert not any(b"hidden" in content for content in written.values())
+    assert "hidden" not in errors + output
+
+
+KILLER = """
+import os
+import wsol.data.images
+
+load = wsol.data.images.load_image
+
+def load_image(picture, **options):
+    if "killer" in str(picture):
+        os.kill(os.getpid(), 9)
+    return load(picture, **options)
+
+wsol.data.images.load_image = load_image
+"""
+"""Read by Python whenever it starts: a decoder that some pictures end."""
+
+
+def test_a_picture_that_ends_processes_does_not_end_all(
+    wsol: Started,
+    photos: Path,
+    tiny_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where it ends actors, that is not tried for ever; where it ends workers, it is one row."""
+    (tmp_path / "hook").mkdir()
+    (tmp_path / "hook" / "sitecustomize.py").write_text(KILLER)
+    before = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'hook'}{os.pathsep}{before}")
+    (photos / "killer.png").write_bytes((photos / "00 日本.png").read_bytes())
+    run = ("--run", tiny_run, *OPTIONS, "--engine", "ray", "--actors", 1)
+    out = ("--out", tmp_path / "out")
+    status, _, errors = wsol.run("predict", photos, *out, *run, "--workers", 0)
+    assert status == 2
+    assert "has ended 4 processes of the cluster: with --workers 1" in errors.splitlines()[-1]
+    status, output, errors = wsol.run("predict", photos, *out, *run, "--workers", 1)
+    assert status == 3, errors
+    assert output.startswith(f"wrote {tmp_path / 'out'}: 3 error, 20 ok")
+    rows = {row["image_id"]: row for row in read_rows(tmp_path / "out", range(7))}
+    assert len(rows) == 25
+    assert "ended" in rows["killer.png"]["error"]
+
+
+def test_too_many_errors_stop_it(
+    wsol: Started, photos: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    """The status and the line are those of the local engine; what is done is kept."""
+    run = ("--run", tiny_run, *OPTIONS, "--engine", "ray", "--actors", 1, "--max-errors", 0)
+    status, _, errors = wsol.run("predict", photos, "--out", tmp_path / "out", *run)
+    assert status == 4
+    assert "pictures could not be read" in errors.splitlines()[-1]
+    parts = [int(name[5:-8]) for name in parts_of(tmp_path / "out")]
+    assert parts
+    assert all(row["image_id"] for row in read_rows(tmp_path / "out", parts))
+
+
+def test_no_room_is_one_line(wsol: Started, photos: Path, tiny_run: Path, tmp_path: Path) -> None:
+    """A GPU that no machine has is not waited for."""
+    run = ("--run", tiny_run, *OPTIONS, "--engine", "ray", "--gpus", 7)
+    status, _, errors = wsol.run("predict", photos, "--out", tmp_path / "out", *run)
+    assert status == 2
+    assert "no machine of the cluster has 1 processors and 7 GPUs" in errors.splitlines()[-1]
+
+
+def test_without_ray_one_line_says_what_to_install(
+    photos: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line names the extra."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"pip install wsol\[ray\]"):
+        predict(PredictConfig([photos], tmp_path / "out", tiny_run, engine="ray", cpu=True))
+
+
+def test_what_does_not_go_with_pictures_elsewhere_is_refused(
+    photos: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    """Before anything is loaded."""
+    uri, out = Path(photos.as_uri()), tmp_path / "out"
+    with pytest.raises(ConfigError, match="give --engine ray, or --workers 0"):
+        predict(PredictConfig([uri], out, tiny_run))
+    with pytest.raises(ConfigError, match="leave out --pictures"):
+        predict(PredictConfig([uri], out, tiny_run, pictures=True))
+    with pytest.raises(DataError, match="give one folder elsewhere, and nothing else"):
+        predict(PredictConfig([uri, photos], out, tiny_run))
+    with pytest.raises(ConfigError, match="actors is 0"):
+        PredictConfig([photos], out, actors=0)
+    assert not out.exists()

@@ -1,0 +1,3 @@
+"""What ray raises."""
+
+class RayError(Exception): ...
