@@ -9,8 +9,9 @@ demo: $(VENV)/.installed
 	rm -rf demo
 	$(BIN)/wsol demo --out demo
 
+# One thread each: threads of two processes on two cores wait for each other.
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -26,9 +26,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from wsol.data.batches import ImageFiles, load_batches, normalized
+from wsol.data.batches import load_batches, normalized
 from wsol.data.images import find_images
 from wsol.data.photographs import write_photographs
+from wsol.data.train_files import TrainFiles
 from wsol.data.transforms import TrainTransform
 from wsol.engine.order import TrainingOrder
 from wsol.models.inputs import IMAGENET_MEAN, IMAGENET_STD
@@ -74,7 +75,7 @@ def plain(paths: list[Path], workers: int, seed: int) -> Iterator[Tensor]:
 def ours(paths: list[Path], workers: int, seed: int) -> Iterator[Tensor]:
     """Yield batches as a training reads them."""
     order = TrainingOrder(len(paths), BATCH, epochs=1, seed=seed)
-    files = ImageFiles(paths, TrainTransform(SIZE, RESIZE))
+    files = TrainFiles(paths, TrainTransform(SIZE, RESIZE))
     keys = order.keys(0, order.total_steps, rank=0, world=1)
     for batch in load_batches(files, keys, workers):
         yield normalized(batch.images, IMAGENET_MEAN, IMAGENET_STD)

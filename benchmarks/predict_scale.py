@@ -62,7 +62,8 @@ def memory(process: psutil.Process) -> float:
     for each in [process, *process.children(recursive=True)]:
         with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
             status = Path(f"/proc/{each.pid}/status").read_text()
-            total += int(status.partition("RssAnon:")[2].split()[0])
+            # A process that has just ended has no memory.
+            total += int((status.partition("RssAnon:")[2].split() or ["0"])[0])
     return total / 1024
 
 

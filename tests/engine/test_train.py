@@ -359,7 +359,7 @@ def test_layers_work_in_bfloat16_and_channels_last(tiny: TrainConfig, tmp_path: 
     layers = [m for m in training.network.modules() if isinstance(m, torch.nn.Conv2d)]
     for layer in layers:
         layer.register_forward_hook(watch)
-    (batch, *_) = training._batches()
-    assert batch.images.is_contiguous(memory_format=torch.channels_last)
-    training._train_step(batch)
+    batches = next(training._steps())
+    assert batches[0].images.is_contiguous(memory_format=torch.channels_last)
+    training.stepper.step(0, batches)
     assert seen == [(torch.bfloat16, True)] * (2 * len(layers))

@@ -16,10 +16,12 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+import torch
+
 from wsol.cli.main import main
 from wsol.formats.portable import original
 
-SECONDS = 120
+SECONDS = int(os.environ.get("WSOL_SECONDS", "120"))
 """After which a command hangs."""
 
 STATUSES = (0, 2, 3, 4)
@@ -63,7 +65,7 @@ class Tally:
                 full,
                 capture_output=True,
                 timeout=SECONDS,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
             )
         except subprocess.TimeoutExpired:
             self.counts["hangs"] += 1

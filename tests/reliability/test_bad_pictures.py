@@ -1,6 +1,7 @@
 """Files that are damaged, cut, empty or no pictures: one row each, and no input is changed."""
 
 import io
+import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -28,7 +29,7 @@ KINDS = {
     "lzw.tif": ("TIFF", {"compression": "tiff_lzw"}),
     "ppm": ("PPM", {}),
 }
-DAMAGED = 500
+DAMAGED = int(os.environ.get("WSOL_DAMAGED", "500"))
 
 
 def encoded(image: Image.Image, kind: str) -> bytes:
@@ -99,7 +100,7 @@ def test_every_file_has_one_row_in_every_export(folder: Path, out: Path, tally: 
     for name in ("voc", "cvat", "labelstudio", "yolo", "masks", "heatmaps"):
         rows = read_csv(out / name / "images.csv")
         tally.rows(names, [from_cell(row["image_id"]) for row in rows])
-    assert check_no_nan(out) > 500
+    assert check_no_nan(out) > DAMAGED
 
 
 def test_half_a_picture_is_no_picture(out: Path) -> None:
@@ -112,8 +113,8 @@ def test_half_a_picture_is_no_picture(out: Path) -> None:
             assert row["status"] == "error", row
             assert row["error"], row
     statuses = Counter(row["status"] for row in rows.values())
-    assert statuses["error"] > 200
-    assert statuses["ok"] > 20
+    assert statuses["error"] > DAMAGED * 0.4
+    assert statuses["ok"] + statuses["no_object"] > DAMAGED * 0.04
 
 
 def test_a_picture_that_could_be_read_is_as_its_row_says(folder: Path, out: Path) -> None:

@@ -31,7 +31,7 @@ def run(argv: Sequence[str]) -> int:
         print_figures(result.columns)
         if result.page is not None:
             sys.stdout.write(f"look at them, in any browser: {result.page}\n")
-    return OK
+    return SOME_IN_ERROR if result.num_errors else OK
 
 
 def _evaluate_maps(argv: Sequence[str]) -> int:

@@ -31,6 +31,9 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
         step: steps done.
         state: tensors, numbers, strings, and lists and dicts of them.
 
+    Raises:
+        RunError: the disk is full, or gone; earlier checkpoints stay.
+
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as name:
     ...     for step in (1, 2, 3):
@@ -40,7 +43,13 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / f"step_{step:08d}.pt"
-    write_atomically(new, lambda part: torch.save(state, part))
+    try:
+        write_atomically(new, lambda part: torch.save(state, part))
+    except (OSError, RuntimeError) as error:
+        # Of a full disk torch only says where it stopped to write.
+        raise RunError(
+            f"{new}: cannot be written: make room on the disk, and go on with --resume"
+        ) from error
     found = checkpoints(folder)
     kept = [path for path in found if path.name <= new.name][-KEEP:]
     for path in found:

@@ -50,6 +50,7 @@ class Evaluation(NamedTuple):
         columns: what to print, heading to figures.
         on_main_process: False in all processes but the first, which is the one to print.
         page: the report, to open in a browser; None where none was asked for.
+        num_errors: pictures that could not be read; they count as wrong.
     """
 
     metrics: Figures
@@ -58,6 +59,7 @@ class Evaluation(NamedTuple):
     columns: dict[str, Figures]
     on_main_process: bool
     page: Path | None
+    num_errors: int
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
@@ -120,7 +122,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         if config.report:
             _write_report(report, config, samples, page)
     shown = page / "index.html" if config.report else None
-    return Evaluation(*report, accelerator.is_main_process, shown)
+    return Evaluation(*report, accelerator.is_main_process, shown, int(metric.num_errors))
 
 
 def _add_precision(report: Report, config: EvaluateConfig, samples: Samples) -> None:
@@ -182,6 +184,7 @@ def evaluate_split(
     located = locate_split(
         samples, network, localizer, accelerator, protocol.transform, mine, workers
     )
+    located = _counting_errors(located, metric)
     judge = partial(judge_located, samples, protocol)
     with Meter("evaluate", sum(map(len, mine)), accelerator.is_main_process) as meter:
         # The maps of one batch are judged while the network works on the next.
@@ -191,6 +194,14 @@ def evaluate_split(
     metric.to(accelerator.device)
     metric.sync()
     return metric
+
+
+def _counting_errors(
+    located: Iterator["Located"], metric: LocalizationAccuracy
+) -> Iterator["Located"]:
+    for each in located:
+        metric.num_errors += each.score_map is None
+        yield each
 
 
 class Located(NamedTuple):

@@ -20,7 +20,7 @@ from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures
 from wsol.errors import ConfigError
-from wsol.files import write_json
+from wsol.files import write_atomically, write_json
 from wsol.formats.record import FOLDER, part_file
 from wsol.lock import NAME, HeldError, Hold
 
@@ -168,7 +168,8 @@ def _make(home: Path, inputs: dict[str, Any], pictures: Pictures, locate: Locali
     try:
         if not locate.is_fitted:
             locate.fit(pictures.paths)
-            (new / STATE).write_bytes(save(state_of(locate)))
+            state = save(state_of(locate))
+            write_atomically(new / STATE, lambda part: part.write_bytes(state))
         write_json(new / FILE, inputs)
         new.rename(home)
     except OSError as error:

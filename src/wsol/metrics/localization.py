@@ -35,6 +35,7 @@ class LocalizationAccuracy(CountMetric):
     """
 
     num_images: Tensor
+    num_errors: Tensor
     num_boxed: Tensor
     top1: Tensor
     top5: Tensor
@@ -47,7 +48,7 @@ class LocalizationAccuracy(CountMetric):
         """Start all counts at zero."""
         super().__init__(thresholds, **kwargs)
         curve = (len(self.thresholds), len(IOU_LEVELS))
-        self.add_counts(num_images=(), num_boxed=(), top1=(), top5=())
+        self.add_counts(num_images=(), num_errors=(), num_boxed=(), top1=(), top5=())
         self.add_counts(largest=curve, all=curve, top1_largest=curve, top5_largest=curve)
 
     def update(self, rank: int | None, curves: IouCurves | None) -> None:
