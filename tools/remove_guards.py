@@ -6,26 +6,40 @@ Works in copies of src, so the project is not touched. Leaves with 1 where a gua
 """
 
 import argparse
+import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkProcess
 from pathlib import Path
-from queue import Queue
 
 ROOT = Path(__file__).parents[1]
 LIST = ROOT / "tests/reliability/guards.toml"
 SECONDS = 300
 """After which a test hangs, which is as good as failing."""
 
-FAILED, PASSED = 1, 0
-"""What pytest leaves with."""
+PASSED, FAILED, BROKEN = 0, 1, 99
+"""What pytest leaves with, the last where it does not come that far."""
+
+HEAVY = ("torch", "torchvision", "timm", "numba", "pyarrow.parquet", "accelerate")
+"""Imported once: a test without a guard is then a fork that begins at once."""
+
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    # A few damaged pictures tell whether there is a guard at all, and so does a short wait.
+    "WSOL_DAMAGED": "40",
+    "WSOL_SECONDS": "60",
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,10 @@ class Guard:
     code: str
     without: str
     tests: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return what it does for which promise, and where."""
+        return f"{self.promise}: {self.guard} ({self.file})"
 
     def removed(self, source: Path) -> str:
         """Return the file without the guard.
@@ -73,54 +91,105 @@ def read_guards() -> list[Guard]:
     return [Guard(**row | {"tests": tuple(row["tests"])}) for row in rows]
 
 
-def run_tests(source: Path, tests: Iterable[str], *options: str) -> int | None:
-    """Return what pytest leaves with, or None where it hangs.
+def run_tests(source: Path, tests: Sequence[str], log: Path) -> None:
+    """Run tests of the package as it lies in a folder, and leave as pytest does.
 
     Args:
-        source: folder that the package lies in.
+        source: the folder.
         tests: below tests.
-        options: of pytest.
+        log: for what pytest says.
     """
-    environment = os.environ | {
-        "PYTHONPATH": str(source),
-        "OMP_NUM_THREADS": "1",
-        # A few damaged pictures tell whether there is a guard at all, and so does a short wait.
-        "WSOL_DAMAGED": "40",
-        "WSOL_SECONDS": "60",
-    }
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *options]
-    with tempfile.TemporaryDirectory(prefix="wsol-guards-") as base:
-        argv = [*command, f"--basetemp={base}/tests", *(f"tests/{test}" for test in tests)]
-        try:
-            done = subprocess.run(
-                argv, cwd=ROOT, env=environment, capture_output=True, timeout=SECONDS
-            )
-        except subprocess.TimeoutExpired:
-            return None
-    if done.returncode not in (FAILED, PASSED):
-        sys.stderr.buffer.write(done.stdout[-2000:] + done.stderr[-2000:])
-    return done.returncode
+    import pytest
+
+    # What they start ends with them.
+    os.setsid()
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ["PYTHONPATH"] = str(source)
+    sys.path.insert(0, str(source))
+    options = ["-q", "-x", "-p", "no:cacheprovider", f"--basetemp={log.parent / 'tests'}"]
+    # What is imported before pytest tells less of why an assertion fails.
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    try:
+        status = int(pytest.main([*options, *(f"tests/{test}" for test in tests)]))
+    except BaseException:
+        traceback.print_exc()
+        status = BROKEN
+    sys.stdout.flush()
+    os._exit(status)
 
 
-def remove(guard: Guard, copies: "Queue[Path]") -> str:
-    """Return what became of the tests without a guard: caught, or why not.
+class Job:
+    """A copy of the package, and the tests that run with it.
 
     Args:
-        guard: to remove.
-        copies: of src, one for each job.
+        folder: empty, for the copy.
     """
-    copy = copies.get()
-    place = copy / "wsol" / guard.file
-    whole = place.read_bytes()
-    try:
-        place.write_text(guard.removed(copy / "wsol"), encoding="utf-8")
-        status = run_tests(copy, guard.tests)
-    finally:
-        place.write_bytes(whole)
-        copies.put(copy)
-    if status in (FAILED, None):
-        return "caught" if status else "caught (hangs)"
-    return "NOT CAUGHT" if status == PASSED else f"the tests cannot run: pytest left with {status}"
+
+    def __init__(self, folder: Path) -> None:
+        """Copy, with the machine code, which is long in the making."""
+        self.folder, self.source = folder, folder / "src"
+        shutil.copytree(ROOT / "src", self.source)
+        self.process: ForkProcess | None = None
+
+    def start(self, guard: Guard | None, tests: Sequence[str]) -> None:
+        """Run tests, without a guard."""
+        self.guard, self.begin = guard, time.monotonic()
+        if guard is not None:
+            place = self.source / "wsol" / guard.file
+            text = guard.removed(ROOT / "src/wsol")
+            place.write_text(text, encoding="utf-8")
+        self.process = multiprocessing.get_context("fork").Process(
+            target=run_tests, args=(self.source, tests, self.folder / "log")
+        )
+        self.process.start()
+
+    def result(self) -> str | None:
+        """Return what became of the tests, or None while they run; then put the guard back."""
+        process = self.process
+        hangs = time.monotonic() - self.begin > SECONDS
+        if process is None or not process.pid or (process.exitcode is None and not hangs):
+            return None
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+        process.join()
+        if self.guard is not None:
+            place = f"wsol/{self.guard.file}"
+            shutil.copyfile(ROOT / "src" / place, self.source / place)
+        shutil.rmtree(self.folder / "tests", ignore_errors=True)
+        self.process = None
+        if hangs:
+            return "caught (hangs)"
+        known = {PASSED: "NOT CAUGHT", FAILED: "caught"}
+        return known.get(process.exitcode or 0, f"NOT RUN: pytest left with {process.exitcode}")
+
+
+def remove_all(guards: Sequence[Guard], jobs: Sequence[Job]) -> list[Guard]:
+    """Remove guards one by one, print what became of each, and return those not caught."""
+    left, missed, done = deque(guards), [], 0
+    while left or any(job.process for job in jobs):
+        for job in jobs:
+            if job.process is None and left:
+                guard = left.popleft()
+                job.start(guard, guard.tests)
+        wait([job.process.sentinel for job in jobs if job.process], timeout=5)
+        for job in jobs:
+            result = job.result()
+            if result is None or job.guard is None:
+                continue
+            done += 1
+            seconds = time.monotonic() - job.begin
+            say(f"{done}/{len(guards)} {job.guard}: {result}, {seconds:.0f} s")
+            if not result.startswith("caught"):
+                missed.append(job.guard)
+    return missed
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def main() -> int:
@@ -134,35 +203,31 @@ def main() -> int:
     guards = [
         guard
         for guard in read_guards()
-        if given.only in f"{guard.file}: {guard.guard}" and given.promise in guard.promise
+        if given.only in str(guard) and given.promise in guard.promise
     ]
     for guard in guards:
         guard.removed(ROOT / "src/wsol")
+    os.chdir(ROOT)
+    os.environ |= ENVIRONMENT
+    for name in HEAVY:
+        import_module(name)
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="wsol-source-") as folder:
-        copies: Queue[Path] = Queue()
-        for number in range(given.jobs):
-            copy = Path(folder, str(number))
-            # With the machine code, which is long in the making.
-            shutil.copytree(ROOT / "src", copy)
-            copies.put(copy)
-        tests = dict.fromkeys(test for guard in guards for test in guard.tests)
-        if not given.no_baseline and run_tests(copies.queue[0], tests) != PASSED:
-            sys.stdout.write("the tests fail with all guards in place\n")
-            return FAILED
-        missed = []
-        with ThreadPoolExecutor(given.jobs) as pool:
-            found = pool.map(lambda guard: remove(guard, copies), guards)
-            for number, (guard, result) in enumerate(zip(guards, found, strict=True), 1):
-                line = f"{number}/{len(guards)} {guard.promise}: {guard.guard} ({guard.file})"
-                sys.stdout.write(f"{line}: {result}\n")
-                sys.stdout.flush()
-                if not result.startswith("caught"):
-                    missed.append(line)
-    caught, minutes = len(guards) - len(missed), (time.monotonic() - begin) / 60
-    sys.stdout.write(f"{caught} of {len(guards)} guards caught in {minutes:.0f} minutes\n")
-    for line in missed:
-        sys.stdout.write(f"not caught: {line}\n")
+    with tempfile.TemporaryDirectory(prefix="wsol-guards-") as folder:
+        jobs = [Job(Path(folder, str(number))) for number in range(given.jobs)]
+        if not given.no_baseline:
+            jobs[0].start(None, list(dict.fromkeys(test for each in guards for test in each.tests)))
+            jobs[0].process.join()
+            if jobs[0].process.exitcode != PASSED:
+                say((jobs[0].folder / "log").read_text(errors="replace"))
+                say("tests fail with all guards in place")
+                return FAILED
+            jobs[0].begin = time.monotonic()
+            jobs[0].result()
+        missed = remove_all(guards, jobs)
+    minutes = (time.monotonic() - begin) / 60
+    say(f"{len(guards) - len(missed)} of {len(guards)} guards caught in {minutes:.0f} minutes")
+    for guard in missed:
+        say(f"not caught: {guard}")
     return FAILED if missed else PASSED
 
 

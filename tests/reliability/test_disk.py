@@ -56,20 +56,23 @@ def photos(tmp_path: Path) -> Path:
 def test_a_prediction_on_a_full_disk(
     photos: Path, predict: tuple, tally: Tally, tmp_path: Path
 ) -> None:
-    """One line, and what an earlier one has written stays whole."""
+    """One line; it goes on when there is room, and what is written stays whole."""
     formats = ("--format", ",".join(list_formats()), "--workers", 0, "--report", 0)
-    out = tmp_path / "out"
-    assert tally.inside(*predict, photos, "--out", out, *formats).status == 0
-    Image.radial_gradient("L").rotate(90).save(photos / "c.png")
-    before, inputs = digests(out), digests(photos)
-    tally.tried(1)
-    done = tally.command(*predict, photos, "--out", out, *formats, patch=FULL.format(2_000))
+    out, inputs = tmp_path / "out", digests(photos)
+    argv = (*predict, photos, "--out", out, *formats)
+    tally.tried(2)
+    done = tally.command(*argv, patch=FULL.format(2_000))
     assert done.status == 2
     assert "File too large" in done.error
     assert str(out) in done.error
-    exports = {path: digest for path, digest in before.items() if "localizations" not in str(path)}
-    assert {path: digests(out).get(path) for path in exports} == exports
     assert not [path for path in out.rglob("*") if path.name.endswith(".part")]
+    assert tally.inside(*argv).status == 0
+    tally.rows(["a.png", "b.png"], coco_rows(out))
+    before = digests(out)
+    done = tally.command(*argv, patch=FULL.format(500))
+    assert done.status == 2
+    assert "File too large" in done.error
+    assert digests(out) == before
     tally.unchanged(inputs)
 
 

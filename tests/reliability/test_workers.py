@@ -11,22 +11,22 @@ from wsol.data.toy import write_toy
 
 from .support import Tally, coco_boxes, coco_rows, digests, names_below, read_json
 
-DEADLY = {"train/disc/0001.jpg": signal.SIGSEGV, "test/cross/0004.jpg": signal.SIGKILL}
+DEADLY = {"train/disc/0001.jpg": signal.SIGTERM, "test/cross/0004.jpg": signal.SIGKILL}
 
 
 @pytest.fixture
 def deadly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the decoder end its process at two pictures."""
-    load, parent = batches.load_image, os.getpid()
+    decode, parent = batches.decode_image, os.getpid()
 
-    def load_or_die(path: Path, **options: int) -> object:
+    def decode_or_die(path: Path, *options: object) -> object:
         for name, number in DEADLY.items():
             if path.as_posix().endswith(name):
                 assert os.getpid() != parent
                 os.kill(os.getpid(), number)
-        return load(path, **options)
+        return decode(path, *options)
 
-    monkeypatch.setattr(batches, "load_image", load_or_die)
+    monkeypatch.setattr(batches, "decode_image", decode_or_die)
 
 
 def test_prediction_goes_on(

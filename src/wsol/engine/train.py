@@ -184,7 +184,8 @@ class Training:
     def _gather_sums(self) -> None:
         """Add what this process has seen since the last time to the sums over all processes."""
         # Not every device has float64.
-        gathered: Tensor = self.accelerator.reduce(self.sums.float().to(self.accelerator.device))
+        here = self.sums.float().to(self.accelerator.device)
+        gathered: Tensor = self.accelerator.reduce(here, "sum")
         self.total += gathered.cpu()
         self.sums.zero_()
 
@@ -207,7 +208,8 @@ class Training:
         if epoch == self.config.epochs or epoch % self.config.val_every == 0:
             metric = self._validate()
         if metric is not None:
-            figures = metric.compute()
+            # Not compute(), which would add up the processes a second time.
+            figures = metric.at(metric.best_threshold() or 0.0)
             row |= {f"val_{key}": figures[key] for key in VAL_FIGURES}
         if self.accelerator.is_main_process:
             self.log.add(row)
