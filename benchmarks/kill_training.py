@@ -4,7 +4,8 @@
 
 Trains a small network on toy pictures, once without disturbance, and then in parts: each time it is
 killed with SIGKILL, one time in five before it trains and otherwise within a second of its next
-checkpoint, and goes on with --resume; where it comes to its end it begins anew. Says how many kills left a checkpoint that could not be read,
+checkpoint, and goes on with --resume; where
+it comes to its end it begins anew. Says how many kills left a checkpoint that could not be read,
 and whether weights, optimizer and rows were always the same to the last bit.
 """
 
