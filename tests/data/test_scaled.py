@@ -1,6 +1,9 @@
 """Batches for training: what a smaller scale changes, and how they are normalized."""
 
+import io
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,7 +13,10 @@ from PIL import Image
 from wsol.data.batches import ImageFiles, Key, load_batches, normalized, split_batches
 from wsol.data.images import decode_image, load_image
 from wsol.data.photographs import photograph, write_photographs
+from wsol.data.source import Content
+from wsol.data.train_files import TrainFiles, decode_pixels
 from wsol.data.transforms import EvalTransform, TrainTransform
+from wsol.errors import ImageError
 
 
 @pytest.fixture(scope="module")
@@ -54,21 +60,23 @@ def test_a_scaled_picture_is_turned_as_displayed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+@pytest.mark.usefixtures("fast")
 def test_a_file_cut_short_is_an_error_at_any_scale(
     large: Path, tmp_path: Path, share: float
 ) -> None:
     """A smaller scale reads the whole file."""
     data = large.read_bytes()
     (tmp_path / "cut.jpg").write_bytes(data[: int(len(data) * share)])
-    files = ImageFiles([tmp_path / "cut.jpg"], TrainTransform(64, 72), least_side=108)
-    item = files[Key(0, (0,))]
-    assert item.pixels is None
-    assert "truncated" in str(item.error)
+    for side in (64, 1000):
+        item = TrainFiles([tmp_path / "cut.jpg"], TrainTransform(side, side))[Key(0, (0,))]
+        assert item.pixels is None
+        assert "truncated" in str(item.error)
 
 
 def test_a_limit_counts_the_file_s_own_pixels(large: Path) -> None:
     """What is small after scaling is refused as before."""
-    files = ImageFiles([large], TrainTransform(64, 72), max_pixels=1_000_000, least_side=108)
+    files = TrainFiles([large], TrainTransform(64, 72))
+    files.max_pixels = 1_000_000
     assert "1600 x 1200" in str(files[Key(0, (0,))].error)
 
 
@@ -81,16 +89,82 @@ def test_training_crops_of_scaled_pictures_are_near(tmp_path: Path) -> None:
         files.append(tmp_path / f"{number}.jpg")
         photograph(number, (500, 400)).save(files[-1], quality=92)
     keys = [Key(index, (0, 0, index)) for index in range(4)]
-    exact, scaled = (
-        ImageFiles(files, transform, least_side=least_side)
-        for least_side in (None, transform.least_side)
-    )
+    exact, scaled = (TrainFiles(files, transform, scaled) for scaled in (False, True))
     for key in keys:
         one, other = exact[key].pixels, scaled[key].pixels
         assert one is not None
         assert other is not None
         difference = np.abs(one.astype(int) - other).mean()
         assert 0 < difference < 2
+
+
+MADE: dict[str, dict[str, object]] = {
+    "baseline": {"quality": 90},
+    "coarse": {"quality": 60},
+    "full colour": {"quality": 95, "subsampling": 0},
+    "progressive": {"quality": 90, "progressive": True},
+    "restarts": {"quality": 90, "restart_marker_rows": 2},
+    "rgb": {"quality": 90, "keep_rgb": True},
+    "turned": {
+        "quality": 90,
+        "exif": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0",
+    },
+}
+
+
+def jpeg(picture: Image.Image, **options: object) -> bytes:
+    """Return the bytes of a JPEG file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+def outcome(decode: Callable[[Content], tuple[object, tuple[int, int]]], data: bytes) -> object:
+    """Return the pixels and the size, or the reason why there are none."""
+    try:
+        pixels, size = decode(Content("a.jpg", data))
+    except ImageError as error:
+        return error.reason
+    return np.asarray(pixels).tobytes(), size
+
+
+@pytest.fixture(params=[True, False])
+def fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test run with and without the extra ``fast``."""
+    if request.param:
+        pytest.importorskip("simplejpeg")
+    monkeypatch.setattr("wsol.data.train_files.HAS_SIMPLEJPEG", request.param)
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("made", MADE)
+def test_training_sees_the_pixels_that_prediction_sees(made: str, mode: str) -> None:
+    """Whichever way a JPEG was made, both decoders give the same bits."""
+    data = jpeg(photograph(3, (203, 118)).convert(mode), **MADE[made])
+    found = outcome(decode_pixels, data)
+    assert isinstance(found, tuple)
+    assert found == outcome(decode_image, data)
+    assert found[1] == ((118, 203) if made == "turned" else (203, 118))
+
+
+@pytest.mark.usefixtures("fast")
+def test_damaged_files_end_the_same_way_in_training() -> None:
+    """Of 400 files with changed bytes or cut short, both decoders refuse the same, alike."""
+    random = Random(0)
+    whole = [jpeg(photograph(seed, (160, 120)), **MADE[made]) for seed, made in enumerate(MADE)]
+    refused = 0
+    for number in range(400):
+        data = bytearray(random.choice(whole))
+        if number % 2:
+            for _ in range(random.randint(1, 12)):
+                data[random.randrange(len(data))] = random.randrange(256)
+        else:
+            data = data[: random.randrange(len(data))]
+        found = outcome(decode_pixels, bytes(data))
+        assert found == outcome(decode_image, bytes(data))
+        refused += isinstance(found, str)
+    assert 100 < refused < 350
 
 
 def test_evaluation_sees_every_pixel(tmp_path: Path) -> None:
@@ -107,7 +181,7 @@ def test_workers_give_what_the_process_itself_gives(tmp_path: Path) -> None:
     """Neither their number nor shared memory changes a pixel or the order."""
     paths = write_photographs(tmp_path, 6, size=(200, 150))
     keys = [[Key(index, (0, 0, index)) for index in part] for part in ((4, 1), (0, 5), (3, 2))]
-    files = ImageFiles(paths, TrainTransform(64, 72), least_side=108)
+    files = TrainFiles(paths, TrainTransform(64, 72))
     for one, other in zip(load_batches(files, keys, 0), load_batches(files, keys, 2), strict=True):
         assert one.indices == other.indices
         assert torch.equal(one.images, other.images)

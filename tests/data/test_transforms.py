@@ -48,7 +48,7 @@ def test_a_training_crop_is_that_of_pillow(picture_size: tuple[int, int]) -> Non
         assert found.dtype == np.uint8
         assert found.shape == (224, 224, 3)
         difference = np.abs(found - expected)
-        assert difference.max() <= 1
+        assert difference.max() <= 2
         places.add((left, top))
     assert len(places) > 6
 

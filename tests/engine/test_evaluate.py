@@ -187,8 +187,15 @@ def test_two_processes_train_and_give_the_figures_of_one(
 ) -> None:
     """Launched twice over, a run trains, and its evaluation equals that of one process."""
     out = tmp_path / "run"
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    # Not accelerate's launcher, which starts a single process where there is no GPU.
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+    ]
     train_two = [*launch, "-m", "wsol", "train", str(tiny.data), "--out", str(out), *tiny_options]
     subprocess.run(train_two, check=True, capture_output=True)
     evaluate_two = [*launch, "-m", "wsol", "evaluate", str(out), "--cpu", "--batch_size", "5"]

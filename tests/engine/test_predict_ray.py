@@ -181,7 +181,7 @@ def test_pictures_come_from_s3_and_boxes_go_there(
             for key, content in s3.objects.items()
             if key.startswith("2026/boxes/") and not key.endswith("/")
         }
-    assert output == "wrote s3://bucket/2026/boxes: 2 error, 20 ok\n"
+    assert output == "wrote s3://bucket/2026/boxes: 2 error, 22 ok\n"
     expected = {f"localizations/{name}": value for name, value in parts_of(tmp_path / "a").items()}
     assert {name: value for name, value in written.items() if "/part-" in name} == expected
     for name in ("predictions.json", "annotations.json"):
@@ -195,14 +195,14 @@ KILLER = """
 import os
 import wsol.data.images
 
-load = wsol.data.images.load_image
+decode = wsol.data.images.decode_image
 
-def load_image(picture, **options):
+def decode_image(picture, *rest, **options):
     if "killer" in str(picture):
         os.kill(os.getpid(), 9)
-    return load(picture, **options)
+    return decode(picture, *rest, **options)
 
-wsol.data.images.load_image = load_image
+wsol.data.images.decode_image = decode_image
 """
 """Read by Python whenever it starts: a decoder that some pictures end."""
 
@@ -227,7 +227,7 @@ def test_a_picture_that_ends_processes_does_not_end_all(
     assert "has ended 4 processes of the cluster: with --workers 1" in errors.splitlines()[-1]
     status, output, errors = wsol.run("predict", photos, *out, *run, "--workers", 1)
     assert status == 3, errors
-    assert output.startswith(f"wrote {tmp_path / 'out'}: 3 error, 20 ok")
+    assert output.startswith(f"wrote {tmp_path / 'out'}: 3 error, 22 ok")
     rows = {row["image_id"]: row for row in read_rows(tmp_path / "out", range(7))}
     assert len(rows) == 25
     assert "ended" in rows["killer.png"]["error"]

@@ -91,10 +91,19 @@ class ImageFiles(Dataset[Item]):
     def __getitem__(self, key: Key) -> Item:
         """Decode and transform one picture; a bad file is an item with its error."""
         try:
-            image, size = decode_image(self.paths[key.index], self.max_pixels, self.least_side)
+            pixels, size = self.read(key)
         except ImageError as error:
             return Item(key.index, None, (0, 0), error)
-        return Item(key.index, self.transform(image, key.seed), size, None)
+        return Item(key.index, pixels, size, None)
+
+    def read(self, key: Key) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """Return the array, uint8 ``(H, W, 3)``, and width and height of the original picture.
+
+        Raises:
+            ImageError: the picture cannot be read.
+        """
+        image, size = decode_image(self.paths[key.index], self.max_pixels, self.least_side)
+        return self.transform(image, key.seed), size
 
 
 def collate(items: Sequence[Item]) -> Batch:

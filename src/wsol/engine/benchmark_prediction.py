@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from wsol.data.batches import ImageFiles, Key, collate, normalized
+from wsol.data.images import decode_image
 from wsol.data.transforms import EvalTransform
 from wsol.engine.benchmark_bound import Stage
 from wsol.engine.benchmark_timing import one_thread, read_stages, seconds_per_image, waiter
@@ -36,7 +37,9 @@ class PredictStages:
         """Let the localizer see the pictures."""
         self.locate, self.paths = locate, list(paths)
         self.accelerator = locate.accelerator
-        self.files = ImageFiles(self.paths, EvalTransform(locate.size))
+        transform = EvalTransform(locate.size)
+        least_side = transform.least_side if locate.scaled_decoding else None
+        self.files = ImageFiles(self.paths, transform, locate.max_pixels, least_side)
         if not locate.is_fitted:
             locate.fit(self.paths)
 
@@ -44,7 +47,7 @@ class PredictStages:
         """Return the stages, each repeated for some seconds."""
         locate, count = self.locate, self.locate.batch_size
         with one_thread():
-            reading = read_stages(self.files, "resize", seconds)
+            reading = read_stages(self.files, self._decode, "resize", seconds)
         batch = collate([self.files[Key(number % len(self.paths))] for number in range(count)])
         device = locate.accelerator.device
         inputs = normalized(batch.images.to(device), locate.mean, locate.std)
@@ -79,6 +82,9 @@ class PredictStages:
             if index == self.locate.batch_size - 1:
                 begin = time.perf_counter()
         return (time.perf_counter() - begin) / (number - self.locate.batch_size)
+
+    def _decode(self, index: int) -> None:
+        decode_image(self.paths[index], self.files.max_pixels, self.files.least_side)
 
     def _forward(self, inputs: Tensor) -> None:
         locate = self.locate

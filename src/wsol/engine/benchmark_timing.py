@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import torch
 
 from wsol.data.batches import ImageFiles, Key
-from wsol.data.images import decode_image
 from wsol.engine.benchmark_bound import Stage
 
 LEAST_REPEATS = 2
@@ -53,21 +52,29 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def read_stages(files: ImageFiles, second: str, seconds: float) -> list[Stage]:
-    """Return how long pictures take to be decoded and transformed, by one worker."""
-    number = min(len(files), 16)
-    chosen = files.paths[:number]
+def read_stages(
+    files: ImageFiles, decode: Callable[[int], None], second: str, seconds: float
+) -> list[Stage]:
+    """Return how long pictures take to be decoded and transformed, by one worker.
 
-    def decode() -> None:
-        for path in chosen:
-            decode_image(path, files.max_pixels, files.least_side)
+    Args:
+        files: the pictures.
+        decode: decodes the picture of an index.
+        second: name of the transform.
+        seconds: for which each is repeated at least.
+    """
+    numbers = range(min(len(files), 16))
 
-    def read() -> None:
-        for index in range(number):
+    def decode_all() -> None:
+        for index in numbers:
+            decode(index)
+
+    def read_all() -> None:
+        for index in numbers:
             files[Key(index, (0, 0, index))]
 
-    decoded = seconds_per_image(decode, number, seconds)
-    both = seconds_per_image(read, number, seconds)
+    decoded = seconds_per_image(decode_all, len(numbers), seconds)
+    both = seconds_per_image(read_all, len(numbers), seconds)
     return [
         Stage("decode", decoded, in_worker=True),
         Stage(second, max(both - decoded, 0.0), in_worker=True),

@@ -10,7 +10,8 @@ from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD
 
-from wsol.data.batches import ImageFiles, Key, collate, load_batches, normalized
+from wsol.data.batches import Key, collate, load_batches, normalized
+from wsol.data.train_files import TrainFiles, decode_pixels
 from wsol.data.transforms import TrainTransform
 from wsol.engine.benchmark_bound import Stage
 from wsol.engine.benchmark_timing import one_thread, read_stages, seconds_per_image, waiter
@@ -43,8 +44,7 @@ class TrainStages:
         """Put the network where it computes."""
         self.paths, self.batch_size = list(paths), batch_size
         resize = max(size, round(size * TrainConfig.resize / TrainConfig.size))
-        self.transform = TrainTransform(size, resize)
-        self.files = ImageFiles(self.paths, self.transform, least_side=self.transform.least_side)
+        self.files = TrainFiles(self.paths, TrainTransform(size, resize))
         self.accelerator = make_accelerator(precision, cpu)
         self.network = network.to(self.accelerator.device)
         self.network.to(memory_format=torch.channels_last)
@@ -58,7 +58,7 @@ class TrainStages:
     def measure(self, seconds: float) -> list[Stage]:
         """Return the stages, each repeated for some seconds."""
         with one_thread():
-            reading = read_stages(self.files, "augment", seconds)
+            reading = read_stages(self.files, self._decode, "augment", seconds)
         images = collate([self.files[key] for key in self._keys(0)]).images
         wait = waiter(self.accelerator.device)
         count = len(images)
@@ -91,6 +91,9 @@ class TrainStages:
         first = step * self.batch_size
         numbers = range(first, first + self.batch_size)
         return [Key(number % len(self.paths), (0, 0, number)) for number in numbers]
+
+    def _decode(self, index: int) -> None:
+        decode_pixels(self.paths[index], least_side=self.files.least_side)
 
     def _loss(self, images: Tensor) -> Tensor:
         device, network = self.accelerator.device, self.network

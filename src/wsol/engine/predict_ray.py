@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -37,8 +38,11 @@ TRIES = 4
 STARTS = 20
 """Of processes beside the first of each: where loading ends them, it would go on for ever."""
 
-RESULT = pa.schema([("part", pa.int64()), ("content", pa.large_binary())])
-"""What comes back: a part's number, and its file's content."""
+RESULT = pa.schema([("part", pa.int64()), ("content", pa.large_binary()), ("error", pa.string())])
+"""What comes back: a part's number, and its file's content or why there is none. What a process
+raises reaches this one without its name."""
+
+_NAMED = re.compile(r"[\w.]*(Error|Exception)\b")
 
 
 @dataclass(frozen=True)
@@ -106,9 +110,6 @@ class PartPredictor:
         cargo: in a list, a reference to it.
         tries: counts, as a process that is ended is started again without end.
         most: of these processes may be started.
-
-    Raises:
-        ConfigError: more have been started.
     """
 
     def __init__(self, cargo: Sequence[Any], tries: Any, most: int) -> None:
@@ -116,10 +117,15 @@ class PartPredictor:
         import ray
 
         self.begin: Callable[[int | str], int] = lambda what: ray.get(tries.begin.remote(what))
-        if self.begin("process") > most:
-            raise ConfigError("the processes of the cluster end whenever they are started")
         self.cargo: Cargo = ray.get(cargo[0])
-        self.locate = self.cargo.create()
+        self.locate: Localizer | WsolError
+        if self.begin("process") > most:
+            self.locate = ConfigError("the processes of the cluster end when they are started")
+            return
+        try:
+            self.locate = self.cargo.create()
+        except WsolError as error:
+            self.locate = error
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Return the file's content of each part.
@@ -127,10 +133,15 @@ class PartPredictor:
         Args:
             table: its column ``part`` has the numbers.
         """
-        found = [
-            {"part": row["part"], "content": self.content(row["part"])} for row in table.to_pylist()
-        ]
-        return pa.Table.from_pylist(found, RESULT)
+        return pa.Table.from_pylist(
+            [self._result(row["part"]) for row in table.to_pylist()], RESULT
+        )
+
+    def _result(self, part: int) -> dict[str, Any]:
+        try:
+            return {"part": part, "content": self.content(part)}
+        except WsolError as error:
+            return {"part": part, "error": str(error)}
 
     def content(self, part: int) -> bytes:
         """Return the content of a part's file.
@@ -139,8 +150,10 @@ class PartPredictor:
             part: its number.
 
         Raises:
-            ConfigError: it has ended the processes that have tried.
+            WsolError: it has ended the processes that have tried, or there is no localizer.
         """
+        if isinstance(self.locate, WsolError):
+            raise self.locate
         if self.begin(part) > TRIES:
             raise ConfigError(
                 f"part {part} has ended {TRIES} processes of the cluster: with --workers 1 and "
@@ -191,6 +204,8 @@ def predict_parts_on_ray(
     number = sum(len(plan.pictures(part)) for part in parts)
     with _cluster() as ray, Meter("predict", number) as meter:
         for row in _results(ray, cargo, parts):
+            if row["error"] is not None:
+                raise ConfigError(row["error"])
             put_part(plan.folder, row["part"], row["content"])
             written()
             errors += _say_errors(plan, row["part"])
@@ -284,21 +299,16 @@ def _cluster() -> Iterator[Any]:
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         yield ray
     except (ray.exceptions.RayError, ConnectionError, TimeoutError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _own_error(error) or ConfigError(
-            f"the Ray cluster has failed ({reason}): what is done is kept, and the same command "
-            "goes on"
+        raise ConfigError(
+            f"the Ray cluster has failed ({_reason(error)}): what is done is kept, and the same "
+            "command goes on"
         ) from error
     finally:
         if own:
             ray.shutdown()
 
 
-def _own_error(error: BaseException | None) -> WsolError | None:
-    """Return the error of ours that a process of the cluster has raised."""
-    while error is not None:
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, WsolError):
-            return cause
-        error = error.__cause__
-    return None
+def _reason(error: BaseException) -> str:
+    """Return the line of a process's trace that says what was wrong."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return next((line for line in reversed(lines) if _NAMED.match(line)), lines[0])

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.optim import SGD
 
-from wsol.data.batches import Batch, ImageFiles, load_batches
+from wsol.data.batches import Batch, load_batches
 from wsol.data.open import open_data
+from wsol.data.train_files import TrainFiles
 from wsol.data.transforms import TrainTransform
 from wsol.engine.checkpoint import load_last, save_checkpoint
 from wsol.engine.claim import check_folder, check_shares, claim_folder, trainable
@@ -168,8 +169,7 @@ class Training:
         """Yield this process's batches of each step, one after another through the network."""
         config, process = self.config, self.accelerator
         transform = TrainTransform(config.size, config.resize)
-        least_side = transform.least_side if config.scaled_decoding else None
-        files = ImageFiles(self.samples.paths(), transform, least_side=least_side)
+        files = TrainFiles(self.samples.paths(), transform, config.scaled_decoding)
         keys = self.order.keys(
             self.step,
             self.order.total_steps,
@@ -184,7 +184,8 @@ class Training:
     def _gather_sums(self) -> None:
         """Add what this process has seen since the last time to the sums over all processes."""
         # Not every device has float64.
-        gathered: Tensor = self.accelerator.reduce(self.sums.float().to(self.accelerator.device))
+        here = self.sums.float().to(self.accelerator.device)
+        gathered: Tensor = self.accelerator.reduce(here, "sum")
         self.total += gathered.cpu()
         self.sums.zero_()
 
@@ -207,7 +208,8 @@ class Training:
         if epoch == self.config.epochs or epoch % self.config.val_every == 0:
             metric = self._validate()
         if metric is not None:
-            figures = metric.compute()
+            # Not compute(), which would add up the processes a second time.
+            figures = metric.at(metric.best_threshold() or 0.0)
             row |= {f"val_{key}": figures[key] for key in VAL_FIGURES}
         if self.accelerator.is_main_process:
             self.log.add(row)
