@@ -4,10 +4,11 @@ import logging
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -291,21 +292,23 @@ def _cluster() -> Iterator[Any]:
             "--engine ray needs ray; install it with pip install wsol[ray]"
         ) from error
     own = not ray.is_initialized()
-    try:
-        if own:
-            ray.init(logging_level=logging.ERROR, log_to_driver=False)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = context.print_on_execution_start = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        yield ray
-    except (ray.exceptions.RayError, ConnectionError, TimeoutError) as error:
-        raise ConfigError(
-            f"the Ray cluster has failed ({_reason(error)}): what is done is kept, and the same "
-            "command goes on"
-        ) from error
-    finally:
-        if own:
-            ray.shutdown()
+    # It says on standard output which processes have ended.
+    with redirect_stdout(sys.stderr):
+        try:
+            if own:
+                ray.init(logging_level=logging.ERROR, log_to_driver=False)
+            context = ray.data.DataContext.get_current()
+            context.enable_progress_bars = context.print_on_execution_start = False
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
+            yield ray
+        except (ray.exceptions.RayError, ConnectionError, TimeoutError) as error:
+            raise ConfigError(
+                f"the Ray cluster has failed ({_reason(error)}): what is done is kept, and the "
+                "same command goes on"
+            ) from error
+        finally:
+            if own:
+                ray.shutdown()
 
 
 def _reason(error: BaseException) -> str:
