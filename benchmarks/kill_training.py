@@ -3,7 +3,8 @@
     python benchmarks/kill_training.py --kills 50
 
 Trains a small network on toy pictures, once without disturbance, and then in parts: each time it is
-killed with SIGKILL, at a moment drawn from the time that it takes, and goes on with --resume; where
+killed with SIGKILL, one time in five before it trains and otherwise within a second of its next
+checkpoint, and goes on with --resume; where
 it comes to its end it begins anew. Says how many kills left a checkpoint that could not be read,
 and whether weights, optimizer and rows were always the same to the last bit.
 """
@@ -55,13 +56,12 @@ def main() -> None:
         steps: list[int] = []
         same: list[bool] = []
         while kills < options.kills or (root / "parts").exists():
-            longest = draws.uniform(0, whole) if kills < options.kills else 10 * whole
-            ended, message = run_for(parts, longest)
+            ended, message = run_for(parts, root / "parts", draws, kills < options.kills)
             if ended is None:
                 kills += 1
                 found = checkpoints(root / "parts/checkpoints")
                 unread += sum(not readable(path) for path in found)
-                steps.append(int(found[-1].stem.removeprefix("step_")) if found else 0)
+                steps.append(newest(root / "parts"))
             elif ended == 0:
                 same.append(describe(root / "whole") == describe(root / "parts"))
                 left += len(list((root / "parts").rglob(".*")))
@@ -78,13 +78,19 @@ def main() -> None:
         sys.exit(0 if all(same) and not unread and not refused and not left else 1)
 
 
-def run_for(command: Sequence[str], seconds: float) -> tuple[int | None, str]:
-    """Run a command and kill it after some seconds; return its status, None where it was killed."""
+def run_for(
+    command: Sequence[str], run: Path, draws: random.Random, kill: bool
+) -> tuple[int | None, str]:
+    """Run a command, and perhaps kill it; return its status, None where it was killed."""
+    before, early = newest(run), draws.random() < 0.2
+    wait = draws.uniform(0, 5) if early else draws.uniform(0, 1)
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
+    while kill and not early and process.poll() is None and newest(run) == before:
+        time.sleep(0.01)
     try:
-        _, message = process.communicate(timeout=seconds)
+        _, message = process.communicate(timeout=wait if kill else None)
     except subprocess.TimeoutExpired:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -92,6 +98,12 @@ def run_for(command: Sequence[str], seconds: float) -> tuple[int | None, str]:
             process.stderr.close()
         return None, ""
     return process.returncode, message.strip().splitlines()[-1] if message else ""
+
+
+def newest(run: Path) -> int:
+    """Return the step of a run's last checkpoint, 0 without one."""
+    found = checkpoints(run / "checkpoints")
+    return int(found[-1].stem.removeprefix("step_")) if found else 0
 
 
 def readable(path: Path) -> bool:

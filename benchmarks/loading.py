@@ -7,9 +7,6 @@ Both ways open the same files, resize to 256 x 256, cut a random 224 x 224 out, 
 and give batches of 16 through a DataLoader; torchvision's decodes with Pillow and ends with
 ToTensor and Normalize, ours with bytes that the training process normalizes, which is counted.
 The ways take turns; the ratio is the median over the rounds. Nothing else should run.
-
-With ``--images`` it also says how far pixels that are decoded at a smaller scale lie from the
-others: pictures are then cut to crops of half the side, so that a scale of a half is taken.
 """
 
 import argparse
@@ -29,7 +26,7 @@ from torchvision import transforms
 from wsol.data.batches import load_batches, normalized
 from wsol.data.images import find_images
 from wsol.data.photographs import write_photographs
-from wsol.data.train_files import TrainFiles
+from wsol.data.train_files import HAS_SIMPLEJPEG, TrainFiles
 from wsol.data.transforms import TrainTransform
 from wsol.engine.order import TrainingOrder
 from wsol.models.inputs import IMAGENET_MEAN, IMAGENET_STD
@@ -110,7 +107,8 @@ def main() -> None:
         else:
             paths = [options.images / name for name in find_images(options.images)]
         size = statistics.mean(path.stat().st_size for path in paths)
-        print(f"{len(paths)} files of {size / 1000:.0f} KB on average, {os.cpu_count()} cores\n")
+        print(f"{len(paths)} files of {size / 1000:.0f} KB on average, {os.cpu_count()} cores")
+        print(f"the extra fast is {'' if HAS_SIMPLEJPEG else 'not '}installed\n")
         paths = [paths[index % len(paths)] for index in range(options.count)]
         pairs = [
             (speed(plain, paths, options.workers, seed), speed(ours, paths, options.workers, seed))

@@ -1,5 +1,6 @@
 """Arguments and files become options, and every mistake is one line with the nearest right name."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -427,3 +428,16 @@ def test_the_usage_names_what_is_required(capsys: pytest.CaptureFixture[str]) ->
         read_options("evaluate", EvaluateMapsConfig, ["--help"])
     usage = "usage: wsol evaluate --maps MAPS --annotations ANNOTATIONS [--OPTION VALUE ...]"
     assert capsys.readouterr().out.startswith(usage)
+
+
+def test_names_of_bytes_that_are_no_text_are_taken(tmp_path: Path) -> None:
+    """As Python has them, alone and in lists, of files and of the options' own file."""
+    odd = os.fsdecode(b"caf\xe9\xff.jpg")
+    names = [odd, "line\nbreak \x1b.jpg", "日本\u202e.jpg", "a,b.jpg"]
+    config = tmp_path / os.fsdecode(b"\xff.yaml")
+    config.write_text("size: 64\n")
+    argv = [*names, "--out", odd, "--run", f"{odd}/run", "--config", str(config)]
+    options = read_options("predict", PredictConfig, argv, positional="images")
+    assert options.images == [Path(name) for name in names]
+    assert (options.out, options.run, options.size) == (Path(odd), Path(odd, "run"), 64)
+    assert read_options("train", TrainConfig, [odd, "--out", "o"], "data").data == Path(odd)

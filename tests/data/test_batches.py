@@ -20,10 +20,10 @@ SIDE = 16
 class Deadly(ImageFiles):
     """Image files whose loading ends or stops the process for some of them."""
 
-    def __init__(self, paths: list[Path], deadly: dict[int, int]) -> None:
-        """Keep which index is ended by which signal; signal 0 hangs."""
+    def __init__(self, paths: list[Path], deadly: dict[int, int], seconds: float = 0) -> None:
+        """Keep which index is ended by which signal after how long; signal 0 hangs."""
         super().__init__(paths, EvalTransform(SIDE))
-        self.deadly, self.parent = deadly, os.getpid()
+        self.deadly, self.parent, self.seconds = deadly, os.getpid(), seconds
 
     def __getitem__(self, key: Key) -> object:
         """Load one picture, or die of it."""
@@ -31,6 +31,7 @@ class Deadly(ImageFiles):
         if key.index in self.deadly:
             if not self.deadly[key.index]:
                 time.sleep(600)
+            time.sleep(self.seconds)
             os.kill(os.getpid(), self.deadly[key.index])
         return super().__getitem__(key)
 
@@ -104,11 +105,12 @@ def test_the_time_of_a_picture_is_its_own(paths: list[Path]) -> None:
 
 def test_a_death_is_not_raised_where_the_caller_is(paths: list[Path]) -> None:
     """But when the next batch is asked for."""
-    batches = load_batches(Deadly(paths, {22: signal.SIGKILL}), split_batches(range(23), 4), 2)
+    files = Deadly(paths, {10: signal.SIGKILL}, seconds=1)
+    batches = load_batches(files, split_batches(range(23), 4), 2)
     found = [next(batches)]
-    time.sleep(2)
+    time.sleep(3)
     found += batches
-    assert [len(batch.indices) for batch in found] == [4, 4, 4, 4, 4, 2]
+    assert [len(batch.indices) for batch in found] == [4, 4, 3, 4, 4, 3]
 
 
 def test_an_error_of_the_code_is_raised(paths: list[Path]) -> None:

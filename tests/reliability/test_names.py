@@ -34,7 +34,8 @@ NAMES = (
     "back\\slash.jpg",
     "a.txt/labels.xml/b.png.png",
     "images/images.jpg",
-    "..hidden not.jpg".lstrip("."),
+    "x" * 251 + ".jpg",
+    "日" * 83 + ".jpg",
     "=cmd|' !A0.jpg",
     "+1.jpg",
     "-1.jpg",
@@ -43,6 +44,7 @@ NAMES = (
     "'quoted.jpg",
     "\uff1d1.jpg",
 )
+BAD = ("=bad\n.jpg", os.fsdecode(b"bad \xff.jpg"), "bad \x1b[2J\x07\u202egpj.jpg")
 CLASSES = ("=1+1", "@SUM(A1)", "<b>&", "line\nbreak \udcff")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d")
 FORMATS = "coco,csv,parquet,voc,cvat,labelstudio,yolo,masks,heatmaps"
@@ -56,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in NAMES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         picture.save(folder / name)
-    for name in ("=bad\n.jpg", os.fsdecode(b"bad \xff.jpg")):
+    for name in BAD:
         (folder / name).write_text("no picture")
     return folder
 
@@ -123,6 +125,19 @@ def test_the_page_holds_no_markup_of_names(out: Path) -> None:
     texts = [file.read_text(encoding="utf-8") for file in scripts if "data" in str(file)]
     assert texts
     assert not any("<img" in text or "<b>" in text for text in texts)
+
+
+def test_messages_are_lines_that_a_terminal_does_not_obey(
+    folder: Path, predict: tuple, tally: Tally, tmp_path: Path
+) -> None:
+    """One for each picture in error."""
+    bad = [folder / name for name in BAD]
+    tally.tried(len(bad))
+    done = tally.inside(*predict, *bad, "--out", tmp_path / "out", "--workers", 0)
+    assert done.status == 3
+    lines = [line for line in done.err.split("\n") if "not an image file" in line]
+    assert len(lines) == len(bad)
+    assert all(line.isprintable() for line in done.err.split("\n"))
 
 
 def test_rows_of_an_evaluation_of_maps_are_no_formulas(tally: Tally, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from .support import Tally
 
@@ -76,6 +77,7 @@ def canary(tmp_path: Path) -> Canary:
 def _as_run(data: bytes, folder: Path, run: Path) -> tuple[object, ...]:
     file = folder / "run.pt"
     file.write_bytes(data)
+    Image.radial_gradient("L").save(folder / "a.png")
     return "predict", folder, "--run", file, "--out", folder / "out"
 
 
@@ -88,6 +90,7 @@ def _as_checkpoint_file(data: bytes, folder: Path, run: Path) -> tuple[object, .
 def _as_graph(data: bytes, folder: Path, run: Path) -> tuple[object, ...]:
     file = folder / "run.onnx"
     file.write_bytes(data)
+    Image.radial_gradient("L").save(folder / "a.png")
     return "predict", folder, "--run", file, "--out", folder / "out"
 
 
@@ -133,7 +136,7 @@ def test_no_program_in_weights_runs(
     tally.tried(1)
     done = tally.inside(*use(make(canary), tmp_path, run))
     assert done.status == 2
-    assert done.error
+    assert f"{tmp_path}/run" in done.error or f"{tmp_path}/weights" in done.error
     assert not canary.file.exists()
 
 

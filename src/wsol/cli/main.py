@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from keyword import iskeyword
 from typing import TextIO
 
@@ -55,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"wsol {wsol.__version__}\n")
         return OK
     _log_to_stderr()
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Names need not be text.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         name = arguments[0]
         if name not in COMMANDS:
@@ -78,8 +82,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(error: object) -> None:
-    # A file's name may hold line breaks; the message stays one line.
-    sys.stderr.write(f"wsol: error: {error}".replace("\n", "\\n") + "\n")
+    sys.stderr.write(f"wsol: error: {_one_line(str(error))}\n")
+
+
+def _one_line(text: str) -> str:
+    r"""Return a message without line breaks and what a terminal obeys: names may hold both.
+
+    >>> _one_line("日本\n\x1b[2J.jpg")
+    '日本\\n\\x1b[2J.jpg'
+    """
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 def module_of(command: str) -> str:
@@ -100,6 +114,14 @@ def _help() -> str:
     )
 
 
+class _OneLine(logging.Formatter):
+    """Keeps each message to its line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message."""
+        return _one_line(super().format(record))
+
+
 class _ToStandardError(logging.StreamHandler[TextIO]):
     """Writes to what is standard error at that moment: a host program may change it."""
 
@@ -114,5 +136,5 @@ def _log_to_stderr() -> None:
     logger.setLevel(logging.INFO)
     if not logger.handlers:
         handler = _ToStandardError()
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(_OneLine("%(message)s"))
         logger.addHandler(handler)

@@ -18,6 +18,11 @@ C = TypeVar("C")
 
 VALUELESS = ("--help", "-h", "--print_config")
 
+HIDDEN = {0xDC00 + byte: 0xE800 + byte for byte in range(0x80, 0x100)}
+"""Bytes of a name that are no text, as Python has them, and as the parser takes them."""
+
+SHOWN = {hidden: byte for byte, hidden in HIDDEN.items()}
+
 SWITCH_VALUES = ("true", "false", "yes", "no", "on", "off", "1", "0")
 """Words after a switch that are meant for it; only the first two are taken."""
 
@@ -48,6 +53,7 @@ def read_options(
     >>> options.data.name, options.method.drop_rate
     ('birds', 0.5)
     """
+    argv = [word.translate(HIDDEN) for word in argv]
     given = [
         (name, str(_config_file(value)) if name == "config" and value is not None else value)
         for name, value in _pairs(argv, config, positional, instead)
@@ -78,7 +84,7 @@ def read_options(
         values = parser.instantiate(parser.parse_args(tokens))
     except ArgumentError as error:
         raise ConfigError(f"wsol {command}: {' '.join(str(error).split())}") from error
-    return config(**{name: getattr(values, name) for name in get_type_hints(config)})
+    return config(**{name: _shown(getattr(values, name)) for name in get_type_hints(config)})
 
 
 def gives(argv: Sequence[str], name: str) -> bool:
@@ -103,6 +109,15 @@ def gives(argv: Sequence[str], name: str) -> bool:
         if is_file and name in _read_yaml(_config_file(file)):
             return True
     return False
+
+
+def _shown(value: Any) -> Any:
+    """Return an option's value with the bytes that were hidden from the parser."""
+    if isinstance(value, str):
+        return value.translate(SHOWN)
+    if isinstance(value, Path):
+        return Path(str(value).translate(SHOWN))
+    return type(value)(map(_shown, value)) if isinstance(value, list | tuple) else value
 
 
 def _with_underscores(name: str, types: dict[str, Any]) -> str:
@@ -196,6 +211,7 @@ def _token(
 
 def _config_file(value: str) -> Path:
     """Return the file that ``--config`` names: a path, or a recipe's name."""
+    value = value.translate(SHOWN)
     path = Path(value)
     return path if path.suffix or path.exists() or path.name != value else find_recipe(value)
 

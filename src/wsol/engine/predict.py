@@ -22,6 +22,7 @@ from wsol.errors import ConfigError, ErrorLimitError
 from wsol.formats import check_format
 from wsol.formats.about import About
 from wsol.formats.convert import convert, create_writers
+from wsol.formats.place import place
 from wsol.formats.record import Record, count_statuses, finish_record, write_part
 from wsol.formats.rows import to_row
 from wsol.localization import Localization
@@ -212,4 +213,6 @@ def _save_picture(config: PredictConfig, path: Path, number: int, result: Locali
     folder = config.out / "pictures"
     folder.mkdir(exist_ok=True)
     image = load_image(path, max_pixels=config.max_pixels)
-    draw(image, result.heat_map, result.boxes).save(folder / f"{number:06d}_{path.stem}.jpg")
+    # Not all names can be longer by a number.
+    stem = Path(place(path.name)).stem
+    draw(image, result.heat_map, result.boxes).save(folder / f"{number:06d}_{stem}.jpg")
