@@ -58,6 +58,7 @@ def predict(folder: Path, out: Path, options: list[str], kills: int) -> tuple[fl
     process = subprocess.Popen(
         [sys.executable, "-m", "wsol", "predict", str(folder), "--out", str(out), *options],
         env=os.environ | {MARK: mark},
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     while process.poll() is None:

@@ -156,7 +156,7 @@ def test_an_actor_that_is_killed_loses_nothing(
         os.kill(second, signal.SIGKILL)
     output, errors = process.communicate()
     assert process.returncode == 3, errors
-    assert "2 error" in output
+    assert output.splitlines() == [f"wrote {out}: 2 error, 22 ok"]
     assert parts_of(out) == parts_of(expected)
     for name in ("predictions.json", "annotations.json"):
         assert (out / name).read_bytes() == (expected / name).read_bytes()

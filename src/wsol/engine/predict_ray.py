@@ -3,166 +3,36 @@
 import logging
 import os
 import re
-import shutil
-import tempfile
-from collections import Counter
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from wsol.engine.config import PredictConfig
 from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures
 from wsol.engine.plan import Plan, state_of
-from wsol.engine.predict import check_limit, create_predictor
+from wsol.engine.predict import check_limit
 from wsol.engine.progress import Meter
-from wsol.errors import ConfigError, WsolError
+from wsol.engine.ray_parts import Cargo, PartPredictor, Tries
+from wsol.errors import ConfigError
 from wsol.formats.portable import original
-from wsol.formats.record import pack_part, put_part, read_rows
-from wsol.formats.rows import to_row
+from wsol.formats.record import put_part, read_rows
 
 log = logging.getLogger("wsol")
 
 RUN_FILES = ("model.json", "model.safetensors", "localizer.safetensors")
 
-TRIES = 4
-"""Of a part: one that ends so many processes would end all others."""
-
 STARTS = 20
 """Of processes beside the first of each: where loading ends them, it would go on for ever."""
 
-RESULT = pa.schema([("part", pa.int64()), ("content", pa.large_binary()), ("error", pa.string())])
-"""What comes back: a part's number, and its file's content or why there is none. What a process
-raises reaches this one without its name."""
-
 _NAMED = re.compile(r"[\w.]*(Error|Exception)\b")
-
-
-@dataclass(frozen=True)
-class Cargo:
-    """All that a process of the cluster needs, so that machines share no more than pictures.
-
-    Attributes:
-        config: the options.
-        plan: of the prediction.
-        pictures: all of them; their folder is the same on all machines, or a URI.
-        run: content of the run's files by name, or of the one exported file; None: no run.
-        state: what the localizer has learnt of the pictures.
-        threads: of torch, on which the last bits of a sum depend.
-    """
-
-    config: PredictConfig
-    plan: Plan
-    pictures: Pictures
-    run: dict[str, bytes] | None
-    state: bytes | None
-    threads: int
-
-    def create(self) -> Localizer:
-        """Return the localizer, ready to be asked."""
-        torch.set_num_threads(self.threads)
-        folder = Path(tempfile.mkdtemp(prefix="wsol-run-"))
-        try:
-            locate = create_predictor(replace(self.config, run=self._unpacked(folder)))
-        finally:
-            shutil.rmtree(folder)
-        if self.state is not None:
-            locate.localizer.load_state(load(self.state))
-            locate.is_fitted = True
-        return locate
-
-    def _unpacked(self, folder: Path) -> Path | None:
-        if self.run is None:
-            return None
-        for name, content in self.run.items():
-            (folder / name).write_bytes(content)
-        return folder if "model.json" in self.run else folder / next(iter(self.run))
-
-
-class Tries:
-    """Counts how often something was begun, in a process that outlives those that begin it."""
-
-    def __init__(self) -> None:
-        """Start at zero."""
-        self.counts: Counter[int | str] = Counter()
-
-    def begin(self, what: int | str) -> int:
-        """Return how often this was begun, with this time.
-
-        Args:
-            what: a part's number, or anything else.
-        """
-        self.counts[what] += 1
-        return self.counts[what]
-
-
-class PartPredictor:
-    """Predicts parts, one after another, in a process of the cluster.
-
-    Args:
-        cargo: in a list, a reference to it.
-        tries: counts, as a process that is ended is started again without end.
-        most: of these processes may be started.
-    """
-
-    def __init__(self, cargo: Sequence[Any], tries: Any, most: int) -> None:
-        """Load the network, once."""
-        import ray
-
-        self.begin: Callable[[int | str], int] = lambda what: ray.get(tries.begin.remote(what))
-        self.cargo: Cargo = ray.get(cargo[0])
-        self.locate: Localizer | WsolError
-        if self.begin("process") > most:
-            self.locate = ConfigError("the processes of the cluster end when they are started")
-            return
-        try:
-            self.locate = self.cargo.create()
-        except WsolError as error:
-            self.locate = error
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        """Return the file's content of each part.
-
-        Args:
-            table: its column ``part`` has the numbers.
-        """
-        return pa.Table.from_pylist(
-            [self._result(row["part"]) for row in table.to_pylist()], RESULT
-        )
-
-    def _result(self, part: int) -> dict[str, Any]:
-        try:
-            return {"part": part, "content": self.content(part)}
-        except WsolError as error:
-            return {"part": part, "error": str(error)}
-
-    def content(self, part: int) -> bytes:
-        """Return the content of a part's file.
-
-        Args:
-            part: its number.
-
-        Raises:
-            WsolError: it has ended the processes that have tried, or there is no localizer.
-        """
-        if isinstance(self.locate, WsolError):
-            raise self.locate
-        if self.begin(part) > TRIES:
-            raise ConfigError(
-                f"part {part} has ended {TRIES} processes of the cluster: with --workers 1 and "
-                "more, a picture ends no more than the process that decodes it"
-            )
-        pictures = self.cargo.pictures
-        numbers = [self.cargo.plan.pictures(part)]
-        results = self.locate.locate_parts(pictures.paths, pictures.names, numbers)
-        return pack_part([to_row(result) for result in results])
 
 
 def predict_parts_on_ray(
@@ -291,21 +161,23 @@ def _cluster() -> Iterator[Any]:
             "--engine ray needs ray; install it with pip install wsol[ray]"
         ) from error
     own = not ray.is_initialized()
-    try:
-        if own:
-            ray.init(logging_level=logging.ERROR, log_to_driver=False)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = context.print_on_execution_start = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        yield ray
-    except (ray.exceptions.RayError, ConnectionError, TimeoutError) as error:
-        raise ConfigError(
-            f"the Ray cluster has failed ({_reason(error)}): what is done is kept, and the same "
-            "command goes on"
-        ) from error
-    finally:
-        if own:
-            ray.shutdown()
+    # It says on standard output which processes have ended.
+    with redirect_stdout(sys.stderr):
+        try:
+            if own:
+                ray.init(logging_level=logging.ERROR, log_to_driver=False)
+            context = ray.data.DataContext.get_current()
+            context.enable_progress_bars = context.print_on_execution_start = False
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
+            yield ray
+        except (ray.exceptions.RayError, ConnectionError, TimeoutError) as error:
+            raise ConfigError(
+                f"the Ray cluster has failed ({_reason(error)}): what is done is kept, and the "
+                "same command goes on"
+            ) from error
+        finally:
+            if own:
+                ray.shutdown()
 
 
 def _reason(error: BaseException) -> str:
