@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -166,6 +167,11 @@ def test_other_pictures_and_another_run_are_refused(
     predict(config)
     with pytest.raises(ConfigError, match=r"other pictures \(24, now 12\)"):
         predict(replace(config, images=[toy / "test"]))
+    renamed = tmp_path / "renamed"
+    shutil.copytree(toy / "train", renamed)
+    next(renamed.rglob("*.jpg")).rename(renamed / "another.jpg")
+    with pytest.raises(ConfigError, match=r"other pictures \(24, now 24\)"):
+        predict(replace(config, images=[renamed]))
     run = tmp_path / "copy"
     run.mkdir()
     assert config.run is not None
