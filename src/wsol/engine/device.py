@@ -4,6 +4,7 @@ import torch
 from accelerate import Accelerator
 
 from wsol.engine.config import Precision
+from wsol.errors import ConfigError
 
 _ACCELERATE_NAMES = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -14,9 +15,18 @@ def make_accelerator(precision: Precision, cpu: bool) -> Accelerator:
     Args:
         precision: auto takes bfloat16 where the processor computes in it.
         cpu: stay on the CPU even where there is a GPU.
+
+    Raises:
+        ConfigError: this process computes otherwise already.
     """
     name = _ACCELERATE_NAMES[choose_precision(precision, cpu)]
-    return Accelerator(cpu=cpu, mixed_precision=name)
+    try:
+        return Accelerator(cpu=cpu, mixed_precision=name)
+    except ValueError as error:
+        raise ConfigError(
+            f"precision {precision}, cpu {cpu}: this process has begun with others: give the "
+            "same again, or start another process"
+        ) from error
 
 
 def choose_precision(precision: Precision, cpu: bool) -> str:

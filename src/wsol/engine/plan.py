@@ -152,7 +152,8 @@ def _digest(run: Path | None) -> str | None:
     if run is None:
         return None
     run = local_run(run)
-    files = [run] if run.is_file() else [run / name for name in ("model.json", "model.safetensors")]
+    names = ("model.json", "model.safetensors", "localizer.safetensors")
+    files = [run] if run.is_file() else [run / name for name in names if (run / name).exists()]
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
