@@ -132,6 +132,8 @@ class Job:
         self.folder, self.source = folder, folder / "src"
         shutil.copytree(ROOT / "src", self.source)
         self.process: ForkProcess | None = None
+        self.guard: Guard | None = None
+        self.begin = time.monotonic()
 
     def start(self, guard: Guard | None, tests: Sequence[str]) -> None:
         """Run tests, without a guard."""
