@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from wsol.engine import evaluate_maps as room
-from wsol.engine.config import EvaluateMapsConfig
+from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
 from wsol.engine.measure_boxes import BoxMeasure
 
 SHOWN_EVERY = 2000

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from wsol.data.images import find_images
-from wsol.engine.config import PredictConfig
 from wsol.engine.predict import predict
+from wsol.engine.predict_config import PredictConfig
 from wsol.models import create_network
 from wsol.models.imagenet import NUM_CLASSES
 

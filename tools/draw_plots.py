@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 
 from wsol import Localizer
 from wsol.data.open import open_data
-from wsol.engine.config import EvaluateMapsConfig, PredictConfig
 from wsol.engine.evaluate_maps import evaluate_maps
+from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
 from wsol.engine.predict import predict
+from wsol.engine.predict_config import PredictConfig
 from wsol.plot import new_figure, plot_curves, plot_localization, plot_methods, read_curve
 
 PICTURES = (3, 40)

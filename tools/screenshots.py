@@ -16,9 +16,9 @@ from playwright.sync_api import Page, sync_playwright
 
 from wsol.data.open import open_data
 from wsol.data.toy import write_toy
-from wsol.engine.config import PredictConfig
 from wsol.engine.demo import demo_adl, demo_training
 from wsol.engine.predict import predict
+from wsol.engine.predict_config import PredictConfig
 from wsol.engine.train import train
 from wsol.formats.record import Record
 from wsol.review.report import write_report

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsol.cli.options import gives, read_options
-from wsol.engine.config import EvaluateConfig, EvaluateMapsConfig, PredictConfig, TrainConfig
+from wsol.engine.config import EvaluateConfig, TrainConfig
+from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
+from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError
 from wsol.methods.adl.config import Config as ADLConfig
 from wsol.methods.has.config import Config as HaSConfig

@@ -17,13 +17,14 @@ from wsol.data.scenes import write_scenes
 from wsol.data.transforms import EvalTransform
 from wsol.engine import distill as module
 from wsol.engine.compare_config import CompareConfig
-from wsol.engine.config import EvaluateConfig, PredictConfig, TrainConfig
+from wsol.engine.config import EvaluateConfig, TrainConfig
 from wsol.engine.distill import distill
 from wsol.engine.distill_config import DistillConfig
 from wsol.engine.evaluate import evaluate
 from wsol.engine.fit import Look
 from wsol.engine.lessons import Teacher, take_lessons
 from wsol.engine.predict import predict
+from wsol.engine.predict_config import PredictConfig
 from wsol.engine.run import load_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, DataError, RunError

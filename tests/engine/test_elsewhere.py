@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wsol.engine.config import PredictConfig
 from wsol.engine.predict import predict
+from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError
 from wsol.formats.record import part_file
 

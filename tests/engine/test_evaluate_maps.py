@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsol.engine import evaluate_maps as room
-from wsol.engine.config import EvaluateMapsConfig
 from wsol.engine.evaluate_maps import evaluate_maps
+from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.maps import iou_curves, normalize
 

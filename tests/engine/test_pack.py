@@ -19,11 +19,12 @@ from wsol.data import open_data
 from wsol.data.samples import Samples
 from wsol.data.scenes import write_scenes
 from wsol.engine import pack as packing
-from wsol.engine.config import EvaluateConfig, PredictConfig, TrainConfig
+from wsol.engine.config import EvaluateConfig, TrainConfig
 from wsol.engine.evaluate import evaluate
 from wsol.engine.pack import Packed, pack
 from wsol.engine.pack_config import PackConfig
 from wsol.engine.predict import predict
+from wsol.engine.predict_config import PredictConfig
 from wsol.engine.train import train
 from wsol.errors import ConfigError, ImageError
 from wsol.formats.record import Record

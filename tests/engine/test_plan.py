@@ -13,9 +13,9 @@ import pytest
 
 from wsol.cli.main import main
 from wsol.engine import predict as predict_module
-from wsol.engine.config import PredictConfig
 from wsol.engine.plan import STATE, shard_of
 from wsol.engine.predict import predict
+from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError, ErrorLimitError
 from wsol.formats.record import FOLDER, Record, is_finished, part_file
 

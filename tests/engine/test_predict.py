@@ -14,9 +14,9 @@ from PIL import Image
 
 from wsol.cli.main import main
 from wsol.data.toy import toy_pictures
-from wsol.engine.config import PredictConfig
 from wsol.engine.localize import Localizer
 from wsol.engine.predict import predict
+from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError, DataError
 
 

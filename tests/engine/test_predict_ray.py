@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from wsol.data.toy import toy_pictures
-from wsol.engine.config import PredictConfig
 from wsol.engine.predict import predict
+from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError, DataError
 from wsol.formats.record import read_rows
 

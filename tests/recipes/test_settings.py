@@ -6,7 +6,8 @@ import pytest
 
 from wsol.cli.main import main
 from wsol.cli.options import read_options
-from wsol.engine.config import PredictConfig, TrainConfig
+from wsol.engine.config import TrainConfig
+from wsol.engine.predict_config import PredictConfig
 from wsol.localizers.reading import BEST, Reading
 from wsol.recipes import list_settings
 

@@ -8,7 +8,8 @@ from typing import NoReturn
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import gives, read_options
 from wsol.cli.table import print_figures, print_rows
-from wsol.engine.config import EvaluateConfig, EvaluateMapsConfig
+from wsol.engine.config import EvaluateConfig
+from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
 from wsol.errors import ConfigError
 
 NOT_BOTH = "give a run or --maps, not both"

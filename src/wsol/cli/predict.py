@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import read_options
-from wsol.engine.config import PredictConfig
+from wsol.engine.predict_config import PredictConfig
 
 
 def run(argv: Sequence[str]) -> int:

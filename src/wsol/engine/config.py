@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from wsol.choices import Normalization, Number, learnt_part
+from wsol.choices import Normalization, learnt_part
 from wsol.data.box_row import OnBad
-from wsol.errors import ConfigError
+from wsol.engine.require import require
 from wsol.methods import MethodConfig
 from wsol.methods.none.config import Config as NoMethod
 from wsol.models.names import BUNDLED_BACKBONE
@@ -136,28 +136,28 @@ class TrainConfig:
             *("epochs", "batch_size", "accumulate", "size"),
             *("val_every", "max_skipped", "save_every"),
         ):
-            _require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
-        _require(
+            require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
+        require(
             not (self.sync_bn and self.frozen_bn and self.has_trained_body),
             "sync_bn",
             self.sync_bn,
             "left out, or used with --frozen_bn false, as frozen statistics see no images",
         )
-        _require(self.resize >= self.size, "resize", self.resize, f"at least size ({self.size})")
-        _require(0 <= self.val_share < 1, "val_share", self.val_share, "in [0, 1)")
+        require(self.resize >= self.size, "resize", self.resize, f"at least size ({self.size})")
+        require(0 <= self.val_share < 1, "val_share", self.val_share, "in [0, 1)")
         student = learnt_part(self.localizer)
-        _require(
+        require(
             student is None,
             "localizer",
             self.localizer,
             f"another one: {student} comes afterwards, "
             f"with wsol distill RUN --out NEW --student {student}",
         )
-        _require(self.seed >= 0, "seed", self.seed, "at least 0")
-        _require(self.lr > 0, "lr", self.lr, "above 0")
-        _require(self.workers >= 0, "workers", self.workers, "at least 0")
+        require(self.seed >= 0, "seed", self.seed, "at least 0")
+        require(self.lr > 0, "lr", self.lr, "above 0")
+        require(self.workers >= 0, "workers", self.workers, "at least 0")
         in_order = list(self.milestones) == sorted(self.milestones)
-        _require(
+        require(
             in_order and all(0 < share < 1 for share in self.milestones),
             "milestones",
             list(self.milestones),
@@ -226,160 +226,6 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
-class EvaluateMapsConfig:
-    """Options of the evaluation of score maps made by anyone.
-
-    Args:
-        maps: folder of score maps, .npy or gray PNG, one per image.
-        annotations: true boxes or masks: a CSV or COCO file, or a folder of wsolevaluation's
-            metadata, of CUB-200-2011 or of masks as PNG.
-        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
-            leaves such rows out, each with a line that says where and why, and their images in.
-        out: folder to write; default: beside the maps, with -evaluation added to the name.
-        images: folder of the pictures, where the annotations do not say how large they are; also
-            tells which masks belong to which picture.
-        masks: folder that the paths of masks in wsolevaluation's metadata start from; default:
-            the metadata folder.
-        ignore_value: value of pixels to ignore in masks, often 255; -1 where none has it; by
-            default all but 0 is an object, and a mask that mixes 255 with others is refused.
-        ignore_extra: leave out maps that are not in the annotations, instead of refusing them.
-        normalize: scale each map to [0, 1] by its minimum and maximum; false takes maps in [0, 1]
-            as they are.
-        size: side of the square that maps are first resized to, bicubic; default: their own size.
-        threshold: share of the score map's maximum above which a pixel belongs to the object, for
-            GT-known; default: none, which leaves the figures that need no threshold.
-        worst: how many of the worst maps to list.
-        workers: threads that read and measure maps; 0 works in the main one.
-        max_pixels: larger maps and masks are refused before they are read.
-    """
-
-    maps: Path
-    annotations: Path
-    out: Path | None = None
-    images: Path | None = None
-    masks: Path | None = None
-    ignore_value: int | None = None
-    ignore_extra: bool = False
-    normalize: bool = True
-    size: int | None = None
-    threshold: float | None = None
-    worst: int = 20
-    workers: int = 2
-    on_bad_annotation: OnBad = "fail"
-    max_pixels: int = 50_000_000
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is read."""
-        _require(self.size is None or self.size >= 1, "size", self.size, "at least 1")
-        _require(
-            self.normalize or self.size is None, "size", self.size, "left out with normalize false"
-        )
-        _require(
-            self.threshold is None or 0 <= self.threshold < 1,
-            "threshold",
-            self.threshold,
-            "in [0, 1)",
-        )
-        _require(self.worst >= 0, "worst", self.worst, "at least 0")
-        _require(self.workers >= 0, "workers", self.workers, "at least 0")
-
-
-@dataclass(frozen=True)
-class PredictConfig:
-    """Options of prediction.
-
-    Args:
-        images: image files or folders, or the URI of one folder elsewhere, as s3://bucket/photos.
-        out: folder to write, or its URI, as s3://bucket/boxes.
-        run: a run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: an
-            ImageNet network with its 1,000 classes.
-        backbone: the ImageNet network where no run is given.
-        localizer: makes the score maps; default: the run's, with its other options of reading.
-        tap: modules of the network whose features the localizer reads; default: found and logged.
-        affinity: a module of the network whose features the score map then follows; default: none.
-        flip: average score maps with those of the flipped picture.
-        scales: average score maps over pictures of these sizes, as shares of size.
-        normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
-            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr).
-        threshold: share of the score map's maximum above which a pixel belongs to the object;
-            default: the run's, or that of the localizer.
-        labels: names of the classes to look for in each picture; default: those that the network
-            sees there, one or, for a run on pictures of several labels, several.
-        objects: one box for each class, or several; default: several for such a run.
-        size: side of the network's input in pixels; default: the run's, or 448.
-        pictures: also write one picture per image, with heat map and boxes.
-        format: formats to write.
-        report: pictures to show at most in the folder report, spread evenly over all; 0 writes no
-            report.
-        batch_size: images per step.
-        part_size: images in a file of rows, which is written when all are done; a prediction that
-            was stopped goes on after the last one.
-        shard: which share of the images to predict, of how many, as 1/8 to 8/8 in eight processes
-            with the same --out; the last one to end makes formats and report.
-        overwrite: remove another prediction that is in the folder, instead of refusing it.
-        engine: local predicts in this process, ray in those of a cluster (extra ray), which is the
-            one that RAY_ADDRESS names, or this machine.
-        actors: processes of the cluster that predict; default: as many as it has room for.
-        gpus: that each of them takes; a half lets two share one.
-        max_errors: stop when more images than these cannot be read, with exit status 4; default:
-            never.
-        workers: processes that decode images; 0 decodes in this one.
-        max_pixels: larger images are refused before they are decoded.
-        scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
-            least one and a half times size; much faster, and nearly the same.
-        precision: auto takes bfloat16 where the processor has it.
-        cpu: stay on the CPU even where there is a GPU.
-    """
-
-    images: list[Path]
-    out: Path
-    run: Path | None = None
-    backbone: str = BUNDLED_BACKBONE
-    localizer: str | None = None
-    tap: tuple[str, ...] = ()
-    affinity: str = ""
-    flip: bool = False
-    scales: tuple[float, ...] = ()
-    normalization: Normalization | None = None
-    threshold: float | None = None
-    labels: tuple[str, ...] = ()
-    objects: Number | None = None
-    size: int | None = None
-    pictures: bool = False
-    format: tuple[str, ...] = ("coco",)
-    report: int = 5_000
-    batch_size: int = 16
-    part_size: int = 512
-    shard: str = ""
-    overwrite: bool = False
-    max_errors: int | None = None
-    engine: Literal["local", "ray"] = "local"
-    actors: int | None = None
-    gpus: float = 0.0
-    workers: int = 2
-    max_pixels: int = 50_000_000
-    scaled_decoding: bool = True
-    precision: Precision = "auto"
-    cpu: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is loaded."""
-        _require(self.actors is None or self.actors >= 1, "actors", self.actors, "at least 1")
-        _require(self.gpus >= 0, "gpus", self.gpus, "at least 0")
-        for option in ("batch_size", "part_size"):
-            _require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
-        for option in ("workers", "report"):
-            _require(getattr(self, option) >= 0, option, getattr(self, option), "at least 0")
-        if self.overwrite and self.shard:
-            raise ConfigError(
-                "overwrite would remove what other shards have written: remove the folder first, "
-                "then start all of them without it"
-            )
-        most = self.max_errors
-        _require(most is None or most >= 0, "max_errors", most, "at least 0")
-
-
-@dataclass(frozen=True)
 class ImportConfig:
     """Options of the import of published weights.
 
@@ -403,7 +249,7 @@ class ImportConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is read."""
-        _require(self.size >= 1, "size", self.size, "at least 1")
+        require(self.size >= 1, "size", self.size, "at least 1")
 
 
 @dataclass(frozen=True)
@@ -417,8 +263,3 @@ class DemoConfig:
 
     out: Path = Path("demo")
     seed: int = 0
-
-
-def _require(good: bool, option: str, value: object, rule: str) -> None:
-    if not good:
-        raise ConfigError(f"{option} is {value}: it must be {rule}")

@@ -8,10 +8,11 @@ from wsol.data.images import load_image
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.toy import write_toy
-from wsol.engine.config import DemoConfig, EvaluateConfig, PredictConfig, TrainConfig
+from wsol.engine.config import DemoConfig, EvaluateConfig, TrainConfig
 from wsol.engine.evaluate import Evaluation, evaluate
 from wsol.engine.localize import Localizer
 from wsol.engine.predict import predict
+from wsol.engine.predict_config import PredictConfig
 from wsol.engine.report import report
 from wsol.engine.report_config import ReportConfig
 from wsol.engine.train import train

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from wsol.data.remote import open_folder
-from wsol.engine.config import PredictConfig
+from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError
 from wsol.formats.record import ABOUT, FOLDER
 from wsol.uri import is_uri, shown, uri_of

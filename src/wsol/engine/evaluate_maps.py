@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from wsol.data.annotations import BoxAnnotations, MaskAnnotations, open_annotations
 from wsol.data.score_maps import FoundMaps, find_score_maps, usual_shape
-from wsol.engine.config import EvaluateMapsConfig
+from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
 from wsol.engine.folder import make_folder
 from wsol.engine.in_order import in_order
 from wsol.engine.map_input import read_score_map

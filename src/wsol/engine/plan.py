@@ -14,11 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from wsol.engine.config import PredictConfig
 from wsol.engine.config_file import plain
 from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures
+from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError
 from wsol.files import write_atomically, write_json
 from wsol.formats.record import FOLDER, part_file

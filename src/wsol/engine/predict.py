@@ -8,13 +8,13 @@ from itertools import islice
 from pathlib import Path
 
 from wsol.data.images import load_image
-from wsol.engine.config import PredictConfig
 from wsol.engine.elsewhere import working_in
 from wsol.engine.folder import make_folder
 from wsol.engine.in_order import in_order
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures, collect
 from wsol.engine.plan import Plan, begin, finish, shard_of
+from wsol.engine.predict_config import PredictConfig
 from wsol.engine.progress import Meter
 from wsol.engine.report import report
 from wsol.engine.report_config import ReportConfig

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from wsol.engine.config import PredictConfig
 from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures
 from wsol.engine.plan import Plan, state_of
 from wsol.engine.predict import check_limit
+from wsol.engine.predict_config import PredictConfig
 from wsol.engine.progress import Meter
 from wsol.engine.ray_parts import Cargo, PartPredictor, Tries
 from wsol.errors import ConfigError

@@ -12,11 +12,11 @@ import pyarrow as pa
 import torch
 from safetensors.torch import load
 
-from wsol.engine.config import PredictConfig
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures
 from wsol.engine.plan import Plan
 from wsol.engine.predict import create_predictor
+from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError, WsolError
 from wsol.formats.record import pack_part
 from wsol.formats.rows import to_row

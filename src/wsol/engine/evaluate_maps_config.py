@@ -1,0 +1,66 @@
+"""The options of the evaluation of score maps."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsol.data.box_row import OnBad
+from wsol.engine.require import require
+
+
+@dataclass(frozen=True)
+class EvaluateMapsConfig:
+    """Options of the evaluation of score maps made by anyone.
+
+    Args:
+        maps: folder of score maps, .npy or gray PNG, one per image.
+        annotations: true boxes or masks: a CSV or COCO file, or a folder of wsolevaluation's
+            metadata, of CUB-200-2011 or of masks as PNG.
+        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
+            leaves such rows out, each with a line that says where and why, and their images in.
+        out: folder to write; default: beside the maps, with -evaluation added to the name.
+        images: folder of the pictures, where the annotations do not say how large they are; also
+            tells which masks belong to which picture.
+        masks: folder that the paths of masks in wsolevaluation's metadata start from; default:
+            the metadata folder.
+        ignore_value: value of pixels to ignore in masks, often 255; -1 where none has it; by
+            default all but 0 is an object, and a mask that mixes 255 with others is refused.
+        ignore_extra: leave out maps that are not in the annotations, instead of refusing them.
+        normalize: scale each map to [0, 1] by its minimum and maximum; false takes maps in [0, 1]
+            as they are.
+        size: side of the square that maps are first resized to, bicubic; default: their own size.
+        threshold: share of the score map's maximum above which a pixel belongs to the object, for
+            GT-known; default: none, which leaves the figures that need no threshold.
+        worst: how many of the worst maps to list.
+        workers: threads that read and measure maps; 0 works in the main one.
+        max_pixels: larger maps and masks are refused before they are read.
+    """
+
+    maps: Path
+    annotations: Path
+    out: Path | None = None
+    images: Path | None = None
+    masks: Path | None = None
+    ignore_value: int | None = None
+    ignore_extra: bool = False
+    normalize: bool = True
+    size: int | None = None
+    threshold: float | None = None
+    worst: int = 20
+    workers: int = 2
+    on_bad_annotation: OnBad = "fail"
+    max_pixels: int = 50_000_000
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is read."""
+        require(self.size is None or self.size >= 1, "size", self.size, "at least 1")
+        require(
+            self.normalize or self.size is None, "size", self.size, "left out with normalize false"
+        )
+        require(
+            self.threshold is None or 0 <= self.threshold < 1,
+            "threshold",
+            self.threshold,
+            "in [0, 1)",
+        )
+        require(self.worst >= 0, "worst", self.worst, "at least 0")
+        require(self.workers >= 0, "workers", self.workers, "at least 0")

@@ -1,0 +1,106 @@
+"""The options of prediction."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from wsol.choices import Normalization, Number
+from wsol.engine.config import Precision
+from wsol.engine.require import require
+from wsol.errors import ConfigError
+from wsol.models.names import BUNDLED_BACKBONE
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Options of prediction.
+
+    Args:
+        images: image files or folders, or the URI of one folder elsewhere, as s3://bucket/photos.
+        out: folder to write, or its URI, as s3://bucket/boxes.
+        run: a run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: an
+            ImageNet network with its 1,000 classes.
+        backbone: the ImageNet network where no run is given.
+        localizer: makes the score maps; default: the run's, with its other options of reading.
+        tap: modules of the network whose features the localizer reads; default: found and logged.
+        affinity: a module of the network whose features the score map then follows; default: none.
+        flip: average score maps with those of the flipped picture.
+        scales: average score maps over pictures of these sizes, as shares of size.
+        normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
+            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr).
+        threshold: share of the score map's maximum above which a pixel belongs to the object;
+            default: the run's, or that of the localizer.
+        labels: names of the classes to look for in each picture; default: those that the network
+            sees there, one or, for a run on pictures of several labels, several.
+        objects: one box for each class, or several; default: several for such a run.
+        size: side of the network's input in pixels; default: the run's, or 448.
+        pictures: also write one picture per image, with heat map and boxes.
+        format: formats to write.
+        report: pictures to show at most in the folder report, spread evenly over all; 0 writes no
+            report.
+        batch_size: images per step.
+        part_size: images in a file of rows, which is written when all are done; a prediction that
+            was stopped goes on after the last one.
+        shard: which share of the images to predict, of how many, as 1/8 to 8/8 in eight processes
+            with the same --out; the last one to end makes formats and report.
+        overwrite: remove another prediction that is in the folder, instead of refusing it.
+        engine: local predicts in this process, ray in those of a cluster (extra ray), which is the
+            one that RAY_ADDRESS names, or this machine.
+        actors: processes of the cluster that predict; default: as many as it has room for.
+        gpus: that each of them takes; a half lets two share one.
+        max_errors: stop when more images than these cannot be read, with exit status 4; default:
+            never.
+        workers: processes that decode images; 0 decodes in this one.
+        max_pixels: larger images are refused before they are decoded.
+        scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
+            least one and a half times size; much faster, and nearly the same.
+        precision: auto takes bfloat16 where the processor has it.
+        cpu: stay on the CPU even where there is a GPU.
+    """
+
+    images: list[Path]
+    out: Path
+    run: Path | None = None
+    backbone: str = BUNDLED_BACKBONE
+    localizer: str | None = None
+    tap: tuple[str, ...] = ()
+    affinity: str = ""
+    flip: bool = False
+    scales: tuple[float, ...] = ()
+    normalization: Normalization | None = None
+    threshold: float | None = None
+    labels: tuple[str, ...] = ()
+    objects: Number | None = None
+    size: int | None = None
+    pictures: bool = False
+    format: tuple[str, ...] = ("coco",)
+    report: int = 5_000
+    batch_size: int = 16
+    part_size: int = 512
+    shard: str = ""
+    overwrite: bool = False
+    max_errors: int | None = None
+    engine: Literal["local", "ray"] = "local"
+    actors: int | None = None
+    gpus: float = 0.0
+    workers: int = 2
+    max_pixels: int = 50_000_000
+    scaled_decoding: bool = True
+    precision: Precision = "auto"
+    cpu: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is loaded."""
+        require(self.actors is None or self.actors >= 1, "actors", self.actors, "at least 1")
+        require(self.gpus >= 0, "gpus", self.gpus, "at least 0")
+        for option in ("batch_size", "part_size"):
+            require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
+        for option in ("workers", "report"):
+            require(getattr(self, option) >= 0, option, getattr(self, option), "at least 0")
+        if self.overwrite and self.shard:
+            raise ConfigError(
+                "overwrite would remove what other shards have written: remove the folder first, "
+                "then start all of them without it"
+            )
+        most = self.max_errors
+        require(most is None or most >= 0, "max_errors", most, "at least 0")
