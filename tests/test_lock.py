@@ -19,8 +19,8 @@ from pathlib import Path
 from wsol.lock import Hold
 hold = Hold(Path(sys.argv[1]))
 if os.fork() == 0:
-    time.sleep(60)
-print("held", flush=True)
+    # It has given up what it was born with.
+    print("held", flush=True)
 time.sleep(60)
 """
 

@@ -7,7 +7,7 @@ from PIL import Image, JpegImagePlugin
 
 from wsol.data.decode import MAX_PIXELS, open_image, orientation
 from wsol.data.images import decode_image
-from wsol.errors import ImageError
+from wsol.data.source import open_source
 
 _START, _SCAN, _END = b"\xff\xd8", 0xDA, 0xD9
 
@@ -51,10 +51,8 @@ def _plain(path: Path, side: int, max_pixels: int) -> bytes | None:
         plain = image.mode in ("L", "RGB")
         if not (isinstance(image, JpegImagePlugin.JpegImageFile) and fits and plain):
             return None
-    try:
-        return without_metadata(path.read_bytes())
-    except OSError as error:
-        raise ImageError(path, f"cannot be read: {error}") from error
+    with open_source(path) as file:
+        return without_metadata(file.read())
 
 
 def without_metadata(jpeg: bytes) -> bytes | None:
