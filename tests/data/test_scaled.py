@@ -60,7 +60,6 @@ def test_a_scaled_picture_is_turned_as_displayed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
-@pytest.mark.usefixtures("fast")
 def test_a_file_cut_short_is_an_error_at_any_scale(
     large: Path, tmp_path: Path, share: float
 ) -> None:
@@ -128,15 +127,6 @@ def outcome(decode: Callable[[Content], tuple[object, tuple[int, int]]], data: b
     return np.asarray(pixels).tobytes(), size
 
 
-@pytest.fixture(params=[True, False])
-def fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a test run with and without the extra ``fast``."""
-    if request.param:
-        pytest.importorskip("simplejpeg")
-    monkeypatch.setattr("wsol.data.train_files.HAS_SIMPLEJPEG", request.param)
-
-
-@pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("made", MADE)
 def test_training_sees_the_pixels_that_prediction_sees(made: str, mode: str) -> None:
@@ -148,7 +138,6 @@ def test_training_sees_the_pixels_that_prediction_sees(made: str, mode: str) -> 
     assert found[1] == ((118, 203) if made == "turned" else (203, 118))
 
 
-@pytest.mark.usefixtures("fast")
 def test_damaged_files_end_the_same_way_in_training() -> None:
     """Of 400 files with changed bytes or cut short, both decoders refuse the same, alike."""
     random = Random(0)

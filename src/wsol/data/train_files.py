@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL.JpegImagePlugin import JpegImageFile
 
@@ -12,14 +13,6 @@ from wsol.data.decode import MAX_PIXELS, open_image, orientation
 from wsol.data.images import decode_image
 from wsol.data.source import Picture, open_source
 from wsol.data.transforms import TrainTransform
-
-try:
-    import simplejpeg
-except ImportError:
-    HAS_SIMPLEJPEG = False
-else:
-    HAS_SIMPLEJPEG = True
-"""Whether the extra ``fast`` is installed."""
 
 
 class TrainFiles(ImageFiles):
@@ -61,10 +54,10 @@ def decode_pixels(
 ) -> Pixels:
     """Decode one image file as ``decode_image`` does, to the same pixels.
 
-    Where the extra ``fast`` is installed, simplejpeg decodes most JPEG: by the same library as
-    Pillow, but straight into an array. Pillow opens all of them, and decodes what is to be scaled
-    or turned, what is no JPEG or not in colour, and what simplejpeg finds any fault with: so what
-    is wrong with a file, and what is not, stays Pillow's to say.
+    Simplejpeg decodes most JPEG: by the same library as Pillow, but straight into an array. Pillow
+    opens all of them, and decodes what is to be scaled or turned, what is no JPEG or not in colour,
+    and what simplejpeg finds any fault with: so what is wrong with a file, and what is not, stays
+    Pillow's to say.
 
     Args:
         picture: an image file.
@@ -84,10 +77,9 @@ def decode_pixels(
     >>> pixels.shape, int(pixels.min()), size
     ((10, 20, 3), 255, (20, 10))
     """
-    if HAS_SIMPLEJPEG:
-        found = _decode_plain(picture, max_pixels, least_side)
-        if found is not None:
-            return found
+    found = _decode_plain(picture, max_pixels, least_side)
+    if found is not None:
+        return found
     decoded = decode_image(picture, max_pixels, least_side)
     return Pixels(np.array(decoded.image), decoded.size)
 
