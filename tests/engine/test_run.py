@@ -1,6 +1,7 @@
 """A run folder is read back as it was written, or refused with one clear line."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -165,7 +166,11 @@ def test_a_run_remembers_its_splits(tiny: TrainConfig, toy: Path, tmp_path: Path
     assert load_run(folder)[1].splits == str(lists.resolve())
     options = EvaluateConfig(folder, workers=0, cpu=True)
     assert evaluate(options).metrics["num_images"] == 4
-    elsewhere = replace(options, data=toy)
+    # The run's own data, named once more.
+    assert evaluate(replace(options, data=toy)).metrics["num_images"] == 4
+    copy = tmp_path / "copy"
+    shutil.copytree(toy, copy)
+    elsewhere = replace(options, data=copy)
     assert evaluate(elsewhere).metrics["num_images"] == 12
     assert evaluate(replace(elsewhere, splits=lists)).metrics["num_images"] == 4
 

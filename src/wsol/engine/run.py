@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -97,6 +97,20 @@ class RunInfo:
     def reading(self) -> Reading:
         """How score maps are read."""
         return Reading.of(self)
+
+    def read_as(self, reading: Reading) -> "RunInfo":
+        """Return the description of the same run that is read otherwise.
+
+        Its threshold was chosen for its own maps, and more views of a picture change them little;
+        of any other reading the threshold is that reading's own.
+
+        Args:
+            reading: how score maps are read.
+        """
+        info = replace(self, **asdict(reading))
+        if reading.without_views == self.reading.without_views:
+            return info
+        return replace(info, threshold=reading.threshold, threshold_from="default")
 
 
 def save_run(

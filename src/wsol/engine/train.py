@@ -67,7 +67,7 @@ class Training:
     def __init__(self, config: TrainConfig) -> None:
         """Open the data, make or restore the network, and claim the run folder."""
         self.config = config
-        self.accelerator = make_accelerator(config.precision, config.cpu)
+        self.accelerator, self.compute = make_accelerator(config.precision, config.cpu)
         if config.sync_bn:
             check_sync_bn(self.accelerator.device)
         if config.compile:
@@ -130,6 +130,7 @@ class Training:
             config=config,
             samples=self.samples,
             accelerator=self.accelerator,
+            compute=self.compute,
             network=self.network,
             model=compiled(model) if config.compile else model,
             optimizer=self.optimizer,
@@ -229,7 +230,7 @@ class Training:
             self.val,
             self.network,
             self.localizer,
-            self.accelerator,
+            self.compute,
             protocol=protocol,
             batch_size=batch_size,
             workers=self.config.workers,
