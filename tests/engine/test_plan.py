@@ -13,8 +13,9 @@ import pytest
 
 from wsol.cli.main import main
 from wsol.engine import predict as predict_module
-from wsol.engine.plan import STATE, shard_of
-from wsol.engine.predict import predict
+from wsol.engine.pictures import collect
+from wsol.engine.plan import STATE, _learn, shard_of
+from wsol.engine.predict import create_predictor, predict
 from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError, ErrorLimitError
 from wsol.formats.record import FOLDER, Record, is_finished, part_file
@@ -144,6 +145,7 @@ def test_what_the_localizer_learnt_is_kept(
         ({"batch_size": 4}, "batch_size was 3 and is 4 now"),
         ({"part_size": 6}, "part_size was 5 and is 6 now"),
         ({"localizer": "cam"}, "localizer was 'ddt' and is 'cam' now"),
+        ({"precision": "bf16"}, "precision was 'fp32' and is 'bf16' now"),
     ],
 )
 def test_another_prediction_is_refused(
@@ -158,6 +160,73 @@ def test_another_prediction_is_refused(
     assert content(config.out) == before
     predict(replace(other, overwrite=True))
     predict(other)
+
+
+def test_another_machine_is_refused_where_it_computes_otherwise(
+    config: PredictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is best there may not be what the rows were begun with; nor may another version."""
+    config = replace(config, precision="auto")
+    for has_bfloat16 in (True, False):
+        monkeypatch.setattr("wsol.engine.device.has_bfloat16", lambda _, has=has_bfloat16: has)
+        if has_bfloat16:
+            predict(config)
+    with pytest.raises(ConfigError, match="precision was 'bf16' and is 'fp32' now"):
+        predict(config)
+    same = replace(config, precision="bf16")
+    predict(same)
+    with monkeypatch.context() as patch:
+        patch.setattr("wsol.engine.plan._device", lambda *_: "gpu")
+        with pytest.raises(ConfigError, match="device was 'cpu' and is 'gpu' now"):
+            predict(same)
+    monkeypatch.setattr("wsol.engine.plan.__version__", "99")
+    with pytest.raises(ConfigError, match=r"version was '[\d.]+' and is '99' now"):
+        predict(same)
+
+
+def test_pictures_that_cannot_be_shown_leave_others_to_be_shown(
+    config: PredictConfig, toy: Path, tmp_path: Path
+) -> None:
+    """Were they all that a localizer is shown; and where none can be read, each has its row."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(40):
+        (images / f"{number:02d}.jpg").write_text("no picture")
+    bad = replace(config, images=[images], out=tmp_path / "bad")
+    assert predict(bad) == {"error": 40}
+    assert not (bad.out / FOLDER / STATE).exists()
+    # None of the sixteen that are taken evenly.
+    shutil.copy(next((toy / "test").rglob("*.jpg")), images / "39.jpg")
+    assert predict(replace(bad, out=tmp_path / "mixed")) == {"error": 39, "ok": 1}
+    # Nothing is lost of a prediction that was begun when nothing could be read.
+    part_file(bad.out, 7).unlink()
+    assert predict(bad) == {"error": 39, "ok": 1}
+
+
+def test_one_process_learns_and_the_others_wait(
+    config: PredictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it has, or is gone."""
+    (config.out / FOLDER).mkdir(parents=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(config.out / FOLDER), "-learn", "alone"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"held\n"
+    waited = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        other.communicate()
+
+    monkeypatch.setattr("wsol.engine.plan.time.sleep", wait)
+    locate = create_predictor(config)
+    _learn(config.out / FOLDER / STATE, collect(config.images), locate)
+    assert waited
+    assert locate.is_fitted
+    assert (config.out / FOLDER / STATE).is_file()
 
 
 def test_other_pictures_and_another_run_are_refused(

@@ -3,17 +3,21 @@
 import hashlib
 import json
 import os
+import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from wsol import __version__
 from wsol.engine.config_file import plain
 from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
@@ -29,6 +33,9 @@ FILE = "plan.json"
 
 STATE = "localizer.safetensors"
 """Beside it: what the localizer has learnt of the pictures, the same for every process."""
+
+WAIT = 0.2
+"""Seconds between two looks at whether another process has learnt it."""
 
 FREE = {
     "images",
@@ -121,30 +128,39 @@ def begin(config: PredictConfig, pictures: Pictures, locate: Localizer) -> Itera
             cannot be written.
     """
     home = config.out / FOLDER
-    inputs = _inputs(config, pictures)
+    inputs = _inputs(config, pictures, locate)
     if config.overwrite and home.exists():
         _remove(home)
     if not home.exists():
-        _make(home, inputs, pictures, locate)
+        _make(home, inputs)
     with ExitStack() as stack:
         # All shards of a prediction keep out one that does the whole.
         stack.enter_context(Hold(home, shared=bool(config.shard)))
         if config.shard:
             stack.enter_context(Hold(home, f"{NAME}-{config.shard.replace('/', '-of-')}"))
         _check(home, inputs)
-        if (home / STATE).exists():
-            _load(home / STATE, locate)
+        _learn(home / STATE, pictures, locate)
         yield Plan(config.out, len(pictures), config.part_size)
 
 
-def _inputs(config: PredictConfig, pictures: Pictures) -> dict[str, Any]:
+def _inputs(config: PredictConfig, pictures: Pictures, locate: Localizer) -> dict[str, Any]:
     """Return what the rows are a function of."""
     options = {name: value for name, value in plain(config).items() if name not in FREE}
     return options | {
+        "version": __version__,
+        # Not as they were asked for: another machine may take others.
+        "precision": locate.compute.precision,
+        "device": _device(config, locate),
         "weights": _digest(config.run),
         "number": len(pictures),
         "pictures": pictures.names.digest(),
     }
+
+
+def _device(config: PredictConfig, locate: Localizer) -> str:
+    """Return the kind of device that rows are made on, which in a cluster is not this one."""
+    on_cpu = not config.gpus if config.engine == "ray" else locate.compute.device.type == "cpu"
+    return "cpu" if on_cpu else "gpu"
 
 
 def _digest(run: Path | None) -> str | None:
@@ -161,24 +177,37 @@ def _digest(run: Path | None) -> str | None:
     return digest.hexdigest()
 
 
-def _make(home: Path, inputs: dict[str, Any], pictures: Pictures, locate: Localizer) -> None:
+def _make(home: Path, inputs: dict[str, Any]) -> None:
     """Write a record's folder with its plan and nothing else, unless another process is first."""
-    new = home.with_name(f".{home.name}.{os.getpid()}.part")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
+    # Processes of several machines, or containers, may have the same number.
+    new = home.with_name(f".{home.name}.{secrets.token_hex(8)}.part")
     try:
-        if not locate.is_fitted:
-            locate.fit(pictures.paths)
-            state = save(state_of(locate))
-            write_atomically(new / STATE, lambda part: part.write_bytes(state))
+        new.mkdir()
         write_json(new / FILE, inputs)
         new.rename(home)
     except OSError as error:
-        # Then all take that of the first, as two machines may have learnt not quite the same.
         if not (home / FILE).exists():
             raise ConfigError(f"{home}: cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _learn(file: Path, pictures: Pictures, locate: Localizer) -> None:
+    """Give a localizer what all processes know of the pictures, which the first of them learns.
+
+    Two machines may learn not quite the same. Where no picture can be read nothing is learnt, and
+    no row needs it.
+    """
+    while not (locate.is_fitted or file.exists()):
+        try:
+            with Hold(file.parent, f"{NAME}-learn"):
+                if not file.exists() and locate.fit(pictures.paths):
+                    write_atomically(file, partial(save_file, state_of(locate)))
+            break
+        except HeldError:
+            time.sleep(WAIT)
+    if file.exists():
+        _load(file, locate)
 
 
 def state_of(locate: Localizer) -> dict[str, Tensor]:

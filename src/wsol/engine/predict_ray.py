@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+from wsol.engine.config import Precision
 from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures
@@ -63,12 +64,15 @@ def predict_parts_on_ray(
     """
     if not parts:
         return
+    precision: Precision = locate.compute.precision
+    knows = locate.localizer.needs_fit and locate.is_fitted
     cargo = Cargo(
-        config=config,
+        # What is best differs between machines.
+        config=replace(config, precision=precision),
         plan=plan,
         pictures=replace(pictures, root=_everywhere(pictures)),
         run=_packed(config.run),
-        state=save(state_of(locate)) if locate.localizer.needs_fit else None,
+        state=save(state_of(locate)) if knows else None,
         threads=torch.get_num_threads(),
     )
     number = sum(len(plan.pictures(part)) for part in parts)
