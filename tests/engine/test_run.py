@@ -1,6 +1,7 @@
 """A run folder is read back as it was written, or refused with one clear line."""
 
 import json
+import os
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -106,6 +107,15 @@ def test_a_description_that_is_none_is_named(run: Path, content: str) -> None:
     (run / "model.json").write_text(content)
     with pytest.raises(RunError, match=r"model\.json: not a run's description"):
         load_run(run)
+
+
+def test_a_run_may_have_any_name(network: Network, tmp_path: Path) -> None:
+    """Of bytes that are no UTF-8, too."""
+    folder = tmp_path / os.fsdecode(b"run \xff")
+    folder.mkdir()
+    save_run(folder, network, INFO)
+    again = load_run(folder)[0].state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in network.state_dict().items())
 
 
 def test_a_missing_description_is_named(run: Path) -> None:

@@ -9,13 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from wsol import __version__
 from wsol.engine.config_file import plain
@@ -23,8 +20,9 @@ from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures
 from wsol.engine.predict_config import PredictConfig
+from wsol.engine.tensors import read_tensors, write_tensors
 from wsol.errors import ConfigError
-from wsol.files import write_atomically, write_json
+from wsol.files import write_json
 from wsol.formats.record import FOLDER, part_file
 from wsol.lock import NAME, HeldError, Hold
 
@@ -202,7 +200,7 @@ def _learn(file: Path, pictures: Pictures, locate: Localizer) -> None:
         try:
             with Hold(file.parent, f"{NAME}-learn"):
                 if not file.exists() and locate.fit(pictures.paths):
-                    write_atomically(file, partial(save_file, state_of(locate)))
+                    write_tensors(file, locate.localizer.state())
             break
         except HeldError:
             time.sleep(WAIT)
@@ -210,14 +208,9 @@ def _learn(file: Path, pictures: Pictures, locate: Localizer) -> None:
         _load(file, locate)
 
 
-def state_of(locate: Localizer) -> dict[str, Tensor]:
-    """Return what a localizer has learnt of pictures."""
-    return {name: value.cpu().contiguous() for name, value in locate.localizer.state().items()}
-
-
 def _load(file: Path, locate: Localizer) -> None:
     try:
-        locate.localizer.load_state(load_file(file))
+        locate.localizer.load_state(read_tensors(file))
     except (ConfigError, SafetensorError, OSError) as error:
         raise ConfigError(
             f"{file}: cannot be read: {error}; begin anew with --overwrite"
