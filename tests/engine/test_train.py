@@ -1,6 +1,7 @@
 """Training: what a run holds, and that going on equals never having stopped."""
 
 import csv
+import errno
 import hashlib
 import json
 import math
@@ -214,6 +215,30 @@ def test_a_taken_folder_is_refused(tiny: TrainConfig, tiny_run: Path) -> None:
     with pytest.raises(ConfigError, match=r"lr was 0\.\d+ and is 0\.5 now"):
         train(replace(tiny, out=tiny_run, resume=True, lr=0.5))
     assert digest(tiny_run) == before
+
+
+def test_a_refused_training_leaves_its_folder_free(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The corrected command goes through, and a folder made for nothing is taken away again."""
+    out, mine = tmp_path / "run", tmp_path / "mine"
+    mine.mkdir()
+    for folder in (out, mine):
+        with pytest.raises(ConfigError, match="resnt18"):
+            train(replace(tiny, out=folder, backbone="resnt18"))
+        with pytest.raises(ConfigError, match="no tap 'layer9'"):
+            train(replace(tiny, out=folder, tap=("layer9",)))
+    assert not out.exists()
+    assert list(mine.iterdir()) == []
+
+    def refuse(path: Path, config: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wsol.engine.claim.save_config", refuse)
+        with pytest.raises(ConfigError, match="run: cannot be written: No space left on device"):
+            train(replace(tiny, out=out, epochs=1))
+    train(replace(tiny, out=out, epochs=1))
 
 
 def test_resuming_a_finished_run_changes_nothing(tiny: TrainConfig, tmp_path: Path) -> None:

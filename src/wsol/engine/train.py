@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from wsol.data.open import open_data
 from wsol.data.train_files import TrainFiles
 from wsol.data.transforms import TrainTransform
 from wsol.engine.checkpoint import load_last, save_checkpoint
-from wsol.engine.claim import check_folder, check_shares, claim_folder, trainable
+from wsol.engine.claim import check_folder, check_shares, claim_folder, keep_options, trainable
 from wsol.engine.compiled import check_compiler, compiled
 from wsol.engine.config import TrainConfig
 from wsol.engine.device import make_accelerator
@@ -87,9 +87,16 @@ class Training:
         # All processes check before the first one writes, so that none waits for one that failed.
         check_folder(config)
         self.accelerator.wait_for_everyone()
-        self.hold = claim_folder(config) if self.accelerator.is_main_process else nullcontext()
-        self.accelerator.wait_for_everyone()
-        several = self.samples.has_several_labels
+        with ExitStack() as hold:
+            if self.accelerator.is_main_process:
+                hold.enter_context(claim_folder(config))
+            self.accelerator.wait_for_everyone()
+            self._begin()
+            self.hold = hold.pop_all()
+
+    def _begin(self) -> None:
+        """Make or restore the network; then the folder is that of a run."""
+        config, several = self.config, self.samples.has_several_labels
         torch.manual_seed(config.seed)
         self.network = build_network(
             config.backbone,
@@ -138,6 +145,8 @@ class Training:
             skipped=self.skipped,
             total_steps=self.order.total_steps,
         )
+        if self.accelerator.is_main_process:
+            keep_options(config)
 
     def run(self) -> Path:
         """Train to the end, write the run, and return its folder."""
