@@ -241,6 +241,23 @@ def test_a_refused_training_leaves_its_folder_free(
     train(replace(tiny, out=out, epochs=1))
 
 
+def test_a_run_goes_on_from_everywhere(
+    tiny: TrainConfig, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moved, from another working directory, and begun before there was an option."""
+    monkeypatch.chdir(toy.parent)
+    config = replace(tiny, epochs=1, data=Path(toy.name))
+    out = train(replace(config, out=tmp_path / "run"))
+    out = out.rename(tmp_path / "moved")
+    content = yaml.safe_load((out / "config.yaml").read_text())
+    assert content["data"] == str(toy)
+    del content["accumulate"], content["max_skipped"]
+    (out / "config.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.chdir(toy)
+    train(replace(config, data=Path(), out=out, resume=True))
+    assert yaml.safe_load((out / "config.yaml").read_text())["accumulate"] == 1
+
+
 def test_resuming_a_finished_run_changes_nothing(tiny: TrainConfig, tmp_path: Path) -> None:
     """Its weights and rows stay the same."""
     out = train(replace(tiny, out=tmp_path / "run"))

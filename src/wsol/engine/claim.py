@@ -7,11 +7,14 @@ from pathlib import Path
 
 from wsol.data.samples import Samples
 from wsol.engine.config import TrainConfig
-from wsol.engine.config_file import check_same, save_config
+from wsol.engine.config_file import check_same, resolved, save_config
 from wsol.errors import ConfigError, DataError
 from wsol.lock import Hold, check_free
 
-FREE = {"resume", "workers", "tensorboard", "save_every", "val_every", "compile", "max_skipped"}
+FREE = {
+    *("out", "resume", "workers", "tensorboard", "save_every", "val_every", "compile"),
+    "max_skipped",
+}
 """Options that may differ when a run goes on: they do not change what it computes."""
 
 
@@ -96,7 +99,7 @@ def claim_folder(config: TrainConfig) -> Iterator[None]:
 def keep_options(config: TrainConfig) -> None:
     """Write the options of a training that begins: from now on its folder holds a run."""
     with _said_in_one_line(config.out):
-        save_config(config.out / "config.yaml", replace(config, resume=False))
+        save_config(config.out / "config.yaml", resolved(replace(config, resume=False)))
 
 
 @contextmanager
