@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -239,6 +240,23 @@ def test_a_refused_training_leaves_its_folder_free(
         with pytest.raises(ConfigError, match="run: cannot be written: No space left on device"):
             train(replace(tiny, out=out, epochs=1))
     train(replace(tiny, out=out, epochs=1))
+
+
+def test_a_run_does_not_go_on_with_other_data(tiny: TrainConfig, tmp_path: Path) -> None:
+    """One picture more would be another order and another val split: what was learnt is judged."""
+    write_toy(tmp_path / "data", train=24, val=0, test=4)
+    config = replace(tiny, data=tmp_path / "data", out=tmp_path / "run", epochs=1, val_share=0.2)
+    train(config)
+    new = tmp_path / "data/train/disc/new.jpg"
+    shutil.copy(tmp_path / "data/train/disc/0001.jpg", new)
+    with pytest.raises(RunError, match="data: other images, labels or classes than the training"):
+        train(replace(config, resume=True))
+    (last,) = checkpoints(tmp_path / "run/checkpoints")
+    state = torch.load(last, weights_only=True)
+    new.unlink()
+    del state["data"]
+    torch.save(state, last)
+    train(replace(config, resume=True))
 
 
 def test_a_run_goes_on_from_everywhere(

@@ -19,6 +19,7 @@ from wsol.engine.checkpoint import load_last, save_checkpoint
 from wsol.engine.claim import check_folder, check_shares, claim_folder, keep_options, trainable
 from wsol.engine.compiled import check_compiler, compiled
 from wsol.engine.config import TrainConfig
+from wsol.engine.data_digest import data_digest
 from wsol.engine.device import make_accelerator
 from wsol.engine.evaluate import evaluate_split
 from wsol.engine.finite import SkippedSteps, check_finite
@@ -82,6 +83,7 @@ class Training:
             on_bad=config.on_bad_annotation,
         )
         self.samples, self.val = trainable(splits, config), splits.get("val")
+        self.data_digest = data_digest(self.samples, self.val)
         self.order = TrainingOrder(len(self.samples), config.batch_size, config.epochs, config.seed)
         check_shares(self.order.images_per_step, self.accelerator.num_processes, config.accumulate)
         # All processes check before the first one writes, so that none waits for one that failed.
@@ -272,6 +274,7 @@ class Training:
         scaler = self.accelerator.scaler
         state = {
             "step": self.step,
+            "data": self.data_digest,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
@@ -288,6 +291,12 @@ class Training:
         if state is None:
             log.info("%s: no checkpoint yet, starting at the beginning", self.config.out)
             return 0, []
+        # Checkpoints of before it was kept are taken as they are.
+        if state.get("data", self.data_digest) != self.data_digest:
+            raise RunError(
+                f"{self.config.data}: other images, labels or classes than the training began "
+                "with: put back those of before, or start another run with another --out"
+            )
         try:
             load_weights(self.network, state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
