@@ -259,6 +259,22 @@ def test_a_run_does_not_go_on_with_other_data(tiny: TrainConfig, tmp_path: Path)
     train(replace(config, resume=True))
 
 
+def test_another_precision_is_said(
+    tiny: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What auto chose is kept, as the next machine may choose otherwise."""
+    config = replace(tiny, out=tmp_path / "run", epochs=1)
+    train(config)
+    train(replace(config, resume=True))
+    assert "computed in" not in caplog.text
+    (last,) = checkpoints(tmp_path / "run/checkpoints")
+    state = torch.load(last, weights_only=True)
+    assert state["precision"] == "fp32"
+    torch.save(state | {"precision": "bf16"}, last)
+    train(replace(config, resume=True))
+    assert "run: computed in bf16 until now, and in fp32 from here on" in caplog.text
+
+
 def test_a_run_goes_on_from_everywhere(
     tiny: TrainConfig, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from wsol.engine.claim import check_folder, check_shares, claim_folder, keep_opt
 from wsol.engine.compiled import check_compiler, compiled
 from wsol.engine.config import TrainConfig
 from wsol.engine.data_digest import data_digest
-from wsol.engine.device import make_accelerator
+from wsol.engine.device import choose_precision, make_accelerator
 from wsol.engine.evaluate import evaluate_split
 from wsol.engine.finite import SkippedSteps, check_finite
 from wsol.engine.fit import Look, fit_localizer
@@ -132,6 +132,7 @@ class Training:
         # were last gathered, and of all processes.
         self.sums, self.total = torch.zeros(2, 3, dtype=torch.float64)
         self.skipped = SkippedSteps(config.out, config.max_skipped)
+        self.precision = choose_precision(config.precision, config.cpu)
         self.step, rows = self._restore() if config.resume else (0, [])
         self.log = RunLog(config.out, rows, config.tensorboard)
         model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
@@ -275,6 +276,7 @@ class Training:
         state = {
             "step": self.step,
             "data": self.data_digest,
+            "precision": self.precision,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
@@ -308,6 +310,14 @@ class Training:
         except (ConfigError, KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{self.config.out}: the checkpoint does not fit: {reason}") from error
+        before = state.get("precision", self.precision)
+        if before != self.precision:
+            log.warning(
+                "%s: computed in %s until now, and in %s from here on, as auto chooses here",
+                self.config.out,
+                before,
+                self.precision,
+            )
         log.info("going on after step %d of %d", step, self.order.total_steps)
         return step, rows
 
