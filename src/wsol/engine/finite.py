@@ -11,6 +11,9 @@ from wsol.errors import RunError
 
 log = logging.getLogger("wsol")
 
+HALVINGS = 20
+"""Steps in a row that float16 may skip besides: its scale begins too high, and each halves it."""
+
 
 class SkippedSteps:
     """Counts the steps of a training that were skipped, and ends it where they are too many.

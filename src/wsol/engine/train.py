@@ -22,7 +22,7 @@ from wsol.engine.config import TrainConfig
 from wsol.engine.data_digest import data_digest
 from wsol.engine.device import choose_precision, make_accelerator
 from wsol.engine.evaluate import evaluate_split
-from wsol.engine.finite import SkippedSteps, check_finite
+from wsol.engine.finite import HALVINGS, SkippedSteps, check_finite
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.layers import batch_norms, check_sync_bn, parameter_groups, share_batch_norms
 from wsol.engine.log import Row, RunLog
@@ -131,7 +131,8 @@ class Training:
         # Loss times images, right predictions and images of the epoch: of this process since they
         # were last gathered, and of all processes.
         self.sums, self.total = torch.zeros(2, 3, dtype=torch.float64)
-        self.skipped = SkippedSteps(config.out, config.max_skipped)
+        halvings = 0 if self.accelerator.scaler is None else HALVINGS
+        self.skipped = SkippedSteps(config.out, config.max_skipped + halvings)
         self.precision = choose_precision(config.precision, config.cpu)
         self.step, rows = self._restore() if config.resume else (0, [])
         self.log = RunLog(config.out, rows, config.tensorboard)
