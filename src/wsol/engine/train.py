@@ -231,6 +231,10 @@ class Training:
 
     def _validate(self) -> LocalizationAccuracy | None:
         config, network = self.config, self.network
+        if self.accelerator.num_processes > 1:
+            # Each process has statistics of its own pictures; those of the first are saved.
+            for buffer in network.buffers():
+                torch.distributed.broadcast(buffer, src=0)
         batch_size, device = 2 * config.batch_size, self.accelerator.device
         protocol = Fair(config.size, config.normalization)
         transform = protocol.transform
