@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from wsol.engine.checkpoint import checkpoints
 from wsol.engine.claim import check_shares
 from wsol.engine.config import TrainConfig
-from wsol.engine.finite import check_finite
+from wsol.engine.finite import BufferCopy, check_finite
 from wsol.engine.layers import batch_norms, check_sync_bn, share_batch_norms
 from wsol.engine.step import Stepper
 from wsol.engine.train import Training, train
@@ -233,6 +233,23 @@ def test_weights_that_are_not_finite_are_not_saved(
     for value in (torch.tensor([1, math.nan]), torch.tensor(-math.inf)):
         with pytest.raises(RunError, match="after step 7"):
             check_finite(tmp_path, 7, {"optimizer": {"state": [{"momentum": value}]}})
+
+
+def test_only_what_can_change_is_copied() -> None:
+    """Each step would wait for the statistics of layers that note nothing."""
+    network = create_network("resnet18", num_classes=3, pretrained=False, output_stride=None)
+    network.train()
+    learning, *frozen = batch_norms(network)
+    for layer in frozen:
+        layer.eval()
+    before = BufferCopy(network)
+    copied = {id(buffer) for buffer, _ in before._copies}
+    assert copied == {id(buffer) for buffer in learning.buffers()}
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    network(torch.rand(2, 3, 64, 64))
+    before.restore()
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, state[name])
 
 
 def test_two_trainings_do_not_share_a_folder(tiny: TrainConfig, tmp_path: Path) -> None:
