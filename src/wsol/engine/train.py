@@ -63,11 +63,15 @@ class Training:
 
     Args:
         config: the options.
+
+    Attributes:
+        num_errors: pictures of the val split that could not be read when it was last looked at;
+            they count as wrong.
     """
 
     def __init__(self, config: TrainConfig) -> None:
         """Open the data, make or restore the network, and claim the run folder."""
-        self.config = config
+        self.config, self.num_errors = config, 0
         self.accelerator = make_accelerator(config.precision, config.cpu)
         if config.sync_bn:
             check_sync_bn(self.accelerator.device)
@@ -172,6 +176,8 @@ class Training:
                     self._save_checkpoint()
         if metric is None:
             metric = self._validate()
+        if metric is not None:
+            self.num_errors = int(metric.num_errors)
         if self.accelerator.is_main_process:
             check_finite(self.config.out, self.step, self.network.state_dict())
             save_run(self.config.out, self.network, self._info(metric), self.localizer.state())
