@@ -89,7 +89,9 @@ class Stepper:
         sound = self._is_sound(float(sums[0]))
         if sound:
             self.optimizer.step()
-        else:
+            # Nothing but the scaler of float16 skips: it has found gradients that are not finite.
+            sound = not self.accelerator.optimizer_step_was_skipped
+        if not sound:
             before.restore()
         self.skipped.note(number, sound)
         return sums if sound else torch.zeros_like(sums)
@@ -117,7 +119,7 @@ class Stepper:
     def _is_sound(self, loss: float) -> bool:
         """Return whether loss and gradients are finite, in all processes alike."""
         sound = math.isfinite(loss)
-        # The scaler of float16 looks at gradients itself, and skips some steps as a rule.
+        # The scaler of float16 looks at gradients itself, when the optimizer steps.
         if self.accelerator.scaler is None:
             sound = sound and gradients_are_finite(self.network)
         if self.accelerator.num_processes == 1:
