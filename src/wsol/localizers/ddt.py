@@ -110,8 +110,8 @@ class Moments:
         self.sums = self.products = self.lengths = torch.zeros(())
 
     def add(self, points: Tensor) -> None:
-        """Count points ``(P, C)``."""
-        points = points.double()
+        """Count those of points ``(P, C)`` that are finite."""
+        points = points[points.isfinite().all(1)].double()
         length = points.norm(dim=1)
         self.number += len(points)
         self.sums = self.sums + points.sum(0)
@@ -122,10 +122,12 @@ class Moments:
     def component(self) -> tuple[Tensor, Tensor]:
         """Return the mean and the first principal component, float32 ``(C,)`` each.
 
+        Both are NaN where no point was finite.
+
         Raises:
-            ConfigError: there are no points.
+            ConfigError: no points were added.
         """
-        if self.number == 0:
+        if self.sums.ndim == 0:
             raise ConfigError("ddt has seen no pictures: give it at least one batch")
         mean = self.sums / self.number
         direction = leading_direction(self.products / self.number - torch.outer(mean, mean))
