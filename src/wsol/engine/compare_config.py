@@ -23,9 +23,10 @@ class CompareConfig:
     """Options of the comparison of localizers.
 
     Args:
-        data: folder of the data set: images by class, or CUB-200-2011's own layout.
+        data: folder of the data set, of any layout that wsol train takes.
         out: folder to write.
-        boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        boxes: true boxes as CSV or COCO JSON; default: the run's, if the data is, else boxes.csv or
+            boxes.json in the data folder.
         on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
             leaves such rows out, each with a line that says where and why.
         run: a run on this data, a folder or hf:owner/name on the Hub; default: an ImageNet
@@ -45,7 +46,7 @@ class CompareConfig:
             default: the run's, or 0.1.
         seed: of that choice; default: the run's, or 0.
         save: make the winner the run's own way to read score maps.
-        pictures: in the picture.
+        pictures: of the test split in compare.jpg; 0 for none.
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
         precision: auto takes bfloat16 where the processor has it.

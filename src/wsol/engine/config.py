@@ -177,7 +177,8 @@ class EvaluateConfig:
     Args:
         run: the run folder, or hf:owner/name on the Hub.
         data: folder of the data set; default: the one that the run was trained on, if it tells.
-        boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        boxes: true boxes as CSV or COCO JSON; default: the run's, if the data is, else boxes.csv or
+            boxes.json in the data folder.
         on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
             leaves such rows out, each with a line that says where and why.
         splits: folder of published splits; default: the run's, if the data is.
@@ -190,13 +191,19 @@ class EvaluateConfig:
             metrics-adl2019.json.
         report: pictures to show in the folder report beside that file, spread evenly over the
             split, each with its boxes and true ones; 0 writes no report.
-        localizer: makes the score maps; default: the run's, with its other options of reading.
-        tap: modules of the network whose features the localizer reads; default: found and logged.
-        affinity: a module of the network whose features the score map then follows; default: none.
-        flip: average score maps with those of the flipped picture.
-        scales: average score maps over pictures of these sizes, as shares of size.
+        localizer: makes the score maps; default: the run's. One that is given leaves nothing of
+            the run's own reading.
+        tap: modules of the network whose features the localizer reads; default: the run's; with
+            --localizer, found and logged.
+        affinity: a module of the network whose features the score map then follows; default: the
+            run's; with --localizer, none.
+        flip: average score maps with those of the flipped picture; default: the run's; with
+            --localizer, false.
+        scales: average score maps over pictures of these sizes, as shares of size; default: the
+            run's; with --localizer, the picture as it is.
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
-            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr).
+            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr);
+            default: the run's; with --localizer, minmax.
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
         precision: auto takes bfloat16 where the processor has it.

@@ -41,24 +41,28 @@ class DistillConfig:
         run: the run folder of the teacher, or hf:owner/name on the Hub.
         out: the run folder to write.
         data: folder of the data set; default: the one that the run was trained on.
-        boxes: true boxes as CSV or COCO JSON, to measure on val alone; default: boxes.csv or
-            boxes.json in the data folder.
+        boxes: true boxes as CSV or COCO JSON, to measure on val alone; default: the run's, if the
+            data is, else boxes.csv or boxes.json in the data folder.
         on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
             leaves such rows out, each with a line that says where and why.
         splits: folder of published splits; default: the run's, if the data is.
         labels: labels as CSV or COCO JSON; default: the run's, if the data is, else those of the
             data folder.
         student: what learns: pixels, which places belong to objects; psol, one box a picture.
-        localizer: makes the teacher's score maps; default: the run's, with its other options of
-            reading.
-        tap: modules of the network whose features the teacher reads; default: found and logged.
+        localizer: makes the teacher's score maps; default: the run's. One that is given leaves
+            nothing of the run's own reading.
+        tap: modules of the network whose features the teacher reads; default: the run's; with
+            --localizer, found and logged.
         affinity: a module of the network whose features the teacher's maps then follow; default:
-            none.
-        flip: average the teacher's maps with those of the flipped picture.
-        scales: average the teacher's maps over pictures of these sizes, as shares of size.
-        normalization: how the teacher's maps are scaled to [0, 1].
+            the run's; with --localizer, none.
+        flip: average the teacher's maps with those of the flipped picture; default: the run's; with
+            --localizer, false.
+        scales: average the teacher's maps over pictures of these sizes, as shares of the run's;
+            default: the run's; with --localizer, the picture as it is.
+        normalization: how the teacher's maps are scaled to [0, 1]; default: the run's; with
+            --localizer, minmax.
         threshold: share of a map's maximum above which a pixel belongs to the teacher's
-            object; default: the run's.
+            object; default: the run's; of another reading 0.5 with affinity, otherwise 0.2.
         head_tap: modules of the network whose features the head sees; default: all that the
             teacher reads and its maps follow.
         max_pictures: to learn from at most, taken evenly from the training split; default: 5,000

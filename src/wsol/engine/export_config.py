@@ -16,14 +16,20 @@ class ExportConfig:
         out: the file to write, .onnx or .pt2.
         format: onnx, which onnxruntime and many others run; or torch, which torch.export.load
             opens.
-        localizer: makes the score maps; default: the run's, with its other options of reading.
-        tap: modules of the network whose features the localizer reads; default: found and logged.
-        affinity: a module of the network whose features the score map then follows; default: none.
-        flip: average score maps with those of the flipped picture.
-        scales: average score maps over pictures of these sizes, as shares of size.
-        normalization: how score maps are to be scaled to [0, 1]; the graph gives them raw.
+        localizer: makes the score maps; default: the run's. One that is given leaves nothing of
+            the run's own reading.
+        tap: modules of the network whose features the localizer reads; default: the run's; with
+            --localizer, found and logged.
+        affinity: a module of the network whose features the score map then follows; default: the
+            run's; with --localizer, none.
+        flip: average score maps with those of the flipped picture; default: the run's; with
+            --localizer, false.
+        scales: average score maps over pictures of these sizes, as shares of size; default: the
+            run's; with --localizer, the picture as it is.
+        normalization: how score maps are to be scaled to [0, 1], as the graph gives them raw;
+            default: the run's; with --localizer, minmax.
         threshold: share of the score map's maximum above which a pixel belongs to the object;
-            default: the run's, or that of the localizer.
+            default: the run's; of another reading 0.5 with affinity, otherwise 0.2.
         size: side of the network's input in pixels; default: the run's.
     """
 

@@ -21,15 +21,21 @@ class PredictConfig:
         run: a run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: an
             ImageNet network with its 1,000 classes.
         backbone: the ImageNet network where no run is given.
-        localizer: makes the score maps; default: the run's, with its other options of reading.
-        tap: modules of the network whose features the localizer reads; default: found and logged.
-        affinity: a module of the network whose features the score map then follows; default: none.
-        flip: average score maps with those of the flipped picture.
-        scales: average score maps over pictures of these sizes, as shares of size.
+        localizer: makes the score maps; default: the run's, or feature_norm*ddt with affinity auto.
+            One that is given leaves nothing of that reading.
+        tap: modules of the network whose features the localizer reads; default: the run's; with
+            --localizer, or without a run, found and logged.
+        affinity: a module of the network whose features the score map then follows; default: the
+            run's, or auto without a run; with --localizer, none.
+        flip: average score maps with those of the flipped picture; default: the run's; with
+            --localizer, or without a run, false.
+        scales: average score maps over pictures of these sizes, as shares of size; default: the
+            run's; with --localizer, or without a run, the picture as it is.
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
-            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr).
+            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr);
+            default: the run's; with --localizer, or without a run, minmax.
         threshold: share of the score map's maximum above which a pixel belongs to the object;
-            default: the run's, or that of the localizer.
+            default: the run's; of another reading 0.5 with affinity, otherwise 0.2.
         labels: names of the classes to look for in each picture; default: those that the network
             sees there, one or, for a run on pictures of several labels, several.
         objects: one box for each class, or several; default: several for such a run.
