@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ import pytest
 
 from wsol.cli.main import main
 from wsol.engine import predict as predict_module
+from wsol.engine.localize import Localizer
 from wsol.engine.plan import STATE, shard_of
 from wsol.engine.predict import predict
 from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError, ErrorLimitError
+from wsol.formats import convert as convert_module
 from wsol.formats.record import FOLDER, Record, is_finished, part_file
+from wsol.localization import Localization
+from wsol.lock import Hold
 
 
 @pytest.fixture
@@ -240,6 +245,63 @@ def test_a_second_writer_is_refused(
         holder.communicate()
     assert content(config.out) == before
     predict(replace(config, shard=shard))
+
+
+def test_formats_are_left_whole_by_the_same_command(
+    config: PredictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins while they are written, is refused, and has taken nothing away."""
+    config = replace(config, format=("csv", "voc"))
+    predict(config)
+    whole = content(config.out)
+    low, refused = convert_module.without_low_scores, []
+
+    def meanwhile(result: Localization, min_score: float) -> Localization:
+        with pytest.raises(ConfigError, match="being written by process") as caught:
+            predict(config)
+        refused.append(caught.value)
+        return low(result, min_score)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(convert_module, "without_low_scores", meanwhile)
+        predict(config)
+    assert len(refused) == 24
+    assert content(config.out) == whole
+
+
+def test_formats_wait_for_who_converts(config: PredictConfig) -> None:
+    """That nothing was written is no success."""
+    predict(config)
+    with Hold(config.out), pytest.raises(ConfigError, match="boxes: is being written by process"):
+        predict(config)
+
+
+def test_what_killed_processes_left_is_removed(config: PredictConfig) -> None:
+    """A plan that was in the making, a record that was on its way out."""
+    for name in ("abc", "def"):
+        (config.out / f".{FOLDER}.{name}.part").mkdir(parents=True)
+    predict(config)
+    assert not list(config.out.glob(f".{FOLDER}.*"))
+
+
+def test_who_is_second_takes_the_plan_of_the_first(
+    config: PredictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its own is removed while it still learns."""
+    fit, begun = Localizer.fit, []
+
+    def meanwhile(locate: Localizer, paths: Sequence[Path]) -> None:
+        if not begun:
+            begun.append(True)
+            predict(config)
+            assert not list(config.out.glob(f".{FOLDER}.*"))
+        fit(locate, paths)
+
+    monkeypatch.setattr(Localizer, "fit", meanwhile)
+    predict(config)
+    assert begun
+    assert not list(config.out.glob(f".{FOLDER}.*"))
+    assert len(Record(config.out)) == 24
 
 
 def test_too_many_errors_end_with_status_4(

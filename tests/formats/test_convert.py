@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from wsol.formats import About, list_formats
 from wsol.formats.cells import from_cell
 from wsol.formats.record import RecordWriter
 from wsol.localization import Localization
+from wsol.lock import Hold
 
 SCORES = np.array([0.9, 0.2])
 
@@ -76,6 +78,16 @@ def test_the_command_writes_all_formats(
     ]
     assert main(["convert", str(predicted), "--format", "voc"]) == 0
     assert (predicted / "voc/Annotations/a.xml").is_file()
+
+
+def test_a_second_writer_is_refused(predicted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told who is the first, and changes nothing."""
+    with Hold(predicted):
+        before = sorted(predicted.rglob("*"))
+        assert main(["convert", str(predicted), "--format", "csv,voc"]) == 2
+        assert f"{predicted}: is being written by process {os.getpid()}" in capsys.readouterr().err
+        assert sorted(predicted.rglob("*")) == before
+    assert main(["convert", str(predicted), "--format", "csv,voc"]) == 0
 
 
 def test_low_scores_are_left_out_and_their_pictures_stay(predicted: Path, tmp_path: Path) -> None:
@@ -192,13 +204,13 @@ def test_each_picture_is_read_once(predicted: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", list_formats())
 def test_a_full_disk_is_one_line_and_old_files_stay(predicted: Path, name: str) -> None:
-    """No file of more than a few bytes can be written: status 2, and nothing has changed."""
+    """No file has room for more than to say who writes: status 2, and nothing has changed."""
     assert main(["convert", str(predicted), "--format", name]) == 0
     before = {path: path.read_bytes() for path in predicted.rglob("*") if path.is_file()}
     script = (
         "import resource, sys; from wsol.cli.main import main;"
         "import wsol.formats.convert, wsol.maps;"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20));"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100));"
         f"sys.exit(main(['convert', {str(predicted)!r}, '--format', {name!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -131,6 +131,9 @@ def begin(config: PredictConfig, pictures: Pictures, locate: Localizer) -> Itera
         stack.enter_context(Hold(home, shared=bool(config.shard)))
         if config.shard:
             stack.enter_context(Hold(home, f"{NAME}-{config.shard.replace('/', '-of-')}"))
+        # Killed processes have left them, and one that still makes a plan takes this one.
+        for left in home.parent.glob(f".{home.name}.*.part"):
+            shutil.rmtree(left, ignore_errors=True)
         _check(home, inputs)
         if (home / STATE).exists():
             _load(home / STATE, locate)
@@ -163,8 +166,7 @@ def _digest(run: Path | None) -> str | None:
 
 def _make(home: Path, inputs: dict[str, Any], pictures: Pictures, locate: Localizer) -> None:
     """Write a record's folder with its plan and nothing else, unless another process is first."""
-    new = home.with_name(f".{home.name}.{os.getpid()}.part")
-    shutil.rmtree(new, ignore_errors=True)
+    new = _hidden(home)
     new.mkdir()
     try:
         if not locate.is_fitted:
@@ -179,6 +181,11 @@ def _make(home: Path, inputs: dict[str, Any], pictures: Pictures, locate: Locali
             raise ConfigError(f"{home}: cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _hidden(home: Path) -> Path:
+    """Return a place beside a record's folder that no other process has."""
+    return home.with_name(f".{home.name}.{uuid4().hex}.part")
 
 
 def state_of(locate: Localizer) -> dict[str, Tensor]:
@@ -226,9 +233,9 @@ def _check(home: Path, inputs: dict[str, Any]) -> None:
 def _remove(home: Path) -> None:
     """Remove a record that no other process writes to."""
     with Hold(home):
-        old = home.with_name(f".{home.name}.{os.getpid()}.old")
+        old = _hidden(home)
         home.rename(old)
-    shutil.rmtree(old)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def finish(plan: Plan, make: Callable[[], None]) -> bool:
@@ -242,8 +249,9 @@ def finish(plan: Plan, make: Callable[[], None]) -> bool:
         Whether it was made here.
     """
     try:
-        with Hold(plan.folder / FOLDER, f"{NAME}-finish"):
-            make()
+        hold = Hold(plan.folder / FOLDER, f"{NAME}-finish")
     except HeldError:
         return False
+    with hold:
+        make()
     return True
