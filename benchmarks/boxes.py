@@ -19,7 +19,8 @@ from wsol.data.batches import split_batches
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.scenes import write_scenes
-from wsol.engine.device import make_accelerator
+from wsol.engine.config import Precision
+from wsol.engine.device import choose_compute
 from wsol.engine.evaluate import judge_located, locate_split
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.in_order import in_order
@@ -58,13 +59,15 @@ WAYS = (
 )
 
 
-def measure(way: Way, splits: dict[str, Samples], batch_size: int) -> tuple[float, float, float]:
+def measure(
+    way: Way, splits: dict[str, Samples], batch_size: int, precision: Precision
+) -> tuple[float, float, float]:
     """Return MaxBoxAccV2, GT-known and images per second on the test split."""
-    accelerator = make_accelerator("fp32", cpu=False)
+    compute = choose_compute(precision, cpu=False)
     network = create_network(num_classes=NUM_CLASSES, output_stride=way.output_stride).eval()
     protocol = Fair(way.size, way.reading.normalization)
-    localizer = way.reading.create(network.to(accelerator.device))
-    look = Look(protocol.transform, network.mean, network.std, accelerator.device, batch_size)
+    localizer = way.reading.create(network.to(compute.device))
+    look = Look(protocol.transform, network.mean, network.std, compute.device, batch_size)
     fit_localizer(localizer, splits["train"].paths(), look)
     test = splits["test"]
     metric = LocalizationAccuracy(protocol.thresholds)
@@ -72,7 +75,7 @@ def measure(way: Way, splits: dict[str, Samples], batch_size: int) -> tuple[floa
         test,
         network,
         localizer,
-        accelerator,
+        compute,
         protocol.transform,
         split_batches(range(len(test)), batch_size),
         workers=2,
@@ -87,7 +90,9 @@ def measure(way: Way, splits: dict[str, Samples], batch_size: int) -> tuple[floa
     return float(figures["max_box_acc_v2"] or 0), float(figures["gt_known"] or 0), speed
 
 
-def rows(data: dict[str, dict[str, Samples]], batch_size: int) -> Iterator[str]:
+def rows(
+    data: dict[str, dict[str, Samples]], batch_size: int, precision: Precision
+) -> Iterator[str]:
     """Yield the table line by line."""
     yield (
         "| way | size | "
@@ -98,7 +103,7 @@ def rows(data: dict[str, dict[str, Samples]], batch_size: int) -> Iterator[str]:
     for way in WAYS:
         cells, speeds = [way.title, str(way.size)], []
         for splits in data.values():
-            accuracy, known, speed = measure(way, splits, batch_size)
+            accuracy, known, speed = measure(way, splits, batch_size, precision)
             cells += [f"{accuracy:.1f}", f"{known:.1f}"]
             speeds.append(speed)
         yield f"| {' | '.join(cells)} | {min(speeds):.1f} |"
@@ -110,12 +115,13 @@ def main() -> None:
     parser.add_argument("--birds", type=Path, required=True, help="folder in CUB's layout")
     parser.add_argument("--out", type=Path, required=True, help="folder for the toy scenes")
     parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     options = parser.parse_args()
     scenes = options.out / "scenes"
     if not scenes.exists():
         write_scenes(scenes, train=150, test=300, seed=0)
     data = {"birds": open_data(options.birds), "scenes": open_data(scenes)}
-    for line in rows(data, options.batch_size):
+    for line in rows(data, options.batch_size, options.precision):
         print(line, flush=True)
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsol.data.open import open_data
-from wsol.engine.device import make_accelerator
+from wsol.engine.device import choose_compute
 from wsol.engine.evaluate import evaluate_split
 from wsol.engine.protocol import Fair
 from wsol.engine.run import load_run
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     network, info = load_run(options.run)
-    accelerator = make_accelerator("fp32", cpu=True)
+    compute = choose_compute("fp32", cpu=True)
     localizer = create_localizer(info.localizer, network)
     boxed = open_data(options.data)["test"]
     times: dict[str, list[float]] = {"with boxes": [], "forward only": []}
@@ -40,7 +40,7 @@ def main() -> None:
                 samples,
                 network,
                 localizer,
-                accelerator,
+                compute,
                 protocol=Fair(info.size),
                 batch_size=32,
                 workers=options.workers,

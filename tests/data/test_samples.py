@@ -32,11 +32,13 @@ def test_select_keeps_labels_and_boxes_with_their_image() -> None:
     assert chosen.path(0) == Path("root/0003.jpg")
 
 
-def test_no_boxes_at_all_differs_from_no_box_in_any_image() -> None:
-    """No boxes at all differs from no box in any image."""
-    empty = (np.empty((0, 4)),)
+def test_boxes_are_there_where_an_image_has_one() -> None:
+    """A file of boxes that says nothing of these images is none."""
+    empty, box = np.empty((0, 4)), np.array([[1.0, 2, 3, 4]])
     label = np.array([0])
-    assert Samples(Path(), ("a",), label, ("c",), empty).has_boxes
+    some = Samples(Path(), ("a", "b"), np.array([0, 0]), ("c",), (empty, box))
+    assert some.has_boxes
+    assert not some.select([0]).has_boxes
     assert not Samples(Path(), ("a",), label, ("c",)).has_boxes
     assert not Samples(Path(), ("a",), label, ("c",)).select([0]).has_boxes
 

@@ -192,3 +192,22 @@ def test_normalized_is_the_textbook_s(channels_last: bool) -> None:
     assert torch.equal(images, before)
     assert found.is_contiguous(memory_format=torch.channels_last)
     assert normalized(images[:0], mean, std).shape == (0, 3, 5, 7)
+
+
+def test_constants_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each device, as a GPU is waited for to make them; where is of no importance."""
+    images = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8)
+    mean, std = [0.4, 0.5, 0.6], [0.1, 0.2, 0.3]
+    with torch.inference_mode():
+        first = normalized(images, mean, std)
+    assert normalized(images.to("meta"), mean, std).device.type == "meta"
+
+    def refuse(*given: object, **options: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(torch, "tensor", refuse)
+    again = normalized(images, mean, std)
+    assert torch.equal(again, first)
+    weights = torch.ones_like(again, requires_grad=True)
+    (weights * again).sum().backward()
+    assert torch.equal(weights.grad, again)

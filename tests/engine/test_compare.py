@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from wsol.cli.main import main
-from wsol.engine.compare import compare
+from wsol.engine.compare import _open, compare
 from wsol.engine.compare_config import CompareConfig
-from wsol.engine.config import EvaluateConfig
+from wsol.engine.config import EvaluateConfig, TrainConfig
 from wsol.engine.evaluate import evaluate
 from wsol.engine.run import load_run
+from wsol.engine.train import train
 from wsol.errors import ConfigError, DataError
 from wsol.localizers.reading import Reading
 
@@ -31,6 +32,7 @@ def config(tiny_run: Path, toy: Path, tmp_path: Path) -> CompareConfig:
         affinities=("none",),
         pictures=2,
         workers=0,
+        precision="fp32",
         cpu=True,
     )
 
@@ -99,6 +101,12 @@ def test_without_boxes_nothing_is_compared(config: CompareConfig, tmp_path: Path
     (plain / "boxes.csv").unlink()
     with pytest.raises(DataError, match="the val split has no boxes"):
         compare(replace(config, data=plain))
+    # Those of test alone are no help.
+    rows = (config.data / "boxes.csv").read_text().splitlines()
+    test = [row for row in rows if not row.startswith("val/")]
+    (plain / "boxes.csv").write_text("\n".join(test) + "\n")
+    with pytest.raises(DataError, match="the val split has no boxes"):
+        compare(replace(config, data=plain))
     with pytest.raises(ConfigError, match="localizers is empty"):
         replace(config, localizers=())
     with pytest.raises(ConfigError, match="add --run"):
@@ -116,3 +124,74 @@ def test_the_command_prints_the_table(
     assert printed.count("feature_norm") == 4
     assert printed.count("auto") == 2
     assert "wrote" in printed
+
+
+def test_the_runs_own_data_is_compared_as_the_run_has_it(
+    config: CompareConfig, tiny: TrainConfig, toy: Path, tmp_path: Path
+) -> None:
+    """Val is what the run was not trained on, though it is drawn."""
+    data = without_val(toy, tmp_path)
+    run = train(replace(tiny, out=tmp_path / "run", epochs=1, data=data, seed=5))
+    options = replace(config, run=run, data=data, localizers=("cam",), sizes=(64,), pictures=0)
+    options = replace(options, normalizations=("minmax",))
+    (row,) = compare(options)
+    val = evaluate(EvaluateConfig(run, split="val", out=tmp_path / "m.json", workers=0, cpu=True))
+    assert row.val_max_box_acc_v2 == pytest.approx(
+        val.at_best_threshold["max_box_acc_v2"], abs=0.006
+    )
+    # Drawn otherwise, they are other pictures.
+    splits = [_open(replace(options, seed=seed))[1]["val"].ids for seed in (None, 5, 0)]
+    assert splits[0] == splits[1] != splits[2]
+
+
+def test_classes_are_numbered_as_the_run_has_them(
+    config: CompareConfig, toy: Path, tmp_path: Path
+) -> None:
+    """A data set with some of them is measured on these; one of another class is refused."""
+    some = tmp_path / "some"
+    shutil.copytree(toy, some)
+    names = sorted({path.name for path in (some / "train").iterdir()})
+    for split in ("train", "val", "test"):
+        shutil.rmtree(some / split / names[0])
+    rows = (some / "boxes.csv").read_text().splitlines()
+    (some / "boxes.csv").write_text(
+        "\n".join(row for row in rows if f"/{names[0]}/" not in row) + "\n"
+    )
+    splits = _open(replace(config, data=some))[1]
+    assert splits["test"].classes == load_run(config.run)[1].classes
+    assert set(splits["test"].labels) == set(range(1, len(names)))
+    (some / "test" / names[1]).rename(some / "test" / "stranger")
+    (some / "train" / names[1]).rename(some / "train" / "stranger")
+    (some / "val" / names[1]).rename(some / "val" / "stranger")
+    (some / "boxes.csv").unlink()
+    with pytest.raises(DataError, match="was not trained on class 'stranger'"):
+        compare(replace(config, data=some))
+
+
+def test_pictures_that_cannot_be_read_are_counted(
+    config: CompareConfig, toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In every row, and the command says so by its exit status."""
+    data = tmp_path / "data"
+    shutil.copytree(toy, data)
+    for split in ("val", "test"):
+        next((data / split).rglob("*.jpg")).write_bytes(b"none")
+    argv = ["compare", str(data), "--run", str(config.run), "--out", str(config.out)]
+    options = ["--localizers", "cam", "--sizes", "64", "--normalizations", "minmax,max"]
+    precision = ["--precision", "fp32", "--workers", "0", "--cpu", "--pictures", "0"]
+    assert main([*argv, *options, *precision]) == 3
+    rows = json.loads((config.out / "compare.json").read_text())
+    assert [row["num_error"] for row in rows] == [2] * 4
+
+
+def without_val(toy: Path, folder: Path) -> Path:
+    """Return a copy of a data set whose val pictures are yet to be drawn, all with a box."""
+    copy = folder / "copy"
+    shutil.copytree(toy, copy)
+    shutil.rmtree(copy / "val")
+    rows = [
+        f"{path.relative_to(copy).as_posix()},{path.parent.name},{20 + number},30,{90 + number},160"
+        for number, path in enumerate(sorted(copy.rglob("*.jpg")))
+    ]
+    (copy / "boxes.csv").write_text("\n".join(["image,class,x0,y0,x1,y1", *rows]) + "\n")
+    return copy

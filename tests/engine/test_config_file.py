@@ -8,7 +8,7 @@ import yaml
 
 from wsol.cli.options import read_options
 from wsol.engine.config import TrainConfig
-from wsol.engine.config_file import check_same, plain, save_config
+from wsol.engine.config_file import check_same, plain, resolved, save_config
 from wsol.errors import ConfigError
 from wsol.methods.adl.config import Config as ADLConfig
 
@@ -56,14 +56,42 @@ def test_a_difference_is_named_with_both_values(tmp_path: Path) -> None:
         check_same(file, other, set())
 
 
-def test_a_file_that_lacks_an_option_is_refused(tmp_path: Path) -> None:
-    """An option that the file does not have counts as different."""
+def test_an_option_that_a_file_lacks_means_its_default(tmp_path: Path) -> None:
+    """A run of before there was the option goes on, its method's own included."""
     file = tmp_path / "config.yaml"
     content = plain(CONFIG)
-    del content["lr"]
+    del content["accumulate"], content["milestones"], content["method"]["threshold"]
     file.write_text(yaml.safe_dump(content))
-    with pytest.raises(ConfigError, match="lr was None and is 1e-05"):
+    check_same(file, CONFIG, set())
+    with pytest.raises(ConfigError, match="accumulate was 1 and is 2 now"):
+        check_same(file, replace(CONFIG, accumulate=2), set())
+    method = replace(CONFIG.method, threshold=0.5)
+    with pytest.raises(ConfigError, match=r"method was .*'threshold': 0\.9.* 'threshold': 0\.5"):
+        check_same(file, replace(CONFIG, method=method), set())
+    del content["data"]
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match="data was None and is "):
         check_same(file, CONFIG, set())
+
+
+def test_a_path_is_the_same_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Options are saved with whole paths, and compared by what they lead to."""
+    file = tmp_path / "config.yaml"
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "other").mkdir()
+    config = replace(CONFIG, data=Path("birds"), start=Path("hf:owner/birds"))
+    monkeypatch.chdir(tmp_path)
+    save_config(file, config)
+    check_same(file, config, set())
+    check_same(file, replace(config, data=Path("other/../birds")), set())
+    save_config(file, resolved(config))
+    assert yaml.safe_load(file.read_text())["start"] == "hf:owner/birds"
+    monkeypatch.chdir(tmp_path / "other")
+    check_same(file, replace(config, data=Path("../birds")), set())
+    with pytest.raises(ConfigError, match=r"birds' and is '.*other' now"):
+        check_same(file, replace(config, data=Path()), set())
 
 
 @pytest.mark.parametrize("text", [b"a: [", b"\xff\xfe\xfa", b"!!python/name:os.system x"])

@@ -1,8 +1,10 @@
 """A distilled run is a run like any other, made of another one's score maps."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
+from io import BufferedWriter
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,7 @@ from wsol.localizers.base import scaled
 from wsol.localizers.pixels import LearntPixels
 from wsol.localizers.psol import PSOL
 from wsol.localizers.reading import Reading
+from wsol.lock import Hold
 
 FILES = {"config.yaml", "localizer.safetensors", "metrics.csv", "metrics.jsonl", "model.json"}
 
@@ -55,7 +58,8 @@ def config(tiny_run: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Di
 
 def test_it_is_a_run_like_any_other(config: DistillConfig, tmp_path: Path) -> None:
     """Evaluation and prediction read it; its classes are those of the teacher."""
-    folder, val = distill(config)
+    folder, val, num_errors = distill(config)
+    assert num_errors == 0
     assert {file.name for file in folder.iterdir()} == FILES | {"model.safetensors"}
     network, info = load_run(folder)
     assert info.reading == Reading(config.student, tap=("layer4",))
@@ -106,6 +110,42 @@ def test_a_taken_folder_is_refused(config: DistillConfig, tiny_run: Path) -> Non
         distill(replace(config, out=tiny_run))
 
 
+def test_a_second_writer_is_refused(config: DistillConfig) -> None:
+    """And told who is the first."""
+    config.out.mkdir()
+    with Hold(config.out), pytest.raises(ConfigError, match=f"by process {os.getpid()} on"):
+        distill(config)
+
+
+def test_nothing_of_the_old_data_is_kept(
+    tiny: TrainConfig, config: DistillConfig, toy: Path, tmp_path: Path
+) -> None:
+    """Where it is distilled on other data; of the run's own, its files belong to it."""
+    data = toy / "train"
+    rows = [
+        f"{path.relative_to(data).as_posix()},{path.parent.name}" for path in data.rglob("*.jpg")
+    ]
+    labels = tmp_path / "labels.csv"
+    labels.write_text("\n".join(["image,label", *rows]) + "\n")
+    run = train(replace(tiny, out=tmp_path / "run", epochs=1, data=data, labels=labels))
+    one = distill(replace(config, run=run, out=tmp_path / "one")).folder
+    assert load_run(one)[1].labels == str(labels)
+    two = distill(replace(config, run=run, out=tmp_path / "two", data=toy / "test")).folder
+    info = load_run(two)[1]
+    assert (info.data, info.labels, info.boxes) == (str(toy / "test"), None, None)
+
+
+def test_a_full_disk_is_an_error(config: DistillConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no signal, as it would be in mapped memory."""
+
+    def full(**_: object) -> BufferedWriter:
+        return Path("/dev/full").open("wb")
+
+    monkeypatch.setattr("wsol.engine.lessons.TemporaryFile", full)
+    with pytest.raises(OSError, match="No space left"):
+        distill(config)
+
+
 def test_an_interrupted_one_leaves_no_run(
     config: DistillConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +174,8 @@ def test_unreadable_pictures_are_left_out(
     broken = next((data / "train").rglob("*.png"), None) or next((data / "train").rglob("*.jpg"))
     broken.write_bytes(b"no picture")
     with caplog.at_level("INFO", "wsol"):
-        folder, val = distill(replace(config, data=data))
+        folder, val, num_errors = distill(replace(config, data=data))
+    assert num_errors == 1
     assert f"left out: {broken}" in caplog.text
     assert "learning from 23 pictures" in caplog.text
     assert val is None
@@ -180,7 +221,7 @@ def test_lessons_are_the_teachers_places(
     teacher = Teacher(create_localizer("feature_norm", network), "minmax", 0.4)
     student = LearntPixels(network, ["layer2", "layer4"])
     samples = open_data(toy)["train"].select(range(7))
-    features, targets = take_lessons(samples, teacher, student, look, tmp_path)
+    features, targets, _ = take_lessons(samples, teacher, student, look, tmp_path)
     assert features.shape == (14, 144, 8, 8)
     assert targets.shape == (14, 8, 8)
     assert targets.dtype == np.int8

@@ -88,6 +88,7 @@ def obvious(run: Path, samples: Samples, threshold: float) -> dict[str, float]:
         "top5_loc": 100 * np.mean(known & (rank < 5)),
         "threshold": threshold,
         "num_images": len(samples),
+        "num_error": 0,
     }
 
 

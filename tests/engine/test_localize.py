@@ -135,6 +135,8 @@ def test_wrong_options_are_refused(bright: Network, tmp_path: Path) -> None:
         wsol.Localizer(bright, threshold=1.5)
     with pytest.raises(ConfigError, match="no localizer 'camm': did you mean 'cam'"):
         wsol.Localizer(bright, localizer="camm")
+    with pytest.raises(ConfigError, match="3 classes, but Network has 2 logits: give a name for"):
+        wsol.Localizer(bright, classes=("cat", "dog", "owl"), size=32)
     with pytest.raises(RunError, match="no finished run here"):
         wsol.Localizer(tmp_path)
 

@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ from typing import Any
 import pytest
 
 from wsol.cli.main import main
+from wsol.engine import plan as plan_module
 from wsol.engine import predict as predict_module
-from wsol.engine.localize import Localizer
-from wsol.engine.plan import STATE, shard_of
-from wsol.engine.predict import predict
+from wsol.engine.pictures import collect
+from wsol.engine.plan import STATE, WAIT, _learn, shard_of
+from wsol.engine.predict import create_predictor, predict
 from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError, ErrorLimitError
 from wsol.formats import convert as convert_module
@@ -149,6 +149,7 @@ def test_what_the_localizer_learnt_is_kept(
         ({"batch_size": 4}, "batch_size was 3 and is 4 now"),
         ({"part_size": 6}, "part_size was 5 and is 6 now"),
         ({"localizer": "cam"}, "localizer was 'ddt' and is 'cam' now"),
+        ({"precision": "bf16"}, "precision was 'fp32' and is 'bf16' now"),
     ],
 )
 def test_another_prediction_is_refused(
@@ -163,6 +164,75 @@ def test_another_prediction_is_refused(
     assert content(config.out) == before
     predict(replace(other, overwrite=True))
     predict(other)
+
+
+def test_another_machine_is_refused_where_it_computes_otherwise(
+    config: PredictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is best there may not be what the rows were begun with; nor may another version."""
+    config = replace(config, precision="auto")
+    for has_bfloat16 in (True, False):
+        monkeypatch.setattr("wsol.engine.device.has_bfloat16", lambda _, has=has_bfloat16: has)
+        if has_bfloat16:
+            predict(config)
+    with pytest.raises(ConfigError, match="precision was 'bf16' and is 'fp32' now"):
+        predict(config)
+    same = replace(config, precision="bf16")
+    predict(same)
+    with monkeypatch.context() as patch:
+        patch.setattr("wsol.engine.plan._device", lambda *_: "gpu")
+        with pytest.raises(ConfigError, match="device was 'cpu' and is 'gpu' now"):
+            predict(same)
+    monkeypatch.setattr("wsol.engine.plan.__version__", "99")
+    with pytest.raises(ConfigError, match=r"version was '[\d.]+' and is '99' now"):
+        predict(same)
+
+
+def test_pictures_that_cannot_be_shown_leave_others_to_be_shown(
+    config: PredictConfig, toy: Path, tmp_path: Path
+) -> None:
+    """Were they all that a localizer is shown; and where none can be read, each has its row."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(40):
+        (images / f"{number:02d}.jpg").write_text("no picture")
+    bad = replace(config, images=[images], out=tmp_path / "bad")
+    assert predict(bad) == {"error": 40}
+    assert not (bad.out / FOLDER / STATE).exists()
+    # None of the sixteen that are taken evenly.
+    shutil.copy(next((toy / "test").rglob("*.jpg")), images / "39.jpg")
+    assert predict(replace(bad, out=tmp_path / "mixed")) == {"error": 39, "ok": 1}
+    # Nothing is lost of a prediction that was begun when nothing could be read.
+    part_file(bad.out, 7).unlink()
+    assert predict(bad) == {"error": 39, "ok": 1}
+
+
+def test_one_process_learns_and_the_others_wait(
+    config: PredictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it has, or is gone."""
+    (config.out / FOLDER).mkdir(parents=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(config.out / FOLDER), "-learn", "alone"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"held\n"
+    waited = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        # To take the lock waits for a moment too.
+        if seconds == WAIT:
+            other.communicate()
+
+    monkeypatch.setattr("wsol.engine.plan.time.sleep", wait)
+    locate = create_predictor(config)
+    _learn(config.out / FOLDER / STATE, collect(config.images), locate)
+    assert WAIT in waited
+    assert locate.is_fitted
+    assert (config.out / FOLDER / STATE).is_file()
 
 
 def test_other_pictures_and_another_run_are_refused(
@@ -287,17 +357,17 @@ def test_what_killed_processes_left_is_removed(config: PredictConfig) -> None:
 def test_who_is_second_takes_the_plan_of_the_first(
     config: PredictConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though its own is removed while it still learns."""
-    fit, begun = Localizer.fit, []
+    """Though its own is removed while it is written."""
+    write, begun = plan_module.write_json, []
 
-    def meanwhile(locate: Localizer, paths: Sequence[Path]) -> None:
+    def meanwhile(path: Path, content: Any) -> None:
         if not begun:
             begun.append(True)
             predict(config)
             assert not list(config.out.glob(f".{FOLDER}.*"))
-        fit(locate, paths)
+        write(path, content)
 
-    monkeypatch.setattr(Localizer, "fit", meanwhile)
+    monkeypatch.setattr(plan_module, "write_json", meanwhile)
     predict(config)
     assert begun
     assert not list(config.out.glob(f".{FOLDER}.*"))

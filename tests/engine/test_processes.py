@@ -15,6 +15,7 @@ from wsol.data.scenes import write_scenes
 from wsol.engine.checkpoint import checkpoints
 from wsol.engine.config import TrainConfig
 from wsol.engine.config_file import save_config
+from wsol.engine.run import load_run
 
 SCRIPT = '''
 """Train, with a note of what each process sees in each step, and stop or spoil one on request."""
@@ -22,6 +23,7 @@ SCRIPT = '''
 import json, math, os, sys
 from pathlib import Path
 from wsol.cli.main import main
+from wsol.engine import train
 from wsol.engine.step import Stepper
 from wsol.methods.base import Method
 
@@ -42,7 +44,14 @@ def spoiled(method, output, labels):
     value = loss(method, output, labels)
     return value * math.nan if (now[0], rank) == (int(poison), 1) else value
 
-Stepper.step, Method.loss = step, spoiled
+evaluate = train.evaluate_split
+
+def judged(samples, network, *rest, **options):
+    sums = [float(buffer.double().sum()) for buffer in network.buffers()]
+    Path(notes + "-buffers", f"{rank}.json").write_text(json.dumps(sums))
+    return evaluate(samples, network, *rest, **options)
+
+Stepper.step, Method.loss, train.evaluate_split = step, spoiled, judged
 sys.exit(main(arguments))
 '''
 
@@ -63,6 +72,7 @@ class Launcher:
         """Train, and return the images of each step over all processes."""
         notes = self.folder / f"notes-{out.name}-{processes}-{stop}"
         notes.mkdir()
+        Path(f"{notes}-buffers").mkdir()
         script, file = self.folder / "script.py", self.folder / f"{notes.name}.yaml"
         script.write_text(SCRIPT)
         save_config(file, replace(self.config, out=out, **options))
@@ -142,6 +152,16 @@ def test_processes_skip_a_step_together(launcher: Launcher) -> None:
     last = state(out)
     assert [row["skipped_steps"] for row in last["rows"]] == [1, 0]
     assert all(value.isfinite().all() for value in last["network"].values())
+
+
+def test_processes_validate_the_network_that_is_saved(launcher: Launcher) -> None:
+    """Statistics of batches are each process's own while it trains; one network is judged."""
+    out = launcher.folder / "run"
+    launcher.train(out, 2, epochs=1)
+    one, other = sorted(launcher.folder.glob("notes-run-*-buffers/*.json"))
+    assert one.read_text() == other.read_text() != "[]"
+    saved = load_run(out)[0].buffers()
+    assert json.loads(one.read_text()) == [float(buffer.double().sum()) for buffer in saved]
 
 
 def test_processes_train_on_several_labels(launcher: Launcher, tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def obvious_adl2019(run: Path, samples: Samples) -> dict[str, float]:
     return {
         "top1_cls": 100 * right.mean(),
         "num_images": len(samples),
+        "num_error": 0,
         **{
             f"gt_known_at_{value:.2f}": 100 * known[:, t].mean()
             for t, value in enumerate(thresholds)
@@ -132,6 +133,11 @@ def test_the_protocol_of_adls_authors_wants_class_activation_maps(tiny_run: Path
     """Another localizer is refused before anything is measured."""
     with pytest.raises(ConfigError, match=r"gradcam.*adl2019.*--localizer cam"):
         evaluate(EvaluateConfig(run=tiny_run, protocol="adl2019", localizer="gradcam", cpu=True))
+    # They looked at pictures as they are.
+    for other in ({"flip": True}, {"affinity": "layer2"}, {"scales": (1.0, 2.0)}):
+        config = EvaluateConfig(run=tiny_run, protocol="adl2019", cpu=True, **other)
+        with pytest.raises(ConfigError, match="no other option of reading"):
+            evaluate(config)
 
 
 def test_the_command_prints_a_column_for_each_threshold(

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from wsol import Localizer
+from wsol.data.open import open_data
 from wsol.engine.config import EvaluateConfig, TrainConfig
 from wsol.engine.evaluate import evaluate
 from wsol.engine.run import load_run
@@ -58,6 +59,43 @@ def test_another_localizer_is_fitted_on_the_training_pictures(
     """A run that was read by class maps can be evaluated by one that must see pictures."""
     config = EvaluateConfig(run=tiny_run, out=tmp_path / "a.json", localizer="ddt", tap=("layer3",))
     assert evaluate(config).metrics["max_box_acc_v2"] is not None
+
+
+def test_another_reading_has_a_threshold_of_its_own(tiny_run: Path, tmp_path: Path) -> None:
+    """The run's was chosen for other maps; figures and pictures of the report are cut alike."""
+    own = load_run(tiny_run)[1].threshold
+    options = EvaluateConfig(run=tiny_run, out=tmp_path / "own/a.json", report=4, cpu=True)
+    assert evaluate(options).metrics["threshold"] == own
+    flipped = evaluate(replace(options, flip=True, report=0))
+    assert (flipped.metrics["threshold"], flipped.threshold_from) == (own, "val")
+    for reading, threshold in (
+        ({"localizer": "feature_norm"}, 0.2),
+        ({"affinity": "layer2"}, 0.5),
+        ({"normalization": "ivr"}, 0.2),
+    ):
+        found = evaluate(replace(options, **reading, out=tmp_path / f"{threshold}/a.json"))
+        assert (found.metrics["threshold"], found.threshold_from) == (threshold, "default")
+        assert Localizer(tiny_run, **reading, cpu=True).threshold == threshold
+
+
+def test_the_report_shows_what_was_measured(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the localizer as it has learnt from the training pictures, not from those it shows."""
+    seen = []
+    report_split = "wsol.engine.report.report_split"
+
+    def keep(locate: Localizer, *_: object, **__: object) -> None:
+        seen.append(locate)
+
+    monkeypatch.setattr(report_split, keep)
+    evaluate(EvaluateConfig(run=tiny_run, out=tmp_path / "a.json", localizer="ddt", cpu=True))
+    (locate,) = seen
+    assert locate.is_fitted
+    again = Localizer(tiny_run, localizer="ddt", cpu=True)
+    again.fit(open_data(load_run(tiny_run)[1].data)["train"].paths())
+    for name, value in again.localizer.state().items():
+        assert torch.allclose(value, locate.localizer.state()[name], atol=1e-4)
 
 
 def test_other_views_use_what_was_learnt(run: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """A run folder is read back as it was written, or refused with one clear line."""
 
 import json
+import os
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -107,6 +109,15 @@ def test_a_description_that_is_none_is_named(run: Path, content: str) -> None:
         load_run(run)
 
 
+def test_a_run_may_have_any_name(network: Network, tmp_path: Path) -> None:
+    """Of bytes that are no UTF-8, too."""
+    folder = tmp_path / os.fsdecode(b"run \xff")
+    folder.mkdir()
+    save_run(folder, network, INFO)
+    again = load_run(folder)[0].state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in network.state_dict().items())
+
+
 def test_a_missing_description_is_named(run: Path) -> None:
     """Weights alone are no run."""
     (run / "model.json").unlink()
@@ -165,7 +176,11 @@ def test_a_run_remembers_its_splits(tiny: TrainConfig, toy: Path, tmp_path: Path
     assert load_run(folder)[1].splits == str(lists.resolve())
     options = EvaluateConfig(folder, workers=0, cpu=True)
     assert evaluate(options).metrics["num_images"] == 4
-    elsewhere = replace(options, data=toy)
+    # The run's own data, named once more.
+    assert evaluate(replace(options, data=toy)).metrics["num_images"] == 4
+    copy = tmp_path / "copy"
+    shutil.copytree(toy, copy)
+    elsewhere = replace(options, data=copy)
     assert evaluate(elsewhere).metrics["num_images"] == 12
     assert evaluate(replace(elsewhere, splits=lists)).metrics["num_images"] == 4
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -263,7 +264,9 @@ def test_a_file_of_labels_is_remembered(config: TrainConfig, scenes: Path, tmp_p
     whole = evaluate(options).metrics
     file.unlink()
     assert evaluate(replace(options, labels=scenes / "labels.csv")).metrics == whole
-    assert evaluate(replace(options, data=scenes)).metrics == whole
+    copy = tmp_path / "copy"
+    shutil.copytree(scenes, copy)
+    assert evaluate(replace(options, data=copy)).metrics == whole
     lines = (scenes / "labels.csv").read_text().splitlines()
     few = tmp_path / "few.csv"
     few.write_text("\n".join([lines[0], *(row for row in lines if row.endswith("star"))]))

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from wsol.engine.checkpoint import checkpoints
 from wsol.engine.claim import check_shares
 from wsol.engine.config import TrainConfig
-from wsol.engine.finite import check_finite
+from wsol.engine.finite import BufferCopy, check_finite
 from wsol.engine.layers import batch_norms, check_sync_bn, share_batch_norms
 from wsol.engine.step import Stepper
 from wsol.engine.train import Training, train
@@ -158,6 +159,58 @@ def test_an_epoch_without_a_finite_step_has_no_loss(
         train(replace(tiny, out=out, max_skipped=5, save_every=1, resume=True))
 
 
+@pytest.fixture
+def scaler(monkeypatch: pytest.MonkeyPatch) -> torch.amp.GradScaler:
+    """Give trainings the scaler that accelerate has for float16 on a GPU; it works here too."""
+    plain, scaler = Accelerator.__init__, torch.amp.GradScaler("cpu", init_scale=2.0**16)
+
+    def begin(accelerator: Accelerator, **options: Any) -> None:
+        plain(accelerator, **options)
+        accelerator.scaler = scaler
+
+    monkeypatch.setattr(Accelerator, "__init__", begin)
+    return scaler
+
+
+def test_a_step_that_the_scaler_skips_is_counted(
+    tiny: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scaler: torch.amp.GradScaler,
+) -> None:
+    """Statistics are those from before it, as weights are, and its pictures do not count."""
+    config = replace(tiny, out=tmp_path / "run", save_every=1, max_skipped=1)
+    states: list[str] = []
+
+    def keep(folder: Path, step: int, state: dict[str, Any]) -> None:
+        states.append(_digest(state["network"]))
+
+    poisoned(monkeypatch, {1, 3, 4, 5}, "gradient")
+    monkeypatch.setattr("wsol.engine.train.save_checkpoint", keep)
+    train(config)
+    assert states[0] == states[1] != states[2] == states[5]
+    assert scaler.get_scale() == 2**12
+    rows = [json.loads(row) for row in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [row["skipped_steps"] for row in rows] == [1, 3]
+    assert rows[1]["loss"] is None
+
+
+def test_a_scaler_may_look_for_its_scale(
+    tiny: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scaler: torch.amp.GradScaler,
+) -> None:
+    """That takes more steps than may be skipped otherwise, but not for ever."""
+    config = replace(tiny, size=32, resize=36, max_skipped=2, val_every=100)
+    poisoned(monkeypatch, set(range(21)), "gradient")
+    train(replace(config, out=tmp_path / "good", epochs=8))
+    assert scaler.get_scale() == 2**-5
+    poisoned(monkeypatch, set(range(100)), "gradient")
+    with pytest.raises(RunError, match="in 22 steps in a row, up to step 21"):
+        train(replace(config, out=tmp_path / "bad", epochs=8))
+
+
 def test_weights_that_are_not_finite_are_not_saved(
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +233,23 @@ def test_weights_that_are_not_finite_are_not_saved(
     for value in (torch.tensor([1, math.nan]), torch.tensor(-math.inf)):
         with pytest.raises(RunError, match="after step 7"):
             check_finite(tmp_path, 7, {"optimizer": {"state": [{"momentum": value}]}})
+
+
+def test_only_what_can_change_is_copied() -> None:
+    """Each step would wait for the statistics of layers that note nothing."""
+    network = create_network("resnet18", num_classes=3, pretrained=False, output_stride=None)
+    network.train()
+    learning, *frozen = batch_norms(network)
+    for layer in frozen:
+        layer.eval()
+    before = BufferCopy(network)
+    copied = {id(buffer) for buffer, _ in before._copies}
+    assert copied == {id(buffer) for buffer in learning.buffers()}
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    network(torch.rand(2, 3, 64, 64))
+    before.restore()
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, state[name])
 
 
 def test_two_trainings_do_not_share_a_folder(tiny: TrainConfig, tmp_path: Path) -> None:

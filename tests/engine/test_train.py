@@ -1,10 +1,12 @@
 """Training: what a run holds, and that going on equals never having stopped."""
 
 import csv
+import errno
 import hashlib
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -214,6 +216,80 @@ def test_a_taken_folder_is_refused(tiny: TrainConfig, tiny_run: Path) -> None:
     with pytest.raises(ConfigError, match=r"lr was 0\.\d+ and is 0\.5 now"):
         train(replace(tiny, out=tiny_run, resume=True, lr=0.5))
     assert digest(tiny_run) == before
+
+
+def test_a_refused_training_leaves_its_folder_free(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The corrected command goes through, and a folder made for nothing is taken away again."""
+    out, mine = tmp_path / "run", tmp_path / "mine"
+    mine.mkdir()
+    for folder in (out, mine):
+        with pytest.raises(ConfigError, match="resnt18"):
+            train(replace(tiny, out=folder, backbone="resnt18"))
+        with pytest.raises(ConfigError, match="no tap 'layer9'"):
+            train(replace(tiny, out=folder, tap=("layer9",)))
+    assert not out.exists()
+    assert list(mine.iterdir()) == []
+
+    def refuse(path: Path, config: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wsol.engine.claim.save_config", refuse)
+        with pytest.raises(ConfigError, match="run: cannot be written: No space left on device"):
+            train(replace(tiny, out=out, epochs=1))
+    train(replace(tiny, out=out, epochs=1))
+
+
+def test_a_run_does_not_go_on_with_other_data(tiny: TrainConfig, tmp_path: Path) -> None:
+    """One picture more would be another order and another val split: what was learnt is judged."""
+    write_toy(tmp_path / "data", train=24, val=0, test=4)
+    config = replace(tiny, data=tmp_path / "data", out=tmp_path / "run", epochs=1, val_share=0.2)
+    train(config)
+    new = tmp_path / "data/train/disc/new.jpg"
+    shutil.copy(tmp_path / "data/train/disc/0001.jpg", new)
+    with pytest.raises(RunError, match="data: other images, labels or classes than the training"):
+        train(replace(config, resume=True))
+    (last,) = checkpoints(tmp_path / "run/checkpoints")
+    state = torch.load(last, weights_only=True)
+    new.unlink()
+    del state["data"]
+    torch.save(state, last)
+    train(replace(config, resume=True))
+
+
+def test_another_precision_is_said(
+    tiny: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What auto chose is kept, as the next machine may choose otherwise."""
+    config = replace(tiny, out=tmp_path / "run", epochs=1)
+    train(config)
+    train(replace(config, resume=True))
+    assert "computed in" not in caplog.text
+    (last,) = checkpoints(tmp_path / "run/checkpoints")
+    state = torch.load(last, weights_only=True)
+    assert state["precision"] == "fp32"
+    torch.save(state | {"precision": "bf16"}, last)
+    train(replace(config, resume=True))
+    assert "run: computed in bf16 until now, and in fp32 from here on" in caplog.text
+
+
+def test_a_run_goes_on_from_everywhere(
+    tiny: TrainConfig, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moved, from another working directory, and begun before there was an option."""
+    monkeypatch.chdir(toy.parent)
+    config = replace(tiny, epochs=1, data=Path(toy.name))
+    out = train(replace(config, out=tmp_path / "run"))
+    out = out.rename(tmp_path / "moved")
+    content = yaml.safe_load((out / "config.yaml").read_text())
+    assert content["data"] == str(toy)
+    del content["accumulate"], content["max_skipped"]
+    (out / "config.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.chdir(toy)
+    train(replace(config, data=Path(), out=out, resume=True))
+    assert yaml.safe_load((out / "config.yaml").read_text())["accumulate"] == 1
 
 
 def test_resuming_a_finished_run_changes_nothing(tiny: TrainConfig, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from wsol.cli.main import OK
+from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import read_options
 from wsol.cli.table import print_table
 from wsol.engine.compare_config import CompareConfig
@@ -45,4 +45,4 @@ def run(argv: Sequence[str]) -> int:
         ],
     )
     sys.stdout.write(f"wrote {config.out}: compare.json, compare.csv, compare.jpg\n")
-    return OK
+    return SOME_IN_ERROR if any(row.num_error for row in rows) else OK

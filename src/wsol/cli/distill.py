@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from wsol.cli.main import OK
+from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import read_options
 from wsol.cli.table import print_figures
 from wsol.engine.distill_config import DistillConfig
@@ -14,10 +14,10 @@ def run(argv: Sequence[str]) -> int:
     config = read_options("distill", DistillConfig, argv, positional="run")
     from wsol.engine.distill import distill
 
-    folder, val = distill(config)
+    folder, val, num_errors = distill(config)
     if val is not None:
         print_figures({"val": val})
     sys.stdout.write(
         f"wrote {folder}: next, wsol evaluate {folder} or wsol predict IMAGES --run {folder}\n"
     )
-    return OK
+    return SOME_IN_ERROR if num_errors else OK

@@ -28,7 +28,7 @@ NAMES = {
     "num_images": "images",
     "num_no_object": "of these: map shows no object",
     "num_missing": "of these: no map",
-    "num_error": "of these: map cannot be read",
+    "num_error": "of these: cannot be read",
     "num_no_truth": "images without truth, not counted",
 }
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from traceback import clear_frames
 from typing import NamedTuple
 
@@ -248,9 +249,13 @@ def normalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> T
     """
     count, colours, height, width = images.shape
     # Whole rows at once: torch is fifteen times as slow where each colour has its own constants.
-    offset, scale = (
-        torch.tensor(values, device=images.device).repeat(width) for values in (mean, std)
-    )
+    offset, scale = (_row(tuple(values), width, images.device) for values in (mean, std))
     rows = images.permute(0, 2, 3, 1).float().reshape(count, height, width * colours)
     rows.div_(255).sub_(offset).div_(scale)
     return rows.view(count, height, width, colours).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=64)
+def _row(values: tuple[float, ...], width: int, device: torch.device) -> Tensor:
+    """Return constants of colours for a row of pixels; a device is waited for to make them."""
+    return torch.tensor(values, device=device).repeat(width)

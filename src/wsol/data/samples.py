@@ -92,8 +92,8 @@ class Samples:
 
     @property
     def has_boxes(self) -> bool:
-        """Whether the data set has boxes, even if these images have none."""
-        return self.boxes is not None
+        """Whether one at least of these images has a box."""
+        return self.boxes is not None and any(map(len, self.boxes))
 
     @property
     def has_several_labels(self) -> bool:

@@ -133,8 +133,8 @@ def _prediction(config: BenchmarkConfig, paths: Sequence[Path]) -> Job:
 def _job(
     config: BenchmarkConfig, name: str, size: int, subject: TrainStages | PredictStages
 ) -> Job:
-    accelerator = subject.accelerator
-    machine = Machine(cores(), shared=accelerator.device.type == "cpu")
+    compute = subject.compute
+    machine = Machine(cores(), shared=compute.device.type == "cpu")
     stages = tuple(subject.measure(config.seconds))
     wanted = wanted_workers(stages, machine)
     workers = wanted if config.workers is None else config.workers

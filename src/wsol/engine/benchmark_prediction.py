@@ -36,7 +36,7 @@ class PredictStages:
     def __init__(self, locate: Localizer, paths: Sequence[Path]) -> None:
         """Let the localizer see the pictures."""
         self.locate, self.paths = locate, list(paths)
-        self.accelerator = locate.accelerator
+        self.compute = locate.compute
         transform = EvalTransform(locate.size)
         least_side = transform.least_side if locate.scaled_decoding else None
         self.files = ImageFiles(self.paths, transform, locate.max_pixels, least_side)
@@ -49,7 +49,7 @@ class PredictStages:
         with one_thread():
             reading = read_stages(self.files, self._decode, "resize", seconds)
         batch = collate([self.files[Key(number % len(self.paths))] for number in range(count)])
-        device = locate.accelerator.device
+        device = locate.compute.device
         inputs = normalized(batch.images.to(device), locate.mean, locate.std)
         wait = waiter(device)
         forward = seconds_per_image(lambda: self._forward(inputs), count, seconds, wait)
@@ -88,11 +88,11 @@ class PredictStages:
 
     def _forward(self, inputs: Tensor) -> None:
         locate = self.locate
-        with evaluating(locate.model), torch.inference_mode(), locate.accelerator.autocast():
+        with evaluating(locate.model), torch.inference_mode(), locate.compute.autocast():
             locate.model(inputs)
 
     def _maps(self, inputs: Tensor) -> Tensor:
-        with self.locate.accelerator.autocast():
+        with self.locate.compute.autocast():
             return self.locate.localizer.locate(inputs).maps
 
     def _writer(self) -> Callable[[], None]:

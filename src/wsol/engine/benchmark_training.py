@@ -45,8 +45,8 @@ class TrainStages:
         self.paths, self.batch_size = list(paths), batch_size
         resize = max(size, round(size * TrainConfig.resize / TrainConfig.size))
         self.files = TrainFiles(self.paths, TrainTransform(size, resize))
-        self.accelerator = make_accelerator(precision, cpu)
-        self.network = network.to(self.accelerator.device)
+        self.accelerator, self.compute = make_accelerator(precision, cpu)
+        self.network = network.to(self.compute.device)
         self.network.to(memory_format=torch.channels_last)
         self.network.train()
         for module in network.body.modules():
@@ -60,7 +60,7 @@ class TrainStages:
         with one_thread():
             reading = read_stages(self.files, self._decode, "augment", seconds)
         images = collate([self.files[key] for key in self._keys(0)]).images
-        wait = waiter(self.accelerator.device)
+        wait = waiter(self.compute.device)
         count = len(images)
         forward = seconds_per_image(lambda: self._loss(images), count, seconds, wait)
         step = seconds_per_image(lambda: self.step(images), count, seconds, wait)
@@ -77,7 +77,7 @@ class TrainStages:
     def whole(self, workers: int, steps: int) -> float:
         """Return seconds per image of so many steps, the first left out, pictures read besides."""
         keys = [self._keys(step) for step in range(steps + 1)]
-        begin, count, wait = 0.0, 0, waiter(self.accelerator.device)
+        begin, count, wait = 0.0, 0, waiter(self.compute.device)
         for number, batch in enumerate(load_batches(self.files, keys, workers)):
             self.step(batch.images)
             wait()
@@ -96,8 +96,8 @@ class TrainStages:
         decode_pixels(self.paths[index], least_side=self.files.least_side)
 
     def _loss(self, images: Tensor) -> Tensor:
-        device, network = self.accelerator.device, self.network
+        device, network = self.compute.device, self.network
         inputs = normalized(images.to(device, non_blocking=True), network.mean, network.std)
         labels = torch.zeros(len(images), dtype=torch.int64, device=device)
-        with self.accelerator.autocast():
+        with self.compute.autocast():
             return cross_entropy(network(inputs, labels).logits.float(), labels)

@@ -1,14 +1,20 @@
 """What must be so before a training starts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 from wsol.data.samples import Samples
 from wsol.engine.config import TrainConfig
-from wsol.engine.config_file import check_same, save_config
+from wsol.engine.config_file import check_same, resolved, save_config
 from wsol.errors import ConfigError, DataError
 from wsol.lock import Hold, check_free
 
-FREE = {"resume", "workers", "tensorboard", "save_every", "val_every", "compile", "max_skipped"}
+FREE = {
+    *("out", "resume", "workers", "tensorboard", "save_every", "val_every", "compile"),
+    "max_skipped",
+}
 """Options that may differ when a run goes on: they do not change what it computes."""
 
 
@@ -70,18 +76,37 @@ def check_folder(config: TrainConfig) -> None:
         raise ConfigError(f"{config.out}: holds a run already: add --resume, or another --out")
 
 
-def claim_folder(config: TrainConfig) -> Hold:
-    """Make the run folder, or refuse before any time is spent where it cannot be written.
+@contextmanager
+def claim_folder(config: TrainConfig) -> Iterator[None]:
+    """Make the run folder and hold it, or refuse before any time is spent where that cannot be.
 
-    Returns:
-        The hold on it: no other process writes there until it is released.
+    No other process writes there until the end. A folder that was made for this and is still empty
+    then is taken away again.
     """
-    try:
+    is_new = not config.out.exists()
+    with _said_in_one_line(config.out):
         config.out.mkdir(parents=True, exist_ok=True)
         hold = Hold(config.out)
-        save_config(config.out / "config.yaml", replace(config, resume=False))
+    try:
+        with hold:
+            yield
+    finally:
+        if is_new:
+            with suppress(OSError):
+                config.out.rmdir()
+
+
+def keep_options(config: TrainConfig) -> None:
+    """Write the options of a training that begins: from now on its folder holds a run."""
+    with _said_in_one_line(config.out):
+        save_config(config.out / "config.yaml", resolved(replace(config, resume=False)))
+
+
+@contextmanager
+def _said_in_one_line(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ConfigError(
-            f"{config.out}: cannot be written: {error.strerror}; choose another --out"
+            f"{out}: cannot be written: {error.strerror}; choose another --out"
         ) from error
-    return hold

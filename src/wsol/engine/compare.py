@@ -10,7 +10,6 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-from accelerate import Accelerator
 from PIL import Image
 
 from wsol.choices import Normalization
@@ -19,9 +18,9 @@ from wsol.data.images import load_image
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.transforms import EvalTransform
-from wsol.engine.compare_config import CompareConfig
-from wsol.engine.device import make_accelerator
-from wsol.engine.evaluate import Located, judge_located, locate_split
+from wsol.engine.compare_config import VAL_SHARE, CompareConfig
+from wsol.engine.device import Compute, choose_compute
+from wsol.engine.evaluate import Located, counting_errors, judge_located, locate_split
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.folder import make_folder
 from wsol.engine.in_order import in_order
@@ -29,6 +28,7 @@ from wsol.engine.localize import Localizer
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import Fair
 from wsol.engine.run import load_run, save_run
+from wsol.engine.run_data import open_run_data
 from wsol.errors import DataError
 from wsol.files import write_atomically, write_json
 from wsol.localizers import ScoreMaps
@@ -60,6 +60,7 @@ class Row:
         max_box_acc_v2: on test, in percent.
         gt_known: on test, at the threshold of val, in percent.
         images_per_second: from file to curve, over both splits.
+        num_error: pictures of both splits that could not be read; they count as wrong.
         is_winner: whether it is the best on val.
     """
 
@@ -72,6 +73,7 @@ class Row:
     max_box_acc_v2: float
     gt_known: float
     images_per_second: float
+    num_error: int = 0
     is_winner: bool = False
 
 
@@ -80,7 +82,7 @@ class Setup(NamedTuple):
 
     config: CompareConfig
     network: Network
-    accelerator: Accelerator
+    compute: Compute
     splits: dict[str, Samples]
 
 
@@ -98,13 +100,7 @@ def compare(config: CompareConfig) -> list[Row]:
         RunError: not a finished run.
         ConfigError: no such localizer, or the folder cannot be written.
     """
-    splits = open_data(
-        config.data,
-        boxes=config.boxes,
-        val_share=config.val_share,
-        seed=config.seed,
-        on_bad=config.on_bad_annotation,
-    )
+    network, splits = _open(config)
     for name in ("val", "test"):
         if name not in splits or not splits[name].has_boxes:
             raise DataError(
@@ -112,10 +108,10 @@ def compare(config: CompareConfig) -> list[Row]:
                 "compared: give --boxes with a few of its images"
             )
     make_folder(config.out)
-    accelerator = make_accelerator(config.precision, config.cpu)
-    network = _network(config).to(accelerator.device)
+    compute = choose_compute(config.precision, config.cpu)
+    network.to(compute.device)
     network.to(memory_format=torch.channels_last)
-    setup = Setup(config, network, accelerator, splits)
+    setup = Setup(config, network, compute, splits)
     rows = [
         row
         for size in config.sizes
@@ -134,10 +130,22 @@ def compare(config: CompareConfig) -> list[Row]:
     return rows
 
 
-def _network(config: CompareConfig) -> Network:
+def _open(config: CompareConfig) -> tuple[Network, dict[str, Samples]]:
+    """Return the network and the data, with classes numbered as a run has them."""
     if config.run is not None:
-        return load_run(config.run)[0]
-    return create_network(config.backbone, num_classes=NUM_CLASSES, output_stride=None).eval()
+        network, info = load_run(config.run)
+        return network, open_run_data(config, info, val_share=config.val_share, seed=config.seed)
+    splits = open_data(
+        config.data,
+        boxes=config.boxes,
+        splits=config.splits,
+        labels=config.labels,
+        val_share=VAL_SHARE if config.val_share is None else config.val_share,
+        seed=config.seed or 0,
+        on_bad=config.on_bad_annotation,
+    )
+    network = create_network(config.backbone, num_classes=NUM_CLASSES, output_stride=None)
+    return network.eval(), splits
 
 
 def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]:
@@ -167,6 +175,7 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
             max_box_acc_v2=round(figures["max_box_acc_v2"] or 0.0, 2),
             gt_known=round(figures["gt_known"] or 0.0, 2),
             images_per_second=round(speed, 2),
+            num_error=sum(int(each.num_errors) for each in (val, test)),
         )
         log.info(
             "%s, affinity %s, %d pixels, %s: val %.2f",
@@ -189,7 +198,7 @@ def _fit(setup: Setup, localizer: ScoreMaps, size: int) -> None:
         EvalTransform(size),
         network.mean,
         network.std,
-        setup.accelerator.device,
+        setup.compute.device,
         config.batch_size,
         config.workers,
     )
@@ -207,12 +216,13 @@ def _judge_all(
         samples,
         setup.network,
         localizer,
-        setup.accelerator,
+        setup.compute,
         EvalTransform(size),
         split_batches(range(len(samples)), config.batch_size),
         config.workers,
         knows_classes=config.run is not None,
     )
+    located = counting_errors(located, metrics.values())
     judge = partial(_judge_each, samples, protocols)
     with Meter(title, len(samples)) as meter:
         for curves in in_order(judge, located, num_processors(), ahead=config.batch_size):
@@ -259,6 +269,7 @@ def _draw(setup: Setup, rows: Iterable[Row]) -> Image.Image:
             normalization=row.normalization,
             threshold=row.threshold,
             size=row.size,
+            precision=setup.config.precision,
             cpu=setup.config.cpu,
         )
         _fit(setup, locate.localizer, row.size)

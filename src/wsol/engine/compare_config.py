@@ -14,6 +14,10 @@ LOCALIZERS = ("cam", "gradcam", "layercam", "feature_norm", "ddt", "cam*ddt", "f
 """What is compared by default: one of each kind, and products."""
 
 
+VAL_SHARE = 0.1
+"""Of the training images, where neither options nor a run say how many are val."""
+
+
 @dataclass(frozen=True)
 class CompareConfig:
     """Options of the comparison of localizers.
@@ -34,8 +38,12 @@ class CompareConfig:
         affinities: modules of the network whose features score maps then follow, each in turn; none
             follows nothing, auto finds one.
         flip: average score maps with those of the flipped picture.
-        val_share: share of the training images to choose on, where the data set has no val split.
-        seed: of that choice.
+        splits: folder of published splits; default: the run's, if the data is.
+        labels: labels as CSV or COCO JSON; default: the run's, if the data is, else those of the
+            data folder.
+        val_share: share of the training images to choose on, where the data set has no val split;
+            default: the run's, or 0.1.
+        seed: of that choice; default: the run's, or 0.
         save: make the winner the run's own way to read score maps.
         pictures: in the picture.
         batch_size: images per step.
@@ -56,8 +64,10 @@ class CompareConfig:
     tap: tuple[str, ...] = ()
     affinities: tuple[str, ...] = ("none", "auto")
     flip: bool = False
-    val_share: float = 0.1
-    seed: int = 0
+    splits: Path | None = None
+    labels: Path | None = None
+    val_share: float | None = None
+    seed: int | None = None
     save: bool = False
     pictures: int = 6
     batch_size: int = 16

@@ -80,7 +80,7 @@ class TrainConfig:
         compile: translate the network into code for this machine, which takes a while and then
             runs faster; needs a C++ compiler.
         max_skipped: steps in a row that are skipped, as their loss or a gradient is not finite,
-            before the training ends.
+            before the training ends; with fp16 20 more, in which its scale is found.
         save_every: steps between two checkpoints inside an epoch; each epoch's end is saved too.
         resume: go on from the run folder's last checkpoint.
         tensorboard: also log for TensorBoard (extra tensorboard).

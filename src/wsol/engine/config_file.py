@@ -1,13 +1,18 @@
 """The resolved options of a run, as YAML."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
 from wsol.errors import ConfigError
 from wsol.files import write_atomically
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Options = TypeVar("Options", bound="DataclassInstance")
 
 
 def plain(value: Any) -> Any:
@@ -30,8 +35,32 @@ def save_config(path: Path, config: object) -> None:
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
-def check_same(path: Path, config: object, free: set[str]) -> None:
+def resolved(config: Options) -> Options:
+    """Return options whose paths mean the same from every working directory.
+
+    >>> from wsol.engine.config import DemoConfig
+    >>> resolved(DemoConfig(out=Path("."))).out == Path.cwd()
+    True
+    """
+    values = {each.name: getattr(config, each.name) for each in fields(config)}
+    places = {name: _place(value) for name, value in values.items() if isinstance(value, Path)}
+    return replace(config, **places)
+
+
+def _place(path: Path) -> Path:
+    # The name of a run on the Hub is no path.
+    return path.resolve() if path.exists() else path
+
+
+def check_same(path: Path, config: "DataclassInstance", free: set[str]) -> None:
     """Check that options equal the saved ones, but for those that are free to change.
+
+    An option that the file does not have was not there yet, which means its default.
+
+    Args:
+        path: of the file.
+        config: the options.
+        free: names of those that may differ.
 
     Raises:
         ConfigError: an option differs; names it with both values.
@@ -42,9 +71,27 @@ def check_same(path: Path, config: object, free: set[str]) -> None:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if not isinstance(saved, dict):
         raise ConfigError(f"{path}: holds no options: start another run with another --out")
-    for key, value in plain(config).items():
+    saved = _completed(saved, config)
+    for key, value in plain(resolved(config)).items():
         if key not in free and saved.get(key) != value:
             raise ConfigError(
                 f"{path}: {key} was {saved.get(key)!r} and is {value!r} now: go on with the same "
                 "options, or start another run with another --out"
             )
+
+
+def _completed(saved: Any, config: Any) -> Any:
+    """Return saved options with paths resolved, and the defaults of what a file does not have."""
+    if isinstance(config, Path) and isinstance(saved, str):
+        return str(_place(Path(saved)))
+    if not (is_dataclass(config) and isinstance(saved, dict)):
+        return saved
+    completed = dict(saved)
+    for each in fields(config):
+        if each.name in saved:
+            completed[each.name] = _completed(saved[each.name], getattr(config, each.name))
+        elif each.default_factory is not MISSING:
+            completed[each.name] = plain(each.default_factory())
+        elif each.default is not MISSING:
+            completed[each.name] = plain(each.default)
+    return completed

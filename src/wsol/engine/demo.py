@@ -51,7 +51,11 @@ def demo(config: DemoConfig) -> dict[str, Evaluation]:
         runs[name] = train(demo_training(data, config.out / name.lower(), method, config.seed))
         results[name] = evaluate(EvaluateConfig(run=runs[name], report=0))
     boxes = config.out / "boxes"
-    predict(PredictConfig(images=[data / "test"], out=boxes, run=runs["ADL"], report=0))
+    predict(
+        PredictConfig(
+            images=[data / "test"], out=boxes, run=runs["ADL"], report=0, precision="fp32"
+        )
+    )
     report(ReportConfig(boxes, config.out / "report", boxes=data / "boxes.csv"))
     _draw_comparison(open_data(data)["test"], runs, config.out / "pictures")
     return results
@@ -84,6 +88,8 @@ def demo_training(data: Path, out: Path, method: MethodConfig, seed: int) -> Tra
         resize=240,
         output_stride=32,
         lr=0.02,
+        # The same table on every processor.
+        precision="fp32",
         # Textbook class activation maps, and batch normalisation that follows ADL's changes.
         shifted_head=False,
         frozen_bn=False,
@@ -95,7 +101,7 @@ def _draw_comparison(samples: Samples, runs: Mapping[str, Path], folder: Path) -
     folder.mkdir()
     chosen = samples.select(range(0, len(samples), max(len(samples) // PICTURES, 1)))
     paths = [chosen.path(index) for index in range(len(chosen))]
-    columns = [list(Localizer(run, cpu=True)(paths, chosen.ids)) for run in runs.values()]
+    columns = [list(Localizer(run, precision="fp32")(paths, chosen.ids)) for run in runs.values()]
     rows = []
     for index, path in enumerate(paths):
         image = load_image(path)

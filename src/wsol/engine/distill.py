@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from accelerate import Accelerator
 
 from wsol.choices import Student
 from wsol.data.samples import Samples
 from wsol.data.transforms import EvalTransform
-from wsol.engine.config import EvaluateConfig
 from wsol.engine.config_file import save_config
-from wsol.engine.device import make_accelerator
+from wsol.engine.device import Compute, choose_compute
 from wsol.engine.distill_config import DistillConfig
-from wsol.engine.evaluate import evaluate_split, open_splits
+from wsol.engine.evaluate import evaluate_split
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.fit_head import fit_head
 from wsol.engine.folder import make_folder
@@ -23,12 +21,14 @@ from wsol.engine.lessons import Lessons, Teacher, take_lessons
 from wsol.engine.log import RunLog
 from wsol.engine.protocol import Fair, Figures
 from wsol.engine.run import RunInfo, load_fitted, load_run, save_run
+from wsol.engine.run_data import open_run_data, with_data
 from wsol.engine.train import describe
 from wsol.errors import ConfigError
 from wsol.localizers.learnt import Head, Learnt
 from wsol.localizers.pixels import LearntPixels
 from wsol.localizers.psol import PSOL
 from wsol.localizers.reading import Reading, chosen_reading
+from wsol.lock import Hold
 from wsol.models import Network
 
 log = logging.getLogger("wsol")
@@ -46,10 +46,13 @@ class Distilled(NamedTuple):
     Attributes:
         folder: of the new run.
         val: its figures on the val split; None where that has no boxes.
+        num_errors: pictures that could not be read, of those to learn from and of val; they are
+            left out, and count as wrong on val.
     """
 
     folder: Path
     val: Figures | None
+    num_errors: int
 
 
 def distill(config: DistillConfig) -> Distilled:
@@ -72,28 +75,27 @@ def distill(config: DistillConfig) -> Distilled:
     Objects (FOUND), CVPR 2023, section 3 (pixels); Zhang, Cao & Wu, Rethinking the Route Towards
     Weakly Supervised Object Localization, CVPR 2020, algorithm 1 (psol).
     """
-    accelerator = make_accelerator(config.precision, config.cpu)
-    if accelerator.num_processes > 1:
+    compute = choose_compute(config.precision, config.cpu)
+    if compute.num_processes > 1:
         raise ConfigError("wsol distill works in one process: start it without accelerate launch")
-    _check_free(config.out)
-    network, info = load_run(config.run)
-    source = EvaluateConfig(
-        config.run,
-        config.data,
-        config.boxes,
-        config.splits,
-        split="train",
-        on_bad_annotation=config.on_bad_annotation,
-    )
-    splits = open_splits(source, info)
     make_folder(config.out)
-    network.to(accelerator.device)
+    with Hold(config.out):
+        _check_free(config.out)
+        return _distill(config, compute)
+
+
+def _distill(config: DistillConfig, compute: Compute) -> Distilled:
+    network, info = load_run(config.run)
+    splits = open_run_data(config, info)
+    if "train" not in splits:
+        raise ConfigError(f"{config.data or info.data}: no train split to learn from")
+    network.to(compute.device)
     network.to(memory_format=torch.channels_last)
     look = Look(
         EvalTransform(info.size),
         network.mean,
         network.std,
-        accelerator.device,
+        compute.device,
         config.batch_size,
         config.workers,
     )
@@ -103,14 +105,13 @@ def distill(config: DistillConfig) -> Distilled:
     taps = config.head_tap or tuple(dict.fromkeys((*own.more_taps, *own.taps)))
     student = STUDENTS[config.student](network, taps)
     pictures = _evenly(splits["train"], config.course.max_pictures)
-    with accelerator.autocast():
+    with compute.autocast():
         lessons = take_lessons(pictures, teacher, student, look, config.out)
-    student.head = _trained_head(student, lessons, config, accelerator.device)
+    student.head = _trained_head(student, lessons, config, compute.device)
     save_run(config.out, network, _info(config, info, student), student.state())
     save_config(config.out / "config.yaml", replace(config, **config.course._asdict()))
-    return Distilled(
-        config.out, _measure(config, splits, network, student, accelerator, Fair(info.size))
-    )
+    figures, missed = _measure(config, splits, network, student, compute, Fair(info.size))
+    return Distilled(config.out, figures, lessons.num_errors + missed)
 
 
 def _check_free(folder: Path) -> None:
@@ -131,7 +132,7 @@ def _teacher(
     localizer = reading.create(network)
     if not (reading.shares_state(info.reading) and load_fitted(config.run, localizer)):
         fit_localizer(localizer, train.paths(), look)
-    threshold = info.threshold if config.threshold is None else config.threshold
+    threshold = info.read_as(reading).threshold if config.threshold is None else config.threshold
     return Teacher(localizer, reading.normalization, threshold)
 
 
@@ -157,13 +158,9 @@ def _trained_head(
 
 def _info(config: DistillConfig, info: RunInfo, student: Learnt) -> RunInfo:
     """Return the description of the new run: the old one's, but for how boxes are found."""
-    if config.data is not None:
-        info = replace(info, data=str(config.data.resolve()), boxes=None, splits=None)
     return replace(
-        info,
+        with_data(info, config),
         **asdict(Reading(student.name, tap=student.taps)),
-        boxes=info.boxes if config.boxes is None else str(config.boxes.resolve()),
-        splits=info.splits if config.splits is None else str(config.splits.resolve()),
         threshold=THRESHOLD,
         threshold_from="default",
     )
@@ -174,19 +171,19 @@ def _measure(
     splits: dict[str, Samples],
     network: Network,
     student: Learnt,
-    accelerator: Accelerator,
+    compute: Compute,
     protocol: Fair,
-) -> Figures | None:
-    """Return the student's figures on val, where that has boxes."""
+) -> tuple[Figures | None, int]:
+    """Return the student's figures on val, where that has boxes, and how much was not readable."""
     if "val" not in splits or not splits["val"].has_boxes:
-        return None
+        return None, 0
     metric = evaluate_split(
         splits["val"],
         network,
         student,
-        accelerator,
+        compute,
         protocol=protocol,
         batch_size=config.batch_size,
         workers=config.workers,
     )
-    return metric.at(THRESHOLD)
+    return metric.at(THRESHOLD), int(metric.num_errors)

@@ -46,6 +46,8 @@ class DistillConfig:
         on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
             leaves such rows out, each with a line that says where and why.
         splits: folder of published splits; default: the run's, if the data is.
+        labels: labels as CSV or COCO JSON; default: the run's, if the data is, else those of the
+            data folder.
         student: what learns: pixels, which places belong to objects; psol, one box a picture.
         localizer: makes the teacher's score maps; default: the run's, with its other options of
             reading.
@@ -78,6 +80,7 @@ class DistillConfig:
     boxes: Path | None = None
     on_bad_annotation: OnBad = "fail"
     splits: Path | None = None
+    labels: Path | None = None
     student: Student = "pixels"
     localizer: str | None = None
     tap: tuple[str, ...] = ()

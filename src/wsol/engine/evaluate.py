@@ -1,34 +1,34 @@
 """Evaluation: every picture of a split once, by any number of processes."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor
 
 from wsol.data.batches import ImageFiles, Key, load_batches, normalized, split_batches
-from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.transforms import Transform
 from wsol.engine.config import EvaluateConfig
-from wsol.engine.device import make_accelerator
+from wsol.engine.device import Compute, choose_compute
 from wsol.engine.fit import Look, fit_localizer
+from wsol.engine.folder import make_folder
 from wsol.engine.hub import is_on_hub
 from wsol.engine.in_order import in_order
 from wsol.engine.localize import Localizer
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import PROTOCOLS, EvaluationProtocol, Figures, Report
-from wsol.engine.run import RunInfo, load_fitted, load_run
-from wsol.errors import ConfigError, DataError, did_you_mean
+from wsol.engine.run import load_fitted, load_run
+from wsol.engine.run_data import open_run_data
+from wsol.errors import ConfigError, did_you_mean
 from wsol.files import write_json
 from wsol.localizers import ScoreMaps
-from wsol.localizers.reading import chosen_reading, reading_options
+from wsol.localizers.reading import Reading, chosen_reading, reading_options
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
@@ -76,30 +76,37 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """
     if config.out is None and is_on_hub(config.run):
         raise ConfigError(f"{config.run}: no place for the figures: give --out FILE.json")
-    accelerator = make_accelerator(config.precision, config.cpu)
+    compute = choose_compute(config.precision, config.cpu)
     network, info = load_run(config.run)
     reading = chosen_reading(info.reading, config)
     protocol = PROTOCOLS[config.protocol](info.size, reading.normalization)
-    if protocol.localizer not in (None, reading.localizer):
+    plain = Reading(protocol.localizer or reading.localizer, normalization=reading.normalization)
+    if protocol.localizer is not None and reading != plain:
         raise ConfigError(
             f"localizer is {reading.localizer}: the protocol {config.protocol} measures "
-            f"{protocol.localizer} alone: add --localizer {protocol.localizer}, or choose another "
-            "--protocol"
+            f"{protocol.localizer} alone, of pictures as they are: add --localizer "
+            f"{protocol.localizer} and no other option of reading, or choose another --protocol"
         )
     out = config.out or config.run / protocol.metrics_file
+    make_folder(out.parent)
     page = out.parent / "report"
     if config.report:
         check_folder(page)
-    splits = open_splits(config, info)
+    splits = open_run_data(config, info)
+    if config.split not in splits:
+        raise ConfigError(
+            f"{config.data or info.data}: no split {config.split!r}: "
+            f"{did_you_mean(config.split, splits)}"
+        )
     samples = splits[config.split]
-    network.to(accelerator.device)
+    network.to(compute.device)
     localizer = reading.create(network, **protocol.localizer_options)
     if not (reading.shares_state(info.reading) and load_fitted(config.run, localizer)):
         look = Look(
             protocol.transform,
             network.mean,
             network.std,
-            accelerator.device,
+            compute.device,
             config.batch_size,
             config.workers,
         )
@@ -108,43 +115,45 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         samples,
         network,
         localizer,
-        accelerator,
+        compute,
         protocol=protocol,
         batch_size=config.batch_size,
         workers=config.workers,
     )
-    report = protocol.report(metric, info, config.split)
-    if accelerator.is_main_process:
+    report = protocol.report(metric, info.read_as(reading), config.split)
+    if compute.is_main_process:
         is_detection = samples.has_several_labels and samples.has_boxes
         if is_detection and config.protocol == "fair":
-            _add_precision(report, config, samples)
+            _add_precision(report, _predictor(config, localizer), samples)
         write_json(out, report.metrics)
         if config.report:
-            _write_report(report, config, samples, page)
+            _write_report(report, config, _predictor(config, localizer), samples, page)
     shown = page / "index.html" if config.report else None
-    return Evaluation(*report, accelerator.is_main_process, shown, int(metric.num_errors))
+    return Evaluation(*report, compute.is_main_process, shown, int(metric.num_errors))
 
 
-def _add_precision(report: Report, config: EvaluateConfig, samples: Samples) -> None:
+def _add_precision(report: Report, locate: Localizer, samples: Samples) -> None:
     """Add the average precision of predicted boxes to the figures at the run's own threshold."""
     # Looking for it loads a library that nothing else here needs.
     from wsol.engine.detect import average_precision
 
-    found = average_precision(_predictor(config), samples)
+    found = average_precision(locate, samples)
     figures = {f"box_{name}": value for name, value in found._asdict().items()}
     report.metrics.update(figures)
 
 
-def _write_report(report: Report, config: EvaluateConfig, samples: Samples, folder: Path) -> None:
+def _write_report(
+    report: Report, config: EvaluateConfig, locate: Localizer, samples: Samples, folder: Path
+) -> None:
     """Write a page of what the run predicts, as figures alone do not say what goes wrong."""
     from wsol.engine.report import report_split
 
-    locate = _predictor(config)
     report_split(locate, samples, folder, pictures=config.report, metrics=report.metrics)
 
 
-def _predictor(config: EvaluateConfig) -> Localizer:
-    return Localizer(
+def _predictor(config: EvaluateConfig, localizer: ScoreMaps) -> Localizer:
+    """Return what predicts the boxes that were measured, with what the localizer has learnt."""
+    locate = Localizer(
         config.run,
         **reading_options(config),
         batch_size=config.batch_size,
@@ -152,13 +161,17 @@ def _predictor(config: EvaluateConfig) -> Localizer:
         precision=config.precision,
         cpu=config.cpu,
     )
+    if localizer.needs_fit:
+        locate.localizer.load_state(localizer.state())
+        locate.is_fitted = True
+    return locate
 
 
 def evaluate_split(
     samples: Samples,
     network: Network,
     localizer: ScoreMaps,
-    accelerator: Accelerator,
+    compute: Compute,
     *,
     protocol: EvaluationProtocol,
     batch_size: int,
@@ -171,36 +184,41 @@ def evaluate_split(
 
     Args:
         samples: the split.
-        network: classifier on the accelerator's device.
+        network: classifier on its device.
         localizer: makes score maps of the true labels.
-        accelerator: device, precision and processes.
+        compute: device, precision and processes.
         protocol: how pictures are cut and maps are judged.
         batch_size: images per step.
         workers: processes that decode images.
     """
     metric = LocalizationAccuracy(protocol.thresholds)
     batches = split_batches(range(len(samples)), batch_size)
-    mine = batches[accelerator.process_index :: accelerator.num_processes]
-    located = locate_split(
-        samples, network, localizer, accelerator, protocol.transform, mine, workers
-    )
-    located = _counting_errors(located, metric)
+    mine = batches[compute.process_index :: compute.num_processes]
+    located = locate_split(samples, network, localizer, compute, protocol.transform, mine, workers)
+    located = counting_errors(located, [metric])
     judge = partial(judge_located, samples, protocol)
-    with Meter("evaluate", sum(map(len, mine)), accelerator.is_main_process) as meter:
+    with Meter("evaluate", sum(map(len, mine)), compute.is_main_process) as meter:
         # The maps of one batch are judged while the network works on the next.
         for rank, curves in in_order(judge, located, num_processors(), ahead=batch_size):
             metric.update(rank, curves)
             meter.advance(1)
-    metric.to(accelerator.device)
+    metric.to(compute.device)
     metric.sync()
     return metric
 
 
-def _counting_errors(
-    located: Iterator["Located"], metric: LocalizationAccuracy
+def counting_errors(
+    located: Iterator["Located"], metrics: Collection[LocalizationAccuracy]
 ) -> Iterator["Located"]:
+    """Yield the same, and count the pictures that could not be read.
+
+    Args:
+        located: what the network says about each image.
+        metrics: that count them.
+    """
     for each in located:
-        metric.num_errors += each.score_map is None
+        for metric in metrics:
+            metric.num_errors += each.score_map is None
         yield each
 
 
@@ -226,7 +244,7 @@ def locate_split(
     samples: Samples,
     network: Network,
     localizer: ScoreMaps,
-    accelerator: Accelerator,
+    compute: Compute,
     transform: Transform,
     batches: list[list[Key]],
     workers: int,
@@ -236,9 +254,9 @@ def locate_split(
 
     Args:
         samples: the split.
-        network: classifier on the accelerator's device.
+        network: classifier on its device.
         localizer: makes score maps of the true labels.
-        accelerator: device and precision.
+        compute: device and precision.
         transform: makes a picture the network's input.
         batches: keys of the images.
         workers: processes that decode images.
@@ -251,9 +269,9 @@ def locate_split(
             yield Located(index, (0, 0), None, None)
         if not batch.indices:
             continue
-        images = batch.images.to(accelerator.device)
-        labels = torch.from_numpy(samples.labels[batch.indices]).to(accelerator.device)
-        with accelerator.autocast():
+        images = batch.images.to(compute.device)
+        labels = torch.from_numpy(samples.labels[batch.indices]).to(compute.device)
+        with compute.autocast():
             inputs = normalized(images, network.mean, network.std)
             logits, _, maps = localizer.locate(inputs, labels if knows_classes else None)
         ranks: list[int | None] = [None] * len(labels)
@@ -307,40 +325,3 @@ def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:
     ranks = ((logits > true) | ((logits == true) & lower)).sum(1).tolist()
     finite = logits.isfinite().all(1).tolist()
     return [rank if sound else None for rank, sound in zip(ranks, finite, strict=True)]
-
-
-def open_splits(config: EvaluateConfig, info: RunInfo) -> dict[str, Samples]:
-    """Return the splits of the data, with classes numbered as the run has them.
-
-    Args:
-        config: which data, and the split that must be there.
-        info: the run's description.
-
-    Raises:
-        DataError: the data has a class that the run does not know.
-        ConfigError: there is no such split, or the run has no data.
-    """
-    if config.data is None and not info.data:
-        raise ConfigError(f"{config.run}: the run comes without its data set: give --data")
-    root = Path(info.data) if config.data is None else config.data
-    own = None if info.boxes is None or config.data is not None else Path(info.boxes)
-    listed = None if info.splits is None or config.data is not None else Path(info.splits)
-    labels = None if info.labels is None or config.data is not None else Path(info.labels)
-    splits = open_data(
-        root,
-        boxes=config.boxes or own,
-        splits=config.splits or (None if config.labels else listed),
-        labels=config.labels or (None if config.splits else labels),
-        val_share=info.val_share,
-        seed=info.seed,
-        on_bad=config.on_bad_annotation,
-    )
-    if config.split not in splits:
-        raise ConfigError(
-            f"{root}: no split {config.split!r}: {did_you_mean(config.split, splits)}"
-        )
-    classes = splits[config.split].classes
-    unknown = [name for name in classes if name not in info.classes]
-    if unknown:
-        raise DataError(f"{root}: the run {config.run} was not trained on class {unknown[0]!r}")
-    return {name: samples.with_classes(info.classes) for name, samples in splits.items()}

@@ -11,6 +11,9 @@ from wsol.errors import RunError
 
 log = logging.getLogger("wsol")
 
+HALVINGS = 20
+"""Steps in a row that float16 may skip besides: its scale begins too high, and each halves it."""
+
 
 class SkippedSteps:
     """Counts the steps of a training that were skipped, and ends it where they are too many.
@@ -65,7 +68,8 @@ class BufferCopy:
     """What layers note of the pictures they have seen, as it is now.
 
     Args:
-        model: whose buffers they are: means and deviations of batch normalisation.
+        model: whose buffers they are: means and deviations of batch normalisation. Layers in
+            evaluation mode note nothing.
 
     >>> layer = nn.BatchNorm1d(1)
     >>> before = BufferCopy(layer)
@@ -77,7 +81,12 @@ class BufferCopy:
 
     def __init__(self, model: nn.Module) -> None:
         """Copy it."""
-        self._copies = [(buffer, buffer.clone()) for buffer in model.buffers()]
+        learning = [layer for layer in model.modules() if layer.training]
+        self._copies = [
+            (buffer, buffer.clone())
+            for layer in learning
+            for buffer in layer.buffers(recurse=False)
+        ]
 
     def restore(self) -> None:
         """Put it back."""

@@ -56,13 +56,15 @@ class Lessons(NamedTuple):
     """Pictures and their mirror images.
 
     Attributes:
-        features: float16 ``(N, C, h, w)``, on disk.
+        features: float16 ``(N, C, h, w)``, on disk, not to be written to.
         targets: what the head is to say: float32 ``(N, 4)``, boxes as shares of the picture, or
             int8 ``(N, h, w)``, labels of places.
+        num_errors: pictures that could not be read, and are left out.
     """
 
     features: NDArray[np.float16]
     targets: NDArray[Any]
+    num_errors: int = 0
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return features ``(n, C, h, w)``, float32, and targets ``(n, ...)`` of some."""
@@ -102,33 +104,34 @@ def take_lessons(
     """
     files = ImageFiles(samples.paths(), look.transform)
     batches = split_batches(range(len(samples)), look.batch_size)
-    features: NDArray[np.float16] | None = None
+    shape: tuple[int, ...] = ()
     targets: list[NDArray[Any]] = []
+    num_errors = 0
     with Meter("teach", len(samples)) as meter, TemporaryFile(dir=folder) as file:
         for batch in load_batches(files, batches, look.workers):
             for _, error in batch.errors:
                 log.warning("left out: %s", error)
+                num_errors += 1
             meter.advance(len(batch.indices) + len(batch.errors))
             if not batch.indices:
                 continue
             images = normalized(batch.images.to(look.device), look.mean, look.std)
             labels = torch.from_numpy(samples.labels[batch.indices]).to(look.device)
-            with torch.autocast(look.device.type, enabled=False):
-                maps = teacher.localizer(images, labels).cpu().numpy()
-                seen = student.features(observe(student.model, images, student.taps))
-                mirrored = student.features(observe(student.model, images.flip(-1), student.taps))
-            if features is None:
-                shape = (2 * len(samples), *seen.shape[1:])
-                features = np.memmap(file, np.float16, "w+", shape=shape)
-            grid = (seen.shape[2], seen.shape[3])
+            maps = teacher.localizer(images, labels).cpu().numpy()
+            seen = student.features(observe(student.model, images, student.taps))
+            mirrored = student.features(observe(student.model, images.flip(-1), student.taps))
+            shape, grid = seen.shape[1:], (seen.shape[2], seen.shape[3])
             for row, index in enumerate(batch.indices):
                 target = teacher.target(maps[row], student, grid)
                 if target is None:
                     log.warning("left out: %s: the teacher sees no object", samples.ids[index])
                     continue
                 for view, of_view in ((seen, target), (mirrored, student.mirrored(target))):
-                    features[len(targets)] = view[row].half().cpu().numpy()
+                    file.write(view[row].half().cpu().numpy().tobytes())
                     targets.append(of_view)
-    if features is None or not targets:
-        raise DataError(f"{samples.root}: the teacher sees no object in any training picture")
-    return Lessons(features[: len(targets)], np.stack(targets))
+        if not targets:
+            raise DataError(f"{samples.root}: the teacher sees no object in any training picture")
+        # Written before it is mapped: a disk that is full is an error then, and not the end.
+        file.flush()
+        features = np.memmap(file, np.float16, "r", shape=(len(targets), *shape))
+    return Lessons(features, np.stack(targets), num_errors)

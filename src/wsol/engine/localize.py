@@ -141,7 +141,7 @@ class Localizer:
             opened = open_graph_file(Path(model), asked)
         else:
             opened = open_run(Path(model), asked)
-        self.model, self.accelerator = opened.model, opened.accelerator
+        self.model, self.compute = opened.model, opened.compute
         self.localizer, self.is_fitted = opened.localizer, opened.is_fitted
         self.reading, self.threshold = opened.reading, opened.threshold
         self.classes, self.labels, self.size = opened.classes, opened.labels, opened.size
@@ -204,22 +204,29 @@ class Localizer:
             found |= self._locate(batch, names, labels)
             yield from (found[index] for index in sorted(found))
 
-    def fit(self, images: Iterable[Picture]) -> None:
+    def fit(self, images: Iterable[Picture]) -> bool:
         """Show a localizer that wants to see a collection of pictures first this one.
 
         What it has seen before is forgotten. Localizers that want none stay as they are.
 
         Args:
-            images: paths of the files.
+            images: paths of the files; those that cannot be read are left out.
 
-        Raises:
-            ConfigError: none of them can be read.
+        Returns:
+            Whether it has seen what it wants to see: False where none can be read.
         """
-        transform, device = EvalTransform(self.size), self.accelerator.device
-        look = Look(transform, self.mean, self.std, device, self.batch_size, self.workers)
+        look = Look(
+            EvalTransform(self.size),
+            self.mean,
+            self.std,
+            self.compute.device,
+            self.batch_size,
+            self.workers,
+            self.max_pixels,
+        )
         paths = images if isinstance(images, Sequence) else list(images)
-        fit_localizer(self.localizer, paths, look)
-        self.is_fitted = True
+        self.is_fitted = fit_localizer(self.localizer, paths, look) or self.is_fitted
+        return self.is_fitted
 
     def classify(
         self, images: Iterable[Path | str], count: int = 5
@@ -248,7 +255,7 @@ class Localizer:
         for batch in self._batches(paths, [range(len(paths))]):
             found: dict[int, list[tuple[str, float]]] = {index: [] for index, _ in batch.errors}
             if batch.indices:
-                with evaluating(self.model), torch.inference_mode(), self.accelerator.autocast():
+                with evaluating(self.model), torch.inference_mode(), self.compute.autocast():
                     logits = find_logits(self.model(self._inputs(batch)))
                 scores = self._probabilities(logits)
                 top = scores.topk(min(count, len(self.classes)))
@@ -267,7 +274,7 @@ class Localizer:
         return load_batches(files, keys, self.workers)
 
     def _inputs(self, batch: Batch) -> Tensor:
-        return normalized(batch.images.to(self.accelerator.device), self.mean, self.std)
+        return normalized(batch.images.to(self.compute.device), self.mean, self.std)
 
     def _probabilities(self, logits: Tensor) -> Tensor:
         logits = logits.float()
@@ -294,7 +301,7 @@ class Localizer:
     ) -> dict[int, Localization]:
         if not batch.indices:
             return {}
-        with self.accelerator.autocast():
+        with self.compute.autocast():
             logits, labels, maps = self.localizer.locate(
                 self._inputs(batch), lambda logits: self._choose(logits, given)
             )
@@ -306,7 +313,7 @@ class Localizer:
                 batch.indices,
                 batch.sizes,
                 labels.cpu().numpy(),
-                scores.gather(1, labels.clamp(min=0)).double().cpu().numpy(),
+                scores.gather(1, labels.clamp(min=0)).cpu().double().numpy(),
                 maps.cpu().numpy(),
                 strict=True,
             )

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from wsol.choices import Normalization
 from wsol.engine.config import Precision
-from wsol.engine.device import make_accelerator
+from wsol.engine.device import Compute, choose_compute
 from wsol.engine.graph import GraphMaps, open_graph
 from wsol.engine.hub import is_on_hub
 from wsol.engine.run import load_fitted, load_run
@@ -55,7 +54,7 @@ class Opened:
 
     Attributes:
         model: in evaluation mode if it is nobody else's, on its device.
-        accelerator: has that device and its precision.
+        compute: has that device and its precision.
         localizer: makes score maps of it.
         is_fitted: whether the localizer has seen the pictures that it wants to see.
         reading: what the localizer is made of.
@@ -70,7 +69,7 @@ class Opened:
     """
 
     model: nn.Module
-    accelerator: Accelerator
+    compute: Compute
     localizer: ScoreMaps
     is_fitted: bool
     reading: Reading
@@ -128,8 +127,6 @@ def open_run(folder: Path, asked: Asked) -> Opened:
     """
     network, run = load_run(folder)
     reading = chosen_reading(run.reading, asked)
-    # Chosen for the run's own maps; more views of a picture change them little.
-    is_own = reading.without_views == run.reading.without_views
     return _open(
         network,
         asked,
@@ -139,7 +136,7 @@ def open_run(folder: Path, asked: Asked) -> Opened:
         size=asked.size or run.size,
         classes=run.classes,
         several_labels=run.several_labels,
-        threshold=run.threshold if is_own else None,
+        threshold=run.read_as(reading).threshold,
         run=folder if reading.shares_state(run.reading) else None,
     )
 
@@ -168,7 +165,7 @@ def open_graph_file(path: Path, asked: Asked) -> Opened:
     info = graph.info
     return Opened(
         model=graph,
-        accelerator=make_accelerator("fp32", cpu=True),
+        compute=choose_compute("fp32", cpu=True),
         localizer=GraphMaps(graph),
         is_fitted=True,
         reading=info.reading,
@@ -229,16 +226,20 @@ def _open(
         run: has what the localizer has learnt.
         own: whether nobody else has the classifier.
     """
-    accelerator = make_accelerator(asked.precision, asked.cpu)
+    compute = choose_compute(asked.precision, asked.cpu)
     spec = input_spec(model)
     count = find_logits(check_size(model, size)).shape[1]
     if classes is None:
         classes = class_names(model, count) if asked.classes is None else asked.classes
+        if len(classes) != count:
+            raise ConfigError(
+                f"{len(classes)} classes, but {source} has {count} logits: give a name for each"
+            )
     labels = [number_of(name, classes) for name in asked.labels]
     if own:
         # It learns no more.
         fold_batch_norms(model.eval(), probe(model, size))
-    model.to(accelerator.device)
+    model.to(compute.device)
     model.to(memory_format=torch.channels_last)
     localizer = reading.create(model, several=several_labels or len(labels) > 1)
     has_state = run is not None and load_fitted(run, localizer)
@@ -246,7 +247,7 @@ def _open(
         threshold = asked.threshold
     return Opened(
         model=model,
-        accelerator=accelerator,
+        compute=compute,
         localizer=localizer,
         is_fitted=has_state or not localizer.needs_fit,
         reading=reading,

@@ -2,25 +2,26 @@
 
 import hashlib
 import json
+import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor
 
+from wsol import __version__
 from wsol.engine.config_file import plain
 from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures
 from wsol.engine.predict_config import PredictConfig
+from wsol.engine.tensors import read_tensors, write_tensors
 from wsol.errors import ConfigError
-from wsol.files import write_atomically, write_json
+from wsol.files import write_json
 from wsol.formats.record import FOLDER, part_file
 from wsol.lock import NAME, HeldError, Hold
 
@@ -29,6 +30,9 @@ FILE = "plan.json"
 
 STATE = "localizer.safetensors"
 """Beside it: what the localizer has learnt of the pictures, the same for every process."""
+
+WAIT = 0.2
+"""Seconds between two looks at whether another process has learnt it."""
 
 FREE = {
     "images",
@@ -121,11 +125,11 @@ def begin(config: PredictConfig, pictures: Pictures, locate: Localizer) -> Itera
             cannot be written.
     """
     home = config.out / FOLDER
-    inputs = _inputs(config, pictures)
+    inputs = _inputs(config, pictures, locate)
     if config.overwrite and home.exists():
         _remove(home)
     if not home.exists():
-        _make(home, inputs, pictures, locate)
+        _make(home, inputs)
     with ExitStack() as stack:
         # All shards of a prediction keep out one that does the whole.
         stack.enter_context(Hold(home, shared=bool(config.shard)))
@@ -135,19 +139,28 @@ def begin(config: PredictConfig, pictures: Pictures, locate: Localizer) -> Itera
         for left in home.parent.glob(f".{home.name}.*.part"):
             shutil.rmtree(left, ignore_errors=True)
         _check(home, inputs)
-        if (home / STATE).exists():
-            _load(home / STATE, locate)
+        _learn(home / STATE, pictures, locate)
         yield Plan(config.out, len(pictures), config.part_size)
 
 
-def _inputs(config: PredictConfig, pictures: Pictures) -> dict[str, Any]:
+def _inputs(config: PredictConfig, pictures: Pictures, locate: Localizer) -> dict[str, Any]:
     """Return what the rows are a function of."""
     options = {name: value for name, value in plain(config).items() if name not in FREE}
     return options | {
+        "version": __version__,
+        # Not as they were asked for: another machine may take others.
+        "precision": locate.compute.precision,
+        "device": _device(config, locate),
         "weights": _digest(config.run),
         "number": len(pictures),
         "pictures": pictures.names.digest(),
     }
+
+
+def _device(config: PredictConfig, locate: Localizer) -> str:
+    """Return the kind of device that rows are made on, which in a cluster is not this one."""
+    on_cpu = not config.gpus if config.engine == "ray" else locate.compute.device.type == "cpu"
+    return "cpu" if on_cpu else "gpu"
 
 
 def _digest(run: Path | None) -> str | None:
@@ -164,19 +177,14 @@ def _digest(run: Path | None) -> str | None:
     return digest.hexdigest()
 
 
-def _make(home: Path, inputs: dict[str, Any], pictures: Pictures, locate: Localizer) -> None:
+def _make(home: Path, inputs: dict[str, Any]) -> None:
     """Write a record's folder with its plan and nothing else, unless another process is first."""
     new = _hidden(home)
-    new.mkdir()
     try:
-        if not locate.is_fitted:
-            locate.fit(pictures.paths)
-            state = save(state_of(locate))
-            write_atomically(new / STATE, lambda part: part.write_bytes(state))
+        new.mkdir()
         write_json(new / FILE, inputs)
         new.rename(home)
     except OSError as error:
-        # Then all take that of the first, as two machines may have learnt not quite the same.
         if not (home / FILE).exists():
             raise ConfigError(f"{home}: cannot be written: {error.strerror}") from error
     finally:
@@ -185,17 +193,31 @@ def _make(home: Path, inputs: dict[str, Any], pictures: Pictures, locate: Locali
 
 def _hidden(home: Path) -> Path:
     """Return a place beside a record's folder that no other process has."""
-    return home.with_name(f".{home.name}.{uuid4().hex}.part")
+    # Processes of several machines, or containers, may have the same number.
+    return home.with_name(f".{home.name}.{secrets.token_hex(8)}.part")
 
 
-def state_of(locate: Localizer) -> dict[str, Tensor]:
-    """Return what a localizer has learnt of pictures."""
-    return {name: value.cpu().contiguous() for name, value in locate.localizer.state().items()}
+def _learn(file: Path, pictures: Pictures, locate: Localizer) -> None:
+    """Give a localizer what all processes know of the pictures, which the first of them learns.
+
+    Two machines may learn not quite the same. Where no picture can be read nothing is learnt, and
+    no row needs it.
+    """
+    while not (locate.is_fitted or file.exists()):
+        try:
+            with Hold(file.parent, f"{NAME}-learn"):
+                if not file.exists() and locate.fit(pictures.paths):
+                    write_tensors(file, locate.localizer.state())
+            break
+        except HeldError:
+            time.sleep(WAIT)
+    if file.exists():
+        _load(file, locate)
 
 
 def _load(file: Path, locate: Localizer) -> None:
     try:
-        locate.localizer.load_state(load_file(file))
+        locate.localizer.load_state(read_tensors(file))
     except (ConfigError, SafetensorError, OSError) as error:
         raise ConfigError(
             f"{file}: cannot be read: {error}; begin anew with --overwrite"

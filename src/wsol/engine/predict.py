@@ -134,7 +134,8 @@ def create_predictor(config: PredictConfig) -> Localizer:
         max_pixels=config.max_pixels,
         scaled_decoding=config.scaled_decoding,
         precision=config.precision,
-        cpu=config.cpu,
+        # In a cluster it computes as those do that make the rows.
+        cpu=config.cpu or (config.engine == "ray" and not config.gpus),
     )
 
 

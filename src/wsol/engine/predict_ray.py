@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
+from wsol.engine.config import Precision
 from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures
-from wsol.engine.plan import Plan, state_of
+from wsol.engine.plan import Plan
 from wsol.engine.predict import check_limit
 from wsol.engine.predict_config import PredictConfig
 from wsol.engine.progress import Meter
 from wsol.engine.ray_parts import Cargo, PartPredictor, Tries
+from wsol.engine.tensors import pack
 from wsol.errors import ConfigError
 from wsol.formats.portable import original
 from wsol.formats.record import put_part, read_rows
@@ -63,12 +64,15 @@ def predict_parts_on_ray(
     """
     if not parts:
         return
+    precision: Precision = locate.compute.precision
+    knows = locate.localizer.needs_fit and locate.is_fitted
     cargo = Cargo(
-        config=config,
+        # What is best differs between machines.
+        config=replace(config, precision=precision),
         plan=plan,
         pictures=replace(pictures, root=_everywhere(pictures)),
         run=_packed(config.run),
-        state=save(state_of(locate)) if locate.localizer.needs_fit else None,
+        state=pack(locate.localizer.state()) if knows else None,
         threads=torch.get_num_threads(),
     )
     number = sum(len(plan.pictures(part)) for part in parts)

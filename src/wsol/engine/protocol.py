@@ -158,7 +158,7 @@ class ADL2019:
 
     def report(self, metric: LocalizationAccuracy, info: RunInfo, split: str) -> Report:
         """Return the figures at all thresholds, of which the paper reports the best."""
-        whole = {key: metric.at(0.0)[key] for key in ("top1_cls", "top5_cls", "num_images")}
+        whole = {key: metric.at(0.0)[key] for key in WHOLE_FIGURES}
         columns = {}
         for threshold in self.thresholds.tolist():
             figures = metric.at(threshold)
@@ -171,6 +171,9 @@ class ADL2019:
         best = max(columns.values(), key=lambda figures: figures["top1_loc"] or 0.0)
         return Report(metrics, best, "protocol", columns)
 
+
+WHOLE_FIGURES = ("top1_cls", "top5_cls", "num_images", "num_error")
+"""What ADL's authors measure once, and of how many pictures."""
 
 FIXED_FIGURES = ("gt_known", "top1_loc")
 """What ADL's authors measure at each threshold."""

@@ -2,19 +2,19 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from wsol.choices import Normalization
 from wsol.engine.hub import local_run
+from wsol.engine.tensors import read_tensors, write_tensors
 from wsol.errors import ConfigError, RunError
-from wsol.files import write_atomically, write_json
+from wsol.files import write_json
 from wsol.localizers import ScoreMaps
 from wsol.localizers.reading import Reading
 from wsol.methods import MethodConfig, method_config
@@ -98,6 +98,20 @@ class RunInfo:
         """How score maps are read."""
         return Reading.of(self)
 
+    def read_as(self, reading: Reading) -> "RunInfo":
+        """Return the description of the same run that is read otherwise.
+
+        Its threshold was chosen for its own maps, and more views of a picture change them little;
+        of any other reading the threshold is that reading's own.
+
+        Args:
+            reading: how score maps are read.
+        """
+        info = replace(self, **asdict(reading))
+        if reading.without_views == self.reading.without_views:
+            return info
+        return replace(info, threshold=reading.threshold, threshold_from="default")
+
 
 def save_run(
     folder: Path, network: Network, info: RunInfo, fitted: Mapping[str, Tensor] = NOTHING
@@ -111,13 +125,9 @@ def save_run(
         fitted: what the localizer has learnt from pictures, for ``localizer.safetensors``.
     """
     if fitted:
-        content = {name: value.cpu().contiguous() for name, value in fitted.items()}
-        write_atomically(
-            folder / "localizer.safetensors", lambda part: part.write_bytes(save(content))
-        )
-    weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+        write_tensors(folder / "localizer.safetensors", fitted)
     write_json(folder / "model.json", asdict(info))
-    write_atomically(folder / "model.safetensors", lambda part: part.write_bytes(save(weights)))
+    write_tensors(folder / "model.safetensors", network.state_dict())
 
 
 def load_run(folder: Path) -> tuple[Network, RunInfo]:
@@ -150,7 +160,7 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
     except (ConfigError, TypeError) as error:
         raise RunError(f"{folder / 'model.json'}: {error}") from error
     try:
-        load_weights(network, load_file(weights))
+        load_weights(network, read_tensors(weights))
     except (ConfigError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"{weights}: the weights do not fit model.json: {reason}") from error
@@ -174,7 +184,7 @@ def load_fitted(folder: Path, localizer: ScoreMaps) -> bool:
     if not file.is_file():
         return False
     try:
-        localizer.load_state(load_file(file))
+        localizer.load_state(read_tensors(file))
     except (ConfigError, SafetensorError) as error:
         raise RunError(f"{file}: {error}") from error
     return True
@@ -192,7 +202,7 @@ def load_start(network: Network, folder: Path) -> None:
     """
     weights = _find_weights(local_run(folder))
     try:
-        given = load_file(weights)
+        given = read_tensors(weights)
     except SafetensorError as error:
         raise RunError(f"{weights}: cannot be read: {error}") from error
     expected = network.state_dict()

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import convert_to_fp32
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from wsol.data.batches import Batch, normalized
 from wsol.data.samples import Samples
 from wsol.engine.config import TrainConfig
+from wsol.engine.device import Compute
 from wsol.engine.finite import BufferCopy, SkippedSteps, gradients_are_finite
 from wsol.engine.order import step_seed
 from wsol.engine.schedule import lr_factor
@@ -27,7 +29,8 @@ class Stepper:
     Args:
         config: options of the training.
         samples: the training split.
-        accelerator: device, precision and processes.
+        accelerator: shares the step among processes.
+        compute: device and precision.
         network: that learns.
         model: the same as the accelerator has prepared it, perhaps compiled.
         optimizer: of its weights; its groups have a ``share`` of the learning rate.
@@ -40,6 +43,7 @@ class Stepper:
     config: TrainConfig
     samples: Samples
     accelerator: Accelerator
+    compute: Compute
     network: Network
     model: nn.Module
     optimizer: Optimizer
@@ -85,7 +89,9 @@ class Stepper:
         sound = self._is_sound(float(sums[0]))
         if sound:
             self.optimizer.step()
-        else:
+            # Nothing but the scaler of float16 skips: it has found gradients that are not finite.
+            sound = not self.accelerator.optimizer_step_was_skipped
+        if not sound:
             before.restore()
         self.skipped.note(number, sound)
         return sums if sound else torch.zeros_like(sums)
@@ -101,8 +107,9 @@ class Stepper:
         of_images = step_truth(self.samples, batch.indices, self.config.seed, number)
         labels, truth = (each.to(device) for each in of_images)
         inputs, targets = self.method.prepare(inputs, truth)
-        with self.accelerator.autocast():
-            output = self.model(inputs, labels)
+        with self.compute.autocast():
+            # Losses are no place to round.
+            output = convert_to_fp32(self.model(inputs, labels))
             loss = self.method.loss(output, targets)
         count = len(labels)
         self.accelerator.backward(loss if count == images else loss * (count / images))
@@ -112,7 +119,7 @@ class Stepper:
     def _is_sound(self, loss: float) -> bool:
         """Return whether loss and gradients are finite, in all processes alike."""
         sound = math.isfinite(loss)
-        # The scaler of float16 looks at gradients itself, and skips some steps as a rule.
+        # The scaler of float16 looks at gradients itself, when the optimizer steps.
         if self.accelerator.scaler is None:
             sound = sound and gradients_are_finite(self.network)
         if self.accelerator.num_processes == 1:

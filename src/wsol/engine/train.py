@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -16,12 +16,13 @@ from wsol.data.open import open_data
 from wsol.data.train_files import TrainFiles
 from wsol.data.transforms import TrainTransform
 from wsol.engine.checkpoint import load_last, save_checkpoint
-from wsol.engine.claim import check_folder, check_shares, claim_folder, trainable
+from wsol.engine.claim import check_folder, check_shares, claim_folder, keep_options, trainable
 from wsol.engine.compiled import check_compiler, compiled
 from wsol.engine.config import TrainConfig
+from wsol.engine.data_digest import data_digest
 from wsol.engine.device import make_accelerator
 from wsol.engine.evaluate import evaluate_split
-from wsol.engine.finite import SkippedSteps, check_finite
+from wsol.engine.finite import HALVINGS, SkippedSteps, check_finite
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.layers import batch_norms, check_sync_bn, parameter_groups, share_batch_norms
 from wsol.engine.log import Row, RunLog
@@ -62,12 +63,16 @@ class Training:
 
     Args:
         config: the options.
+
+    Attributes:
+        num_errors: pictures of the val split that could not be read when it was last looked at;
+            they count as wrong.
     """
 
     def __init__(self, config: TrainConfig) -> None:
         """Open the data, make or restore the network, and claim the run folder."""
-        self.config = config
-        self.accelerator = make_accelerator(config.precision, config.cpu)
+        self.config, self.num_errors = config, 0
+        self.accelerator, self.compute = make_accelerator(config.precision, config.cpu)
         if config.sync_bn:
             check_sync_bn(self.accelerator.device)
         if config.compile:
@@ -82,14 +87,22 @@ class Training:
             on_bad=config.on_bad_annotation,
         )
         self.samples, self.val = trainable(splits, config), splits.get("val")
+        self.data_digest = data_digest(self.samples, self.val)
         self.order = TrainingOrder(len(self.samples), config.batch_size, config.epochs, config.seed)
         check_shares(self.order.images_per_step, self.accelerator.num_processes, config.accumulate)
         # All processes check before the first one writes, so that none waits for one that failed.
         check_folder(config)
         self.accelerator.wait_for_everyone()
-        self.hold = claim_folder(config) if self.accelerator.is_main_process else nullcontext()
-        self.accelerator.wait_for_everyone()
-        several = self.samples.has_several_labels
+        with ExitStack() as hold:
+            if self.accelerator.is_main_process:
+                hold.enter_context(claim_folder(config))
+            self.accelerator.wait_for_everyone()
+            self._begin()
+            self.hold = hold.pop_all()
+
+    def _begin(self) -> None:
+        """Make or restore the network; then the folder is that of a run."""
+        config, several = self.config, self.samples.has_several_labels
         torch.manual_seed(config.seed)
         self.network = build_network(
             config.backbone,
@@ -122,7 +135,8 @@ class Training:
         # Loss times images, right predictions and images of the epoch: of this process since they
         # were last gathered, and of all processes.
         self.sums, self.total = torch.zeros(2, 3, dtype=torch.float64)
-        self.skipped = SkippedSteps(config.out, config.max_skipped)
+        halvings = 0 if self.accelerator.scaler is None else HALVINGS
+        self.skipped = SkippedSteps(config.out, config.max_skipped + halvings)
         self.step, rows = self._restore() if config.resume else (0, [])
         self.log = RunLog(config.out, rows, config.tensorboard)
         model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
@@ -130,6 +144,7 @@ class Training:
             config=config,
             samples=self.samples,
             accelerator=self.accelerator,
+            compute=self.compute,
             network=self.network,
             model=compiled(model) if config.compile else model,
             optimizer=self.optimizer,
@@ -138,6 +153,8 @@ class Training:
             skipped=self.skipped,
             total_steps=self.order.total_steps,
         )
+        if self.accelerator.is_main_process:
+            keep_options(config)
 
     def run(self) -> Path:
         """Train to the end, write the run, and return its folder."""
@@ -159,6 +176,8 @@ class Training:
                     self._save_checkpoint()
         if metric is None:
             metric = self._validate()
+        if metric is not None:
+            self.num_errors = int(metric.num_errors)
         if self.accelerator.is_main_process:
             check_finite(self.config.out, self.step, self.network.state_dict())
             save_run(self.config.out, self.network, self._info(metric), self.localizer.state())
@@ -218,6 +237,10 @@ class Training:
 
     def _validate(self) -> LocalizationAccuracy | None:
         config, network = self.config, self.network
+        if self.accelerator.num_processes > 1:
+            # Each process has statistics of its own pictures; those of the first are saved.
+            for buffer in network.buffers():
+                torch.distributed.broadcast(buffer, src=0)
         batch_size, device = 2 * config.batch_size, self.accelerator.device
         protocol = Fair(config.size, config.normalization)
         transform = protocol.transform
@@ -229,7 +252,7 @@ class Training:
             self.val,
             self.network,
             self.localizer,
-            self.accelerator,
+            self.compute,
             protocol=protocol,
             batch_size=batch_size,
             workers=self.config.workers,
@@ -263,6 +286,8 @@ class Training:
         scaler = self.accelerator.scaler
         state = {
             "step": self.step,
+            "data": self.data_digest,
+            "precision": self.compute.precision,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
@@ -279,6 +304,12 @@ class Training:
         if state is None:
             log.info("%s: no checkpoint yet, starting at the beginning", self.config.out)
             return 0, []
+        # Checkpoints of before it was kept are taken as they are.
+        if state.get("data", self.data_digest) != self.data_digest:
+            raise RunError(
+                f"{self.config.data}: other images, labels or classes than the training began "
+                "with: put back those of before, or start another run with another --out"
+            )
         try:
             load_weights(self.network, state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -290,6 +321,14 @@ class Training:
         except (ConfigError, KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{self.config.out}: the checkpoint does not fit: {reason}") from error
+        before = state.get("precision", self.compute.precision)
+        if before != self.compute.precision:
+            log.warning(
+                "%s: computed in %s until now, and in %s from here on, as auto chooses here",
+                self.config.out,
+                before,
+                self.compute.precision,
+            )
         log.info("going on after step %d of %d", step, self.order.total_steps)
         return step, rows
 

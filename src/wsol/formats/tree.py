@@ -1,11 +1,11 @@
 """A folder of files that is whole or not there, with a list of all pictures."""
 
+import secrets
 import shutil
 import weakref
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from uuid import uuid4
 
 from wsol.errors import ConfigError
 from wsol.files import write_folder
@@ -48,7 +48,7 @@ class Tree:
         # Who writes here is alone, so this is what killed processes have left.
         for left in folder.glob(f".{name}.*.part"):
             shutil.rmtree(left, ignore_errors=True)
-        part = folder / f".{name}.{uuid4().hex}.part"
+        part = folder / f".{name}.{secrets.token_hex(8)}.part"
         part.mkdir()
         weakref.finalize(self, shutil.rmtree, part, ignore_errors=True)
         return part

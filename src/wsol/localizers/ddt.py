@@ -111,7 +111,8 @@ class Moments:
 
     def add(self, points: Tensor) -> None:
         """Count points ``(P, C)``."""
-        points = points.double()
+        # Not every device has float64.
+        points = points.cpu().double()
         length = points.norm(dim=1)
         self.number += len(points)
         self.sums = self.sums + points.sum(0)
