@@ -258,6 +258,33 @@ def test_downloads_have_the_threshold_that_is_set(
             assert np.allclose(boxes, scale_boxes(expected, (64, 64), (90, 60)))
 
 
+@pytest.mark.parametrize(("looked_at", "threshold"), [(1, 0.4), (2, 0.2)])
+def test_boxes_and_masks_of_a_download_agree(
+    empty: httpx.Client, photos: list[Path], looked_at: int, threshold: float
+) -> None:
+    """Where some or all pictures were looked at by a localizer with another threshold."""
+    for row in upload(empty, *photos[:2])[:looked_at]:
+        answer = empty.post(f"/api/pictures/{row['id']}/look", json={"localizer": "cam"})
+        assert answer.json()["threshold"] == 0.2
+    files = []
+    for asked in ("", f"&threshold={threshold}"):
+        answer = empty.get(f"/api/download?format=coco,masks{asked}")
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+            files.append({name: archive.read(name) for name in archive.namelist()})
+    as_it_is, at_threshold = files
+    assert any(name.endswith(".png") for name in as_it_is)
+    assert as_it_is == at_threshold
+    boxes = {row["file_name"]: row["bbox"] for row in json.loads(as_it_is["predictions.json"])}
+    shown = {
+        row["name"]: row["boxes"][0][:4]
+        for row in empty.get("/api/pictures").json()["pictures"]
+        if row["threshold"] == threshold
+    }
+    assert shown
+    for name, (x0, y0, x1, y1) in shown.items():
+        assert np.allclose(boxes[name], (x0, y0, x1 - x0, y1 - y0), atol=0.1)
+
+
 @pytest.mark.parametrize("name", list_formats())
 def test_every_format_is_downloaded(empty: httpx.Client, photos: list[Path], name: str) -> None:
     """With names that stay below the folder where the zip is unpacked."""

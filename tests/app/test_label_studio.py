@@ -1,7 +1,9 @@
 """The backend, asked as Label Studio asks: the bodies are those of its ``ml/api_connector.py``."""
 
+import errno
 import json
 import logging
+import os
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -107,6 +109,8 @@ class Studio:
     def __init__(self, picture: bytes) -> None:
         """Start it."""
         asked = self.asked = []
+        self.token: object = {"access": "short"}
+        studio = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -126,7 +130,7 @@ class Studio:
                 asked.append((self.path, sent))
                 self.send_response(200)
                 self.end_headers()
-                self.wfile.write(json.dumps({"access": "short"}).encode())
+                self.wfile.write(json.dumps(studio.token).encode())
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -236,6 +240,9 @@ def test_pictures_that_cannot_be_had(
         "http://127.0.0.1:1/a.png",
         "data:image/png,abc",
         "data:image/png;base64,@@@",
+        "data:image/png;base64,é",
+        "http://[foo/a.jpg",
+        f"http://[{'f' * 5000}]/a.jpg",
         f"data:image/png;base64,{large}",
         f"data:image/svg+xml;base64,{b64encode(b'<svg/>').decode()}",
     ]
@@ -360,3 +367,31 @@ def test_a_personal_token_is_exchanged(studio: Studio, tmp_path: Path) -> None:
         ("/api/token/refresh/", {"refresh": "a.b.c"}),
         ("/data/upload/3/a.png", "Bearer short"),
     ]
+
+
+@pytest.mark.parametrize("token", [["short"], {}, None, 7])
+def test_an_odd_answer_is_an_error_of_its_task(
+    studio: Studio, tmp_path: Path, token: object
+) -> None:
+    """Not of all tasks."""
+    studio.token = token
+    images = TaskImages(tmp_path, (), studio.url, "a.b.c", 1 << 20)
+    with pytest.raises(ImageError, match="cannot be had"), images.get("/data/upload/3/a.png"):
+        pass
+
+
+def test_no_room_for_a_copy_is_an_error_of_its_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As is whatever else befalls the folder."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    images = TaskImages(tmp_path, (), None, None, 1 << 20)
+    with (
+        pytest.raises(ImageError, match="No space left"),
+        images.get("data:image/png;base64,YWJj"),
+    ):
+        pass

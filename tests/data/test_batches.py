@@ -1,5 +1,6 @@
 """Batches come in order, whatever happens to the processes that load them."""
 
+import errno
 import logging
 import os
 import signal
@@ -114,6 +115,22 @@ def test_a_death_is_not_raised_where_the_caller_is(paths: list[Path]) -> None:
     time.sleep(3)
     found += batches
     assert [len(batch.indices) for batch in found] == [4, 4, 3, 4, 4, 3]
+
+
+def test_processes_that_cannot_be_started_are_an_error(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of them has died of a picture, so none is tried again."""
+
+    def refuse() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    before = signal.getsignal(signal.SIGCHLD)
+    monkeypatch.setattr(os, "fork", refuse)
+    files = ImageFiles(paths, EvalTransform(SIDE))
+    with pytest.raises(BlockingIOError, match="Resource temporarily unavailable"):
+        next(load_batches(files, split_batches(range(23), 4), 2))
+    assert signal.getsignal(signal.SIGCHLD) is before
 
 
 def test_an_error_of_the_code_is_raised(paths: list[Path]) -> None:

@@ -29,12 +29,21 @@ def test_a_jpeg_is_measured_without_its_pixels(tmp_path: Path) -> None:
         image.load()
 
 
-def test_what_is_too_large_is_refused_from_the_header(tmp_path: Path) -> None:
-    """The limit holds for sizes too, as some formats tell them only when decoded."""
+def test_a_png_that_is_too_large_is_refused_from_the_header(tmp_path: Path) -> None:
+    """It is decoded for its size where it may say behind its pixels that it is turned."""
     Image.new("L", (40, 30)).save(tmp_path / "a.png")
     assert image_size(tmp_path / "a.png", max_pixels=1200) == (40, 30)
-    with pytest.raises(ImageError, match="more than the limit of 1,199"):
+    with pytest.raises(ImageError, match=r"more than the limit of 1,199 .* state its size"):
         image_size(tmp_path / "a.png", max_pixels=1199)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.tiff", "a.webp", "a.bmp", "a.gif", "turned.png"])
+def test_what_is_only_measured_may_be_of_any_size(tmp_path: Path, name: str) -> None:
+    """No pixel of it is decoded."""
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    Image.new("L", (40, 30)).save(tmp_path / name, **({"exif": exif} if "png" in name else {}))
+    assert image_size(tmp_path / name, max_pixels=1) == (40, 30)
 
 
 def test_what_fails_inside_the_block_names_the_file(tmp_path: Path) -> None:

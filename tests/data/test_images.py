@@ -100,6 +100,22 @@ def test_lossless_formats_keep_every_pixel(tmp_path: Path, kind: str) -> None:
     assert np.array_equal(load(tmp_path, encoded(photo(), kind)), np.asarray(photo()))
 
 
+@pytest.mark.parametrize("alpha", [0, 128, 255])
+def test_a_bmp_without_alpha_in_its_fourth_byte_has_colours(tmp_path: Path, alpha: int) -> None:
+    """All of it transparent is a byte that nobody has filled; with anything in it, it is alpha."""
+    picture = photo()
+    picture.putalpha(alpha)
+    if alpha == 128:
+        picture.putpixel((0, 0), (1, 2, 3, 0))
+    rows = np.asarray(picture)[::-1, :, [2, 1, 0, 3]].tobytes()
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = struct.pack("<IiiHHIIiiII", 108, 64, 48, 1, 32, 3, len(rows), 0, 0, 0, 0) + masks
+    start = b"BM" + struct.pack("<IHHI", 122 + len(rows), 0, 0, 122)
+    data = start + header.ljust(108, b"\0") + rows
+    expected = np.asarray(photo()) if alpha != 128 else load(tmp_path, encoded(picture, "PNG"))
+    assert np.array_equal(load(tmp_path, data), expected)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
 def test_lossy_formats_are_near(tmp_path: Path, kind: str) -> None:
     """Lossy formats are near."""

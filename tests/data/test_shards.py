@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import subprocess
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,6 +107,38 @@ def test_pictures_without_a_class_are_found_but_no_data_set(tmp_path: Path) -> N
     (tmp_path / "list.csv").write_text("image,label\na.jpg,crow\nphotos/b.jpg,wren\n")
     train = open_data(tmp_path, labels=tmp_path / "list.csv")["train"]
     assert (train.ids, train.labels.tolist()) == (("photos/a.jpg", "photos/b.jpg"), [0, 1])
+
+
+@pytest.mark.parametrize("names", [["./crow", "./wren"], ["."], [".//crow", "wren//"]])
+def test_pictures_open_however_tar_was_told_of_them(tmp_path: Path, names: list[str]) -> None:
+    """Names of members may begin with `./` or hold `//`; ids are paths."""
+    data, root = tmp_path / "data", tmp_path / "shards"
+    root.mkdir()
+    for level, name in enumerate(("crow/a.png", "wren/b.png")):
+        (data / name).parent.mkdir(parents=True)
+        (data / name).write_bytes(picture(level))
+    subprocess.run(["tar", "-C", data, "-cf", root / "x.tar", *names], check=True)
+    train = open_data(root, val_share=0)["train"]
+    assert set(train.ids) == {"x/crow/a.png", "x/wren/b.png"}
+    assert train.classes == ("crow", "wren")
+    for level, name in enumerate(("crow/a.png", "wren/b.png")):
+        assert load_image(root / "x" / name).getpixel((0, 0))[0] == level
+
+
+@pytest.mark.parametrize("search", [False, True])
+def test_the_folder_may_be_the_one_that_one_is_in(
+    foreign: Path, monkeypatch: pytest.MonkeyPatch, search: bool
+) -> None:
+    """Paths in it do not begin with it."""
+    monkeypatch.chdir(foreign)
+    monkeypatch.setattr("wsol.data.shards._opened", {})
+    path = Path("birds-train-0000/000003.png")
+    if not search:
+        assert path.as_posix() in find_images(".")
+    for name in (path, str(path), *([f"./{path}"] if search else [])):
+        part = find_part(name, search=search)
+        assert part is not None
+        assert (part.name, part.open().read()) == (str(path), picture(3))
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/secret.png", "a/../../secret.png", "C:/a.png"])

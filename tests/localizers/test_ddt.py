@@ -39,3 +39,14 @@ def test_a_state_of_other_taps_is_refused(images: Tensor) -> None:
         other(images)
     with pytest.raises(ConfigError, match="at least one batch"):
         other.fit([])
+
+
+def test_points_that_are_not_finite_are_left_out(images: Tensor) -> None:
+    """Where none is finite, maps are no numbers either."""
+    network = create_network("test_resnet", num_classes=4, pretrained=False)
+    localizer, other = DDT(network), DDT(network)
+    localizer.fit([images[:2], torch.full_like(images, torch.nan), images[2:]])
+    other.fit([images])
+    torch.testing.assert_close(localizer(images), other(images))
+    other.fit([torch.full_like(images, torch.inf)])
+    assert other(images).isnan().all()

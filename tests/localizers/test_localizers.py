@@ -105,6 +105,32 @@ def test_autocast_changes_little(make: Make, images: Tensor, name: str) -> None:
     assert torch.corrcoef(both)[0, 1] > 0.9
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_features_that_are_no_numbers_are_no_error(make: Make, images: Tensor, name: str) -> None:
+    """The picture's map has no object, and those of the others are what they were."""
+    localizer, labels = make(name), torch.tensor([2, 0, 3])
+    expected = localizer(images, labels)
+    images[1] = torch.nan
+    found = localizer(images, labels)
+    assert found[1].isnan().any() or found[1].amin() == found[1].amax()
+    torch.testing.assert_close(found[::2], expected[::2])
+
+
+@pytest.mark.parametrize("bias", [200, -200])
+def test_ablation_counts_what_is_lost(make: Make, images: Tensor, tiny: Tiny, bias: float) -> None:
+    """Whatever the score itself is: below zero, or too large for a pass in a low precision."""
+    network, labels = tiny("ablationcam"), torch.tensor([2, 1, 3])
+    layer = network.head.linear
+    torch.nn.init.normal_(layer.weight)
+    localizer = make("ablationcam", network)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = localizer(images, labels)
+        torch.nn.init.constant_(layer.bias, bias)
+        found = localizer(images, labels)
+    assert expected.amax((1, 2)).min() > 0
+    torch.testing.assert_close(found, expected, rtol=0.01, atol=0.01 * expected.max().item())
+
+
 def test_several_localizers_share_one_pass(make: Make, images: Tensor, tiny: Tiny) -> None:
     """Together they say what each says alone, and the network is passed once."""
     network = tiny("cam")

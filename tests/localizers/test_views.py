@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+import timm
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
-from wsol.localizers import ScoreMaps, create_localizer
+from wsol.localizers import ScoreMaps, create_localizer, locate_all
 from wsol.localizers.base import scaled
 from wsol.localizers.look import Look, observe
 from wsol.models import Network
@@ -85,6 +86,37 @@ def test_maps_follow_features(images: Tensor, tiny: Tiny) -> None:
 def found_look(network: Network, images: Tensor) -> Look:
     """Return a pass that has seen both taps."""
     return observe(network, images, ["layer2", "layer4"])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("gradcam*feature_norm", {}),
+        ("attention_rollout", {"affinity": "blocks.2"}),
+        ("feature_norm", {"affinity": "blocks.2"}),
+        ("feature_norm", {"several": True}),
+    ],
+)
+def test_a_pass_is_shared_with_others(name: str, options: dict[str, object]) -> None:
+    """Whatever the localizers inside, the features that are followed and the classes need of it."""
+    network = timm.create_model("test_vit", num_classes=4)
+    images = torch.randn(3, 3, 160, 160, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([[1, 3], [2, 0], [0, 1]])
+    localizer = create_localizer(name, network, **options)
+    plain = create_localizer("feature_norm", network, taps=["blocks.0"])
+    found, _ = locate_all([localizer, plain], images, labels)
+    torch.testing.assert_close(found.maps, localizer(images, labels))
+
+
+@pytest.mark.parametrize("options", [{"flip": True}, {"scales": (1, 2)}, {"scales": (2,)}])
+def test_passes_of_other_views_are_not_shared(
+    images: Tensor, tiny: Tiny, options: dict[str, object]
+) -> None:
+    """Rather than to make the map of the plain picture."""
+    with pytest.raises(ConfigError, match="flips or resizes pictures cannot share a pass"):
+        locate_all([create_localizer("cam", tiny("cam"), **options)], images)
+    one = create_localizer("cam", tiny("cam"), scales=(1,))
+    assert locate_all([one], images)[0].maps.shape == (3, 64, 96)
 
 
 def test_the_first_view_decides_the_label(images: Tensor, tiny: Tiny) -> None:

@@ -25,13 +25,15 @@ def broken(run: Path, out: Path, value: float) -> Path:
     return out
 
 
+@pytest.mark.parametrize("localizer", ["cam", "ddt*eigencam"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, 1e30])
 def test_a_network_that_sees_nothing(
-    value: float, toy: Path, run: Path, tally: Tally, tmp_path: Path
+    value: float, localizer: str, toy: Path, run: Path, tally: Tally, tmp_path: Path
 ) -> None:
     """Its maps are constant or not finite: each picture has its row, without a box."""
     wrong, out = broken(run, tmp_path / "run", value), tmp_path / "out"
     options = ("--out", out, "--format", FORMATS, "--workers", 0, "--cpu", "--precision", "fp32")
+    options += ("--localizer", localizer)
     tally.tried(1)
     done = tally.inside("predict", toy / "test", "--run", wrong, *options)
     assert done.status == 0

@@ -42,6 +42,48 @@ def test_a_small_jpeg_keeps_its_pixels_alone(
     np.testing.assert_array_equal(np.asarray(load_image(copy)), np.asarray(load_image(path)))
 
 
+def renamed(jpeg: bytes, names: bytes) -> bytes:
+    """Return a JPEG whose colours have other names: decoders guess by them what colours are."""
+    found = bytearray(jpeg)
+    frame, scan = jpeg.index(b"\xff\xc0"), jpeg.index(b"\xff\xda")
+    for number, name in enumerate(names):
+        found[frame + 10 + 3 * number] = found[scan + 5 + 2 * number] = name
+    return bytes(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "names", "extras"),
+    [
+        (
+            {},
+            b"RGB",
+            [(0xE0, b"JFIF\0\1\1\0\0\1\0\1\2\2secret words"), (0xE0, b"JFXX\0\x10secret")],
+        ),
+        # Their colours are not transformed, as one byte of it tells.
+        (
+            {"keep_rgb": True},
+            b"\1\2\3",
+            [(0xEE, b"Adobe\0d\0\0\0\0\0secret"), (0xEE, b"secret")],
+        ),
+    ],
+)
+def test_headers_tell_of_colours_alone(
+    tmp_path: Path, options: dict[str, bool], names: bytes, extras: list[tuple[int, bytes]]
+) -> None:
+    """Thumbnails go, and whatever else lies in segments of their kind; pixels stay."""
+    path, copy = tmp_path / "a.jpg", tmp_path / "copy.jpg"
+    PICTURE.save(path, quality=95, **options)
+    before = np.asarray(load_image(path))
+    content = renamed(path.read_bytes(), names)
+    for kind, extra in extras:
+        segment = bytes([0xFF, kind]) + (len(extra) + 2).to_bytes(2, "big") + extra
+        content = content[:2] + segment + content[2:]
+    path.write_bytes(content)
+    save_photo(path, copy, side=640)
+    assert b"secret" not in copy.read_bytes()
+    np.testing.assert_array_equal(np.asarray(load_image(copy)), before)
+
+
 @pytest.mark.parametrize("kind", ["turned", "large", "cmyk", "png"])
 def test_others_are_made_anew(tmp_path: Path, kind: str) -> None:
     """As they are displayed, and no larger than asked for."""

@@ -96,23 +96,22 @@ class Desk:
 
         Args:
             formats: their names.
-            threshold: of all boxes; default: of each picture's localizer.
+            threshold: of all boxes; default: the one that all pictures have, and where they differ
+                that of the localizer that the app was started with.
 
         Raises:
             ConfigError: no such format.
         """
         pictures, first = list(self.shelf), self.pool.first
         about = first.about(self.shelf.folder)
-        if threshold is not None:
-            about = replace(about, threshold=threshold)
+        if threshold is None:
+            # Formats know one for all: masks are made by it, and boxes must be theirs.
+            own = {each.threshold for each in pictures}
+            threshold = own.pop() if len(own) == 1 else about.threshold
+        about = replace(about, threshold=threshold)
 
         def job() -> BinaryIO:
-            found = (
-                each.whole()
-                if threshold is None
-                else self._cut(each.whole(), threshold, each.choice)
-                for each in pictures
-            )
+            found = (self._cut(each.whole(), about.threshold, each.choice) for each in pictures)
             return zip_formats(self.shelf.folder, pictures, found, about, formats)
 
         return await self.work(job)

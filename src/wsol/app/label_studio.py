@@ -166,4 +166,4 @@ class _Backend:
 
 
 def _warn(task: dict[str, Any], reason: str) -> None:
-    log.warning("task %s: %s", portable(str(task.get("id"))[:50]), portable(reason))
+    log.warning("task %s: %s", portable(str(task.get("id"))[:50]), portable(reason[:200]))

@@ -1,7 +1,6 @@
 """The pictures of Label Studio's tasks: from allowed folders, from the task, or from there."""
 
 import base64
-import binascii
 import json
 import secrets
 from collections.abc import Iterator, Sequence
@@ -58,17 +57,27 @@ class TaskImages:
         """
         if not isinstance(name, str) or not name:
             raise ImageError("task", "names no picture")
-        local = self._local(name)
-        if local is not None:
-            yield local
-            return
-        data = self._inline(name) if name.startswith("data:") else self._fetch(name)
         copy = self.folder / secrets.token_hex(8)
         try:
-            copy.write_bytes(data)
-            yield copy
+            yield self._file(name, copy)
         finally:
             copy.unlink(missing_ok=True)
+
+    def _file(self, name: str, copy: Path) -> Path:
+        """Return the file below an allowed folder that an address means, or a copy of what it is.
+
+        Whatever is wrong with one task is an error of its own: the others have theirs.
+        """
+        try:
+            local = self._local(name)
+            if local is not None:
+                return local
+            copy.write_bytes(self._inline(name) if name.startswith("data:") else self._fetch(name))
+        except HTTPError as error:
+            raise ImageError("task", f"Label Studio answers {error.code}") from error
+        except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
+            raise ImageError("task", f"cannot be had: {error}") from error
+        return copy
 
     def _local(self, name: str) -> Path | None:
         """Return the file below an allowed folder that an address means, or None."""
@@ -90,10 +99,7 @@ class TaskImages:
         kind, _, text = name.partition(",")
         if not kind.endswith(";base64") or len(text) > self.most_bytes * 4 // 3 + 4:
             raise ImageError("task", f"must be base64 of at most {self.most_bytes:,} bytes")
-        try:
-            return base64.b64decode(text, validate=True)
-        except binascii.Error as error:
-            raise ImageError("task", f"is no base64: {error}") from error
+        return base64.b64decode(text, validate=True)
 
     def _is_there(self, name: str) -> bool:
         """Return whether an address, with or without a host, is at Label Studio."""
@@ -107,12 +113,7 @@ class TaskImages:
             raise ImageError(name, "is at Label Studio: say where that is with --label-studio-url")
         if not self._is_there(name):
             raise ImageError(name, f"is not at {self.url}, and no other server is asked")
-        try:
-            return self._ask(urljoin(self.url, name), headers=self._headers())
-        except HTTPError as error:
-            raise ImageError(name, f"Label Studio answers {error.code}") from error
-        except (OSError, HTTPException, ValueError, KeyError) as error:
-            raise ImageError(name, f"cannot be fetched: {error}") from error
+        return self._ask(urljoin(self.url, name), headers=self._headers())
 
     def _headers(self) -> dict[str, str]:
         if not self.token:

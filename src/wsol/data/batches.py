@@ -145,6 +145,9 @@ def load_batches(
         workers: number of processes that decode; 0 decodes in this one.
         pin_memory: copy into page-locked memory, for a GPU.
         most_seconds: that one picture may take in a worker process.
+
+    Raises:
+        OSError: no worker process can be started.
     """
     if not workers:
         yield from DataLoader(files, batch_sampler=keys, collate_fn=collate, pin_memory=pin_memory)
@@ -160,6 +163,7 @@ def load_batches(
             collate_fn=collate,
             pin_memory=pin_memory,
         )
+        batches: Iterator[Batch] = iter(())
         try:
             with _deaths_found_in_order():
                 batches = iter(loader)
@@ -167,6 +171,9 @@ def load_batches(
                 waiting.popleft()
                 yield batch
         except (RuntimeError, OSError, EOFError) as error:
+            # Nothing was handed out to die of: no process could be started.
+            if not waiting:
+                raise
             # What a worker leaves behind when it dies; an error of the code is raised once more.
             reason = str(error).partition("\n")[0]
             log.warning("a process that loads images has died, going on with care: %s", reason)
@@ -206,8 +213,10 @@ def _deaths_found_in_order() -> Iterator[None]:
         yield
         return
     before = signal.getsignal(signal.SIGCHLD)
-    yield
-    signal.signal(signal.SIGCHLD, before)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def _with_care(files: _Limited, keys: Sequence[Key]) -> list[Item]:

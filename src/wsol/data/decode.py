@@ -1,6 +1,7 @@
 """The one way image files are opened: by content, with a limit, and with one kind of error."""
 
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,10 +97,11 @@ def image_size(picture: Picture, max_pixels: int = MAX_PIXELS) -> tuple[int, int
 
     Args:
         picture: An image file, see `open_image`.
-        max_pixels: Largest width times height that is accepted.
+        max_pixels: Largest width times height of a PNG whose header does not say how it lies: it
+            may say so behind its pixels, and is decoded.
 
     Raises:
-        ImageError: If the file is missing, empty, damaged, too large or no image.
+        ImageError: If the file is missing, empty, damaged or no image, or such a PNG too large.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -108,8 +110,15 @@ def image_size(picture: Picture, max_pixels: int = MAX_PIXELS) -> tuple[int, int
     ...     image_size(file)
     (4, 3)
     """
-    with open_image(picture, max_pixels) as image:
+    with open_image(picture, sys.maxsize) as image:
         width, height = image.size
+        may_turn = isinstance(image, PngImagePlugin.PngImageFile) and "exif" not in image.info
+        if may_turn and width * height > max_pixels:
+            raise ImageError(
+                name_of(picture),
+                f"{width} x {height} pixels are more than the limit of {max_pixels:,} for a PNG "
+                "that does not say first how it lies; state its size beside its boxes",
+            )
         # From 5 on, what is stored lies on its side; Pillow itself turns TIFF, its size too.
         turned = not isinstance(image, TiffImagePlugin.TiffImageFile) and orientation(image) >= 5
         return (height, width) if turned else (width, height)

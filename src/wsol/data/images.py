@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from wsol.data.decode import MAX_PIXELS, open_image, orientation
@@ -28,11 +29,11 @@ def load_image(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     """Decode one image file completely into RGB, in the frame in which it is displayed.
 
     The EXIF orientation is applied, so width, height and boxes refer to what a viewer shows.
-    Transparent pixels are composited over white. Integers of more than 8 bits are scaled so
-    that 65535, or their maximum if it is larger, becomes white; floats so that the first of 1,
-    255, 65535 and their maximum that no pixel exceeds does. Negative and non-finite pixels are
-    black. CMYK in JPEG has Adobe's polarity. An animation or a file of several pages gives its
-    first picture. Colour profiles and metadata are dropped.
+    Transparent pixels are composited over white, except in a BMP that has no others. Integers of
+    more than 8 bits are scaled so that 65535, or their maximum if it is larger, becomes white;
+    floats so that the first of 1, 255, 65535 and their maximum that no pixel exceeds does. Negative
+    and non-finite pixels are black. CMYK in JPEG has Adobe's polarity. An animation or a file of
+    several pages gives its first picture. Colour profiles and metadata are dropped.
 
     Args:
         picture: A JPEG, PNG, WEBP, GIF, BMP, TIFF or PPM file, whatever its suffix, or a source
@@ -156,6 +157,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return image
     if image.mode == "F" or image.mode.startswith("I"):
         return _gray(image).convert("RGB")
+    # Many programs leave the fourth byte of a BMP's pixels at zero, and mean nothing by it.
+    if isinstance(image, BmpImageFile) and not image.getbbox(alpha_only=True):
+        return image.convert("RGB")
     if image.has_transparency_data:
         picture = image.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")

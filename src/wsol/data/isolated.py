@@ -75,7 +75,8 @@ def _in_process(work: Callable[[T], R], items: Sequence[T]) -> "list[R | Death] 
         wait([receiver, process.sentinel])
         try:
             found = receiver.recv() if receiver.poll() else None
-        except EOFError:
+        except (EOFError, OSError):
+            # It ended before it sent anything, or while it did.
             found = None
     process.join()
     if isinstance(found, Exception):

@@ -12,6 +12,7 @@ import numpy as np
 
 from wsol.data.find import IMAGE_SUFFIXES
 from wsol.data.prepare.archive import Member, plain_members
+from wsol.data.prepare.names import parts_of
 from wsol.data.samples import Samples
 from wsol.data.shard_index import ShardIndex
 from wsol.errors import DataError
@@ -75,7 +76,10 @@ def scan_shards(root: Path, shards: Sequence[str]) -> ShardIndex:
         stem = shard.removesuffix(".tar")
         for sample in _samples(root / shard, number):
             label = sample.label
-            of_split += [(f"{stem}/{each.name}", label, each, number) for each in sample.pictures]
+            for each in sample.pictures:
+                # As paths are: what tar writes of a folder `.` begins with `./`.
+                name = "/".join((stem, *parts_of(each.name)))
+                of_split.append((name, label, each, number))
     found = {split: found[split] for split in ("train", "val", "test") if found.get(split)}
     rows = [row for of_split in found.values() for row in of_split]
     labelled = bool(rows) and all(row[1] for row in rows)

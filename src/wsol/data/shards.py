@@ -17,11 +17,11 @@ from wsol.errors import DataError
 class _Opened:
     """Shards that this process has looked into.
 
-    `rows` are those of the index by id, so that one is found by halving; `stamps` tell whether the
-    files are still the same.
+    `prefix` is what the paths of their pictures begin with; `rows` are those of the index by id, so
+    that one is found by halving; `stamps` tell whether the files are still the same.
     """
 
-    root: str
+    prefix: str
     index: ShardIndex
     rows: list[int]
     stamps: tuple[object, ...]
@@ -31,12 +31,12 @@ class _Opened:
         place = bisect_left(self.rows, name, key=index.ids.__getitem__)
         if place == len(self.rows) or index.ids[row := self.rows[place]] != name:
             return None
-        file = Path(self.root, index.shards[index.shard[row]])
-        return Part(f"{self.root}/{name}", file, int(index.offset[row]), int(index.size[row]))
+        file = Path(self.prefix, index.shards[index.shard[row]])
+        return Part(self.prefix + name, file, int(index.offset[row]), int(index.size[row]))
 
 
 _opened: dict[str, _Opened] = {}
-"""By folder. Worker processes that are forked have it too."""
+"""By prefix. Worker processes that are forked have it too."""
 
 
 def is_sharded(root: Path | str) -> bool:
@@ -113,14 +113,15 @@ def find_part(path: Path | str, *, search: bool = False) -> Part | None:
         DataError: If a shard or the index is damaged.
     """
     text = os.fspath(path)
-    for root, opened in _opened.items():
-        if text.startswith(root + "/"):
-            part = opened.find(text[len(root) + 1 :])
+    for prefix, opened in _opened.items():
+        if text.startswith(prefix):
+            part = opened.find(text[len(prefix) :])
             if part is not None:
                 return part
     for parent in Path(path).parents if search else ():
         if is_sharded(parent):
-            return _open(parent, follow_links=False).find(text[len(str(parent)) :].lstrip("/"))
+            name = Path(path).relative_to(parent).as_posix()
+            return _open(parent, follow_links=False).find(name)
     return None
 
 
@@ -134,11 +135,13 @@ def _open(root: Path, follow_links: bool) -> _Opened:
         if (root / name).is_file()
         for status in [(root / name).stat()]
     )
-    known = _opened.get(str(root))
+    # Paths in the folder `.` are written without it.
+    prefix = str(root / "_")[:-1]
+    known = _opened.get(prefix)
     if known is not None and known.stamps == stamps:
         return known
     found = load_index(root, files) if index.is_file() else scan_shards(root, files)
     forget_files()
     rows = sorted(range(len(found.ids)), key=found.ids.__getitem__)
-    _opened[str(root)] = opened = _Opened(str(root), found, rows, stamps)
+    _opened[prefix] = opened = _Opened(prefix, found, rows, stamps)
     return opened

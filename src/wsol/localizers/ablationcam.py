@@ -13,6 +13,9 @@ from wsol.models.taps import find_tap
 class AblationCAM(ForwardCAM):
     """Ablation-CAM, which needs a forward pass per channel and no gradient.
 
+    Equation 5 divides what the score loses by the score. Once a map is scaled to [0, 1] that
+    changes nothing but the sign, where the score is below zero, so it is left out.
+
     Args:
         model: the classifier.
         options: as of ``ForwardCAM``.
@@ -29,23 +32,22 @@ class AblationCAM(ForwardCAM):
     def scores(
         self, image: Tensor, tap: str, features: Tensor, numbers: Tensor, label: Tensor
     ) -> Tensor:
-        """Return the label's logit of the picture without each of the channels."""
+        """Return what the label's logit loses without each of the channels."""
         body = tapped_part(self.model)
-        images = image.expand(len(numbers), -1, -1, -1)
+        # The whole picture as well: the pass that was looked at may have been less precise.
+        images = image.expand(1 + len(numbers), -1, -1, -1)
 
         def ablate(output: Tensor) -> Tensor:
             layout = find_layout(output, images, body) or Layout()
             return layout.change(output, lambda maps: _without(maps, numbers))
 
         with changed_output(find_tap(body, tap), ablate):
-            return find_logits(self.model(images))[:, label]
-
-    def weights(self, scores: Tensor, before: Tensor) -> Tensor:
-        """Return the share of the score that goes with each channel."""
-        return (before - scores) / before
+            logits = find_logits(self.model(images))[:, label].float()
+        return logits[0] - logits[1:]
 
 
 def _without(maps: Tensor, numbers: Tensor) -> Tensor:
+    """Return maps whose first is whole, and each other without one of the channels."""
     kept = torch.ones_like(maps[:, :, :1, :1])
-    kept[torch.arange(len(maps), device=maps.device), numbers] = 0
+    kept[torch.arange(1, len(maps), device=maps.device), numbers] = 0
     return maps * kept

@@ -11,6 +11,19 @@ from torch.overrides import TorchFunctionMode
 
 SOFTMAXES = (torch.softmax, Tensor.softmax, functional.softmax)
 
+_EXTRAS = (
+    "bias_k",
+    "bias_v",
+    "add_zero_attn",
+    "key_padding_mask",
+    "attn_mask",
+    "use_separate_proj_weight",
+    "static_k",
+    "static_v",
+    "is_causal",
+)
+"""What torch's own multi-head attention can do besides, and no classifier of pictures asks for."""
+
 
 class Attentions(TorchFunctionMode):
     """Keeps every square attention ``(N, heads, L, L)`` that is computed in its context.
@@ -73,31 +86,55 @@ class Attentions(TorchFunctionMode):
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> Tensor:
-        """Return what ``scaled_dot_product_attention`` does in evaluation mode, step by step."""
-        if is_causal or enable_gqa:
-            # Classifiers of pictures have neither.
+        """Return what ``scaled_dot_product_attention`` does, step by step."""
+        if is_causal or enable_gqa or dropout_p:
+            # Classifiers of pictures have none of them.
             return functional.scaled_dot_product_attention(
-                query, key, value, attn_mask, dropout_p, is_causal, scale=scale
+                query,
+                key,
+                value,
+                attn_mask,
+                dropout_p,
+                is_causal,
+                scale=scale,
+                enable_gqa=enable_gqa,
             )
+        return self._attention(query, key, attn_mask, scale) @ value
+
+    def _attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        attn_mask: Tensor | None = None,
+        scale: float | None = None,
+    ) -> Tensor:
         scores = query @ key.transpose(-2, -1) * (scale or query.shape[-1] ** -0.5)
         if attn_mask is not None:
             masked = attn_mask.dtype == torch.bool
             scores = scores.masked_fill(~attn_mask, -torch.inf) if masked else scores + attn_mask
-        return self._keep(scores.softmax(-1)) @ value
+        return self._keep(scores.softmax(-1))
 
     def _multi_head(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return what torch's own multi-head attention does, if it attends to itself."""
+        """Return what torch's own multi-head attention does, step by step where it is plain."""
         function = functional.multi_head_attention_forward
-        given = signature(function).bind(*args, **kwargs).arguments
-        if given["query"] is not given["key"] or given.get("in_proj_weight") is None:
+        bound = signature(function).bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = bound.arguments
+        tokens = given["query"]
+        is_own = tokens is given["key"] is given["value"] and tokens.ndim == 3
+        # A tensor among them has no truth of its own.
+        extras = any(given[name] is not None and given[name] is not False for name in _EXTRAS)
+        if not is_own or extras or (given["training"] and given["dropout_p"]):
             return function(*args, **kwargs)
-        length, batch, channels = given["query"].shape
-        parts = functional.linear(
-            given["query"], given["in_proj_weight"], given["in_proj_bias"]
-        ).chunk(3, 2)
+        length, batch, channels = tokens.shape
+        parts = functional.linear(tokens, given["in_proj_weight"], given["in_proj_bias"])
         query, key, value = (
-            part.view(length, batch, given["num_heads"], -1).permute(1, 2, 0, 3) for part in parts
+            part.view(length, batch, given["num_heads"], -1).permute(1, 2, 0, 3)
+            for part in parts.chunk(3, 2)
         )
-        heads = self._attend(query, key, value)
-        joined = heads.permute(2, 0, 1, 3).reshape(length, batch, channels)
-        return functional.linear(joined, given["out_proj_weight"], given["out_proj_bias"]), None
+        attention = self._attention(query, key)
+        joined = (attention @ value).permute(2, 0, 1, 3).reshape(length, batch, channels)
+        output = functional.linear(joined, given["out_proj_weight"], given["out_proj_bias"])
+        if not given["need_weights"]:
+            return output, None
+        return output, attention.mean(1) if given["average_attn_weights"] else attention

@@ -55,6 +55,7 @@ class ScoreMaps:
         needs_gradients: whether the pass must record gradients.
         needs_attention: whether it must keep attentions.
         needs_fit: whether ``fit`` must be called first, with a collection of pictures.
+        needs_views: whether pictures are flipped or resized, which takes passes of its own.
         sees_classes: whether the maps of one picture's classes differ.
         more_taps: modules that are looked at besides.
 
@@ -65,6 +66,7 @@ class ScoreMaps:
     needs_gradients = False
     needs_attention = False
     needs_fit = False
+    needs_views = False
     sees_classes = True
     more_taps: tuple[str, ...] = ()
 
@@ -211,7 +213,7 @@ def locate_all(
         labels: see ``Labels``.
 
     Raises:
-        ConfigError: they have different models.
+        ConfigError: they have different models, or one flips or resizes pictures.
 
     >>> from wsol.localizers import create_localizer
     >>> from wsol.models import create_network
@@ -220,6 +222,10 @@ def locate_all(
     >>> [found.maps.shape[1:] for found in locate_all(both, torch.rand(2, 3, 64, 64))]
     [torch.Size([64, 64]), torch.Size([64, 64])]
     """
+    if any(each.needs_views for each in localizers):
+        raise ConfigError(
+            "a localizer that flips or resizes pictures cannot share a pass: call it alone"
+        )
     look = observe_for(localizers, images)
     chosen = chosen_labels(labels, look.logits)
     return [Localized(look.logits, chosen, each.read(look, chosen)) for each in localizers]
@@ -260,15 +266,12 @@ def likely_labels(logits: Tensor, least: float = 0.5) -> Tensor:
     return order.masked_fill(beyond, -1)
 
 
-def observe_for(
-    localizers: Sequence[ScoreMaps], images: Tensor, more_taps: Sequence[str] = ()
-) -> Look:
+def observe_for(localizers: Sequence[ScoreMaps], images: Tensor) -> Look:
     """Return what one pass sees of all that several localizers of one classifier need.
 
     Args:
         localizers: of the same model.
         images: normalised, ``(N, 3, H, W)``.
-        more_taps: taps to look at besides.
 
     Raises:
         ConfigError: they have different models.
@@ -279,7 +282,7 @@ def observe_for(
     return observe(
         model,
         images,
-        [*(tap for each in localizers for tap in each.taps), *more_taps],
+        [tap for each in localizers for tap in (*each.taps, *each.more_taps)],
         gradients=any(each.needs_gradients for each in localizers),
         attentions=any(each.needs_attention for each in localizers),
     )

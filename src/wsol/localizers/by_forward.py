@@ -16,7 +16,7 @@ class ForwardCAM(ScoreMaps):
     Args:
         model: the classifier.
         arguments: as of ``ScoreMaps``.
-        batch_size: pictures in a forward pass.
+        batch_size: channels that a forward pass asks for.
         channels: ask only for as many channels, those that vary most over the picture; default:
             all, as published.
         options: as of ``ScoreMaps``.
@@ -46,21 +46,19 @@ class ForwardCAM(ScoreMaps):
     def _tap_maps(self, look: Look, labels: Tensor, tap: str) -> Tensor:
         features = look.features[tap]
         maps = []
-        for image, own, label, logits in zip(
-            look.images, features, labels, look.logits, strict=True
-        ):
+        for image, own, label in zip(look.images, features, labels, strict=True):
             numbers = own.flatten(1).var(1).argsort(descending=True)[: self.channels]
             scores = [
                 self.scores(image, tap, own, some, label) for some in numbers.split(self.batch_size)
             ]
-            weights = self.weights(torch.cat(scores).float(), logits[label])
+            weights = self.weights(torch.cat(scores))
             maps.append(torch.einsum("chw,c->hw", own[numbers], weights).relu())
         return torch.stack(maps)
 
     def scores(
         self, image: Tensor, tap: str, features: Tensor, numbers: Tensor, label: Tensor
     ) -> Tensor:
-        """Return the label's logit ``(K,)`` that some channels lead to.
+        """Return what some channels score, float32 ``(K,)``.
 
         Args:
             image: ``(3, H, W)``.
@@ -71,6 +69,6 @@ class ForwardCAM(ScoreMaps):
         """
         raise NotImplementedError
 
-    def weights(self, scores: Tensor, before: Tensor) -> Tensor:
-        """Return the weights ``(K,)`` of channels from their scores and the picture's own."""
-        raise NotImplementedError
+    def weights(self, scores: Tensor) -> Tensor:
+        """Return the weights ``(K,)`` of channels from what all of them score."""
+        return scores

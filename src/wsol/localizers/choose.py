@@ -11,6 +11,7 @@ from wsol.errors import ConfigError
 from wsol.localizers.grid import find_layout, to_maps
 from wsol.localizers.look import changed_output, find_logits, tapped_part
 from wsol.models.inputs import input_spec
+from wsol.models.layout import Layout
 from wsol.models.modes import evaluating
 
 log = logging.getLogger("wsol")
@@ -66,9 +67,7 @@ def _last(passed: dict[str, Tensor], logits: Tensor, images: Tensor, body: nn.Mo
         for name, output in passed.items()
         if output.requires_grad and (layout := find_layout(output, images, body)) is not None
     }
-    # A classifier may be a convolution, and its last maps then the scores of classes.
-    classes = logits.shape[1]
-    names = [name for name, each in found.items() if to_maps(*each, images).shape[1] != classes]
+    names = [name for name, each in found.items() if not _are_scores(*each, logits, images)]
     if names:
         output, layout = found[names[-1]]
         deepest = to_maps(output, layout, images).shape[1]
@@ -84,6 +83,22 @@ def _last(passed: dict[str, Tensor], logits: Tensor, images: Tensor, body: nn.Mo
             if to_maps(gradient, layout, images).count_nonzero() > 0:
                 return name
     raise ConfigError(f"{type(body).__name__} has no features on a grid: name a tap")
+
+
+def _are_scores(output: Tensor, layout: Layout, logits: Tensor, images: Tensor) -> bool:
+    """Return whether maps are the scores of classes, as of a classifier that is a convolution.
+
+    Then a class's logit depends on its own map alone.
+    """
+    if to_maps(output, layout, images).shape[1] != logits.shape[1]:
+        return False
+    # The likeliest, as what was not negative on its way has a gradient.
+    label = int(logits[0].argmax())
+    (gradient,) = torch.autograd.grad(
+        logits[0, label], output, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    maps = to_maps(gradient, layout, images)[0]
+    return bool(maps.count_nonzero() == maps[label].count_nonzero() > 0)
 
 
 def pass_probe(model: nn.Module, images: Tensor) -> Any:

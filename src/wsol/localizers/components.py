@@ -28,11 +28,15 @@ def first_component(points: Tensor) -> Tensor:
 def leading_direction(products: Tensor) -> Tensor:
     """Return the eigenvector ``(..., C)`` of the largest eigenvalue of symmetric ``(..., C, C)``.
 
+    It is NaN where something is not finite.
+
     >>> leading_direction(torch.tensor([[1.0, 0], [0, 9]])).abs()
     tensor([0., 1.])
     """
-    vectors: Tensor = torch.linalg.eigh(products).eigenvectors
-    return vectors[..., -1]
+    # The solver raises an error at one such matrix, and the others had no vectors either.
+    finite = products.isfinite().all(-1).all(-1)[..., None]
+    vectors: Tensor = torch.linalg.eigh(products.where(finite[..., None], 0)).eigenvectors
+    return vectors[..., -1].where(finite, torch.nan)
 
 
 def signed_like(maps: Tensor, strengths: Tensor) -> Tensor:

@@ -110,9 +110,9 @@ class Moments:
         self.sums = self.products = self.lengths = torch.zeros(())
 
     def add(self, points: Tensor) -> None:
-        """Count points ``(P, C)``."""
+        """Count those of points ``(P, C)`` that are finite."""
         # Not every device has float64.
-        points = points.cpu().double()
+        points = points[points.isfinite().all(1)].cpu().double()
         length = points.norm(dim=1)
         self.number += len(points)
         self.sums = self.sums + points.sum(0)
@@ -123,10 +123,12 @@ class Moments:
     def component(self) -> tuple[Tensor, Tensor]:
         """Return the mean and the first principal component, float32 ``(C,)`` each.
 
+        Both are NaN where no point was finite.
+
         Raises:
-            ConfigError: there are no points.
+            ConfigError: no points were added.
         """
-        if self.number == 0:
+        if self.sums.ndim == 0:
             raise ConfigError("ddt has seen no pictures: give it at least one batch")
         mean = self.sums / self.number
         direction = leading_direction(self.products / self.number - torch.outer(mean, mean))

@@ -12,6 +12,8 @@ class GradCAMPlusPlus(ScoreMaps):
     """Grad-CAM++.
 
     The second and third derivatives of the exponential of the score are the powers of the gradient.
+    The constant beside them is not of equation 19, but pytorch-grad-cam's: with it, weights depend
+    on the scale of gradients where their squares are about as small.
 
     Args:
         model: the classifier.

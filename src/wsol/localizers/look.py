@@ -207,7 +207,10 @@ def changed_output(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Ite
         if get_ident() != mine or tensor is None:
             return output
         changed = change(tensor)
-        return changed if isinstance(output, Tensor) else type(output)((changed, *output[1:]))
+        if isinstance(output, Tensor):
+            return changed
+        # Tuples with names for their parts are made in a way of their own.
+        return getattr(output, "_make", type(output))((changed, *output[1:]))
 
     handle = module.register_forward_hook(hook)
     try:

@@ -34,8 +34,8 @@ class ScoreCAM(ForwardCAM):
         masks = interpolate(channels, size, mode="bilinear", align_corners=True)
         least = masks.amin((2, 3), keepdim=True)
         masks = (masks - least) / (masks.amax((2, 3), keepdim=True) - least + EPSILON)
-        return find_logits(self.model(image * masks.to(image)))[:, label]
+        return find_logits(self.model(image * masks.to(image)))[:, label].float()
 
-    def weights(self, scores: Tensor, before: Tensor) -> Tensor:
+    def weights(self, scores: Tensor) -> Tensor:
         """Return the softmax of the scores over channels."""
         return scores.softmax(0)

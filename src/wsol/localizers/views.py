@@ -77,11 +77,17 @@ class Views(ScoreMaps):
             log.info("following the features of %s", affinity)
         elif affinity:
             find_tap(tapped_part(self.model), affinity)
-        self.affinity, self.more_taps = affinity, (affinity,) if affinity else ()
+        self.affinity = affinity
         self.taps = tuple(dict.fromkeys(tap for each in self.localizers for tap in each.taps))
         self.needs_fit = any(each.needs_fit for each in self.localizers)
+        self.needs_views = flip or self.scales != (1,)
         self.sees_classes = any(each.sees_classes for each in self.localizers)
         self.classes = None if self.sees_classes else classes
+        readers = [*self.localizers, *([self.classes] if self.classes else [])]
+        self.needs_gradients = any(each.needs_gradients for each in readers)
+        self.needs_attention = any(each.needs_attention for each in readers)
+        class_taps = self.classes.taps if self.classes else ()
+        self.more_taps = (affinity, *class_taps) if affinity else class_taps
 
     def why_no_graph(self) -> str:
         """Return what is in the way of the first localizer that none can be made of."""
@@ -112,12 +118,11 @@ class Views(ScoreMaps):
         """
         size = (images.shape[-2], images.shape[-1])
         first, *others = self._views(images)
-        readers = [*self.localizers, *([self.classes] if self.classes else [])]
-        look = observe_for(readers, first, self.more_taps)
+        look = observe_for([self], first)
         chosen = chosen_labels(labels, look.logits)
         logits, total = look.logits, self.read(look, chosen, size)
         for number, view in enumerate(others, 1):
-            look = observe_for(readers, view, self.more_taps)
+            look = observe_for([self], view)
             maps = self.read(look, chosen, size)
             total += maps.flip(-1) if self.flip and number % 2 else maps
         return Localized(logits, chosen, total / (1 + len(others)))

@@ -16,8 +16,10 @@ _MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 _PIXELS = re.compile(rb"(?:[^\xff]+|\xff[\x00\xd0-\xd7])*+", re.DOTALL)
 """What follows a scan's header: no marker but those that restart the decoder."""
 
-_KEPT = {0xE0, 0xEE}
-"""Of the segments for applications, those that tell how colours are stored."""
+_JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+_ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
+"""Segments for applications that tell how colours are stored: a thumbnail of no pixels ends the
+first, and the second lacks its last byte, which says whether they are transformed."""
 
 
 def save_photo(path: Path, copy: Path, side: int, max_pixels: int = MAX_PIXELS) -> None:
@@ -80,7 +82,17 @@ def without_metadata(jpeg: bytes) -> bytes | None:
         if kind == _SCAN and (pixels := _PIXELS.match(jpeg, end)):
             end = pixels.end()
         is_extra = kind == 0xFE or 0xE0 <= kind <= 0xEF
-        if not is_extra or kind in _KEPT:
-            kept.append(b"\xff" + jpeg[start - 1 : end])
+        segment = jpeg[start - 1 : end]
+        kept.append(_colours(segment) if is_extra else b"\xff" + segment)
         place = end
     return None
+
+
+def _colours(segment: bytes) -> bytes:
+    """Return what a segment tells of how colours are stored, without whatever else it has."""
+    kind, content = segment[0], segment[3:]
+    if kind == 0xE0 and content.startswith(b"JFIF\0") and len(content) >= 14:
+        return _JFIF
+    if kind == 0xEE and content.startswith(b"Adobe") and len(content) >= 12:
+        return _ADOBE + content[11:12]
+    return b""
