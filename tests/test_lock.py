@@ -115,6 +115,38 @@ def test_a_shared_lock_keeps_out_those_who_want_it_alone(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_shard_that_begins_while_the_last_one_ends_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who removes the lock has it alone for a moment, which is waited for."""
+    ending = Hold(tmp_path)
+    waited = []
+
+    def end(seconds: float) -> None:
+        waited.append(seconds)
+        ending.release()
+
+    monkeypatch.setattr("time.sleep", end)
+    with Hold(tmp_path, shared=True):
+        assert len(waited) == 1
+        assert waited[0] < 1
+        assert (tmp_path / NAME).exists()
+
+
+def test_the_lock_of_a_folder_made_anew_stays(tmp_path: Path) -> None:
+    """Who held the folder that was there before, and moved it away, has no part in it."""
+    folder = tmp_path / "boxes"
+    folder.mkdir()
+    with Hold(folder):
+        folder.rename(tmp_path / "old")
+        folder.mkdir()
+        other = Hold(folder)
+    with pytest.raises(HeldError):
+        Hold(folder)
+    other.release()
+    assert list(folder.iterdir()) == []
+
+
 def test_a_file_system_without_locks_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

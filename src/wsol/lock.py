@@ -6,13 +6,16 @@ import json
 import logging
 import os
 import socket
-from contextlib import suppress
+import time
 from pathlib import Path
 from types import TracebackType
 
 from wsol.errors import ConfigError
 
 NAME = ".wsol-lock"
+
+_MOMENT = 0.1
+"""Seconds after which a lock that is only about to be removed is gone."""
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
@@ -69,8 +72,14 @@ class Hold:
     def _take(self) -> int | None:
         """Return the locked file, or None where its last holder has just removed it."""
         lock = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        kind = (fcntl.LOCK_SH if self.shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
         try:
-            fcntl.flock(lock, (fcntl.LOCK_SH if self.shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(lock, kind)
+            except BlockingIOError:
+                # The last of those who share it has it alone while it removes it.
+                time.sleep(_MOMENT)
+                fcntl.flock(lock, kind)
         except BlockingIOError as error:
             holder = _holder(lock)
             os.close(lock)
@@ -83,12 +92,18 @@ class Hold:
                 "%s: its file system has no locks: let one process at a time write there",
                 self.path.parent,
             )
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(lock), self.path.stat()):
-                _held.add(lock)
-                return lock
+        if self._is_named(lock):
+            _held.add(lock)
+            return lock
         os.close(lock)
         return None
+
+    def _is_named(self, lock: int) -> bool:
+        """Return whether the folder still has the file by the lock's name."""
+        try:
+            return os.path.samestat(os.fstat(lock), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Give the folder back; once is enough."""
@@ -98,7 +113,9 @@ class Hold:
             try:
                 # Others may hold it too, and then its name must stay.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.path.unlink(missing_ok=True)
+                # The folder may have been moved meanwhile, and made anew by another process.
+                if self._is_named(lock):
+                    self.path.unlink()
             except OSError:
                 pass
             finally:

@@ -1,7 +1,9 @@
 """The command line starts quickly, and turns what happens into a status and one line."""
 
+import errno
 import io
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ import pytest
 
 import wsol
 from wsol.cli import main as cli
-from wsol.cli.main import COMMANDS, main
+from wsol.cli.main import COMMANDS, LESS_MEMORY, main
 from wsol.errors import RunError
 from wsol.formats import list_formats
 from wsol.localizers import list_localizers
@@ -149,6 +151,53 @@ def test_line_breaks_in_a_name_stay_in_the_line(
     command_that(monkeypatch, RunError("a\nb: no run"))
     assert main(["train"]) == 2
     assert capsys.readouterr().err == "wsol: error: a\\nb: no run\n"
+
+
+def test_a_full_disk_is_one_line_with_its_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the command, where it does not say so itself."""
+    command_that(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "/there/a.bin"))
+    assert main(["train"]) == 2
+    assert capsys.readouterr().err == "wsol: error: /there/a.bin: No space left on device\n"
+
+
+class OutOfMemoryError(RuntimeError):
+    """Called as torch's own."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 71.1 PiB for an array"),
+        OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nSee documentation"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"),
+    ],
+)
+def test_too_little_memory_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    """It says what to give instead, if there is such an option."""
+    command_that(monkeypatch, error)
+    for command, line in (
+        ("train", "give a lower --batch_size or --size, or a higher --accumulate"),
+        ("predict", "give a lower --batch_size or --size"),
+        ("convert", "end other programs, and try again"),
+    ):
+        assert main([command]) == 2
+        assert capsys.readouterr().err == f"wsol: error: out of memory: {line}\n"
+
+
+@pytest.mark.parametrize("command", LESS_MEMORY)
+def test_what_takes_less_memory_is_an_option(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of that command."""
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    shown = capsys.readouterr().out
+    for option in re.findall("--[a-z_]+", LESS_MEMORY[command]):
+        assert f"{option} " in shown
 
 
 def test_a_fault_in_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

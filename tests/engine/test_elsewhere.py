@@ -101,6 +101,41 @@ def test_it_goes_on_where_it_was_stopped(s3: S3, config: PredictConfig) -> None:
     assert objects_of(s3) != whole
 
 
+@pytest.mark.parametrize("system", ["s3", "file"])
+def test_folders_are_replaced_as_a_whole(
+    s3: S3, config: PredictConfig, toy: Path, tmp_path: Path, system: str
+) -> None:
+    """As they are here, report and all: no file of another prediction's pictures stays in them."""
+    there = tmp_path / "there" / "boxes"
+    uri = s3.uri("boxes") if system == "s3" else there.as_uri()
+    first = replace(config, format=("heatmaps", "voc"))
+    other = [path for path in sorted(toy.rglob("*.jpg")) if "test" not in path.parts][:5]
+    second = replace(config, images=other, format=("csv", "heatmaps"), report=1, overwrite=True)
+    for options in (first, second):
+        predict(options)
+        predict(replace(options, out=Path(uri)))
+        found = objects_of(s3) if system == "s3" else files_of(there)
+        assert set(found) == set(files_of(config.out))
+    assert any(name.startswith("voc/") for name in found)
+
+
+def test_a_folder_of_others_stays(s3: S3, config: PredictConfig) -> None:
+    """What is predicted does too, and the same command goes on when the folder is gone."""
+    mine = "boxes/heatmaps/mine.txt"
+    s3.objects[mine] = b"work of days"
+    out = replace(config, out=Path(s3.uri("boxes")), format=("heatmaps",), report=0)
+    with pytest.raises(ConfigError, match="s3://bucket/boxes/heatmaps: was not written by wsol"):
+        predict(out)
+    assert [key for key in s3.objects if key.startswith("boxes/heatmaps/")] == [mine]
+    del s3.objects[mine]
+    s3.asked.clear()
+    predict(out)
+    sent = [line.partition(" ")[2] for line in s3.asked if line.startswith("PUT boxes/")]
+    assert part_file(Path("boxes"), 0).as_posix() not in sent
+    # Were it stopped before the next, it could go on: the folder is known.
+    assert sent[0] == "boxes/heatmaps/images.csv"
+
+
 def test_a_place_that_takes_nothing_is_one_line(s3: S3, config: PredictConfig) -> None:
     """The line names the place, without keys."""
     s3.is_full = True

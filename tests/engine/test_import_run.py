@@ -113,7 +113,18 @@ def test_what_is_no_weights_is_refused(
         error = capsys.readouterr().err
         assert str(path) in error
         assert error.count("\n") == 1
-    assert not (tmp_path / "run").exists()
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_said_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The weights are not even looked for."""
+    out = tmp_path / "file"
+    out.write_text("mine")
+    assert main(["import", "tensorpack", str(tmp_path / "lost.npz"), "--out", str(out)]) == 2
+    assert f"{out}: cannot be written: File exists" in capsys.readouterr().err
+    assert out.read_text() == "mine"
 
 
 def test_a_start_for_training_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,13 +12,17 @@ from typing import Any
 import pytest
 
 from wsol.cli.main import main
+from wsol.engine import plan as plan_module
 from wsol.engine import predict as predict_module
 from wsol.engine.pictures import collect
-from wsol.engine.plan import STATE, _learn, shard_of
+from wsol.engine.plan import STATE, WAIT, _learn, shard_of
 from wsol.engine.predict import create_predictor, predict
 from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError, ErrorLimitError
+from wsol.formats import convert as convert_module
 from wsol.formats.record import FOLDER, Record, is_finished, part_file
+from wsol.localization import Localization
+from wsol.lock import Hold
 
 
 @pytest.fixture
@@ -219,12 +223,14 @@ def test_one_process_learns_and_the_others_wait(
 
     def wait(seconds: float) -> None:
         waited.append(seconds)
-        other.communicate()
+        # To take the lock waits for a moment too.
+        if seconds == WAIT:
+            other.communicate()
 
     monkeypatch.setattr("wsol.engine.plan.time.sleep", wait)
     locate = create_predictor(config)
     _learn(config.out / FOLDER / STATE, collect(config.images), locate)
-    assert waited
+    assert WAIT in waited
     assert locate.is_fitted
     assert (config.out / FOLDER / STATE).is_file()
 
@@ -309,6 +315,63 @@ def test_a_second_writer_is_refused(
         holder.communicate()
     assert content(config.out) == before
     predict(replace(config, shard=shard))
+
+
+def test_formats_are_left_whole_by_the_same_command(
+    config: PredictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins while they are written, is refused, and has taken nothing away."""
+    config = replace(config, format=("csv", "voc"))
+    predict(config)
+    whole = content(config.out)
+    low, refused = convert_module.without_low_scores, []
+
+    def meanwhile(result: Localization, min_score: float) -> Localization:
+        with pytest.raises(ConfigError, match="being written by process") as caught:
+            predict(config)
+        refused.append(caught.value)
+        return low(result, min_score)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(convert_module, "without_low_scores", meanwhile)
+        predict(config)
+    assert len(refused) == 24
+    assert content(config.out) == whole
+
+
+def test_formats_wait_for_who_converts(config: PredictConfig) -> None:
+    """That nothing was written is no success."""
+    predict(config)
+    with Hold(config.out), pytest.raises(ConfigError, match="boxes: is being written by process"):
+        predict(config)
+
+
+def test_what_killed_processes_left_is_removed(config: PredictConfig) -> None:
+    """A plan that was in the making, a record that was on its way out."""
+    for name in ("abc", "def"):
+        (config.out / f".{FOLDER}.{name}.part").mkdir(parents=True)
+    predict(config)
+    assert not list(config.out.glob(f".{FOLDER}.*"))
+
+
+def test_who_is_second_takes_the_plan_of_the_first(
+    config: PredictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its own is removed while it is written."""
+    write, begun = plan_module.write_json, []
+
+    def meanwhile(path: Path, content: Any) -> None:
+        if not begun:
+            begun.append(True)
+            predict(config)
+            assert not list(config.out.glob(f".{FOLDER}.*"))
+        write(path, content)
+
+    monkeypatch.setattr(plan_module, "write_json", meanwhile)
+    predict(config)
+    assert begun
+    assert not list(config.out.glob(f".{FOLDER}.*"))
+    assert len(Record(config.out)) == 24
 
 
 def test_too_many_errors_end_with_status_4(

@@ -15,9 +15,11 @@ from PIL import Image
 from wsol.cli.main import main
 from wsol.data.toy import toy_pictures
 from wsol.engine.localize import Localizer
+from wsol.engine.pack import pack
+from wsol.engine.pack_config import PackConfig
 from wsol.engine.predict import predict
 from wsol.engine.predict_config import PredictConfig
-from wsol.errors import ConfigError, DataError
+from wsol.errors import ConfigError, DataError, RunError
 
 
 def rows(out: Path) -> dict[str, dict[str, object]]:
@@ -199,6 +201,26 @@ def test_what_is_in_the_way_of_a_format_is_said_before_prediction(
     with pytest.raises(ConfigError, match="yolo: was not written by wsol"):
         predict(config)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
+
+
+@pytest.mark.parametrize("kind", ["shards", "shards among others", "elsewhere"])
+def test_links_to_what_is_no_file_are_refused_before_anything_is_loaded(
+    toy: Path, tmp_path: Path, kind: str
+) -> None:
+    """The run is not even looked for, and what to do is said."""
+    images = [Path((toy / "test").as_uri())]
+    if kind != "elsewhere":
+        images = [tmp_path / "packed"]
+        pack(PackConfig(toy, images[0]))
+    if kind == "shards among others":
+        images.append(next((toy / "test").rglob("*.jpg")))
+    out = tmp_path / "out"
+    config = PredictConfig(images=images, out=out, run=tmp_path / "no run", workers=0)
+    with pytest.raises(ConfigError, match="unpack or copy them first"):
+        predict(replace(config, format=("coco", "yolo")))
+    assert not out.exists()
+    with pytest.raises(RunError, match="no run"):
+        predict(config)
 
 
 def test_large_jpeg_are_decoded_at_a_smaller_scale(tiny_run: Path, tmp_path: Path) -> None:

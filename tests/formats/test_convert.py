@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from wsol.formats import About, list_formats
 from wsol.formats.cells import from_cell
 from wsol.formats.record import RecordWriter
 from wsol.localization import Localization
+from wsol.lock import Hold
 
 SCORES = np.array([0.9, 0.2])
 
@@ -60,8 +62,8 @@ def test_the_command_writes_all_formats(
     """Each with its files, beside the record or elsewhere."""
     every = ",".join(list_formats())
     out = tmp_path / "out"
-    assert main(["convert", str(predicted), "--format", every, "--out", str(out)]) == 0
-    assert "3 pictures as coco, csv, cvat" in capsys.readouterr().out
+    assert main(["convert", str(predicted), "--format", every, "--out", str(out)]) == 3
+    assert "3 pictures, 1 of them not readable, as coco, csv, cvat" in capsys.readouterr().out
     assert sorted(path.name for path in out.iterdir()) == [
         "annotations.json",
         "cvat",
@@ -74,8 +76,35 @@ def test_the_command_writes_all_formats(
         "voc",
         "yolo",
     ]
-    assert main(["convert", str(predicted), "--format", "voc"]) == 0
+    assert main(["convert", str(predicted), "--format", "voc"]) == 3
     assert (predicted / "voc/Annotations/a.xml").is_file()
+
+
+def test_a_second_writer_is_refused(predicted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told who is the first, and changes nothing."""
+    with Hold(predicted):
+        before = sorted(predicted.rglob("*"))
+        assert main(["convert", str(predicted), "--format", "csv,voc"]) == 2
+        assert f"{predicted}: is being written by process {os.getpid()}" in capsys.readouterr().err
+        assert sorted(predicted.rglob("*")) == before
+    assert main(["convert", str(predicted), "--format", "csv,voc"]) == 3
+
+
+def test_the_status_says_whether_all_pictures_could_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As that of other commands does; those in error are written all the same."""
+    for name, error, status in (
+        ("clean", None, 0),
+        ("some", ImageError("a.jpg", "the file is empty"), 3),
+    ):
+        (tmp_path / name).mkdir()
+        writer = RecordWriter(tmp_path / name, About(("crow",), tmp_path, 0.2))
+        writer.add(Localization("a.jpg", (4, 4), error=error))
+        writer.close()
+        assert main(["convert", str(tmp_path / name), "--format", "csv"]) == status
+        assert "a.jpg" in (tmp_path / name / "predictions.csv").read_text()
+        assert ("1 of them not readable" in capsys.readouterr().out) == (status == 3)
 
 
 def test_low_scores_are_left_out_and_their_pictures_stay(predicted: Path, tmp_path: Path) -> None:
@@ -83,7 +112,7 @@ def test_low_scores_are_left_out_and_their_pictures_stay(predicted: Path, tmp_pa
     for limit, number in (("0.2", 4), ("0.3", 2), ("0.91", 0)):
         out = tmp_path / limit
         options = ["--format", "coco", "--out", str(out), "--min_score", limit]
-        assert main(["convert", str(predicted), *options]) == 0
+        assert main(["convert", str(predicted), *options]) == 3
         content = json.loads((out / "annotations.json").read_text())
         assert len(content["annotations"]) == number
         assert len(content["images"]) == 2
@@ -126,7 +155,7 @@ def test_moved_pictures_are_linked_where_they_are(predicted: Path, tmp_path: Pat
     command = ["convert", str(predicted), "--format", "yolo"]
     assert main(command) == 2
     assert not list(predicted.glob("*yolo*"))
-    assert main([*command, "--images", str(tmp_path / "moved")]) == 0
+    assert main([*command, "--images", str(tmp_path / "moved")]) == 3
     link = predicted / "yolo/images/a.jpg"
     assert link.resolve() == (tmp_path / "moved/a.jpg").resolve()
 
@@ -152,7 +181,7 @@ def test_hostile_names_are_inert_in_every_format(
     before = {path for path in tmp_path.rglob("*") if out not in path.parents}
     every = ",".join(list_formats())
     options = ["--format", every, "--out", str(out)]
-    assert main(["convert", str(tmp_path / "boxes"), *options]) == 0
+    assert main(["convert", str(tmp_path / "boxes"), *options]) == 3
     assert {path for path in tmp_path.rglob("*") if out not in path.parents} == before
     for folder in ("cvat", "heatmaps", "labelstudio", "masks", "voc", "yolo"):
         with (out / folder / "images.csv").open(encoding="utf-8", newline="") as file:
@@ -186,19 +215,19 @@ def test_each_picture_is_read_once(predicted: Path, monkeypatch: pytest.MonkeyPa
         "__iter__",
         lambda self: (seen.append(result.image_id) or result for result in own(self)),
     )
-    assert main(["convert", str(predicted), "--format", "csv,coco,csv"]) == 0
+    assert main(["convert", str(predicted), "--format", "csv,coco,csv"]) == 3
     assert seen == ["a.jpg", "b.jpg", "bad.jpg"]
 
 
 @pytest.mark.parametrize("name", list_formats())
 def test_a_full_disk_is_one_line_and_old_files_stay(predicted: Path, name: str) -> None:
-    """No file of more than a few bytes can be written: status 2, and nothing has changed."""
-    assert main(["convert", str(predicted), "--format", name]) == 0
+    """No file has room for more than to say who writes: status 2, and nothing has changed."""
+    assert main(["convert", str(predicted), "--format", name]) == 3
     before = {path: path.read_bytes() for path in predicted.rglob("*") if path.is_file()}
     script = (
         "import resource, sys; from wsol.cli.main import main;"
         "import wsol.formats.convert, wsol.maps;"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20));"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100));"
         f"sys.exit(main(['convert', {str(predicted)!r}, '--format', {name!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -27,6 +27,19 @@ def test_a_folder_is_there_when_it_is_whole(tmp_path: Path) -> None:
     assert not (tmp_path / "voc/c.txt").exists()
 
 
+def test_to_begin_one_disturbs_nobody(tmp_path: Path) -> None:
+    """A process that only asks what is in its way leaves to another what it writes there."""
+    tree = Tree(tmp_path, "voc")
+    tree.path("a.txt").touch()
+    before = sorted(tmp_path.rglob("*"))
+    asking = Tree(tmp_path, "voc")
+    assert sorted(tmp_path.rglob("*")) == before
+    del asking
+    tree.path("b.txt").touch()
+    tree.close()
+    assert {path.name for path in (tmp_path / "voc").iterdir()} == {"a.txt", "b.txt", "images.csv"}
+
+
 def test_an_earlier_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     """No label of pictures that are gone stays."""
     for name in ("old.jpg", "new.jpg"):
@@ -37,9 +50,9 @@ def test_an_earlier_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
-    """Its hidden folder does not end up in the new one."""
-    (tmp_path / ".voc.part/Annotations").mkdir(parents=True)
-    (tmp_path / ".voc.part/Annotations/old.xml").touch()
+    """Its hidden folder does not end up in the new one, nor does it stay."""
+    (tmp_path / ".voc.abc.part/Annotations").mkdir(parents=True)
+    (tmp_path / ".voc.abc.part/Annotations/old.xml").touch()
     Tree(tmp_path, "voc").close()
     assert [path.name for path in (tmp_path / "voc").iterdir()] == ["images.csv"]
     assert [path.name for path in tmp_path.iterdir()] == ["voc"]

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from wsol.cli.main import OK
+from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import read_options
 from wsol.engine.convert_config import ConvertConfig
 
@@ -13,11 +13,13 @@ def run(argv: Sequence[str]) -> int:
     config = read_options("convert", ConvertConfig, argv, positional="predictions")
     from wsol.engine.folder import make_folder
     from wsol.formats.convert import convert
-    from wsol.formats.record import Record
+    from wsol.formats.record import Record, count_statuses
 
     record = Record(config.predictions, config.images)
     out = config.predictions if config.out is None else config.out
     make_folder(out)
     convert(record, out, config.format, config.min_score)
-    sys.stdout.write(f"wrote {out}: {len(record)} pictures as {', '.join(config.format)}\n")
-    return OK
+    errors = count_statuses(config.predictions, range(record.parts))["error"]
+    said = f", {errors} of them not readable" if errors else ""
+    sys.stdout.write(f"wrote {out}: {len(record)} pictures{said}, as {', '.join(config.format)}\n")
+    return SOME_IN_ERROR if errors else OK

@@ -31,6 +31,16 @@ COMMANDS = {
 }
 """Subcommand and its line in the help."""
 
+LESS_MEMORY = {
+    "benchmark": "give a lower --batch_size or --size",
+    "compare": "give a lower --batch_size or lower --sizes",
+    "distill": "give a lower --batch_size",
+    "evaluate": "give a lower --batch_size",
+    "predict": "give a lower --batch_size or --size",
+    "train": "give a lower --batch_size or --size, or a higher --accumulate",
+}
+"""What to do where a command needs more memory than there is."""
+
 OK, REFUSED, SOME_IN_ERROR, TOO_MANY_IN_ERROR, INTERRUPTED = 0, 2, 3, 4, 130
 
 
@@ -59,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         # Names need not be text.
         sys.stdout.reconfigure(errors="surrogateescape")
+    name = arguments[0]
     try:
-        name = arguments[0]
         if name not in COMMANDS:
             raise ConfigError(f"no command {name!r}: {did_you_mean(name, COMMANDS)}")
         status: int = import_module(module_of(name)).run(arguments[1:])
@@ -78,7 +88,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("wsol: interrupted\n")
         return INTERRUPTED
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        _say(f"out of memory: {LESS_MEMORY.get(name, 'end other programs, and try again')}")
+        return REFUSED
     return status
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error is Python's or numpy's, or torch's, which need not be imported."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
 
 
 def _say(error: object) -> None:

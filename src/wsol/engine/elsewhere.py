@@ -14,12 +14,17 @@ from wsol.data.remote import open_folder
 from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError
 from wsol.formats.record import ABOUT, FOLDER
+from wsol.formats.tree import LIST
+from wsol.review.report import INDEX
 from wsol.uri import is_uri, shown, uri_of
 
 log = logging.getLogger("wsol")
 
 WHOLE_BY_THEMSELVES = ("s3", "gcs", "abfs")
 """File systems on which a file is there when all of it is, and not before."""
+
+MARKS = (LIST, INDEX.as_posix())
+"""Files of folders that are written as a whole: they say that wsol wrote them."""
 
 
 class Mirror:
@@ -71,7 +76,9 @@ class Mirror:
                 self.system.delete_dir(folder)
 
     def send(self, folder: str = "") -> None:
-        """Send the files that have not been sent yet; what makes a record whole comes last.
+        """Send the files that have not been sent yet.
+
+        What says that wsol wrote a folder comes first, what makes a record whole last.
 
         Args:
             folder: of them; default: all.
@@ -81,15 +88,53 @@ class Mirror:
             for path in sorted((self.here / folder).rglob("*"))
             if path.is_file() and path not in self.sent and not path.name.startswith(".")
         ]
+        marks = set(self._marks())
         # The plan says what the parts are: no part is there without it.
-        new.sort(key=lambda path: (path.name == ABOUT, path.suffix == ".parquet"))
+        new.sort(
+            key=lambda path: (path.name == ABOUT, path not in marks, path.suffix == ".parquet")
+        )
         with self._said():
             for path in new:
                 self._put(path)
                 self.sent.add(path)
 
+    def finish(self) -> None:
+        """Send what is left, and remove what folders that are written as a whole had before.
+
+        Raises:
+            ConfigError: such a folder there was not written by wsol.
+        """
+        with self._said():
+            replaced = list(self._replaced())
+        self.send()
+        with self._said():
+            for place in replaced:
+                self.system.delete_file(place)
+
+    def _replaced(self) -> Iterator[str]:
+        """Yield the files elsewhere, in folders that are written as a whole, that are not here."""
+        for mark in self._marks():
+            folder = self.here / mark.relative_to(self.here).parts[0]
+            there = fs.FileSelector(self._place(folder), allow_not_found=True, recursive=True)
+            found = self.system.get_file_info(there)
+            # What is hidden was cut off before it was moved to its place.
+            files = {
+                entry.path
+                for entry in found
+                if entry.type == fs.FileType.File and not entry.base_name.startswith(".")
+            }
+            if files and self._place(mark) not in files:
+                raise ConfigError(
+                    f"{shown(self.uri)}/{folder.name}: was not written by wsol: move it away and "
+                    "run the same command again, or choose another --out"
+                )
+            yield from files.difference(map(self._place, folder.rglob("*")))
+
+    def _marks(self) -> list[Path]:
+        return [path for mark in MARKS for path in self.here.glob(f"*/{mark}")]
+
     def _put(self, path: Path) -> None:
-        place = f"{self.base}/{path.relative_to(self.here).as_posix()}"
+        place = self._place(path)
         if self.system.type_name in WHOLE_BY_THEMSELVES:
             self._write(path, place)
             return
@@ -97,6 +142,9 @@ class Mirror:
         self.system.create_dir(folder, recursive=True)
         self._write(path, f"{folder}/.{name}.part")
         self.system.move(f"{folder}/.{name}.part", place)
+
+    def _place(self, path: Path) -> str:
+        return f"{self.base}/{path.relative_to(self.here).as_posix()}"
 
     def _write(self, path: Path, place: str) -> None:
         with self.system.open_output_stream(place) as file:
@@ -145,4 +193,4 @@ def working_in(config: PredictConfig) -> Iterator[tuple[PredictConfig, Callable[
             mirror.clear()
         mirror.fetch()
         yield replace(config, out=Path(here)), lambda: mirror.send(FOLDER)
-        mirror.send()
+        mirror.finish()

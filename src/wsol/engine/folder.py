@@ -1,6 +1,7 @@
 """The folder that a command writes to."""
 
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from wsol.errors import ConfigError
 
@@ -17,11 +18,11 @@ def make_folder(folder: Path) -> None:
     ...     Path(parent, "a/b").is_dir()
     True
     """
-    probe = folder / ".wsol-probe"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        # Others may try it at the same moment.
+        with TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise ConfigError(
             f"{folder}: cannot be written: {error.strerror}; choose another --out"

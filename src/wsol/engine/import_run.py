@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from wsol.engine.config import ImportConfig
+from wsol.engine.folder import make_folder
 from wsol.engine.run import RunInfo, save_run
 from wsol.errors import ConfigError, did_you_mean
 from wsol.localizers.reading import Reading
@@ -27,10 +28,12 @@ def import_run(config: ImportConfig) -> Path:
         The run folder.
 
     Raises:
-        ConfigError: the file cannot be read or does not fit, or the folder is taken.
+        ConfigError: the file cannot be read or does not fit, or the folder is taken or cannot be
+            written.
     """
     if (config.out / "model.json").exists():
         raise ConfigError(f"{config.out}: holds a run already: give another --out")
+    make_folder(config.out)
     weights = read_published(config.file, config.family)
     name = config.network or network_in(weights, config.family)
     known = [known for known in published_names() if known.startswith(config.family)]
@@ -55,7 +58,6 @@ def import_run(config: ImportConfig) -> Path:
         with torch.no_grad():
             first = next(network.body.parameters())
             first.copy_(first.flip(1))
-    config.out.mkdir(parents=True, exist_ok=True)
     info = RunInfo(
         backbone=name,
         output_stride=stride,

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import time
@@ -136,6 +135,9 @@ def begin(config: PredictConfig, pictures: Pictures, locate: Localizer) -> Itera
         stack.enter_context(Hold(home, shared=bool(config.shard)))
         if config.shard:
             stack.enter_context(Hold(home, f"{NAME}-{config.shard.replace('/', '-of-')}"))
+        # Killed processes have left them, and one that still makes a plan takes this one.
+        for left in home.parent.glob(f".{home.name}.*.part"):
+            shutil.rmtree(left, ignore_errors=True)
         _check(home, inputs)
         _learn(home / STATE, pictures, locate)
         yield Plan(config.out, len(pictures), config.part_size)
@@ -177,8 +179,7 @@ def _digest(run: Path | None) -> str | None:
 
 def _make(home: Path, inputs: dict[str, Any]) -> None:
     """Write a record's folder with its plan and nothing else, unless another process is first."""
-    # Processes of several machines, or containers, may have the same number.
-    new = home.with_name(f".{home.name}.{secrets.token_hex(8)}.part")
+    new = _hidden(home)
     try:
         new.mkdir()
         write_json(new / FILE, inputs)
@@ -188,6 +189,12 @@ def _make(home: Path, inputs: dict[str, Any]) -> None:
             raise ConfigError(f"{home}: cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _hidden(home: Path) -> Path:
+    """Return a place beside a record's folder that no other process has."""
+    # Processes of several machines, or containers, may have the same number.
+    return home.with_name(f".{home.name}.{secrets.token_hex(8)}.part")
 
 
 def _learn(file: Path, pictures: Pictures, locate: Localizer) -> None:
@@ -248,9 +255,9 @@ def _check(home: Path, inputs: dict[str, Any]) -> None:
 def _remove(home: Path) -> None:
     """Remove a record that no other process writes to."""
     with Hold(home):
-        old = home.with_name(f".{home.name}.{os.getpid()}.old")
+        old = _hidden(home)
         home.rename(old)
-    shutil.rmtree(old)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def finish(plan: Plan, make: Callable[[], None]) -> bool:
@@ -264,8 +271,9 @@ def finish(plan: Plan, make: Callable[[], None]) -> bool:
         Whether it was made here.
     """
     try:
-        with Hold(plan.folder / FOLDER, f"{NAME}-finish"):
-            make()
+        hold = Hold(plan.folder / FOLDER, f"{NAME}-finish")
     except HeldError:
         return False
+    with hold:
+        make()
     return True

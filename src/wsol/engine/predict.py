@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from wsol.data.images import load_image
+from wsol.data.shards import is_sharded
 from wsol.engine.elsewhere import working_in
 from wsol.engine.folder import make_folder
 from wsol.engine.in_order import in_order
@@ -19,7 +20,7 @@ from wsol.engine.progress import Meter
 from wsol.engine.report import report
 from wsol.engine.report_config import ReportConfig
 from wsol.errors import ConfigError, ErrorLimitError
-from wsol.formats import check_format
+from wsol.formats import LINKING, check_format
 from wsol.formats.about import About
 from wsol.formats.convert import convert, create_writers
 from wsol.formats.place import place
@@ -52,6 +53,7 @@ def predict(config: PredictConfig) -> Counter[str]:
         ErrorLimitError: more pictures than were allowed are in error.
     """
     pictures = collect(config.images)
+    _check_links(config, pictures)
     if pictures.are_remote:
         config = _without_pictures(config)
     with working_in(config) as (here, written):
@@ -87,6 +89,16 @@ def _predict(
         if not plan.missing():
             finish(plan, lambda: _finish(config, plan, about))
         return count_statuses(config.out, mine)
+
+
+def _check_links(config: PredictConfig, pictures: Pictures) -> None:
+    """Refuse formats that link to pictures which are no files here."""
+    linking = LINKING.intersection(config.format)
+    if linking and (pictures.are_remote or any(map(is_sharded, config.images))):
+        raise ConfigError(
+            f"format is {', '.join(config.format)}, but {' and '.join(sorted(linking))} links to "
+            "the images, which are no files here: choose another, or unpack or copy them first"
+        )
 
 
 def _without_pictures(config: PredictConfig) -> PredictConfig:

@@ -8,7 +8,7 @@ from wsol.errors import ConfigError, did_you_mean
 from wsol.formats.about import About
 from wsol.localization import Localization
 
-__all__ = ["FORMATS", "About", "Writer", "check_format", "create_writer", "list_formats"]
+__all__ = ["FORMATS", "LINKING", "About", "Writer", "check_format", "create_writer", "list_formats"]
 
 FORMATS = {
     "coco": "wsol.formats.coco:CocoWriter",
@@ -22,6 +22,9 @@ FORMATS = {
     "yolo": "wsol.formats.yolo:YoloWriter",
 }
 """Name to ``module:class``."""
+
+LINKING = {"yolo"}
+"""Formats that link to the pictures, which must be files here."""
 
 
 class Writer(Protocol):

@@ -8,10 +8,11 @@ from wsol.errors import ConfigError
 from wsol.formats import About, Writer, check_format, create_writer
 from wsol.formats.record import Record
 from wsol.localization import Localization
+from wsol.lock import Hold
 
 
 def convert(record: Record, folder: Path, formats: Iterable[str], min_score: float = 0.0) -> None:
-    """Write a record in some formats, in one pass.
+    """Write a record in some formats, in one pass, and keep others out of the folder meanwhile.
 
     Args:
         record: of a prediction.
@@ -20,25 +21,26 @@ def convert(record: Record, folder: Path, formats: Iterable[str], min_score: flo
         min_score: boxes below are left out; their pictures are not.
 
     Raises:
-        ConfigError: no such format, something else is where one would be written, or the disk
-            is full.
+        ConfigError: no such format, something else is where one would be written, the disk is
+            full, or another process writes to the folder.
         DataError: the record cannot be read, or a picture is not where it was.
     """
     try:
-        writers = create_writers(formats, folder, record.about)
-        for result in record if writers else ():
-            kept = without_low_scores(result, min_score)
+        with Hold(folder):
+            writers = create_writers(formats, folder, record.about)
+            for result in record if writers else ():
+                kept = without_low_scores(result, min_score)
+                for writer in writers:
+                    writer.add(kept)
             for writer in writers:
-                writer.add(kept)
-        for writer in writers:
-            writer.close()
+                writer.close()
     except OSError as error:
         place = error.filename or folder
         raise ConfigError(f"{place}: cannot be written: {error.strerror}") from error
 
 
 def create_writers(formats: Iterable[str], folder: Path, about: About) -> list[Writer]:
-    """Return a writer of each format.
+    """Return a writer of each format, without changing anything in the folder.
 
     Args:
         formats: their names; one that is given twice counts once.

@@ -1,8 +1,10 @@
 """A folder of files that is whole or not there, with a list of all pictures."""
 
+import secrets
 import shutil
 import weakref
 from collections.abc import Collection
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from wsol.errors import ConfigError
@@ -18,7 +20,8 @@ LIST = "images.csv"
 class Tree:
     """Files that are written beside their place, and all moved there at the end.
 
-    A folder that an earlier prediction wrote is replaced as a whole.
+    A folder that an earlier prediction wrote is replaced as a whole. One process at a time writes
+    to a folder, which it holds (``wsol.lock``); only to begin a tree changes nothing there.
 
     Args:
         folder: of the prediction; it exists.
@@ -30,17 +33,25 @@ class Tree:
     """
 
     def __init__(self, folder: Path, name: str, reserved: Collection[str] = ()) -> None:
-        """Begin an empty folder."""
+        """Look at what is in its way."""
         self.folder, self.reserved = folder / name, reserved
         if self.folder.exists() and not (self.folder / LIST).is_file():
             raise ConfigError(
                 f"{self.folder}: was not written by wsol: move it away, or choose another --out"
             )
-        self.part = folder / f".{name}.part"
-        shutil.rmtree(self.part, ignore_errors=True)
-        self.part.mkdir()
-        weakref.finalize(self, shutil.rmtree, self.part, ignore_errors=True)
-        self.list = CsvFile(self.part, ("image_id", "file", "status", "error"))
+        self.list = CsvFile(folder, ("image_id", "file", "status", "error"))
+
+    @cached_property
+    def part(self) -> Path:
+        """The hidden folder in which files wait, made for the first of them."""
+        folder, name = self.folder.parent, self.folder.name
+        # Who writes here is alone, so this is what killed processes have left.
+        for left in folder.glob(f".{name}.*.part"):
+            shutil.rmtree(left, ignore_errors=True)
+        part = folder / f".{name}.{secrets.token_hex(8)}.part"
+        part.mkdir()
+        weakref.finalize(self, shutil.rmtree, part, ignore_errors=True)
+        return part
 
     def note(self, result: Localization, file: str = "") -> None:
         """List a picture.
