@@ -95,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, help="folder; default: generated pictures")
     parser.add_argument("--backbone", default="resnet50", help="a timm name")
-    parser.add_argument("--steps", type=int, default=12, help="in a round")
+    parser.add_argument("--steps", type=int, default=40, help="in a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()

@@ -33,6 +33,7 @@ KEYS = [
     "top5_loc",
     "threshold",
     "num_images",
+    "num_error",
 ]
 
 
@@ -111,6 +112,17 @@ def test_figures_equal_the_slow_evaluation(tiny_run: Path, toy: Path, tmp_path: 
     best = result.at_best_threshold
     assert best["gt_known"] == result.metrics["max_box_acc_50"]
     assert best["max_box_acc_v2"] == result.metrics["max_box_acc_v2"]
+
+
+def test_a_place_that_cannot_be_written_is_refused_first(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is looked at, which may take hours."""
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("wsol.engine.evaluate.evaluate_split", None)
+    config = EvaluateConfig(run=tiny_run, out=tmp_path / "file/m.json", report=0, cpu=True)
+    with pytest.raises(ConfigError, match="file: cannot be written"):
+        evaluate(config)
 
 
 def test_batches_and_workers_do_not_change_the_figures(tiny_run: Path, tmp_path: Path) -> None:

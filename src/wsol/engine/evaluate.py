@@ -88,7 +88,6 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             f"{protocol.localizer} and no other option of reading, or choose another --protocol"
         )
     out = config.out or config.run / protocol.metrics_file
-    make_folder(out.parent)
     page = out.parent / "report"
     if config.report:
         check_folder(page)
@@ -99,6 +98,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             f"{did_you_mean(config.split, splits)}"
         )
     samples = splits[config.split]
+    make_folder(out.parent)
     network.to(compute.device)
     localizer = reading.create(network, **protocol.localizer_options)
     if not (reading.shares_state(info.reading) and load_fitted(config.run, localizer)):
