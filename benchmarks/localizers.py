@@ -5,10 +5,10 @@
 
 Each network (random weights, which change no cost) and each localizer that both libraries have
 take the same batches in turn, in changing order: the ratio is the median over batches. Both read
-the same tap, ours once as plain float32 in the default layout, and once with the defaults of
-``Localizer``: channels-last, batch normalisations folded into the convolutions, and bfloat16 where
-the processor computes in it. Peak memory is what a few batches
-add at most to a new process (Linux).
+the same tap, ours as plain float32 in the default layout, and with the defaults of ``Localizer``
+(channels-last, batch normalisations folded into the convolutions), in float32 and, where the
+processor computes in it, in bfloat16. Peak memory is what a few batches add at most to a new
+process (Linux).
 """
 
 import argparse
@@ -36,7 +36,7 @@ PUBLISHED = {
     "layercam": "LayerCAM",
 }
 TAPS = {"resnet50": "layer4", "tf_efficientnet_lite0": "bn2"}
-KINDS = ("pytorch-grad-cam", "wsol, plain", "wsol, defaults")
+KINDS = ("pytorch-grad-cam", "wsol, plain", "wsol, defaults in float32", "wsol, defaults")
 
 Work = Callable[[Tensor, Tensor], object]
 
@@ -72,11 +72,12 @@ def make(setting: Setting, kind: str) -> Work:
     localizer = create_localizer(setting.localizer, model, taps=[tap], interpolation="bilinear")
     if kind == KINDS[1]:
         return localizer
+    rounds = kind == KINDS[3] and has_bfloat16(cpu=True)
     fold_batch_norms(model, setting.images()[0][:1])
     model.to(memory_format=torch.channels_last)
 
     def with_defaults(images: Tensor, labels: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16(cpu=True)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=rounds):
             return localizer(images.contiguous(memory_format=torch.channels_last), labels)
 
     return with_defaults

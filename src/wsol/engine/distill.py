@@ -18,11 +18,10 @@ from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.fit_head import fit_head
 from wsol.engine.folder import make_folder
 from wsol.engine.lessons import Lessons, Teacher, take_lessons
-from wsol.engine.log import RunLog
+from wsol.engine.log import RunLog, describe
 from wsol.engine.protocol import Fair, Figures
 from wsol.engine.run import RunInfo, load_fitted, load_run, save_run
 from wsol.engine.run_data import open_run_data, with_data
-from wsol.engine.train import describe
 from wsol.errors import ConfigError
 from wsol.localizers.learnt import Head, Learnt
 from wsol.localizers.pixels import LearntPixels

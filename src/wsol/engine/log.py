@@ -54,3 +54,18 @@ def _summary_writer(folder: Path) -> Any:
     except ImportError as error:
         raise ConfigError("TensorBoard is not installed: pip install wsol[tensorboard]") from error
     return SummaryWriter(str(folder / "tensorboard"))
+
+
+def describe(row: Row, epochs: int) -> str:
+    """Return an epoch's figures as one line.
+
+    >>> describe({"epoch": 1, "loss": 0.5, "train_top1": 90.0, "images_per_second": 9.0}, 2)
+    'epoch 1/2: loss 0.500, train_top1 90.0, images_per_second 9.0'
+    """
+    words = [] if row["loss"] is None else [f"loss {row['loss']:.3f}"]
+    for key, value in row.items():
+        if key.startswith(("train_", "val_", "images_")) and value is not None:
+            words.append(f"{key} {value:.1f}")
+    if row.get("skipped_steps"):
+        words.append(f"skipped_steps {row['skipped_steps']}")
+    return f"epoch {row['epoch']}/{epochs}: {', '.join(words)}"

@@ -25,7 +25,7 @@ from wsol.engine.evaluate import evaluate_split
 from wsol.engine.finite import HALVINGS, SkippedSteps, check_finite
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.layers import batch_norms, check_sync_bn, parameter_groups, share_batch_norms
-from wsol.engine.log import Row, RunLog
+from wsol.engine.log import Row, RunLog, describe
 from wsol.engine.order import TrainingOrder
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import Fair
@@ -335,18 +335,3 @@ class Training:
 
 VAL_FIGURES = ("top1_cls", "max_box_acc_v2", "gt_known")
 """Figures of the val split that are logged after each epoch."""
-
-
-def describe(row: Row, epochs: int) -> str:
-    """Return an epoch's figures as one line.
-
-    >>> describe({"epoch": 1, "loss": 0.5, "train_top1": 90.0, "images_per_second": 9.0}, 2)
-    'epoch 1/2: loss 0.500, train_top1 90.0, images_per_second 9.0'
-    """
-    words = [] if row["loss"] is None else [f"loss {row['loss']:.3f}"]
-    for key, value in row.items():
-        if key.startswith(("train_", "val_", "images_")) and value is not None:
-            words.append(f"{key} {value:.1f}")
-    if row.get("skipped_steps"):
-        words.append(f"skipped_steps {row['skipped_steps']}")
-    return f"epoch {row['epoch']}/{epochs}: {', '.join(words)}"
