@@ -9,6 +9,7 @@ import argparse
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -163,8 +164,12 @@ class Job:
         self.process = None
         if hangs:
             return "caught (hangs)"
+        left = process.exitcode or 0
+        if left < 0:
+            # What ends the tests themselves, as all memory for what has no end.
+            return f"caught (ended by {signal.Signals(-left).name})"
         known = {PASSED: "NOT CAUGHT", FAILED: "caught"}
-        return known.get(process.exitcode or 0, f"NOT RUN: pytest left with {process.exitcode}")
+        return known.get(left, f"NOT RUN: pytest left with {left}")
 
 
 def remove_all(guards: Sequence[Guard], jobs: Sequence[Job]) -> list[Guard]:

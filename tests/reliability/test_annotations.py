@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from .support import Tally, digests, read_csv, read_json
@@ -114,6 +114,8 @@ FEW = settings(
 
 
 @FEW
+# All kinds, whatever is drawn besides.
+@example(bad=list(BAD_ROWS))
 @given(bad=st.lists(st.sampled_from(BAD_ROWS), min_size=1, max_size=6))
 def test_bad_rows_of_csv(bad: list[str], evaluate: Callable, clean: tuple, tally: Tally) -> None:
     """The first one ends the command, with its line; skipped, the figures are as without them."""
@@ -135,6 +137,7 @@ def test_bad_rows_of_csv(bad: list[str], evaluate: Callable, clean: tuple, tally
 
 
 @FEW
+@example(bad=sorted(BAD_ENTRIES))
 @given(bad=st.lists(st.sampled_from(sorted(BAD_ENTRIES)), min_size=1, max_size=5))
 def test_bad_annotations_of_coco(
     bad: list[str], evaluate: Callable, clean: tuple, tally: Tally
