@@ -316,3 +316,23 @@ def test_the_command_says_where_the_run_is(
     printed = capsys.readouterr().out
     assert "GT-known Loc" in printed
     assert f"wrote {config.out}: next, wsol evaluate" in printed
+
+
+def test_the_command_says_what_could_not_be_read(
+    config: DistillConfig, toy: Path, tmp_path: Path
+) -> None:
+    """By its exit status, of those to learn from and of val."""
+    for split in ("train", "val"):
+        data = tmp_path / split
+        shutil.copytree(toy, data)
+        next((data / split).rglob("*.jpg")).write_bytes(b"no picture")
+        argv = [
+            "distill",
+            str(config.run),
+            "--out",
+            str(tmp_path / f"{split}-run"),
+            "--epochs",
+            "1",
+        ]
+        options = ["--localizer", "feature_norm", "--workers", "0", "--cpu", "--data", str(data)]
+        assert main([*argv, *options]) == 3
