@@ -11,7 +11,15 @@ from hypothesis.extra import numpy as arrays
 
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.formats.about import About
-from wsol.formats.record import ABOUT, FOLDER, PART_SIZE, Record, RecordWriter, part_file
+from wsol.formats.record import (
+    ABOUT,
+    FOLDER,
+    PART_SIZE,
+    Record,
+    RecordWriter,
+    is_finished,
+    part_file,
+)
 from wsol.formats.rows import decode_map, encode_map
 from wsol.localization import Localization
 from wsol.maps import boxes_at
@@ -77,6 +85,19 @@ def test_shards_come_in_order_and_an_older_record_is_gone(tmp_path: Path) -> Non
     assert len(list((tmp_path / FOLDER).glob("*.parquet"))) == 3
     write(tmp_path, [Localization("new.jpg", (1, 1))])
     assert [result.image_id for result in Record(tmp_path)] == ["new.jpg"]
+
+
+def test_a_record_that_is_written_anew_is_not_whole_meanwhile(tmp_path: Path) -> None:
+    """Whatever it was before: a kill leaves nothing that could be taken for a record."""
+    about = About(("crow",), tmp_path, 0.2)
+    RecordWriter(tmp_path, about).close()
+    assert is_finished(tmp_path)
+    writer = RecordWriter(tmp_path, about)
+    assert not is_finished(tmp_path)
+    with pytest.raises(DataError):
+        Record(tmp_path)
+    writer.close()
+    assert is_finished(tmp_path)
 
 
 @settings(max_examples=50)
