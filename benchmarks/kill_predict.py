@@ -3,14 +3,14 @@
     python benchmarks/kill_predict.py
 
 Predicts 5,000 small pictures once without harm. Then the same into another folder, where the
-process, or all of its processes, is killed (SIGKILL) at random moments; each time the same command
-is started again, and after the last kill it may end. Compares every row, box, map and file of both
-folders, and prints what was killed when. Exits with 1 where anything differs.
+process, or all of its processes, is killed (SIGKILL) at random moments, in its start or when it has
+written some parts more; each time the same command is started again, and after the last kill it may
+end. Compares every row, box, map and file of both folders, and prints what was killed when. Exits
+with 1 where anything differs.
 """
 
 import argparse
 import hashlib
-import math
 import os
 import random
 import signal
@@ -84,27 +84,29 @@ def main() -> int:
         seconds = time.monotonic() - began
         print(f"a clean run: exit status {clean_status}, {seconds:.0f} s, {parts_of(whole)} parts")
         print("| kill | after | of | parts before | parts after |\n|---|---|---|---|---|")
-        # So long that all kills together leave about a fifth of the work to do.
-        share = 0.8 * (seconds - first) / options.kills
-        longest = first + share + math.sqrt(share**2 + 2 * share * first)
+        # All kills together leave about a fifth of the work to do.
+        most = round(2 * 0.8 * parts_of(whole) / options.kills)
         kills = 0
         while kills < options.kills and not is_finished(killed):
-            before = parts_of(killed)
+            before, begin = parts_of(killed), time.monotonic()
             process = start(photos, killed, options.part_size)
-            # The start of Python and the network belong to it.
-            wait = chance.uniform(0.5, longest)
-            try:
-                process.wait(wait)
-            except subprocess.TimeoutExpired:
-                kills += 1
-                both = chance.random() < 0.5
-                (os.killpg if both else os.kill)(process.pid, signal.SIGKILL)
-                process.wait()
-                who = "all processes" if both else "the first"
-                print(
-                    f"| {kills} | {wait:.1f} s | {who} | {before} | {parts_of(killed)} |",
-                    flush=True,
-                )
+            if chance.random() < 0.3:
+                # The start of Python and the network belong to it.
+                time.sleep(chance.uniform(0.3, 0.7 * first))
+            else:
+                wanted = before + chance.randint(0, most)
+                while parts_of(killed) < wanted and process.poll() is None:
+                    time.sleep(0.005)
+                time.sleep(chance.uniform(0, 0.3))
+            both = chance.random() < 0.5
+            (os.killpg if both else os.kill)(process.pid, signal.SIGKILL)
+            kills += process.wait() == -signal.SIGKILL
+            who = "all processes" if both else "the first"
+            print(
+                f"| {kills} | {time.monotonic() - begin:.1f} s | {who} | {before} "
+                f"| {parts_of(killed)} |",
+                flush=True,
+            )
         status = start(photos, killed, options.part_size).wait()
         names = Counter(result.image_id for result in Record(killed))
         expected = {path.name for path in photos.iterdir()}
