@@ -23,8 +23,8 @@ from wsol.engine.config import Precision
 from wsol.engine.device import choose_compute
 from wsol.engine.evaluate import judge_located, locate_split
 from wsol.engine.fit import Look, fit_localizer
-from wsol.engine.in_order import in_order
 from wsol.engine.protocol import Fair
+from wsol.in_order import in_order
 from wsol.localizers.reading import BEST, Reading
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy

@@ -23,7 +23,6 @@ from wsol.engine.device import Compute, choose_compute
 from wsol.engine.evaluate import Located, counting_errors, judge_located, locate_split
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.folder import make_folder
-from wsol.engine.in_order import in_order
 from wsol.engine.localize import Localizer
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import Fair
@@ -31,6 +30,7 @@ from wsol.engine.run import load_run, save_run
 from wsol.engine.run_data import open_run_data
 from wsol.errors import DataError
 from wsol.files import write_atomically, write_json
+from wsol.in_order import in_order
 from wsol.localizers import ScoreMaps
 from wsol.localizers.reading import Reading
 from wsol.maps import IouCurves

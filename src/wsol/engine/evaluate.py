@@ -19,7 +19,6 @@ from wsol.engine.device import Compute, choose_compute
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.folder import make_folder
 from wsol.engine.hub import is_on_hub
-from wsol.engine.in_order import in_order
 from wsol.engine.localize import Localizer
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import PROTOCOLS, EvaluationProtocol, Figures, Report
@@ -27,6 +26,7 @@ from wsol.engine.run import load_fitted, load_run
 from wsol.engine.run_data import open_run_data
 from wsol.errors import ConfigError, did_you_mean
 from wsol.files import write_json
+from wsol.in_order import in_order
 from wsol.localizers import ScoreMaps
 from wsol.localizers.reading import Reading, chosen_reading, reading_options
 from wsol.maps import IouCurves

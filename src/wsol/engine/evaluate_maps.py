@@ -11,7 +11,6 @@ from wsol.data.annotations import BoxAnnotations, MaskAnnotations, open_annotati
 from wsol.data.score_maps import FoundMaps, find_score_maps, usual_shape
 from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
 from wsol.engine.folder import make_folder
-from wsol.engine.in_order import in_order
 from wsol.engine.map_input import read_score_map
 from wsol.engine.map_report import MapRow, Worst, curve_rows, map_header, write_table
 from wsol.engine.measure import Figures, Judged, Measure
@@ -21,6 +20,7 @@ from wsol.engine.plot import save_curve
 from wsol.engine.progress import Meter
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.files import write_json
+from wsol.in_order import in_order
 
 log = logging.getLogger("wsol")
 

@@ -225,7 +225,8 @@ class Localizer:
             self.max_pixels,
         )
         paths = images if isinstance(images, Sequence) else list(images)
-        self.is_fitted = fit_localizer(self.localizer, paths, look) or self.is_fitted
+        with self.compute.autocast():
+            self.is_fitted = fit_localizer(self.localizer, paths, look) or self.is_fitted
         return self.is_fitted
 
     def classify(

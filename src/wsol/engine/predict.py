@@ -11,7 +11,6 @@ from wsol.data.images import load_image
 from wsol.data.shards import is_sharded
 from wsol.engine.elsewhere import working_in
 from wsol.engine.folder import make_folder
-from wsol.engine.in_order import in_order
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures, collect
 from wsol.engine.plan import Plan, begin, finish, shard_of
@@ -26,6 +25,7 @@ from wsol.formats.convert import convert, create_writers
 from wsol.formats.place import place
 from wsol.formats.record import Record, count_statuses, finish_record, write_part
 from wsol.formats.rows import to_row
+from wsol.in_order import in_order
 from wsol.localization import Localization
 from wsol.localizers.reading import reading_options
 from wsol.review.picture import draw

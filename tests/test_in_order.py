@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from wsol.engine.in_order import in_order
+from wsol.in_order import in_order
 
 
 @pytest.mark.parametrize("threads", [0, 1, 4])
