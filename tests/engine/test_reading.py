@@ -92,7 +92,7 @@ def test_the_report_shows_what_was_measured(
     evaluate(EvaluateConfig(run=tiny_run, out=tmp_path / "a.json", localizer="ddt", cpu=True))
     (locate,) = seen
     assert locate.is_fitted
-    again = Localizer(tiny_run, localizer="ddt", cpu=True)
+    again = Localizer(tiny_run, localizer="ddt", precision="fp32", cpu=True)
     again.fit(open_data(load_run(tiny_run)[1].data)["train"].paths())
     for name, value in again.localizer.state().items():
         assert torch.allclose(value, locate.localizer.state()[name], atol=1e-4)
