@@ -53,7 +53,7 @@
       this.draw();
     }
 
-    // Draws heat and boxes at the threshold of the moment; what has to be loaded comes later.
+    // Draws heat and boxes at the row's threshold; what has to be loaded comes later.
     draw() {
       const { view, row } = this;
       const map = this.shows.predicted ? view.mapNow(row) : null;
@@ -67,8 +67,7 @@
         const level = threshold ?? view.ownThreshold(row);
         wsol.paintHeat(this.heat, map, level, { times: this.times, opacity: view.state.opacity });
       }
-      this.found = threshold !== null && map === undefined && row.map
-        ? [] : wsol.boxesOf(row, map, view.about, threshold);
+      this.found = view.boxesNow(row) ?? [];
       const truth = this.shows.truth && row.truth ? row.truth.boxes : [];
       this.lines.replaceChildren(
         ...truth.map((box) => outline(box, 'true')),

@@ -15,7 +15,8 @@
       this.order = [];
       this.selected = null;
       this.maps = new Map();
-      this.decisions = new wsol.Decisions(this.about.id);
+      this.decisions = new wsol.Decisions(this.about.id, (row) => (
+        { threshold: this.thresholdOf(row), boxes: this.boxesNow(row) }));
       this.state = {
         threshold: null, opacity: 0.55, heat: true, order: 'worst', filter: wsol.NO_FILTER,
       };
@@ -64,6 +65,7 @@
         `At the prediction\u2019s own threshold (${this.about.threshold}) the boxes are those of the `
         + 'prediction, from the whole heat map. Once the slider is moved, this page finds the boxes '
         + 'anew on the small map that it carries, by the same rules. '
+        + 'The boxes of a decided image stay as they were decided, until that is undone. '
         + `wsol ${this.about.version || ''}`);
     }
 
@@ -92,7 +94,7 @@
       this.rows = this.rows.filter((row) => !rows.includes(row));
       for (const row of rows) {
         this.maps.delete(row);
-        this.decisions.put(row, '');
+        this.decisions.put(row, null);
       }
       this.changed();
     }
@@ -137,9 +139,10 @@
       this.set({ threshold: own ? null : value });
     }
 
-    // null: as predicted.
-    thresholdOf() {
-      return this.state.threshold;
+    // The row's threshold when it was decided, or that of the slider; null: as predicted.
+    thresholdOf(row) {
+      const kept = this.decisions.kept(row);
+      return kept ? kept.threshold : this.state.threshold;
     }
 
     ownThreshold(row) {
@@ -159,9 +162,26 @@
           row.error ??= error.message;
           return null;
         });
-        this.maps.set(row, await row.loading);
+        const { loading } = row;
+        const map = await loading;
+        // The row may have got new content meanwhile.
+        if (row.loading !== loading) return this.mapOf(row);
+        this.maps.set(row, map);
+        const kept = this.decisions.kept(row);
+        if (kept && !kept.boxes) this.decisions.put(row, { ...kept, boxes: this.boxesNow(row) });
       }
       return this.maps.get(row);
+    }
+
+    // The boxes of a row: those it was decided with, otherwise those of the moment; null where they
+    // are found on a map that is not here yet.
+    boxesNow(row) {
+      const kept = this.decisions.kept(row);
+      if (kept && kept.boxes) return kept.boxes;
+      const threshold = this.thresholdOf(row);
+      const map = this.mapNow(row);
+      const waits = threshold !== null && map === undefined;
+      return waits ? null : wsol.boxesOf(row, map, this.about, threshold);
     }
 
     arrange() {
@@ -234,15 +254,16 @@
       this.toolbar.tell();
       this.grid.mark();
       if (this.viewer.isOpen) this.viewer.mark();
+      // What is no longer decided follows the slider again.
+      this.redraw();
     }
 
-    // The accepted boxes as they are shown, as a COCO data set.
+    // The accepted boxes as they were accepted, as a COCO data set.
     async coco() {
       const pairs = [];
       for (const row of this.rows.filter((one) => this.decisions.of(one) === 'accepted')) {
-        const threshold = this.thresholdOf(row);
-        const map = threshold === null ? null : await this.mapOf(row);
-        pairs.push([row, wsol.boxesOf(row, map, this.about, threshold)]);
+        if (!this.boxesNow(row)) await this.mapOf(row);
+        pairs.push([row, this.boxesNow(row) ?? []]);
       }
       return wsol.toCoco(pairs, this.about.classes);
     }

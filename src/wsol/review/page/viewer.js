@@ -19,7 +19,7 @@
       this.title = el('h2', { id: 'viewer-title' });
       this.place = el('span', { class: 'quiet' });
       this.facts = el('dl', { class: 'list' });
-      // What the host of a page adds of its own; shown(row) is called with each picture.
+      // What the host of a page adds of its own; shown(row) is called with each image and decision.
       this.own = el('div', { class: 'own-controls' });
       this.shown = () => {};
       this.accept = el('button', { type: 'button', class: 'accept',
@@ -74,7 +74,6 @@
       this.fit();
       this.tell();
       this.mark();
-      this.shown(row);
     }
 
     fit() {
@@ -110,6 +109,11 @@
         }
         facts.push(...fact('Size', `${row.width} \u00d7 ${row.height}`));
         facts.push(...fact('Boxes', this.list()));
+        const kept = view.decisions.kept(row);
+        if (kept) {
+          const level = kept.threshold === null ? 'as predicted' : Math.round(kept.threshold * 1000) / 1000;
+          facts.push(...fact('Threshold', `${level}, kept as ${kept.what}`));
+        }
         if (row.error) facts.push(...fact('Photograph', row.error));
       }
       this.facts.replaceChildren(...facts);
@@ -131,6 +135,7 @@
       this.accept.setAttribute('aria-pressed', String(decision === 'accepted'));
       this.reject.setAttribute('aria-pressed', String(decision === 'rejected'));
       this.element.dataset.decision = decision;
+      this.shown(this.row);
     }
   };
 })(globalThis.wsol ??= {});
