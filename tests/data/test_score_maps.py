@@ -10,6 +10,7 @@ from PIL import Image
 
 from wsol.data.score_maps import find_score_maps, load_score_map, usual_shape
 from wsol.errors import DataError, ImageError
+from wsol.portable import place, portable
 
 IDS = ["crow/a.jpg", "crow/b.JPEG", "wren/b.jpg"]
 
@@ -40,6 +41,20 @@ def test_other_names_are_not_guessed(tmp_path: Path, name: str) -> None:
             find_score_maps(maps, IDS)
     else:
         assert find_score_maps(maps, IDS).extra == (name,)
+
+
+def test_exported_heat_maps_are_known(tmp_path: Path) -> None:
+    """Whether annotations have the images' names or the forms in which COCO's JSON has them."""
+    names = ["a%2Eb.jpg", "line\nbreak\\.jpg", "x./\udcff.jpg", "l" * 240 + ".jpg"]
+    files = tuple(f"{place(name)}.png" for name in names)
+    maps = touch(tmp_path, *files)
+    assert find_score_maps(maps, names) == (files, ())
+    assert find_score_maps(maps, [portable(name) for name in names]) == (files, ())
+    # A name with escapes of others' making takes no other image's map.
+    assert find_score_maps(touch(tmp_path / "b", "a b.npy"), ["a%20b.jpg", "a b.jpg"]).files == (
+        None,
+        "a b.npy",
+    )
 
 
 def test_a_whole_name_means_itself(tmp_path: Path) -> None:

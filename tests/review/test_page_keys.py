@@ -12,8 +12,8 @@ from playwright.sync_api import expect
 from .conftest import CLASSES, SIZE, Example
 from .on_page import DRAWN, Open, corners, names, settle, slide
 
-DECIDED = '''() => Object.fromEntries(
-  [...wsol.view.decisions.made].map(([name, { what }]) => [name, what]))'''
+DECIDED = """() => Object.fromEntries(
+  [...wsol.view.decisions.made].map(([name, { what }]) => [name, what]))"""
 
 
 def test_everything_can_be_done_with_keys(open_page: Open, example: Example) -> None:

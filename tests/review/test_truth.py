@@ -7,6 +7,8 @@ import pytest
 
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError
+from wsol.formats import About, create_writer
+from wsol.localization import Localization
 from wsol.review.truth import read_truth, truth_of
 
 from .conftest import write_boxes
@@ -48,6 +50,18 @@ def test_boxes_are_matched_by_the_end_of_names(tmp_path: Path) -> None:
         "a/1.jpg": ("cat",),
         "2.jpg": ("dog",),
     }
+
+
+@pytest.mark.parametrize("folder", ["", "photos/"])
+@pytest.mark.parametrize("name", ["a%2Eb.jpg", "line\nbreak.jpg", "back\\slash.jpg", "\udcff.jpg"])
+def test_our_own_exports_name_the_images(name: str, folder: str, tmp_path: Path) -> None:
+    """Names that COCO's JSON cannot hold as they are, alone or below another folder."""
+    writer = create_writer("coco", tmp_path, About(("crow",), tmp_path, 0.2))
+    box = {"boxes": np.array([[1.0, 2, 30, 40]]), "box_scores": np.ones(1)}
+    writer.add(Localization(folder + name, (64, 48), box_labels=np.zeros(1, int), **box))
+    writer.close()
+    found = read_truth(tmp_path / "annotations.json", {name: (64, 48)})
+    assert found[name].boxes.tolist() == [[1, 2, 30, 40]]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsol.data.decode import MAX_PIXELS, open_image
 from wsol.data.find import IMAGE_SUFFIXES, find_files
-from wsol.data.names import ends
+from wsol.data.names import ends, map_names
 from wsol.errors import DataError, ImageError
 
 MAP_SUFFIXES: Final = (".npy", ".png")
@@ -127,7 +127,11 @@ def _index_of(ids: Sequence[str]) -> dict[str, int | None]:
             by_end[end] = index if by_end.get(end, index) == index else None
         by_stem[stem] = index if by_stem.get(stem, index) == index else None
     # Whatever ends in it, a whole path means itself.
-    return by_end | by_stem | {name: index for index, name in enumerate(ids)}
+    found = by_end | by_stem | {name: index for index, name in enumerate(ids)}
+    for index, name in enumerate(ids):
+        for form in map_names(name):
+            found.setdefault(form, index)
+    return found
 
 
 def _stem(name: str) -> str:

@@ -8,9 +8,9 @@ import yaml
 
 from wsol.errors import DataError
 from wsol.formats.about import About
-from wsol.formats.portable import portable
 from wsol.formats.tree import Tree
 from wsol.localization import Localization
+from wsol.portable import YOLO_RESERVED, portable
 
 
 class YoloWriter:
@@ -32,7 +32,7 @@ class YoloWriter:
         """Start with no pictures."""
         self.about = about
         # Readers find labels by the last folder of this name.
-        self.tree = Tree(folder, "yolo", reserved=("images",))
+        self.tree = Tree(folder, "yolo", reserved=YOLO_RESERVED)
 
     def add(self, result: Localization) -> None:
         """Add one picture.

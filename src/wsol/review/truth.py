@@ -14,6 +14,7 @@ from wsol.data.csv_boxes import read_csv_boxes
 from wsol.data.names import ends, index_by_end
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError
+from wsol.portable import written_forms
 
 log = logging.getLogger("wsol")
 
@@ -96,7 +97,8 @@ def read_truth(
     if not path.is_file():
         raise DataError(f"{path}: no such file of boxes")
     ids = list(sizes)
-    known, index_of = set(ids), index_by_end(ids)
+    index_of = index_by_end(ids)
+    known = {form: name for name in ids for form in (name, *written_forms(name))}
     # Of each picture, the rows by the name that they give it.
     named: dict[str, dict[str, list[BoxRow]]] = {}
     others = 0
@@ -110,7 +112,7 @@ def read_truth(
                 raise AnnotationError(path, row.line, row.item + reason)
             name = ids[index]
         else:
-            name = next((end for end in ends(row.image) if end in known), "")
+            name = next((known[end] for end in ends(row.image) if end in known), "")
         if name:
             named.setdefault(name, {}).setdefault(row.image, []).append(row)
         else:
