@@ -39,7 +39,9 @@ class PredictedBoxes(CocoDetection):
         faster_coco_eval.init_as_pycocotools()  # torchvision asks for pycocotools.
         super().__init__(photos, predictions / "annotations.json")
         self.min_score, self.by_class = min_score, by_class
-        self.ids = [index for index in self.ids if self._boxes(index)]
+        kept = [index for index in self.ids if self._boxes(index)]
+        self.num_left_out = len(self.ids) - len(kept)
+        self.ids = kept
         self.num_classes = 1 + (len(self.coco.cats) if by_class else 1)  # 0 is background.
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, Target]:
@@ -94,8 +96,13 @@ def main() -> None:
         options.predictions, options.photos, options.min_score, by_class=options.classes
     )
     if not len(data):
-        raise SystemExit(f"{options.predictions}: no box with a score of {options.min_score}")
+        raise SystemExit(
+            f"{options.predictions}: no box with a score of {options.min_score}: "
+            "use a lower --min-score"
+        )
     print(f"{len(data)} pictures with boxes")
+    if data.num_left_out:
+        print(f"left out: {data.num_left_out} pictures without a box of that score")
     batches = DataLoader(
         data, options.batch_size, shuffle=True, drop_last=len(data) > 1, collate_fn=collate
     )

@@ -72,6 +72,7 @@ def test_it_trains_and_says_where_the_weights_are(
     runpy.run_path(str(EXAMPLE), run_name="__main__")
     lines = capsys.readouterr().out.splitlines()
     assert "5 pictures with boxes" in lines
+    assert sum("left out: 1 " in line for line in lines) == 1
     losses = [float(line.rpartition(" ")[2]) for line in lines if ", step " in line]
     assert len(losses) == 2
     assert np.isfinite(losses).all()

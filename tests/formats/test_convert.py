@@ -120,10 +120,45 @@ def test_low_scores_are_left_out_and_their_pictures_stay(predicted: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("limit", "said"),
+    [("0.2", None), ("0.3", ("2 of 4", "0 images")), ("0.91", ("4 of 4", "2 images"))],
+)
+def test_what_a_score_leaves_out_is_said(
+    limit: str,
+    said: tuple[str, str] | None,
+    predicted: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Boxes and images in one line; where nothing is left a warning has the highest score."""
+    assert main(["convert", str(predicted), "--format", "yolo", "--min_score", limit]) == 3
+    lines = [line for line in capsys.readouterr().out.splitlines() if "min_score" in line]
+    assert len(lines) == (said is not None)
+    for line in lines:
+        assert all(words in line for words in said or ())
+    warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert any("0.900" in text for text in warnings) == (limit == "0.91")
+    listed = (predicted / "yolo/train.txt").read_text() + (predicted / "yolo/val.txt").read_text()
+    assert listed.count("images/") == (0 if limit == "0.91" else 2)
+
+
+def test_a_record_without_a_box_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The files are there, and nothing can be trained on them."""
+    writer = RecordWriter(tmp_path, About(("crow",), tmp_path, 0.2))
+    writer.add(Localization("a.jpg", (4, 4)))
+    writer.close()
+    assert main(["convert", str(tmp_path), "--format", "coco"]) == 0
+    assert [each.levelname for each in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--format", "coco,yol"], "no format 'yol': did you mean 'yolo'"),
         (["--format", "coco", "--min_score", "1.5"], "min_score is 1.5"),
+        (["--format", "yolo", "--val_fraction", "1"], "val_fraction is 1.0"),
         (["--format", "coco", "--images", "/not/there"], "/not/there: no such folder"),
         ([], "format"),
     ],

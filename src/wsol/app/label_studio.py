@@ -106,7 +106,7 @@ class _Backend:
         return JSONResponse({"status": "ok", "result": "wsol learns by wsol train"}, 201)
 
     def _tell_missing(self, config: LabelConfig) -> None:
-        known = {portable(name).casefold() for name in self.pool.first.classes}
+        known = {portable(name).casefold() for name in (*self.about.names, *self.about.classes)}
         lost = sorted({label for name, label in config.labels.items() if name not in known})
         if lost:
             log.warning("labels that are no class of the network: %s", portable(", ".join(lost)))
@@ -152,9 +152,11 @@ class _Backend:
     ) -> dict[str, Any]:
         boxes = [] if found is None else regions(found, self.about)
         kept = []
-        for box in boxes:
+        for number, box in enumerate(boxes):
             (name,) = box["value"]["rectanglelabels"]
-            label = config.label_of(name)
+            # Of classes that share a name, a label may mean one by its number, or all of them.
+            plain = self.about.classes[found.box_labels[number]] if found is not None else name
+            label = config.label_of(name) or config.label_of(portable(plain))
             if label is None:
                 _warn(task, f"left out a box of the class {name!r}, which is no label")
                 continue

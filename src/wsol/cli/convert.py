@@ -18,8 +18,15 @@ def run(argv: Sequence[str]) -> int:
     record = Record(config.predictions, config.images)
     out = config.predictions if config.out is None else config.out
     make_folder(out)
-    convert(record, out, config.format, config.min_score)
+    options = {"val_fraction": config.val_fraction, "copy_images": config.copy_images}
+    done = convert(record, out, config.format, config.min_score, options)
     errors = count_statuses(config.predictions, range(record.parts))["error"]
     said = f", {errors} of them not readable" if errors else ""
     sys.stdout.write(f"wrote {out}: {len(record)} pictures{said}, as {', '.join(config.format)}\n")
+    if done.boxes_left_out:
+        sys.stdout.write(
+            f"left out by min_score {config.min_score:g}: {done.boxes_left_out} of "
+            f"{done.boxes + done.boxes_left_out} boxes; "
+            f"{done.images_left_empty} images have no box left\n"
+        )
     return SOME_IN_ERROR if errors else OK

@@ -40,6 +40,8 @@ FREE = {
     "run",
     "pictures",
     "format",
+    "val_fraction",
+    "copy_images",
     "report",
     "workers",
     "cpu",

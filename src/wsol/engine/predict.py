@@ -213,7 +213,8 @@ def _finish(config: PredictConfig, plan: Plan, about: About) -> None:
     """Make everything else of the rows."""
     finish_record(config.out, about, plan.number, plan.parts)
     record = Record(config.out)
-    convert(record, config.out, config.format)
+    options = {"val_fraction": config.val_fraction, "copy_images": config.copy_images}
+    convert(record, config.out, config.format, options=options)
     if config.pictures:
         for number, result in enumerate(record, 1):
             if result.error is None:

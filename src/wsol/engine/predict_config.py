@@ -42,6 +42,9 @@ class PredictConfig:
         size: side of the network's input in pixels; default: the run's, or 448.
         pictures: also write one picture per image, with heat map and boxes.
         format: formats to write.
+        val_fraction: share of the images with boxes that yolo lists for validation instead of
+            training; 0 lists all for both.
+        copy_images: let yolo copy images instead of linking to them.
         report: pictures to show at most in the folder report, spread evenly over all; 0 writes no
             report.
         batch_size: images per step.
@@ -80,6 +83,8 @@ class PredictConfig:
     size: int | None = None
     pictures: bool = False
     format: tuple[str, ...] = ("coco",)
+    val_fraction: float = 0.1
+    copy_images: bool = False
     report: int = 5_000
     batch_size: int = 16
     part_size: int = 512
@@ -99,6 +104,7 @@ class PredictConfig:
         """Refuse what cannot work before anything is loaded."""
         require(self.actors is None or self.actors >= 1, "actors", self.actors, "at least 1")
         require(self.gpus >= 0, "gpus", self.gpus, "at least 0")
+        require(0 <= self.val_fraction < 1, "val_fraction", self.val_fraction, "in [0, 1)")
         for option in ("batch_size", "part_size"):
             require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
         for option in ("workers", "report"):

@@ -1,8 +1,9 @@
 """Writers of predictions, one file each."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from wsol.errors import ConfigError, did_you_mean
 from wsol.formats.about import About
@@ -24,7 +25,10 @@ FORMATS = {
 """Name to ``module:class``."""
 
 LINKING = {"yolo"}
-"""Formats that link to the pictures, which must be files here."""
+"""Formats that link to the images, which must be files here."""
+
+OPTIONS = {"yolo": ("val_fraction", "copy_images")}
+"""Formats that have options to their names."""
 
 
 class Writer(Protocol):
@@ -61,13 +65,16 @@ def check_format(name: str) -> None:
         raise ConfigError(f"no format {name!r}: {did_you_mean(name, FORMATS)}")
 
 
-def create_writer(name: str, folder: Path, about: About) -> Writer:
+def create_writer(
+    name: str, folder: Path, about: About, options: Mapping[str, Any] | None = None
+) -> Writer:
     """Return a writer of a format.
 
     Args:
         name: of the format.
         folder: to write to; it exists.
         about: what all localizations have in common.
+        options: values by name, for any format; one takes those of its own (``OPTIONS``).
 
     Raises:
         ConfigError: no such format.
@@ -77,5 +84,6 @@ def create_writer(name: str, folder: Path, about: About) -> Writer:
     """
     check_format(name)
     module, _, attribute = FORMATS[name].partition(":")
-    writer: Writer = getattr(import_module(module), attribute)(folder, about)
+    own = {key: value for key, value in (options or {}).items() if key in OPTIONS.get(name, ())}
+    writer: Writer = getattr(import_module(module), attribute)(folder, about, **own)
     return writer

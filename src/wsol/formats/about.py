@@ -1,6 +1,8 @@
 """What all localizations of one prediction have in common."""
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from wsol.localization import Localization
@@ -20,6 +22,8 @@ class About:
     >>> about = About(("cat", "dog"), Path("photos"), threshold=0.2)
     >>> about.path(Localization("a/1.jpg")).as_posix()
     'photos/a/1.jpg'
+    >>> About(("crane", "jay", "crane"), Path("photos"), threshold=0.2).names
+    ('crane (0)', 'jay', 'crane (2)')
     """
 
     classes: tuple[str, ...]
@@ -27,6 +31,15 @@ class About:
     threshold: float
     objects: str = "one"
     model: str = ""
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes, all different: those of one name have their number behind it."""
+        often = Counter(self.classes)
+        return tuple(
+            name if often[name] == 1 else f"{name} ({number})"
+            for number, name in enumerate(self.classes)
+        )
 
     def path(self, result: Localization) -> Path:
         """Return the picture's file.

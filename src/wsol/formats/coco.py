@@ -62,14 +62,14 @@ class CocoWriter:
                 "segmentation": run_lengths(mask),
             }
             self.results.add(
-                box | {"file_name": name, "category": portable(self.about.classes[label])}
+                box | {"file_name": name, "category": portable(self.about.names[label])}
             )
             self.annotations.add({"id": self.boxes, **box, "area": int(mask.sum()), "iscrowd": 0})
 
     def close(self) -> None:
         """Write the files, each whole or not at all."""
         categories = JsonList(self.folder)
-        for number, name in enumerate(self.about.classes, start=1):
+        for number, name in enumerate(self.about.names, start=1):
             categories.add({"id": number, "name": portable(name)})
         write_lists(
             self.folder / "annotations.json",

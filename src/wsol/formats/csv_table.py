@@ -23,7 +23,7 @@ class CsvWriter:
 
     def add(self, result: Localization) -> None:
         """Add one picture's rows."""
-        for row in flat_rows(result, self.about.classes):
+        for row in flat_rows(result, self.about.names):
             self.file.add([to_cell(cell) if isinstance(cell, str) else cell for cell in row])
 
     def close(self) -> None:

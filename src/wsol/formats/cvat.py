@@ -49,7 +49,7 @@ class CvatWriter:
         ):
             corners = {"xtl": x0, "ytl": y0, "xbr": x1, "ybr": y1}
             box = attributes(
-                label=self.about.classes[label],
+                label=self.about.names[label],
                 source="auto",
                 occluded=0,
                 **{name: pixels(value) for name, value in corners.items()},
@@ -69,7 +69,7 @@ class CvatWriter:
             file.write(element("size", self.number, 6))
             file.write(element("mode", "annotation", 6))
             file.write("      <labels>\n")
-            file.writelines(map(_label, dict.fromkeys(self.about.classes)))
+            file.writelines(map(_label, self.about.names))
             file.write("      </labels>\n    </task>\n  </meta>\n")
             self.images.copy_to(file)
             file.write("</annotations>\n")

@@ -32,7 +32,7 @@ def to_supervision(result: Localization, about: About) -> supervision.Detections
     _check("supervision")
     from supervision import Detections
 
-    names = [about.classes[label] for label in result.box_labels.tolist()]
+    names = [about.names[label] for label in result.box_labels.tolist()]
     width, height = result.image_size
     masks = np.zeros((len(result.boxes), height, width), np.bool_)
     for own, mask in zip(masks, box_masks(result, about.threshold), strict=True):
@@ -63,7 +63,7 @@ def to_fiftyone(result: Localization, about: About) -> fiftyone.Detections:
     return Detections(
         detections=[
             Detection(
-                label=about.classes[label],
+                label=about.names[label],
                 bounding_box=[x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height],
                 confidence=score,
                 mask=_window(mask, (x0, y0, x1, y1)),

@@ -83,7 +83,7 @@ def regions(result: Localization, about: About) -> list[dict[str, Any]]:
                 "width": 100 * (x1 - x0) / width,
                 "height": 100 * (y1 - y0) / height,
                 "rotation": 0,
-                "rectanglelabels": [portable(about.classes[label])],
+                "rectanglelabels": [portable(about.names[label])],
             },
         }
         for number, ((x0, y0, x1, y1), score, label) in enumerate(
@@ -112,10 +112,7 @@ def labelling_config(about: About) -> str:
       </RectangleLabels>
     </View>
     """
-    # Some of ImageNet's classes share a name.
-    labels = "".join(
-        f"    <Label{attributes(value=name)}/>\n" for name in dict.fromkeys(about.classes)
-    )
+    labels = "".join(f"    <Label{attributes(value=name)}/>\n" for name in about.names)
     return (
         '<View>\n  <Image name="image" value="$image"/>\n'
         '  <RectangleLabels name="label" toName="image">\n'

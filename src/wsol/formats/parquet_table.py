@@ -41,7 +41,7 @@ class ParquetWriter:
 
     def add(self, result: Localization) -> None:
         """Add one picture's rows."""
-        for row in flat_rows(result, self.about.classes):
+        for row in flat_rows(result, self.about.names):
             cells = [portable(cell) if isinstance(cell, str) else cell for cell in row]
             self.rows.append(dict(zip(COLUMNS, cells, strict=True)))
         if len(self.rows) >= _ROWS:

@@ -35,7 +35,7 @@ class VocWriter:
         file = f"Annotations/{self.tree.stem('Annotations', result, '.xml')}.xml"
         self.tree.note(result, file)
         objects = "".join(
-            _object(self.about.classes[label], score, box)
+            _object(self.about.names[label], score, box)
             for box, score, label in zip(
                 result.boxes.tolist(),
                 result.box_scores.tolist(),

@@ -1,55 +1,98 @@
 """YOLO: a folder that Ultralytics' readers train on."""
 
+import logging
+import os
 import shutil
-from pathlib import Path, PurePosixPath
+import sys
+from pathlib import Path
 
 import numpy as np
 import yaml
+from PIL import Image, ImageChops, TiffImagePlugin
 
-from wsol.errors import DataError
+from wsol.data.decode import open_image, orientation
+from wsol.data.images import load_image
+from wsol.errors import DataError, ImageError
 from wsol.formats.about import About
+from wsol.formats.spool import Spool
 from wsol.formats.tree import Tree
 from wsol.localization import Localization
 from wsol.portable import YOLO_RESERVED, portable
 
+log = logging.getLogger("wsol")
+
+READ = {
+    "BMP": (".bmp",),
+    "JPEG": (".jpg", ".jpeg", ".mpo"),
+    "PNG": (".png",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+"""Formats that all versions of Ultralytics' reader take, with suffixes, the usual one first."""
+
 
 class YoloWriter:
-    """Writes ``yolo/``: ``data.yaml``, ``images/`` (links), ``labels/`` and ``confidences/``.
+    """Writes ``yolo/``: ``data.yaml``, two lists of images, ``images/``, ``labels/`` and more.
 
     A label is a line ``class x y width height``, the box's centre and size as shares of the
-    picture as displayed. Training readers take no score, so it is in ``confidences/``, where the
-    lines have it as their sixth number.
+    image as displayed. Training readers take no score, so it is in ``confidences/``, where the
+    lines have it as their sixth number. Classes are those that occur, numbered from 0.
+
+    Images are links relative to the folder, or copies; one that training readers would pass over,
+    by its format or because they do not turn it as its metadata say, is written anew as PNG.
+    ``train.txt`` and ``val.txt`` list the images that have a box: of the others it is not known
+    whether they show only background.
 
     Args:
         folder: to write to; it exists.
-        about: has the classes, whose numbers start at 0, and the pictures' folder.
+        about: has the classes and the images' folder.
+        val_fraction: share of the listed images that ``val.txt`` has, spread evenly over all, at
+            least one of two; 0 makes ``train.txt`` serve for both.
+        copy_images: copy images instead of linking to them.
 
     Raises:
         ConfigError: a folder ``yolo`` is there that was not written by wsol.
     """
 
-    def __init__(self, folder: Path, about: About) -> None:
-        """Start with no pictures."""
-        self.about = about
-        # Readers find labels by the last folder of this name.
+    def __init__(
+        self, folder: Path, about: About, val_fraction: float = 0.1, copy_images: bool = False
+    ) -> None:
+        """Start with no images."""
+        self.about, self.val_fraction, self.copy_images = about, val_fraction, copy_images
         self.tree = Tree(folder, "yolo", reserved=YOLO_RESERVED)
+        self.lists = {"train": Spool(folder), "val": Spool(folder)}
+        self.listed = dict.fromkeys(self.lists, 0)
+        self.unlisted = 0
+        self.damaged: ImageError | None = None
+        self.classes: set[int] = set()
 
     def add(self, result: Localization) -> None:
-        """Add one picture.
+        """Add one image.
 
         Raises:
-            DataError: the picture is not where it was.
+            DataError: the image is not where it was, or cannot be decoded any more.
         """
         if result.error is not None:
             self.tree.note(result)
             return
         stem = self.tree.stem("labels", result, ".txt")
-        suffix = PurePosixPath(self.tree.named(result)).suffix
-        file = f"images/{stem}{suffix or '.jpg'}"
+        source = self.about.path(result).absolute()
+        try:
+            suffix = _suffix(source)
+        except ImageError as error:
+            # It could be read when it was predicted.
+            self.damaged = self.damaged or error
+            suffix = source.suffix or ".jpg"
+        file = f"images/{stem}{suffix or '.png'}"
         self.tree.note(result, file)
-        _link(self.about.path(result), self.tree.path(file))
+        if suffix:
+            _link(source, self.tree.path(file), self.copy_images)
+        else:
+            _write_png(source, self.tree.path(file))
+        self._list(file, len(result.boxes))
         boxes = result.boxes / np.tile(np.array(result.image_size), 2)
         centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+        self.classes.update(result.box_labels.tolist())
         labels = [
             f"{label} " + " ".join(f"{value:.9f}" for value in numbers)
             for label, numbers in zip(
@@ -64,24 +107,88 @@ class YoloWriter:
         )
 
     def close(self) -> None:
-        """Write ``data.yaml``, and move the folder to its place."""
-        names = {number: portable(name) for number, name in enumerate(self.about.classes)}
+        """Write lists and ``data.yaml``, and move the folder to its place."""
         for folder in ("images", "labels", "confidences"):
             (self.tree.part / folder).mkdir(exist_ok=True)
+        classes = sorted(self.classes)
+        if classes != list(range(len(classes))):
+            self._renumber({str(label): number for number, label in enumerate(classes)})
+        for name, lines in self.lists.items():
+            with self.tree.path(f"{name}.txt").open("w", encoding="utf-8", newline="") as file:
+                lines.copy_to(file)
+        names = {number: portable(self.about.names[label]) for number, label in enumerate(classes)}
         # Without a path: it is then the folder of this file, wherever that goes.
-        content = {"train": "images", "val": "images", "nc": len(names), "names": names}
+        val = "val.txt" if self.listed["val"] else "train.txt"
+        content = {"train": "train.txt", "val": val, "nc": len(names), "names": names}
         text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=10**6)
         self.tree.path("data.yaml").write_text(text, encoding="utf-8")
         self.tree.close()
+        if self.damaged is not None:
+            log.warning("%s; it and any other such image is exported as it is", self.damaged)
+        if self.unlisted:
+            log.info(
+                "%s: %d images without a box are in no list, so they are not trained on",
+                self.tree.folder,
+                self.unlisted,
+            )
+
+    def _list(self, file: str, boxes: int) -> None:
+        if not boxes:
+            self.unlisted += 1
+            return
+        total = sum(self.listed.values())
+        split = "val" if self.listed["val"] < self.val_fraction * total else "train"
+        self.listed[split] += 1
+        self.lists[split].file.write(f"./{file}\n")
+
+    def _renumber(self, numbers: dict[str, int]) -> None:
+        """Write the classes' numbers anew, which are known when all boxes have been seen."""
+        for folder in ("labels", "confidences"):
+            for path in (self.tree.part / folder).rglob("*.txt"):
+                rows = (line.partition(" ") for line in path.read_text("utf-8").splitlines())
+                _write_lines(path, [f"{numbers[label]} {rest}" for label, _, rest in rows])
 
 
-def _link(source: Path, target: Path) -> None:
-    source = source.absolute()
-    if not source.is_file():
-        raise DataError(f"{source}: no such file; say with --images where the pictures are now")
+def _suffix(path: Path) -> str:
+    """Return the suffix under which training readers take an image as it is; empty if they do not.
+
+    They go by suffix and content, and turn JPEG alone.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; set --images to the folder of the images")
+    with open_image(path, sys.maxsize) as image:
+        suffixes = READ.get(image.format or "", ())
+        if not suffixes or image.mode.startswith(("I", "F")) or _is_turned(image):
+            return ""
+    return path.suffix if path.suffix.lower() in suffixes else suffixes[0]
+
+
+def _is_turned(image: Image.Image) -> bool:
+    if image.format == "JPEG":
+        return False
+    # Asked for what it does not say at its start, a PNG is decoded.
+    says = "exif" in image.info or isinstance(image, TiffImagePlugin.TiffImageFile)
+    return says and orientation(image) != 1
+
+
+def _write_png(source: Path, target: Path) -> None:
     try:
-        target.symlink_to(source)
-    except OSError:
+        image = load_image(source, max_pixels=sys.maxsize)
+    except ImageError as error:
+        raise DataError(f"{error}; predict the images again") from error
+    gray = image.convert("L")
+    is_gray = ImageChops.difference(image, gray.convert("RGB")).getbbox() is None
+    (gray if is_gray else image).save(target, "png")
+
+
+def _link(source: Path, target: Path, copy: bool) -> None:
+    if not copy:
+        try:
+            # Links are followed from the folder where they really are.
+            target.symlink_to(os.path.relpath(source, os.path.realpath(target.parent)))
+        except (OSError, ValueError):
+            copy = True
+    if copy:
         shutil.copyfile(source, target)
 
 

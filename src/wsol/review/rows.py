@@ -59,7 +59,7 @@ def about_page(about: About) -> dict[str, Any]:
     ['cat']
     """
     return {
-        "classes": [portable(name) for name in about.classes],
+        "classes": [portable(name) for name in about.names],
         "threshold": about.threshold,
         "objects": about.objects,
         "model": portable(about.model),
