@@ -10,12 +10,17 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from wsol import Localizer
+from wsol.engine.run import RunInfo, save_run
 from wsol.formats import list_formats
 from wsol.formats.portable import portable
 from wsol.maps import boxes_at, objects_at, scale_boxes
+from wsol.models import create_network
+
+from .conftest import Serve
 
 Files = list[tuple[str, tuple[str, bytes]]]
 
@@ -206,6 +211,45 @@ def test_every_class_can_be_chosen(
     assert classes[3] == "cross%0A%2541"
     odd = empty.post(f"/api/pictures/{row['id']}/look", json={"label": classes[3]}).json()
     assert odd["label"] == 3
+
+
+def test_classes_of_one_name_are_told_apart(
+    serve: Serve, photos: list[Path], tmp_path: Path
+) -> None:
+    """The likeliest is looked for by its number, and each can be chosen by number or by name."""
+    network = create_network("test_resnet", num_classes=3, pretrained=False)
+    *_, bias = (each for each in network.parameters() if each.shape == (3,))
+    with torch.no_grad():
+        bias += torch.tensor([0.0, 5.0, 100.0])
+    info = RunInfo(
+        backbone="test_resnet",
+        output_stride=16,
+        classes=("crane", "jay", "crane"),
+        size=64,
+        localizer="gradcam",
+        threshold=0.4,
+        threshold_from="default",
+        data="",
+        boxes=None,
+        val_share=0.1,
+        seed=0,
+    )
+    (tmp_path / "run").mkdir()
+    save_run(tmp_path / "run", network, info)
+    with serve(run=tmp_path / "run") as client:
+        assert client.get("/api/about").json()["classes"] == ["crane (0)", "jay", "crane (2)"]
+        (row,) = upload(client, photos[0])
+        assert (row["label"], row["class"]) == (2, "crane (2)")
+        assert [name for name, _ in row["likely"]] == ["crane (2)", "jay", "crane (0)"]
+        assert {box[5] for box in row["boxes"]} <= {2}
+        place = f"/api/pictures/{row['id']}/look"
+        for label in (0, 2):
+            for asked in (label, f"crane ({label})"):
+                again = client.post(place, json={"label": asked}).json()
+                assert (again["label"], again["class"]) == (label, f"crane ({label})")
+        for wrong in ("crane", 3, -1, True):
+            answer = client.post(place, json={"label": wrong})
+            assert answer.status_code == 400, wrong
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,27 @@ def test_hostile_names_are_text(page: Page, photos: list[Path]) -> None:
     expect(page.locator("img[src=x]")).to_have_count(0)
 
 
+def test_what_is_decided_is_not_looked_at_anew(
+    page: Page, photos: list[Path], empty: httpx.Client
+) -> None:
+    """Neither by another localizer for all nor for another class, until that is undone."""
+    choose(page, *photos[:2])
+    before = empty.get("/api/pictures").json()["pictures"]
+    page.locator("[aria-posinset='1']:visible").dblclick()
+    page.keyboard.press("a")
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_label("Look for")).to_be_disabled()
+    page.keyboard.press("Escape")
+    page.get_by_label("Localizer").select_option("layercam")
+    expect(page.locator(".choices .told")).to_have_text("looked at 1")
+    after = empty.get("/api/pictures").json()["pictures"]
+    assert after[0] == before[0]
+    assert after[1]["localizer"] == "layercam"
+    page.locator("[aria-posinset='1']:visible").dblclick()
+    page.locator(".viewer .accept").click()
+    expect(page.get_by_label("Look for")).to_be_enabled()
+
+
 def test_another_class_and_another_localizer(
     page: Page, photos: list[Path], empty: httpx.Client
 ) -> None:

@@ -122,12 +122,12 @@ class Desk:
     def _look(
         self,
         path: Path,
-        likely: Sequence[tuple[str, float]],
+        likely: Sequence[tuple[int, float]],
         choice: Choice,
         others: Sequence[Path],
     ) -> tuple[Localization, float]:
         # One class at a time: of several, one map could not say where the boxes of each are.
-        label = choice.label or likely[0][0]
+        label = likely[0][0] if choice.label is None else choice.label
         found, threshold = self.pool.look(path, path.name, replace(choice, label=label), others)
         if found.error is not None:
             raise found.error
@@ -152,7 +152,7 @@ class Desk:
         path = upload.path
         others = list(dict.fromkeys([*(each.path for each in self.shelf), *good]))
 
-        def job() -> tuple[list[tuple[str, float]], Localization, float]:
+        def job() -> tuple[list[tuple[int, float]], Localization, float]:
             likely = self.pool.classify(path)
             return likely, *self._look(path, likely, choice, others)
 

@@ -51,9 +51,9 @@ class Pool:
         self.first = self._find(Choice()).locate
         self.taps = [stage.tap for stage in find_stages(self.first.model)]
 
-    def classify(self, path: Path) -> list[tuple[str, float]]:
-        """Return names and probabilities of a picture's likeliest classes, none if it is bad."""
-        (likely,) = self.first.classify([path], LIKELY)
+    def classify(self, path: Path) -> list[tuple[int, float]]:
+        """Return numbers and probabilities of an image's likeliest classes, none if it is bad."""
+        (likely,) = self.first.likely_labels([path], LIKELY)
         return likely
 
     def look(

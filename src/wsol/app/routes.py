@@ -2,7 +2,7 @@
 
 import math
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from wsol.app.page_files import MEDIA_TYPES, page_files
 from wsol.app.pool import localizer_names
 from wsol.app.shelf import Choice, Picture
 from wsol.app.upload import receive_files
+from wsol.engine.opened import number_of
 from wsol.errors import ImageError, WsolError
 from wsol.formats import list_formats
 from wsol.formats.portable import original, portable
@@ -63,6 +64,7 @@ class _Routes:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self.names = desk.pool.first.about(desk.shelf.folder).names
         # Nothing but these files is served, whatever a path says.
         self.files = page_files()
 
@@ -100,12 +102,12 @@ class _Routes:
             for picture in shelf:
                 shelf.remove(picture)
         if request.method != "POST":
-            return JSONResponse({"pictures": [row(picture) for picture in shelf]})
-        choice = _choice(request.query_params)
+            return JSONResponse({"pictures": [row(picture, self.names) for picture in shelf]})
+        choice = _choice(request.query_params, self.names)
         uploads = await receive_files(request, shelf.new_path, self.desk.most_bytes)
         answers = await self.desk.take(uploads, choice)
         rows = [
-            row(answer)
+            row(answer, self.names)
             if isinstance(answer, Picture)
             else {"name": portable(upload.name), "error": answer}
             for upload, answer in zip(uploads, answers, strict=True)
@@ -129,7 +131,8 @@ class _Routes:
     async def look(self, request: Request) -> Response:
         """Look at a picture with another localizer, at another tap or for another class."""
         picture, asked = self._picture(request), await read_json(request)
-        return JSONResponse(row(await self.desk.look(picture, _choice(asked))))
+        seen = await self.desk.look(picture, _choice(asked, self.names))
+        return JSONResponse(row(seen, self.names))
 
     async def download(self, request: Request) -> Response:
         """A zip of one or more formats."""
@@ -151,16 +154,21 @@ class _Routes:
         return picture
 
 
-def row(picture: Picture) -> dict[str, Any]:
-    """Return what the page is told of a picture: a report's row, and what the app has besides."""
+def row(picture: Picture, names: Sequence[str]) -> dict[str, Any]:
+    """Return what the page is told of an image: a report's row, and what the app has besides.
+
+    Args:
+        picture: the image.
+        names: of the classes, all different.
+    """
     found, choice = picture.found, picture.choice
     return row_of(found, None, frozenset()) | {
         "id": picture.id,
         "sent": portable(picture.name),
         "map": picture.heat_map is not None,
-        "likely": [[portable(name), score] for name, score in picture.likely],
-        "class": portable(found.label),
-        "chosen": portable(choice.label or ""),
+        "likely": [[portable(names[label]), score] for label, score in picture.likely],
+        "class": portable(names[found.class_index]),
+        "chosen": "" if choice.label is None else portable(names[choice.label]),
         "localizer": choice.localizer or "",
         "tap": choice.tap,
         "objects": choice.objects or "",
@@ -168,16 +176,27 @@ def row(picture: Picture) -> dict[str, Any]:
     }
 
 
-def _choice(asked: Mapping[str, Any]) -> Choice:
-    objects, label = _text(asked, "objects"), _text(asked, "label")
+def _choice(asked: Mapping[str, Any], names: Sequence[str]) -> Choice:
+    objects = _text(asked, "objects")
     if objects not in (None, "one", "several"):
         raise HTTPException(400, "objects must be one or several")
     return Choice(
         localizer=_text(asked, "localizer"),
         tap=_text(asked, "tap") or "",
-        label=None if label is None else original(label),
+        label=_label(asked, names),
         objects="several" if objects == "several" else "one" if objects else None,
     )
+
+
+def _label(asked: Mapping[str, Any], names: Sequence[str]) -> int | None:
+    """Return the number of the class that is asked for, by its number or its name."""
+    number = asked.get("label")
+    if isinstance(number, int) and not isinstance(number, bool):
+        if not 0 <= number < len(names):
+            raise HTTPException(400, f"no class {number}: use 0 to {len(names) - 1}")
+        return number
+    text = _text(asked, "label")
+    return None if text is None else number_of(original(text), names)
 
 
 def _text(asked: Mapping[str, Any], name: str) -> str | None:

@@ -23,13 +23,13 @@ class Choice:
     Attributes:
         localizer: its name, or None for the one that the app was started with.
         tap: a module, or empty for the localizer's own.
-        label: name of the class, or None for the likeliest.
+        label: number of the class, as some share a name, or None for the likeliest.
         objects: ``one`` box or ``several``, or None as the app was started.
     """
 
     localizer: str | None = None
     tap: str = ""
-    label: str | None = None
+    label: int | None = None
     objects: Number | None = None
 
 
@@ -45,7 +45,7 @@ class Picture:
         found: without its heat map; its ``image_id`` is a relative path that no other picture here
             has.
         heat_map: the map's grey levels as PNG, a twentieth of its size; None where it is empty.
-        likely: names and probabilities of its likeliest classes.
+        likely: numbers and probabilities of its likeliest classes.
         choice: how it was looked at.
         threshold: of the localizer that looked.
     """
@@ -56,7 +56,7 @@ class Picture:
     shown: Path
     found: Localization
     heat_map: bytes | None
-    likely: list[tuple[str, float]]
+    likely: list[tuple[int, float]]
     choice: Choice
     threshold: float
 

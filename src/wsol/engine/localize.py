@@ -154,7 +154,7 @@ class Localizer:
         self,
         images: Iterable[Path | str],
         ids: Iterable[str] | None = None,
-        label: str | None = None,
+        label: int | str | None = None,
     ) -> Iterator[Localization]:
         """Yield one result for each picture, in order; one that cannot be read has an ``error``.
 
@@ -164,7 +164,7 @@ class Localizer:
         Args:
             images: paths of the files.
             ids: names of the pictures in the results; default: the paths.
-            label: name of the class to look for in these pictures, instead of ``labels``.
+            label: number or name of the class to look for in these images, instead of ``labels``.
 
         Raises:
             ConfigError: no such class.
@@ -180,7 +180,7 @@ class Localizer:
         paths: Sequence[Picture],
         names: Sequence[str],
         parts: Iterable[range],
-        label: str | None = None,
+        label: int | str | None = None,
     ) -> Iterator[Localization]:
         """Yield one result for each picture of some parts of a collection, in order.
 
@@ -191,12 +191,12 @@ class Localizer:
             paths: of the whole collection.
             names: of its pictures in the results.
             parts: numbers of pictures, taken as they are needed.
-            label: name of the class to look for in these pictures, instead of ``labels``.
+            label: number or name of the class to look for in these images, instead of ``labels``.
 
         Raises:
             ConfigError: no such class, or a localizer that wants to see pictures has seen none.
         """
-        labels = self.labels if label is None else [number_of(label, self.classes)]
+        labels = self.labels if label is None else [self._number_of(label)]
         for batch in self._batches(paths, parts):
             found = {
                 index: Localization(names[index], error=error) for index, error in batch.errors
@@ -252,9 +252,21 @@ class Localizer:
         >>> sorted(name for name, _ in likely), f"{sum(share for _, share in likely):.3f}"
         (['cat', 'dog'], '1.000')
         """
+        for likely in self.likely_labels(images, count):
+            yield [(self.classes[label], score) for label, score in likely]
+
+    def likely_labels(
+        self, images: Iterable[Path | str], count: int = 5
+    ) -> Iterator[list[tuple[int, float]]]:
+        """Yield what ``classify`` does with the classes' numbers, as some classes share a name.
+
+        Args:
+            images: paths of the files.
+            count: of classes at most.
+        """
         paths = [Path(image) for image in images]
         for batch in self._batches(paths, [range(len(paths))]):
-            found: dict[int, list[tuple[str, float]]] = {index: [] for index, _ in batch.errors}
+            found: dict[int, list[tuple[int, float]]] = {index: [] for index, _ in batch.errors}
             if batch.indices:
                 with evaluating(self.model), torch.inference_mode(), self.compute.autocast():
                     logits = find_logits(self.model(self._inputs(batch)))
@@ -264,8 +276,15 @@ class Localizer:
                     batch.indices, top.values.tolist(), top.indices.tolist(), strict=True
                 ):
                     pairs = zip(*row, strict=True)
-                    found[index] = [(self.classes[label], score) for score, label in pairs]
+                    found[index] = [(label, score) for score, label in pairs]
             yield from (found[index] for index in sorted(found))
+
+    def _number_of(self, label: int | str) -> int:
+        if isinstance(label, str):
+            return number_of(label, self.classes)
+        if not 0 <= label < len(self.classes):
+            raise ConfigError(f"no class {label}: use 0 to {len(self.classes) - 1}")
+        return label
 
     def _batches(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Batch]:
         transform = EvalTransform(self.size)

@@ -24,7 +24,8 @@
       const { view } = this;
       this.choices = new wsol.Choices(about, (choice) => this.lookAtAll(choice));
       this.uploads = new wsol.Uploads(about.limits, () => this.choices.choice, (added) => this.take(added));
-      this.own = new wsol.OwnChoice((row, label) => this.lookFor(row, label), (row) => this.remove(row));
+      this.own = new wsol.OwnChoice(about.classes, (row, label) => this.lookFor(row, label),
+        (row) => this.remove(row));
       this.removeAll = el('button', { type: 'button', class: 'plain remove',
         onclick: () => this.clear() }, 'Remove all');
       document.querySelector('h1 span').textContent = ' app';
@@ -33,7 +34,7 @@
       this.choices.element.append(
         wsol.downloads(about.formats, (format) => this.download(format)), this.removeAll);
       view.viewer.own.append(this.own.element);
-      view.viewer.shown = (row) => this.own.follow(row);
+      view.viewer.shown = (row) => this.own.follow(row, Boolean(view.decisions.of(row)));
       view.toolbar.order.select.value = 'given';
       view.set({ order: 'given' });
       this.tell();
@@ -66,16 +67,20 @@
         await this.look(row, { localizer, tap, objects, label });
       } catch (error) {
         this.choices.tell(error.message);
-        this.own.follow(row);
+        this.view.viewer.shown(row);
       }
     }
 
-    // One after another, those that can be seen first; a later choice ends an earlier one.
+    // One after another, those that can be seen first; a later choice ends an earlier one. What is
+    // decided stays as it is.
     async lookAtAll(choice) {
       const turn = (this.turn = {});
-      const rows = [...this.view.order, ...this.view.rows.filter((row) => !this.view.order.includes(row))];
+      const { decisions } = this.view;
+      const rows = [...this.view.order, ...this.view.rows.filter((row) => !this.view.order.includes(row))]
+        .filter((row) => !decisions.of(row));
       for (const [done, row] of rows.entries()) {
         if (this.turn !== turn) return;
+        if (decisions.of(row)) continue;
         this.choices.tell(`looking at ${done + 1} of ${rows.length}`);
         await this.look(row, choice);
         if (!done) this.follow(row.threshold);

@@ -45,14 +45,19 @@
 
   // Of the one picture that is open: its class among the likeliest, and its end.
   wsol.OwnChoice = class {
-    constructor(look, remove) {
-      this.select = el('select', { onchange: () => look(this.row, this.select.value) });
+    // classes: names of all; two never share one, and the server is asked by their number.
+    constructor(classes, look, remove) {
+      this.classes = classes;
+      this.select = el('select', {
+        onchange: () => look(this.row, this.classes.indexOf(this.select.value)),
+      });
       this.element = el('div', { class: 'own-choice' },
         el('label', { class: 'field' }, el('span', {}, 'Look for'), this.select),
         el('button', { type: 'button', class: 'plain', onclick: () => remove(this.row) }, 'Remove picture'));
     }
 
-    follow(row) {
+    // What is decided is not looked at anew: undo comes first.
+    follow(row, isDecided) {
       this.row = row;
       this.select.replaceChildren(...row.likely.map(([name, share]) => el('option', { value: name },
         `${name} \u00b7 ${wsol.percent(share)}`)));
@@ -60,6 +65,8 @@
         this.select.append(el('option', { value: row.class }, row.class));
       }
       this.select.value = row.class;
+      this.select.disabled = isDecided;
+      this.select.title = isDecided ? 'Undo the decision to look for another class' : '';
     }
   };
 
