@@ -32,7 +32,7 @@ def test_all_is_well(argv: list[str], tmp_path: Path, capsys: pytest.CaptureFixt
     out, err = capsys.readouterr()
     lines = [line.split() for line in out.splitlines()]
     assert ["MaxBoxAcc,", "IoU", "50", "100.0", "100.0"] in lines
-    assert ["GT-known", "Loc", "100.0", "100.0"] in lines
+    assert ["Box", "right,", "IoU", "50", "100.0", "100.0"] in lines
     assert ["recall,", "small", "objects", "no", "boxes", "no", "boxes"] in lines
     assert ["images", "3", "3"] in lines
     assert "threshold 0.5" in out

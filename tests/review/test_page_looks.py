@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from wsol.formats.about import About
 from wsol.review.report import write_report
@@ -120,3 +120,36 @@ def test_only_what_is_near_is_in_the_page(open_page: Open, tmp_path: Path) -> No
     assert page.locator(".card").count() < 60
     page.keyboard.press("Home")
     assert page.evaluate("scrollY < 600")
+
+
+def tiles(page: Page) -> dict[str, str]:
+    """Return what stands above the images: names and values."""
+    names = page.locator(".tile dt").all_inner_texts()
+    return dict(zip(names, page.locator(".tile dd").all_inner_texts(), strict=True))
+
+
+def test_figures_have_the_names_of_tables_and_counts_are_counts(
+    open_page: Open, tmp_path: Path
+) -> None:
+    """No keys of files, no percent of images; what did not go wrong has no tile."""
+    save_photo(tmp_path / "0.jpg", SIZE)
+    result = located("0.jpg", smooth_map(np.random.default_rng(0), 20, 20), SIZE)
+    metrics = {"gt_known": 48.3, "box_ap50": 12.0, "max_box_acc_50": None, "threshold": 0.2}
+    for errors in (0, 3):
+        counts = {"num_images": 1200, "num_error": errors}
+        folder = tmp_path / f"out{errors}"
+        write_report([result], About(CLASSES, tmp_path, OWN), folder, metrics=metrics | counts)
+        shown = tiles(open_page(folder))
+        expected = {"Images": "1,200", "GT-known Loc": "48.3%", "AP50 of boxes": "12.0%"}
+        for name, value in expected.items():
+            assert shown.pop(name) == value
+        assert list(shown.values()) == (["3"] if errors else [])
+
+
+def test_a_predictions_own_figures_are_not_those_of_true_classes(
+    open_page: Open, example: Example
+) -> None:
+    """Their maps are of the predicted class, and so they are not called GT-known."""
+    shown = tiles(open_page(example.folder))
+    assert {"Class right", "Box right, IoU 50", "Class and box right, IoU 50"} < shown.keys()
+    assert not {"GT-known Loc", "Top-1 Loc", "MaxBoxAcc, IoU 50"} & shown.keys()

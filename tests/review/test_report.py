@@ -137,7 +137,7 @@ def test_a_long_prediction_is_shown_in_part(tmp_path: Path) -> None:
 
 
 def test_figures_are_counted_over_all(tmp_path: Path) -> None:
-    """GT-known, class and both, with pictures that have no map counted as wrong."""
+    """Box, class and both, with pictures that have no map counted as wrong."""
     score_map = np.zeros((10, 10), np.float32)
     score_map[2:6, 2:6] = 1
     box = np.array([[2.0, 2, 6, 6]])
@@ -155,10 +155,10 @@ def test_figures_are_counted_over_all(tmp_path: Path) -> None:
     bare = Localization("c", (10, 10), "wren", 2, 0.5, boxes=box)
     figures.add(bare, Truth(box, ("cat",), ("cat",)))
     assert figures.metrics() == {
-        "top1_cls": 40.0,
-        "gt_known": 40.0,
-        "top1_loc": 20.0,
-        "max_box_acc_50": 40.0,
+        "class_acc": 40.0,
+        "box_acc_50": 40.0,
+        "class_box_acc_50": 20.0,
+        "best_box_acc_50": 40.0,
     }
     curves = figures.curves()
     assert curves is not None
@@ -171,7 +171,7 @@ def test_what_the_network_does_not_know_is_no_error(tmp_path: Path) -> None:
     figures = Figures(About(CLASSES, tmp_path, 0.35))
     result = located("a", smooth_map(np.random.default_rng(0), 9, 9), SIZE)
     figures.add(result, Truth(result.boxes, ("albatross",), ("albatross",)))
-    assert set(figures.metrics()) == {"gt_known", "max_box_acc_50"}
+    assert set(figures.metrics()) == {"box_acc_50", "best_box_acc_50"}
 
 
 def test_a_report_replaces_a_report_and_nothing_else(tmp_path: Path) -> None:
@@ -264,7 +264,8 @@ def test_the_command_writes_beside_the_prediction(
     assert f"wrote {folder / 'report/index.html'}: 3 pictures" in capsys.readouterr().out
     content = index_of(folder / "report")
     assert content["about"]["truth"]
-    assert content["about"]["metrics"]["top1_loc"] == 100
+    assert content["about"]["metrics"]["class_box_acc_50"] == 100
+    assert content["about"]["figures"].keys() == content["about"]["metrics"].keys()
     assert content["rows"][0]["truth"]["boxes"][0][:4] == [x0, y0, x1, y1]
     assert content["rows"][1]["truth"] is None
 

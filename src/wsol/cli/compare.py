@@ -7,6 +7,7 @@ from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import read_options
 from wsol.cli.table import print_table
 from wsol.engine.compare_config import CompareConfig
+from wsol.figures import figure_of
 
 HEADINGS = (
     "localizer",
@@ -16,7 +17,7 @@ HEADINGS = (
     "val MaxBoxAccV2",
     "threshold",
     "test MaxBoxAccV2",
-    "test GT-known",
+    f"test {figure_of('box_acc_50').title}",
     "images/s",
 )
 
@@ -38,7 +39,7 @@ def run(argv: Sequence[str]) -> int:
                 f"{row.val_max_box_acc_v2:.1f}",
                 f"{row.threshold:.3f}",
                 f"{row.max_box_acc_v2:.1f}",
-                f"{row.gt_known:.1f}",
+                f"{row.box_acc_50:.1f}",
                 f"{row.images_per_second:.1f}",
             )
             for row in rows

@@ -6,37 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-NAMES = {
-    "top1_cls": "Top-1 classification",
-    "top5_cls": "Top-5 classification",
-    "max_box_acc_30": "MaxBoxAcc, IoU 30",
-    "max_box_acc_50": "MaxBoxAcc, IoU 50",
-    "max_box_acc_70": "MaxBoxAcc, IoU 70",
-    "max_box_acc_v2": "MaxBoxAccV2",
-    "gt_known": "GT-known Loc",
-    "top1_loc": "Top-1 Loc",
-    "top5_loc": "Top-5 Loc",
-    "threshold": "threshold",
-    "box_ap": "AP of boxes",
-    "box_ap50": "AP50 of boxes",
-    "box_ap75": "AP75 of boxes",
-    "pxap": "PxAP",
-    "mean_iou": "mean IoU",
-    "recall_small": "recall, small objects",
-    "recall_medium": "recall, medium objects",
-    "recall_large": "recall, large objects",
-    "num_images": "images",
-    "num_no_object": "of these: map shows no object",
-    "num_missing": "of these: no map",
-    "num_error": "of these: cannot be read",
-    "num_no_truth": "images without truth, not counted",
-}
+from wsol.figures import FIGURES
 
 WIDTH = 120
 """Characters that a table of many columns may take."""
-
-FAULTS = ("num_no_object", "num_missing", "num_error", "num_no_truth")
-"""Numbers of images that are not as they should be."""
 
 
 def print_figures(columns: Mapping[str, Mapping[str, float | int | None]]) -> None:
@@ -53,9 +26,11 @@ def print_figures(columns: Mapping[str, Mapping[str, float | int | None]]) -> No
     table.add_column("")
     for heading in columns:
         table.add_column(heading, justify="right")
-    for key, name in NAMES.items():
+    for key, (name, kind) in FIGURES.items():
         # Of what can go wrong, only what did is worth a line.
-        nothing_wrong = key in FAULTS and not any(figures.get(key) for figures in columns.values())
+        nothing_wrong = kind == "fault" and not any(
+            figures.get(key) for figures in columns.values()
+        )
         if not nothing_wrong and any(key in figures for figures in columns.values()):
             values = (
                 _text(key, figures[key]) if key in figures else "" for figures in columns.values()
@@ -112,4 +87,4 @@ def _text(key: str, value: float | int | None) -> str:
         return "no boxes"
     if isinstance(value, int):
         return str(value)
-    return f"{value:.3f}" if key == "threshold" else f"{value:.1f}"
+    return f"{value:.3f}" if FIGURES[key].kind == "threshold" else f"{value:.1f}"

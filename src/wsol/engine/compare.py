@@ -58,7 +58,9 @@ class Row:
         val_max_box_acc_v2: in percent; the highest wins.
         threshold: best on val, for boxes of one threshold.
         max_box_acc_v2: on test, in percent.
-        gt_known: on test, at the threshold of val, in percent.
+        gt_known: on test, at the threshold of val, in percent; None without a run, where maps are
+            of the class that the network prefers.
+        box_acc_50: the same of either: images whose box is right at IoU 50, in percent.
         images_per_second: from file to curve, over both splits.
         num_error: pictures of both splits that could not be read; they count as wrong.
         is_winner: whether it is the best on val.
@@ -71,7 +73,8 @@ class Row:
     val_max_box_acc_v2: float
     threshold: float
     max_box_acc_v2: float
-    gt_known: float
+    gt_known: float | None
+    box_acc_50: float
     images_per_second: float
     num_error: int = 0
     is_winner: bool = False
@@ -165,6 +168,7 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
         val, test = (found[split][normalization] for split in ("val", "test"))
         threshold = val.best_threshold() or 0.0
         chosen, figures = val.at(threshold), test.at(threshold)
+        right = round(figures["gt_known"] or 0.0, 2)
         row = Row(
             localizer=name,
             affinity=affinity,
@@ -173,7 +177,8 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
             val_max_box_acc_v2=round(chosen["max_box_acc_v2"] or 0.0, 2),
             threshold=threshold,
             max_box_acc_v2=round(figures["max_box_acc_v2"] or 0.0, 2),
-            gt_known=round(figures["gt_known"] or 0.0, 2),
+            gt_known=right if config.run is not None else None,
+            box_acc_50=right,
             images_per_second=round(speed, 2),
             num_error=sum(int(each.num_errors) for each in (val, test)),
         )

@@ -29,7 +29,7 @@ class EvaluateMapsConfig:
             as they are.
         size: side of the square that maps are first resized to, bicubic; default: their own size.
         threshold: share of the score map's maximum above which a pixel belongs to the object, for
-            GT-known; default: none, which leaves the figures that need no threshold.
+            right boxes; default: none, which leaves the figures that need no threshold.
         worst: how many of the worst maps to list.
         workers: threads that read and measure maps; 0 works in the main one.
         max_pixels: larger maps and masks are refused before they are read.

@@ -34,7 +34,7 @@ class BoxCounts(NamedTuple):
 
 
 class BoxMeasure:
-    """MaxBoxAcc, MaxBoxAccV2, GT-known, mean IoU and recall of maps with true boxes.
+    """MaxBoxAcc, MaxBoxAccV2, right boxes, mean IoU and recall of maps with true boxes.
 
     Args:
         annotations: the true boxes.
@@ -83,9 +83,12 @@ class BoxMeasure:
         figures = self._accuracy.at(0.0 if threshold is None else threshold)
         for name in NOT_OF_MAPS:
             del figures[name]
+        # It is GT-known where maps are of the true class, which they do not say.
+        right = figures.pop("gt_known")
         if threshold is None:
-            del figures["gt_known"], figures["threshold"]
+            del figures["threshold"]
             return figures
+        figures["box_acc_50"] = right
         figures["mean_iou"] = self._mean_iou.at(threshold)
         by_size = self._recall.at(threshold).by_size
         return figures | {f"recall_{size}": recall for size, recall in by_size.items()}

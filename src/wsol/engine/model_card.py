@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from wsol.engine.run import RunInfo
+from wsol.figures import figure_of
 from wsol.formats.portable import portable
 
 MOST_CLASSES = 200
@@ -17,23 +18,22 @@ MOST_CLASSES = 200
 
 
 class _Figure(NamedTuple):
-    """How a figure of an evaluation is called on a card and by the Hub."""
+    """How the Hub calls a figure of an evaluation."""
 
-    title: str
     metric: str
     task: str = "object-detection"
 
 
 FIGURES = {
-    "top1_cls": _Figure("Top-1 classification", "accuracy", "image-classification"),
-    "top5_cls": _Figure("Top-5 classification", "top-5-accuracy", "image-classification"),
-    "max_box_acc_v2": _Figure("MaxBoxAccV2", "max_box_acc_v2"),
-    "max_box_acc_50": _Figure("MaxBoxAcc, IoU 50", "max_box_acc"),
-    "gt_known": _Figure("GT-known Loc", "gt_known_loc"),
-    "top1_loc": _Figure("Top-1 Loc", "top1_loc"),
-    "top5_loc": _Figure("Top-5 Loc", "top5_loc"),
-    "box_ap": _Figure("AP of boxes", "mean_average_precision"),
-    "box_ap50": _Figure("AP50 of boxes", "average_precision_50"),
+    "top1_cls": _Figure("accuracy", "image-classification"),
+    "top5_cls": _Figure("top-5-accuracy", "image-classification"),
+    "max_box_acc_v2": _Figure("max_box_acc_v2"),
+    "max_box_acc_50": _Figure("max_box_acc"),
+    "gt_known": _Figure("gt_known_loc"),
+    "top1_loc": _Figure("top1_loc"),
+    "top5_loc": _Figure("top5_loc"),
+    "box_ap": _Figure("mean_average_precision"),
+    "box_ap50": _Figure("average_precision_50"),
 }
 """Of ``metrics.json``, those that a card shows, all in percent."""
 
@@ -126,7 +126,7 @@ def _results(shown: Mapping[str, float], data: str) -> list[dict[str, Any]]:
             "task": {"type": task},
             "dataset": where,
             "metrics": [
-                {"type": FIGURES[key].metric, "name": FIGURES[key].title, "value": value}
+                {"type": FIGURES[key].metric, "name": figure_of(key).title, "value": value}
                 for key, value in shown.items()
                 if FIGURES[key].task == task
             ],
@@ -166,7 +166,7 @@ def _text(name: str, info: RunInfo, shown: Mapping[str, float], data: str) -> st
     if shown:
         lines += ["", "## Figures", "", "In percent, as `wsol evaluate` measured them.", ""]
         lines += ["| figure | value |", "|---|---|"]
-        lines += [f"| {FIGURES[key].title} | {value:.1f} |" for key, value in shown.items()]
+        lines += [f"| {figure_of(key).title} | {value:.1f} |" for key, value in shown.items()]
     listed = info.classes[:MOST_CLASSES]
     more = len(info.classes) - len(listed)
     rest = f" and {more:,} more in `model.json`" if more else ""

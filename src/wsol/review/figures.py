@@ -35,7 +35,7 @@ class Figures:
     >>> boxes = np.array([[2.0, 2, 5, 5]])
     >>> found = Localization("a.jpg", (8, 8), "cat", 0, 0.9, score_map, boxes)
     >>> figures.add(found, Truth(boxes, ("cat",), ("cat",)))
-    >>> figures.metrics()["gt_known"]
+    >>> figures.metrics()["box_acc_50"]
     100.0
     """
 
@@ -73,15 +73,19 @@ class Figures:
         self.both += bool(hits[1, -1]) and class_right
 
     def metrics(self) -> dict[str, float]:
-        """Return the figures in percent; those that need a truth that is not known are left out."""
+        """Return the figures in percent; those that need a truth that is not known are left out.
+
+        They are not those of ``wsol evaluate``, whose maps are of the true class: here each map is
+        of the class that was predicted.
+        """
         found = {}
         if self.named:
-            found["top1_cls"] = self.right / self.named * 100
+            found["class_acc"] = self.right / self.named * 100
         if self.boxed:
-            found["gt_known"] = int(self.hits[1, -1]) / self.boxed * 100
+            found["box_acc_50"] = int(self.hits[1, -1]) / self.boxed * 100
             if self.named:
-                found["top1_loc"] = self.both / self.boxed * 100
-            found["max_box_acc_50"] = int(self.hits[1].max()) / self.boxed * 100
+                found["class_box_acc_50"] = self.both / self.boxed * 100
+            found["best_box_acc_50"] = int(self.hits[1].max()) / self.boxed * 100
         return found
 
     def curves(self) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 import wsol
 from wsol.data.decode import MAX_PIXELS
 from wsol.errors import ConfigError, ImageError
+from wsol.figures import figure_of
 from wsol.files import write_folder
 from wsol.formats.about import About
 from wsol.formats.portable import portable
@@ -181,13 +182,15 @@ class _Writer:
         """Write what is known when all results have been seen."""
         if self.maps:
             self._write_maps()
+        shown = dict(self.figures.metrics() if metrics is None else metrics)
         page: dict[str, Any] = about_page(self.about) | {
             "id": self.digest.hexdigest()[:16],
             "version": wsol.__version__,
             "chunk": CHUNK,
             "number": self.number,
             "statuses": dict(self.figures.statuses),
-            "metrics": dict(self.figures.metrics() if metrics is None else metrics),
+            "metrics": shown,
+            "figures": {name: figure_of(name)._asdict() for name in shown},
             "curves": self.figures.curves(),
             "scores": self.figures.scores.tolist(),
             "truth": self.has_truth,

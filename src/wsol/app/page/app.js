@@ -7,7 +7,7 @@
   function source(about, rows) {
     const place = (row) => `api/pictures/${row.id}`;
     return {
-      about: { ...about, number: 0, statuses: {}, metrics: {}, curves: null, scores: [], truth: false },
+      about: { ...about, number: 0, statuses: {}, metrics: {}, figures: {}, curves: null, scores: [], truth: false },
       rows,
       photo: (row) => `${place(row)}/photo`,
       async map(row) {

@@ -58,7 +58,7 @@
       marker, ...dots, ...names);
     const figure = el('figure', { class: 'chart' },
       el('figcaption', {}, 'Right boxes over threshold, %',
-        el('span', { class: 'quiet' }, 'by IoU')),
+        el('span', { class: 'quiet' }, 'by IoU, of predicted classes')),
       drawing);
 
     function follow(threshold) {

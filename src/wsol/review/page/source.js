@@ -11,6 +11,8 @@ Where a page's pictures come from: one object, which a report on disk and an app
     number              of pictures in the prediction; more than there are rows where some are left out
     statuses            {ok, no_object, error}: how many of them
     metrics             {name: percent or number or null}, as wsol evaluate names them
+    figures             {name: {title, kind}} of these: what they are called, and whether each is a
+                        'percent', 'count', 'fault' (a count of what went wrong) or 'threshold'
     curves              {thresholds, lines: [{iou, values}]} in percent, or null
     scores              histogram of scores in [0, 1], number of pictures in each bin
     truth               whether true boxes or classes of any picture are known

@@ -3,24 +3,19 @@
 (function (wsol) {
   const { element: el } = wsol;
 
-  const NAMES = {
-    top1_cls: 'Class right',
-    top5_cls: 'Class among first five',
-    gt_known: 'Box right (GT-known)',
-    top1_loc: 'Class and box right',
-    top5_loc: 'Box right, class in first five',
-    max_box_acc_30: 'MaxBoxAcc, IoU 30',
-    max_box_acc_50: 'MaxBoxAcc, IoU 50',
-    max_box_acc_70: 'MaxBoxAcc, IoU 70',
-    max_box_acc_v2: 'MaxBoxAccV2',
-    mean_iou: 'Mean IoU',
-  };
-  const NOT_SHARES = new Set(['threshold', 'num_images']);
-
   function tile(label, value, unit, kind) {
     return el('div', { class: `tile ${kind || ''}` },
       el('dt', {}, label),
       el('dd', {}, value, unit ? el('span', { class: 'unit' }, unit) : null));
+  }
+
+  // The threshold is on its slider, and what did not go wrong needs no tile.
+  function figureTile({ title, kind }, value) {
+    if (value === null || kind === 'threshold' || (kind === 'fault' && !value)) return null;
+    const alone = title.replace('of these: ', '');
+    const name = alone[0].toUpperCase() + alone.slice(1);
+    return kind === 'percent' ? tile(name, value.toFixed(1), '%')
+      : tile(name, wsol.count(value), '', kind === 'fault' ? 'bad' : '');
   }
 
   // What can be said where nothing is known to be right or wrong.
@@ -38,19 +33,26 @@
 
   wsol.summary = function (about, rows) {
     const shown = rows.length;
-    const tiles = [tile('Pictures', wsol.count(about.number))];
-    for (const [name, value] of Object.entries(about.metrics)) {
-      if (value === null || NOT_SHARES.has(name)) continue;
-      tiles.push(tile(NAMES[name] || name, value.toFixed(1), '%'));
+    // Figures of wsol evaluate are of a whole split, of which the page may have a part.
+    const { num_images: images, ...metrics } = about.metrics;
+    const total = images ?? about.number;
+    const tiles = [tile('Images', wsol.count(total))];
+    for (const [name, value] of Object.entries(metrics)) {
+      const one = figureTile(about.figures[name], value);
+      if (one) tiles.push(one);
     }
-    if (!about.truth && shown && shown === about.number) tiles.push(...unjudged(about, rows));
-    const { no_object: nothing = 0, error = 0 } = about.statuses;
+    if (!about.truth && shown && shown === total) tiles.push(...unjudged(about, rows));
+    const { no_object: nothing = 0, error = 0 } = images === undefined ? about.statuses : {};
     if (nothing) tiles.push(tile('No object found', wsol.count(nothing)));
     if (error) tiles.push(tile('Not readable', wsol.count(error), '', 'bad'));
     const notes = [];
-    if (shown < about.number) {
+    if (shown < total) {
       notes.push(el('p', { class: 'note' }, `This page shows ${wsol.count(shown)} of `
-        + `${wsol.count(about.number)} pictures, spread evenly. The figures are of all.`));
+        + `${wsol.count(total)} images, spread evenly. The figures are of all.`));
+    }
+    if (about.metrics.gt_known !== undefined) {
+      notes.push(el('p', { class: 'note' }, 'MaxBoxAcc, GT-known and Top-1 Loc are measured on score '
+        + 'maps of the true class. The images and the curves show the predicted class.'));
     }
     return el('div', { class: 'figures' }, el('dl', { class: 'tiles' }, ...tiles), ...notes);
   };
