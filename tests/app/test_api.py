@@ -237,16 +237,16 @@ def test_classes_of_one_name_are_told_apart(
     (tmp_path / "run").mkdir()
     save_run(tmp_path / "run", network, info)
     with serve(run=tmp_path / "run") as client:
-        assert client.get("/api/about").json()["classes"] == ["crane (0)", "jay", "crane (2)"]
+        assert client.get("/api/about").json()["classes"] == ["crane#0", "jay", "crane#2"]
         (row,) = upload(client, photos[0])
-        assert (row["label"], row["class"]) == (2, "crane (2)")
-        assert [name for name, _ in row["likely"]] == ["crane (2)", "jay", "crane (0)"]
+        assert (row["label"], row["class"]) == (2, "crane#2")
+        assert [name for name, _ in row["likely"]] == ["crane#2", "jay", "crane#0"]
         assert {box[5] for box in row["boxes"]} <= {2}
         place = f"/api/pictures/{row['id']}/look"
         for label in (0, 2):
-            for asked in (label, f"crane ({label})"):
+            for asked in (label, f"crane#{label}"):
                 again = client.post(place, json={"label": asked}).json()
-                assert (again["label"], again["class"]) == (label, f"crane ({label})")
+                assert (again["label"], again["class"]) == (label, f"crane#{label}")
         for wrong in ("crane", 3, -1, True):
             answer = client.post(place, json={"label": wrong})
             assert answer.status_code == 400, wrong

@@ -27,5 +27,5 @@ def test_classes_of_one_name_stay_apart(name: str, tmp_path: Path) -> None:
     writer.close()
     files = [path for path in (tmp_path / "out").rglob("*.*") if path.is_file()]
     text = b"".join(path.read_bytes() for path in files)
-    assert b"crane (0)" in text
-    assert b"crane (2)" in text
+    assert b"crane#0" in text
+    assert b"crane#2" in text

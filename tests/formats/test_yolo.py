@@ -300,7 +300,7 @@ def test_only_classes_that_occur_are_listed_each_by_a_name_of_its_own(tmp_path: 
     writer.close()
     root = tmp_path / "yolo"
     data = yaml.safe_load((root / "data.yaml").read_text(encoding="utf-8"))
-    assert data["names"] == {0: "3", 1: "crane (134)", 2: "crane (517)"}
+    assert data["names"] == {0: "3", 1: "crane#134", 2: "crane#517"}
     assert data["nc"] == 3
     for folder in ("labels", "confidences"):
         rows = [(root / folder / f"{name}.txt").read_text().split("\n") for name in "abc"]

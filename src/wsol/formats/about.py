@@ -23,7 +23,7 @@ class About:
     >>> about.path(Localization("a/1.jpg")).as_posix()
     'photos/a/1.jpg'
     >>> About(("crane", "jay", "crane"), Path("photos"), threshold=0.2).names
-    ('crane (0)', 'jay', 'crane (2)')
+    ('crane#0', 'jay', 'crane#2')
     """
 
     classes: tuple[str, ...]
@@ -37,7 +37,7 @@ class About:
         """Names of the classes, all different: those of one name have their number behind it."""
         often = Counter(self.classes)
         return tuple(
-            name if often[name] == 1 else f"{name} ({number})"
+            name if often[name] == 1 else f"{name}#{number}"
             for number, name in enumerate(self.classes)
         )
 
