@@ -19,8 +19,11 @@ import pytest
 
 from wsol import Localizer
 from wsol.app.label_config import read_label_config
+from wsol.app.label_studio import _Backend
 from wsol.app.task_images import TaskImages
 from wsol.errors import ConfigError, ImageError
+from wsol.formats import About
+from wsol.localization import Localization
 
 CONFIG = """<View>
   <Image name="photo" value="$picture"/>
@@ -395,3 +398,29 @@ def test_no_room_for_a_copy_is_an_error_of_its_task(
         images.get("data:image/png;base64,YWJj"),
     ):
         pass
+
+
+def test_labels_that_differ_by_capitals_alone_are_two() -> None:
+    """ImageNet has a dog and a piece of clothing of one name; others are found by any letters."""
+    config = read_label_config(
+        '<View><Image name="i" value="$image"/><RectangleLabels name="b" toName="i">'
+        '<Label value="Cardigan"/><Label value="cardigan"/><Label value="Jay"/>'
+        "</RectangleLabels></View>"
+    )
+    assert config.label_of("Cardigan") == "Cardigan"
+    assert config.label_of("cardigan") == "cardigan"
+    assert config.label_of("jay") == config.label_of("JAY") == "Jay"
+
+
+def test_a_label_may_mean_one_class_of_a_name_or_all() -> None:
+    """By the name with the class's number, or by the name alone."""
+    config = read_label_config(
+        '<View><Image name="i" value="$image"/><RectangleLabels name="b" toName="i">'
+        '<Label value="crane#2"/><Label value="Crane"/></RectangleLabels></View>'
+    )
+    own = _Backend.__new__(_Backend)
+    own.about, own.version = About(("crane", "jay", "crane"), Path(), 0.2), ""
+    boxes = {"boxes": np.tile([0.0, 0, 4, 4], (3, 1)), "box_scores": np.array([0.9, 0.8, 0.7])}
+    found = Localization("a.png", (8, 6), box_labels=np.array([0, 2, 1]), **boxes)
+    result = own._prediction({"id": 1}, found, config)["result"]
+    assert [box["value"]["rectanglelabels"] for box in result] == [["Crane"], ["crane#2"]]

@@ -14,7 +14,7 @@ class LabelConfig:
         from_name: of the tag that has the labels.
         to_name: of the tag that shows the picture.
         value: key of the picture in a task's data.
-        labels: name of a class, in small letters, to the label that means it.
+        labels: name of a class, as it is written and in small letters, to the label that means it.
     """
 
     from_name: str
@@ -26,9 +26,10 @@ class LabelConfig:
         """Return the label of a class, or None where the project has none.
 
         Args:
-            class_name: as the network has it; small and capital letters are the same.
+            class_name: as the network has it; small and capital letters are the same, unless the
+                project has labels of both.
         """
-        return self.labels.get(class_name.casefold())
+        return self.labels.get(class_name) or self.labels.get(class_name.casefold())
 
 
 def read_label_config(text: object) -> LabelConfig:
@@ -71,10 +72,16 @@ def _labels(tag: ElementTree.Element) -> dict[str, str]:
     own.pop("", None)
     # Where a label has an alias, annotations are kept under it.
     kept = {value: each.get("alias") or value for value, each in own.items()}
-    for value, each in own.items():
-        for name in each.get("predicted_values", "").split(","):
-            labels.setdefault(name.strip().casefold(), kept[value])
-    for value in own:
-        labels.setdefault(value.casefold(), kept[value])
+    pairs = [
+        (name.strip(), kept[value])
+        for value, each in own.items()
+        for name in each.get("predicted_values", "").split(",")
+    ]
+    pairs += [(value, kept[value]) for value in own]
+    # A label of the same letters comes before one of other capitals.
+    for name, label in pairs:
+        labels.setdefault(name, label)
+    for name, label in pairs:
+        labels.setdefault(name.casefold(), label)
     labels.pop("", None)
     return labels

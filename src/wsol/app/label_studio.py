@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -106,8 +107,10 @@ class _Backend:
         return JSONResponse({"status": "ok", "result": "wsol learns by wsol train"}, 201)
 
     def _tell_missing(self, config: LabelConfig) -> None:
-        known = {portable(name).casefold() for name in (*self.about.names, *self.about.classes)}
-        lost = sorted({label for name, label in config.labels.items() if name not in known})
+        names = [portable(name).casefold() for name in self.about.names]
+        known = {*names, *map(_plain, names)}
+        means = config.labels.items()
+        lost = sorted({label for name, label in means if name.casefold() not in known})
         if lost:
             log.warning("labels that are no class of the network: %s", portable(", ".join(lost)))
 
@@ -152,11 +155,9 @@ class _Backend:
     ) -> dict[str, Any]:
         boxes = [] if found is None else regions(found, self.about)
         kept = []
-        for number, box in enumerate(boxes):
+        for box in boxes:
             (name,) = box["value"]["rectanglelabels"]
-            # Of classes that share a name, a label may mean one by its number, or all of them.
-            plain = self.about.classes[found.box_labels[number]] if found is not None else name
-            label = config.label_of(name) or config.label_of(portable(plain))
+            label = config.label_of(name) or config.label_of(_plain(name))
             if label is None:
                 _warn(task, f"left out a box of the class {name!r}, which is no label")
                 continue
@@ -165,6 +166,11 @@ class _Backend:
             kept.append(box | place | {"value": value})
         score = max((box["score"] for box in kept), default=0.0)
         return {"result": kept, "score": score, "model_version": self.version}
+
+
+def _plain(name: str) -> str:
+    """Return a class's name without its number: a label may mean one of a name, or all."""
+    return re.sub(r"#[0-9]+$", "", name)
 
 
 def _warn(task: dict[str, Any], reason: str) -> None:
