@@ -43,6 +43,7 @@ FIGURES = {
     "recall_medium": Figure("recall, medium objects"),
     "recall_large": Figure("recall, large objects"),
     "num_images": Figure("images", "count"),
+    "num_with_ground_truth": Figure("images with ground truth", "count"),
     "num_no_object": Figure("of these: map shows no object", "fault"),
     "num_missing": Figure("of these: no map", "fault"),
     "num_error": Figure("of these: cannot be read", "fault"),
