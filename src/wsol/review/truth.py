@@ -8,16 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.data.box_row import Box, BoxRow, Size, box_fault
-from wsol.data.coco_boxes import read_coco_boxes
-from wsol.data.csv_boxes import read_csv_boxes
+from wsol.data.box_file import read_box_file
+from wsol.data.box_row import Box, BoxRow, ImageRow, Size, box_fault
 from wsol.data.names import ends, index_by_end
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError
 
 log = logging.getLogger("wsol")
-
-READERS = {".csv": read_csv_boxes, ".json": read_coco_boxes}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +64,7 @@ def truth_of(samples: Samples) -> dict[str, Truth]:
 def read_truth(
     path: Path, sizes: Mapping[str, Size], images: Path | None = None
 ) -> dict[str, Truth]:
-    r"""Return the true boxes of pictures from a CSV or COCO file.
+    r"""Return the ground-truth boxes of images from a file or folder of any format.
 
     A picture is named by its id, or by the end of it from a slash on; or the other way round, its
     id may be the end of the name. Where several names end in the same id, the picture's place in
@@ -75,13 +72,13 @@ def read_truth(
     many.
 
     Args:
-        path: file of suffix ``.csv`` or ``.json``.
+        path: see ``wsol.data.box_file.read_box_file``.
         sizes: id of each picture to its width and height; 0 and 0 where they are not known.
         images: folder that the ids are relative to.
 
     Raises:
         AnnotationError: a row cannot be used, or lies outside its picture.
-        DataError: there is no such file, its suffix is unknown, or it has no box of any picture.
+        DataError: there is no such file, its format is unknown, or it has no box of any picture.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -90,19 +87,16 @@ def read_truth(
     ...     read_truth(file, {"a.jpg": (64, 48)})["a.jpg"].boxes
     array([[ 1.,  2., 30., 40.]])
     """
-    read = READERS.get(path.suffix.lower())
-    if read is None:
-        raise DataError(f"{path}: boxes are read from {' or '.join(READERS)} files")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file of boxes")
     ids = list(sizes)
     known, index_of = set(ids), index_by_end(ids)
     # Of each picture, the rows by the name that they give it.
     named: dict[str, dict[str, list[BoxRow]]] = {}
     others = 0
-    for row in read(path):
+    for row in read_box_file(path):
         if isinstance(row, AnnotationError):
             raise row
+        if isinstance(row, ImageRow):
+            continue
         if row.image in index_of:
             index = index_of[row.image]
             if index is None:
@@ -143,6 +137,8 @@ def _checked(path: Path, rows: Iterable[BoxRow], size: Size) -> Truth:
     """Return what sound rows say of a picture."""
     found: dict[tuple[str, Box], None] = {}
     for row in rows:
+        if row.is_relative and all(size):
+            row = row.in_pixels(size)
         fault = box_fault(row.box, size if all(size) else None)
         if fault is None and (row.class_name, row.box) in found:
             fault = f"repeats an earlier box of {row.image!r}"
