@@ -26,6 +26,7 @@ NAMES = {
     "recall_medium": "recall, medium objects",
     "recall_large": "recall, large objects",
     "num_images": "images",
+    "num_with_ground_truth": "images with ground truth",
     "num_no_object": "of these: map shows no object",
     "num_missing": "of these: no map",
     "num_error": "of these: cannot be read",
@@ -40,7 +41,7 @@ FAULTS = ("num_no_object", "num_missing", "num_error", "num_no_truth")
 
 
 def print_figures(columns: Mapping[str, Mapping[str, float | int | None]]) -> None:
-    """Print one column of figures for each name.
+    """Print one column of figures for each name; those of boxes only where there are some.
 
     Args:
         columns: heading to figures, as evaluation returns them.
@@ -56,7 +57,7 @@ def print_figures(columns: Mapping[str, Mapping[str, float | int | None]]) -> No
     for key, name in NAMES.items():
         # Of what can go wrong, only what did is worth a line.
         nothing_wrong = key in FAULTS and not any(figures.get(key) for figures in columns.values())
-        if not nothing_wrong and any(key in figures for figures in columns.values()):
+        if not nothing_wrong and any(_is_known(key, figures) for figures in columns.values()):
             values = (
                 _text(key, figures[key]) if key in figures else "" for figures in columns.values()
             )
@@ -105,6 +106,15 @@ def print_rows(title: str, rows: Mapping[str, str]) -> None:
     width = max(map(len, shown))
     for name, value in shown.items():
         sys.stdout.write(f"  {name:{width}}  {value}\n")
+
+
+def _is_known(key: str, figures: Mapping[str, float | int | None]) -> bool:
+    """Return whether a figure is there and means something: none of boxes does without any."""
+    if figures.get("num_with_ground_truth") == 0 and key == "threshold":
+        return False
+    return key in figures and (
+        figures[key] is not None or figures.get("num_with_ground_truth") != 0
+    )
 
 
 def _text(key: str, value: float | int | None) -> str:
