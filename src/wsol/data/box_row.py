@@ -72,7 +72,9 @@ class BoxRow:
         return AnnotationError(self.path or path, self.line, self.item + reason)
 
     def in_pixels(self, size: Size) -> "BoxRow":
-        """Return the row with its box in pixels.
+        """Return the row with its box in pixels, to a hundredth of one.
+
+        Fractions of few digits would otherwise put an edge just before the pixel that it is at.
 
         Args:
             size: Width and height of the image as displayed.
@@ -83,8 +85,9 @@ class BoxRow:
         if not self.is_relative:
             return self
         (width, height), (x0, y0, x1, y1) = size, self.box
-        box = x0 * width, y0 * height, x1 * width, y1 * height
-        return replace(self, box=box, size=size, is_relative=False)
+        corners = x0 * width, y0 * height, x1 * width, y1 * height
+        x0, y0, x1, y1 = (round(value, 2) for value in corners)
+        return replace(self, box=(x0, y0, x1, y1), size=size, is_relative=False)
 
     def of(self, image: str) -> "BoxRow":
         """Return the row as one of an image that has another name.

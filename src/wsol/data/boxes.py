@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngImageFile
 from wsol.data.box_file import read_box_file
 from wsol.data.box_row import Box, BoxRow, ImageRow, OnBad, Size, box_fault
 from wsol.data.decode import image_size, open_image
-from wsol.data.names import ImageNames, some
+from wsol.data.image_names import ImageNames, some
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, ImageError, did_you_mean
 from wsol.formats.portable import original

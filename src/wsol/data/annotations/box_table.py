@@ -9,8 +9,8 @@ import numpy as np
 from wsol.data.annotations.annotations import BoxAnnotations
 from wsol.data.box_row import Box, BoxRow, ImageRow, OnBad, Row, Size, box_fault
 from wsol.data.decode import image_size
+from wsol.data.image_names import ImageNames
 from wsol.data.images import find_images
-from wsol.data.names import ImageNames
 from wsol.errors import AnnotationError, DataError, ImageError
 
 _logger = logging.getLogger("wsol")

@@ -8,8 +8,8 @@ from wsol.data.annotations.box_table import BoxTable
 from wsol.data.box_file import is_yolo, read_box_file
 from wsol.data.box_row import ImageRow, OnBad, Row, Size
 from wsol.data.decode import image_size
+from wsol.data.image_names import ImageNames
 from wsol.data.images import find_images
-from wsol.data.names import ImageNames
 from wsol.data.yolo_boxes import yolo_images
 from wsol.errors import AnnotationError
 
