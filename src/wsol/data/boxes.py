@@ -1,7 +1,6 @@
 """Boxes from an annotation file, matched to images and checked."""
 
 import logging
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -9,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.PngImagePlugin import PngImageFile
 
 from wsol.data.box_file import read_box_file
 from wsol.data.box_row import Box, BoxRow, ImageRow, OnBad, Size, box_fault
-from wsol.data.decode import image_size, open_image
+from wsol.data.decode import image_size
 from wsol.data.image_names import ImageNames, some
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, ImageError, did_you_mean
@@ -292,10 +290,7 @@ class _Sizes:
             return None
         if index not in self.headers:
             try:
-                with open_image(self.paths[index], sys.maxsize) as image:
-                    turns = not (isinstance(image, PngImageFile) and "exif" not in image.info)
-                    size = image.size
-                self.headers[index] = image_size(self.paths[index]) if turns else size
+                self.headers[index] = image_size(self.paths[index], header_only=True)
             except ImageError:
                 # Whoever needs the image says what is wrong with it.
                 self.headers[index] = None

@@ -8,7 +8,7 @@ from typing import Final
 from wsol.data.box_row import BoxRow, ImageRow, Row, Size, size_fault
 from wsol.data.csv_rows import read_csv_rows
 from wsol.errors import AnnotationError
-from wsol.formats.cells import from_cell
+from wsol.formats.portable import original
 
 COLUMNS: Final = ("image", "class", "x0", "y0", "x1", "y1")
 SIZE_COLUMNS: Final = ("width", "height")
@@ -59,7 +59,7 @@ def read_csv_boxes(path: Path, *, needs_sizes: bool = False) -> Iterator[Row]:
         if isinstance(row, AnnotationError):
             yield row
         elif columns[0].lower() == _OWN_EXPORT:
-            names = map(from_cell, row.fields[:2])
+            names = (original(text.removeprefix("'")) for text in row.fields[:2])
             yield _row(path, row.line, [*names, *row.fields[2:]], needs_sizes)
         else:
             yield _row(path, row.line, row.fields, needs_sizes)
