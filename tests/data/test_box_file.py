@@ -9,7 +9,7 @@ from PIL import Image
 
 from wsol.data.annotations import BoxAnnotations, open_annotations
 from wsol.data.box_file import read_box_file
-from wsol.data.boxes import with_boxes
+from wsol.data.boxes import find_boxes, with_boxes
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError, ImageError
 from wsol.formats import About, create_writer
@@ -227,6 +227,24 @@ def test_labels_of_yolo_without_an_image_are_refused_for_score_maps(tmp_path: Pa
         (8, 6),
         [[0, 0, 8, 6]],
     )
+
+
+def test_folders_of_other_formats_are_named_and_not_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beside the data, where boxes.csv is looked for."""
+    assert find_boxes(tmp_path) is None
+    (tmp_path / "Annotations").mkdir()
+    with caplog.at_level(logging.INFO, logger="wsol"):
+        assert find_boxes(tmp_path) is None
+        assert not caplog.records
+        (tmp_path / "Annotations/a.xml").write_text("<annotation/>")
+        assert find_boxes(tmp_path) is None
+        (record,) = caplog.records
+        assert f"--boxes {tmp_path / 'Annotations'}" in record.getMessage()
+        (tmp_path / "boxes.csv").touch()
+        assert find_boxes(tmp_path) == tmp_path / "boxes.csv"
+    assert len(caplog.records) == 1
 
 
 def test_what_is_no_file_of_boxes_is_refused(tmp_path: Path) -> None:

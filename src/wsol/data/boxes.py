@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.data.box_file import read_box_file
+from wsol.data.box_file import is_voc, is_yolo, read_box_file
 from wsol.data.box_row import Box, BoxRow, ImageRow, OnBad, Size, box_fault
 from wsol.data.decode import image_size
 from wsol.data.image_names import ImageNames, some
@@ -68,12 +68,18 @@ def find_boxes(root: Path) -> Path | None:
         root: Folder of the data set.
 
     Returns:
-        Its `boxes.csv`, or else its `boxes.json`, or None.
+        Its `boxes.csv`, or else its `boxes.json`, or None. A line on the logger "wsol" tells of
+        folders that may have boxes of other formats, which are read on request alone: their
+        classes need not be those of the images.
 
     >>> find_boxes(Path("no such folder"))
     """
     files = (root / name for name in ("boxes.csv", "boxes.json"))
-    return next((file for file in files if file.is_file()), None)
+    found = next((file for file in files if file.is_file()), None)
+    for folder in map(root.joinpath, ("Annotations", "labels") if found is None else ()):
+        if folder.is_dir() and (is_voc(folder) or is_yolo(folder)):
+            _logger.info("%s: not read; use --boxes %s for its ground truth", folder, folder)
+    return found
 
 
 def with_boxes(
