@@ -19,22 +19,6 @@ TOLERANCE: Final = 1.0
 
 
 @dataclass(frozen=True)
-class ImageRow:
-    """Hold an image that an annotation file names, with or without boxes.
-
-    Args:
-        image: Name of the image.
-        size: Width and height of the image in pixels, where the file states them.
-
-    >>> ImageRow("a.jpg").size is None
-    True
-    """
-
-    image: str
-    size: Size | None = None
-
-
-@dataclass(frozen=True)
 class BoxRow:
     """Hold one box of an annotation file.
 
@@ -96,6 +80,22 @@ class BoxRow:
             image: The name.
         """
         return replace(self, image=image)
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """Hold an image that an annotation file names, with or without boxes.
+
+    Args:
+        image: Name of the image.
+        size: Width and height of the image in pixels, where the file states them.
+
+    >>> ImageRow("a.jpg").size is None
+    True
+    """
+
+    image: str
+    size: Size | None = None
 
 
 Row = BoxRow | ImageRow | AnnotationError
