@@ -82,26 +82,6 @@ class BoxRow:
         return replace(self, image=image)
 
 
-@dataclass(frozen=True)
-class ImageRow:
-    """Hold an image that an annotation file names, with or without boxes.
-
-    Args:
-        image: Name of the image.
-        size: Width and height of the image in pixels, where the file states them.
-
-    >>> ImageRow("a.jpg").size is None
-    True
-    """
-
-    image: str
-    size: Size | None = None
-
-
-Row = BoxRow | ImageRow | AnnotationError
-"""What the reader of a format yields: a box, an image, or the error of what is neither."""
-
-
 def box_fault(box: Box, size: Size | None = None) -> str | None:
     """Return what is wrong with a box, or None.
 
@@ -143,3 +123,23 @@ def size_fault(size: Size) -> str | None:
     """
     width, height = size
     return None if min(size) > 0 else f"an image cannot be {width} x {height} pixels large"
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """Hold an image that an annotation file names, with or without boxes.
+
+    Args:
+        image: Name of the image.
+        size: Width and height of the image in pixels, where the file states them.
+
+    >>> ImageRow("a.jpg").size is None
+    True
+    """
+
+    image: str
+    size: Size | None = None
+
+
+Row = BoxRow | ImageRow | AnnotationError
+"""What the reader of a format yields: a box, an image, or the error of what is neither."""
