@@ -100,6 +100,19 @@ def test_what_a_column_lacks_is_empty(capsys: pytest.CaptureFixture[str]) -> Non
     assert lines == [["a", "b"], ["GT-known", "Loc", "no", "boxes"], ["threshold", "0.500"]]
 
 
+def test_without_ground_truth_no_figure_of_boxes_is_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """How many images have some is."""
+    counts = {"num_images": 9, "num_with_ground_truth": 0}
+    print_figures({"": {"top1_cls": 50.0, "gt_known": None, "threshold": 0.2, **counts}})
+    printed = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert [line[-1] for line in printed] == ["50.0", "9", "0"]
+    print_figures({"": {"gt_known": 0.0, "threshold": 0.2, **counts, "num_with_ground_truth": 1}})
+    printed = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert [line[-1] for line in printed] == ["0.0", "0.200", "9", "1"]
+
+
 def test_odd_names_stay_on_their_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Line breaks and bytes that are not UTF-8 are shown by their codes."""
     print_rows("title", {"a\nb": "1", "日本\udcff": "2", "日本": "3"})

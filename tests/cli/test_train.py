@@ -1,11 +1,39 @@
 """``wsol train``: how it leaves."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from wsol.cli.main import main
 from wsol.data.toy import write_toy
+
+NETWORK = ("--backbone", "test_resnet", "--pretrained", "false", "--epochs", "1", "--cpu")
+SIZES = ("--size", "32", "--resize", "36", "--batch_size", "8", "--precision", "fp32")
+
+
+def test_how_many_images_have_ground_truth_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And that boxes of other splits than val have no effect."""
+    data = tmp_path / "data"
+    write_toy(data, train=8, val=4, test=4)
+    header, *rows = (data / "boxes.csv").read_text().splitlines()
+    (data / "boxes.csv").unlink()
+    argv = ["train", str(data), *NETWORK, *SIZES, "--workers", "0"]
+    said = {}
+    for split in ("test", "val"):
+        boxes = tmp_path / f"{split}.csv"
+        boxes.write_text("\n".join([header, *(row for row in rows if row.startswith(split))]))
+        assert main([*argv, "--boxes", str(boxes), "--out", str(tmp_path / split)]) == 0
+        said[split] = capsys.readouterr().err.splitlines()
+    assert [line for line in said["test"] if "test.csv" in line and "val split" in line]
+    assert not [line for line in said["val"] if "val.csv" in line]
+    assert [line for line in said["val"] if "4 of 4 in val" in line and "0 of 4 in test" in line]
+    row = json.loads((tmp_path / "val/metrics.jsonl").read_text().splitlines()[-1])
+    assert row["val_num_with_ground_truth"] == 4
+    row = json.loads((tmp_path / "test/metrics.jsonl").read_text().splitlines()[-1])
+    assert (row["val_num_with_ground_truth"], row["val_gt_known"]) == (0, None)
 
 
 def test_pictures_of_val_that_cannot_be_read_leave_with_3(

@@ -123,8 +123,8 @@ BAD_CSV = {
     "cat/1.jpg,dog,0,0,1,1": "class 'dog', but the image is of class 'cat'",
     "cat/1.jpg,cat,nan,0,1,1": "not finite",
     "cat/1.jpg,cat,0,0,inf,1": "not finite",
-    "cat/1.jpg,cat,-1,0,1,1": "begins outside the image, at -1 0",
-    "cat/1.jpg,cat,0,-0.5,1,1": "begins outside the image, at 0 -0.5",
+    "cat/1.jpg,cat,-2,0,1,1": "begins outside the image, at -2 0",
+    "cat/1.jpg,cat,0,-1.5,1,1": "begins outside the image, at 0 -1.5",
     "cat/1.jpg,cat,5,0,1,1": r"x1 \(1\) must be greater than x0 \(5\)",
     "cat/1.jpg,cat,0,5,1,1": r"y1 \(1\) must be greater than y0 \(5\)",
     "cat/1.jpg,cat,3,0,3,1": "x1",
@@ -167,7 +167,7 @@ BAD_COCO = [
     (coco(2, bbox=[1e308, 2, 1e308, 4]), "annotation 2: .* not finite"),
     (coco(2, bbox=[1, 2, -3, 4]), "annotation 2: x1"),
     (coco(2, bbox=[1, 2, 3, 0]), "annotation 2: y1"),
-    (coco(2, bbox=[-1, 2, 3, 4]), "annotation 2: the box begins outside"),
+    (coco(2, bbox=[-2, 2, 4, 4]), "annotation 2: the box begins outside"),
     (coco(2), "annotation 2: repeats an earlier box"),
     (coco(1, bbox=[0, 0, 1, 1]), "annotation 1 comes twice"),
     ("text", r"annotations\[1\] is not an object"),
@@ -239,8 +239,9 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     """A missing file and an unknown suffix are refused."""
     with pytest.raises(DataError, match="no such file"):
         read_boxes(tmp_path / "boxes.csv", IDS, CLASSES)
-    with pytest.raises(DataError, match=r"\.csv or \.json"):
-        read_boxes(tmp_path / "boxes.xml", IDS, CLASSES)
+    (tmp_path / "boxes.txt").touch()
+    with pytest.raises(DataError, match=r"boxes\.txt: .*\.csv"):
+        read_boxes(tmp_path / "boxes.txt", IDS, CLASSES)
 
 
 ANY_ROW = st.lists(
@@ -264,8 +265,8 @@ def test_any_rows_give_sound_boxes_or_annotation_errors(
     file.write_text(HEADER + body, encoding="utf-8", errors="replace", newline="")
     for box in np.concatenate(read_boxes(file, IDS, CLASSES, on_bad="skip")):
         assert np.isfinite(box).all()
-        assert 0 <= box[0] < box[2]
-        assert 0 <= box[1] < box[3]
+        assert -1 <= box[0] < box[2]
+        assert -1 <= box[1] < box[3]
 
 
 COORDINATE = st.floats(0, 1e4, allow_nan=False)

@@ -84,7 +84,7 @@ def test_windows_line_ends_and_marks(tmp_path: Path) -> None:
         ("bounding_boxes", "1 1.0 2.0 3.0\n", 1),
         ("bounding_boxes", "1 1.0 2.0 3.0 4.0\n2 1.0 2.0 -3.0 4.0\n", 2),
         ("bounding_boxes", "1 1.0 2.0 nan 4.0\n", 1),
-        ("bounding_boxes", "1 -1.0 2.0 3.0 4.0\n", 1),
+        ("bounding_boxes", "1 -2.0 2.0 4.0 4.0\n", 1),
         ("bounding_boxes", "1 1.0 2.0 3.0 4.0\n", None),
         ("classes", "1 a.Auk\n", None),
     ],

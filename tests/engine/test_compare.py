@@ -123,6 +123,9 @@ def test_the_command_prints_the_table(
     printed = capsys.readouterr().out
     assert printed.count("feature_norm") == 4
     assert printed.count("auto") == 2
+    saved = json.loads((config.out / "compare.json").read_text())[0]
+    assert (saved["val_num_with_ground_truth"], saved["num_with_ground_truth"]) == (8, 12)
+    assert "8 of val, 12 of test" in printed
     assert "wrote" in printed
 
 

@@ -33,6 +33,7 @@ KEYS = [
     "top5_loc",
     "threshold",
     "num_images",
+    "num_with_ground_truth",
     "num_error",
 ]
 
@@ -89,6 +90,7 @@ def obvious(run: Path, samples: Samples, threshold: float) -> dict[str, float]:
         "top5_loc": 100 * np.mean(known & (rank < 5)),
         "threshold": threshold,
         "num_images": len(samples),
+        "num_with_ground_truth": len(samples),
         "num_error": 0,
     }
 

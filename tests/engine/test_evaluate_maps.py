@@ -87,6 +87,7 @@ def test_figures_equal_those_found_one_by_one(config: EvaluateMapsConfig, worker
         "mean_iou": 100 * largest[:, 300].mean(),
         "threshold": 0.3,
         "num_images": 4,
+        "num_with_ground_truth": 4,
         "num_no_object": 0,
         "num_missing": 0,
         "num_error": 0,

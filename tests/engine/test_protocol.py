@@ -66,6 +66,7 @@ def obvious_adl2019(run: Path, samples: Samples) -> dict[str, float]:
     return {
         "top1_cls": 100 * right.mean(),
         "num_images": len(samples),
+        "num_with_ground_truth": len(samples),
         "num_error": 0,
         **{
             f"gt_known_at_{value:.2f}": 100 * known[:, t].mean()

@@ -92,6 +92,7 @@ def all_accuracies(images: Images) -> dict[str, float | int | None]:
         "top5_loc": top_k_loc(ious, images.ranks, k=5),
         "threshold": best,
         "num_images": NUM_IMAGES,
+        "num_with_ground_truth": NUM_IMAGES,
         "num_error": 0,
     }
 

@@ -59,6 +59,7 @@ def slow_figures(images: list[Image], index: int) -> dict[str, float | int | Non
         "top5_cls": share([rank < 5 for rank in ranks]),
         "threshold": float(THRESHOLDS[index]),
         "num_images": len(images),
+        "num_with_ground_truth": len(boxed),
         "num_error": 0,
     }
     names = ("max_box_acc_v2", "gt_known", "top1_loc", "top5_loc")

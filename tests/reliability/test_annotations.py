@@ -22,9 +22,9 @@ BAD_BOXES = {
     "swapped": ("9", "1", "2", "9"),
     "upside down": ("1", "9", "9", "2"),
     "empty": ("1", "1", "1", "9"),
-    "negative": ("-1", "1", "9", "9"),
-    "outside": ("1", "1", str(WIDTH + 1), "9"),
-    "below": ("1", "1", "9", str(HEIGHT + 0.5)),
+    "negative": ("-2", "1", "9", "9"),
+    "outside": ("1", "1", str(WIDTH + 2), "9"),
+    "below": ("1", "1", "9", str(HEIGHT + 1.5)),
     "text": ("1", "one", "9", "9"),
     "nothing": ("", "", "", ""),
     "overflow": ("1", "1", "1e999", "9"),
@@ -34,8 +34,8 @@ BAD_ENTRIES: dict[str, dict[str, Any]] = {
     "infinite": {"bbox": [1, 1, float("inf"), 8]},
     "negative width": {"bbox": [1, 1, -8, 8]},
     "no width": {"bbox": [1, 1, 0, 8]},
-    "negative corner": {"bbox": [-1, 1, 8, 8]},
-    "outside": {"bbox": [1, 1, WIDTH, 8]},
+    "negative corner": {"bbox": [-2, 1, 8, 8]},
+    "outside": {"bbox": [1, 1, WIDTH + 1, 8]},
     "three numbers": {"bbox": [1, 1, 8]},
     "texts": {"bbox": ["1", "1", "8", "8"]},
     "switches": {"bbox": [True, 1, 8, 8]},
@@ -208,8 +208,9 @@ def test_the_boxes_of_a_data_set(
     lines = (toy / "boxes.csv").read_text().splitlines()
     image, class_name, *_ = lines[-1].split(",")
     bad = [f"{image},{class_name},{','.join(box)}" for box in BAD_BOXES.values()]
-    # Whether they end outside is known where pictures are opened.
-    bad = [row for row in bad if not row.endswith((f"{WIDTH + 1},9", f"{HEIGHT + 0.5}"))]
+    # The images of the data set are larger than those of score maps.
+    bad = [row for row in bad if not row.endswith((f"{WIDTH + 2},9", f"{HEIGHT + 1.5}"))]
+    bad += [f"{image},{class_name},81,88,9522,9408"]
     bad += [f"not-there.jpg,{class_name},1,1,9,9", f"{image},no class,1,1,9,9", lines[-1]]
     truth = tmp_path / "boxes.csv"
     truth.write_text("\n".join([*lines, *bad]))

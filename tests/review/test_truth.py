@@ -90,5 +90,6 @@ def test_boxes_of_other_pictures_are_no_truth(tmp_path: Path) -> None:
         read_truth(path, {"1.jpg": (100, 100)})
     with pytest.raises(DataError, match="no such file"):
         read_truth(tmp_path / "none.csv", {})
-    with pytest.raises(DataError, match=r"\.csv or \.json"):
-        read_truth(tmp_path / "boxes.xml", {})
+    (tmp_path / "boxes.txt").touch()
+    with pytest.raises(DataError, match=r"boxes\.txt: .*\.csv"):
+        read_truth(tmp_path / "boxes.txt", {})

@@ -45,5 +45,9 @@ def run(argv: Sequence[str]) -> int:
             for row in rows
         ],
     )
+    sys.stdout.write(
+        f"images with ground truth: {rows[0].val_num_with_ground_truth} of val, "
+        f"{rows[0].num_with_ground_truth} of test\n"
+    )
     sys.stdout.write(f"wrote {config.out}: compare.json, compare.csv, compare.jpg\n")
     return SOME_IN_ERROR if any(row.num_error for row in rows) else OK

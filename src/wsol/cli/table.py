@@ -13,7 +13,7 @@ WIDTH = 120
 
 
 def print_figures(columns: Mapping[str, Mapping[str, float | int | None]]) -> None:
-    """Print one column of figures for each name.
+    """Print one column of figures for each name; those of boxes only where there are some.
 
     Args:
         columns: heading to figures, as evaluation returns them.
@@ -31,7 +31,7 @@ def print_figures(columns: Mapping[str, Mapping[str, float | int | None]]) -> No
         nothing_wrong = kind == "fault" and not any(
             figures.get(key) for figures in columns.values()
         )
-        if not nothing_wrong and any(key in figures for figures in columns.values()):
+        if not nothing_wrong and any(_is_known(key, figures) for figures in columns.values()):
             values = (
                 _text(key, figures[key]) if key in figures else "" for figures in columns.values()
             )
@@ -80,6 +80,15 @@ def print_rows(title: str, rows: Mapping[str, str]) -> None:
     width = max(map(len, shown))
     for name, value in shown.items():
         sys.stdout.write(f"  {name:{width}}  {value}\n")
+
+
+def _is_known(key: str, figures: Mapping[str, float | int | None]) -> bool:
+    """Return whether a figure is there and means something: none of boxes does without any."""
+    if figures.get("num_with_ground_truth") == 0 and key == "threshold":
+        return False
+    return key in figures and (
+        figures[key] is not None or figures.get("num_with_ground_truth") != 0
+    )
 
 
 def _text(key: str, value: float | int | None) -> str:

@@ -1,29 +1,24 @@
 """Boxes from an annotation file, matched to images and checked."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.data.box_row import Box, BoxRow, OnBad, box_fault
-from wsol.data.coco_boxes import read_coco_boxes
-from wsol.data.csv_boxes import read_csv_boxes
-from wsol.data.names import index_by_end
+from wsol.data.box_file import is_voc, is_yolo, read_box_file
+from wsol.data.box_row import Box, BoxRow, ImageRow, OnBad, Size, box_fault
+from wsol.data.decode import image_size
+from wsol.data.image_names import ImageNames, some
 from wsol.data.samples import Samples
-from wsol.errors import AnnotationError, DataError, did_you_mean
+from wsol.errors import AnnotationError, ImageError, did_you_mean
+from wsol.portable import original
 
 _Found = dict[tuple[str, Box], None]
 """Class and box of an image's rows: a dictionary keeps the order and finds a repeated one."""
-
-_READERS: Final[dict[str, Callable[[Path], Iterator[BoxRow | AnnotationError]]]] = {
-    ".csv": read_csv_boxes,
-    ".json": read_coco_boxes,
-}
 
 _logger = logging.getLogger("wsol")
 
@@ -31,15 +26,15 @@ _logger = logging.getLogger("wsol")
 def read_boxes(
     path: Path | str, ids: Sequence[str], class_names: Sequence[str], on_bad: OnBad = "fail"
 ) -> tuple[NDArray[np.float64], ...]:
-    r"""Read the boxes of images from a CSV or a COCO file.
+    r"""Read the boxes of images from a file or folder of any format.
 
-    An image is named by its id or by the end of it, from a slash on, where that fits one id
-    only. A box is never clipped: a row is bad if it is malformed, not finite, empty, swapped or
-    negative, repeats another, names no image or several, or a class other than the image's. The
-    right and lower edges are not checked, as that would need the images.
+    An image is named as `ImageNames` says. A box is never clipped: a row is bad if it is
+    malformed, not finite, empty, swapped or negative by more than a pixel, repeats another, names
+    no image or several, or a class other than the image's. The right and lower edges are not
+    checked, as that needs the images: see `with_boxes`.
 
     Args:
-        path: File of suffix `.csv` (see `read_csv_boxes`) or `.json` (see `read_coco_boxes`).
+        path: See `read_box_file`. YOLO's labels need the images.
         ids: Path of each image, with forward slashes.
         class_names: Class of each image, in the order of `ids`.
         on_bad: Whether a bad row ends the reading or is skipped, with a line on the logger
@@ -51,7 +46,7 @@ def read_boxes(
 
     Raises:
         AnnotationError: If a row, or the file as a whole, cannot be used.
-        DataError: If there is no such file or its suffix is unknown.
+        DataError: If there is no such file or its format is unknown.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -62,8 +57,8 @@ def read_boxes(
     ([[1.0, 2.0, 30.0, 40.0]], (0, 4))
     """
     own = {name: (name,) for name in class_names}
-    found = _read(Path(path), ids, [own[name] for name in class_names], None, on_bad)
-    return tuple(_boxes(of_image) for of_image in found)
+    table = _Table(Path(path), ids, [own[name] for name in class_names], on_bad=on_bad)
+    return tuple(_boxes(of_image) for of_image in table.read())
 
 
 def find_boxes(root: Path) -> Path | None:
@@ -73,24 +68,32 @@ def find_boxes(root: Path) -> Path | None:
         root: Folder of the data set.
 
     Returns:
-        Its `boxes.csv`, or else its `boxes.json`, or None.
+        Its `boxes.csv`, or else its `boxes.json`, or None. A line on the logger "wsol" tells of
+        folders that may have boxes of other formats, which are read on request alone: their
+        classes need not be those of the images.
 
     >>> find_boxes(Path("no such folder"))
     """
     files = (root / name for name in ("boxes.csv", "boxes.json"))
-    return next((file for file in files if file.is_file()), None)
+    found = next((file for file in files if file.is_file()), None)
+    for folder in map(root.joinpath, ("Annotations", "labels") if found is None else ()):
+        if folder.is_dir() and (is_voc(folder) or is_yolo(folder)):
+            _logger.info("%s: not read; use --boxes %s for its ground truth", folder, folder)
+    return found
 
 
 def with_boxes(
     splits: Mapping[str, Samples], path: Path | str, on_bad: OnBad = "fail"
 ) -> dict[str, Samples]:
-    r"""Give all splits of a data set their boxes from one file.
+    r"""Give all splits of a data set their boxes from one file or folder.
 
-    Where images have several labels, a box may be of any of its image's, and keeps its class.
+    Where images have several labels, a box may be of any of its image's, and keeps its class. A
+    row is bad where `read_boxes` says so, and where its box ends more than a pixel outside the
+    image, whose header is read. Rows that name no image are told together, in one line.
 
     Args:
         splits: The splits, by name; boxes they have are replaced.
-        path: File of boxes for any of the images, see `read_boxes`.
+        path: Boxes for any of the images, see `read_box_file`.
         on_bad: Whether a bad row ends the reading or is skipped with a line in the log.
 
     Returns:
@@ -98,7 +101,7 @@ def with_boxes(
 
     Raises:
         AnnotationError: If a row, or the file as a whole, cannot be used.
-        DataError: If there is no such file or its suffix is unknown.
+        DataError: If there is no such file or its format is unknown.
 
     >>> from tempfile import TemporaryDirectory
     >>> train = Samples(Path("birds"), ("a.jpg",), np.array([0]), ("crow",))
@@ -118,7 +121,8 @@ def with_boxes(
             allowed += [tuple(samples.classes[label] for label in own) for own in sets]
         else:
             allowed += [names[label] for label in samples.labels]
-    found = iter(_read(Path(path), ids, allowed, known, on_bad))
+    paths = [path for samples in splits.values() for path in samples.paths()]
+    found = iter(_Table(Path(path), ids, allowed, known, paths, on_bad).read())
     return {name: _boxed(samples, islice(found, len(samples))) for name, samples in splits.items()}
 
 
@@ -137,62 +141,172 @@ def _boxes(found: _Found) -> NDArray[np.float64]:
     return np.array([box for _, box in found], dtype=np.float64).reshape(-1, 4)
 
 
-def _read(
-    path: Path,
-    ids: Sequence[str],
-    allowed: Sequence[tuple[str, ...]],
-    known: Sequence[str] | None,
-    on_bad: OnBad,
-) -> list[_Found]:
-    """Return the boxes of each image, of the classes that it allows.
+class _Table:
+    """The boxes of images, gathered from the rows of one file or folder.
 
-    With `known`, the names of all classes, one that is none of them is told apart.
+    Args:
+        path: See `read_box_file`.
+        ids: Path of each image, with forward slashes.
+        allowed: Per image the classes that its boxes may have.
+        known: Names of all classes, where one that is none of them is told apart.
+        paths: Files of the images; None leaves their sizes unknown.
+        on_bad: Whether a bad row is raised, or skipped with a line on the logger "wsol".
     """
-    read = _READERS.get(path.suffix.lower())
-    if read is None:
-        raise DataError(f"{path}: boxes are read from {' or '.join(_READERS)} files")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file of boxes")
-    index_of = index_by_end(ids)
-    found: list[_Found] = [{} for _ in ids]
-    for row in read(path):
+
+    def __init__(
+        self,
+        path: Path,
+        ids: Sequence[str],
+        allowed: Sequence[tuple[str, ...]],
+        known: Sequence[str] | None = None,
+        paths: Sequence[Path] | None = None,
+        on_bad: OnBad = "fail",
+    ) -> None:
+        self.path, self.ids, self.allowed, self.known = path, ids, allowed, known
+        self.on_bad = on_bad
+        self.names = ImageNames(ids)
+        self.sizes = _Sizes(paths)
+        self.found: list[_Found] = [{} for _ in ids]
+        # What the image of an index is called, where that is not its path.
+        self.called: dict[int, str] = {}
+        self.unknown: list[BoxRow] = []
+        self.resized: dict[int, BoxRow] = {}
+
+    def read(self) -> list[_Found]:
+        """Return class and box of each row of each image.
+
+        Raises:
+            AnnotationError: If a row, or the file as a whole, cannot be used.
+        """
+        for row in read_box_file(self.path):
+            try:
+                self._add(row)
+            except AnnotationError as error:
+                if self.on_bad != "skip":
+                    raise
+                _logger.warning("%s (row skipped)", error)
+        self._tell()
+        return self.found
+
+    def _add(self, row: BoxRow | ImageRow | AnnotationError) -> None:
+        """Add a row to the boxes of its image, or raise what is wrong with it."""
+        if isinstance(row, ImageRow):
+            return
+        if isinstance(row, AnnotationError):
+            raise row
+        index = self._index(row)
+        if index is None:
+            self.unknown.append(row)
+            return
+        if row.class_name not in self.allowed[index]:
+            # As wsol's own exports escape it.
+            row = replace(row, class_name=original(row.class_name))
+        if self.known is not None and row.class_name not in self.known:
+            near = did_you_mean(row.class_name, self.known)
+            raise row.bad(self.path, f"no class {row.class_name!r}: {near}")
+        if row.class_name not in self.allowed[index]:
+            own = " and ".join(map(repr, self.allowed[index]))
+            raise row.bad(self.path, f"class {row.class_name!r}, but the image is of class {own}")
+        box = self._checked(row, index)
+        if (row.class_name, box) in self.found[index]:
+            raise row.bad(self.path, f"repeats an earlier box of {row.image!r}")
+        self.found[index][row.class_name, box] = None
+
+    def _index(self, row: BoxRow) -> int | None:
+        """Return the index of the image of a row, None if there is none."""
+        match = self.names.find(row.image)
+        if match is None:
+            return None
+        index = match.index
+        if index is None:
+            raise row.bad(self.path, f"several images end in {row.image!r}; give more of the path")
+        if not match.is_exact:
+            self.called.setdefault(index, row.image)
+        other = self.called.get(index, row.image)
+        if other != row.image:
+            names = f"{row.image!r} and {other!r}"
+            raise row.bad(self.path, f"{names} both name the image {self.ids[index]!r}")
+        return index
+
+    def _checked(self, row: BoxRow, index: int) -> Box:
+        """Return the box of a row in pixels, or raise what is wrong with it."""
+        if row.is_relative:
+            size = self.sizes.displayed(index)
+            if size is None:
+                # It counts as wrong wherever it is, as the image cannot be read either.
+                return row.box
+            row = row.in_pixels(size)
+        else:
+            size = self.sizes.header(index)
+        fault = box_fault(row.box, size)
+        if fault or row.size not in (None, size):
+            size = self.sizes.displayed(index)
+            fault = box_fault(row.box, size)
+            if size and row.size not in (None, size):
+                self.resized.setdefault(index, row)
+        if fault:
+            raise row.bad(self.path, fault)
+        return row.box
+
+    def _tell(self) -> None:
+        """Say which rows name no image, and which state another size than their image has."""
+        if self.resized:
+            index, row = next(iter(self.resized.items()))
+            _logger.warning(
+                "%s; boxes are taken as pixels of the images as they are",
+                row.bad(
+                    self.path,
+                    f"states {row.size} for {row.image!r}, whose size is "
+                    f"{self.sizes.displayed(index)} ({len(self.resized)} images in all)",
+                ),
+            )
+        if not self.unknown:
+            return
+        first = self.unknown[0]
+        names = dict.fromkeys(row.image for row in self.unknown)
+        more = ""
+        if len(self.unknown) > 1:
+            rows, images = len(self.unknown), len(names)
+            more = f"; in all {rows} rows of {images} unknown images: {some(names)}"
+        error = first.bad(self.path, f"unknown image {first.image!r}{more}")
+        if self.on_bad != "skip":
+            raise error
+        skipped = "row skipped" if len(self.unknown) == 1 else "rows skipped"
+        _logger.warning("%s (%s)", error, skipped)
+
+
+class _Sizes:
+    """Sizes of images from their headers, read when they are asked for.
+
+    Args:
+        paths: Files of the images; None leaves all sizes unknown.
+    """
+
+    def __init__(self, paths: Sequence[Path] | None) -> None:
+        self.paths = paths
+        self.headers: dict[int, Size | None] = {}
+
+    def header(self, index: int) -> Size | None:
+        """Return the size that the header states, None where it cannot be read.
+
+        A PNG whose header does not state its orientation may be displayed as high as it is wide:
+        it is not decoded here.
+        """
+        if self.paths is None:
+            return None
+        if index not in self.headers:
+            try:
+                self.headers[index] = image_size(self.paths[index], header_only=True)
+            except ImageError:
+                # Whoever needs the image says what is wrong with it.
+                self.headers[index] = None
+        return self.headers[index]
+
+    def displayed(self, index: int) -> Size | None:
+        """Return the size of an image as displayed, None where it cannot be read."""
+        if self.header(index) is None or self.paths is None:
+            return None
         try:
-            _place(path, row, index_of, allowed, known, found)
-        except AnnotationError as error:
-            if on_bad != "skip":
-                raise
-            _logger.warning("%s (row skipped)", error)
-    return found
-
-
-def _place(
-    path: Path,
-    row: BoxRow | AnnotationError,
-    index_of: Mapping[str, int | None],
-    allowed: Sequence[tuple[str, ...]],
-    known: Sequence[str] | None,
-    found: Sequence[_Found],
-) -> None:
-    """Add a row to the boxes of its image, or raise what is wrong with it."""
-    if isinstance(row, AnnotationError):
-        raise row
-
-    def bad(reason: str) -> AnnotationError:
-        return AnnotationError(path, row.line, row.item + reason)
-
-    if row.image not in index_of:
-        raise bad(f"unknown image {row.image!r}")
-    index = index_of[row.image]
-    if index is None:
-        raise bad(f"several images end in {row.image!r}; give more of the path")
-    if known is not None and row.class_name not in known:
-        raise bad(f"no class {row.class_name!r}: {did_you_mean(row.class_name, known)}")
-    if row.class_name not in allowed[index]:
-        own = " and ".join(map(repr, allowed[index]))
-        raise bad(f"class {row.class_name!r}, but the image is of class {own}")
-    fault = box_fault(row.box)
-    if fault:
-        raise bad(fault)
-    if (row.class_name, row.box) in found[index]:
-        raise bad(f"repeats an earlier box of {row.image!r}")
-    found[index][row.class_name, row.box] = None
+            return image_size(self.paths[index])
+        except ImageError:
+            return None

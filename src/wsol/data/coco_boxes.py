@@ -4,21 +4,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wsol.data.box_row import Box, BoxRow
+from wsol.data.box_row import Box, BoxRow, ImageRow, Row, Size, size_fault
 from wsol.data.coco_file import Names, coco_names, is_id, link_fault, load_coco
 from wsol.errors import AnnotationError
 
 
-def read_coco_boxes(path: Path) -> Iterator[BoxRow | AnnotationError]:
-    """Return the annotations of a COCO file one by one, those of crowds left out.
+def read_coco_boxes(path: Path) -> Iterator[Row]:
+    """Yield the images and annotations of a COCO file, those of crowds left out.
 
     Args:
-        path: JSON file with the lists `images` (`id`, `file_name`), `categories` (`id`, `name`)
-            and `annotations` (`id`, `image_id`, `category_id`, `bbox` as x, y, width, height in
-            pixels of the image as displayed).
+        path: JSON file with the lists `images` (`id`, `file_name` and perhaps `width` and
+            `height`), `categories` (`id`, `name`) and `annotations`
+            (`id`, `image_id`, `category_id`, `bbox` as x, y, width, height in pixels of the image
+            as displayed).
 
-    Returns:
-        For each a box, or the error of an entry that cannot be used.
+    Yields:
+        Each image, then for each annotation a box; or the error of an entry that cannot be used.
 
     Raises:
         AnnotationError: If the file is not JSON or lacks one of the lists.
@@ -33,22 +34,11 @@ def read_coco_boxes(path: Path) -> Iterator[BoxRow | AnnotationError]:
     >>> with TemporaryDirectory() as folder:
     ...     file = Path(folder, "boxes.json")
     ...     _ = file.write_text(json.dumps(coco))
-    ...     [row.box for row in read_coco_boxes(file)]
+    ...     [row.box for row in read_coco_boxes(file) if isinstance(row, BoxRow)]
     [(1.0, 2.0, 30.0, 40.0)]
     """
-    return coco_rows(path, load_coco(path))
-
-
-def coco_rows(path: Path, lists: dict[str, list[Any]]) -> Iterator[BoxRow | AnnotationError]:
-    """Yield the annotations of a COCO file that is loaded, those of crowds left out.
-
-    Args:
-        path: The file, for messages.
-        lists: Its lists, see `load_coco`.
-
-    Yields:
-        A box, or the error of an entry that cannot be used.
-    """
+    lists = load_coco(path)
+    yield from _images(path, lists["images"])
     images, categories, faults = coco_names(path, lists)
     yield from faults
     seen: set[Any] = set()
@@ -57,6 +47,33 @@ def coco_rows(path: Path, lists: dict[str, list[Any]]) -> Iterator[BoxRow | Anno
             continue
         row = _row(entry, f"annotations[{place}]", images, categories, seen)
         yield row if isinstance(row, BoxRow) else AnnotationError(path, None, row)
+
+
+def _images(path: Path, entries: list[Any]) -> Iterator[ImageRow | AnnotationError]:
+    """Yield the images that have a name; the others are refused with the names."""
+    seen: set[str] = set()
+    for place, entry in enumerate(entries):
+        name = entry.get("file_name") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            continue
+        size, fault = _size(entry)
+        if name in seen:
+            fault = f"{name!r} comes twice"
+        seen.add(name)
+        if fault is not None:
+            yield AnnotationError(path, None, f"images[{place}]: {fault}")
+        yield ImageRow(name, size)
+
+
+def _size(entry: dict[str, Any]) -> tuple[Size | None, str | None]:
+    """Return the size that an image states, and what is wrong with it."""
+    width, height = entry.get("width"), entry.get("height")
+    if width is None and height is None:
+        return None, None
+    if not (isinstance(width, int) and isinstance(height, int)):
+        return None, "width and height must be whole"
+    fault = size_fault((width, height))
+    return (width, height) if fault is None else None, fault
 
 
 def _row(entry: Any, item: str, images: Names, categories: Names, seen: set[Any]) -> BoxRow | str:

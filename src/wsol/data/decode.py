@@ -92,13 +92,16 @@ def orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def image_size(picture: Picture, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def image_size(
+    picture: Picture, max_pixels: int = MAX_PIXELS, *, header_only: bool = False
+) -> tuple[int, int]:
     """Return width and height of a picture as displayed, from its header where that says it.
 
     Args:
         picture: An image file, see `open_image`.
         max_pixels: Largest width times height of a PNG whose header does not say how it lies: it
             may say so behind its pixels, and is decoded.
+        header_only: Whether to take such a PNG as it is stored instead, without decoding it.
 
     Raises:
         ImageError: If the file is missing, empty, damaged or no image, or such a PNG too large.
@@ -113,6 +116,8 @@ def image_size(picture: Picture, max_pixels: int = MAX_PIXELS) -> tuple[int, int
     with open_image(picture, sys.maxsize) as image:
         width, height = image.size
         may_turn = isinstance(image, PngImagePlugin.PngImageFile) and "exif" not in image.info
+        if may_turn and header_only:
+            return width, height
         if may_turn and width * height > max_pixels:
             raise ImageError(
                 name_of(picture),

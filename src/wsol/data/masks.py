@@ -1,10 +1,11 @@
-"""True masks: from the files of one image to object, background and ignored pixels."""
+"""Ground-truth masks: from the files of one image to object, background and ignored pixels."""
 
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageFile
 
 from wsol.data.annotations.annotations import MaskFiles
 from wsol.data.box_row import Size
@@ -13,6 +14,9 @@ from wsol.errors import DataError
 
 OBJECT: Final = 1
 IGNORED: Final = 255
+
+_COLOR: Final = 1 << 24
+"""Added to the number of a color, so that no color has the value of a gray level."""
 
 
 def read_mask(
@@ -23,10 +27,14 @@ def read_mask(
 ) -> NDArray[np.uint8]:
     """Read the mask of one image.
 
-    A pixel is of an object where any of the files of objects has another value than 0 and
-    `ignore_value`. It is ignored where it is of no object and either has `ignore_value` or is
-    not 0 in the file of pixels to ignore. Of a palette the number of the entry counts, of
-    colours their gray.
+    A pixel belongs to an object where any of the files of objects has a value other than 0 and
+    `ignore_value`. It is ignored where it belongs to no object and either has `ignore_value` or
+    is not 0 in the file of pixels to ignore.
+
+    The value of a pixel is its gray level (1, 8 or 16 bits) or the number of its palette entry.
+    A color is 0 where it is black, a gray level where its channels are equal, and otherwise a
+    value of its own. Where a file has transparent pixels, these are 0 and the others are not:
+    an opaque black pixel is 1.
 
     Args:
         files: The files, each of any size.
@@ -42,7 +50,8 @@ def read_mask(
     Raises:
         ImageError: If a file cannot be read.
         DataError: If a file holds 255 beside other values than 0 and no `ignore_value` is given:
-            255 may be an object or mean ignored.
+            255 may be an object or mean ignored. If transparency and values contradict each
+            other, or the file does not keep values (JPEG, colors of 16 bits).
 
     Source: `get_mask` of wsolevaluation's `evaluation.py`: nearest pixels, the union of all
     objects, ignored only where there is none.
@@ -97,11 +106,67 @@ def _nearest(source: int, target: int) -> NDArray[np.int64]:
 
 
 def _values(path: Path, max_pixels: int) -> NDArray[np.generic]:
+    """Return the value of each pixel (H, W), see `read_mask`."""
     with open_image(path, max_pixels) as image:
-        image.load()
-        if image.mode == "P" or image.mode == "L" or image.mode.startswith("I"):
-            return np.asarray(image)
-        return np.asarray(image.convert("L"))
+        fault = _format_fault(image)
+        if fault is None:
+            image.load()
+            numbers, alpha = _numbers(image), _alpha(image)
+    if fault is not None:
+        raise DataError(f"{path}: {fault}")
+    if alpha is None or alpha.all():
+        return numbers
+    opaque = numbers[alpha]
+    if not opaque.all() and opaque.any():
+        raise DataError(
+            f"{path}: has transparent pixels, and opaque ones both black and not: save the mask "
+            "as gray PNG without transparency"
+        )
+    if opaque.size == 0 and numbers.any():
+        raise DataError(
+            f"{path}: is transparent everywhere, but its pixels have values: save the mask as "
+            "gray PNG without transparency"
+        )
+    return np.where(alpha, np.where(numbers == 0, OBJECT, numbers), 0)
+
+
+def _format_fault(image: ImageFile.ImageFile) -> str | None:
+    """Return why an opened file cannot hold the values of a mask, or None."""
+    if image.format == "JPEG":
+        return "JPEG changes the values of pixels: save the mask as gray PNG"
+    rawmode = image.tile[0][3] if image.tile else ""
+    rawmode = rawmode[0] if isinstance(rawmode, tuple) else rawmode
+    # Pillow keeps the upper 8 bits of such channels, so that small numbers would become 0.
+    if isinstance(rawmode, str) and ";16" in rawmode and image.mode in ("RGB", "RGBA", "LA"):
+        return "has color or transparency of 16 bits: save the mask as gray PNG of 8 or 16 bits"
+    return None
+
+
+def _numbers(image: Image.Image) -> NDArray[np.generic]:
+    if image.mode in ("1", "L", "P", "F") or image.mode.startswith("I"):
+        return np.asarray(image)
+    if image.mode == "LA":
+        return np.asarray(image.getchannel("L"))
+    color = np.asarray(image.convert("RGB")).astype(np.int32)
+    red, green, blue = color[..., 0], color[..., 1], color[..., 2]
+    is_gray = (red == green) & (green == blue)
+    return np.where(is_gray, red, _COLOR + (red << 16) + (green << 8) + blue)
+
+
+def _alpha(image: Image.Image) -> NDArray[np.bool_] | None:
+    """Return which pixels are not transparent (H, W), None where the file has no transparency."""
+    if "A" in image.getbands():
+        return _is_not(image.getchannel("A"), 0)
+    if not image.has_transparency_data:
+        return None
+    if image.mode.startswith("I"):
+        return _is_not(image, image.info["transparency"])
+    return _is_not(image.convert("RGBA").getchannel("A"), 0)
+
+
+def _is_not(image: Image.Image, value: int) -> NDArray[np.bool_]:
+    differs: NDArray[np.bool_] = np.asarray(image) != value
+    return differs
 
 
 def _check_plain(path: Path, values: NDArray[np.generic]) -> None:

@@ -91,9 +91,14 @@ class Samples:
         return [self.path(index) for index in range(len(self))]
 
     @property
+    def num_boxed(self) -> int:
+        """Number of images that have a box."""
+        return 0 if self.boxes is None else sum(len(boxes) > 0 for boxes in self.boxes)
+
+    @property
     def has_boxes(self) -> bool:
         """Whether one at least of these images has a box."""
-        return self.boxes is not None and any(map(len, self.boxes))
+        return self.num_boxed > 0
 
     @property
     def has_several_labels(self) -> bool:

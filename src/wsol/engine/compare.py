@@ -63,6 +63,8 @@ class Row:
         box_acc_50: the same of either: images whose box is right at IoU 50, in percent.
         images_per_second: from file to curve, over both splits.
         num_error: pictures of both splits that could not be read; they count as wrong.
+        val_num_with_ground_truth: images of val with a box.
+        num_with_ground_truth: images of test with a box.
         is_winner: whether it is the best on val.
     """
 
@@ -78,6 +80,8 @@ class Row:
     images_per_second: float
     num_error: int = 0
     is_winner: bool = False
+    val_num_with_ground_truth: int = 0
+    num_with_ground_truth: int = 0
 
 
 class Setup(NamedTuple):
@@ -181,6 +185,8 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
             box_acc_50=right,
             images_per_second=round(speed, 2),
             num_error=sum(int(each.num_errors) for each in (val, test)),
+            val_num_with_ground_truth=int(val.num_boxed),
+            num_with_ground_truth=int(test.num_boxed),
         )
         log.info(
             "%s, affinity %s, %d pixels, %s: val %.2f",

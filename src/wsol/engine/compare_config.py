@@ -25,8 +25,8 @@ class CompareConfig:
     Args:
         data: folder of the data set, of any layout that wsol train takes.
         out: folder to write.
-        boxes: true boxes as CSV or COCO JSON; default: the run's, if the data is, else boxes.csv or
-            boxes.json in the data folder.
+        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO; default: the
+            run's, if the data is, else boxes.csv or boxes.json in the data folder.
         on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
             leaves such rows out, each with a line that says where and why.
         run: a run on this data, a folder or hf:owner/name on the Hub; default: an ImageNet

@@ -26,7 +26,8 @@ class TrainConfig:
         data: folder of the data set: images by class or with a file of labels, or CUB-200-2011's
             own layout.
         out: the run folder to write.
-        boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO; default:
+            boxes.csv or boxes.json in the data folder.
         on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
             leaves such rows out, each with a line that says where and why.
         splits: folder of published splits, wsolevaluation's metadata or label files of the ADL
@@ -177,8 +178,8 @@ class EvaluateConfig:
     Args:
         run: the run folder, or hf:owner/name on the Hub.
         data: folder of the data set; default: the one that the run was trained on, if it tells.
-        boxes: true boxes as CSV or COCO JSON; default: the run's, if the data is, else boxes.csv or
-            boxes.json in the data folder.
+        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO; default: the
+            run's, if the data is, else boxes.csv or boxes.json in the data folder.
         on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
             leaves such rows out, each with a line that says where and why.
         splits: folder of published splits; default: the run's, if the data is.

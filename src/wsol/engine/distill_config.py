@@ -41,8 +41,9 @@ class DistillConfig:
         run: the run folder of the teacher, or hf:owner/name on the Hub.
         out: the run folder to write.
         data: folder of the data set; default: the one that the run was trained on.
-        boxes: true boxes as CSV or COCO JSON, to measure on val alone; default: the run's, if the
-            data is, else boxes.csv or boxes.json in the data folder.
+        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO, to measure
+            on val alone; default: the run's, if the data is, else boxes.csv or boxes.json in the
+            data folder.
         on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
             leaves such rows out, each with a line that says where and why.
         splits: folder of published splits; default: the run's, if the data is.

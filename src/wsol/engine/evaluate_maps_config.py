@@ -13,8 +13,8 @@ class EvaluateMapsConfig:
 
     Args:
         maps: folder of score maps, .npy or gray PNG, one per image.
-        annotations: true boxes or masks: a CSV or COCO file, or a folder of wsolevaluation's
-            metadata, of CUB-200-2011 or of masks as PNG.
+        annotations: ground-truth boxes or masks: a CSV or COCO file, or a folder of Pascal VOC, of
+            YOLO, of wsolevaluation's metadata, of CUB-200-2011 or of masks as PNG.
         on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
             leaves such rows out, each with a line that says where and why, and their images in.
         out: folder to write; default: beside the maps, with -evaluation added to the name.

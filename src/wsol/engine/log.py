@@ -65,7 +65,7 @@ def describe(row: Row, epochs: int) -> str:
     words = [] if row["loss"] is None else [f"loss {row['loss']:.3f}"]
     for key, value in row.items():
         if key.startswith(("train_", "val_", "images_")) and value is not None:
-            words.append(f"{key} {value:.1f}")
+            words.append(f"{key} {value}" if isinstance(value, int) else f"{key} {value:.1f}")
     if row.get("skipped_steps"):
         words.append(f"skipped_steps {row['skipped_steps']}")
     return f"epoch {row['epoch']}/{epochs}: {', '.join(words)}"

@@ -59,7 +59,11 @@ class MaskMeasure:
 
     def figures(self, threshold: float | None) -> Figures:
         """Return PxAP in percent, which belongs to no threshold."""
-        return {"pxap": pxap(self._histograms), "num_images": self.num_images}
+        return {
+            "pxap": pxap(self._histograms),
+            "num_images": self.num_images,
+            "num_with_ground_truth": self.num_images,
+        }
 
     def by_class(self, threshold: float) -> dict[str, float | None]:
         """Return nothing: the pixels of all classes are counted together."""

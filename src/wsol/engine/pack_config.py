@@ -16,7 +16,8 @@ class PackConfig:
     Args:
         data: folder of the data set, of any layout that wsol train takes.
         out: folder to write; it must not exist yet.
-        boxes: true boxes as CSV or COCO JSON; default: boxes.csv or boxes.json in the data folder.
+        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO; default:
+            boxes.csv or boxes.json in the data folder.
         splits: folder of published splits; default: those of the data folder.
         labels: labels as CSV or COCO JSON; default: labels.csv or labels.json in the data folder,
             else those of its folders.

@@ -172,7 +172,7 @@ class ADL2019:
         return Report(metrics, best, "protocol", columns)
 
 
-WHOLE_FIGURES = ("top1_cls", "top5_cls", "num_images", "num_error")
+WHOLE_FIGURES = ("top1_cls", "top5_cls", "num_images", "num_with_ground_truth", "num_error")
 """What ADL's authors measure once, and of how many pictures."""
 
 FIXED_FIGURES = ("gt_known", "top1_loc")

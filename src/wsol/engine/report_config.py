@@ -15,7 +15,8 @@ class ReportConfig:
     Args:
         predictions: folder that wsol predict has written.
         out: folder to write; default: report in that folder. An earlier report is replaced.
-        boxes: true boxes as CSV or COCO JSON, to show beside the predicted ones.
+        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO, to show
+            beside the predicted ones.
         images: folder of the pictures, where they have been moved since.
         pictures: to show at most, spread evenly over all.
         side: longest side of the photographs' copies in pixels.

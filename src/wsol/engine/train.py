@@ -1,7 +1,7 @@
 """Training of a classifier on image-level labels."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import islice
@@ -13,6 +13,7 @@ from torch.optim import SGD
 
 from wsol.data.batches import Batch, load_batches
 from wsol.data.open import open_data
+from wsol.data.samples import Samples
 from wsol.data.train_files import TrainFiles
 from wsol.data.transforms import TrainTransform
 from wsol.engine.checkpoint import load_last, save_checkpoint
@@ -87,6 +88,7 @@ class Training:
             on_bad=config.on_bad_annotation,
         )
         self.samples, self.val = trainable(splits, config), splits.get("val")
+        _tell_ground_truth(config, splits)
         self.data_digest = data_digest(self.samples, self.val)
         self.order = TrainingOrder(len(self.samples), config.batch_size, config.epochs, config.seed)
         check_shares(self.order.images_per_step, self.accelerator.num_processes, config.accumulate)
@@ -333,5 +335,19 @@ class Training:
         return step, rows
 
 
-VAL_FIGURES = ("top1_cls", "max_box_acc_v2", "gt_known")
+def _tell_ground_truth(config: TrainConfig, splits: Mapping[str, Samples]) -> None:
+    """Log how many images of each split have boxes, and that those of val alone are used."""
+    boxed = {name: samples.num_boxed for name, samples in splits.items()}
+    if any(boxed.values()):
+        counts = (f"{boxed[name]} of {len(splits[name])} in {name}" for name in splits)
+        log.info("images with ground truth: %s", ", ".join(counts))
+    if config.boxes is not None and not boxed.get("val"):
+        log.warning(
+            "%s: no image of the val split has a box, so that boxes have no effect on this "
+            "training; add boxes of val images to choose the threshold",
+            config.boxes,
+        )
+
+
+VAL_FIGURES = ("top1_cls", "max_box_acc_v2", "gt_known", "num_with_ground_truth")
 """Figures of the val split that are logged after each epoch."""

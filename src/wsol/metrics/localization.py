@@ -96,6 +96,7 @@ class LocalizationAccuracy(CountMetric):
             "top5_loc": percent(int(self.top5_largest[half]), boxed),
             "threshold": threshold,
             "num_images": images,
+            "num_with_ground_truth": boxed,
             "num_error": int(self.num_errors),
         }
 

@@ -8,17 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.data.box_row import Box, BoxRow, Size, box_fault
-from wsol.data.coco_boxes import read_coco_boxes
-from wsol.data.csv_boxes import read_csv_boxes
-from wsol.data.names import ends, index_by_end
+from wsol.data.box_file import read_box_file
+from wsol.data.box_row import Box, BoxRow, ImageRow, Size, box_fault
+from wsol.data.image_names import ImageNames, shared_end
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError
-from wsol.portable import written_forms
 
 log = logging.getLogger("wsol")
-
-READERS = {".csv": read_csv_boxes, ".json": read_coco_boxes}
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,21 +64,20 @@ def truth_of(samples: Samples) -> dict[str, Truth]:
 def read_truth(
     path: Path, sizes: Mapping[str, Size], images: Path | None = None
 ) -> dict[str, Truth]:
-    r"""Return the true boxes of pictures from a CSV or COCO file.
+    r"""Return the ground-truth boxes of images from a file or folder of any format.
 
-    A picture is named by its id, or by the end of it from a slash on; or the other way round, its
-    id may be the end of the name. Where several names end in the same id, the picture's place in
-    its folder decides. Boxes of pictures that are not asked for are left out, and the log says how
-    many.
+    An image is named as ``ImageNames`` says. Where several names stand for one image, the one that
+    has the longest end in common with its place in its folder is meant. Boxes of images that are
+    not asked for are left out, and the log says how many.
 
     Args:
-        path: file of suffix ``.csv`` or ``.json``.
+        path: see ``wsol.data.box_file.read_box_file``.
         sizes: id of each picture to its width and height; 0 and 0 where they are not known.
         images: folder that the ids are relative to.
 
     Raises:
         AnnotationError: a row cannot be used, or lies outside its picture.
-        DataError: there is no such file, its suffix is unknown, or it has no box of any picture.
+        DataError: there is no such file, its format is unknown, or it has no box of any picture.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -91,32 +86,23 @@ def read_truth(
     ...     read_truth(file, {"a.jpg": (64, 48)})["a.jpg"].boxes
     array([[ 1.,  2., 30., 40.]])
     """
-    read = READERS.get(path.suffix.lower())
-    if read is None:
-        raise DataError(f"{path}: boxes are read from {' or '.join(READERS)} files")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file of boxes")
     ids = list(sizes)
-    index_of = index_by_end(ids)
-    known = {form: name for name in ids for form in (name, *written_forms(name))}
+    names = ImageNames(ids)
     # Of each picture, the rows by the name that they give it.
     named: dict[str, dict[str, list[BoxRow]]] = {}
     others = 0
-    for row in read(path):
+    for row in read_box_file(path):
         if isinstance(row, AnnotationError):
             raise row
-        if row.image in index_of:
-            index = index_of[row.image]
-            if index is None:
-                reason = f"several pictures end in {row.image!r}; give more of the path"
-                raise AnnotationError(path, row.line, row.item + reason)
-            name = ids[index]
-        else:
-            name = next((known[end] for end in ends(row.image) if end in known), "")
-        if name:
-            named.setdefault(name, {}).setdefault(row.image, []).append(row)
-        else:
+        if isinstance(row, ImageRow):
+            continue
+        match = names.find(row.image)
+        if match is None:
             others += 1
+            continue
+        if match.index is None:
+            raise row.bad(path, f"several pictures end in {row.image!r}; give more of the path")
+        named.setdefault(ids[match.index], {}).setdefault(row.image, []).append(row)
     if not named:
         raise DataError(f"{path}: has no box of any of the {len(sizes)} pictures")
     if others:
@@ -131,25 +117,28 @@ def _only(
     path: Path, name: str, named: Mapping[str, list[BoxRow]], images: Path | None
 ) -> list[BoxRow]:
     """Return the rows of the one name that a picture has."""
-    place = "" if images is None else "/" + (images.absolute() / name).as_posix().lstrip("/")
-    chosen = named if len(named) == 1 else {other for other in named if place.endswith(f"/{other}")}
+    place = name if images is None else (images.absolute() / name).as_posix()
+    shared = {other: shared_end(other, place) for other in named}
+    chosen = [other for other in named if shared[other] == max(shared.values())]
     if len(chosen) == 1:
-        return named[next(iter(chosen))]
+        return named[chosen[0]]
     one, other = list(named)[:2]
     row = named[other][0]
     reason = f"{other!r} and {one!r} both name the picture {name!r}"
-    raise AnnotationError(path, row.line, row.item + reason)
+    raise row.bad(path, reason)
 
 
 def _checked(path: Path, rows: Iterable[BoxRow], size: Size) -> Truth:
     """Return what sound rows say of a picture."""
     found: dict[tuple[str, Box], None] = {}
     for row in rows:
+        if row.is_relative and all(size):
+            row = row.in_pixels(size)
         fault = box_fault(row.box, size if all(size) else None)
         if fault is None and (row.class_name, row.box) in found:
             fault = f"repeats an earlier box of {row.image!r}"
         if fault:
-            raise AnnotationError(path, row.line, row.item + fault)
+            raise row.bad(path, fault)
         found[row.class_name, row.box] = None
     names, boxes = zip(*found, strict=True)
     return Truth(np.array(boxes, np.float64), names, tuple(sorted(set(names))))

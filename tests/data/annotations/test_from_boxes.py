@@ -65,8 +65,8 @@ def test_rows_of_one_image_are_gathered(write: Write) -> None:
 @pytest.mark.parametrize(
     ("rows", "line", "reason"),
     [
-        ("a.jpg,crow,0,0,9,5,8,6\n", 2, "ends outside the image of 8 x 6 pixels, at 9 5"),
-        ("a.jpg,crow,0,0,8,6.5,8,6\n", 2, "ends outside the image"),
+        ("a.jpg,crow,0,0,9.5,5,8,6\n", 2, "ends outside the image of 8 x 6 pixels, at 9.5 5"),
+        ("a.jpg,crow,0,0,8,7.5,8,6\n", 2, "ends outside the image"),
         ("a.jpg,crow,0,0,4,4,8,6\na.jpg,crow,0,0,5,5,9,6\n", 3, "another size here"),
         ("a.jpg,crow,0,0,4,4,8,6\na.jpg,wren,0,0,5,5,8,6\n", 3, "one class only"),
         ("a.jpg,crow,0,0,4,4,8,6\na.jpg,crow,0,0,4,4,8,6\n", 3, "repeats"),
@@ -103,21 +103,24 @@ def test_pictures_that_do_not_fit_are_refused(write: Write, tmp_path: Path) -> N
     """No picture, several, a smaller one, and one that is broken."""
     photos = tmp_path / "photos"
     file = csv_file(write, "a.jpg,crow,0,0,9,9\nb.jpg,crow,0,0,9,9\n", HEADER + "\n")
-    picture(photos, "x/b.jpg", (8, 9))
-    with pytest.raises(DataError, match=r"photos: no picture of 'a\.jpg', named in .*boxes\.csv"):
+    picture(photos, "x/b.jpg", (7, 9))
+    with pytest.raises(DataError, match=r"photos: no image of 'a\.jpg', named in .*boxes\.csv"):
         read(file, photos)
     picture(photos, "x/a.jpg", (9, 9))
     picture(photos, "y/a.jpg", (9, 9))
-    with pytest.raises(DataError, match=r"several pictures for 'a\.jpg'"):
+    with pytest.raises(DataError, match=r"several images for 'a\.jpg'"):
         read(file, photos)
     (photos / "y/a.jpg").unlink()
-    found = read(file, photos)
+    with pytest.raises(AnnotationError, match="outside") as caught:
+        read(file, photos)
+    assert caught.value.line == 3
+    found = open_annotations(file, photos, on_bad="skip")
+    assert isinstance(found, BoxAnnotations)
+    assert [found.has_truth(index) for index in (0, 1)] == [True, False]
     assert found.size(0) == (9, 9)
-    with pytest.raises(AnnotationError, match=r"boxes\.csv: 'b\.jpg': the box ends outside"):
-        found.size(1)
     (photos / "x/a.jpg").write_bytes(b"no picture")
     with pytest.raises(ImageError, match=r"a\.jpg"):
-        found.size(0)
+        open_annotations(file, photos, on_bad="skip").size(0)
 
 
 def test_coco_has_images_without_boxes_too(write: Write) -> None:

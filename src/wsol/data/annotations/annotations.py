@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.data.box_row import Size, box_fault
+from wsol.data.box_row import Size
 from wsol.data.decode import image_size
 from wsol.errors import AnnotationError
 
@@ -22,7 +22,6 @@ class BoxAnnotations:
         boxes: Per image (k, 4) `x0 y0 x1 y1` in pixels of the image as displayed, k may be 0.
         sizes: Per image width and height in pixels, or the picture to read them from; None only
             where there is no box.
-        strict: Whether a box that ends outside its picture is an error.
 
     >>> boxes = (np.array([[1.0, 2.0, 3.0, 4.0]]),)
     >>> annotations = BoxAnnotations(Path("b.csv"), ("a.jpg",), ("crow",), boxes, ((8, 6),))
@@ -35,7 +34,6 @@ class BoxAnnotations:
     classes: tuple[str | None, ...]
     boxes: tuple[NDArray[np.float64], ...]
     sizes: tuple[Size | Path | None, ...]
-    strict: bool = True
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -50,19 +48,14 @@ class BoxAnnotations:
 
         Raises:
             ImageError: If the picture cannot be read.
-            AnnotationError: If the size is not known, or, being strict, if a box ends outside.
+            AnnotationError: If the size is not known.
         """
         known = self.sizes[index]
         if isinstance(known, tuple):
             return known
         if known is None:
             raise AnnotationError(self.source, None, f"{self.ids[index]!r} has no size")
-        size = image_size(known)
-        for x0, y0, x1, y1 in self.boxes[index].tolist():
-            fault = box_fault((x0, y0, x1, y1), size)
-            if fault and self.strict:
-                raise AnnotationError(self.source, None, f"{self.ids[index]!r}: {fault}")
-        return size
+        return image_size(known)
 
 
 @dataclass(frozen=True)

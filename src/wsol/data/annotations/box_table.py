@@ -1,15 +1,17 @@
 """Rows of boxes, gathered by image and checked."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from wsol.data.annotations.annotations import BoxAnnotations
-from wsol.data.box_row import Box, BoxRow, OnBad, Size, box_fault
+from wsol.data.box_row import Box, BoxRow, ImageRow, OnBad, Row, Size, box_fault
+from wsol.data.decode import image_size
+from wsol.data.image_names import ImageNames
 from wsol.data.images import find_images
-from wsol.data.names import index_by_end
-from wsol.errors import AnnotationError, DataError
+from wsol.errors import AnnotationError, DataError, ImageError
 
 _logger = logging.getLogger("wsol")
 
@@ -35,7 +37,7 @@ class BoxTable:
         self.classes: dict[str, str | None] = {}
         self.sizes: dict[str, Size] = {}
         # Dictionaries keep the order of the file and find a repeated box at once.
-        self.boxes: dict[str, dict[Box, None]] = {}
+        self.boxes: dict[str, dict[Box, BoxRow]] = {}
 
     def add_image(self, name: str, class_name: str | None, size: Size | None) -> None:
         """Add an image without boxes; what is None may become known by its boxes."""
@@ -44,11 +46,11 @@ class BoxTable:
         if size is not None:
             self.sizes[name] = size
 
-    def add(self, row: BoxRow | AnnotationError) -> None:
-        """Add a box to its image, which may be new.
+    def add(self, row: Row) -> None:
+        """Add an image, or a box to its image, which may be new.
 
         Args:
-            row: The box; an empty class says nothing.
+            row: The image or box; an empty class says nothing.
 
         Raises:
             AnnotationError: If the row is one, or does not fit what is known of the image.
@@ -56,21 +58,28 @@ class BoxTable:
         try:
             self._add(row)
         except AnnotationError as error:
-            if self.on_bad != "skip":
-                raise
-            _logger.warning("%s (row skipped)", error)
+            self._refuse(error)
 
-    def _add(self, row: BoxRow | AnnotationError) -> None:
+    def _refuse(self, error: AnnotationError) -> None:
+        if self.on_bad != "skip":
+            raise error
+        _logger.warning("%s (row skipped)", error)
+
+    def _add(self, row: Row) -> None:
         if isinstance(row, AnnotationError):
             raise row
+        if isinstance(row, ImageRow):
+            if row.image not in self.boxes:
+                self.add_image(row.image, None, row.size)
+            return
         if row.image not in self.boxes:
             self.add_image(row.image, row.class_name or None, row.size)
         elif self.classes[row.image] is None:
             self.classes[row.image] = row.class_name or None
         fault = self._fault(row)
         if fault:
-            raise AnnotationError(self.path, row.line, row.item + fault)
-        self.boxes[row.image][row.box] = None
+            raise row.bad(self.path, fault)
+        self.boxes[row.image][row.box] = row
 
     def annotations(self, images: Path | None) -> BoxAnnotations:
         """Return what was gathered.
@@ -79,12 +88,14 @@ class BoxTable:
             images: Folder of the pictures, for the sizes that the rows did not state.
 
         Raises:
+            AnnotationError: If a box ends outside its image.
             DataError: If there is no box, or the size of an image with boxes is not to be had.
         """
+        pictures = self._pictures(images)
+        self._check_ends(pictures)
         if not any(self.boxes.values()):
             raise DataError(f"{self.path}: no image here has a box")
         boxes = [np.array(list(boxes), dtype=np.float64) for boxes in self.boxes.values()]
-        pictures = self._pictures(images)
         return BoxAnnotations(
             self.path,
             tuple(self.boxes),
@@ -107,6 +118,21 @@ class BoxTable:
             return f"repeats an earlier box of {row.image!r}"
         return box_fault(row.box, size)
 
+    def _check_ends(self, pictures: Mapping[str, Path]) -> None:
+        """Read the sizes of images from their headers, and check the boxes that they have."""
+        for name, path in pictures.items():
+            try:
+                size = image_size(path)
+            except ImageError:
+                # Said when the image's size is asked for.
+                continue
+            self.sizes[name] = size
+            for box, row in list(self.boxes[name].items()):
+                fault = box_fault(box, size)
+                if fault:
+                    self._refuse(row.bad(self.path, fault))
+                    del self.boxes[name][box]
+
     def _pictures(self, images: Path | None) -> dict[str, Path]:
         """Return the pictures of the images with boxes whose size is not known."""
         unsized = [name for name, boxes in self.boxes.items() if boxes and name not in self.sizes]
@@ -118,11 +144,12 @@ class BoxTable:
                 "height, or give the folder of the pictures with --images"
             )
         files = find_images(images)
-        index_of = index_by_end(files)
-        found = {name: index_of.get(name) for name in unsized}
-        lost = [name for name, index in found.items() if index is None]
+        names = ImageNames(files)
+        matches = {name: names.find(name) for name in unsized}
+        found = {name: match.index for name, match in matches.items() if match is not None}
+        lost = [name for name in unsized if found.get(name) is None]
         if lost:
-            what = "several pictures for" if lost[0] in index_of else "no picture of"
-            more = f" and {len(lost) - 1} more images" if len(lost) > 1 else ""
+            what = "several images for" if lost[0] in found else "no image of"
+            more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
             raise DataError(f"{images}: {what} {lost[0]!r}{more}, named in {self.path}")
         return {name: images / files[index] for name, index in found.items() if index is not None}

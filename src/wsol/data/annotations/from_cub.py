@@ -29,5 +29,4 @@ def read_cub_annotations(root: Path) -> BoxAnnotations:
         tuple(test.classes[label] for label in test.labels),
         test.boxes,
         tuple(test.path(index) for index in range(len(test))),
-        strict=False,
     )

@@ -1,23 +1,17 @@
 """Open annotations whatever their layout."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from wsol.data.annotations.annotations import BoxAnnotations, MaskAnnotations
-from wsol.data.annotations.from_boxes import read_coco_annotations, read_csv_annotations
+from wsol.data.annotations.from_boxes import read_box_annotations
 from wsol.data.annotations.from_cub import read_cub_annotations
 from wsol.data.annotations.from_masks import MASK_SUFFIX, read_mask_folder
 from wsol.data.annotations.from_metadata import IDS, is_metadata, read_metadata
+from wsol.data.box_file import BOX_FORMATS, is_voc, is_yolo
 from wsol.data.box_row import OnBad
 from wsol.data.cub import is_cub
 from wsol.data.find import find_files
 from wsol.errors import DataError
-
-_FILES: Final[dict[str, Callable[[Path, Path | None, OnBad], BoxAnnotations]]] = {
-    ".csv": read_csv_annotations,
-    ".json": read_coco_annotations,
-}
 
 
 def open_annotations(
@@ -26,11 +20,11 @@ def open_annotations(
     masks: Path | str | None = None,
     on_bad: OnBad = "fail",
 ) -> BoxAnnotations | MaskAnnotations:
-    r"""Open the true boxes or masks of images, to measure score maps with.
+    r"""Open the ground-truth boxes or masks of images, to measure score maps with.
 
     Args:
-        path: A CSV or COCO file, or a folder: of wsolevaluation's metadata, of CUB-200-2011, or
-            of masks as PNG.
+        path: Boxes in any format, see `read_box_file`; or a folder of wsolevaluation's metadata,
+            of CUB-200-2011, or of masks as PNG.
         images: Folder of the pictures, where annotations do not state how large they are, and to
             tell which masks belong to which picture.
         masks: Folder that the paths of masks in wsolevaluation's metadata start from.
@@ -51,20 +45,17 @@ def open_annotations(
     """
     path = Path(path)
     images = None if images is None else Path(images)
-    if path.is_file():
-        read = _FILES.get(path.suffix.lower())
-        if read is None:
-            raise DataError(f"{path}: annotations are read from {' or '.join(_FILES)} files")
-        return read(path, images, on_bad)
-    if not path.is_dir():
+    if not path.exists():
         raise DataError(f"{path}: no such file or folder of annotations")
-    if is_metadata(path):
+    if path.is_dir() and is_metadata(path):
         return read_metadata(path, images, None if masks is None else Path(masks), on_bad)
-    if is_cub(path):
+    if path.is_dir() and is_cub(path):
         return read_cub_annotations(path)
+    if path.is_file() or is_yolo(path) or is_voc(path):
+        return read_box_annotations(path, images, on_bad)
     if find_files(path, {MASK_SUFFIX}):
         return read_mask_folder(path, images)
     raise DataError(
         f"{path}: no annotations here: give a folder with {IDS}, the layout of CUB-200-2011, "
-        f"or masks as {MASK_SUFFIX}"
+        f"masks as {MASK_SUFFIX}, or {BOX_FORMATS}"
     )

@@ -59,6 +59,6 @@ def read_boxes_below(path: Path, folder: str) -> list[BoxLine]:
         return []
     return [
         BoxLine(row.image, row.class_name, row.box, row.size)
-        for row in read_csv_boxes(path, with_sizes=True)
+        for row in read_csv_boxes(path, needs_sizes=True)
         if isinstance(row, BoxRow) and row.size and row.image.startswith(folder)
     ]

@@ -1,11 +1,11 @@
 """The XML files of ILSVRC's boxes, which have the form of PASCAL VOC."""
 
 from dataclasses import dataclass
-from typing import NoReturn
-from xml.etree.ElementTree import Element, TreeBuilder
+from xml.etree.ElementTree import Element
 from xml.parsers import expat
 
 from wsol.data.box_row import Box, Size, box_fault, size_fault
+from wsol.data.voc_boxes import parse_xml, text_of
 from wsol.errors import AnnotationError
 
 
@@ -42,7 +42,7 @@ def read_voc(content: bytes, where: str) -> Annotation:
     Annotation(class_name='n01', size=(50, 40), boxes=((1.0, 2.0, 30.0, 20.0),))
     """
     try:
-        root = _parse(content)
+        root = parse_xml(content)
         size = int(_text(root, "size/width")), int(_text(root, "size/height"))
         objects = root.findall("object")
         names = {_text(item, "name") for item in objects}
@@ -59,21 +59,6 @@ def read_voc(content: bytes, where: str) -> Annotation:
     return Annotation(names.pop(), size, tuple(dict.fromkeys(boxes)))
 
 
-def _parse(content: bytes) -> Element:
-    builder = TreeBuilder()
-    parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = _refuse
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.data
-    parser.Parse(content, True)
-    return builder.close()
-
-
-def _refuse(*declaration: object) -> NoReturn:
-    raise ValueError("a document type is declared, which could define entities; refused")
-
-
 def _box(item: Element) -> Box:
     x0, y0, x1, y1 = (
         float(_text(item, f"bndbox/{name}")) for name in ("xmin", "ymin", "xmax", "ymax")
@@ -82,7 +67,7 @@ def _box(item: Element) -> Box:
 
 
 def _text(item: Element, path: str) -> str:
-    text = (item.findtext(path) or "").strip()
+    text = text_of(item, path)
     if not text:
         raise ValueError(f"has no {path} in {item.tag}")
     return text
