@@ -28,7 +28,7 @@ from wsol.formats.about import About
 from wsol.localization import Localization
 from wsol.localizers.base import likely_labels
 from wsol.localizers.look import find_logits
-from wsol.models.modes import evaluating
+from wsol.models.modes import evaluating, forward
 from wsol.models.names import BUNDLED_BACKBONE
 
 
@@ -112,7 +112,7 @@ class Localizer:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> None:
-        """Load the network and put it on its device."""
+        """Load the network, or take the given one as it is."""
         if threshold is not None and not 0 <= threshold < 1:
             raise ConfigError(f"threshold is {threshold}: it must be in [0, 1)")
         self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
@@ -256,8 +256,8 @@ class Localizer:
         for batch in self._batches(paths, [range(len(paths))]):
             found: dict[int, list[tuple[str, float]]] = {index: [] for index, _ in batch.errors}
             if batch.indices:
-                with evaluating(self.model), torch.inference_mode(), self.compute.autocast():
-                    logits = find_logits(self.model(self._inputs(batch)))
+                with evaluating(self.model), torch.no_grad(), self.compute.autocast():
+                    logits = find_logits(forward(self.model, self._inputs(batch)), self.model)
                 scores = self._probabilities(logits)
                 top = scores.topk(min(count, len(self.classes)))
                 for index, *row in zip(
