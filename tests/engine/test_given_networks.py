@@ -331,7 +331,9 @@ def test_a_given_network_stays_as_it_was(name: str, photo: Path) -> None:
     untouched, before = deepcopy(net), list(state(net))
     assert list(state(untouched)) == before
 
+    chance = torch.get_rng_state()
     (found,) = Localizer(net, size=SIZE)([photo])
+    assert torch.equal(torch.get_rng_state(), chance)
     assert found.error is None
     assert 0 < found.score < 1
     assert list(state(net)) == before

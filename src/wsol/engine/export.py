@@ -185,7 +185,8 @@ def _write(locate: Localizer, path: Path, form: GraphFormat, info: GraphInfo) ->
 def _program(locate: Localizer) -> ExportedProgram:
     """Return the graph of a localizer, for any number of pictures."""
     # A number of one would be taken for a constant.
-    pictures = torch.rand(2, 3, locate.size, locate.size)
+    chance = torch.Generator()
+    pictures = torch.rand(2, 3, locate.size, locate.size, generator=chance)
     whole = Whole(locate)
     with evaluating(whole):
         return torch.export.export(whole, (pictures,), dynamic_shapes={"images": {0: Dim("batch")}})

@@ -38,10 +38,12 @@ class Localizer:
     Args:
         model: a run folder, a run on the Hub (``hf:owner/name``), an ONNX file of
             ``wsol export``, any classifier (ours, timm's, torchvision's, Hugging Face's, your
-            own), or None for an ImageNet network with its 1,000 classes.
+            own), or None for an ImageNet network with its 1,000 classes. A classifier stays as it
+            is, on its own device.
         backbone: timm name of that ImageNet network.
         classes: names, in the order of the logits, for a classifier; default: those that it knows,
-            or the numbers.
+            or the numbers. For a classifier of one logit the name of its positive outcome, or
+            those of both outcomes.
         localizer: makes the score maps; default: the run's, or ``feature_norm*ddt`` with
             affinity ``auto``, which finds the best boxes, whatever the class.
         tap: name or names of the modules whose features the localizer reads; default: the run's,
@@ -65,7 +67,8 @@ class Localizer:
         max_pixels: larger pictures are refused before they are decoded.
         scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
             least one and a half times ``size``; much faster, and nearly the same.
-        precision: auto takes bfloat16 where the processor has it.
+        precision: auto takes bfloat16 where the processor has it; a classifier whose weights are
+            not float32 is read in their type.
         cpu: stay on the CPU even where there is a GPU.
         mean: of the normalised input, per colour, on the scale of [0, 1]; default: what the
             classifier says, or ImageNet's.
