@@ -5,8 +5,8 @@ from torch import Tensor
 
 from wsol.errors import ConfigError
 from wsol.localizers.base import ScoreMaps
-from wsol.localizers.grid import grid_size, prefix_tokens
 from wsol.localizers.look import Look, tapped_part
+from wsol.models.tokens import grid_size, prefix_tokens
 
 
 class AttentionRollout(ScoreMaps):

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from wsol.localizers.grid import find_layout, prefix_tokens
+from wsol.localizers.grid import find_layout
+from wsol.models.tokens import prefix_tokens
 
 
 @pytest.mark.parametrize("registers", range(9))
