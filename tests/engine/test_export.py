@@ -141,6 +141,16 @@ def test_what_was_learnt_travels_too(
     assert max(differences(locate, logits.detach().numpy(), maps.detach().numpy(), SIDE)) < 1e-4
 
 
+def test_a_given_network_stays_in_its_mode(tmp_path: Path) -> None:
+    """It may be in training, a part of it aside."""
+    locate = make("test_resnet", "feature_norm")
+    locate.model.train()
+    locate.model.body.bn1.eval()
+    modes = [module.training for module in locate.model.modules()]
+    export_localizer(locate, tmp_path / "a.pt2", "torch")
+    assert [module.training for module in locate.model.modules()] == modes
+
+
 @pytest.mark.parametrize(
     ("localizer", "reason"),
     [

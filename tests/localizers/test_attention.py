@@ -83,3 +83,14 @@ def test_fused_attention_is_what_it_was(heads: int, options: dict[str, Any], wat
         found = scaled_dot_product_attention(queries, keys, keys, **options)
     torch.testing.assert_close(found, expected)
     assert len(attentions.found) == watched
+
+
+def test_attention_in_float16_does_not_overflow() -> None:
+    """Products of queries and keys may be above its largest number before they are scaled."""
+    queries = torch.full((1, 1, 4, 256), 20.0).half()
+    keys = queries * torch.tensor([1.0, 0.5, 0.0, -1.0]).half()[:, None]
+    with Attentions() as attentions:
+        out = scaled_dot_product_attention(queries, keys, keys)
+    expected = scaled_dot_product_attention(queries.float(), keys.float(), keys.float())
+    assert attentions.found[0].isfinite().all()
+    torch.testing.assert_close(out, expected.half())

@@ -120,3 +120,12 @@ def test_a_function_of_maps_changes_features_in_their_own_layout(last: bool, pre
     found = Layout(ndim=3, prefix=prefix).change(torch.cat((first, grid), 1), function)
     assert torch.equal(found[:, :prefix], first)
     torch.testing.assert_close(found[:, prefix:], expected.flatten(2).transpose(1, 2))
+
+
+def test_tokens_of_a_body_that_says_nothing_are_put_on_their_grid() -> None:
+    """By the size of its patches; where that is open it is asked."""
+    body, tokens = nn.Conv2d(3, 8, 16, 16), torch.rand(2, 4 + 25, 8)
+    maps = to_feature_maps(tokens, body, torch.rand(2, 3, 80, 80))
+    assert torch.equal(maps.flatten(2).transpose(1, 2), tokens[:, 4:])
+    with pytest.raises(ConfigError, match="num_prefix_tokens"):
+        to_feature_maps(torch.rand(2, 35, 8), body, torch.rand(2, 3, 80, 80))

@@ -149,8 +149,16 @@ def load_batches(
     Raises:
         OSError: no worker process can be started.
     """
+    # The loader draws one number, and the global generator is the caller's.
+    generator = torch.Generator()
     if not workers:
-        yield from DataLoader(files, batch_sampler=keys, collate_fn=collate, pin_memory=pin_memory)
+        yield from DataLoader(
+            files,
+            batch_sampler=keys,
+            collate_fn=collate,
+            pin_memory=pin_memory,
+            generator=generator,
+        )
         return
     limited, rest = _Limited(files, most_seconds), iter(keys)
     while True:
@@ -162,6 +170,7 @@ def load_batches(
             num_workers=workers,
             collate_fn=collate,
             pin_memory=pin_memory,
+            generator=generator,
         )
         batches: Iterator[Batch] = iter(())
         try:

@@ -19,7 +19,7 @@ from wsol.formats.convert import convert
 from wsol.formats.record import Record, RecordWriter
 from wsol.maps import normalize, scale_boxes
 from wsol.maps.cut import cut_map
-from wsol.models.modes import evaluating
+from wsol.models.modes import evaluating, forward
 
 WRITTEN = 256
 """Rows that are written to tell how long one takes; each file takes some time of its own."""
@@ -89,7 +89,7 @@ class PredictStages:
     def _forward(self, inputs: Tensor) -> None:
         locate = self.locate
         with evaluating(locate.model), torch.inference_mode(), locate.compute.autocast():
-            locate.model(inputs)
+            forward(locate.model, inputs)
 
     def _maps(self, inputs: Tensor) -> Tensor:
         with self.locate.compute.autocast():

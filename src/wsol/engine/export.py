@@ -23,6 +23,7 @@ from wsol.files import write_atomically
 from wsol.localizers.learnt import Learnt
 from wsol.localizers.reading import reading_options
 from wsol.localizers.views import Views
+from wsol.models.modes import evaluating
 
 log = logging.getLogger("wsol")
 
@@ -184,10 +185,11 @@ def _write(locate: Localizer, path: Path, form: GraphFormat, info: GraphInfo) ->
 def _program(locate: Localizer) -> ExportedProgram:
     """Return the graph of a localizer, for any number of pictures."""
     # A number of one would be taken for a constant.
-    pictures = torch.rand(2, 3, locate.size, locate.size)
-    return torch.export.export(
-        Whole(locate).eval(), (pictures,), dynamic_shapes={"images": {0: Dim("batch")}}
-    )
+    chance = torch.Generator()
+    pictures = torch.rand(2, 3, locate.size, locate.size, generator=chance)
+    whole = Whole(locate)
+    with evaluating(whole):
+        return torch.export.export(whole, (pictures,), dynamic_shapes={"images": {0: Dim("batch")}})
 
 
 def _require(*packages: str) -> None:

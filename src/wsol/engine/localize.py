@@ -28,7 +28,7 @@ from wsol.formats.about import About
 from wsol.localization import Localization
 from wsol.localizers.base import likely_labels
 from wsol.localizers.look import find_logits
-from wsol.models.modes import evaluating
+from wsol.models.modes import evaluating, forward
 from wsol.models.names import BUNDLED_BACKBONE
 
 
@@ -38,10 +38,12 @@ class Localizer:
     Args:
         model: a run folder, a run on the Hub (``hf:owner/name``), an ONNX file of
             ``wsol export``, any classifier (ours, timm's, torchvision's, Hugging Face's, your
-            own), or None for an ImageNet network with its 1,000 classes.
+            own), or None for an ImageNet network with its 1,000 classes. A classifier stays as it
+            is, on its own device.
         backbone: timm name of that ImageNet network.
         classes: names, in the order of the logits, for a classifier; default: those that it knows,
-            or the numbers.
+            or the numbers. For a classifier of one logit the name of its positive outcome, or
+            those of both outcomes.
         localizer: makes the score maps; default: the run's, or ``feature_norm*ddt`` with
             affinity ``auto``, which finds the best boxes, whatever the class.
         tap: name or names of the modules whose features the localizer reads; default: the run's,
@@ -65,7 +67,8 @@ class Localizer:
         max_pixels: larger pictures are refused before they are decoded.
         scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
             least one and a half times ``size``; much faster, and nearly the same.
-        precision: auto takes bfloat16 where the processor has it.
+        precision: auto takes bfloat16 where the processor has it; a classifier whose weights are
+            not float32 is read in their type.
         cpu: stay on the CPU even where there is a GPU.
         mean: of the normalised input, per colour, on the scale of [0, 1]; default: what the
             classifier says, or ImageNet's.
@@ -112,7 +115,7 @@ class Localizer:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> None:
-        """Load the network and put it on its device."""
+        """Load the network, or take the given one as it is."""
         if threshold is not None and not 0 <= threshold < 1:
             raise ConfigError(f"threshold is {threshold}: it must be in [0, 1)")
         self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
@@ -268,8 +271,8 @@ class Localizer:
         for batch in self._batches(paths, [range(len(paths))]):
             found: dict[int, list[tuple[int, float]]] = {index: [] for index, _ in batch.errors}
             if batch.indices:
-                with evaluating(self.model), torch.inference_mode(), self.compute.autocast():
-                    logits = find_logits(self.model(self._inputs(batch)))
+                with evaluating(self.model), torch.no_grad(), self.compute.autocast():
+                    logits = find_logits(forward(self.model, self._inputs(batch)), self.model)
                 scores = self._probabilities(logits)
                 top = scores.topk(min(count, len(self.classes)))
                 for index, *row in zip(

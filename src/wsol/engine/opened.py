@@ -1,11 +1,11 @@
 """From whatever is a classifier to one that is ready to be read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from wsol.choices import Normalization
 from wsol.engine.config import Precision
@@ -16,13 +16,14 @@ from wsol.engine.run import load_fitted, load_run
 from wsol.errors import ConfigError, did_you_mean
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.choose import probe
-from wsol.localizers.look import find_logits
+from wsol.localizers.look import TwoOutcomes, find_logits, tapped_part
 from wsol.localizers.reading import BEST, Reading, chosen_reading
-from wsol.models import create_network
+from wsol.models import Network, create_network
 from wsol.models.create import check_size
 from wsol.models.fold import fold_batch_norms
 from wsol.models.imagenet import NUM_CLASSES, imagenet_classes
 from wsol.models.inputs import class_names, input_spec
+from wsol.models.modes import device_of, first_weight, follows_autocast, unwrapped
 
 SIZE = 448
 """Side in pixels of the input of the ImageNet network."""
@@ -53,7 +54,7 @@ class Opened:
     """A classifier that is ready to be read.
 
     Attributes:
-        model: in evaluation mode if it is nobody else's, on its device.
+        model: in evaluation mode and on the best device if it is nobody else's.
         compute: has that device and its precision.
         localizer: makes score maps of it.
         is_fitted: whether the localizer has seen the pictures that it wants to see.
@@ -100,18 +101,47 @@ def open_imagenet(backbone: str, asked: Asked) -> Opened:
 
 
 def open_classifier(model: nn.Module, asked: Asked) -> Opened:
-    """Return a classifier that belongs to somebody else; only its device is changed.
+    """Return a classifier that belongs to somebody else; it is left as it is.
 
     Args:
-        model: any.
+        model: any; it is read on its own device.
         asked: the options.
 
     Raises:
         ConfigError: an option does not fit.
     """
-    size = asked.size or input_spec(model).size[-1]
+    model = unwrapped(model)
+    name = type(model).__name__
+    _, height, width = input_spec(model).size
+    if asked.size is None and height != width:
+        raise ConfigError(
+            f"{name} takes images of {width} x {height} pixels, but only square input is read: set "
+            "size if it takes other sizes too"
+        )
+    size = asked.size or height
     reading = chosen_reading(BEST, asked)
-    return _open(model, asked, reading, type(model).__name__, size=size, own=False)
+    if _logits(model, size).shape[1] == 1 and not isinstance(model, Network):
+        model, asked = TwoOutcomes(model), _two_outcomes(model, asked)
+    return _open(model, asked, reading, name, size=size, own=False)
+
+
+def _two_outcomes(model: nn.Module, asked: Asked) -> Asked:
+    """Return what is asked of a classifier of one logit, with names for both of its outcomes.
+
+    One name is the positive outcome's, which is then looked for unless the options say otherwise.
+    """
+    classes = asked.classes
+    if classes is None and class_names(model, 1) != ("0",):
+        classes = class_names(model, 1)
+    if classes is not None and len(classes) not in (1, 2):
+        raise ConfigError(
+            f"{len(classes)} classes, but {type(model).__name__} has one logit: give one name, of "
+            "its positive outcome, or the names of both outcomes"
+        )
+    if classes is None or len(classes) == 2:
+        return replace(asked, classes=("0", "1") if classes is None else classes)
+    (name,) = classes
+    return replace(asked, classes=(f"not {name}", name), labels=asked.labels or (name,))
 
 
 def open_run(folder: Path, asked: Asked) -> Opened:
@@ -226,9 +256,9 @@ def _open(
         run: has what the localizer has learnt.
         own: whether nobody else has the classifier.
     """
-    compute = choose_compute(asked.precision, asked.cpu)
-    spec = input_spec(model)
-    count = find_logits(check_size(model, size)).shape[1]
+    compute = choose_compute(asked.precision, asked.cpu) if own else _own_compute(model, asked)
+    spec = input_spec(tapped_part(model)) if isinstance(model, TwoOutcomes) else input_spec(model)
+    count = _logits(model, size).shape[1]
     if classes is None:
         classes = class_names(model, count) if asked.classes is None else asked.classes
         if len(classes) != count:
@@ -239,9 +269,11 @@ def _open(
     if own:
         # It learns no more.
         fold_batch_norms(model.eval(), probe(model, size))
-    model.to(compute.device)
-    model.to(memory_format=torch.channels_last)
-    localizer = reading.create(model, several=several_labels or len(labels) > 1)
+        model.to(compute.device)
+        model.to(memory_format=torch.channels_last)
+    # Only a network of somebody else's may take one size alone.
+    tap_size = None if own else size
+    localizer = reading.create(model, several=several_labels or len(labels) > 1, size=tap_size)
     has_state = run is not None and load_fitted(run, localizer)
     if asked.threshold is not None:
         threshold = asked.threshold
@@ -260,3 +292,37 @@ def _open(
         threshold=reading.threshold if threshold is None else threshold,
         description=f"{source}, {reading.localizer}, {size} pixels",
     )
+
+
+def _logits(model: nn.Module, size: int) -> Tensor:
+    """Return the logits ``(1, classes)`` of a black image of a size."""
+    return find_logits(check_size(model, size), model)
+
+
+_PRECISIONS: dict[torch.dtype, Precision] = {torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+
+def _own_compute(model: nn.Module, asked: Asked) -> Compute:
+    """Return the device and the precision that somebody else's classifier is read in: its own.
+
+    Args:
+        model: the classifier; one with float32 weights is read in the precision that is asked for.
+        asked: the options.
+
+    Raises:
+        ConfigError: the options ask for another device or precision.
+    """
+    device, weight = device_of(model), first_weight(model)
+    if asked.cpu and device.type != "cpu":
+        raise ConfigError(f"cpu is set, but the network is on {device}: move it by .cpu() first")
+    if follows_autocast(model):
+        return replace(choose_compute(asked.precision, device.type == "cpu"), device=device)
+    dtype = torch.float32 if weight is None else weight.dtype
+    own = _PRECISIONS.get(dtype, "fp32")
+    if asked.precision not in ("auto", own):
+        kind = str(dtype).removeprefix("torch.")
+        raise ConfigError(
+            f"precision is {asked.precision}, but the network computes in {kind}: set precision "
+            "to auto, or convert the network first"
+        )
+    return replace(choose_compute("fp32", device.type == "cpu"), device=device, precision=own)

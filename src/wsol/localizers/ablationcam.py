@@ -7,6 +7,7 @@ from wsol.localizers.by_forward import ForwardCAM
 from wsol.localizers.grid import find_layout
 from wsol.localizers.look import changed_output, find_logits, tapped_part
 from wsol.models.layout import Layout
+from wsol.models.modes import forward
 from wsol.models.taps import find_tap
 
 
@@ -42,7 +43,7 @@ class AblationCAM(ForwardCAM):
             return layout.change(output, lambda maps: _without(maps, numbers))
 
         with changed_output(find_tap(body, tap), ablate):
-            logits = find_logits(self.model(images))[:, label].float()
+            logits = find_logits(forward(self.model, images), self.model)[:, label].float()
         return logits[0] - logits[1:]
 
 

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from wsol.models.modes import full_precision
+
 SOFTMAXES = (torch.softmax, Tensor.softmax, functional.softmax)
 
 _EXTRAS = (
@@ -99,7 +101,7 @@ class Attentions(TorchFunctionMode):
                 scale=scale,
                 enable_gqa=enable_gqa,
             )
-        return self._attention(query, key, attn_mask, scale) @ value
+        return self._attention(query, key, attn_mask, scale).to(value.dtype) @ value
 
     def _attention(
         self,
@@ -108,7 +110,11 @@ class Attentions(TorchFunctionMode):
         attn_mask: Tensor | None = None,
         scale: float | None = None,
     ) -> Tensor:
-        scores = query @ key.transpose(-2, -1) * (scale or query.shape[-1] ** -0.5)
+        # In float16 the products could overflow, as the fused operation's do not.
+        wide = torch.promote_types(query.dtype, torch.float32)
+        scale = query.shape[-1] ** -0.5 if scale is None else scale
+        with full_precision(query.device):
+            scores = query.to(wide) * scale @ key.to(wide).transpose(-2, -1)
         if attn_mask is not None:
             masked = attn_mask.dtype == torch.bool
             scores = scores.masked_fill(~attn_mask, -torch.inf) if masked else scores + attn_mask
@@ -133,7 +139,8 @@ class Attentions(TorchFunctionMode):
             for part in parts.chunk(3, 2)
         )
         attention = self._attention(query, key)
-        joined = (attention @ value).permute(2, 0, 1, 3).reshape(length, batch, channels)
+        seen = attention.to(value.dtype) @ value
+        joined = seen.permute(2, 0, 1, 3).reshape(length, batch, channels)
         output = functional.linear(joined, given["out_proj_weight"], given["out_proj_bias"])
         if not given["need_weights"]:
             return output, None

@@ -5,8 +5,8 @@ from torch import Tensor
 
 from wsol.errors import ConfigError
 from wsol.localizers.base import ScoreMaps
-from wsol.localizers.grid import MOST_PREFIX_TOKENS, grid_size
 from wsol.localizers.look import Look, tapped_part
+from wsol.models.tokens import grid_size, prefix_tokens
 
 
 class AttentionRollout(ScoreMaps):
@@ -72,11 +72,11 @@ def patches_of(flow: Tensor, look: Look) -> Tensor:
     Returns:
         ``(N, h, w)``.
     """
-    height, width = look.images.shape[-2:]
-    said = getattr(tapped_part(look.model), "num_prefix_tokens", None) or 0
-    for prefix in (said, *range(MOST_PREFIX_TOKENS + 1)):
-        rows, columns = grid_size(flow.shape[-1] - prefix, height, width)
-        if rows * columns == flow.shape[-1] - prefix:
-            seen = flow[:, 0] if prefix else flow.mean(1)
-            return seen[:, prefix:].reshape(seen.shape[0], rows, columns)
-    raise ConfigError(f"{flow.shape[-1]} tokens are no grid: choose another localizer")
+    prefix = prefix_tokens(flow.shape[-1], look.images, tapped_part(look.model))
+    if prefix is None:
+        raise ConfigError(
+            f"{flow.shape[-1]} tokens are not a grid of patches: choose another localizer"
+        )
+    rows, columns = grid_size(flow.shape[-1] - prefix, *look.images.shape[-2:])
+    seen = flow[:, 0] if prefix else flow.mean(1)
+    return seen[:, prefix:].reshape(seen.shape[0], rows, columns)

@@ -1,7 +1,6 @@
 """The interface of localizers."""
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, NamedTuple
 
 import torch
@@ -11,6 +10,7 @@ from torch.nn.functional import interpolate
 from wsol.errors import ConfigError
 from wsol.localizers.choose import choose_tap
 from wsol.localizers.look import Look, observe, tapped_part
+from wsol.models.modes import full_precision, unwrapped
 from wsol.models.taps import find_tap
 
 Interpolation = Literal["bicubic", "bilinear"]
@@ -44,12 +44,14 @@ class ScoreMaps:
     has seen: most change ``tap_maps`` alone.
 
     Args:
-        model: a classifier; its mode and its gradients are left as they were.
+        model: a classifier; it is left as it was.
         taps: names of the modules whose outputs are read (of a network's body); default: the last
             one whose features decide the logits. The maps of several taps are each scaled to
             [0, 1], enlarged and averaged.
         interpolation: how maps are enlarged: ``bicubic`` by default, ``bilinear`` as ADL's
             authors did.
+        size: side in pixels of the image that shows the taps where none are given; default: what
+            the model says it takes.
 
     Attributes:
         needs_gradients: whether the pass must record gradients.
@@ -76,16 +78,23 @@ class ScoreMaps:
         taps: Sequence[str] = (),
         *,
         interpolation: Interpolation = "bicubic",
+        size: int | None = None,
     ) -> None:
         """Keep the classifier and find its taps."""
+        model = unwrapped(model)
+        if isinstance(tapped_part(model), torch.jit.ScriptModule):
+            raise ConfigError(
+                "the layers of a scripted or traced network cannot be read: give the network that "
+                "it was made from"
+            )
         for tap in taps:
             find_tap(tapped_part(model), tap)
-        self.model, self.interpolation = model, interpolation
+        self.model, self.interpolation, self.size = model, interpolation, size
         self.taps = tuple(taps) or self.default_taps()
 
     def default_taps(self) -> tuple[str, ...]:
         """Return the taps to read where none are given."""
-        return (choose_tap(self.model),)
+        return (choose_tap(self.model, self.size),)
 
     def why_no_graph(self) -> str:
         """Return what is in the way of a graph of one pass that makes the maps; empty: nothing."""
@@ -184,22 +193,6 @@ class ScoreMaps:
             gradients: of the labels' logits, of the same shape; empty where none are needed.
         """
         raise NotImplementedError
-
-
-def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Return a context in which no operation chooses a lower precision than its input's.
-
-    Args:
-        device: of the tensors.
-
-    >>> with full_precision(torch.device("cpu")):
-    ...     torch.is_autocast_enabled("cpu")
-    False
-    """
-    # An exported graph has no such contexts, and is float32 throughout.
-    if torch.compiler.is_exporting():
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)
 
 
 def locate_all(

@@ -47,7 +47,7 @@ class DDT(ScoreMaps):
 
     def default_taps(self) -> tuple[str, ...]:
         """Return the last stage: what is wanted is no class's own."""
-        return (last_stage(self.model),)
+        return (last_stage(self.model, self.size),)
 
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Find the component over all pictures; earlier ones are forgotten.

@@ -31,7 +31,7 @@ class EigenCAM(ScoreMaps):
 
     def default_taps(self) -> tuple[str, ...]:
         """Return the last stage: what is wanted is no class's own."""
-        return (last_stage(self.model),)
+        return (last_stage(self.model, self.size),)
 
     def why_no_graph(self) -> str:
         """Return that graphs know no eigenvectors."""

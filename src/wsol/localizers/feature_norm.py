@@ -29,7 +29,7 @@ class FeatureNorm(ScoreMaps):
 
     def default_taps(self) -> tuple[str, ...]:
         """Return the last stage: what is wanted is no class's own."""
-        return (last_stage(self.model),)
+        return (last_stage(self.model, self.size),)
 
     def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)``, not negative."""

@@ -5,9 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from wsol.models.layout import Layout
-
-MOST_PREFIX_TOKENS = 8
-"""Class, distillation and register tokens that a transformer has before its patches, at most."""
+from wsol.models.tokens import grid_size, is_exact, is_grid, prefix_tokens
 
 
 def tensor_of(output: Any) -> Tensor | None:
@@ -23,7 +21,7 @@ def tensor_of(output: Any) -> Tensor | None:
 
 
 def find_layout(output: Tensor, images: Tensor, model: nn.Module) -> Layout | None:
-    """Tell how a tensor holds feature maps of images, by their aspect ratio.
+    """Return how a tensor holds feature maps of images, told by their aspect ratio.
 
     Args:
         output: of a module inside the model.
@@ -49,40 +47,17 @@ def find_layout(output: Tensor, images: Tensor, model: nn.Module) -> Layout | No
         return None
     if output.ndim == 4:
         _, a, b, c = output.shape
-        fits = {
-            last: _is_grid(rows, columns, height, width)
-            for last, rows, columns in ((False, b, c), (True, a, b))
-        }
-        declared = getattr(model, "output_fmt", None) == "NHWC"
-        if fits[declared]:
-            return Layout(channels_last=declared)
-        return Layout(channels_last=not declared) if fits[not declared] else None
+        last = getattr(model, "output_fmt", None) == "NHWC"
+        grids = {False: (b, c), True: (a, b)}
+        # Of two grids the one with the image's own aspect ratio, then the declared one.
+        for fits in (is_exact, is_grid):
+            for channels_last in (last, not last):
+                if fits(*grids[channels_last], height, width):
+                    return Layout(channels_last=channels_last)
     if output.ndim == 3:
-        said = getattr(model, "num_prefix_tokens", None) or 0
-        for prefix in (said, *range(MOST_PREFIX_TOKENS + 1)):
-            rows, columns = grid_size(output.shape[1] - prefix, height, width)
-            if rows * columns == output.shape[1] - prefix and _is_grid(
-                rows, columns, height, width
-            ):
-                return Layout(ndim=3, prefix=prefix)
+        prefix = prefix_tokens(output.shape[1], images, model)
+        return None if prefix is None else Layout(ndim=3, prefix=prefix)
     return None
-
-
-def grid_size(patches: int, height: int, width: int) -> tuple[int, int]:
-    """Return rows and columns of a grid of patches that has the aspect ratio of the picture.
-
-    >>> grid_size(196, 224, 224), grid_size(98, 112, 224)
-    ((14, 14), (7, 14))
-    """
-    rows = max(round((max(patches, 0) * height / width) ** 0.5), 1)
-    return rows, max(patches, 0) // rows
-
-
-def _is_grid(rows: int, columns: int, height: int, width: int) -> bool:
-    """Whether a grid has more than one cell, no more than pixels, and cells nearly square."""
-    if rows * columns <= 1 or rows > height or columns > width:
-        return False
-    return abs(rows - columns * height / width) <= 1 and abs(columns - rows * width / height) <= 1
 
 
 def to_maps(output: Tensor, layout: Layout, images: Tensor) -> Tensor:

@@ -1,18 +1,19 @@
 """One pass through a classifier, and what was seen on the way: the ground of all localizers."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from threading import get_ident
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import CheckpointError
 
 from wsol.errors import ConfigError
 from wsol.localizers.attention import Attentions
 from wsol.localizers.grid import find_layout, tensor_of, to_maps
 from wsol.models import Network
-from wsol.models.modes import evaluating
+from wsol.models.modes import evaluating, forward, unwrapped
 from wsol.models.taps import find_tap
 
 
@@ -38,8 +39,13 @@ class Look:
     ) -> None:
         """Keep what was seen."""
         self.model, self.images, self.output = model, images, output
-        self._logits = find_logits(output)
+        self._logits = find_logits(output, model)
         self._tapped, self._attentions = tapped, attentions
+
+    @property
+    def has_gradients(self) -> bool:
+        """Whether gradients of the logits can be taken."""
+        return self._logits.requires_grad
 
     @property
     def logits(self) -> Tensor:
@@ -76,15 +82,27 @@ class Look:
         return [gradient.float() for gradient in found]
 
     def _derive(self, labels: Tensor, inputs: Sequence[Tensor], what: str) -> list[Tensor]:
-        # Pictures do not see each other in evaluation mode, so one sum has all their gradients.
-        if not self._logits.requires_grad:
-            raise ConfigError(f"the logits do not depend on {what}: choose another tap")
-        with torch.inference_mode(False), torch.enable_grad():
-            chosen = self._logits.float().gather(1, labels[:, None]).sum()
-        found = torch.autograd.grad(
-            chosen, inputs, retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-        return list(found)
+        found: Sequence[Tensor | None] = ()
+        if self._logits.requires_grad:
+            # Images do not see each other in evaluation mode, so one sum has all their gradients.
+            with torch.inference_mode(False), torch.enable_grad():
+                chosen = self._logits.float().gather(1, labels[:, None]).sum()
+            try:
+                found = torch.autograd.grad(chosen, inputs, retain_graph=True, allow_unused=True)
+            except CheckpointError as error:
+                raise ConfigError(
+                    f"gradients at {what} need what the network does not keep: turn its gradient "
+                    "checkpointing off (in timm, set_grad_checkpointing(False))"
+                ) from error
+        if all(gradient is None for gradient in found):
+            raise ConfigError(
+                f"no gradients of the logits reach {what}: choose another tap, or a localizer that "
+                "needs no gradients, such as feature_norm"
+            )
+        return [
+            torch.zeros_like(each) if gradient is None else gradient
+            for each, gradient in zip(inputs, found, strict=True)
+        ]
 
     def _maps(self, tap: str, output: Tensor) -> Tensor:
         layout = find_layout(self._tapped[tap], self.images, tapped_part(self.model))
@@ -101,29 +119,86 @@ def tapped_part(model: nn.Module) -> nn.Module:
     >>> tapped_part(model) is model
     True
     """
+    model = unwrapped(model)
+    if isinstance(model, TwoOutcomes):
+        return tapped_part(model.model)
     return model.body if isinstance(model, Network) else model
 
 
-def find_logits(output: Any) -> Tensor:
+class TwoOutcomes(nn.Module):
+    """A classifier of one logit z as one of two classes: its negative and its positive outcome.
+
+    The two logits are -z/2 and z/2, whose softmax is sigmoid(-z) and sigmoid(z).
+
+    Args:
+        model: returns logits ``(N, 1)``.
+
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 1))
+    >>> TwoOutcomes(net)(torch.rand(2, 3, 2, 2)).shape
+    torch.Size([2, 2])
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        """Keep the classifier."""
+        super().__init__()
+        self.model, self.training = model, model.training
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits ``(N, 2)`` of images ``(N, 3, H, W)``."""
+        logit = find_logits(forward(self.model, images), self.model)
+        return torch.cat((-logit, logit), 1) / 2
+
+
+def find_logits(output: Any, model: nn.Module) -> Tensor:
     """Return the logits of whatever a classifier returns.
 
     Args:
         output: a tensor, a tuple that begins with it, or something with ``logits``, as Hugging
             Face's classifiers return.
+        model: the classifier.
 
     Raises:
-        ConfigError: no logits ``(N, classes)`` are in it.
+        ConfigError: no logits ``(N, classes)`` are in it, two tensors could be the logits, or the
+            model has no classes.
 
-    >>> find_logits({"logits": torch.zeros(2, 5)}).shape
+    >>> find_logits({"logits": torch.zeros(2, 5)}, nn.Identity()).shape
     torch.Size([2, 5])
     """
+    name = type(tapped_part(model)).__name__
+    if _is_headless(unwrapped(model)):
+        raise ConfigError(
+            f"{name} has no classes, its output is features: give it a classifier (in timm, "
+            "num_classes=...)"
+        )
     found = output.get("logits") if isinstance(output, Mapping) else None
-    if found is None:
-        found = tensor_of(getattr(output, "logits", output))
-    if found is None or found.ndim != 2:
+    parts = getattr(output, "logits", output) if found is None else found
+    found = tensor_of(parts)
+    if found is None or found.ndim != 2 or not found.is_floating_point():
         given = type(output).__name__ if found is None else tuple(found.shape)
-        raise ConfigError(f"the model returns no logits (N, classes), but {given}")
+        raise ConfigError(
+            f"{name} returns no logits (N, classes), but {given}: wrap it in a module that returns "
+            "its logits"
+        )
+    if isinstance(parts, tuple | list):
+        shapes = [tuple(each.shape) for each in parts if isinstance(each, Tensor)]
+        if sum(len(shape) == 2 for shape in shapes) > 1:
+            raise ConfigError(
+                f"{name} returns tensors {shapes}, and more than one may be the logits: wrap it in "
+                "a module that returns its logits alone"
+            )
     return found
+
+
+_HEADS = ("fc", "head", "heads", "classifier")
+"""Names of the last layer in torchvision, timm and Hugging Face's transformers."""
+
+
+def _is_headless(model: nn.Module) -> bool:
+    """Return whether a network has no classifier: timm says so, in others it is an ``Identity``."""
+    classes = getattr(model, "num_classes", None)
+    if isinstance(classes, int):
+        return classes == 0
+    return any(isinstance(getattr(model, name, None), nn.Identity) for name in _HEADS)
 
 
 def observe(
@@ -156,19 +231,36 @@ def observe(
     torch.Size([2, 64, 10, 10])
     """
     taps = list(dict.fromkeys(taps))
+    look = _observe(model, images, taps, gradients, attentions, always=False)
+    if gradients and not look.has_gradients:
+        # The tap is where the network turns gradients off, and back to what they were after it.
+        with suppress(RuntimeError):
+            look = _observe(model, images, taps, gradients, attentions, always=True)
+    return look
+
+
+def _observe(
+    model: nn.Module,
+    images: Tensor,
+    taps: Sequence[str],
+    gradients: bool,
+    attentions: bool,
+    always: bool,
+) -> Look:
+    """Send a batch through a classifier; the graph is recorded always, or from the first tap on."""
     tapped: dict[str, Tensor] = {}
     recorder = Attentions(gradients)
     with evaluating(model), ExitStack() as stack:
         # Leaving it turns gradients on, which an exported graph cannot hold: only where it is on.
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.no_grad())
+        stack.enter_context(torch.set_grad_enabled(always))
         for tap in taps:
             module = find_tap(tapped_part(model), tap)
             stack.enter_context(changed_output(module, _keeper(tapped, tap, gradients)))
         if attentions:
             stack.enter_context(recorder)
-        output = model(images)
+        output = forward(model, images)
     for tap in taps:
         if tap not in tapped:
             raise ConfigError(f"tap {tap!r} gives no feature maps: choose another tap")
@@ -177,14 +269,33 @@ def observe(
 
 def _keeper(tapped: dict[str, Tensor], tap: str, gradients: bool) -> Callable[[Tensor], Tensor]:
     def keep(features: Tensor) -> Tensor:
-        if gradients and not features.requires_grad:
-            features = features.detach().requires_grad_()
-            torch.set_grad_enabled(True)
+        if not features.is_floating_point():
+            return features
+        if gradients:
+            features = recorded(features)
         tapped[tap] = features
         # What follows may change its input in place, as many activations do.
         return features.clone()
 
     return keep
+
+
+def recorded(features: Tensor) -> Tensor:
+    """Return features at which gradients can be taken, and record what follows.
+
+    Where nothing is recorded yet, recording starts here, even in a network that turns it off.
+
+    Args:
+        features: of any floating-point type.
+
+    >>> with torch.no_grad():
+    ...     (recorded(torch.ones(1)) * 2).requires_grad
+    True
+    """
+    if not features.requires_grad:
+        features = features.detach().requires_grad_()
+        torch.set_grad_enabled(True)
+    return features
 
 
 @contextmanager

@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsol.localizers.base import full_precision
 from wsol.localizers.box_head import BoxHead
 from wsol.localizers.learnt import Learnt
 from wsol.localizers.look import Look
 from wsol.maps import boxes_at
+from wsol.models.modes import full_precision
 
 
 class PSOL(Learnt):

@@ -62,7 +62,8 @@ def create_localizer(
         scales: average over pictures of these sizes, as shares of the input's.
         several: pictures have several labels: where no localizer sees classes, each place of the
             map belongs to one label alone, by the class maps of ``cam``.
-        options: of that localizer, such as ``taps``.
+        options: of that localizer, such as ``taps``, or ``size`` for a network that takes one size
+            only.
 
     Raises:
         ConfigError: no such localizer; names the nearest one.
@@ -77,7 +78,7 @@ def create_localizer(
     parts = [_create(part.strip(), model, options) for part in name.split("*")]
     classes = None
     if several and not any(part.sees_classes for part in parts):
-        classes = _create("cam", model, {})
+        classes = _create("cam", model, {"size": options.get("size")})
     if len(parts) == 1 and not (affinity or flip or scales or classes):
         return parts[0]
     return Views(

@@ -5,6 +5,7 @@ from torch.nn.functional import interpolate
 
 from wsol.localizers.by_forward import ForwardCAM
 from wsol.localizers.look import find_logits
+from wsol.models.modes import forward
 
 EPSILON = 1e-8
 
@@ -34,7 +35,8 @@ class ScoreCAM(ForwardCAM):
         masks = interpolate(channels, size, mode="bilinear", align_corners=True)
         least = masks.amin((2, 3), keepdim=True)
         masks = (masks - least) / (masks.amax((2, 3), keepdim=True) - least + EPSILON)
-        return find_logits(self.model(image * masks.to(image)))[:, label].float()
+        output = forward(self.model, image * masks.to(image))
+        return find_logits(output, self.model)[:, label].float()
 
     def weights(self, scores: Tensor) -> Tensor:
         """Return the softmax of the scores over channels."""

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wsol.localizers.choose import choose_tap, probe
+from wsol.localizers.choose import choose_tap, pass_probe, probe
 from wsol.localizers.grid import find_layout, to_maps
 from wsol.localizers.look import changed_output, tapped_part
 from wsol.models.modes import evaluating
+from wsol.models.taps import named_layers
 
 
 class Stage(NamedTuple):
@@ -27,7 +28,7 @@ class Stage(NamedTuple):
     columns: int
 
 
-def find_stages(model: nn.Module) -> list[Stage]:
+def find_stages(model: nn.Module, size: int | None = None) -> list[Stage]:
     """Return the stages of a classifier, the one with the finest maps first.
 
     Of all modules that hold several layers with weights and give feature maps of one size, the last
@@ -38,9 +39,10 @@ def find_stages(model: nn.Module) -> list[Stage]:
 
     Args:
         model: any classifier; its mode is left as it was.
+        size: side of the input in pixels; default: what the model says it takes.
 
     Raises:
-        ConfigError: the model does not take a picture of the size that it says it takes.
+        ConfigError: the model does not take an image of this size.
 
     >>> import timm
     >>> [stage.tap for stage in find_stages(timm.create_model("resnet18"))]
@@ -48,44 +50,49 @@ def find_stages(model: nn.Module) -> list[Stage]:
     >>> [tuple(stage) for stage in find_stages(timm.create_model("test_vit"))]
     [('blocks', 10, 10)]
     """
-    several = _watch(model, layers=2)
-    return several if len(several) > 1 else _watch(model, layers=1)
+    several = _watch(model, size, layers=2)
+    return several if len(several) > 1 else _watch(model, size, layers=1)
 
 
-def _watch(model: nn.Module, layers: int) -> list[Stage]:
+def _watch(model: nn.Module, size: int | None, layers: int) -> list[Stage]:
     """Return the stages that end with a module of at least so many layers."""
-    images, body = probe(model), tapped_part(model)
+    images, body = probe(model, size), tapped_part(model)
     found: dict[tuple[int, int], Stage] = {}
-    with evaluating(model), torch.inference_mode(), ExitStack() as stack:
-        for name, module in body.named_modules():
+    # Not inference mode: what a network keeps of this pass could never be trained through.
+    with evaluating(model), torch.no_grad(), ExitStack() as stack:
+        for name, module in named_layers(body).items():
             # Scales and shifts, as of normalisations, are no layers of their own.
-            if name and sum(weight.ndim > 1 for weight in module.parameters()) >= layers:
+            if sum(weight.ndim > 1 for weight in module.parameters()) >= layers:
                 keep = _keeper(found, name, images, body)
                 stack.enter_context(changed_output(module, keep))
-        model(images)
+        pass_probe(model, images)
     return sorted(found.values(), key=lambda stage: -stage.rows * stage.columns)
 
 
-def last_stage(model: nn.Module) -> str:
+def last_stage(model: nn.Module, size: int | None = None) -> str:
     """Return the tap of the last stage, or that of ``choose_tap`` where there is none.
+
+    Arguments and errors are those of ``find_stages``.
 
     >>> import timm
     >>> last_stage(timm.create_model("tf_efficientnet_lite0"))
     'blocks'
     """
-    stages = find_stages(model)
-    return stages[-1].tap if stages else choose_tap(model)
+    stages = find_stages(model, size)
+    return stages[-1].tap if stages else choose_tap(model, size)
 
 
-def stage_before(model: nn.Module) -> str:
+def stage_before(model: nn.Module, size: int | None = None) -> str:
     """Return the tap of the last stage but one, or that of the only one.
+
+    Arguments and errors are those of ``find_stages``.
 
     >>> import timm
     >>> stage_before(timm.create_model("tf_efficientnet_lite0"))
     'blocks.4'
     """
-    stages = find_stages(model)
-    return stages[-2].tap if len(stages) > 1 else last_stage(model)
+    stages = find_stages(model, size)
+    return stages[-2].tap if len(stages) > 1 else last_stage(model, size)
 
 
 def _keeper(

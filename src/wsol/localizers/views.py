@@ -15,13 +15,13 @@ from wsol.localizers.base import (
     Localized,
     ScoreMaps,
     chosen_labels,
-    full_precision,
     observe_for,
     resized,
     scaled,
 )
 from wsol.localizers.look import Look, tapped_part
 from wsol.localizers.stages import stage_before
+from wsol.models.modes import full_precision
 from wsol.models.taps import find_tap
 
 log = logging.getLogger("wsol")
@@ -73,7 +73,7 @@ class Views(ScoreMaps):
             raise ConfigError(f"scales are {list(self.scales)}: they must be above 0")
         self.model, self.interpolation = self.localizers[0].model, interpolation
         if affinity == "auto":
-            affinity = stage_before(self.model)
+            affinity = stage_before(self.model, self.localizers[0].size)
             log.info("following the features of %s", affinity)
         elif affinity:
             find_tap(tapped_part(self.model), affinity)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wsol.errors import ConfigError, did_you_mean
 from wsol.methods import MethodConfig, method_config
 from wsol.models.heads import LinearHead
-from wsol.models.modes import evaluating
+from wsol.models.modes import device_of, evaluating, forward
 from wsol.models.names import BUNDLED_BACKBONE
 from wsol.models.network import Network
 from wsol.models.published import create_published, published_names, tensorpack
@@ -207,8 +207,7 @@ def check_size(model: nn.Module, size: int) -> Any:
     >>> check_size(network, 96).logits.shape
     torch.Size([1, 5])
     """
-    weight = next(model.parameters())
-    probe = torch.zeros(1, 3, size, size, device=weight.device, dtype=weight.dtype)
+    probe = torch.zeros(1, 3, size, size, device=device_of(model))
     with _refusal(type(getattr(model, "body", model)).__name__, probe):
         return _infer(model, probe)
 
@@ -218,6 +217,8 @@ def _refusal(name: str, images: Tensor) -> Iterator[None]:
     """Say in one line that a network does not take these images, whatever it raises itself."""
     try:
         yield
+    except ConfigError:
+        raise
     except Exception as error:
         height, width = images.shape[-2:]
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -269,8 +270,9 @@ def _with_first_choice(
 
 
 def _infer(model: nn.Module, images: Tensor) -> Any:
-    with evaluating(model), torch.inference_mode():
-        return model(images)
+    # Not inference mode: what a network keeps of this pass could never be trained through.
+    with evaluating(model), torch.no_grad():
+        return forward(model, images)
 
 
 def _drop_unused_children(model: Any, probe: Tensor) -> None:

@@ -1,5 +1,6 @@
 """What a classifier says of its input: size, mean and standard deviation."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from timm.models import get_model_input_config
@@ -13,7 +14,7 @@ class InputSpec(NamedTuple):
     """What pictures a classifier takes.
 
     Attributes:
-        size: channels, height and width in pixels.
+        size: channels, height and width in pixels; not always square.
         mean: of the normalised input, per colour, on the scale of [0, 1].
         std: the same for the standard deviation.
     """
@@ -42,11 +43,27 @@ def input_spec(model: nn.Module) -> InputSpec:
         own = body.pretrained_cfg
         size = get_model_input_config(body)["input_size"]
         spec = InputSpec(tuple(size), tuple(own["mean"]), tuple(own["std"]))
-    elif isinstance(side := getattr(getattr(model, "config", None), "image_size", None), int):
-        spec = spec._replace(size=(getattr(whole.config, "num_channels", 3), side, side))
+    else:
+        config = getattr(model, "config", None)
+        # torchvision's transformers say it themselves.
+        for said in (config, getattr(config, "vision_config", None), model):
+            if sides := _sides(getattr(said, "image_size", None)):
+                spec = spec._replace(size=(getattr(said, "num_channels", 3), *sides))
+                break
     if isinstance(getattr(model, "mean", None), tuple):
         spec = spec._replace(mean=whole.mean, std=whole.std)
     return spec
+
+
+def _sides(size: Any) -> tuple[int, int] | None:
+    """Return height and width as a Hugging Face configuration has them: one number or two."""
+    if isinstance(size, int):
+        return size, size
+    if isinstance(size, Mapping):
+        size = [size.get("height"), size.get("width")]
+    if isinstance(size, Sequence) and len(size) == 2 and all(isinstance(n, int) for n in size):
+        return size[0], size[1]
+    return None
 
 
 def class_names(model: nn.Module, count: int) -> tuple[str, ...]:
@@ -60,4 +77,5 @@ def class_names(model: nn.Module, count: int) -> tuple[str, ...]:
     ('0', '1')
     """
     known = getattr(getattr(model, "config", None), "id2label", None) or {}
-    return tuple(str(known.get(index, index)) for index in range(count))
+    # JSON has texts as keys.
+    return tuple(str(known.get(index, known.get(str(index), index))) for index in range(count))

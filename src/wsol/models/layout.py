@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from wsol.errors import ConfigError
 from wsol.models.modes import evaluating
 from wsol.models.taps import find_tap
+from wsol.models.tokens import grid_size, prefix_tokens
 
 
 def to_feature_maps(features: Tensor, body: nn.Module, images: Tensor) -> Tensor:
@@ -25,6 +26,9 @@ def to_feature_maps(features: Tensor, body: nn.Module, images: Tensor) -> Tensor
         body: where they come from; ``num_features`` and ``num_prefix_tokens`` are read from it.
         images: the input, ``(N, 3, H, W)``; the grid has its aspect ratio.
 
+    Raises:
+        ConfigError: tokens that are not a grid of patches.
+
     >>> import torch
     >>> body = nn.Module()
     >>> body.num_features, body.num_prefix_tokens = 192, 1
@@ -32,13 +36,17 @@ def to_feature_maps(features: Tensor, body: nn.Module, images: Tensor) -> Tensor
     torch.Size([2, 192, 4, 8])
     """
     if features.ndim == 3:
-        tokens = features[:, getattr(body, "num_prefix_tokens", 0) :]
-        height, width = images.shape[-2:]
-        rows = round(math.sqrt(tokens.shape[1] * height / width))
-        grid: Tensor = tokens.transpose(1, 2).reshape(
-            tokens.shape[0], -1, rows, tokens.shape[1] // rows
-        )
-        return grid
+        count, height, width = features.shape[1], *images.shape[-2:]
+        prefix = getattr(body, "num_prefix_tokens", None)
+        if prefix is None or math.prod(grid_size(count - prefix, height, width)) != count - prefix:
+            prefix = prefix_tokens(count, images, body)
+        if prefix is None:
+            raise ConfigError(
+                f"{count} tokens of {type(body).__name__} are not a grid of patches: set "
+                "num_prefix_tokens of the body to the number of tokens before the patches"
+            )
+        grid = grid_size(count - prefix, height, width)
+        return features[:, prefix:].transpose(1, 2).reshape(features.shape[0], -1, *grid)
     channels = getattr(body, "num_features", features.shape[1])
     if features.shape[1] != channels and features.shape[-1] == channels:
         return features.permute(0, 3, 1, 2)

@@ -5,6 +5,20 @@ from torch import nn
 from wsol.errors import ConfigError, did_you_mean
 
 
+def named_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules of a network by name; what is compiled has the names that it had before.
+
+    >>> list(named_layers(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())))
+    ['0', '1']
+    """
+    return {plain: module for name, module in model.named_modules() if (plain := _plain(name))}
+
+
+def _plain(name: str) -> str:
+    """Return the name of a module without the parts that ``torch.compile`` adds."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
 def find_tap(model: nn.Module, name: str) -> nn.Module:
     """Return the submodule called ``name``, as in ``model.named_modules()``.
 
@@ -15,8 +29,8 @@ def find_tap(model: nn.Module, name: str) -> nn.Module:
     >>> find_tap(model, "1")
     ReLU()
     """
-    modules: dict[str, nn.Module] = dict(model.named_modules())
-    if name not in modules or name == "":
-        hint = did_you_mean(name, [known for known in modules if known])
+    layers = named_layers(model)
+    if (plain := _plain(name)) not in layers:
+        hint = did_you_mean(name, layers)
         raise ConfigError(f"no tap {name!r} in {type(model).__name__}: {hint}")
-    return modules[name]
+    return layers[plain]
