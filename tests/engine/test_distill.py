@@ -31,11 +31,11 @@ from wsol.engine.run import load_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, DataError, RunError
 from wsol.localizers import create_localizer
-from wsol.localizers.base import scaled
 from wsol.localizers.pixels import LearntPixels
 from wsol.localizers.psol import PSOL
 from wsol.localizers.reading import Reading
 from wsol.lock import Hold
+from wsol.models.heads import scaled_maps
 
 FILES = {"config.yaml", "localizer.safetensors", "metrics.csv", "metrics.jsonl", "model.json"}
 
@@ -280,7 +280,10 @@ def test_other_views_read_what_was_learnt(config: DistillConfig, tmp_path: Path)
     folder = distill(config).folder
     own = Localizer(folder, cpu=True)
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    plain, mirrored = scaled(own.localizer(images)), scaled(own.localizer(images.flip(-1)))
+    plain, mirrored = (
+        scaled_maps(own.localizer(images)),
+        scaled_maps(own.localizer(images.flip(-1))),
+    )
     views = Localizer(folder, flip=True, normalization="max", cpu=True)
     both = (plain + mirrored.flip(-1)) / 2
     torch.testing.assert_close(views.localizer(images), both, atol=1e-4, rtol=0)
