@@ -162,8 +162,8 @@ def as_float16(features: Tensor) -> tuple[Tensor, int]:
     Returns:
         Values of float16, which times 2 to the power of the exponent are the features.
 
-    >>> as_float16(torch.tensor([0.5, 2.0**20]))
-    (tensor([1.5625e-02, 3.2768e+04], dtype=torch.float16), 5)
+    >>> as_float16(torch.tensor([0.5, 2.0**19]))
+    (tensor([1.5625e-02, 1.6384e+04], dtype=torch.float16), 5)
     """
     # The largest magnitude becomes one from 2^14 to 2^15. Below 2^-100 it stays less, as the factor
     # would leave float32.
