@@ -448,7 +448,7 @@ def test_methods_that_act_through_a_frozen_body_are_refused(
 ) -> None:
     """Where backbone_lr is 0 and the body has been trained, and with nothing written."""
     config = replace(tiny, out=tmp_path / "run", epochs=1, method=method, backbone_lr=0)
-    with pytest.raises(ConfigError, match=f"{method.name} .*backbone_lr"):
+    with pytest.raises(ConfigError, match=f"{method.name}.*backbone_lr"):
         train(replace(config, start=tiny_run))
     assert not config.out.exists()
     # New weights learn at the full rate, whatever the share.
