@@ -14,6 +14,7 @@ import yaml
 
 from wsol import Localizer
 from wsol.cli.main import main
+from wsol.data.batches import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.open import open_data
 from wsol.data.scenes import write_scenes
 from wsol.data.transforms import EvalTransform
@@ -31,11 +32,12 @@ from wsol.engine.run import load_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, DataError, RunError
 from wsol.localizers import create_localizer
-from wsol.localizers.base import scaled
+from wsol.localizers.look import observe
 from wsol.localizers.pixels import LearntPixels
 from wsol.localizers.psol import PSOL
 from wsol.localizers.reading import Reading
 from wsol.lock import Hold
+from wsol.models.heads import scaled_maps
 
 FILES = {"config.yaml", "localizer.safetensors", "metrics.csv", "metrics.jsonl", "model.json"}
 
@@ -206,7 +208,8 @@ def test_lessons_are_the_teachers_boxes(
         mirrored, [1, 0, 1, 0] + plain[:, [2, 1, 0, 3]] * [-1, 1, -1, 1], atol=1e-6
     )
     mean, std = lessons.channel_statistics(step=3)
-    points = lessons.features.astype(np.float64).transpose(1, 0, 2, 3).reshape(288, -1)
+    points = lessons.batch(range(2 * count))[0].double().numpy()
+    points = points.transpose(1, 0, 2, 3).reshape(288, -1)
     np.testing.assert_allclose(mean, points.mean(1), rtol=1e-4, atol=1e-6)
     changing = points.std(1) > 1e-3
     np.testing.assert_allclose(std[changing], points.std(1)[changing], rtol=1e-3)
@@ -221,12 +224,52 @@ def test_lessons_are_the_teachers_places(
     teacher = Teacher(create_localizer("feature_norm", network), "minmax", 0.4)
     student = LearntPixels(network, ["layer2", "layer4"])
     samples = open_data(toy)["train"].select(range(7))
-    features, targets, _ = take_lessons(samples, teacher, student, look, tmp_path)
+    features, _, targets, _ = take_lessons(samples, teacher, student, look, tmp_path)
     assert features.shape == (14, 144, 8, 8)
     assert targets.shape == (14, 8, 8)
     assert targets.dtype == np.int8
     assert set(np.unique(targets)) == {-1, 0, 1}
     np.testing.assert_array_equal(targets[1::2], targets[::2, :, ::-1])
+
+
+@pytest.mark.parametrize("factor", [1e-9, 1.0, 3e7])
+def test_features_of_any_magnitude_are_kept(
+    tiny_run: Path, toy: Path, look: Look, tmp_path: Path, factor: float
+) -> None:
+    """With the precision of float16, far beyond its range."""
+    network, _ = load_run(tiny_run)
+    teacher = Teacher(create_localizer("cam", network), "minmax", 0.4)
+    network.body.layer3.register_forward_hook(lambda *passed: passed[2] * factor)
+    student = PSOL(network, ["layer3"])
+    samples = open_data(toy)["train"].select(range(3))
+    lessons = take_lessons(samples, teacher, student, look, tmp_path)
+    files = ImageFiles(samples.paths(), look.transform)
+    (batch,) = load_batches(files, split_batches(range(3), 3), 0)
+    images = normalized(batch.images, look.mean, look.std)
+    expected = student.features(observe(network, images, ["layer3"]))
+    features, _ = lessons.batch([0, 2, 4])
+    assert features.dtype == torch.float32
+    largest = float(expected.abs().max())
+    assert 0.01 * factor < largest < 1e5 * factor
+    torch.testing.assert_close(features, expected, rtol=1e-3, atol=1e-6 * largest)
+    assert all(part.isfinite().all() for part in lessons.channel_statistics())
+
+
+def test_features_that_are_not_finite_are_left_out(
+    tiny_run: Path, toy: Path, look: Look, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a line that names the image."""
+
+    def spoil(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
+        return output.index_fill(0, torch.tensor([1]), torch.inf)
+
+    network, _ = load_run(tiny_run)
+    teacher = Teacher(create_localizer("feature_norm", network, taps=["layer2"]), "minmax", 0.4)
+    network.body.layer3.register_forward_hook(spoil)
+    samples = open_data(toy)["train"].select(range(3))
+    lessons = take_lessons(samples, teacher, PSOL(network, ["layer3"]), look, tmp_path)
+    assert len(lessons.targets) == 4
+    assert f"{samples.ids[1]}: its features are not finite" in caplog.text
 
 
 def test_a_teacher_that_sees_nothing_is_an_error(
@@ -280,7 +323,10 @@ def test_other_views_read_what_was_learnt(config: DistillConfig, tmp_path: Path)
     folder = distill(config).folder
     own = Localizer(folder, cpu=True)
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    plain, mirrored = scaled(own.localizer(images)), scaled(own.localizer(images.flip(-1)))
+    plain, mirrored = (
+        scaled_maps(own.localizer(images)),
+        scaled_maps(own.localizer(images.flip(-1))),
+    )
     views = Localizer(folder, flip=True, normalization="max", cpu=True)
     both = (plain + mirrored.flip(-1)) / 2
     torch.testing.assert_close(views.localizer(images), both, atol=1e-4, rtol=0)

@@ -407,3 +407,16 @@ def test_the_description_survives() -> None:
     )
     again = GraphInfo.from_json(info.to_json())
     assert asdict(again) == asdict(info)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_graph_of_constant_maps_has_no_object(tmp_path: Path, toy: Path) -> None:
+    """With affinity, whose scaling is inside the graph."""
+    locate = make(localizer="feature_norm", affinity="layer3")
+    for weight in locate.model.body.parameters():
+        torch.nn.init.zeros_(weight)
+    path = tmp_path / "a.onnx"
+    export_localizer(locate, path)
+    images = images_of(toy)[:2]
+    for found in (*locate(images), *Localizer(path, cpu=True)(images)):
+        assert (found.status, len(found.boxes)) == ("no_object", 0)

@@ -66,3 +66,12 @@ def test_as_it_is_it_must_fit(tmp_path: Path, value: float) -> None:
     """What leaves [0, 1] is no map to be taken as it is."""
     with pytest.raises(ImageError, match=r"a\.npy: leaves \[0, 1\]"):
         read(tmp_path, np.array([[0.5, value]]), normalize=False)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_constant_map_stays_without_object_when_it_is_enlarged(
+    tmp_path: Path, dtype: type[np.floating]
+) -> None:
+    """Interpolation leaves rounding errors of the map's own type."""
+    found, has_object = read(tmp_path, np.full((7, 5), 0.37, dtype), 224)
+    assert (has_object, found.any()) == (False, False)

@@ -34,6 +34,7 @@ from wsol.methods.adl.config import Config as ADLConfig
 from wsol.methods.base import Method, MethodConfig
 from wsol.methods.cutmix.config import Config as CutMixConfig
 from wsol.methods.has.config import Config as HaSConfig
+from wsol.methods.spg.config import Config as SPGConfig
 from wsol.models import Output
 
 
@@ -439,3 +440,16 @@ def test_layers_work_in_bfloat16_and_channels_last(tiny: TrainConfig, tmp_path: 
     assert batches[0].images.is_contiguous(memory_format=torch.channels_last)
     training.stepper.step(0, batches)
     assert seen == [(torch.bfloat16, True)] * (2 * len(layers))
+
+
+@pytest.mark.parametrize("method", [ADLConfig(), SPGConfig()])
+def test_methods_that_act_through_a_frozen_body_are_refused(
+    tiny: TrainConfig, tiny_run: Path, tmp_path: Path, method: MethodConfig
+) -> None:
+    """Where backbone_lr is 0 and the body has been trained, and with nothing written."""
+    config = replace(tiny, out=tmp_path / "run", epochs=1, method=method, backbone_lr=0)
+    with pytest.raises(ConfigError, match=f"{method.name}.*backbone_lr"):
+        train(replace(config, start=tiny_run))
+    assert not config.out.exists()
+    # New weights learn at the full rate, whatever the share.
+    train(config)

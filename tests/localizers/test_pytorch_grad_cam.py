@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wsol.localizers import create_localizer
-from wsol.localizers.base import scaled
+from wsol.models.heads import scaled_maps
 
 theirs = pytest.importorskip("pytorch_grad_cam")
 eigen_cam = pytest.importorskip("pytorch_grad_cam.eigen_cam")
@@ -69,9 +69,9 @@ def test_maps_are_equal(kind: str, name: str, monkeypatch: pytest.MonkeyPatch) -
         project = eigen_cam.get_2d_projection
         monkeypatch.setattr(eigen_cam, "get_2d_projection", lambda features: -project(features))
         turned = published(NAMES[name], model, tap, images, labels, reshape)
-        distance = np.abs(scaled(found).numpy() - expected).max((1, 2), keepdims=True)
+        distance = np.abs(scaled_maps(found).numpy() - expected).max((1, 2), keepdims=True)
         expected = np.where(distance < 0.1, expected, turned)
-    np.testing.assert_allclose(scaled(found).numpy(), expected, atol=TOLERANCE, rtol=0)
+    np.testing.assert_allclose(scaled_maps(found).numpy(), expected, atol=TOLERANCE, rtol=0)
 
 
 def published(

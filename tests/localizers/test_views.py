@@ -10,9 +10,9 @@ from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
 from wsol.localizers import ScoreMaps, create_localizer, locate_all
-from wsol.localizers.base import scaled
 from wsol.localizers.look import Look, observe
 from wsol.models import Network
+from wsol.models.heads import scaled_maps
 
 Make = Callable[..., ScoreMaps]
 Tiny = Callable[[str], Network]
@@ -24,7 +24,7 @@ def test_the_flipped_picture_is_flipped_back(images: Tensor, tiny: Tiny) -> None
     """The map is the mean of both, each scaled to [0, 1]."""
     network = tiny("cam")
     plain = create_localizer("cam", network)
-    both = scaled(plain(images, LABELS)) + scaled(plain(images.flip(-1), LABELS)).flip(-1)
+    both = scaled_maps(plain(images, LABELS)) + scaled_maps(plain(images.flip(-1), LABELS)).flip(-1)
     found = create_localizer("cam", network, flip=True)(images, LABELS)
     torch.testing.assert_close(found, both / 2, atol=1e-4, rtol=0)
     # So it is the same for the picture and its mirror image.
@@ -36,7 +36,7 @@ def test_a_larger_view_is_seen_larger(images: Tensor, tiny: Tiny) -> None:
     """A single scale is the map of the enlarged picture, brought back."""
     network = tiny("cam")
     large = interpolate(images, (128, 192), mode="bilinear")
-    maps = scaled(create_localizer("cam", network)(large, LABELS))
+    maps = scaled_maps(create_localizer("cam", network)(large, LABELS))
     expected = interpolate(maps[:, None], (64, 96), mode="bicubic")[:, 0]
     found = create_localizer("cam", network, scales=(2,))(images, LABELS)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
@@ -46,7 +46,7 @@ def test_several_localizers_are_joined(images: Tensor, tiny: Tiny) -> None:
     """The geometric mean of their maps, and one pass for all of them."""
     network, passes = tiny("cam"), []
     names = ("cam", "feature_norm", "gradcam")
-    maps = [scaled(create_localizer(name, network)(images, LABELS)) for name in names]
+    maps = [scaled_maps(create_localizer(name, network)(images, LABELS)) for name in names]
     localizer = create_localizer("*".join(names), network)
     handle = network.register_forward_hook(lambda *_: passes.append(1))
     found = localizer(images, LABELS)
@@ -63,7 +63,7 @@ def test_maps_follow_features(images: Tensor, tiny: Tiny) -> None:
     features, own = look.features["layer2"].double(), look.features["layer4"].norm(dim=1)
     height, width = features.shape[2:]
     large = interpolate(own[:, None], (height, width), mode="bicubic")[:, 0]
-    base = scaled(scaled(large)).double()
+    base = scaled_maps(scaled_maps(large)).double()
     alike = torch.zeros_like(base)
     for n in range(len(images)):
         mean = features[n].mean((1, 2))
@@ -74,7 +74,7 @@ def test_maps_follow_features(images: Tensor, tiny: Tiny) -> None:
                 cosine = torch.einsum("chw,c->hw", others, here)
                 cosine = (cosine / (others.norm(dim=0) * here.norm())).clamp(min=0)
                 alike[n, y, x] = (cosine * base[n]).sum() / cosine.sum()
-    expected = (base * scaled(alike)).sqrt()
+    expected = (base * scaled_maps(alike)).sqrt()
     found = create_localizer("feature_norm", network, affinity="layer2")
     small = found.read(found_look(network, images), LABELS, (height, width))
     torch.testing.assert_close(small.double(), expected, atol=1e-3, rtol=0)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from wsol.maps.normalize import Normalization, normalize
+from wsol.maps.adl2019 import gray_heat_map
+from wsol.maps.normalize import Normalization, is_flat, normalize
 
 MAPS = hnp.arrays(
     np.float32,
@@ -22,7 +23,7 @@ def test_a_map_spans_0_to_1_in_the_order_of_its_scores(score_map: NDArray[np.flo
     scaled, has_object = normalize(score_map)
     assert scaled.dtype == np.float32
     assert scaled.shape == score_map.shape
-    if score_map.min() == score_map.max():
+    if is_flat(score_map.min(), score_map.max()):
         assert not has_object
         assert not scaled.any()
         return
@@ -75,7 +76,7 @@ def test_a_range_beyond_the_type_is_scaled_too(dtype: type[np.floating]) -> None
 def test_ordinary_maps_are_scaled_in_their_own_type(score_map: NDArray[np.float32]) -> None:
     """Bit by bit what the published evaluator computes."""
     low, high = score_map.min(), score_map.max()
-    if low < high:
+    if not is_flat(low, high):
         assert np.array_equal(normalize(score_map)[0], (score_map - low) / (high - low))
 
 
@@ -86,7 +87,10 @@ def published(
     cam = score_map.astype(np.float64)
     ranked = np.sort(cam.ravel())
     standard = ranked[int(ranked.size * share)]
-    if not np.isfinite(ranked).all() or ranked[0] == ranked[-1]:
+    if not np.isfinite(ranked).all() or is_flat(ranked[0], ranked[-1]):
+        return None
+    ends = {"pas": (ranked[0], standard), "ivr": (standard, ranked[-1])}
+    if how in ends and is_flat(*ends[how]):
         return None
     if how == "minmax":
         cam = cam - ranked[0]
@@ -207,3 +211,37 @@ def test_a_view_that_is_read_only_will_do(how: Normalization) -> None:
     view = np.asfortranarray(score_map)
     view.setflags(write=False)
     assert np.array_equal(normalize(view, how)[0], normalize(score_map, how)[0])
+
+
+@pytest.mark.parametrize("how", ["minmax", "max", "pas", "ivr"])
+@pytest.mark.parametrize("value", [0.37, -5.0, 1e-20, 3e8])
+def test_rounding_errors_of_a_constant_map_show_nothing(how: Normalization, value: float) -> None:
+    """As many steps of float32 as interpolation is off by, at any scale and percentile."""
+    steps = np.random.default_rng(0).integers(0, 60, (20, 30))
+    score_map = np.float32(value) * (1 + steps * np.finfo(np.float32).eps)
+    assert np.unique(score_map).size > 20
+    scaled, has_object = normalize(score_map.astype(np.float32), how)
+    assert not has_object
+    assert not scaled.any()
+    assert not gray_heat_map(score_map.astype(np.float32)).any()
+
+
+@pytest.mark.parametrize(("how", "other"), [("pas", 9.0), ("ivr", 1.0)])
+def test_a_percentile_does_not_enlarge_rounding_errors(how: Normalization, other: float) -> None:
+    """Where all but a few pixels are constant, a scale between two of those has no length."""
+    steps = np.random.default_rng(0).integers(0, 60, (20, 20))
+    score_map = (5 * (1 + steps * np.finfo(np.float32).eps)).astype(np.float32)
+    score_map[0, :4] = other
+    scaled, has_object = normalize(score_map, how, 0.5)
+    assert not has_object
+    assert not scaled.any()
+
+
+def test_small_differences_that_are_none_of_rounding_stay() -> None:
+    """A share of 1e-4 of the scores, at any scale, and one of 1e-9 in float64."""
+    for dtype, share in ((np.float16, 2e-3), (np.float32, 1e-4), (np.float64, 1e-9)):
+        for scale in (1e-3, 1.0, 1e3):
+            score_map = (scale * (1 + share * np.eye(3))).astype(dtype)
+            scaled, has_object = normalize(score_map)
+            assert has_object
+            assert np.array_equal(scaled, np.eye(3))

@@ -75,13 +75,13 @@ def test_looking_leaves_a_network_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("backbone", "tap", "given"),
     [
-        ("test_resnet", "fc", "nothing"),
+        ("test_resnet", "fc", "(1, 1000)"),
         ("hrnet_w18_small", "stage3", "list"),
         ("test_vit", "blocks.0.attn.q_norm", "(1, 2, 101, 32)"),
     ],
 )
 def test_outputs_that_are_no_maps_are_refused(backbone: str, tap: str, given: str) -> None:
-    """A module that the features do not pass, and lists of maps, are named."""
+    """Logits, lists of maps and attention heads are named by what they are."""
     model = timm.create_model(backbone)
     with pytest.raises(ConfigError) as caught:
         find_layouts(model, [tap])
@@ -100,7 +100,7 @@ def test_a_network_that_takes_no_such_picture_is_taken_at_its_word(
         model = timm.create_model(name, in_chans=5)
         tap = model.feature_info[-1]["module"]
         assert find_layouts(model, [tap])[0][:3] == (4, last, 0)
-        monkeypatch.setattr(model, "forward_features", fail)
+        monkeypatch.setattr(model, "forward", fail)
         assert find_layouts(model, [tap]) == [Layout(channels_last=last)]
 
 

@@ -1,10 +1,11 @@
 """A tap is a submodule by its name."""
 
 import pytest
-from torch import nn
+from torch import Tensor, nn
 
 from wsol.errors import ConfigError
 from wsol.models import create_network, find_tap
+from wsol.models.taps import find_output
 
 
 def test_every_named_module_is_a_tap() -> None:
@@ -24,3 +25,17 @@ def test_an_unknown_tap_names_the_nearest(name: str, hint: str) -> None:
     model = nn.ModuleDict({"layer3": nn.Sequential(nn.ReLU()), "x": nn.ReLU()})
     with pytest.raises(ConfigError, match=f"no tap {name!r} in ModuleDict: {hint}"):
         find_tap(model, name)
+
+
+def test_the_output_of_a_sequence_is_that_of_its_last_module() -> None:
+    """However deep, but not of a subclass that computes in its own way."""
+
+    class Residual(nn.Sequential):
+        def forward(self, images: Tensor) -> Tensor:
+            return images + super().forward(images)
+
+    residual = Residual(nn.ReLU())
+    model = nn.ModuleDict({"a": nn.Sequential(nn.ReLU(), nn.Sequential(residual)), "b": residual})
+    assert find_output(model, "a") is residual
+    assert find_output(model, "a.0") is model["a"][0]
+    assert find_output(nn.ModuleDict({"empty": nn.Sequential()}), "empty")(1) == 1

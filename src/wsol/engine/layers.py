@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from wsol.engine.config import TrainConfig
 from wsol.errors import ConfigError
+from wsol.methods.base import Method
 from wsol.models import Network
 
 
@@ -18,7 +19,7 @@ def batch_norms(network: Network) -> list[nn.Module]:
     return [layer for layer in network.body.modules() if isinstance(layer, _BatchNorm)]
 
 
-def parameter_groups(network: Network, config: TrainConfig) -> list[dict[str, Any]]:
+def parameter_groups(network: Network, config: TrainConfig, method: Method) -> list[dict[str, Any]]:
     """Return the weights for an optimizer, each group with its share of the learning rate.
 
     Where that share is 0, the weights are kept from learning.
@@ -26,6 +27,10 @@ def parameter_groups(network: Network, config: TrainConfig) -> list[dict[str, An
     Args:
         network: to be trained.
         config: the options of the training.
+        method: the training method.
+
+    Raises:
+        ConfigError: the method acts through weights of the body, all of which are frozen.
     """
     share = config.backbone_lr if config.has_trained_body else 1.0
     slow = network.slow_parameters()
@@ -33,6 +38,11 @@ def parameter_groups(network: Network, config: TrainConfig) -> list[dict[str, An
         # They stay as they are, so their gradients are not worth the time.
         for weight in slow:
             weight.requires_grad_(False)
+        if method.acts_through_body and not any(w.requires_grad for w in network.body.parameters()):
+            raise ConfigError(
+                f"method {config.method.name} acts through the body's weights, but backbone_lr 0 "
+                "freezes all of them: use a backbone_lr above 0, or --method none"
+            )
     return [
         {"params": slow, "share": share},
         {"params": network.fast_parameters(), "share": 1.0},

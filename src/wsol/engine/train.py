@@ -128,7 +128,7 @@ class Training:
         self.localizer = Reading.of(config).create(self.network)
         self.network.to(memory_format=torch.channels_last)
         self.optimizer = SGD(
-            parameter_groups(self.network, config),
+            parameter_groups(self.network, config, self.method),
             lr=config.lr,
             momentum=config.momentum,
             nesterov=config.momentum > 0,

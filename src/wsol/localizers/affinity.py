@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from wsol.models.heads import FLAT
+
 
 def follow_features(maps: Tensor, features: Tensor) -> Tensor:
     """Return maps in which each place has the mean of all places that look like it.
@@ -24,7 +26,11 @@ def follow_features(maps: Tensor, features: Tensor) -> Tensor:
     tensor([[[0.5000, 0.5000, 0.5000]]])
     """
     points = features.flatten(2)
-    points = normalize(points - points.mean(2, keepdim=True), dim=1)
+    mean = points.mean(2, keepdim=True)
+    centred = points - mean
+    # A channel that is constant keeps a rounding error of its mean, which has no direction.
+    varies = centred.abs().amax(2, keepdim=True) > FLAT * mean.abs()
+    points = normalize(centred * varies, dim=1)
     # Sums of what looks alike, and how much there is of it. One picture at a time, as its matrix
     # stays in the processor's cache.
     wanted = torch.stack((maps.flatten(1), torch.ones_like(maps).flatten(1)), 2)

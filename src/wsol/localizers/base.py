@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 from wsol.errors import ConfigError
 from wsol.localizers.choose import choose_tap
 from wsol.localizers.look import Look, observe, tapped_part
+from wsol.models.heads import scaled_maps
 from wsol.models.modes import full_precision, unwrapped
 from wsol.models.taps import find_tap
 
@@ -159,14 +160,24 @@ class ScoreMaps:
             look: what the pass has seen.
             labels: int64 ``(N,)``.
             size: height and width; default: the input's.
+
+        Raises:
+            ConfigError: a map of one pixel, which ranks no place above another.
         """
         height, width = size or look.images.shape[-2:]
         # The network may work in a low precision, but its maps are made in float32.
         with torch.no_grad(), full_precision(look.images.device):
             small = self.score_maps(look, labels)
+            if any(maps.shape[-2:].numel() == 1 for maps in small):
+                rows, columns = look.images.shape[-2:]
+                raise ConfigError(
+                    f"score maps have one pixel for an input of {columns} x {rows} pixels: use a "
+                    "larger size or another tap"
+                )
             if len(small) == 1:
                 return resized(small[0], (height, width), self.interpolation)
-            large = [resized(scaled(maps), (height, width), self.interpolation) for maps in small]
+            maps = [scaled_maps(each) for each in small]
+            large = [resized(each, (height, width), self.interpolation) for each in maps]
             return torch.stack(large).mean(0)
 
     def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
@@ -292,14 +303,3 @@ def resized(
     torch.Size([2, 28, 56])
     """
     return interpolate(maps[:, None].float(), size, mode=interpolation, align_corners=False)[:, 0]
-
-
-def scaled(maps: Tensor) -> Tensor:
-    """Return maps ``(N, h, w)``, each scaled to [0, 1]; zeros where one is constant.
-
-    >>> scaled(torch.tensor([[[1.0, 3.0]], [[2.0, 2.0]]])).tolist()
-    [[[0.0, 1.0]], [[0.0, 0.0]]]
-    """
-    least = maps.amin((1, 2), keepdim=True)
-    spread = maps.amax((1, 2), keepdim=True) - least
-    return (maps - least) / spread.where(spread > 0, 1)

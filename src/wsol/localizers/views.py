@@ -17,10 +17,10 @@ from wsol.localizers.base import (
     chosen_labels,
     observe_for,
     resized,
-    scaled,
 )
 from wsol.localizers.look import Look, tapped_part
 from wsol.localizers.stages import stage_before
+from wsol.models.heads import scaled_maps
 from wsol.models.modes import full_precision
 from wsol.models.taps import find_tap
 
@@ -151,13 +151,13 @@ class Views(ScoreMaps):
         height, width = size or look.images.shape[-2:]
         with torch.no_grad(), full_precision(look.images.device):
             if not self.affinity:
-                maps = [scaled(each.read(look, labels)) for each in self.localizers]
+                maps = [scaled_maps(each.read(look, labels)) for each in self.localizers]
                 return resized(geometric_mean(maps), (height, width), self.interpolation)
             features = look.features[self.affinity]
             grid = (features.shape[2], features.shape[3])
-            maps = [scaled(each.read(look, labels, grid)) for each in self.localizers]
-            own = scaled(geometric_mean(maps))
-            both = geometric_mean([own, scaled(follow_features(own, features))])
+            maps = [scaled_maps(each.read(look, labels, grid)) for each in self.localizers]
+            own = scaled_maps(geometric_mean(maps))
+            both = geometric_mean([own, scaled_maps(follow_features(own, features))])
             return resized(both, (height, width), self.interpolation)
 
     def _views(self, images: Tensor) -> Iterator[Tensor]:

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from wsol.maps.components import find_components
 from wsol.maps.levels import threshold_levels
+from wsol.maps.normalize import is_flat
 
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
 """Shares of the gray heat map's maximum at which the authors cut it."""
@@ -63,11 +64,11 @@ def gray_heat_map(score_map: NDArray[np.floating]) -> NDArray[np.uint8]:
     >>> gray_heat_map(np.array([[-1.0, 0.0, 1.0]])).tolist()
     [[0, 128, 255]]
     """
-    scores = score_map.astype(np.float64)
-    least, most = scores.min(), scores.max()
-    if not (np.isfinite(least) and np.isfinite(most)) or least == most:
+    least, most = score_map.min(), score_map.max()
+    if not (np.isfinite(least) and np.isfinite(most)) or is_flat(least, most):
         return np.zeros(score_map.shape, np.uint8)
-    share = (scores - least) / (most - least)
+    scores = score_map.astype(np.float64)
+    share = (scores - np.float64(least)) / (np.float64(most) - np.float64(least))
     gray: NDArray[np.uint8] = GRAY_OF_COLOURS[np.minimum(share * 256, 255).astype(np.uint8)]
     return gray
 

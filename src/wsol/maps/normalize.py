@@ -8,6 +8,26 @@ from wsol.choices import Normalization
 PERCENTILES = {"pas": 0.9, "ivr": 0.45}
 """Share of the pixels below the value that counts as the map's most (pas) or least (ivr)."""
 
+FLAT_STEPS = 128
+"""Steps of the floating-point type within which scores count as equal: interpolating a constant map
+gives differences of up to about 25 steps."""
+
+
+def is_flat(least: np.floating, most: np.floating) -> bool:
+    """Return whether two scores differ by rounding errors alone.
+
+    Args:
+        least: the lower score.
+        most: the higher score, of the same dtype.
+
+    >>> is_flat(np.float32(0.37), np.float32(0.3700002)), is_flat(np.float32(0), np.float32(1e-9))
+    (True, False)
+    """
+    # Maps of float16 are enlarged in float32.
+    step = np.finfo(np.result_type(most.dtype, np.float32)).eps
+    with np.errstate(over="ignore"):
+        return bool(most - least <= FLAT_STEPS * step * max(abs(least), abs(most)))
+
 
 def normalize(
     score_map: NDArray[np.floating], how: Normalization = "minmax", percentile: float | None = None
@@ -27,9 +47,9 @@ def normalize(
         percentile: share of the pixels, in [0, 1), for ``pas`` (default 0.9) and ``ivr`` (0.45).
 
     Returns:
-        The map as float32 ``(H, W)`` in [0, 1], and True. A constant map, one with NaN or infinite
-        values, or one whose least value is not below its most ranks no pixel above another: it
-        becomes zeros, and False is returned.
+        The map as float32 ``(H, W)`` in [0, 1], and True. A map that is constant except for
+        rounding errors (see ``is_flat``), one with NaN or infinite values, or one whose least value
+        is not below its most ranks no pixel above another: it becomes zeros, and False is returned.
 
     Raises:
         ValueError: the percentile is outside [0, 1).
@@ -52,7 +72,7 @@ def normalize(
         raise ValueError(f"a percentile is a share of the pixels, in [0, 1), not {share}")
     least, most = score_map.min(), score_map.max()
     nothing = np.zeros(score_map.shape, np.float32), False
-    if not (np.isfinite(least) and np.isfinite(most)) or least == most:
+    if not (np.isfinite(least) and np.isfinite(most)) or is_flat(least, most):
         return nothing
     with np.errstate(over="ignore"):
         if not np.isfinite(most - least):
@@ -65,7 +85,7 @@ def normalize(
         rank = int(score_map.size * share)
         value = np.partition(score_map, rank, axis=None)[rank]
         least, most = (least, value) if how == "pas" else (value, most)
-    if not least < most:
+    if is_flat(least, most):
         return nothing
     # Far beyond a short scale a score becomes infinite, and is cut off as any other.
     with np.errstate(over="ignore"):

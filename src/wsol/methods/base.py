@@ -29,6 +29,8 @@ class Method:
         several_labels: whether pictures have several labels; the training says so before it
             begins. What the methods work on as labels then is float32 ``(N, classes)``, 1 for each
             of a picture's.
+        acts_through_body: whether the method helps only by what the body's weights learn, so that
+            it is of no use where all of them are frozen.
 
     >>> import torch
     >>> images, labels = torch.rand(2, 3, 8, 8), torch.tensor([0, 1])
@@ -37,6 +39,7 @@ class Method:
     """
 
     several_labels = False
+    acts_through_body = False
 
     def prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Change a normalised batch before the network; leave the arguments as they are.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from wsol.errors import ConfigError, did_you_mean
 from wsol.methods import MethodConfig, method_config
-from wsol.models.heads import LinearHead
+from wsol.models.heads import LinearHead, Output
 from wsol.models.modes import device_of, evaluating, forward
 from wsol.models.names import BUNDLED_BACKBONE
 from wsol.models.network import Network
@@ -116,6 +116,8 @@ def build_network(
             large_feature_map=output_stride == 8,
             pretrained=bool(pretrained),
         )
+        if size is not None:
+            check_size(network, size)
     else:
         download = pretrained is None or pretrained
         network = _timm_network(name, num_classes, output_stride, download, shifted_head, size)
@@ -184,8 +186,9 @@ def _timm_network(
             and classifier.in_features == model.num_features
         ):
             head.linear.load_state_dict(classifier.state_dict())
-        found = _infer(network, probe).logits
-    if expected is not None and not torch.allclose(found, expected, atol=1e-3):
+        found = _infer(network, probe)
+    _check_maps(backbone, found.features, probe)
+    if expected is not None and not torch.allclose(found.logits, expected, atol=1e-3):
         raise ConfigError(
             f"the classifier of {backbone!r} is not average pooling and one linear layer, so "
             "no class activation map can be read from it: choose another backbone, or train"
@@ -201,15 +204,29 @@ def check_size(model: nn.Module, size: int) -> Any:
         size: side of the input in pixels.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: it does not, or its last feature maps have one pixel.
 
     >>> network = create_network("resnet18", num_classes=5, pretrained=False)
     >>> check_size(network, 96).logits.shape
     torch.Size([1, 5])
     """
     probe = torch.zeros(1, 3, size, size, device=device_of(model))
-    with _refusal(type(getattr(model, "body", model)).__name__, probe):
-        return _infer(model, probe)
+    name = type(getattr(model, "body", model)).__name__
+    with _refusal(name, probe):
+        output = _infer(model, probe)
+    if isinstance(output, Output):
+        _check_maps(name, output.features, probe)
+    return output
+
+
+def _check_maps(name: str, features: Tensor, images: Tensor) -> None:
+    """Refuse feature maps of one pixel: no place in them stands out."""
+    if features.shape[-2:].numel() == 1:
+        height, width = images.shape[-2:]
+        raise ConfigError(
+            f"{name} makes feature maps of one pixel from images of {width} x {height} pixels: "
+            "use a larger size, a smaller output stride or another backbone"
+        )
 
 
 @contextmanager

@@ -175,17 +175,23 @@ def maps_of(maps: Tensor, labels: Tensor) -> Tensor:
     return maps[torch.arange(maps.shape[0], device=maps.device), labels]
 
 
+FLAT = 2.0**-16
+"""Share of a map's largest magnitude below which differences are rounding errors of float32, as in
+``wsol.maps.normalize``."""
+
+
 def scaled_maps(maps: Tensor) -> Tensor:
     """Scale maps ``(..., h, w)`` to [0, 1], each by its own minimum and maximum.
 
-    A map that is the same everywhere becomes zero.
+    A map that is constant except for rounding errors becomes zeros.
 
     >>> scaled_maps(torch.tensor([[1.0, 2.0, 5.0]]))
     tensor([[0.0000, 0.2500, 1.0000]])
     """
-    lowest = maps.amin((-2, -1), keepdim=True)
-    span = maps.amax((-2, -1), keepdim=True) - lowest
-    return (maps - lowest) / span.where(span > 0, 1)
+    lowest, highest = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+    span = highest - lowest
+    varies = span > FLAT * lowest.abs().maximum(highest.abs())
+    return ((maps - lowest) / span.where(varies, 1)) * varies
 
 
 def init_new_layers(module: nn.Module) -> None:

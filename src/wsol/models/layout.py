@@ -1,17 +1,19 @@
 """Feature maps in one layout, whatever a network makes inside."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
 from timm.models import get_model_input_config
 from torch import Tensor, nn
+from torch.random import fork_rng
 
 from wsol.errors import ConfigError
-from wsol.models.modes import evaluating
-from wsol.models.taps import find_tap
+from wsol.models.inputs import input_spec
+from wsol.models.modes import device_of, evaluating, forward
+from wsol.models.taps import find_output
 from wsol.models.tokens import grid_size, prefix_tokens
 
 
@@ -107,6 +109,34 @@ class Layout(NamedTuple):
     prefix: int = 0
     rectified: bool | None = None
 
+    def told_by(self, shape: tuple[int, ...]) -> "Layout | None":
+        """Return the layout of maps that are square: two equal sides are the map's.
+
+        Args:
+            shape: of four dimensions; where all sides are equal, the layout is this one.
+
+        Returns:
+            None where no two sides that can be the map's are equal.
+
+        >>> Layout().told_by((2, 7, 7, 768)).channels_last
+        True
+        """
+        _, a, b, c = shape
+        if a == b == c:
+            return self
+        return Layout(channels_last=a == b) if a == b or b == c else None
+
+    def pixels(self, features: Tensor) -> int:
+        """Return the number of pixels of feature maps in this layout.
+
+        >>> Layout(channels_last=True).pixels(torch.zeros(1, 2, 3, 768))
+        6
+        """
+        if self.ndim == 3:
+            return features.shape[1] - self.prefix
+        sides = features.shape[1:3] if self.channels_last else features.shape[2:]
+        return sides.numel()
+
     def change(self, features: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         """Return features changed by a function of maps ``(N, C, h, w)``, in their own layout.
 
@@ -129,71 +159,85 @@ RECTIFIED = -0.5
 def find_layouts(model: nn.Module, taps: Sequence[str]) -> list[Layout]:
     """Return the layouts of the outputs of named modules.
 
-    A network of timm says the size of its input, so one square picture is sent through it. Any
-    other network is taken to have maps ``(N, C, h, w)``.
+    One square image of the size that the network states (224 pixels where it states none) is sent
+    through it. A network that does not take it has the layout that it declares as timm's networks
+    do, otherwise maps ``(N, C, h, w)``. Tokens are known in networks of timm alone.
 
     Args:
         model: any network.
         taps: names of its submodules, as in ``model.named_modules()``.
 
     Raises:
-        ConfigError: no such module, or the output of one is no feature maps.
+        ConfigError: no such module, one that does not run exactly once in a pass, or one whose
+            output is no feature maps or has one pixel.
 
     >>> import timm
     >>> find_layouts(timm.create_model("test_vit"), ["blocks.3"])[0][:3]
     (3, False, 1)
     """
-    modules = [find_tap(model, tap) for tap in taps]
+    modules = [find_output(model, tap) for tap in taps]
     declared = Layout(channels_last=getattr(model, "output_fmt", None) == "NHWC")
     outputs = _outputs(model, modules)
     if outputs is None:
         return [declared] * len(taps)
-    prefix = getattr(model, "num_prefix_tokens", None) or 0
+    prefixes = {getattr(model, "num_prefix_tokens", None) or 0, 0} if _is_timm(model) else set()
     return [
-        _layout(tap, outputs.get(module), prefix, declared)
+        _layout(tap, outputs[module], prefixes, declared)
         for tap, module in zip(taps, modules, strict=True)
     ]
 
 
-def _layout(tap: str, output: Any, prefix: int, declared: Layout) -> Layout:
-    """Tell the layout from the output for a square picture: the two equal sides are the map's."""
+def _layout(tap: str, outputs: list[Any], prefixes: Collection[int], declared: Layout) -> Layout:
+    """Tell the layout from the output for a square image: the two equal sides are the map's."""
+    if len(outputs) > 1:
+        raise ConfigError(
+            f"tap {tap!r} runs {len(outputs)} times in one pass: choose a module that runs once, "
+            "such as the block around it"
+        )
+    output = outputs[0] if outputs else None
     shape = tuple(output.shape) if isinstance(output, Tensor) else None
     layout = None
     if shape is not None and len(shape) == 4:
-        _, a, b, c = shape
-        if a == b == c:
-            layout = declared
-        elif b == c or a == b:
-            layout = Layout(channels_last=a == b)
+        layout = declared.told_by(shape)
     elif shape is not None and len(shape) == 3:
         # Some networks add the class token after their last blocks.
-        prefixes = [p for p in (prefix, 0) if math.isqrt(max(shape[1] - p, 0)) ** 2 == shape[1] - p]
-        if prefixes:
-            layout = Layout(ndim=3, prefix=prefixes[0])
-    if layout is None:
+        fitting = [p for p in sorted(prefixes, reverse=True) if _is_square(shape[1] - p)]
+        if fitting:
+            layout = Layout(ndim=3, prefix=fitting[0])
+    if layout is None or output is None:
         given = "nothing" if output is None else shape or type(output).__name__
         raise ConfigError(f"tap {tap!r} gives no feature maps, but {given}: choose another tap")
+    if layout.pixels(output) == 1:
+        raise ConfigError(f"tap {tap!r} gives feature maps of one pixel: choose another tap")
     return layout._replace(rectified=output.min().item() > RECTIFIED)
 
 
-def _outputs(model: Any, modules: Sequence[nn.Module]) -> dict[nn.Module, Any] | None:
-    """Return what modules of a timm network give for one picture, None where that fails."""
-    if not getattr(model, "pretrained_cfg", None):
-        return None
-    channels, height, width = get_model_input_config(model)["input_size"]
+def _is_square(number: int) -> bool:
+    return number > 0 and math.isqrt(number) ** 2 == number
+
+
+def _is_timm(model: nn.Module) -> bool:
+    return bool(getattr(model, "pretrained_cfg", None))
+
+
+def _outputs(model: Any, modules: Sequence[nn.Module]) -> dict[nn.Module, list[Any]] | None:
+    """Return all that modules of a network give for one image, None where that fails."""
+    channels, height, width = input_spec(model).size
     if height != width:
         return None
     chance = torch.Generator().manual_seed(0)
-    noise = torch.randn(1, channels, height, width, generator=chance).to(next(model.parameters()))
-    outputs: dict[nn.Module, Any] = {}
+    noise = torch.randn(1, channels, height, width, generator=chance).to(device_of(model))
+    outputs: dict[nn.Module, list[Any]] = {module: [] for module in modules}
 
     def keep(module: nn.Module, inputs: object, output: object) -> None:
-        outputs[module] = output
+        outputs[module].append(output)
 
-    handles = [module.register_forward_hook(keep) for module in modules]
+    handles = [module.register_forward_hook(keep) for module in outputs]
     try:
-        with evaluating(model), torch.no_grad(), suppress(AssertionError, RuntimeError):
-            model.forward_features(noise)
+        devices = [noise.device] if noise.is_cuda else []
+        # A network that does not take the image may raise anything.
+        with suppress(Exception), evaluating(model), torch.no_grad(), fork_rng(devices):
+            forward(model, noise)
             return outputs
     finally:
         for handle in handles:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from wsol.errors import ConfigError
 from wsol.models.heads import Head, Output
 from wsol.models.layout import tapped_maps, to_feature_maps
-from wsol.models.taps import find_tap
+from wsol.models.taps import find_output, find_tap
 
 NO_CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -80,7 +80,7 @@ class Network(nn.Module):
                 def keep(module: nn.Module, inputs: object, output: object, tap: str = tap) -> None:
                     outputs[tap] = output
 
-                handle = find_tap(self.body, tap).register_forward_hook(keep)
+                handle = find_output(self.body, tap).register_forward_hook(keep)
                 hooks.callback(handle.remove)
             features = self.features(images)
         return features, tuple(tapped_maps(tap, outputs, self.body, images) for tap in taps)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
+from torch._dynamo import lookup_backend
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -179,6 +180,40 @@ def test_one_draw_decides_for_the_whole_batch() -> None:
         torch.rand(())
         assert torch.equal(torch.get_rng_state(), state)
     assert seen == {(True, False), (False, True)}
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", "aot_eager_decomp_partition"])
+def test_a_compiled_network_draws_the_same_branches(backend: str) -> None:
+    """One graph for both branches, with two layers: outputs, gradients and torch's generator."""
+    torch.manual_seed(0)
+    plain = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(), ADL(0.5, 0.6), nn.Conv2d(6, 6, 3), nn.ReLU(), ADL(0.5, 0.6)
+    )
+    torch.compiler.reset()
+    graphs = []
+
+    def count(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return lookup_backend(backend)(graph, inputs)
+
+    compiled = torch.compile(plain, backend=count, fullgraph=True)
+    images, seen = torch.randn(2, 3, 8, 8), set()
+    for seed in range(30):
+        results = []
+        for model in (plain, compiled):
+            torch.manual_seed(seed)
+            plain.zero_grad()
+            output = model(images)
+            output.square().sum().backward()
+            results.append(
+                (output.detach(), *(w.grad for w in plain.parameters()), torch.get_rng_state())
+            )
+        for a, b in zip(*results, strict=True):
+            torch.testing.assert_close(a, b)
+        torch.manual_seed(seed)
+        seen.add((float(torch.rand(())) < 0.5, float(torch.rand(())) < 0.5))
+    assert len(graphs) == 1
+    assert len(seen) == 4
 
 
 @pytest.mark.parametrize("drop_rate", [0.0, 1.0])

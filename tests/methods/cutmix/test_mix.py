@@ -161,3 +161,10 @@ def test_options_out_of_range_are_refused(option: str, value: float) -> None:
     """What is no distribution or share is refused by name."""
     with pytest.raises(ConfigError, match=rf"method\.{option} is {value}"):
         Config(**{option: value})
+
+
+@pytest.mark.parametrize("beta", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_is_no_distribution_is_refused_by_the_function_too(beta: float) -> None:
+    """As by the method, with the option's name."""
+    with pytest.raises(ConfigError, match="beta"):
+        cutmix(torch.zeros(2, 3, 4, 4), torch.eye(2), beta)

@@ -1,5 +1,7 @@
 """Patches are hidden as loops over pictures and patches would hide them."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -107,3 +109,20 @@ def test_no_grids_and_negative_ones_are_refused(grid_sizes: tuple[int, ...]) -> 
     """What is no grid is refused by name."""
     with pytest.raises(ConfigError, match=r"method\.grid_sizes is \["):
         Config(grid_sizes=grid_sizes)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"drop_rate": 75.0}, "drop_rate"),
+        ({"drop_rate": float("nan")}, "drop_rate"),
+        ({"grid_sizes": []}, "grid_sizes"),
+        ({"grid_sizes": [-1]}, "grid_sizes"),
+    ],
+)
+def test_options_out_of_range_are_refused_by_the_function_too(
+    options: dict[str, Any], named: str
+) -> None:
+    """As by the method, with the option's name."""
+    with pytest.raises(ConfigError, match=named):
+        hide_patches(torch.zeros(1, 3, 4, 4), **({"grid_sizes": [2], "drop_rate": 0.5} | options))

@@ -1,17 +1,19 @@
 """ADL on any network: forward hooks at named taps, so state-dict keys never change."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
+from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from wsol.errors import ConfigError
+from wsol.methods.adl.config import Config
 from wsol.methods.adl.layer import attention_dropout
 from wsol.models.layout import Layout, find_layouts
-from wsol.models.taps import find_tap
+from wsol.models.taps import find_output
 
 log = logging.getLogger("wsol")
 
@@ -48,19 +50,23 @@ def attach_adl(
     """Attach the Attention-based Dropout Layer to the outputs of named modules.
 
     Args:
-        model: any network.
+        model: any network that is not compiled yet. One image is sent through it to see which
+            layout the features have, and that each tap runs once in a pass.
         taps: names of submodules, as in ``model.named_modules()``; their outputs are rectified
-            features ``(N, C, h, w)``. In networks of timm they may be ``(N, h, w, C)`` or tokens
+            features ``(N, C, h, w)`` or ``(N, h, w, C)``. In networks of timm they may be tokens
             ``(N, L, C)`` too, of which class and register tokens are left as they are.
         drop_rate: probability of the drop mask; otherwise the importance map is applied.
         threshold: gamma, share of the strongest attention above which a pixel is dropped.
 
     Returns:
-        The attachment; ``remove()`` detaches it. The layer acts while ``model`` is in
-        training mode, and state-dict keys stay as they were.
+        The attachment; ``remove()`` detaches it. The layer acts once in a pass while ``model`` is
+        in training mode, and state-dict keys stay as they were. Draws come from torch's global
+        generator on the CPU, whether the network is compiled afterwards or not.
 
     Raises:
-        ConfigError: no tap given, no such module, or one whose output is no feature maps.
+        ConfigError: no tap given, no such module, one that is named twice, has the layer already or
+            runs several times in a pass, or one whose output is no feature maps or has one pixel;
+            an option outside [0, 1]; a compiled network.
 
     Source: Choe & Shim, CVPR 2019, section 3.
 
@@ -72,7 +78,21 @@ def attach_adl(
     """
     if isinstance(taps, str) or not taps:
         raise ConfigError(f"ADL needs a list of at least one tap, but is given {taps!r}")
+    Config(taps=tuple(taps), drop_rate=drop_rate, threshold=threshold)
+    # What is compiled already may not see hooks that come later.
+    if hasattr(model, "_orig_mod") or model._compiled_call_impl is not None:
+        raise ConfigError("the network is compiled: attach ADL before torch.compile")
     layouts = find_layouts(model, taps)
+    modules: dict[nn.Module, str] = {}
+    for tap in taps:
+        module = find_output(model, tap)
+        if module in modules:
+            raise ConfigError(f"taps {modules[module]!r} and {tap!r} are one: name it once")
+        if any(isinstance(hook, _Hook) for hook in module._forward_hooks.values()):
+            raise ConfigError(
+                f"tap {tap!r} has ADL already: call remove() of the earlier attachment first"
+            )
+        modules[module] = tap
     for tap, layout in zip(taps, layouts, strict=True):
         if layout.rectified is False:
             log.warning(
@@ -80,30 +100,49 @@ def attach_adl(
                 "a weak attention map; a tap after an activation is better",
                 tap,
             )
-    change = partial(attention_dropout, drop_rate=drop_rate, threshold=threshold)
     return Attachment(
         [
-            find_tap(model, tap).register_forward_hook(partial(_apply, model, layout, change))
-            for tap, layout in zip(taps, layouts, strict=True)
+            module.register_forward_hook(_Hook(model, tap, layout, drop_rate, threshold))
+            for (module, tap), layout in zip(modules.items(), layouts, strict=True)
         ]
     )
 
 
-def _apply(
-    model: nn.Module,
-    layout: Layout,
-    change: Callable[[Tensor], Tensor],
-    module: nn.Module,
-    inputs: object,
-    output: Tensor,
-) -> Tensor:
-    # The model's mode, not the tapped module's: batch normalisation may be held in evaluation
-    # mode while the model trains.
-    if not model.training:
-        return output
-    if output.ndim != layout.ndim:
-        raise ConfigError(
-            f"ADL needs feature maps (N, C, h, w), but {type(module).__name__} gives "
-            f"{tuple(output.shape)}: choose another tap"
-        )
-    return layout.change(output, change)
+class _Hook:
+    """Applies the layer to the output of one module while the network trains.
+
+    Args:
+        model: the network.
+        tap: name of the module.
+        layout: of its output.
+        drop_rate: probability of the drop mask.
+        threshold: gamma.
+    """
+
+    def __init__(
+        self, model: nn.Module, tap: str, layout: Layout, drop_rate: float, threshold: float
+    ) -> None:
+        self.model, self.tap, self.layout = model, tap, layout
+        self.change = partial(attention_dropout, drop_rate=drop_rate, threshold=threshold)
+
+    def __call__(self, module: nn.Module, inputs: object, output: Any) -> Any:
+        # The model's mode, not the tapped module's: batch normalisation may be held in evaluation
+        # mode while the model trains.
+        if not self.model.training:
+            return output
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        if not isinstance(output, Tensor) or output.ndim != self.layout.ndim:
+            raise ConfigError(
+                f"ADL needs feature maps (N, C, h, w), but tap {self.tap!r} gives {shape}: "
+                "choose another tap"
+            )
+        layout = self.layout
+        if layout.rectified is None and output.ndim == 4:
+            # The network did not take the image that would have told.
+            layout = layout.told_by(output.shape) or layout
+        if layout.pixels(output) == 1:
+            raise ConfigError(
+                f"ADL would leave nothing of {shape} at tap {self.tap!r}, maps of one pixel: "
+                "use larger images or another tap"
+            )
+        return layout.change(output, self.change)

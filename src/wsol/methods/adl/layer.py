@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from wsol.methods.adl.config import Config
+
 
 def attention_map(features: Tensor) -> Tensor:
     """Return the self-attention map: the mean over channels.
@@ -66,8 +68,9 @@ def attention_dropout(features: Tensor, drop_rate: float, threshold: float) -> T
         drop_rate: probability of the drop mask.
         threshold: gamma, in [0, 1].
 
-    Only the chosen branch is computed. The drop branch saves its mask for the backward pass, and
-    no copy of the features.
+    The draw is one number of torch's global generator on the CPU. Only the chosen branch is
+    computed; the drop branch saves its mask for the backward pass, and no copy of the features.
+    ``torch.compile`` makes one graph of both branches, which draws the same number.
 
     Source: Choe & Shim, CVPR 2019, section 3.1.
 
@@ -75,10 +78,32 @@ def attention_dropout(features: Tensor, drop_rate: float, threshold: float) -> T
     >>> attention_dropout(features, drop_rate=1.0, threshold=0.8)
     tensor([[[[1., 0., 0.]]]])
     """
+    if torch.compiler.is_compiling():
+        drop = draw_drop(features.detach(), float(drop_rate))
+        dropped = drop_mask(features, threshold).to(features.dtype)
+        return features * torch.where(drop, dropped, importance_map(features))
     # The draw stays on the CPU: a draw on the GPU would make the host wait for the device.
     if float(torch.rand(())) < drop_rate:
         return features * drop_mask(features, threshold)
     return features * importance_map(features)
+
+
+# To a compiler it is one operation that it does not look into, so the draw is made in each step, by
+# the generator that is used without a compiler. As the operation takes the features, layers draw in
+# the order in which they are passed. A CUDA graph would repeat the first draw.
+@torch.library.custom_op(
+    "wsol::draw_drop",
+    mutates_args=(),
+    tags=(torch.Tag.nondeterministic_seeded, torch.Tag.cudagraph_unsafe),
+)
+def draw_drop(features: Tensor, drop_rate: float) -> Tensor:
+    """Draw whether the drop mask is applied: bool ``()`` on the device of the features."""
+    return torch.full((), float(torch.rand(())) < drop_rate, device=features.device)
+
+
+@draw_drop.register_fake
+def _(features: Tensor, drop_rate: float) -> Tensor:
+    return features.new_empty((), dtype=torch.bool)
 
 
 class ADL(nn.Module):
@@ -87,6 +112,9 @@ class ADL(nn.Module):
     Args:
         drop_rate: probability of the drop mask; otherwise the importance map is applied.
         threshold: gamma, share of the strongest attention above which a pixel is dropped.
+
+    Raises:
+        ConfigError: an option outside [0, 1].
 
     Source: Choe & Shim, CVPR 2019, section 3.
 
@@ -99,6 +127,7 @@ class ADL(nn.Module):
     def __init__(self, drop_rate: float = 0.75, threshold: float = 0.9) -> None:
         """Keep the options."""
         super().__init__()
+        Config(drop_rate=drop_rate, threshold=threshold)
         self.drop_rate, self.threshold = drop_rate, threshold
 
     def forward(self, features: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ log = logging.getLogger("wsol")
 class ADLMethod(Method):
     """Plain training of a network to which the Attention-based Dropout Layer is attached."""
 
+    acts_through_body = True
+
     def __init__(self, config: Config) -> None:
         """Keep the options."""
         self.config = config

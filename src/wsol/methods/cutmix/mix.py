@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Beta
 
+from wsol.methods.cutmix.config import Config
+
 
 def cutmix(images: Tensor, targets: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """Return pictures with one box from another picture of the batch, and their mixed targets.
@@ -21,6 +23,9 @@ def cutmix(images: Tensor, targets: Tensor, beta: float) -> tuple[Tensor, Tensor
 
     Draws come from torch's global generator on the CPU.
 
+    Raises:
+        ConfigError: beta is out of range.
+
     Source: Yun et al., ICCV 2019, equation 1.
 
     >>> _ = torch.manual_seed(4)
@@ -33,6 +38,7 @@ def cutmix(images: Tensor, targets: Tensor, beta: float) -> tuple[Tensor, Tensor
     >>> targets[0]
     tensor([0.5556, 0.4444])
     """
+    Config(beta=beta)
     height, width = images.shape[-2:]
     # In float64, as with a small beta the share is often nearer to 0 than float32 can tell.
     share = float(Beta(*torch.full((2,), beta, dtype=torch.float64)).sample())

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from wsol.methods.has.config import Config
+
 
 def hide_patches(images: Tensor, grid_sizes: Sequence[int], drop_rate: float) -> Tensor:
     """Return pictures on which a grid is laid and each patch hidden with some probability.
@@ -27,12 +29,16 @@ def hide_patches(images: Tensor, grid_sizes: Sequence[int], drop_rate: float) ->
 
     Source: Kumar Singh & Lee, ICCV 2017, section 3.1.
 
+    Raises:
+        ConfigError: grid sizes or drop rate are out of range.
+
     >>> _ = torch.manual_seed(2)
     >>> hide_patches(torch.ones(1, 1, 3, 5), grid_sizes=[2], drop_rate=0.5)
     tensor([[[[0., 0., 1., 1., 0.],
               [0., 0., 1., 1., 0.],
               [1., 1., 1., 1., 0.]]]])
     """
+    Config(grid_sizes=tuple(grid_sizes), drop_rate=drop_rate)
     height, width = images.shape[-2:]
     longest = max(height, width)
     drawn = torch.tensor(grid_sizes)[torch.randint(len(grid_sizes), (len(images),))]

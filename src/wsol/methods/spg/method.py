@@ -23,6 +23,8 @@ GUIDE_CHANNELS = 512
 class SPGMethod(Method):
     """Training of a classifier whose own maps supervise earlier layers."""
 
+    acts_through_body = True
+
     def __init__(self, config: Config) -> None:
         """Keep the options."""
         self.config = config
