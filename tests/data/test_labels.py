@@ -153,7 +153,7 @@ def test_images_without_a_label_are_left_out(birds: Path, caplog: pytest.LogCapt
     [
         ("image,label", "z.jpg,crow", "no image 'z.jpg' in"),
         ("image,label", "a.jpg,crow", "several images end in 'a.jpg'; give more of the path"),
-        ("image,label", "b.jpg,", "the label of 'b.jpg' is empty"),
+        ("image,label", "b.jpg,", "of 'b.jpg' is empty"),
         ("image,label", "b.jpg", "1 fields where 2 are expected"),
         ("image,label", '"b.jpg"x,crow', "expected after"),
         ("image,label", "c.jpg,crw", "no image of train has the label 'crw': did you mean 'crow'?"),

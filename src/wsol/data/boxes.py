@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wsol.data.box_row import Box, BoxRow, OnBad, box_fault
 from wsol.data.coco_boxes import read_coco_boxes
 from wsol.data.csv_boxes import read_csv_boxes
-from wsol.data.names import index_by_end
+from wsol.data.names import index_by_end, listed_name
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError, did_you_mean
 
@@ -180,9 +180,10 @@ def _place(
     def bad(reason: str) -> AnnotationError:
         return AnnotationError(path, row.line, row.item + reason)
 
-    if row.image not in index_of:
+    name = listed_name(row.image, index_of)
+    if name not in index_of:
         raise bad(f"unknown image {row.image!r}")
-    index = index_of[row.image]
+    index = index_of[name]
     if index is None:
         raise bad(f"several images end in {row.image!r}; give more of the path")
     if known is not None and row.class_name not in known:

@@ -184,6 +184,6 @@ def _is_output(system: fs.FileSystem, folder: str, entries: Sequence[fs.FileInfo
 
     def start(name: str) -> bytes:
         with system.open_input_file(f"{folder}/{name}") as file:
-            return bytes(file.read(64))
+            return bytes(file.read())[:64]
 
     return is_output(exists, start)

@@ -31,6 +31,7 @@ class ShardIndex:
         size: int64 (N,) its bytes.
         splits: the pictures with their labels and boxes; together they are all, in this order.
             Empty where the labels are not known.
+        fault: why they are not known, and what to do.
     """
 
     shards: tuple[str, ...]
@@ -39,6 +40,7 @@ class ShardIndex:
     offset: NDArray[np.int64]
     size: NDArray[np.int64]
     splits: Mapping[str, Samples]
+    fault: str = ""
 
 
 def save_index(root: Path, index: ShardIndex) -> None:

@@ -35,6 +35,10 @@ class DataOptions(Protocol):
         """File of labels."""
 
     @property
+    def split_folders(self) -> tuple[str, ...]:
+        """Folders that are splits."""
+
+    @property
     def on_bad_annotation(self) -> OnBad:
         """What becomes of bad rows of boxes."""
 
@@ -70,6 +74,7 @@ def open_run_data(
         val_share=info.val_share if val_share is None else val_share,
         seed=info.seed if seed is None else seed,
         on_bad=asked.on_bad_annotation,
+        split_folders=info.split_folders,
     )
     for samples in found.values():
         unknown = [name for name in samples.classes if name not in info.classes]
@@ -88,15 +93,18 @@ def with_data(info: RunInfo, asked: DataOptions) -> RunInfo:
     data = info.data if asked.data is None else str(asked.data.resolve())
     is_own = data == info.data
     boxes, splits, labels = map(_resolved, (asked.boxes, asked.splits, asked.labels))
+    split_folders = asked.split_folders
     if is_own and not (splits or labels):
         # Both say what is in the data set, so that one asked for takes the place of either.
         splits, labels = info.splits, info.labels
+        split_folders = split_folders or info.split_folders
     return replace(
         info,
         data=data,
         boxes=boxes or (info.boxes if is_own else None),
         splits=splits,
         labels=labels,
+        split_folders=split_folders,
     )
 
 

@@ -85,6 +85,7 @@ class Training:
             val_share=config.val_share,
             seed=config.seed,
             on_bad=config.on_bad_annotation,
+            split_folders=config.split_folders,
         )
         self.samples, self.val = trainable(splits, config), splits.get("val")
         self.data_digest = data_digest(self.samples, self.val)
@@ -276,6 +277,7 @@ class Training:
             seed=config.seed,
             splits=None if config.splits is None else str(config.splits.resolve()),
             labels=None if config.labels is None else str(config.labels.resolve()),
+            split_folders=config.split_folders,
             several_labels=self.samples.has_several_labels,
         )
 
