@@ -37,7 +37,10 @@ from wsol.localizers.psol import PSOL
 from wsol.localizers.reading import Reading
 from wsol.lock import Hold
 
-FILES = {"config.yaml", "localizer.safetensors", "metrics.csv", "metrics.jsonl", "model.json"}
+FILES = {
+    *("config.yaml", "localizer.safetensors", "metrics.csv", "metrics.jsonl", "model.json"),
+    "val_images.txt",
+}
 
 
 @pytest.fixture(params=["pixels", "psol"])

@@ -66,8 +66,7 @@ def find_files(
 
     Hidden files and folders are left out. Links to folders, and links to files outside `root`,
     are skipped with a line on the logger "wsol" unless `follow_links`; a link to a folder that
-    contains it is never followed. Folders below `root` that wsol has written (see `is_output`) are
-    skipped with a line too.
+    contains it is never followed. Nothing is opened.
 
     Args:
         root: The folder to look in; may itself be a link.
@@ -96,6 +95,7 @@ def index_files(
     suffixes: Collection[str],
     *,
     follow_links: bool = False,
+    inputs_only: bool = False,
     passed_over: Callable[[str], None] = lambda path: None,
 ) -> Names:
     """Return what `find_files` lists, in flat memory: millions of files are no load.
@@ -104,12 +104,15 @@ def index_files(
         root: The folder to look in; may itself be a link.
         suffixes: What names may end in, in lower case, with the dot.
         follow_links: Whether to follow symbolic links.
+        inputs_only: Whether to skip folders below `root` that wsol has written (see `is_output`),
+            with a line in the log.
         passed_over: Takes the path of each visible file with another suffix.
 
     Raises:
         DataError: If `root` or a folder beneath it cannot be listed.
     """
-    return Names(_walk(os.path.realpath(root), suffixes, follow_links, passed_over)).sorted()
+    tree = os.path.realpath(root)
+    return Names(_walk(tree, suffixes, follow_links, inputs_only, passed_over)).sorted()
 
 
 def list_folders(root: Path) -> list[Path]:
@@ -174,13 +177,17 @@ class LeftOut:
 
 
 def _walk(
-    tree: str, suffixes: Collection[str], follow_links: bool, passed_over: Callable[[str], None]
+    tree: str,
+    suffixes: Collection[str],
+    follow_links: bool,
+    inputs_only: bool,
+    passed_over: Callable[[str], None],
 ) -> Iterator[str]:
     # Each folder with the path it is known by and the real folders it lies in.
     todo: list[tuple[str, str, tuple[str, ...]]] = [(tree, "", (tree,))]
     while todo:
         folder, prefix, above = todo.pop()
-        if prefix and is_output_folder(Path(folder)):
+        if inputs_only and prefix and is_output_folder(Path(folder)):
             _logger.warning("%r was written by wsol and was skipped", folder)
             continue
         for entry in _visible(folder):

@@ -157,7 +157,13 @@ def index_images(root: Path | str, *, follow_links: bool = False) -> Names:
         # A name with a suffix tells enough, so that other files are not opened.
         left_out.add(path, is_image=not Path(path).suffix and is_image_file(Path(path)))
 
-    names = index_files(root, IMAGE_SUFFIXES, follow_links=follow_links, passed_over=pass_over)
+    names = index_files(
+        root,
+        IMAGE_SUFFIXES,
+        follow_links=follow_links,
+        inputs_only=True,
+        passed_over=pass_over,
+    )
     left_out.log(root)
     return names
 

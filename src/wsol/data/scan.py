@@ -45,7 +45,7 @@ class _Sample:
         """Name of the class: of the `.json`, else the `.cls`, else the folder; may be empty."""
         try:
             label = json.loads(self.by_suffix.get("json", "{}"))["label"]
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             label = None
         if isinstance(label, str | int) and class_name(str(label)):
             return class_name(str(label))

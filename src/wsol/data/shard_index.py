@@ -103,7 +103,14 @@ def load_index(root: Path, present: Sequence[str]) -> ShardIndex:
             raise ValueError("a picture lies outside its shard")
     except DataError:
         raise
-    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
+    except (
+        pa.ArrowException,
+        OSError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         reason = " ".join(str(error).split())
         raise DataError(
             f"{path}: not a sound index ({reason}): pack the data set again, or remove the file to "

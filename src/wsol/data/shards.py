@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
 
-from wsol.data.find import IMAGE_SUFFIXES, find_files
+from wsol.data.find import IMAGE_SUFFIXES, index_files
 from wsol.data.outputs import is_output_folder
 from wsol.data.part import Part, forget_files
 from wsol.data.samples import Samples
@@ -147,7 +147,7 @@ def find_part(path: Path | str, *, search: bool = False) -> Part | None:
 
 def _open(root: Path, follow_links: bool) -> _Opened:
     """Return what is in a folder of shards, which is looked through where it has changed."""
-    found_files = find_files(root, _SUFFIXES, follow_links=follow_links)
+    found_files = index_files(root, _SUFFIXES, follow_links=follow_links, inputs_only=True)
     packed = next((name for name in found_files if name.lower().endswith(_COMPRESSED)), None)
     if packed is not None:
         raise DataError(

@@ -8,6 +8,7 @@ from wsol.data.box_row import OnBad
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.engine.run import RunInfo
+from wsol.engine.val_list import check_val_list
 from wsol.errors import ConfigError, DataError
 
 
@@ -76,6 +77,9 @@ def open_run_data(
         on_bad=asked.on_bad_annotation,
         split_folders=info.split_folders,
     )
+    is_own = asked.data is None and val_share is None and seed is None
+    if asked.run is not None and is_own and "val" in found:
+        check_val_list(asked.run, found["val"])
     for samples in found.values():
         unknown = [name for name in samples.classes if name not in info.classes]
         if unknown:

@@ -155,7 +155,7 @@ class Training:
             total_steps=self.order.total_steps,
         )
         if self.accelerator.is_main_process:
-            keep_options(config)
+            keep_options(config, self.val)
 
     def run(self) -> Path:
         """Train to the end, write the run, and return its folder."""
