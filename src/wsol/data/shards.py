@@ -41,7 +41,7 @@ _COMPRESSED: Final = (
     *(".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst"),
 )
 
-_SUFFIXES: Final = {".tar"} | {PurePath(name).suffix for name in _COMPRESSED}
+_SUFFIXES: Final = {".tar"} | {PurePath(f"a{name}").suffix for name in _COMPRESSED}
 
 _opened: dict[str, _Opened] = {}
 """By prefix. Worker processes that are forked have it too."""
