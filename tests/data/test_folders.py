@@ -239,5 +239,5 @@ def test_folders_that_wsol_has_written_are_no_classes(tmp_path: Path) -> None:
     touch(tmp_path, "crow/a.jpg", "wren/b.jpg", "run/model.json", "run/model.safetensors")
     touch(tmp_path, "run/report/photos/a.jpg")
     (tmp_path / "exports/yolo").mkdir(parents=True)
-    (tmp_path / "exports/yolo/images.csv").write_text("image_id,file,status,error\n")
+    (tmp_path / "exports/yolo/images.csv").write_text('"image_id","file","status","error"\n')
     assert read_folders(tmp_path)["train"].classes == ("crow", "wren")

@@ -43,9 +43,9 @@ def test_outputs_below_a_folder_are_skipped(
 @pytest.mark.parametrize(
     ("name", "content", "is_one"),
     [
-        ("images.csv", "image_id,file,status,error\n", True),
+        ("images.csv", '"image_id","file","status","error"\n', True),
         ("images.csv", "id,url\n", False),
-        ("predictions.csv", "image_id,width,height,status,error\n", True),
+        ("predictions.csv", '"image_id","width","height","status","error"\n', True),
         ("predictions.csv", "image,label\n", False),
         ("config.yaml", "data: /birds\nout: run\n", True),
         ("config.yaml", "lr: 0.1\n", False),

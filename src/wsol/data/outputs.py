@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Final
 
 _MARKS: Final[tuple[tuple[str, ...], ...]] = (
+    # What a command is writing to, see wsol.lock.
+    (".wsol-lock",),
     # A run, and a training or distillation that has not finished.
     ("model.json", "model.safetensors"),
     ("config.yaml", "checkpoints"),
@@ -28,8 +30,8 @@ _MARKS: Final[tuple[tuple[str, ...], ...]] = (
 """Files of each kind of folder; all of one line are there."""
 
 _STARTS: Final = {
-    "images.csv": b"image_id,file,status,error",
-    "predictions.csv": b"image_id,width,height,status",
+    "images.csv": b'"image_id","file","status","error"',
+    "predictions.csv": b'"image_id","width","height","status"',
     "config.yaml": b"data: ",
 }
 """Files with usual names that mark a folder by how they begin."""
