@@ -108,8 +108,8 @@ def _distill(config: DistillConfig, compute: Compute) -> Distilled:
     with compute.autocast():
         lessons = take_lessons(pictures, teacher, student, look, config.out)
     student.head = _trained_head(student, lessons, config, compute.device)
-    write_val_list(config.out, splits.get("val"))
     save_run(config.out, network, _info(config, info, student), student.state())
+    write_val_list(config.out, splits.get("val"))
     save_config(config.out / "config.yaml", replace(config, **config.course._asdict()))
     figures, missed = _measure(config, splits, network, student, compute, Fair(info.size))
     return Distilled(config.out, figures, lessons.num_errors + missed)
