@@ -32,7 +32,10 @@ IMAGE_SUFFIXES: Final = frozenset(
         ".pbm",
         ".pnm",
         ".pfm",
+        ".mpo",
+        ".apng",
         ".avif",
+        ".avifs",
         ".jp2",
         ".j2k",
         ".jpf",
@@ -49,6 +52,7 @@ OTHER_SUFFIXES: Final = (
         {
             *HEIF_SUFFIXES,
             *(".jxl", ".tga", ".psd", ".svg", ".ico", ".exr", ".hdr", ".jxr", ".eps", ".dds"),
+            *(".dib", ".pcx", ".xcf", ".icns", ".heics", ".nrw", ".pef", ".srw"),
             *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".raw", ".dcm"),
         }
     )

@@ -120,11 +120,12 @@ def _split_folders(
 def _found_splits(root: Path, images: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     """Return which folders are splits by their names and what is in them, folder to split."""
     splits = {name: split for name in names if (split := split_of(name))}
-    parts = [image.split("/", 2) for image in images]
-    with_classes = {path[0] for path in parts if len(path) > 2}
-    others = sorted({path[0] for path in parts if len(path) > 1} - splits.keys())
+    # The folders of images, and those in them, without a list as long as that of the images.
+    above = {tuple(image.split("/", 2)[:-1]) for image in images}
+    with_classes = {path[0] for path in above if len(path) > 1}
+    others = sorted({path[0] for path in above if path} - splits.keys())
     if not splits:
-        _refuse_nested(root, parts)
+        _refuse_nested(root, [path for path in above if len(path) > 1])
         return {}
     known = ", ".join(map(repr, splits))
     if others and not with_classes & splits.keys():
@@ -150,10 +151,10 @@ def _found_splits(root: Path, images: Sequence[str], names: Sequence[str]) -> di
     return splits
 
 
-def _refuse_nested(root: Path, parts: Sequence[list[str]]) -> None:
+def _refuse_nested(root: Path, paths: Sequence[tuple[str, ...]]) -> None:
     """Refuse a folder whose folders are data sets: its classes would be theirs."""
     inner: dict[str, dict[str, str]] = {}
-    for top, second in {(path[0], path[1]) for path in parts if len(path) > 2}:
+    for top, second in sorted(paths):
         if split := split_of(second):
             inner.setdefault(top, {})[split] = second
     for top, found in sorted(inner.items()):
