@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsol.cli.options import gives, read_options
+from wsol.engine.compare_config import CompareConfig
 from wsol.engine.config import EvaluateConfig, TrainConfig
+from wsol.engine.distill_config import DistillConfig
 from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
+from wsol.engine.pack_config import PackConfig
 from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError
 from wsol.methods.adl.config import Config as ADLConfig
@@ -443,3 +446,25 @@ def test_names_of_bytes_that_are_no_text_are_taken(tmp_path: Path) -> None:
     assert options.images == [Path(name) for name in names]
     assert (options.out, options.run, options.size) == (Path(odd), Path(odd, "run"), 64)
     assert read_options("train", TrainConfig, [odd, "--out", "o"], "data").data == Path(odd)
+
+
+@pytest.mark.parametrize(
+    ("config", "required"),
+    [
+        (TrainConfig, ["--data", "d", "--out", "o"]),
+        (EvaluateConfig, ["--run", "r"]),
+        (CompareConfig, ["--data", "d", "--out", "o"]),
+        (DistillConfig, ["--run", "r", "--out", "o"]),
+        (PackConfig, ["--data", "d", "--out", "o"]),
+    ],
+)
+def test_every_command_that_opens_a_data_set_lets_splits_be_named(
+    config: type, required: list[str], yaml_file: Path
+) -> None:
+    """On the command line and in YAML alike."""
+    named = ("train=Set A", "test=b")
+    options = read_options("test", config, [*required, "--split_folders", "train=Set A,test=b"])
+    assert options.split_folders == named
+    yaml_file.write_text("split_folders: ['train=Set A', test=b]\n")
+    options = read_options("test", config, [*required, "--config", str(yaml_file)])
+    assert options.split_folders == named

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wsol.data.folders import read_folders
-from wsol.errors import AnnotationError, DataError
+from wsol.errors import AnnotationError, ConfigError, DataError
 
 HEADER = "image,class,x0,y0,x1,y1\n"
 
@@ -129,3 +129,115 @@ def test_linked_class_folders_need_asking(tmp_path: Path) -> None:
         read_folders(tmp_path / "data")
     samples = read_folders(tmp_path / "data", follow_links=True)["train"]
     assert samples.ids == ("crow/a.jpg", "wren/b.jpg")
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("Train", "Valid", "Test"),
+        ("training", "validation", "testing"),
+        ("TRAIN", "VAL", "TEST"),
+        ("train_images", "val-images", "test images"),
+        ("train2017", "val2017", "test2017"),
+        ("trainset", "valset", "testset"),
+    ],
+)
+def test_folders_named_after_splits_are_splits(
+    tmp_path: Path, train: str, val: str, test: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However they are spelled; one line says which folder is which split."""
+    touch(tmp_path, f"{train}/crow/a.jpg", f"{train}/wren/b.jpg")
+    touch(tmp_path, f"{val}/crow/c.jpg", f"{test}/wren/d.jpg")
+    with caplog.at_level(logging.INFO, logger="wsol"):
+        splits = read_folders(tmp_path)
+    assert {name: samples.ids[0] for name, samples in splits.items()} == {
+        "train": f"{train}/crow/a.jpg",
+        "val": f"{val}/crow/c.jpg",
+        "test": f"{test}/wren/d.jpg",
+    }
+    assert splits["train"].classes == ("crow", "wren")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert all(f"{folder}/ is" in line for folder in (train, val, test))
+
+
+@pytest.mark.parametrize("name", ["train", "test", "val"])
+def test_a_class_named_after_a_split_is_a_class(tmp_path: Path, name: str) -> None:
+    """As it holds images and no class folders, and other folders are beside it."""
+    touch(tmp_path, "bus/a.jpg", "car/b.jpg", f"{name}/c.jpg", f"{name}/d.jpg")
+    splits = read_folders(tmp_path)
+    assert list(splits) == ["train"]
+    assert splits["train"].classes == ("bus", "car", name)
+    assert splits["train"].labels.tolist() == [0, 1, 2, 2]
+
+
+def test_a_folder_that_may_be_a_split_or_a_class_needs_a_word(tmp_path: Path) -> None:
+    """Named as a split, the others are left out; with none, all are classes."""
+    touch(tmp_path, "bus/a.jpg", "car/b.jpg", "train/express/c.jpg", "train/local/d.jpg")
+    with pytest.raises(DataError, match=r"'train'.*'bus'.*--split_folders"):
+        read_folders(tmp_path)
+    assert read_folders(tmp_path, split_folders=["none"])["train"].classes == (
+        "bus",
+        "car",
+        "train",
+    )
+    assert read_folders(tmp_path, split_folders=["train=train"])["train"].classes == (
+        "express",
+        "local",
+    )
+
+
+def test_folders_of_any_name_can_be_splits(tmp_path: Path) -> None:
+    """The option names them, and what it does not name is left out."""
+    touch(tmp_path, "old/crow/a.jpg", "new/crow/b.jpg", "train/crow/c.jpg")
+    splits = read_folders(tmp_path, split_folders=["train=old", "test=new"])
+    assert {name: samples.ids for name, samples in splits.items()} == {
+        "train": ("old/crow/a.jpg",),
+        "test": ("new/crow/b.jpg",),
+    }
+    with pytest.raises(DataError, match=r"olf.*'old'"):
+        read_folders(tmp_path, split_folders=["train=olf"])
+    for wrong in (["all"], ["train"], ["dev=old"], ["train=old", "train=new"], ["train=a/b"]):
+        with pytest.raises(ConfigError, match="split_folders"):
+            read_folders(tmp_path, split_folders=wrong)
+
+
+def test_two_folders_for_one_split_are_refused(tmp_path: Path) -> None:
+    """By both names."""
+    touch(tmp_path, "train/crow/a.jpg", "training/crow/b.jpg", "test/crow/c.jpg")
+    with pytest.raises(DataError, match=r"'train'.*'training'.*--split_folders"):
+        read_folders(tmp_path)
+
+
+def test_the_folder_above_a_data_set_is_refused(tmp_path: Path) -> None:
+    """With the data set's name; a subfolder of a class that is named so alone is none."""
+    touch(tmp_path / "parent", "birds/Train/crow/a.jpg", "birds/Test/crow/b.jpg")
+    with pytest.raises(DataError, match=r"birds/Train.*use .*parent/birds"):
+        read_folders(tmp_path / "parent")
+    touch(tmp_path / "vehicles", "rail/train/a.jpg", "rail/tram/b.jpg", "road/c.jpg")
+    assert read_folders(tmp_path / "vehicles")["train"].classes == ("rail", "road")
+
+
+def test_folders_left_out_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With the number of their images."""
+    touch(tmp_path, "train/crow/a.jpg", "test/crow/b.jpg", "extra/crow/c.jpg", "extra/d.jpg")
+    read_folders(tmp_path)
+    assert "2 images" in caplog.text
+    assert "'extra'" in caplog.text
+
+
+def test_blanks_around_folders_make_no_classes(tmp_path: Path) -> None:
+    """The images keep their paths."""
+    touch(tmp_path, "train/crow/a.jpg", "train/crow /b.jpg", "train/wren/c.jpg", "test/ crow/d.jpg")
+    splits = read_folders(tmp_path)
+    assert splits["train"].classes == ("crow", "wren")
+    assert sorted(splits["train"].ids[:2]) == ["train/crow /b.jpg", "train/crow/a.jpg"]
+    assert splits["test"].labels.tolist() == [0]
+
+
+def test_folders_that_wsol_has_written_are_no_classes(tmp_path: Path) -> None:
+    """Neither a run, nor a folder of exports alone."""
+    touch(tmp_path, "crow/a.jpg", "wren/b.jpg", "run/model.json", "run/model.safetensors")
+    touch(tmp_path, "run/report/photos/a.jpg")
+    (tmp_path / "exports/yolo").mkdir(parents=True)
+    (tmp_path / "exports/yolo/images.csv").write_text('"image_id","file","status","error"\n')
+    assert read_folders(tmp_path)["train"].classes == ("crow", "wren")

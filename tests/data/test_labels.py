@@ -153,7 +153,7 @@ def test_images_without_a_label_are_left_out(birds: Path, caplog: pytest.LogCapt
     [
         ("image,label", "z.jpg,crow", "no image 'z.jpg' in"),
         ("image,label", "a.jpg,crow", "several images end in 'a.jpg'; give more of the path"),
-        ("image,label", "b.jpg,", "the label of 'b.jpg' is empty"),
+        ("image,label", "b.jpg,", "of 'b.jpg' is empty"),
         ("image,label", "b.jpg", "1 fields where 2 are expected"),
         ("image,label", '"b.jpg"x,crow', "expected after"),
         ("image,label", "c.jpg,crw", "no image of train has the label 'crw': did you mean 'crow'?"),
@@ -275,3 +275,50 @@ def test_toy_scenes_come_back(tmp_path: Path) -> None:
                 assert np.array_equal(samples.box_labels[index], labels)
             else:
                 assert samples.boxes[index].shape == (0, 4)
+
+
+def test_blanks_around_labels_and_names_do_not_count(birds: Path) -> None:
+    """In CSV and COCO alike, and in the boxes of the same data set."""
+    categories = [{"id": 4, "name": "crow"}, {"id": 5, "name": " crow "}]
+    annotations = [{"image_id": 0, "category_id": 4}, {"image_id": 1, "category_id": 5}]
+    file = coco_file(birds, categories=categories, annotations=annotations)
+    assert read_labels(birds, file)["train"].classes == ("crow",)
+    file = birds / "labels.csv"
+    file.write_text("image, label\ntrain/a.jpg, crow\ntrain/b.jpg, wren \ntest/c.jpg,wren\n")
+    (birds / "boxes.csv").write_text("image,class,x0,y0,x1,y1\ntrain/b.jpg , wren ,1,2,3,4\n")
+    splits = read_labels(birds, file)
+    assert splits["train"].classes == ("crow", "wren")
+    assert splits["train"].boxes is not None
+    assert splits["train"].boxes[1].tolist() == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("label", [b"  ", b"cr\0ow", b"M\xf6we", b"crow\x07"])
+def test_labels_that_cannot_be_meant_are_refused(birds: Path, label: bytes) -> None:
+    """Blanks alone, control characters, and bytes that are not UTF-8."""
+    file = birds / "labels.csv"
+    file.write_bytes(b"image,label\ntrain/a.jpg,crow\ntrain/b.jpg," + label + b"\n")
+    with pytest.raises(AnnotationError, match=r"train/b\.jpg") as caught:
+        read_labels(birds, file)
+    assert caught.value.line == 3
+
+
+def test_first_folders_named_after_splits_are_splits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As they are without a file of labels, and the option decides otherwise."""
+    for name in ("Train/a.jpg", "Testing/b.jpg", "Valid/c.jpg", "old/d.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    rows = [(f"{name}.jpg", "crow") for name in "abcd"]
+    file = csv_file(tmp_path, *rows)
+    with caplog.at_level(logging.INFO, logger="wsol"):
+        splits = read_labels(tmp_path, file)
+    assert {name: samples.ids for name, samples in splits.items()} == {
+        "train": ("Train/a.jpg", "old/d.jpg"),
+        "val": ("Valid/c.jpg",),
+        "test": ("Testing/b.jpg",),
+    }
+    assert "Testing/ is test" in caplog.text
+    splits = read_labels(tmp_path, file, split_folders=["test=old"])
+    assert splits["test"].ids == ("old/d.jpg",)
+    assert list(read_labels(tmp_path, file, split_folders=["none"])) == ["train"]

@@ -85,3 +85,16 @@ def test_cub_opens_as_cub(cub_root: Path, tmp_path: Path) -> None:
     assert boxes is not None
     assert boxes[0].tolist() == [[1, 2, 3, 4]]
     assert sum(map(len, boxes)) == 1
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "images.txt"])
+def test_the_folder_above_a_data_set_of_another_layout_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    """It would be a single class."""
+    inner = tmp_path / "birds"
+    (inner / "images").mkdir(parents=True)
+    (inner / "images/a.jpg").touch()
+    (inner / name).touch()
+    with pytest.raises(DataError, match=r"'birds' .*use .*/birds"):
+        open_data(tmp_path)

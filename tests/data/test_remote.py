@@ -115,3 +115,18 @@ def test_other_paths_are_none() -> None:
     for path in ("photos", "/s3/photos", "hf:owner/name", "s3:photos", "a/s3://b", "C:/photos"):
         assert not is_uri(path)
     assert shown("s3://a:b@bucket/c?d=e") == "s3://bucket/c"
+
+
+def test_outputs_and_other_kinds_are_left_out_elsewhere_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the same rules as on this machine's disks, each with a line."""
+    for name in ("a.jpg", "b.jxl", "deep/c.jpg", "deep/run/report/d.jpg", "boxes/pictures/e.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for name in ("deep/run/model.json", "deep/run/model.safetensors"):
+        (tmp_path / name).touch()
+    (tmp_path / "boxes/localizations").mkdir()
+    (tmp_path / "boxes/localizations/plan.json").touch()
+    assert list(index_remote(tmp_path.as_uri(), {".jpg"})) == ["a.jpg", "deep/c.jpg"]
+    assert all(text in caplog.text for text in ("deep/run", "boxes", "1 .jxl"))

@@ -22,7 +22,7 @@ from wsol.data.source import open_source
 from wsol.data.transforms import EvalTransform
 from wsol.engine.pack import pack
 from wsol.engine.pack_config import PackConfig
-from wsol.errors import DataError, ImageError
+from wsol.errors import ConfigError, DataError, ImageError
 
 
 def picture(level: int = 0) -> bytes:
@@ -102,7 +102,7 @@ def test_pictures_without_a_class_are_found_but_no_data_set(tmp_path: Path) -> N
     """They can be predicted, and --labels can say what they are."""
     write_tar(tmp_path / "photos.tar", {"a.jpg": picture(), "b.jpg": picture()})
     assert find_images(tmp_path) == ["photos/a.jpg", "photos/b.jpg"]
-    with pytest.raises(DataError, match="do not say the class of every image"):
+    with pytest.raises(DataError, match=r"photos\.tar: a\.jpg .*--labels"):
         open_data(tmp_path)
     (tmp_path / "list.csv").write_text("image,label\na.jpg,crow\nphotos/b.jpg,wren\n")
     train = open_data(tmp_path, labels=tmp_path / "list.csv")["train"]
@@ -341,3 +341,99 @@ def test_folders_of_pictures_stay_folders(tmp_path: Path, packed: Path) -> None:
     assert is_sharded(packed)
     (packed / "notes").mkdir()
     assert is_sharded(packed)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.seg.png", "a.mask.png", "a.depth.png", "a.thumb.jpg", "a.x.png"]
+)
+def test_images_beside_that_of_a_sample_are_left_out(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line counts them; they are neither trained on nor predicted."""
+    files = {"a.jpg": picture(), name: picture(1), "a.cls": b"0", "b.jpg": picture(), "b.cls": b"1"}
+    write_tar(tmp_path / "train-0.tar", files)
+    assert open_data(tmp_path, val_share=0)["train"].ids == ("train-0/a.jpg", "train-0/b.jpg")
+    assert find_images(tmp_path) == ["train-0/a.jpg", "train-0/b.jpg"]
+    assert repr(name) in caplog.text
+
+
+def test_a_mask_beside_an_image_with_a_name_of_its_own_is_left_out(tmp_path: Path) -> None:
+    """Where no image of the sample has the key alone, words tell which is a mask."""
+    files = {"a.rgb.jpg": picture(), "a.seg.png": picture(1), "a.cls": b"0"}
+    write_tar(tmp_path / "train-0.tar", files)
+    assert open_data(tmp_path, val_share=0)["train"].ids == ("train-0/a.rgb.jpg",)
+
+
+def test_two_images_of_one_key_are_no_data_set(tmp_path: Path) -> None:
+    """One may be the other's mask; both can be predicted."""
+    write_tar(tmp_path / "all.tar", {"a.jpg": picture(), "a.png": picture(), "a.cls": b"0"})
+    assert find_images(tmp_path) == ["all/a.jpg", "all/a.png"]
+    with pytest.raises(DataError, match=r"a\.jpg and a\.png"):
+        open_data(tmp_path)
+
+
+def test_suffixes_may_be_in_upper_case(tmp_path: Path) -> None:
+    """Those of images and labels."""
+    files = {"A.JPG": picture(), "A.CLS": b"0", "b.Png": picture(), "b.JSON": b'{"label": " x "}'}
+    write_tar(tmp_path / "all.tar", files)
+    train = open_data(tmp_path, val_share=0)["train"]
+    assert train.ids == ("all/A.JPG", "all/b.Png")
+    assert [train.classes[label] for label in train.labels] == ["0", "x"]
+
+
+def test_hidden_members_are_left_out(tmp_path: Path) -> None:
+    """Those of macOS lie between the members of a sample and have its suffixes."""
+    plain = {"./crow/a.jpg": picture(), "./crow/a.cls": b"\xef\xbb\xbfcrow\r\n"}
+    files: dict[str, bytes] = {}
+    for name, content in plain.items():
+        folder, _, file = name.rpartition("/")
+        files[f"{folder}/._{file}"] = b"\0\5\x16\7"
+        files[name] = content
+    write_tar(tmp_path / "all.tar", files | {"__MACOSX/._b.jpg": b"\0", ".git/c.jpg": b"\0"})
+    train = open_data(tmp_path, val_share=0)["train"]
+    assert (train.ids, train.classes) == (("all/crow/a.jpg",), ("crow",))
+
+
+def test_folders_of_tar_files_are_splits(tmp_path: Path) -> None:
+    """Their names say which; an output of wsol beside them changes nothing."""
+    files = {"a.jpg": picture(5), "a.cls": b"0", "b.jpg": picture(), "b.cls": b"1"}
+    for folder in ("train", "validation"):
+        (tmp_path / folder).mkdir()
+        write_tar(tmp_path / folder / "000.tar", files)
+    (tmp_path / "boxes/localizations").mkdir(parents=True)
+    (tmp_path / "boxes/localizations/plan.json").touch()
+    splits = open_data(tmp_path)
+    assert {name: samples.ids for name, samples in splits.items()} == {
+        "train": ("train/000/a.jpg", "train/000/b.jpg"),
+        "val": ("validation/000/a.jpg", "validation/000/b.jpg"),
+    }
+    assert load_image(splits["train"].path(0)).getpixel((0, 0)) == (5, 5, 5)
+    with pytest.raises(ConfigError, match="split_folders"):
+        open_data(tmp_path, split_folders=["none"])
+
+
+@pytest.mark.parametrize("name", ["train-1.tar.gz", "train-1.tgz", "train-1.tar.zst"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_compressed_tar_files_are_refused_by_name(tmp_path: Path, name: str, alone: bool) -> None:
+    """Beside others, too: their images would be missing."""
+    if not alone:
+        write_tar(tmp_path / "train-0.tar", {"a.jpg": picture(), "a.cls": b"0"})
+    (tmp_path / name).write_bytes(b"\x1f\x8b")
+    for read in (open_data, find_images):
+        with pytest.raises(DataError, match=rf"{name}.*compressed"):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b'{"label": ' + b"[" * 50_000, b'{"label": "cr\\u0000ow"}'])
+def test_a_label_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
+    """Whatever is wrong with it, the image is named."""
+    write_tar(tmp_path / "all.tar", {"a.jpg": picture(), "a.json": content})
+    with pytest.raises(DataError, match=r"all\.tar: a\.jpg"):
+        open_data(tmp_path)
+
+
+def test_a_dot_in_a_key_names_the_image(tmp_path: Path) -> None:
+    """A key ends at the first dot, as for all readers of such files."""
+    write_tar(tmp_path / "all.tar", {"22.05.jpg": picture(), "22.05.cls": b"0"})
+    with pytest.raises(DataError, match=r"22\.05\.jpg"):
+        open_data(tmp_path)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from wsol.data.outputs import is_output_folder
 from wsol.engine import demo as module
 from wsol.engine.config import DemoConfig, TrainConfig
 from wsol.errors import ConfigError
@@ -40,5 +41,7 @@ def test_the_demo_leaves_runs_boxes_and_pictures(
     assert "gt_known" not in index
     assert (out / "pictures/overview.jpg").stat().st_size > 1000
     assert len(list((out / "pictures").iterdir())) == 9
+    assert is_output_folder(out)
+    assert is_output_folder(out / "pictures")
     with pytest.raises(ConfigError, match="not empty"):
         module.demo(DemoConfig(out=out))

@@ -39,7 +39,10 @@ from wsol.localizers.reading import Reading
 from wsol.lock import Hold
 from wsol.models.heads import scaled_maps
 
-FILES = {"config.yaml", "localizer.safetensors", "metrics.csv", "metrics.jsonl", "model.json"}
+FILES = {
+    *("config.yaml", "localizer.safetensors", "metrics.csv", "metrics.jsonl", "model.json"),
+    "val_images.txt",
+}
 
 
 @pytest.fixture(params=["pixels", "psol"])

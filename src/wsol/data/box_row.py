@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
+from wsol.data.names import class_name
 from wsol.errors import AnnotationError
 
 Box = tuple[float, float, float, float]
@@ -24,7 +25,7 @@ class BoxRow:
 
     Args:
         image: Name of the image.
-        class_name: Name of the class of the object.
+        class_name: Name of the class of the object; blanks around it do not count.
         box: `x0 y0 x1 y1` in pixels of the image as displayed.
         line: Line of the file, from 1, where the format has lines.
         item: What the format calls the row, as the start of an error message.
@@ -80,6 +81,10 @@ class BoxRow:
             image: The name.
         """
         return replace(self, image=image)
+
+    def __post_init__(self) -> None:
+        """Bring the class to the form in which all classes are compared."""
+        object.__setattr__(self, "class_name", class_name(self.class_name))
 
 
 def box_fault(box: Box, size: Size | None = None) -> str | None:

@@ -3,17 +3,19 @@
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from PIL import (
+    AvifImagePlugin,
     BmpImagePlugin,
     ExifTags,
     GifImagePlugin,
     Image,
     ImageFile,
+    Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
     PpmImagePlugin,
@@ -27,9 +29,20 @@ from wsol.errors import ImageError
 MAX_PIXELS: Final = 50_000_000
 """Largest width times height that is decoded unless more is asked for."""
 
+_Reader = Callable[[BinaryIO], ImageFile.ImageFile]
+
+
+def _open_heif(file: BinaryIO) -> ImageFile.ImageFile:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        raise ImportError('pillow-heif is missing; pip install "wsol[heif]"') from error
+    return HeifImageFile(file)
+
+
 # Readers are called directly because Image.open() applies Pillow's process-wide size limit
 # before it tells the size, and ours is per call.
-_READERS: Final[dict[str, tuple[bytes, type[ImageFile.ImageFile]]]] = {
+_READERS: Final[dict[str, tuple[bytes, _Reader]]] = {
     "JPEG": (rb"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
     "PNG": (rb"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
     "WEBP": (rb"RIFF[\x00-\xff]{4}WEBP", WebPImagePlugin.WebPImageFile),
@@ -37,7 +50,30 @@ _READERS: Final[dict[str, tuple[bytes, type[ImageFile.ImageFile]]]] = {
     "BMP": (rb"BM", BmpImagePlugin.BmpImageFile),
     "TIFF": (rb"II[*+]\x00|MM\x00[*+]", TiffImagePlugin.TiffImageFile),
     "PPM": (rb"P[1-6f]\s", PpmImagePlugin.PpmImageFile),
+    # AVIF may name a general brand first and its own among the brands that follow.
+    "AVIF": (
+        rb"[\x00-\xff]{4}ftyp(?:(?:mif1|msf1)(?:[\x00-\xff]{4})*?)?avi[fs]",
+        AvifImagePlugin.AvifImageFile,
+    ),
+    "HEIF": (rb"[\x00-\xff]{4}ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", _open_heif),
+    "JPEG2000": (
+        rb"\x00\x00\x00\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
+        Jpeg2KImagePlugin.Jpeg2KImageFile,
+    ),
 }
+
+_START: Final = 64
+"""Bytes at the beginning of a file that tell its format."""
+
+_J2K_SIZE: Final = re.compile(
+    rb"\xff\x4f\xff\x51[\x00-\xff]{4}([\x00-\xff]{4})([\x00-\xff]{4})[\x00-\xff]{24}([\x00-\xff]{2})"
+)
+"""Start of a JPEG 2000 codestream: width, height and number of components."""
+
+_MOST_COMPONENTS: Final = 4
+
+_EXIF_KEYS: Final = ("exif", "Raw profile type exif")
+"""Where Pillow keeps EXIF; the second is how ImageMagick stores it in PNG."""
 
 
 @contextmanager
@@ -45,8 +81,8 @@ def open_image(picture: Picture, max_pixels: int = MAX_PIXELS) -> Iterator[Image
     """Open one image file and check its header; whatever fails inside the block is an ImageError.
 
     Args:
-        picture: A JPEG, PNG, WEBP, GIF, BMP, TIFF or PPM file, whatever its suffix, or a source
-            of its bytes.
+        picture: A JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000 or (extra heif) HEIF file,
+            whatever its suffix, or a source of its bytes.
         max_pixels: Largest width times height that is accepted.
 
     Yields:
@@ -73,7 +109,9 @@ def open_image(picture: Picture, max_pixels: int = MAX_PIXELS) -> Iterator[Image
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", module=r"PIL\.")
                 image = reader(file)
-                _check_size(path, image, max_pixels)
+                _check_size(path, image, file, max_pixels)
+                # Pillow turns a TIFF by its XMP where the file has no other orientation.
+                image.info.pop("xmp", None)
                 yield image
         except ImageError:
             raise
@@ -83,12 +121,23 @@ def open_image(picture: Picture, max_pixels: int = MAX_PIXELS) -> Iterator[Image
 
 
 def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of an opened picture: 1 to 8, 1 where the file says none.
+    """Return the EXIF orientation of an opened image: 1 to 8, 1 where the file states none.
+
+    An orientation in XMP does not count, as in OpenCV and browsers. A TIFF is displayed by Pillow
+    itself, so its orientation is 1.
+
+    Args:
+        image: As `open_image` gives it; a PNG without EXIF before its pixels is decoded.
 
     >>> orientation(Image.new("L", (2, 2)))
     1
     """
-    value = image.getexif().get(ExifTags.Base.Orientation)
+    if isinstance(image, PngImagePlugin.PngImageFile) and "exif" not in image.info:
+        image.load()
+    # Pillow's getexif() adds what XMP says, so it is asked about an image with EXIF alone.
+    bare = Image.new("1", (1, 1))
+    bare.info = {key: image.info[key] for key in _EXIF_KEYS if key in image.info}
+    value = bare.getexif().get(ExifTags.Base.Orientation)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
@@ -124,14 +173,31 @@ def image_size(
                 f"{width} x {height} pixels are more than the limit of {max_pixels:,} for a PNG "
                 "that does not say first how it lies; state its size beside its boxes",
             )
-        # From 5 on, what is stored lies on its side; Pillow itself turns TIFF, its size too.
-        turned = not isinstance(image, TiffImagePlugin.TiffImageFile) and orientation(image) >= 5
+        # From 5 on, what is stored lies on its side.
+        turned = orientation(image) >= 5
         return (height, width) if turned else (width, height)
 
 
-def _reader(path: Path | str, file: BinaryIO) -> tuple[str, type[ImageFile.ImageFile]]:
+def is_image_file(path: Path) -> bool:
+    """Return whether a file begins as an image of a known format does.
+
+    Args:
+        path: Of any file; one that cannot be read is none.
+
+    >>> is_image_file(Path("missing"))
+    False
+    """
     try:
-        start = file.read(16)
+        with open_source(path) as file:
+            start = file.read(_START)
+    except (ImageError, OSError):
+        return False
+    return any(re.match(magic, start) for magic, _ in _READERS.values())
+
+
+def _reader(path: Path | str, file: BinaryIO) -> tuple[str, _Reader]:
+    try:
+        start = file.read(_START)
         file.seek(0)
     except OSError as error:
         raise ImageError(path, f"cannot be read: {error}") from error
@@ -143,8 +209,16 @@ def _reader(path: Path | str, file: BinaryIO) -> tuple[str, type[ImageFile.Image
     raise ImageError(path, f"not an image file of a known format ({', '.join(_READERS)})")
 
 
-def _check_size(path: Path | str, image: ImageFile.ImageFile, max_pixels: int) -> None:
+def _check_size(
+    path: Path | str, image: ImageFile.ImageFile, file: BinaryIO, max_pixels: int
+) -> None:
     sizes = [image.size]
+    if isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile):
+        # The file's own header may state another size than the codestream, which is decoded.
+        for width, height, components in _J2K_SIZE.findall(_content(file)):
+            sizes.append((int.from_bytes(width), int.from_bytes(height)))
+            if int.from_bytes(components) > _MOST_COMPONENTS:
+                raise ImageError(path, f"has more than {_MOST_COMPONENTS} components")
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         # A tile is decoded whole, however small the picture that it covers.
         tile = TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH
@@ -156,3 +230,12 @@ def _check_size(path: Path | str, image: ImageFile.ImageFile, max_pixels: int) -
                 f"{width} x {height} pixels are more than the limit of {max_pixels:,}; "
                 "raise max_pixels to read it",
             )
+
+
+def _content(file: BinaryIO) -> bytes:
+    """Return all bytes of a file, which stays where it is."""
+    place = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(place)
+    return content

@@ -8,8 +8,8 @@ from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
-from wsol.data.decode import MAX_PIXELS, open_image, orientation
-from wsol.data.find import IMAGE_SUFFIXES, index_files
+from wsol.data.decode import MAX_PIXELS, is_image_file, open_image, orientation
+from wsol.data.find import IMAGE_SUFFIXES, LeftOut, index_files
 from wsol.data.flat_names import Names
 from wsol.data.shards import is_sharded, list_shards
 from wsol.data.source import Picture
@@ -36,8 +36,8 @@ def load_image(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     several pages gives its first picture. Colour profiles and metadata are dropped.
 
     Args:
-        picture: A JPEG, PNG, WEBP, GIF, BMP, TIFF or PPM file, whatever its suffix, or a source
-            of its bytes.
+        picture: A JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000 or (extra heif) HEIF file,
+            whatever its suffix, or a source of its bytes.
         max_pixels: Largest width times height that is decoded; the header is checked first.
 
     Returns:
@@ -113,8 +113,10 @@ def find_images(root: Path | str, *, follow_links: bool = False) -> list[str]:
 
     Hidden files and folders are left out. Links to folders, and links to files outside `root`,
     are skipped with a line on the logger "wsol" unless `follow_links`; a link to a folder that
-    contains it is never followed. Nothing is opened, but where the folder has its pictures in tar
-    files (see `is_sharded`): they are listed as if they were files in it, and opened by that path.
+    contains it is never followed. Folders below `root` that wsol has written are skipped with a
+    line, and another line counts images of kinds that are not read, by suffix. Where the folder has
+    its images in tar files (see `is_sharded`), they are listed as if they were files in it, and
+    opened by that path.
 
     Args:
         root: The folder to look in; may itself be a link.
@@ -149,7 +151,21 @@ def index_images(root: Path | str, *, follow_links: bool = False) -> Names:
     """
     if is_sharded(root):
         return Names(list_shards(root, follow_links=follow_links))
-    return index_files(root, IMAGE_SUFFIXES, follow_links=follow_links)
+    left_out = LeftOut()
+
+    def pass_over(path: str) -> None:
+        # A name with a suffix tells enough, so that other files are not opened.
+        left_out.add(path, is_image=not Path(path).suffix and is_image_file(Path(path)))
+
+    names = index_files(
+        root,
+        IMAGE_SUFFIXES,
+        follow_links=follow_links,
+        inputs_only=True,
+        passed_over=pass_over,
+    )
+    left_out.log(root)
+    return names
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -13,10 +13,10 @@ from wsol.data.box_row import OnBad
 from wsol.data.boxes import find_boxes, with_boxes
 from wsol.data.coco_file import coco_names, link_fault, load_coco
 from wsol.data.csv_rows import read_csv_rows
-from wsol.data.folders import SPLITS
 from wsol.data.images import find_images
-from wsol.data.names import index_by_end
+from wsol.data.names import class_fault, class_name, index_by_end, listed_name
 from wsol.data.samples import Samples
+from wsol.data.split_names import SPLITS, read_split_folders, split_of
 from wsol.errors import AnnotationError, DataError, did_you_mean
 
 _logger = logging.getLogger("wsol")
@@ -29,7 +29,7 @@ class LabelRow:
     Args:
         path: The file.
         image: Name of the image.
-        label: Name of the class.
+        label: Name of the class; blanks around it do not count.
         split: Name of the split, where the file says so.
         line: Line of the file, from 1, where the format has lines.
         item: What the format calls the row, as the start of an error message.
@@ -44,6 +44,10 @@ class LabelRow:
     split: str | None = None
     line: int | None = None
     item: str = ""
+
+    def __post_init__(self) -> None:
+        """Bring the label to the form in which all classes are compared."""
+        object.__setattr__(self, "label", class_name(self.label))
 
     def bad(self, reason: str) -> AnnotationError:
         """Return the error that the row cannot be used."""
@@ -75,13 +79,15 @@ def read_labels(
     boxes: Path | str | None = None,
     on_bad: OnBad = "fail",
     *,
+    split_folders: Sequence[str] = (),
     follow_links: bool = False,
 ) -> dict[str, Samples]:
     r"""Read a data set whose labels are in one file, any number for an image.
 
     An image is named by its path below `root` or by the end of it, from a slash on, where that
-    fits one image only. Its split is what the file says, else the first folder of its path if
-    that is `train`, `val` or `test`, else `train`. The classes are the sorted labels of `train`
+    fits one image only; blanks around names do not count where no image has them. Its split is
+    what the file says, else that of the first folder of its path if that is named after one (see
+    `split_of`), else `train`. The classes are the sorted labels of `train`
     (of `test` where there is no `train`). Images without a label are left out, with a line on the
     logger "wsol". A repeated row changes nothing.
 
@@ -93,6 +99,7 @@ def read_labels(
         boxes: File of boxes for any of the images, see `read_boxes`; `boxes.csv` or else
             `boxes.json` in `root` if there is one.
         on_bad: Whether a bad row of boxes ends the reading or is skipped with a line in the log.
+        split_folders: Which folders are splits, see `read_split_folders`.
         follow_links: Whether to follow symbolic links, see `find_images`.
 
     Returns:
@@ -120,7 +127,8 @@ def read_labels(
     if not labels.is_file():
         raise DataError(f"{labels}: no such file of labels")
     images = find_images(root, follow_links=follow_links)
-    by_split = _by_split(root, images, read(labels))
+    by_split = _by_split(root, images, read(labels), read_split_folders(split_folders))
+    _log_folders(root, by_split)
     if not by_split:
         raise DataError(f"{labels}: has no labels")
     if list(by_split) == ["val"]:
@@ -164,22 +172,29 @@ _READERS: Final[dict[str, Callable[[Path], Iterator[LabelRow]]]] = {
 
 
 def _by_split(
-    root: Path, images: Sequence[str], rows: Iterator[LabelRow]
+    root: Path,
+    images: Sequence[str],
+    rows: Iterator[LabelRow],
+    folders: Mapping[str, str] | None,
 ) -> Mapping[str, _Labelled]:
     """Return the rows of each image of each split that has any, in the order of `SPLITS`."""
     index_of = index_by_end(images)
     labelled: _Labelled = {}
     split_of: dict[str, str] = {}
     for row in rows:
-        if row.image not in index_of:
+        name = listed_name(row.image, index_of)
+        if name not in index_of:
             raise row.bad(f"no image {row.image!r} in {root}")
-        index = index_of[row.image]
+        index = index_of[name]
         if index is None:
             raise row.bad(f"several images end in {row.image!r}; give more of the path")
-        if not row.label:
-            raise row.bad(f"the label of {row.image!r} is empty")
+        fault = class_fault(row.label)
+        if fault:
+            raise row.bad(f"the label {row.label!r} of {row.image!r} {fault}")
         image = images[index]
-        split = _folder_split(image) if row.split is None else row.split
+        split = row.split
+        if split is None:
+            split = _folder_split(image, folders)
         if split not in SPLITS:
             raise row.bad(f"no split {split!r}: {did_you_mean(split, SPLITS)}")
         if split_of.setdefault(image, split) != split:
@@ -191,9 +206,32 @@ def _by_split(
     return {name: members for name, members in found.items() if members}
 
 
-def _folder_split(image: str) -> str:
+def _folder_split(image: str, folders: Mapping[str, str] | None) -> str:
+    """Return the split of an image by the first folder of its path.
+
+    Args:
+        image: Path below the root.
+        folders: Folder to split; None where the folders' names decide.
+    """
     first, slash, _ = image.partition("/")
-    return first if slash and first in SPLITS else "train"
+    if not slash:
+        return "train"
+    split = split_of(first) if folders is None else folders.get(first)
+    return split or "train"
+
+
+def _log_folders(root: Path, by_split: Mapping[str, _Labelled]) -> None:
+    """Say which folders were taken for which split."""
+    found = {
+        (image.partition("/")[0], split)
+        for split, members in by_split.items()
+        for image, rows in members.items()
+        if "/" in image and rows[0].split is None
+    }
+    splits = sorted((folder, split) for folder, split in found if split != "train")
+    if splits:
+        meanings = ", ".join(f"{folder}/ is {split}" for folder, split in splits)
+        _logger.info("%s: folders are splits: %s; all others are train", root, meanings)
 
 
 def _samples(root: Path, by_split: Mapping[str, _Labelled]) -> dict[str, Samples]:

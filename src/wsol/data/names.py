@@ -1,6 +1,7 @@
-"""Images named by their id or by the end of it."""
+"""How texts name classes and images: classes without blanks, images by id or the end of it."""
 
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Container, Iterator, Sequence
 
 from wsol.portable import original, place, written_forms
 
@@ -56,3 +57,49 @@ def map_names(name: str) -> set[str]:
     (set(), ['a%0Ab%5Cc.jpg', 'a%250Ab%5Cc.jpg'])
     """
     return {place(name), place(original(name))} - {name}
+
+
+def listed_name(name: str, index_of: Container[str]) -> str:
+    """Return an image's name as an index has it: as it is, else without the blanks around it.
+
+    Args:
+        name: As a file states it.
+        index_of: Known names, see `index_by_end`.
+
+    >>> listed_name("a.jpg ", {"a.jpg": 0})
+    'a.jpg'
+    """
+    return name if name in index_of else name.strip()
+
+
+def class_name(text: str) -> str:
+    """Return the name of the class that a text means: without the blanks around it.
+
+    Every class name that is read from a folder, a file or an option goes through this function, so
+    that "crow" and "crow " are one class everywhere.
+
+    Args:
+        text: As it is stated.
+
+    >>> class_name(" crow ")
+    'crow'
+    """
+    return text.strip()
+
+
+def class_fault(name: str) -> str | None:
+    """Return why a class name from a file cannot be used, or None.
+
+    Args:
+        name: As `class_name` gives it.
+
+    >>> class_fault("crow"), class_fault("")
+    (None, 'is empty')
+    """
+    if not name:
+        return "is empty"
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        return "has a control character"
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in name):
+        return "is not UTF-8; save the file as UTF-8"
+    return None

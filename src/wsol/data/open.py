@@ -1,16 +1,22 @@
 """Open a data set whatever its layout."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from wsol.data.box_row import OnBad
 from wsol.data.boxes import with_boxes
 from wsol.data.cub import is_cub, read_cub
+from wsol.data.find import list_folders
 from wsol.data.folders import read_folders
 from wsol.data.labels import find_labels, read_labels
 from wsol.data.samples import Samples, split_off
 from wsol.data.shards import is_sharded, read_shards
+from wsol.data.split_names import read_split_folders
 from wsol.data.splits import read_splits
 from wsol.errors import ConfigError, DataError
+
+_logger = logging.getLogger("wsol")
 
 
 def open_data(
@@ -22,6 +28,7 @@ def open_data(
     val_share: float = 0.1,
     seed: int = 0,
     on_bad: OnBad = "fail",
+    split_folders: Sequence[str] = (),
     follow_links: bool = False,
 ) -> dict[str, Samples]:
     """Open a data set of any layout, with a split to select on.
@@ -38,6 +45,9 @@ def open_data(
             the data set has none; 0 for no such split.
         seed: Seed of that choice.
         on_bad: Whether a bad row of boxes ends the reading or is skipped with a line in the log.
+        split_folders: Which folders are splits: `auto` or nothing where the layout decides, `none`
+            where every folder is a class, or `split=folder` for each split; see
+            `read_split_folders`. For folders by class and labels in a file alone.
         follow_links: Whether to follow symbolic links, see `find_images`.
 
     Returns:
@@ -46,8 +56,8 @@ def open_data(
     Raises:
         DataError: If there is no such folder or it is no usable data set.
         AnnotationError: If an annotation cannot be used.
-        ConfigError: If `val_share` is negative or not below 1, or both `splits` and `labels` are
-            given.
+        ConfigError: If `val_share` is negative or not below 1, both `splits` and `labels` are
+            given, or `split_folders` cannot be used.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -63,8 +73,16 @@ def open_data(
     if splits and labels:
         raise ConfigError("splits and labels both say what is in the data set: give one of them")
     labels = labels or (None if splits or is_cub(root) else find_labels(root))
+    fixed = not labels and (bool(splits) or is_cub(root) or is_sharded(root))
+    if fixed and read_split_folders(split_folders) is not None:
+        raise ConfigError(
+            f"{root}: its splits are in lists or tar files and no folders; leave out "
+            "--split_folders"
+        )
     if labels:
-        found = read_labels(root, labels, boxes, on_bad, follow_links=follow_links)
+        found = read_labels(
+            root, labels, boxes, on_bad, split_folders=split_folders, follow_links=follow_links
+        )
     elif splits or is_cub(root):
         found = (
             read_splits(root, splits, follow_links=follow_links)
@@ -76,9 +94,28 @@ def open_data(
         found = read_shards(root, follow_links=follow_links)
         found = with_boxes(found, boxes, on_bad) if boxes else found
     else:
-        found = read_folders(root, boxes, on_bad, follow_links=follow_links)
+        _refuse_above(root)
+        found = read_folders(
+            root, boxes, on_bad, split_folders=split_folders, follow_links=follow_links
+        )
     if "val" not in found and "train" in found and val_share != 0:
         rest, val = split_off(found["train"], val_share, seed)
         if len(val):
+            _logger.info(
+                "%s: no val split, so %d of the %d training images are val, chosen by seed %d",
+                root,
+                len(val),
+                len(found["train"]),
+                seed,
+            )
             found = {"train": rest, "val": val} | {k: v for k, v in found.items() if k == "test"}
     return found
+
+
+def _refuse_above(root: Path) -> None:
+    """Refuse a folder that holds nothing but one data set of a layout that is no class folder."""
+    folders = list_folders(root)
+    if len(folders) == 1:
+        (inner,) = folders
+        if is_cub(inner) or find_labels(inner) or is_sharded(inner):
+            raise DataError(f"{root}: {inner.name!r} is a data set and no class; use {inner}")

@@ -1,5 +1,6 @@
 """Pictures on any file system that pyarrow opens: S3, Google Cloud Storage, HDFS, Azure."""
 
+import logging
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,13 @@ from typing import BinaryIO, overload
 import pyarrow as pa
 from pyarrow import fs
 
+from wsol.data.find import LeftOut
 from wsol.data.flat_names import Names
+from wsol.data.outputs import is_output
 from wsol.errors import DataError, ImageError
 from wsol.uri import shown
+
+_logger = logging.getLogger("wsol")
 
 MOST_BYTES = 512 * 2**20
 """Of one file, which is read whole: a request for each of its parts would take longer."""
@@ -91,7 +96,8 @@ class RemoteFiles(Sequence[RemoteFile]):
 def index_remote(uri: str, suffixes: Collection[str]) -> Names:
     """List the files beneath a folder elsewhere that have one of some suffixes, in any case.
 
-    Hidden files and folders are left out, as they are on this machine's disks.
+    Hidden files, folders that wsol has written and images of other kinds are left out, as they are
+    on this machine's disks.
 
     Args:
         uri: of the folder.
@@ -112,7 +118,10 @@ def index_remote(uri: str, suffixes: Collection[str]) -> Names:
         system, base = open_folder(uri)
         if system.get_file_info(base).type != fs.FileType.Directory:
             raise DataError(f"{shown(uri)}: no such folder")
-        return Names(_walk(system, base, suffixes)).sorted()
+        left_out = LeftOut()
+        names = Names(_walk(system, base, suffixes, left_out)).sorted()
+        left_out.log(shown(uri))
+        return names
     except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
         raise DataError(
             f"{shown(uri)}: cannot be listed: {' '.join(str(error).split())}"
@@ -140,12 +149,18 @@ def _open(uri: str, process: int) -> tuple[fs.FileSystem, str]:
     return system, path.rstrip("/")
 
 
-def _walk(system: fs.FileSystem, base: str, suffixes: Collection[str]) -> Iterator[str]:
+def _walk(
+    system: fs.FileSystem, base: str, suffixes: Collection[str], left_out: LeftOut
+) -> Iterator[str]:
     todo = [base]
     while todo:
         folder = todo.pop()
         # One folder at a time: a listing of all takes much more memory than their names.
-        for entry in system.get_file_info(fs.FileSelector(folder)):
+        entries = system.get_file_info(fs.FileSelector(folder))
+        if folder != base and _is_output(system, folder, entries):
+            _logger.warning("%r was written by wsol and was skipped", folder)
+            continue
+        for entry in entries:
             path = PurePosixPath(entry.path)
             if path.name.startswith("."):
                 continue
@@ -153,3 +168,22 @@ def _walk(system: fs.FileSystem, base: str, suffixes: Collection[str]) -> Iterat
                 todo.append(entry.path)
             elif path.suffix.lower() in suffixes:
                 yield path.relative_to(base).as_posix()
+            else:
+                left_out.add(path.name)
+
+
+def _is_output(system: fs.FileSystem, folder: str, entries: Sequence[fs.FileInfo]) -> bool:
+    names = {PurePosixPath(entry.path).name for entry in entries}
+
+    def exists(name: str) -> bool:
+        first, slash, _ = name.partition("/")
+        if first not in names or not slash:
+            return first in names
+        info = system.get_file_info(f"{folder}/{name}")
+        return bool(info.type == fs.FileType.File)
+
+    def start(name: str) -> bytes:
+        with system.open_input_file(f"{folder}/{name}") as file:
+            return bytes(file.read())[:64]
+
+    return is_output(exists, start)

@@ -31,6 +31,7 @@ class ShardIndex:
         size: int64 (N,) its bytes.
         splits: the pictures with their labels and boxes; together they are all, in this order.
             Empty where the labels are not known.
+        fault: why they are not known, and what to do.
     """
 
     shards: tuple[str, ...]
@@ -39,6 +40,7 @@ class ShardIndex:
     offset: NDArray[np.int64]
     size: NDArray[np.int64]
     splits: Mapping[str, Samples]
+    fault: str = ""
 
 
 def save_index(root: Path, index: ShardIndex) -> None:
@@ -101,7 +103,14 @@ def load_index(root: Path, present: Sequence[str]) -> ShardIndex:
             raise ValueError("a picture lies outside its shard")
     except DataError:
         raise
-    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
+    except (
+        pa.ArrowException,
+        OSError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         reason = " ".join(str(error).split())
         raise DataError(
             f"{path}: not a sound index ({reason}): pack the data set again, or remove the file to "

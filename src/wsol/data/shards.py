@@ -3,9 +3,11 @@
 import os
 from bisect import bisect_left
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Final
 
-from wsol.data.find import IMAGE_SUFFIXES, find_files
+from wsol.data.find import IMAGE_SUFFIXES, index_files
+from wsol.data.outputs import is_output_folder
 from wsol.data.part import Part, forget_files
 from wsol.data.samples import Samples
 from wsol.data.scan import scan_shards
@@ -35,6 +37,12 @@ class _Opened:
         return Part(self.prefix + name, file, int(index.offset[row]), int(index.size[row]))
 
 
+_COMPRESSED: Final = (
+    *(".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst"),
+)
+
+_SUFFIXES: Final = {".tar"} | {PurePath(f"a{name}").suffix for name in _COMPRESSED}
+
 _opened: dict[str, _Opened] = {}
 """By prefix. Worker processes that are forked have it too."""
 
@@ -42,8 +50,9 @@ _opened: dict[str, _Opened] = {}
 def is_sharded(root: Path | str) -> bool:
     """Return whether a folder holds its pictures in tar files.
 
-    That is so where `wsol pack` wrote it, or where it has tar files, but no pictures and no
-    folders; what is hidden does not count.
+    That is so where `wsol pack` wrote it, or where it has tar files, or folders of them, but no
+    images and no other folders. What is hidden and folders that wsol has written do not count.
+    Compressed tar files count, so that they are refused and not overlooked.
 
     Args:
         root: Any folder.
@@ -51,15 +60,29 @@ def is_sharded(root: Path | str) -> bool:
     >>> is_sharded("no such folder")
     False
     """
+    return _holds_shards(Path(root), deep=True)
+
+
+def _holds_shards(root: Path, *, deep: bool) -> bool:
     try:
         with os.scandir(root) as entries:
             visible = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError:
         return False
-    if not any(entry.name.lower().endswith(".tar") for entry in visible):
+    names = {entry.name for entry in visible}
+    has_shards = any(name.lower().endswith((".tar", *_COMPRESSED)) for name in names)
+    if has_shards and INDEX in names:
+        return True
+    if any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names):
         return False
-    return any(entry.name == INDEX for entry in visible) or not any(
-        entry.is_dir() or Path(entry.name).suffix.lower() in IMAGE_SUFFIXES for entry in visible
+    folders = [Path(entry.path) for entry in visible if entry.is_dir()]
+    if not (has_shards or (deep and folders)):
+        return False
+    inputs = [folder for folder in folders if not is_output_folder(folder)]
+    if inputs and not deep:
+        return False
+    return (has_shards or bool(inputs)) and all(
+        _holds_shards(folder, deep=False) for folder in inputs
     )
 
 
@@ -94,10 +117,7 @@ def read_shards(root: Path | str, *, follow_links: bool = False) -> dict[str, Sa
     if not index.ids:
         raise DataError(f"{root}: no images in the tar files of this folder")
     if not index.splits:
-        raise DataError(
-            f"{root}: the tar files do not say the class of every image: they need a .cls or .json "
-            "beside it, or a folder of its class; or give --labels"
-        )
+        raise DataError(f"{root}: {index.fault}")
     return dict(index.splits)
 
 
@@ -127,7 +147,14 @@ def find_part(path: Path | str, *, search: bool = False) -> Part | None:
 
 def _open(root: Path, follow_links: bool) -> _Opened:
     """Return what is in a folder of shards, which is looked through where it has changed."""
-    files = find_files(root, {".tar"}, follow_links=follow_links)
+    found_files = index_files(root, _SUFFIXES, follow_links=follow_links, inputs_only=True)
+    packed = next((name for name in found_files if name.lower().endswith(_COMPRESSED)), None)
+    if packed is not None:
+        raise DataError(
+            f"{root / packed}: is a compressed tar file, which cannot be read in place; "
+            "decompress it"
+        )
+    files = [name for name in found_files if name.lower().endswith(".tar")]
     index = root / INDEX
     stamps = tuple(
         (name, status.st_ino, status.st_size, status.st_mtime_ns)

@@ -15,12 +15,12 @@ from wsol.data.annotations.from_metadata import (
     read_metadata,
 )
 from wsol.data.cub import is_cub
-from wsol.data.folders import SPLITS
 from wsol.data.images import find_images
 from wsol.data.label_file import read_label_file
 from wsol.data.listing import Listing
-from wsol.data.names import ends, index_by_end
+from wsol.data.names import class_name, ends, index_by_end
 from wsol.data.samples import Samples
+from wsol.data.split_names import SPLITS
 from wsol.errors import DataError
 
 _logger = logging.getLogger("wsol")
@@ -194,4 +194,4 @@ def _class_names(
 
 def _folder(image: str) -> str:
     """Return the name of the folder that an image lies in, empty at the root."""
-    return image.rpartition("/")[0].rpartition("/")[2]
+    return class_name(image.rpartition("/")[0].rpartition("/")[2])

@@ -8,6 +8,7 @@ from pathlib import Path
 from wsol.data.samples import Samples
 from wsol.engine.config import TrainConfig
 from wsol.engine.config_file import check_same, resolved, save_config
+from wsol.engine.val_list import write_val_list
 from wsol.errors import ConfigError, DataError
 from wsol.lock import Hold, check_free
 
@@ -96,9 +97,15 @@ def claim_folder(config: TrainConfig) -> Iterator[None]:
                 config.out.rmdir()
 
 
-def keep_options(config: TrainConfig) -> None:
-    """Write the options of a training that begins: from now on its folder holds a run."""
+def keep_options(config: TrainConfig, val: Samples | None) -> None:
+    """Write the options of a training that begins: from now on its folder holds a run.
+
+    Args:
+        config: the options.
+        val: the val split, whose images are listed beside them.
+    """
     with _said_in_one_line(config.out):
+        write_val_list(config.out, val)
         save_config(config.out / "config.yaml", resolved(replace(config, resume=False)))
 
 

@@ -150,6 +150,7 @@ def _open(config: CompareConfig) -> tuple[Network, dict[str, Samples]]:
         val_share=VAL_SHARE if config.val_share is None else config.val_share,
         seed=config.seed or 0,
         on_bad=config.on_bad_annotation,
+        split_folders=config.split_folders,
     )
     network = create_network(config.backbone, num_classes=NUM_CLASSES, output_stride=None)
     return network.eval(), splits

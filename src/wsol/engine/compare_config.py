@@ -5,6 +5,7 @@ from pathlib import Path
 
 from wsol.choices import Normalization, learnt_part
 from wsol.data.box_row import OnBad
+from wsol.data.split_names import read_split_folders
 from wsol.engine.config import Precision
 from wsol.engine.hub import is_on_hub
 from wsol.errors import ConfigError
@@ -42,6 +43,8 @@ class CompareConfig:
         splits: folder of published splits; default: the run's, if the data is.
         labels: labels as CSV or COCO JSON; default: the run's, if the data is, else those of the
             data folder.
+        split_folders: folders that are splits, as train=FOLDER,test=FOLDER; none makes every folder
+            a class; default: the run's, if the data is, else those named after splits.
         val_share: share of the training images to choose on, where the data set has no val split;
             default: the run's, or 0.1.
         seed: of that choice; default: the run's, or 0.
@@ -75,9 +78,11 @@ class CompareConfig:
     workers: int = 2
     precision: Precision = "auto"
     cpu: bool = False
+    split_folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
+        read_split_folders(self.split_folders)
         for option in ("localizers", "sizes", "affinities", "normalizations"):
             if not getattr(self, option):
                 raise ConfigError(f"{option} is empty: name at least one")

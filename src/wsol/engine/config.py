@@ -6,6 +6,7 @@ from typing import Literal
 
 from wsol.choices import Normalization, learnt_part
 from wsol.data.box_row import OnBad
+from wsol.data.split_names import read_split_folders
 from wsol.engine.require import require
 from wsol.methods import MethodConfig
 from wsol.methods.none.config import Config as NoMethod
@@ -34,6 +35,8 @@ class TrainConfig:
             authors; default: those of the data folder.
         labels: labels as CSV or COCO JSON, any number for an image; default: labels.csv or
             labels.json in the data folder, else those of its folders.
+        split_folders: folders that are splits, as train=FOLDER,test=FOLDER; none makes every folder
+            a class; default: those named after splits.
         method: the training method and its options.
         backbone: a name that wsol list backbones shows: timm's networks, and those of the papers.
         output_stride: input pixels per pixel of the score map, where the network offers a choice.
@@ -130,9 +133,11 @@ class TrainConfig:
     save_every: int = 200
     resume: bool = False
     tensorboard: bool = False
+    split_folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
+        read_split_folders(self.split_folders)
         for option in (
             *("epochs", "batch_size", "accumulate", "size"),
             *("val_every", "max_skipped", "save_every"),
@@ -185,6 +190,8 @@ class EvaluateConfig:
         splits: folder of published splits; default: the run's, if the data is.
         labels: labels as CSV or COCO JSON; default: the run's, if the data is, else those of the
             data folder.
+        split_folders: folders that are splits, as train=FOLDER,test=FOLDER; none makes every folder
+            a class; default: the run's, if the data is, else those named after splits.
         split: train, val or test.
         protocol: fair measures whole pictures at every threshold, as the re-evaluation of the
             field does; adl2019 measures centre crops at seven fixed ones, as ADL's authors did.
@@ -231,6 +238,7 @@ class EvaluateConfig:
     workers: int = 2
     precision: Precision = "fp32"
     cpu: bool = False
+    split_folders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from wsol.engine.log import RunLog, describe
 from wsol.engine.protocol import Fair, Figures
 from wsol.engine.run import RunInfo, load_fitted, load_run, save_run
 from wsol.engine.run_data import open_run_data, with_data
+from wsol.engine.val_list import write_val_list
 from wsol.errors import ConfigError
 from wsol.localizers.learnt import Head, Learnt
 from wsol.localizers.pixels import LearntPixels
@@ -108,6 +109,7 @@ def _distill(config: DistillConfig, compute: Compute) -> Distilled:
         lessons = take_lessons(pictures, teacher, student, look, config.out)
     student.head = _trained_head(student, lessons, config, compute.device)
     save_run(config.out, network, _info(config, info, student), student.state())
+    write_val_list(config.out, splits.get("val"))
     save_config(config.out / "config.yaml", replace(config, **config.course._asdict()))
     figures, missed = _measure(config, splits, network, student, compute, Fair(info.size))
     return Distilled(config.out, figures, lessons.num_errors + missed)

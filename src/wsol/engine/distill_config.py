@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from wsol.choices import Normalization, Student
 from wsol.data.box_row import OnBad
+from wsol.data.split_names import read_split_folders
 from wsol.engine.config import Precision
 from wsol.errors import ConfigError, did_you_mean
 
@@ -49,6 +50,8 @@ class DistillConfig:
         splits: folder of published splits; default: the run's, if the data is.
         labels: labels as CSV or COCO JSON; default: the run's, if the data is, else those of the
             data folder.
+        split_folders: folders that are splits, as train=FOLDER,test=FOLDER; none makes every folder
+            a class; default: the run's, if the data is, else those named after splits.
         student: what learns: pixels, which places belong to objects; psol, one box a picture.
         localizer: makes the teacher's score maps; default: the run's. One that is given leaves
             nothing of the run's own reading.
@@ -104,9 +107,11 @@ class DistillConfig:
     workers: int = 2
     precision: Precision = "auto"
     cpu: bool = False
+    split_folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
+        read_split_folders(self.split_folders)
         if self.student not in COURSES:
             raise ConfigError(f"no student {self.student!r}: {did_you_mean(self.student, COURSES)}")
         max_pictures, epochs, lr = self.course

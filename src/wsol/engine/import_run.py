@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from wsol.data.names import class_name
 from wsol.engine.config import ImportConfig
 from wsol.engine.folder import make_folder
 from wsol.engine.run import RunInfo, save_run
@@ -81,9 +82,10 @@ def _classes(path: Path | None, count: int) -> tuple[str, ...]:
     if path is None:
         return tuple(map(str, range(count)))
     try:
-        names = tuple(path.read_text(encoding="utf-8").splitlines())
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
+    names = tuple(map(class_name, lines))
     if len(names) != count:
         raise ConfigError(f"{path}: has {len(names)} lines, but the weights have {count} classes")
     return names

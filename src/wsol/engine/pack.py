@@ -55,6 +55,7 @@ def pack(config: PackConfig) -> Packed:
         boxes=config.boxes,
         splits=config.splits,
         labels=config.labels,
+        split_folders=config.split_folders,
         val_share=0,
     )
     try:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsol.data.split_names import read_split_folders
 from wsol.errors import ConfigError
 
 LEAST = 10_000
@@ -21,6 +22,8 @@ class PackConfig:
         splits: folder of published splits; default: those of the data folder.
         labels: labels as CSV or COCO JSON; default: labels.csv or labels.json in the data folder,
             else those of its folders.
+        split_folders: folders that are splits, as train=FOLDER,test=FOLDER; none makes every folder
+            a class; default: those named after splits.
         shard_size: bytes after which a new tar file is begun.
     """
 
@@ -30,9 +33,11 @@ class PackConfig:
     splits: Path | None = None
     labels: Path | None = None
     shard_size: int = 1_000_000_000
+    split_folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is read."""
+        read_split_folders(self.split_folders)
         if self.shard_size < LEAST:
             raise ConfigError(f"shard_size is {self.shard_size}: it must be at least {LEAST:,}")
         if self.out.exists():

@@ -82,7 +82,7 @@ def _files(
 ) -> dict[str, bytes | Path]:
     """Return what is sent, by its name in the repository: contents, and files."""
     # Where things lie here is nobody else's business, and of no use there.
-    told = replace(info, data="", boxes=None, splits=None, labels=None)
+    told = replace(info, data="", boxes=None, splits=None, labels=None, split_folders=())
     files: dict[str, bytes | Path] = {
         "model.json": (json.dumps(asdict(told), indent=1) + "\n").encode()
     }

@@ -53,6 +53,7 @@ class RunInfo:
         labels: file of labels, where one was given.
         several_labels: whether pictures had several labels, so that each logit is a question of
             its own, answered by the sigmoid; otherwise all are one, answered by the softmax.
+        split_folders: which folders of the data set are splits, as the option states it.
         method: the training method and its options, which tell what the head is.
     """
 
@@ -76,6 +77,7 @@ class RunInfo:
     normalization: Normalization = "minmax"
     labels: str | None = None
     several_labels: bool = False
+    split_folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no training writes."""
@@ -144,7 +146,10 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
     try:
         content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         given = dict(content)
-        lists = {name: tuple(given.get(name, ())) for name in ("classes", "tap", "scales")}
+        lists = {
+            name: tuple(given.get(name, ()))
+            for name in ("classes", "tap", "scales", "split_folders")
+        }
         info = RunInfo(**given | lists)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(f"{folder / 'model.json'}: not a run's description: {error}") from error

@@ -8,6 +8,7 @@ from wsol.data.box_row import OnBad
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.engine.run import RunInfo
+from wsol.engine.val_list import check_val_list
 from wsol.errors import ConfigError, DataError
 
 
@@ -33,6 +34,10 @@ class DataOptions(Protocol):
     @property
     def labels(self) -> Path | None:
         """File of labels."""
+
+    @property
+    def split_folders(self) -> tuple[str, ...]:
+        """Folders that are splits."""
 
     @property
     def on_bad_annotation(self) -> OnBad:
@@ -70,7 +75,11 @@ def open_run_data(
         val_share=info.val_share if val_share is None else val_share,
         seed=info.seed if seed is None else seed,
         on_bad=asked.on_bad_annotation,
+        split_folders=info.split_folders,
     )
+    is_own = asked.data is None and val_share is None and seed is None
+    if asked.run is not None and is_own and "val" in found:
+        check_val_list(asked.run, found["val"])
     for samples in found.values():
         unknown = [name for name in samples.classes if name not in info.classes]
         if unknown:
@@ -88,15 +97,18 @@ def with_data(info: RunInfo, asked: DataOptions) -> RunInfo:
     data = info.data if asked.data is None else str(asked.data.resolve())
     is_own = data == info.data
     boxes, splits, labels = map(_resolved, (asked.boxes, asked.splits, asked.labels))
+    split_folders = asked.split_folders
     if is_own and not (splits or labels):
         # Both say what is in the data set, so that one asked for takes the place of either.
         splits, labels = info.splits, info.labels
+        split_folders = split_folders or info.split_folders
     return replace(
         info,
         data=data,
         boxes=boxes or (info.boxes if is_own else None),
         splits=splits,
         labels=labels,
+        split_folders=split_folders,
     )
 
 

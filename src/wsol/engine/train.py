@@ -86,6 +86,7 @@ class Training:
             val_share=config.val_share,
             seed=config.seed,
             on_bad=config.on_bad_annotation,
+            split_folders=config.split_folders,
         )
         self.samples, self.val = trainable(splits, config), splits.get("val")
         _tell_ground_truth(config, splits)
@@ -156,7 +157,7 @@ class Training:
             total_steps=self.order.total_steps,
         )
         if self.accelerator.is_main_process:
-            keep_options(config)
+            keep_options(config, self.val)
 
     def run(self) -> Path:
         """Train to the end, write the run, and return its folder."""
@@ -278,6 +279,7 @@ class Training:
             seed=config.seed,
             splits=None if config.splits is None else str(config.splits.resolve()),
             labels=None if config.labels is None else str(config.labels.resolve()),
+            split_folders=config.split_folders,
             several_labels=self.samples.has_several_labels,
         )
 

@@ -31,6 +31,8 @@ _OPENERS: Final[dict[bytes, Callable[[BinaryIO], io.BufferedIOBase]]] = {
     b"\xfd7zXZ\x00": lzma.open,
 }
 
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+
 # What the readers of Python's library raise on damaged archives.
 _FAULTS: Final = (
     tarfile.TarError,
@@ -209,6 +211,12 @@ def plain_members(path: Path, passed_over: Callable[[str], None]) -> Iterator[Me
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; give the archive's path") from error
     with file:
+        start = file.read(8)
+        if start.startswith((*_OPENERS, _ZSTD)):
+            raise DataError(
+                f"{path}: is a compressed tar file, which cannot be read in place; decompress it"
+            )
+        file.seek(0)
         yield from _tar_members(file, str(path), passed_over)
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Final
 
-from wsol.data.folders import SPLITS
 from wsol.data.prepare.archive import Member
 from wsol.data.prepare.config import OpenimagesConfig
 from wsol.data.prepare.meter import Meters
@@ -11,6 +10,7 @@ from wsol.data.prepare.names import parts_of
 from wsol.data.prepare.place import bytes_below, check_room
 from wsol.data.prepare.state import State
 from wsol.data.prepare.unpack import unpack
+from wsol.data.split_names import SPLITS
 
 IMAGES: Final = "images"
 MASKS: Final = "masks"
