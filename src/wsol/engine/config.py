@@ -228,7 +228,7 @@ class EvaluateConfig:
     normalization: Normalization | None = None
     batch_size: int = 32
     workers: int = 2
-    precision: Precision = "fp32"
+    precision: Precision = "auto"
     cpu: bool = False
 
 

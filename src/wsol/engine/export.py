@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 import wsol
 from wsol.choices import GraphFormat
 from wsol.data.batches import normalized
+from wsol.engine.device import announce
 from wsol.engine.export_config import ExportConfig
 from wsol.engine.folder import make_folder
 from wsol.engine.graph import EXTRA_FILE, KEY, READERS, GraphInfo
@@ -89,6 +90,7 @@ def export(config: ExportConfig) -> Differences:
         precision="fp32",
         cpu=True,
     )
+    announce(locate.compute, cpu=True)
     return export_localizer(locate, config.out, config.format)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from wsol.choices import GRAPH_ENDINGS, GraphFormat
+from wsol.engine.config import Precision
 from wsol.engine.hub import is_on_hub
 from wsol.errors import ConfigError, RunError
 from wsol.localizers import Localized, ScoreMaps
@@ -43,6 +44,7 @@ class GraphInfo:
         mean: taken from the pictures inside the graph, per colour, on the scale of [0, 1].
         std: the same for the standard deviation.
         version: of the wsol that wrote it.
+        precision: that it computes in.
 
     >>> info = GraphInfo(("cat", "dog"), 224, 0.2, False, Reading(), (0.5,) * 3, (0.5,) * 3, "1.0")
     >>> GraphInfo.from_json(info.to_json()) == info
@@ -57,6 +59,7 @@ class GraphInfo:
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     version: str = ""
+    precision: Precision = "fp32"
 
     def to_json(self) -> str:
         """Return all of it as one flat JSON object."""

@@ -219,14 +219,13 @@ class Localizer:
             EvalTransform(self.size),
             self.mean,
             self.std,
-            self.compute.device,
+            self.compute,
             self.batch_size,
             self.workers,
             self.max_pixels,
         )
         paths = images if isinstance(images, Sequence) else list(images)
-        with self.compute.autocast():
-            self.is_fitted = fit_localizer(self.localizer, paths, look) or self.is_fitted
+        self.is_fitted = fit_localizer(self.localizer, paths, look) or self.is_fitted
         return self.is_fitted
 
     def classify(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wsol.data.images import load_image
 from wsol.data.shards import is_sharded
+from wsol.engine.device import announce
 from wsol.engine.elsewhere import working_in
 from wsol.engine.folder import make_folder
 from wsol.engine.localize import Localizer
@@ -77,6 +78,7 @@ def _predict(
         check_folder(config.out / "report")
     shard_of(config.shard, 1)
     locate = create_predictor(config)
+    announce(locate.compute, config.cpu)
     about = locate.about(pictures.root)
     # What stands in their way is said now, not after the last picture.
     create_writers(config.format, config.out, about)

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from wsol.choices import Normalization
+from wsol.engine.config import Precision
 from wsol.engine.hub import local_run
 from wsol.engine.tensors import read_tensors, write_tensors
 from wsol.errors import ConfigError, RunError
@@ -54,6 +55,8 @@ class RunInfo:
         several_labels: whether pictures had several labels, so that each logit is a question of
             its own, answered by the sigmoid; otherwise all are one, answered by the softmax.
         method: the training method and its options, which tell what the head is.
+        precision: that the threshold was chosen in, ``fp32``, ``bf16`` or ``fp16``, which ``auto``
+            follows; None if unknown.
     """
 
     backbone: str
@@ -76,6 +79,7 @@ class RunInfo:
     normalization: Normalization = "minmax"
     labels: str | None = None
     several_labels: bool = False
+    precision: Precision | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no training writes."""
@@ -88,6 +92,7 @@ class RunInfo:
             "localizer": isinstance(self.localizer, str),
             "threshold": isinstance(self.threshold, float | int),
             "several_labels": isinstance(self.several_labels, bool),
+            "precision": self.precision in (None, "fp32", "bf16", "fp16"),
         }
         for name, good in sound.items():
             if not good:
