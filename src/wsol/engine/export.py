@@ -19,7 +19,7 @@ from wsol.engine.export_config import ExportConfig
 from wsol.engine.folder import make_folder
 from wsol.engine.graph import EXTRA_FILE, KEY, READERS, GraphInfo
 from wsol.engine.localize import Localizer
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, raise_if_out_of_memory
 from wsol.files import write_atomically
 from wsol.localizers.learnt import Learnt
 from wsol.localizers.reading import reading_options
@@ -176,6 +176,7 @@ def _write(locate: Localizer, path: Path, form: GraphFormat, info: GraphInfo) ->
             converted.save(path, external_data=False)
     # Networks are of any kind, and so are the errors of tracing them.
     except Exception as error:
+        raise_if_out_of_memory(error)
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0] if lines else type(error).__name__
         raise ConfigError(

@@ -17,12 +17,16 @@ from wsol.engine.pictures import Pictures
 from wsol.engine.plan import Plan
 from wsol.engine.predict import create_predictor
 from wsol.engine.predict_config import PredictConfig
-from wsol.errors import ConfigError, WsolError
+from wsol.errors import ConfigError, WsolError, is_out_of_memory
 from wsol.formats.record import pack_part
 from wsol.formats.rows import to_row
 
 TRIES = 4
 """Of a part: one that ends so many processes would end all others."""
+
+_OUT_OF_MEMORY = (
+    "a process of the cluster is out of memory: use a lower --batch_size or --size, or more --gpus"
+)
 
 RESULT = pa.schema([("part", pa.int64()), ("content", pa.large_binary()), ("error", pa.string())])
 """What comes back: a part's number, and its file's content or why there is none. What a process
@@ -110,6 +114,10 @@ class PartPredictor:
             self.locate = self.cargo.create()
         except WsolError as error:
             self.locate = error
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.locate = ConfigError(_OUT_OF_MEMORY)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Return the file's content of each part.
@@ -126,6 +134,10 @@ class PartPredictor:
             return {"part": part, "content": self.content(part)}
         except WsolError as error:
             return {"part": part, "error": str(error)}
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return {"part": part, "error": _OUT_OF_MEMORY}
 
     def content(self, part: int) -> bytes:
         """Return the content of a part's file.

@@ -33,7 +33,7 @@ from wsol.engine.progress import Meter
 from wsol.engine.protocol import Fair
 from wsol.engine.run import RunInfo, load_start, save_run
 from wsol.engine.step import Stepper
-from wsol.errors import ConfigError, RunError
+from wsol.errors import ConfigError, RunError, raise_if_out_of_memory
 from wsol.localizers.reading import Reading
 from wsol.metrics import LocalizationAccuracy
 from wsol.models.create import build_network
@@ -338,6 +338,7 @@ class Training:
             self.total += state["total"]
             self.skipped.in_epoch, self.skipped.in_row = state.get("skipped", (0, 0))
         except (ConfigError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise_if_out_of_memory(error)
             reason = str(error).splitlines()[0]
             raise RunError(f"{self.config.out}: the checkpoint does not fit: {reason}") from error
         before = state.get("precision", self.compute.precision)
