@@ -1,6 +1,7 @@
 """What a process of a Ray cluster does with parts of a prediction."""
 
 import shutil
+import socket
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -61,6 +62,11 @@ class Cargo:
             locate = create_predictor(replace(self.config, run=self._unpacked(folder)))
         finally:
             shutil.rmtree(folder)
+        if self.config.gpus and locate.compute.device.type == "cpu":
+            raise ConfigError(
+                f"gpus is {self.config.gpus:g}, but torch finds no GPU in a process of the cluster "
+                f"(on {socket.gethostname()}): check its driver, or use --gpus 0"
+            )
         if self.state is not None:
             locate.localizer.load_state(load(self.state))
             locate.is_fitted = True

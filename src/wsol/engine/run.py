@@ -145,14 +145,7 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
         RunError: not a finished run, or its files do not fit together.
     """
     folder = local_run(folder)
-    weights = _find_weights(folder)
-    try:
-        content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        given = dict(content)
-        lists = {name: tuple(given.get(name, ())) for name in ("classes", "tap", "scales")}
-        info = RunInfo(**given | lists)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{folder / 'model.json'}: not a run's description: {error}") from error
+    weights, info = _find_weights(folder), load_info(folder)
     try:
         network = build_network(
             info.backbone,
@@ -170,6 +163,26 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
         reason = str(error).splitlines()[0]
         raise RunError(f"{weights}: the weights do not fit model.json: {reason}") from error
     return network.eval(), info
+
+
+def load_info(folder: Path) -> RunInfo:
+    """Return the description of a run, without its network.
+
+    Args:
+        folder: of the run, or its name on the Hub.
+
+    Raises:
+        RunError: not a finished run.
+    """
+    folder = local_run(folder)
+    _find_weights(folder)
+    try:
+        content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        given = dict(content)
+        lists = {name: tuple(given.get(name, ())) for name in ("classes", "tap", "scales")}
+        return RunInfo(**given | lists)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{folder / 'model.json'}: not a run's description: {error}") from error
 
 
 def load_fitted(folder: Path, localizer: ScoreMaps) -> bool:
