@@ -108,6 +108,20 @@ def raise_if_out_of_memory(error: Exception) -> None:
         raise error
 
 
+def not_installed(package: str, requirement: str) -> ConfigError:
+    """Return the error of a package that is missing, in the same words everywhere.
+
+    Args:
+        package: name of what is missing.
+        requirement: to install, an extra such as ``wsol[plot]`` or the package itself.
+
+    >>> str(not_installed("matplotlib", "wsol[plot]"))
+    'matplotlib is not installed: pip install "wsol[plot]"'
+    """
+    # Quoted, as shells such as zsh expand brackets.
+    return ConfigError(f'{package} is not installed: pip install "{requirement}"')
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the end of an error message that names the nearest known name, or all of them.
 

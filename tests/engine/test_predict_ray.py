@@ -265,7 +265,7 @@ def test_without_ray_one_line_says_what_to_install(
 ) -> None:
     """The line names the extra."""
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ConfigError, match=r"pip install wsol\[ray\]"):
+    with pytest.raises(ConfigError, match=r"pip install .wsol\[ray\]"):
         predict(PredictConfig([photos], tmp_path / "out", tiny_run, engine="ray", cpu=True))
 
 

@@ -19,7 +19,7 @@ from wsol.engine.export_config import ExportConfig
 from wsol.engine.folder import make_folder
 from wsol.engine.graph import EXTRA_FILE, KEY, READERS, GraphInfo
 from wsol.engine.localize import Localizer
-from wsol.errors import ConfigError, raise_if_out_of_memory
+from wsol.errors import ConfigError, not_installed, raise_if_out_of_memory
 from wsol.files import write_atomically
 from wsol.localizers.learnt import Learnt
 from wsol.localizers.reading import reading_options
@@ -196,10 +196,7 @@ def _program(locate: Localizer) -> ExportedProgram:
 def _require(*packages: str) -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise ConfigError(
-            f"format onnx needs {', '.join(missing)}; install with pip install wsol[onnx], "
-            "or give --format torch"
-        )
+        raise not_installed(", ".join(missing), "wsol[onnx]")
 
 
 def _compare(locate: Localizer, graph: nn.Module) -> Differences:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from wsol.choices import GRAPH_ENDINGS, GraphFormat
 from wsol.engine.config import Precision
 from wsol.engine.hub import is_on_hub
-from wsol.errors import ConfigError, RunError
+from wsol.errors import ConfigError, RunError, not_installed
 from wsol.localizers import Localized, ScoreMaps
 from wsol.localizers.base import Labels, chosen_labels
 from wsol.localizers.reading import Reading
@@ -208,9 +208,7 @@ def open_onnx(path: Path) -> Graph:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ConfigError(
-            f"{path}: needs onnxruntime; install it with pip install wsol[onnx]"
-        ) from error
+        raise not_installed("onnxruntime", "wsol[onnx]") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     # It writes what it raises to standard error as well.

@@ -25,7 +25,7 @@ from wsol.engine.progress import Meter
 from wsol.engine.ray_parts import Cargo, PartPredictor, Tries
 from wsol.engine.run import load_info
 from wsol.engine.tensors import pack
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, not_installed
 from wsol.formats.portable import original
 from wsol.formats.record import put_part, read_rows
 
@@ -195,9 +195,7 @@ def _cluster() -> Iterator[Any]:
         import ray
         import ray.data
     except ImportError as error:
-        raise ConfigError(
-            "--engine ray needs ray; install it with pip install wsol[ray]"
-        ) from error
+        raise not_installed("ray", "wsol[ray]") from error
     own = not ray.is_initialized()
     # It says on standard output which processes have ended.
     with redirect_stdout(sys.stderr):
