@@ -18,6 +18,7 @@ from wsol.data.open import open_data
 from wsol.engine.config import EvaluateConfig, Precision, TrainConfig
 from wsol.engine.device import (
     Compute,
+    _cuda_warning,
     _warn_of_precision,
     announce,
     choose_compute,
@@ -161,11 +162,17 @@ def test_each_command_says_where_it_computes(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
+    told: list[str] = []
+
     def broken() -> bool:
-        warnings.warn("The NVIDIA driver on your system is too old\nand more", stacklevel=1)
+        if not told:
+            told.append("once")
+            warnings.warn("The NVIDIA driver on your system is too old\nand more", stacklevel=1)
         return False
 
     monkeypatch.setattr(torch.cuda, "is_available", broken)
+    _cuda_warning.cache_clear()
+    choose_precision("auto", cpu=True)
     announce(here, cpu=False)
     assert caplog.messages[0] == "computing on cpu in bf16"
     assert "(The NVIDIA driver on your system is too old)" in caplog.messages[1]
@@ -178,6 +185,7 @@ def test_each_command_says_where_it_computes(
     caplog.clear()
     announce(replace(here, process_index=1, num_processes=2), cpu=False)
     assert not caplog.messages
+    _cuda_warning.cache_clear()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import shutil
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import torch
@@ -85,13 +85,17 @@ def _why_no_gpu() -> str | None:
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1")
     if hidden or not (shutil.which("nvidia-smi") or any(Path("/dev").glob("nvidia[0-9]*"))):
         return None
-    # torch says why in a warning, which Python shows once at most.
+    other = "no usable driver" if torch.version.cuda else "it was built without CUDA"
+    return _cuda_warning() or other
+
+
+@cache
+def _cuda_warning() -> str:
+    """Return the warning that torch gives once, when it first looks for CUDA; else nothing."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         torch.cuda.is_available()
-    if said:
-        return str(said[0].message).splitlines()[0]
-    return "no usable driver" if torch.version.cuda else "it was built without CUDA"
+    return str(said[0].message).splitlines()[0] if said else ""
 
 
 def choose_compute(precision: Precision, cpu: bool, of_run: Precision | None = None) -> Compute:
@@ -173,6 +177,8 @@ def choose_precision(precision: Precision, cpu: bool, of_run: Precision | None =
     >>> choose_precision("fp32", cpu=True), choose_precision("auto", cpu=True, of_run="fp32")
     ('fp32', 'fp32')
     """
+    # Before anything else makes torch look, so that the warning is told in our line alone.
+    _cuda_warning()
     if precision == "fp16" and _device(cpu).type == "cpu":
         raise ConfigError("precision is fp16, which is for GPUs: use bf16 or fp32 on the CPU")
     if precision == "auto":
