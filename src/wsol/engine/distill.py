@@ -89,13 +89,13 @@ def distill(config: DistillConfig) -> Distilled:
 def _distill(config: DistillConfig) -> Distilled:
     trained, info = load_run(config.run)
     compute = choose_compute(config.precision, config.cpu, info.precision)
-    announce(compute, config.cpu)
     # The new run keeps the weights as they were trained.
     network = deepcopy(trained)
     prepare_to_localize(network, info.size)
     splits = open_run_data(config, info)
     if "train" not in splits:
         raise ConfigError(f"{config.data or info.data}: no train split to learn from")
+    announce(compute, config.cpu)
     network.to(compute.device)
     network.to(memory_format=torch.channels_last)
     look = Look(

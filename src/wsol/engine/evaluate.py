@@ -81,7 +81,6 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         raise ConfigError(f"{config.run}: no place for the figures: give --out FILE.json")
     network, info = load_run(config.run)
     compute = choose_compute(config.precision, config.cpu, info.precision)
-    announce(compute, config.cpu)
     reading = chosen_reading(info.reading, config)
     protocol = PROTOCOLS[config.protocol](info.size, reading.normalization)
     plain = Reading(protocol.localizer or reading.localizer, normalization=reading.normalization)
@@ -103,6 +102,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         )
     samples = splits[config.split]
     make_folder(out.parent)
+    announce(compute, config.cpu)
     prepare_to_localize(network, info.size)
     network.to(compute.device)
     network.to(memory_format=torch.channels_last)

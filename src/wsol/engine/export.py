@@ -90,7 +90,6 @@ def export(config: ExportConfig) -> Differences:
         precision="fp32",
         cpu=True,
     )
-    announce(locate.compute, cpu=True)
     return export_localizer(locate, config.out, config.format)
 
 
@@ -125,6 +124,7 @@ def export_localizer(locate: Localizer, path: Path, form: GraphFormat = "onnx") 
         )
     if locate.several_labels:
         log.info("the graph has the score map of each picture's likeliest class alone")
+    announce(locate.compute, cpu=True)
     info = GraphInfo(
         classes=locate.classes,
         size=locate.size,

@@ -82,11 +82,15 @@ def _predict(
         # Those choose that compute, not the machine that starts them.
         config = replace(config, precision=_ray().cluster_precision(config))
     locate = create_predictor(config)
-    announce(locate.compute, config.cpu)
     about = locate.about(pictures.root)
     # What stands in their way is said now, not after the last picture.
     create_writers(config.format, config.out, about)
     with begin(config, pictures, locate) as plan:
+        if config.engine == "local":
+            announce(locate.compute, config.cpu)
+        else:
+            kind = "GPUs" if config.gpus else "CPUs"
+            log.info("computing on %s of a Ray cluster in %s", kind, locate.compute.precision)
         mine = shard_of(config.shard, plan.parts)
         missing = plan.missing(mine)
         done = count_statuses(config.out, sorted(set(mine) - set(missing)))

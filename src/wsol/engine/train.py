@@ -77,7 +77,6 @@ class Training:
         self.config, self.num_errors = config, 0
         self.fitted: Mapping[str, Tensor] = {}
         self.accelerator, self.compute = make_accelerator(config.precision, config.cpu)
-        announce(self.compute, config.cpu)
         if config.sync_bn:
             check_sync_bn(self.accelerator.device)
         if config.compile:
@@ -163,6 +162,7 @@ class Training:
 
     def run(self) -> Path:
         """Train to the end, write the run, and return its folder."""
+        announce(self.compute, self.config.cpu)
         with self.hold:
             return self._run()
 
