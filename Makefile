@@ -3,22 +3,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs clean
+.PHONY: help demo test lint docs clean
 
-demo: $(VENV)/.installed
+# First, so that bare make starts nothing.
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 8
+
+demo: $(VENV)/.installed ## train CAM and ADL on toy images and compare them, in demo/
 	rm -rf demo
 	$(BIN)/wsol demo --out demo
 
 # One thread each: threads of two processes on two cores wait for each other.
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev ## run all tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
-lint: $(VENV)/.installed-dev
+lint: $(VENV)/.installed-dev ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(VENV)/.installed-dev
+docs: $(VENV)/.installed-dev ## build the pages into docs/_build
 	$(BIN)/sphinx-build -W -b html docs docs/_build
 
 $(VENV)/.installed: pyproject.toml
@@ -33,5 +37,5 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $@
 
-clean:
+clean: ## remove .venv, demo/ and docs/_build
 	rm -rf $(VENV) demo docs/_build

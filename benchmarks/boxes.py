@@ -23,6 +23,7 @@ from wsol.engine.config import Precision
 from wsol.engine.device import choose_compute
 from wsol.engine.evaluate import judge_located, locate_split
 from wsol.engine.fit import Look, fit_localizer
+from wsol.engine.opened import prepare_to_localize
 from wsol.engine.protocol import Fair
 from wsol.in_order import in_order
 from wsol.localizers.reading import BEST, Reading
@@ -64,10 +65,11 @@ def measure(
 ) -> tuple[float, float, float]:
     """Return MaxBoxAccV2, GT-known and images per second on the test split."""
     compute = choose_compute(precision, cpu=False)
-    network = create_network(num_classes=NUM_CLASSES, output_stride=way.output_stride).eval()
+    network = create_network(num_classes=NUM_CLASSES, output_stride=way.output_stride)
+    prepare_to_localize(network, way.size)
     protocol = Fair(way.size, way.reading.normalization)
     localizer = way.reading.create(network.to(compute.device))
-    look = Look(protocol.transform, network.mean, network.std, compute.device, batch_size)
+    look = Look(protocol.transform, network.mean, network.std, compute, batch_size)
     fit_localizer(localizer, splits["train"].paths(), look)
     test = splits["test"]
     metric = LocalizationAccuracy(protocol.thresholds)

@@ -176,5 +176,5 @@ def test_drawing_on_given_axes() -> None:
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """In one line."""
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ConfigError, match=r"pip install wsol\[plot\]"):
+    with pytest.raises(ConfigError, match=r"pip install .wsol\[plot\]"):
         RESULT.plot(PIXELS)

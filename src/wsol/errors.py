@@ -1,5 +1,7 @@
 """What wsol raises: one line each that says what, where and what to do next."""
 
+import errno
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -63,6 +65,61 @@ class ErrorLimitError(WsolError):
 
 class RunError(WsolError):
     """A run folder or checkpoint cannot be used."""
+
+
+# CUDA, HIP, XPU, MPS, cuDNN and NCCL say the first; the CUDA libraries the next, of which the last
+# is what is left where memory is too short for their own state; torch's CPU allocators, numpy and
+# onnxruntime the others.
+_OUT_OF_MEMORY = re.compile(
+    r"out ?of ?memory|ALLOC(ATION)?_FAILED|CU\w+_STATUS_NOT_INITIALIZED|Invalid buffer size"
+    r"|(can.?t|cannot|could not|unable to|failed to) allocate|not enough memory|insufficient memory"
+    r"|bad_alloc|bad allocation",
+    re.IGNORECASE,
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of Python, the system, numpy or torch says that memory ran out.
+
+    Most have no class of their own, so their texts are looked at. torch need not be imported.
+
+    Args:
+        error: any, but for ours, whose texts are for people.
+
+    >>> is_out_of_memory(RuntimeError("CUDA error: out of memory")), is_out_of_memory(KeyError())
+    (True, False)
+    """
+    if isinstance(error, WsolError):
+        return False
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    # Also by the name of the class, as texts of torch have changed before.
+    is_named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return is_named or _OUT_OF_MEMORY.search(str(error)) is not None
+
+
+def raise_if_out_of_memory(error: Exception) -> None:
+    """Raise the error again if memory ran out; call it where any error is given another meaning.
+
+    Args:
+        error: that was caught.
+    """
+    if is_out_of_memory(error):
+        raise error
+
+
+def not_installed(package: str, requirement: str) -> ConfigError:
+    """Return the error of a package that is missing, in the same words everywhere.
+
+    Args:
+        package: name of what is missing.
+        requirement: to install, an extra such as ``wsol[plot]`` or the package itself.
+
+    >>> str(not_installed("matplotlib", "wsol[plot]"))
+    'matplotlib is not installed: pip install "wsol[plot]"'
+    """
+    # Quoted, as shells such as zsh expand brackets.
+    return ConfigError(f'{package} is not installed: pip install "{requirement}"')
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from wsol.data.images import load_image
-from wsol.errors import ConfigError, DataError
+from wsol.errors import ConfigError, DataError, not_installed
 from wsol.localization import Localization
 from wsol.review.picture import HEAT_SHARE, PREDICTED, TRUE, colours
 
@@ -247,7 +247,7 @@ def new_figure(width: float = 7.0, height: float = 4.5) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ConfigError("matplotlib is not installed: pip install wsol[plot]") from error
+        raise not_installed("matplotlib", "wsol[plot]") from error
     return Figure(figsize=(width, height), layout="constrained")
 
 

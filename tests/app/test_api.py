@@ -1,5 +1,6 @@
 """What the page asks of the server, over HTTP."""
 
+import asyncio
 import io
 import json
 import zipfile
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from starlette.requests import Request
 
 from wsol import Localizer
+from wsol.app.routes import refuse
 from wsol.engine.run import RunInfo, save_run
 from wsol.formats import list_formats
 from wsol.formats.portable import portable
@@ -374,3 +377,13 @@ def test_unknown_routes_and_methods_are_refused(app: httpx.Client) -> None:
         assert answer.status_code == status
         assert answer.json()["error"]
         assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_memory_that_runs_out_is_one_line() -> None:
+    """And the server goes on; a fault of the program is logged by it."""
+    memory = RuntimeError("CUDA error: out of memory\nmore")
+    answer = asyncio.run(refuse(Request({"type": "http"}), memory))
+    assert answer.status_code == 507
+    assert b"\n" not in answer.body
+    with pytest.raises(RuntimeError, match="a fault"):
+        asyncio.run(refuse(Request({"type": "http"}), RuntimeError("a fault")))

@@ -162,6 +162,23 @@ def test_a_full_disk_is_one_line_with_its_place(
     assert capsys.readouterr().err == "wsol: error: /there/a.bin: No space left on device\n"
 
 
+OUT_OF_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes",
+    "[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: not enough memory: you tried to",
+    "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+    "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "HIP out of memory. Tried to allocate 2.00 GiB",
+    "MPS backend out of memory (MPS allocated: 17.79 GB, other allocations: 200 MB)",
+    "Invalid buffer size: 30.52 GiB",
+    "[ONNXRuntimeError] : 6 : Failed to allocate memory for requested buffer of size 4",
+    "std::bad_alloc",
+)
+"""What torch and others say where memory runs out, each as an error without a class of its own."""
+
+
 class OutOfMemoryError(RuntimeError):
     """Called as torch's own."""
 
@@ -171,7 +188,8 @@ class OutOfMemoryError(RuntimeError):
     [
         MemoryError("Unable to allocate 71.1 PiB for an array"),
         OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nSee documentation"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"),
+        OSError(errno.ENOMEM, "Cannot allocate memory", "/there/a.bin"),
+        *map(RuntimeError, OUT_OF_MEMORY),
     ],
 )
 def test_too_little_memory_is_one_line(

@@ -1,12 +1,16 @@
 """``wsol train``: how it leaves."""
 
 import json
+import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from wsol.cli.main import main
+from wsol.cli.train import _better
 from wsol.data.toy import write_toy
+from wsol.engine.config import TrainConfig
 
 NETWORK = ("--backbone", "test_resnet", "--pretrained", "false", "--epochs", "1", "--cpu")
 SIZES = ("--size", "32", "--resize", "36", "--batch_size", "8", "--precision", "fp32")
@@ -56,3 +60,47 @@ def test_pictures_of_val_that_cannot_be_read_leave_with_3(
     assert main([*argv, "--resume"]) == 3
     picture.write_bytes(whole)
     assert main([*argv, "--resume"]) == 0
+
+
+def test_each_command_names_the_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it can be typed, in a folder with a blank in its name, up to other formats."""
+    monkeypatch.chdir(tmp_path)
+    write_toy(Path("data"), train=8, val=4, test=4)
+    network = ("--backbone", "test_resnet", "--pretrained", "false", "--epochs", "1")
+    sizes = ("--size", "32", "--resize", "36", "--batch_size", "8", "--workers", "0")
+    here = ("--precision", "fp32", "--cpu")
+
+    def said(command: str) -> list[str]:
+        line = next(
+            line for line in capsys.readouterr().out.splitlines() if f"wsol {command}" in line
+        )
+        words = line[line.index(f"wsol {command}") + 5 :].partition(", or ")[0]
+        return shlex.split(words.partition("(")[0].replace("IMAGES", "data/test"))
+
+    assert main(["train", "data", "--out", "my run", *network, *sizes, *here]) == 0
+    assert main([*said("evaluate"), "--workers", "0", "--cpu", "--report", "0"]) == 0
+    assert main([*said("predict"), "--workers", "0", "--cpu", "--report", "0"]) == 0
+    assert main(said("convert")) == 0
+    assert Path("boxes/yolo").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("options", "several", "better"),
+    [
+        ({}, False, "train with --config boxes"),
+        (
+            {"localizer": "feature_norm*ddt"},
+            False,
+            "wsol distill 'my run' --out 'my run-distilled'",
+        ),
+        ({"localizer": "feature_norm*ddt"}, True, ""),
+    ],
+)
+def test_what_gives_better_boxes_is_named(options: dict, several: bool, better: str) -> None:
+    """One path: the settings for boxes, then distilling where an image has one object."""
+    config = TrainConfig(data=Path("data"), out=Path("my run"), **options)
+    training = SimpleNamespace(samples=SimpleNamespace(has_several_labels=several))
+    assert _better(config, training).endswith(better)
+    assert bool(_better(config, training)) == bool(better)

@@ -21,6 +21,7 @@ from wsol.data.transforms import EvalTransform
 from wsol.engine import distill as module
 from wsol.engine.compare_config import CompareConfig
 from wsol.engine.config import EvaluateConfig, TrainConfig
+from wsol.engine.device import Compute
 from wsol.engine.distill import distill
 from wsol.engine.distill_config import DistillConfig
 from wsol.engine.evaluate import evaluate
@@ -191,7 +192,7 @@ def test_unreadable_pictures_are_left_out(
 def look(tiny_run: Path) -> Look:
     """Return how the pictures of the tiny run are read, five at a time."""
     network, _ = load_run(tiny_run)
-    return Look(EvalTransform(64), network.mean, network.std, torch.device("cpu"), 5)
+    return Look(EvalTransform(64), network.mean, network.std, Compute(torch.device("cpu")), 5)
 
 
 def test_lessons_are_the_teachers_boxes(

@@ -384,10 +384,10 @@ def test_without_onnxruntime_one_line_names_the_extra(
 ) -> None:
     """To open a graph and to write one."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ConfigError, match=r"pip install wsol\[onnx\]"):
+    with pytest.raises(ConfigError, match=r"pip install .wsol\[onnx\]"):
         Localizer(graphs["onnx"])
     monkeypatch.setattr(export_module, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"needs onnx, .*pip install wsol\[onnx\]"):
+    with pytest.raises(ConfigError, match=r"onnx, .*pip install .wsol\[onnx\]"):
         export_localizer(make(), tmp_path / "m.onnx")
 
 

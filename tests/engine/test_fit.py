@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from wsol.data.transforms import EvalTransform
+from wsol.engine.device import Compute
 from wsol.engine.fit import MOST_PICTURES, Look, fit_localizer
 from wsol.localizers import ScoreMaps, create_localizer
 from wsol.models import Network, create_network
@@ -50,7 +51,12 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def look(network: Network, **options: int) -> Look:
     """Return how pictures are read."""
     return Look(
-        EvalTransform(64), network.mean, network.std, torch.device("cpu"), batch_size=6, **options
+        EvalTransform(64),
+        network.mean,
+        network.std,
+        Compute(torch.device("cpu")),
+        batch_size=6,
+        **options,
     )
 
 

@@ -62,7 +62,7 @@ def test_tensorboard_that_is_missing_names_the_extra(
 ) -> None:
     """Asked for and not installed, TensorBoard is an error that says what to install."""
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ConfigError, match=r"pip install wsol\[tensorboard\]"):
+    with pytest.raises(ConfigError, match=r"pip install .wsol\[tensorboard\]"):
         RunLog(tmp_path, [], tensorboard=True)
 
 

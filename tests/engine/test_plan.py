@@ -167,10 +167,15 @@ def test_another_prediction_is_refused(
 
 
 def test_another_machine_is_refused_where_it_computes_otherwise(
-    config: PredictConfig, monkeypatch: pytest.MonkeyPatch
+    config: PredictConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is best there may not be what the rows were begun with; nor may another version."""
-    config = replace(config, precision="auto")
+    assert config.run is not None
+    # auto is the run's precision where the run knows it, on both machines.
+    run = shutil.copytree(config.run, tmp_path / "unknown precision")
+    info = json.loads((run / "model.json").read_text())
+    (run / "model.json").write_text(json.dumps(info | {"precision": None}))
+    config = replace(config, run=run, precision="auto")
     for has_bfloat16 in (True, False):
         monkeypatch.setattr("wsol.engine.device.has_bfloat16", lambda _, has=has_bfloat16: has)
         if has_bfloat16:

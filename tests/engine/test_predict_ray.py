@@ -6,17 +6,23 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from wsol import Localizer
 from wsol.data.toy import toy_pictures
+from wsol.engine import predict_ray
+from wsol.engine.pictures import collect
+from wsol.engine.plan import Plan
 from wsol.engine.predict import predict
 from wsol.engine.predict_config import PredictConfig
+from wsol.engine.ray_parts import Cargo
 from wsol.errors import ConfigError, DataError
 from wsol.formats.record import read_rows
 
@@ -259,7 +265,7 @@ def test_without_ray_one_line_says_what_to_install(
 ) -> None:
     """The line names the extra."""
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ConfigError, match=r"pip install wsol\[ray\]"):
+    with pytest.raises(ConfigError, match=r"pip install .wsol\[ray\]"):
         predict(PredictConfig([photos], tmp_path / "out", tiny_run, engine="ray", cpu=True))
 
 
@@ -277,3 +283,119 @@ def test_what_does_not_go_with_pictures_elsewhere_is_refused(
     with pytest.raises(ConfigError, match="actors is 0"):
         PredictConfig([photos], out, actors=0)
     assert not out.exists()
+
+
+class Machines:
+    """As much of ray as is asked which machines there are; tasks run here.
+
+    Attributes:
+        asked: machines that a task was sent to, and what it asked for.
+    """
+
+    def __init__(self, *resources: dict[str, float], bfloat16: Sequence[bool] = ()) -> None:
+        """Take the machines."""
+        self.resources, self.bfloat16 = resources, bfloat16
+        self.asked: list[tuple[int, dict[str, float]]] = []
+
+    def nodes(self) -> list[dict[str, object]]:
+        """Return the machines."""
+        return [
+            {"Alive": True, "Resources": each, "NodeID": f"{number + 1:056x}"}
+            for number, each in enumerate(self.resources)
+        ]
+
+    def remote(self, **wanted: float) -> Callable[..., object]:
+        """Return a task that asks for something."""
+
+        def task(function: Callable[..., object]) -> object:
+            def options(scheduling_strategy: object) -> object:
+                number = int(vars(scheduling_strategy)["node_id"], 16) - 1
+
+                def send(*given: object) -> object:
+                    self.asked.append((number, wanted))
+                    has = self.bfloat16[number]
+                    with pytest.MonkeyPatch.context() as patch:
+                        patch.setattr("wsol.engine.device.has_bfloat16", lambda _: has)
+                        return function(*given)
+
+                return SimpleNamespace(remote=send)
+
+            return SimpleNamespace(options=options)
+
+        return task
+
+    def get(self, found: list[object]) -> list[object]:
+        """Return what tasks have found."""
+        return found
+
+
+@pytest.mark.parametrize(
+    ("bfloat16", "expected"),
+    [((True, True), "bf16"), ((False, False), "fp32"), ((True, False), "fp32"), ((), "fp32")],
+)
+def test_those_that_compute_choose_the_precision(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, bfloat16: Sequence[bool], expected: str
+) -> None:
+    """All of them the same, whatever the machine has that starts them."""
+    machines = Machines(*({"CPU": 4} for _ in bfloat16), bfloat16=bfloat16)
+    monkeypatch.setattr(predict_ray, "_cluster", lambda: nullcontext(machines))
+    for has in (True, False):
+        monkeypatch.setattr("wsol.engine.device.has_bfloat16", lambda _, has=has: has)
+        config = PredictConfig(images=[photos], out=photos, engine="ray")
+        assert predict_ray.cluster_precision(config) == expected
+    assert [number for number, _ in machines.asked] == [*range(len(bfloat16))] * 2
+
+
+def test_the_runs_precision_is_that_of_the_cluster(
+    photos: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is on one machine, although all of these have bfloat16."""
+    machines = Machines({"CPU": 4}, {"CPU": 4, "GPU": 1}, bfloat16=(True, True))
+    monkeypatch.setattr(predict_ray, "_cluster", lambda: nullcontext(machines))
+    config = PredictConfig(images=[photos], out=photos, run=tiny_run, engine="ray", gpus=0.5)
+    assert predict_ray.cluster_precision(config) == "fp32"
+    assert machines.asked == [(1, {"num_cpus": 1, "num_gpus": 0.5})]
+
+
+@pytest.mark.parametrize(("gpus", "processors", "room"), [(1.0, 1, 8), (0.5, 1, 16), (0.0, 8, 2)])
+def test_each_gpu_gets_a_process(
+    photos: Path,
+    tiny_run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gpus: float,
+    processors: int,
+    room: int,
+) -> None:
+    """Processors are counted where the network computes on them, and one beside a GPU."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    machines = Machines({"CPU": 16, "GPU": 8})
+    monkeypatch.setattr(predict_ray, "_cluster", lambda: nullcontext(machines))
+    sent: list[Cargo] = []
+
+    def results(_: object, cargo: Cargo, parts: object) -> list[dict[str, object]]:
+        sent.append(cargo)
+        return []
+
+    monkeypatch.setattr(predict_ray, "_results", results)
+    config = PredictConfig(images=[photos], out=photos, gpus=gpus, run=tiny_run, precision="fp32")
+    locate = Localizer(tiny_run, cpu=True)
+    pictures = collect([photos])
+    plan = Plan(photos, len(pictures), 4)
+    predict_ray.predict_parts_on_ray(config, plan, pictures, locate, [0])
+    assert sent[0].threads == processors
+    assert predict_ray._room(machines, sent[0].threads, gpus) == room
+
+
+def test_a_gpu_that_cannot_be_used_is_refused(
+    photos: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the process that was given it: no part is silently predicted on its processors."""
+    monkeypatch.setattr(
+        "wsol.engine.device.torch.accelerator.current_accelerator", lambda **_: None
+    )
+    config = PredictConfig(images=[photos], out=photos, run=tiny_run, engine="ray", gpus=1)
+    pictures = collect([photos])
+    files = {file.name: file.read_bytes() for file in tiny_run.glob("model.*")}
+    cargo = Cargo(config, Plan(photos, len(pictures), 4), pictures, files, None, 1)
+    with pytest.raises(ConfigError, match="gpus is 1"):
+        cargo.create()

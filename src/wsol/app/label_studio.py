@@ -20,11 +20,11 @@ import wsol
 from wsol.app.label_config import LabelConfig, read_label_config
 from wsol.app.limits import read_json
 from wsol.app.pool import Pool
-from wsol.app.routes import refuse
+from wsol.app.routes import REFUSED, refuse
 from wsol.app.shelf import Choice
 from wsol.app.task_images import TaskImages
 from wsol.data.images import load_image
-from wsol.errors import ConfigError, ImageError, WsolError
+from wsol.errors import ConfigError, ImageError
 from wsol.formats.labelstudio import regions
 from wsol.formats.portable import portable
 from wsol.localization import Localization
@@ -55,7 +55,7 @@ def create_backend(pool: Pool, images: TaskImages) -> Starlette:
             Route("/train", backend.ignore, methods=["POST"]),
             Route("/webhook", backend.ignore, methods=["POST"]),
         ],
-        exception_handlers={HTTPException: refuse, WsolError: refuse},
+        exception_handlers=dict.fromkeys(REFUSED, refuse),
     )
 
 

@@ -21,11 +21,14 @@ from wsol.app.pool import localizer_names
 from wsol.app.shelf import Choice, Picture
 from wsol.app.upload import receive_files
 from wsol.engine.opened import number_of
-from wsol.errors import ImageError, WsolError
+from wsol.errors import ImageError, WsolError, is_out_of_memory
 from wsol.formats import list_formats
 from wsol.formats.portable import original, portable
 from wsol.review.rows import about_page, row_of
 from wsol.review.score_map import encode_small_map, small_map
+
+REFUSED: tuple[type[Exception], ...] = (HTTPException, WsolError, MemoryError, RuntimeError)
+"""Errors that ``refuse`` sees; most libraries say by a RuntimeError that memory runs out."""
 
 
 def create_app(desk: Desk) -> Starlette:
@@ -47,12 +50,20 @@ def create_app(desk: Desk) -> Starlette:
             Route("/api/pictures/{id}/look", routes.look, methods=["POST"]),
             Route("/api/download", routes.download),
         ],
-        exception_handlers={HTTPException: refuse, WsolError: refuse},
+        exception_handlers=dict.fromkeys(REFUSED, refuse),
     )
 
 
 async def refuse(_: Request, error: Exception) -> Response:
-    """Answer an error with one line; what the sender can change is a bad request."""
+    """Answer an error with one line; what the sender can change is a bad request.
+
+    Raises:
+        Exception: a fault of the program, which the server logs.
+    """
+    if is_out_of_memory(error):
+        error = HTTPException(507, "out of memory: start the app with a lower --size")
+    elif isinstance(error, RuntimeError):
+        raise error
     if not isinstance(error, HTTPException):
         # The path of a file here says nothing to who sent it.
         error = HTTPException(400, error.reason if isinstance(error, ImageError) else str(error))

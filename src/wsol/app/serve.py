@@ -23,6 +23,7 @@ from wsol.app.pool import Pool
 from wsol.app.routes import create_app
 from wsol.app.shelf import Shelf
 from wsol.app.task_images import TaskImages
+from wsol.engine.device import announce
 from wsol.errors import ConfigError
 
 LAST_SECONDS = 2
@@ -61,6 +62,7 @@ def create_limited(config: AppConfig, folder: Path) -> ASGIApp:
         folder: for what is uploaded; it exists.
     """
     pool, most = Pool(config), config.max_file << 20
+    announce(pool.first.compute, config.cpu)
     app: ASGIApp
     if config.label_studio:
         url = config.label_studio_url

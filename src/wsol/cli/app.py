@@ -9,7 +9,7 @@ from importlib import import_module
 from wsol.app.config import AppConfig
 from wsol.cli.main import OK
 from wsol.cli.options import read_options
-from wsol.errors import ConfigError
+from wsol.errors import not_installed
 
 EXTRA = ("starlette", "uvicorn", "python_multipart")
 """Packages of the extra, as they are imported."""
@@ -22,7 +22,7 @@ def run(argv: Sequence[str]) -> int:
         for package in EXTRA:
             import_module(package)
     except ModuleNotFoundError as error:
-        raise ConfigError(f'{error.name} is missing: pip install "wsol[app]"') from error
+        raise not_installed(str(error.name), "wsol[app]") from error
     from wsol.app.serve import serve
 
     try:

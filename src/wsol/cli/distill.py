@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from wsol.cli.main import OK, SOME_IN_ERROR
-from wsol.cli.options import read_options
+from wsol.cli.options import next_steps, read_options
 from wsol.cli.table import print_figures
 from wsol.engine.distill_config import DistillConfig
 
@@ -17,7 +17,5 @@ def run(argv: Sequence[str]) -> int:
     folder, val, num_errors = distill(config)
     if val is not None:
         print_figures({"val": val})
-    sys.stdout.write(
-        f"wrote {folder}: next, wsol evaluate {folder} or wsol predict IMAGES --run {folder}\n"
-    )
+    sys.stdout.write(f"wrote {folder}: {next_steps(folder)}\n")
     return SOME_IN_ERROR if num_errors else OK

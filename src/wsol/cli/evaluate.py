@@ -1,5 +1,6 @@
 """``wsol evaluate``: a run, or score maps made by anyone."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -32,6 +33,8 @@ def run(argv: Sequence[str]) -> int:
         print_figures(result.columns)
         if result.page is not None:
             sys.stdout.write(f"look at them, in any browser: {result.page}\n")
+        run = shlex.quote(str(config.run))
+        sys.stdout.write(f"next, wsol predict IMAGES --run {run} --out boxes\n")
     return SOME_IN_ERROR if result.num_errors else OK
 
 

@@ -9,7 +9,13 @@ from keyword import iskeyword
 from typing import TextIO
 
 import wsol
-from wsol.errors import ConfigError, ErrorLimitError, WsolError, did_you_mean
+from wsol.errors import (
+    ConfigError,
+    ErrorLimitError,
+    WsolError,
+    did_you_mean,
+    is_out_of_memory,
+)
 
 COMMANDS = {
     "demo": "train CAM and ADL on toy pictures and compare them",
@@ -80,29 +86,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WsolError as error:
         _say(error)
         return REFUSED
-    except OSError as error:
-        # A disk that is full, or gone: what is at stake is written whole or not at all.
-        place = f"{error.filename}: " if error.filename else ""
-        _say(f"{place}{error.strerror or error}")
-        return REFUSED
     except KeyboardInterrupt:
         sys.stderr.write("wsol: interrupted\n")
         return INTERRUPTED
     except Exception as error:
-        if not _is_out_of_memory(error):
+        if is_out_of_memory(error):
+            _say(f"out of memory: {LESS_MEMORY.get(name, 'end other programs, and try again')}")
+            return REFUSED
+        if not isinstance(error, OSError):
             raise
-        _say(f"out of memory: {LESS_MEMORY.get(name, 'end other programs, and try again')}")
+        # A disk that is full, or gone: what is at stake is written whole or not at all.
+        place = f"{error.filename}: " if error.filename else ""
+        _say(f"{place}{error.strerror or error}")
         return REFUSED
     return status
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error is Python's or numpy's, or torch's, which need not be imported."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-    )
 
 
 def _say(error: object) -> None:

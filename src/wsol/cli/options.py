@@ -1,6 +1,7 @@
 """From arguments and YAML files to a dataclass of options."""
 
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, fields
 from itertools import zip_longest
@@ -267,3 +268,13 @@ def _check_required(
 
 def _is_required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
+
+
+def next_steps(run: Path) -> str:
+    """Return what to do with a run that is finished, as commands to copy.
+
+    >>> next_steps(Path("my run"))
+    "next, wsol evaluate 'my run', or wsol predict IMAGES --run 'my run' --out boxes"
+    """
+    name = shlex.quote(str(run))
+    return f"next, wsol evaluate {name}, or wsol predict IMAGES --run {name} --out boxes"

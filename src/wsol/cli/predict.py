@@ -1,5 +1,6 @@
 """``wsol predict``."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -25,4 +26,7 @@ def run(argv: Sequence[str]) -> int:
         sys.stdout.write("other shards are not done: the last one makes formats and report\n")
     elif config.report and (page := config.out / "report" / "index.html").exists():
         sys.stdout.write(f"look at them, in any browser: {page}\n")
+    if not is_uri(config.out) and is_finished(config.out):
+        out = shlex.quote(str(config.out))
+        sys.stdout.write(f"next, wsol convert {out} --format yolo (or voc, cvat, csv ...)\n")
     return SOME_IN_ERROR if statuses["error"] else OK

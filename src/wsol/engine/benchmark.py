@@ -27,7 +27,7 @@ from wsol.engine.benchmark_config import BenchmarkConfig
 from wsol.engine.benchmark_prediction import PredictStages
 from wsol.engine.benchmark_training import TrainStages
 from wsol.engine.config import TrainConfig
-from wsol.engine.device import choose_precision
+from wsol.engine.device import announce
 from wsol.engine.folder import make_folder
 from wsol.engine.graph import is_graph
 from wsol.engine.localize import Localizer
@@ -134,6 +134,7 @@ def _job(
     config: BenchmarkConfig, name: str, size: int, subject: TrainStages | PredictStages
 ) -> Job:
     compute = subject.compute
+    announce(compute, config.cpu)
     machine = Machine(cores(), shared=compute.device.type == "cpu")
     stages = tuple(subject.measure(config.seconds))
     wanted = wanted_workers(stages, machine)
@@ -148,8 +149,9 @@ def _job(
     advice = ADVICE[bound]
     if bound == READING and workers < wanted:
         advice = f"give --workers {wanted}"
-    precision = choose_precision(config.precision, config.cpu)
-    return Job(name, size, precision, stages, workers, 1 / expected, 1 / measured, bound, advice)
+    return Job(
+        name, size, compute.precision, stages, workers, 1 / expected, 1 / measured, bound, advice
+    )
 
 
 def _network(config: BenchmarkConfig) -> tuple[Network, int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from wsol.errors import RunError
+from wsol.errors import RunError, raise_if_out_of_memory
 from wsol.files import write_atomically
 
 log = logging.getLogger("wsol")
@@ -46,6 +46,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     try:
         write_atomically(new, lambda part: torch.save(state, part))
     except (OSError, RuntimeError) as error:
+        raise_if_out_of_memory(error)
         # Of a full disk torch only says where it stopped to write.
         raise RunError(
             f"{new}: cannot be written: make room on the disk, and go on with --resume"
@@ -88,5 +89,6 @@ def _load(path: Path) -> dict[str, Any]:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             return state
     except Exception as error:
+        raise_if_out_of_memory(error)
         raise RunError(f"{path}: not a readable checkpoint") from error
     raise RunError(f"{path}: not a readable checkpoint")

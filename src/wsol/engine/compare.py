@@ -19,11 +19,13 @@ from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.transforms import EvalTransform
 from wsol.engine.compare_config import VAL_SHARE, CompareConfig
-from wsol.engine.device import Compute, choose_compute
+from wsol.engine.config import Precision
+from wsol.engine.device import Compute, announce, choose_compute
 from wsol.engine.evaluate import Located, counting_errors, judge_located, locate_split
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.folder import make_folder
 from wsol.engine.localize import Localizer
+from wsol.engine.opened import prepare_to_localize
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import Fair
 from wsol.engine.run import load_run, save_run
@@ -65,6 +67,7 @@ class Row:
         num_error: pictures of both splits that could not be read; they count as wrong.
         val_num_with_ground_truth: images of val with a box.
         num_with_ground_truth: images of test with a box.
+        precision: that the network computed in.
         is_winner: whether it is the best on val.
     """
 
@@ -79,6 +82,7 @@ class Row:
     box_acc_50: float
     images_per_second: float
     num_error: int = 0
+    precision: Precision = "fp32"
     is_winner: bool = False
     val_num_with_ground_truth: int = 0
     num_with_ground_truth: int = 0
@@ -107,7 +111,7 @@ def compare(config: CompareConfig) -> list[Row]:
         RunError: not a finished run.
         ConfigError: no such localizer, or the folder cannot be written.
     """
-    network, splits = _open(config)
+    network, splits, of_run = _open(config)
     for name in ("val", "test"):
         if name not in splits or not splits[name].has_boxes:
             raise DataError(
@@ -115,7 +119,9 @@ def compare(config: CompareConfig) -> list[Row]:
                 "compared: give --boxes with a few of its images"
             )
     make_folder(config.out)
-    compute = choose_compute(config.precision, config.cpu)
+    compute = choose_compute(config.precision, config.cpu, of_run)
+    announce(compute, config.cpu)
+    prepare_to_localize(network, config.sizes[0])
     network.to(compute.device)
     network.to(memory_format=torch.channels_last)
     setup = Setup(config, network, compute, splits)
@@ -137,11 +143,12 @@ def compare(config: CompareConfig) -> list[Row]:
     return rows
 
 
-def _open(config: CompareConfig) -> tuple[Network, dict[str, Samples]]:
-    """Return the network and the data, with classes numbered as a run has them."""
+def _open(config: CompareConfig) -> tuple[Network, dict[str, Samples], Precision | None]:
+    """Return the network, the data with classes numbered as a run has them, and its precision."""
     if config.run is not None:
         network, info = load_run(config.run)
-        return network, open_run_data(config, info, val_share=config.val_share, seed=config.seed)
+        splits = open_run_data(config, info, val_share=config.val_share, seed=config.seed)
+        return network, splits, info.precision
     splits = open_data(
         config.data,
         boxes=config.boxes,
@@ -153,7 +160,7 @@ def _open(config: CompareConfig) -> tuple[Network, dict[str, Samples]]:
         split_folders=config.split_folders,
     )
     network = create_network(config.backbone, num_classes=NUM_CLASSES, output_stride=None)
-    return network.eval(), splits
+    return network, splits, None
 
 
 def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]:
@@ -188,6 +195,7 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
             num_error=sum(int(each.num_errors) for each in (val, test)),
             val_num_with_ground_truth=int(val.num_boxed),
             num_with_ground_truth=int(test.num_boxed),
+            precision=setup.compute.precision,
         )
         log.info(
             "%s, affinity %s, %d pixels, %s: val %.2f",
@@ -210,7 +218,7 @@ def _fit(setup: Setup, localizer: ScoreMaps, size: int) -> None:
         EvalTransform(size),
         network.mean,
         network.std,
-        setup.compute.device,
+        setup.compute,
         config.batch_size,
         config.workers,
     )
@@ -281,7 +289,7 @@ def _draw(setup: Setup, rows: Iterable[Row]) -> Image.Image:
             normalization=row.normalization,
             threshold=row.threshold,
             size=row.size,
-            precision=setup.config.precision,
+            precision=setup.compute.precision,
             cpu=setup.config.cpu,
         )
         _fit(setup, locate.localizer, row.size)
@@ -313,5 +321,6 @@ def _save_winner(setup: Setup, winner: Row) -> None:
         size=winner.size,
         threshold=winner.threshold,
         threshold_from="val",
+        precision=setup.compute.precision,
     )
     save_run(run, network, info, localizer.state())

@@ -52,7 +52,7 @@ class CompareConfig:
         pictures: of the test split in compare.jpg; 0 for none.
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
-        precision: auto takes bfloat16 where the processor has it.
+        precision: auto is that of the run, or without one bfloat16 where the hardware supports it.
         cpu: stay on the CPU even where there is a GPU.
     """
 

@@ -5,7 +5,7 @@ from typing import TypeVar, cast
 import torch
 from torch import nn
 
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, raise_if_out_of_memory
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -23,6 +23,7 @@ def check_compiler(device: torch.device) -> None:
         torch.compile(_add_one)(torch.zeros(2, device=device))
     # What is missing shows as an error of any part of torch, triton or the compiler.
     except Exception as error:
+        raise_if_out_of_memory(error)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(
             f"compile does not work here ({reason}): install a C++ compiler such as g++, or leave "

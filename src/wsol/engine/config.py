@@ -214,7 +214,7 @@ class EvaluateConfig:
             default: the run's; with --localizer, minmax.
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
-        precision: auto takes bfloat16 where the processor has it.
+        precision: auto is that of the run, if it is known and the hardware supports it.
         cpu: stay on the CPU even where there is a GPU.
     """
 
@@ -236,7 +236,7 @@ class EvaluateConfig:
     normalization: Normalization | None = None
     batch_size: int = 32
     workers: int = 2
-    precision: Precision = "fp32"
+    precision: Precision = "auto"
     cpu: bool = False
     split_folders: tuple[str, ...] = ()
 

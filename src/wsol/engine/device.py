@@ -1,29 +1,37 @@
-"""Where and how exactly the network computes."""
+"""Device and precision that a network computes in."""
 
+import logging
 import os
+import shutil
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState, is_initialized
 
 from wsol.engine.config import Precision
 from wsol.errors import ConfigError
+
+log = logging.getLogger("wsol")
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and how exactly a network computes, and which of several processes this is.
+    """Device and precision of a network, and the number of this process among several.
 
-    Several may be there at once: unlike accelerate's, a precision belongs to none but its owner.
+    One process may have several; unlike accelerate's, a precision is not global.
 
     Attributes:
-        device: of the network and of what it is given.
+        device: of the network and its input.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         process_index: number of this process.
-        num_processes: number of those that share the work.
+        num_processes: number of processes that share the work.
     """
 
     device: torch.device
@@ -39,7 +47,7 @@ class Compute:
     def autocast(self) -> AbstractContextManager[object]:
         """Return a context in which the network computes in this precision.
 
-        Of ``fp32`` it changes nothing, so a context around it stays in force.
+        ``fp32`` changes nothing, so an autocast around it stays in force.
 
         >>> with Compute(torch.device("cpu"), "bf16").autocast():
         ...     torch.get_autocast_dtype("cpu"), torch.is_autocast_enabled("cpu")
@@ -49,12 +57,54 @@ class Compute:
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
 
-def choose_compute(precision: Precision, cpu: bool) -> Compute:
-    """Return where and how exactly to compute, for what learns nothing.
+def announce(compute: Compute, cpu: bool) -> None:
+    """Log device and precision in one line, and warn of an NVIDIA GPU that torch cannot use.
 
     Args:
-        precision: auto takes bfloat16 where the processor computes in it.
-        cpu: stay on the CPU even where there is a GPU.
+        compute: of a command; only its first process logs.
+        cpu: whether the user chose the CPU.
+    """
+    if not compute.is_main_process:
+        return
+    is_cuda = compute.device.type == "cuda"
+    name = torch.cuda.get_device_name(compute.device) if is_cuda else compute.device.type
+    count = f", {compute.num_processes} processes" if compute.num_processes > 1 else ""
+    log.info("computing on %s in %s%s", name, compute.precision, count)
+    reason = None if cpu or compute.device.type != "cpu" else _why_no_gpu()
+    if reason is not None:
+        log.warning(
+            "this machine has an NVIDIA GPU that torch %s cannot use (%s): install a driver and a "
+            "build of torch that fit, or pass --cpu true",
+            torch.__version__,
+            reason,
+        )
+
+
+def _why_no_gpu() -> str | None:
+    """Return why an NVIDIA GPU is not used; None if there is none, or if it is hidden."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1")
+    if hidden or not (shutil.which("nvidia-smi") or any(Path("/dev").glob("nvidia[0-9]*"))):
+        return None
+    other = "no usable driver" if torch.version.cuda else "it was built without CUDA"
+    return _cuda_warning() or other
+
+
+@cache
+def _cuda_warning() -> str:
+    """Return the warning that torch gives once, when it first looks for CUDA; else nothing."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        torch.cuda.is_available()
+    return str(said[0].message).splitlines()[0] if said else ""
+
+
+def choose_compute(precision: Precision, cpu: bool, of_run: Precision | None = None) -> Compute:
+    """Return device and precision for a command that does not train.
+
+    Args:
+        precision: ``auto`` follows the run; without one, bfloat16 where the hardware supports it.
+        cpu: use the CPU even if there is a GPU.
+        of_run: precision that the run's threshold was chosen in; None if unknown.
 
     Raises:
         ConfigError: float16 on the CPU.
@@ -62,60 +112,108 @@ def choose_compute(precision: Precision, cpu: bool) -> Compute:
     >>> choose_compute("fp32", cpu=True)
     Compute(device=device(type='cpu'), precision='fp32', process_index=0, num_processes=1)
     """
-    precision = choose_precision(precision, cpu)
+    precision = choose_precision(precision, cpu, of_run)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         state = PartialState(cpu=cpu)
         return Compute(state.device, precision, state.process_index, state.num_processes)
-    return Compute(torch.device("cpu") if cpu else _best_device(), precision)
+    return Compute(_device(cpu), precision)
 
 
 def make_accelerator(precision: Precision, cpu: bool) -> tuple[Accelerator, Compute]:
-    """Return what shares a training among processes, and where and how exactly they compute.
+    """Return accelerate's ``Accelerator`` of a training, and its device and precision.
 
     Args:
-        precision: auto takes bfloat16 where the processor computes in it.
-        cpu: stay on the CPU even where there is a GPU.
+        precision: ``auto`` is bfloat16 where the hardware supports it.
+        cpu: use the CPU even if there is a GPU.
 
     Raises:
-        ConfigError: float16 on the CPU, or this process computes elsewhere already.
+        ConfigError: float16 on the CPU, this process has trained in another precision or on
+            another device, or accelerate refuses its environment.
     """
     precision = choose_precision(precision, cpu)
+    # It keeps one precision for all of a process; it needs to know of float16 alone, whose
+    # gradients it scales.
+    mixed = "fp16" if precision == "fp16" else "no"
+    _check_same_as_before(precision, mixed, cpu)
     try:
-        # It keeps one precision for all of a process; it needs to know of float16 alone, whose
-        # gradients it scales.
-        accelerator = Accelerator(cpu=cpu, mixed_precision="fp16" if precision == "fp16" else "no")
+        accelerator = Accelerator(cpu=cpu, mixed_precision=mixed)
     except ValueError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"precision {precision}, cpu {cpu}: this process has begun with others: give the "
-            "same again, or start another process"
+            f"accelerate: {reason}; check its ACCELERATE_* environment variables and "
+            "accelerate config"
         ) from error
     return accelerator, Compute(
         accelerator.device, precision, accelerator.process_index, accelerator.num_processes
     )
 
 
-def choose_precision(precision: Precision, cpu: bool) -> Precision:
-    """Return ``fp32``, ``bf16`` or ``fp16``.
+def _check_same_as_before(precision: Precision, mixed: str, cpu: bool) -> None:
+    """Refuse what accelerate cannot change any more in this process."""
+    if not is_initialized():
+        return
+    before = AcceleratorState()
+    if before.mixed_precision != mixed or (cpu and before.device.type != "cpu"):
+        raise ConfigError(
+            f"precision {precision}, cpu {cpu}: this process has trained with other values; use "
+            "the same, or start another process"
+        )
+
+
+def choose_precision(precision: Precision, cpu: bool, of_run: Precision | None = None) -> Precision:
+    """Return ``fp32``, ``bf16`` or ``fp16``: the only place that resolves ``auto``.
+
+    The precision moves score maps a little, and with them boxes. A threshold holds for boxes in
+    the precision that it was chosen in, so ``auto`` is that of the run, and any other is logged.
 
     Args:
-        precision: auto takes bfloat16 where the processor computes in it.
-        cpu: stay on the CPU even where there is a GPU.
+        precision: ``auto`` follows the run; without one, bfloat16 where the hardware supports it.
+        cpu: use the CPU even if there is a GPU.
+        of_run: precision that the run's threshold was chosen in; None if unknown.
 
     Raises:
-        ConfigError: float16 on the CPU, which has too few operations in it.
+        ConfigError: float16 on the CPU, which supports too few operations in it.
 
-    >>> choose_precision("fp32", cpu=True)
-    'fp32'
+    >>> choose_precision("fp32", cpu=True), choose_precision("auto", cpu=True, of_run="fp32")
+    ('fp32', 'fp32')
     """
-    if precision == "fp16" and (cpu or _best_device().type == "cpu"):
-        raise ConfigError("precision is fp16, which is for GPUs: give bf16 or fp32 on the CPU")
+    # Before anything else makes torch look, so that the warning is told in our line alone.
+    _cuda_warning()
+    if precision == "fp16" and _device(cpu).type == "cpu":
+        raise ConfigError("precision is fp16, which is for GPUs: use bf16 or fp32 on the CPU")
     if precision == "auto":
-        return "bf16" if has_bfloat16(cpu) else "fp32"
+        precision = _best_precision(cpu) if of_run is None else _supported(of_run, cpu)
+    if of_run is not None and of_run != precision:
+        _warn_of_precision(of_run, precision)
     return precision
 
 
+# Not twice in a row, as some commands open a run more than once.
+@lru_cache(maxsize=1)
+def _warn_of_precision(of_run: Precision, precision: Precision) -> None:
+    log.warning(
+        "precision is %s, but the run's threshold was chosen in %s: boxes may differ a little",
+        precision,
+        of_run,
+    )
+
+
+def _best_precision(cpu: bool) -> Precision:
+    return "bf16" if has_bfloat16(cpu) else "fp32"
+
+
+def _supported(precision: Precision, cpu: bool) -> Precision:
+    """Return the same precision, or float32 where the hardware only emulates it."""
+    supported = {"fp32": True, "bf16": has_bfloat16(cpu), "fp16": _device(cpu).type != "cpu"}
+    return precision if supported[precision] else "fp32"
+
+
 def has_bfloat16(cpu: bool) -> bool:
-    """Return whether the processor in use computes in bfloat16, not merely emulates it."""
+    """Return whether the hardware in use computes in bfloat16 instead of emulating it.
+
+    Args:
+        cpu: whether the CPU is used even if there is a GPU.
+    """
     if torch.cuda.is_available() and not cpu:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Older releases of torch do not tell: float32 is then the safe choice.
@@ -123,5 +221,6 @@ def has_bfloat16(cpu: bool) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def _best_device() -> torch.device:
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+def _device(cpu: bool) -> torch.device:
+    best = None if cpu else torch.accelerator.current_accelerator(check_available=True)
+    return best or torch.device("cpu")

@@ -1,6 +1,8 @@
 """A run whose boxes are learnt from another run's score maps."""
 
 import logging
+import os
+from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +12,9 @@ import torch
 from wsol.choices import Student
 from wsol.data.samples import Samples
 from wsol.data.transforms import EvalTransform
+from wsol.engine.config import Precision
 from wsol.engine.config_file import save_config
-from wsol.engine.device import Compute, choose_compute
+from wsol.engine.device import Compute, announce, choose_compute
 from wsol.engine.distill_config import DistillConfig
 from wsol.engine.evaluate import evaluate_split
 from wsol.engine.fit import Look, fit_localizer
@@ -19,6 +22,7 @@ from wsol.engine.fit_head import fit_head
 from wsol.engine.folder import make_folder
 from wsol.engine.lessons import Lessons, Teacher, take_lessons
 from wsol.engine.log import RunLog, describe
+from wsol.engine.opened import prepare_to_localize
 from wsol.engine.protocol import Fair, Figures
 from wsol.engine.run import RunInfo, load_fitted, load_run, save_run
 from wsol.engine.run_data import open_run_data, with_data
@@ -75,27 +79,31 @@ def distill(config: DistillConfig) -> Distilled:
     Objects (FOUND), CVPR 2023, section 3 (pixels); Zhang, Cao & Wu, Rethinking the Route Towards
     Weakly Supervised Object Localization, CVPR 2020, algorithm 1 (psol).
     """
-    compute = choose_compute(config.precision, config.cpu)
-    if compute.num_processes > 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("wsol distill works in one process: start it without accelerate launch")
     make_folder(config.out)
     with Hold(config.out):
         _check_free(config.out)
-        return _distill(config, compute)
+        return _distill(config)
 
 
-def _distill(config: DistillConfig, compute: Compute) -> Distilled:
-    network, info = load_run(config.run)
+def _distill(config: DistillConfig) -> Distilled:
+    trained, info = load_run(config.run)
+    compute = choose_compute(config.precision, config.cpu, info.precision)
+    # The new run keeps the weights as they were trained.
+    network = deepcopy(trained)
+    prepare_to_localize(network, info.size)
     splits = open_run_data(config, info)
     if "train" not in splits:
         raise ConfigError(f"{config.data or info.data}: no train split to learn from")
+    announce(compute, config.cpu)
     network.to(compute.device)
     network.to(memory_format=torch.channels_last)
     look = Look(
         EvalTransform(info.size),
         network.mean,
         network.std,
-        compute.device,
+        compute,
         config.batch_size,
         config.workers,
     )
@@ -108,7 +116,8 @@ def _distill(config: DistillConfig, compute: Compute) -> Distilled:
     with compute.autocast():
         lessons = take_lessons(pictures, teacher, student, look, config.out)
     student.head = _trained_head(student, lessons, config, compute.device)
-    save_run(config.out, network, _info(config, info, student), student.state())
+    described = _info(config, info, student, compute.precision)
+    save_run(config.out, trained, described, student.state())
     write_val_list(config.out, splits.get("val"))
     save_config(config.out / "config.yaml", replace(config, **config.course._asdict()))
     figures, missed = _measure(config, splits, network, student, compute, Fair(info.size))
@@ -157,13 +166,14 @@ def _trained_head(
     return head
 
 
-def _info(config: DistillConfig, info: RunInfo, student: Learnt) -> RunInfo:
+def _info(config: DistillConfig, info: RunInfo, student: Learnt, precision: Precision) -> RunInfo:
     """Return the description of the new run: the old one's, but for how boxes are found."""
     return replace(
         with_data(info, config),
         **asdict(Reading(student.name, tap=student.taps)),
         threshold=THRESHOLD,
         threshold_from="default",
+        precision=precision,
     )
 
 

@@ -78,7 +78,7 @@ class DistillConfig:
         seed: of everything drawn by chance.
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
-        precision: auto takes bfloat16 where the processor has it.
+        precision: auto is that of the run, if it is known and the hardware supports it.
         cpu: stay on the CPU even where there is a GPU.
     """
 

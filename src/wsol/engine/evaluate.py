@@ -14,12 +14,13 @@ from torch import Tensor
 from wsol.data.batches import ImageFiles, Key, load_batches, normalized, split_batches
 from wsol.data.samples import Samples
 from wsol.data.transforms import Transform
-from wsol.engine.config import EvaluateConfig
-from wsol.engine.device import Compute, choose_compute
+from wsol.engine.config import EvaluateConfig, Precision
+from wsol.engine.device import Compute, announce, choose_compute
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.folder import make_folder
 from wsol.engine.hub import is_on_hub
 from wsol.engine.localize import Localizer
+from wsol.engine.opened import prepare_to_localize
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import PROTOCOLS, EvaluationProtocol, Figures, Report
 from wsol.engine.run import load_fitted, load_run
@@ -51,6 +52,7 @@ class Evaluation(NamedTuple):
         on_main_process: False in all processes but the first, which is the one to print.
         page: the report, to open in a browser; None where none was asked for.
         num_errors: pictures that could not be read; they count as wrong.
+        precision: that the network computed in.
     """
 
     metrics: Figures
@@ -60,6 +62,7 @@ class Evaluation(NamedTuple):
     on_main_process: bool
     page: Path | None
     num_errors: int
+    precision: Precision
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
@@ -76,8 +79,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """
     if config.out is None and is_on_hub(config.run):
         raise ConfigError(f"{config.run}: no place for the figures: give --out FILE.json")
-    compute = choose_compute(config.precision, config.cpu)
     network, info = load_run(config.run)
+    compute = choose_compute(config.precision, config.cpu, info.precision)
     reading = chosen_reading(info.reading, config)
     protocol = PROTOCOLS[config.protocol](info.size, reading.normalization)
     plain = Reading(protocol.localizer or reading.localizer, normalization=reading.normalization)
@@ -99,14 +102,17 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         )
     samples = splits[config.split]
     make_folder(out.parent)
+    announce(compute, config.cpu)
+    prepare_to_localize(network, info.size)
     network.to(compute.device)
+    network.to(memory_format=torch.channels_last)
     localizer = reading.create(network, **protocol.localizer_options)
     if not (reading.shares_state(info.reading) and load_fitted(config.run, localizer)):
         look = Look(
             protocol.transform,
             network.mean,
             network.std,
-            compute.device,
+            compute,
             config.batch_size,
             config.workers,
         )
@@ -125,11 +131,12 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         is_detection = samples.has_several_labels and samples.has_boxes
         if is_detection and config.protocol == "fair":
             _add_precision(report, _predictor(config, localizer), samples)
-        write_json(out, report.metrics)
+        write_json(out, report.metrics | {"precision": compute.precision})
         if config.report:
             _write_report(report, config, _predictor(config, localizer), samples, page)
     shown = page / "index.html" if config.report else None
-    return Evaluation(*report, compute.is_main_process, shown, int(metric.num_errors))
+    errors = int(metric.num_errors)
+    return Evaluation(*report, compute.is_main_process, shown, errors, compute.precision)
 
 
 def _add_precision(report: Report, locate: Localizer, samples: Samples) -> None:
@@ -158,6 +165,8 @@ def _predictor(config: EvaluateConfig, localizer: ScoreMaps) -> Localizer:
         **reading_options(config),
         batch_size=config.batch_size,
         workers=config.workers,
+        # As what was measured.
+        scaled_decoding=False,
         precision=config.precision,
         cpu=config.cpu,
     )

@@ -14,11 +14,12 @@ from torch.nn.functional import interpolate
 import wsol
 from wsol.choices import GraphFormat
 from wsol.data.batches import normalized
+from wsol.engine.device import announce
 from wsol.engine.export_config import ExportConfig
 from wsol.engine.folder import make_folder
 from wsol.engine.graph import EXTRA_FILE, KEY, READERS, GraphInfo
 from wsol.engine.localize import Localizer
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, not_installed, raise_if_out_of_memory
 from wsol.files import write_atomically
 from wsol.localizers.learnt import Learnt
 from wsol.localizers.reading import reading_options
@@ -124,6 +125,7 @@ def export_localizer(locate: Localizer, path: Path, form: GraphFormat = "onnx") 
         )
     if locate.several_labels:
         log.info("the graph has the score map of each picture's likeliest class alone")
+    announce(locate.compute, cpu=True)
     info = GraphInfo(
         classes=locate.classes,
         size=locate.size,
@@ -175,6 +177,7 @@ def _write(locate: Localizer, path: Path, form: GraphFormat, info: GraphInfo) ->
             converted.save(path, external_data=False)
     # Networks are of any kind, and so are the errors of tracing them.
     except Exception as error:
+        raise_if_out_of_memory(error)
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0] if lines else type(error).__name__
         raise ConfigError(
@@ -195,10 +198,7 @@ def _program(locate: Localizer) -> ExportedProgram:
 def _require(*packages: str) -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise ConfigError(
-            f"format onnx needs {', '.join(missing)}; install with pip install wsol[onnx], "
-            "or give --format torch"
-        )
+        raise not_installed(", ".join(missing), "wsol[onnx]")
 
 
 def _compare(locate: Localizer, graph: nn.Module) -> Differences:

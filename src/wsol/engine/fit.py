@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from wsol.data.batches import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.decode import MAX_PIXELS
 from wsol.data.source import Picture, here
 from wsol.data.transforms import Transform
+from wsol.engine.device import Compute
 from wsol.localizers import ScoreMaps
 
 log = logging.getLogger("wsol")
@@ -30,7 +30,7 @@ class Look(NamedTuple):
         transform: makes a picture an array.
         mean: per colour, on the scale of [0, 1].
         std: per colour, on the scale of [0, 1].
-        device: of the network.
+        compute: device and precision.
         batch_size: images per step.
         workers: processes that decode images.
         max_pixels: larger pictures are refused before they are decoded.
@@ -39,7 +39,7 @@ class Look(NamedTuple):
     transform: Transform
     mean: Sequence[float]
     std: Sequence[float]
-    device: torch.device
+    compute: Compute
     batch_size: int = 16
     workers: int = 0
     max_pixels: int = MAX_PIXELS
@@ -68,7 +68,8 @@ def fit_localizer(localizer: ScoreMaps, paths: Sequence[Picture], look: Look) ->
         shown, first = iter(()), next(_all_inputs(paths, look), None)
     if first is None:
         return False
-    localizer.fit(chain([first], shown))
+    with look.compute.autocast():
+        localizer.fit(chain([first], shown))
     return True
 
 
@@ -83,4 +84,4 @@ def _inputs(paths: Sequence[Picture], look: Look) -> Iterator[Tensor]:
     keys = split_batches(range(len(found)), look.batch_size)
     for batch in load_batches(files, keys, look.workers):
         if batch.indices:
-            yield normalized(batch.images.to(look.device), look.mean, look.std)
+            yield normalized(batch.images.to(look.compute.device), look.mean, look.std)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from wsol.choices import GRAPH_ENDINGS, GraphFormat
+from wsol.engine.config import Precision
 from wsol.engine.hub import is_on_hub
-from wsol.errors import ConfigError, RunError
+from wsol.errors import ConfigError, RunError, not_installed
 from wsol.localizers import Localized, ScoreMaps
 from wsol.localizers.base import Labels, chosen_labels
 from wsol.localizers.reading import Reading
@@ -43,6 +44,7 @@ class GraphInfo:
         mean: taken from the pictures inside the graph, per colour, on the scale of [0, 1].
         std: the same for the standard deviation.
         version: of the wsol that wrote it.
+        precision: that it computes in.
 
     >>> info = GraphInfo(("cat", "dog"), 224, 0.2, False, Reading(), (0.5,) * 3, (0.5,) * 3, "1.0")
     >>> GraphInfo.from_json(info.to_json()) == info
@@ -57,6 +59,7 @@ class GraphInfo:
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     version: str = ""
+    precision: Precision = "fp32"
 
     def to_json(self) -> str:
         """Return all of it as one flat JSON object."""
@@ -205,9 +208,7 @@ def open_onnx(path: Path) -> Graph:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ConfigError(
-            f"{path}: needs onnxruntime; install it with pip install wsol[onnx]"
-        ) from error
+        raise not_installed("onnxruntime", "wsol[onnx]") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     # It writes what it raises to standard error as well.

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from wsol.errors import ConfigError, RunError
+from wsol.errors import ConfigError, RunError, not_installed
 
 log = logging.getLogger("wsol")
 
@@ -97,9 +97,7 @@ def hub_client() -> ModuleType:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise ConfigError(
-            "runs on the Hub need huggingface_hub; install it with pip install huggingface_hub"
-        ) from error
+        raise not_installed("huggingface_hub", "huggingface_hub") from error
     return huggingface_hub
 
 

@@ -123,8 +123,8 @@ def take_lessons(
             meter.advance(len(batch.indices) + len(batch.errors))
             if not batch.indices:
                 continue
-            images = normalized(batch.images.to(look.device), look.mean, look.std)
-            labels = torch.from_numpy(samples.labels[batch.indices]).to(look.device)
+            images = normalized(batch.images.to(look.compute.device), look.mean, look.std)
+            labels = torch.from_numpy(samples.labels[batch.indices]).to(look.compute.device)
             maps = teacher.localizer(images, labels).cpu().numpy()
             seen = student.features(observe(student.model, images, student.taps))
             mirrored = student.features(observe(student.model, images.flip(-1), student.taps))

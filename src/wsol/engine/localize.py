@@ -67,8 +67,8 @@ class Localizer:
         max_pixels: larger pictures are refused before they are decoded.
         scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
             least one and a half times ``size``; much faster, and nearly the same.
-        precision: auto takes bfloat16 where the processor has it; a classifier whose weights are
-            not float32 is read in their type.
+        precision: auto is that of the run, or without one bfloat16 where the hardware supports it;
+            a classifier whose weights are not float32 is read in their type.
         cpu: stay on the CPU even where there is a GPU.
         mean: of the normalised input, per colour, on the scale of [0, 1]; default: what the
             classifier says, or ImageNet's.
@@ -222,14 +222,13 @@ class Localizer:
             EvalTransform(self.size),
             self.mean,
             self.std,
-            self.compute.device,
+            self.compute,
             self.batch_size,
             self.workers,
             self.max_pixels,
         )
         paths = images if isinstance(images, Sequence) else list(images)
-        with self.compute.autocast():
-            self.is_fitted = fit_localizer(self.localizer, paths, look) or self.is_fitted
+        self.is_fitted = fit_localizer(self.localizer, paths, look) or self.is_fitted
         return self.is_fitted
 
     def classify(

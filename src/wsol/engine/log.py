@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from wsol.errors import ConfigError
+from wsol.errors import not_installed
 from wsol.files import write_atomically
 
 Row = dict[str, float | int | None]
@@ -52,7 +52,7 @@ def _summary_writer(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ConfigError("TensorBoard is not installed: pip install wsol[tensorboard]") from error
+        raise not_installed("TensorBoard", "wsol[tensorboard]") from error
     return SummaryWriter(str(folder / "tensorboard"))
 
 

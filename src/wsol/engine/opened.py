@@ -167,6 +167,7 @@ def open_run(folder: Path, asked: Asked) -> Opened:
         classes=run.classes,
         several_labels=run.several_labels,
         threshold=run.read_as(reading).threshold,
+        precision=run.precision,
         run=folder if reading.shares_state(run.reading) else None,
     )
 
@@ -207,8 +208,21 @@ def open_graph_file(path: Path, asked: Asked) -> Opened:
         std=(1.0, 1.0, 1.0),
         several_labels=info.several_labels,
         threshold=info.threshold if asked.threshold is None else asked.threshold,
-        description=f"{path.name}, {info.reading.localizer}, {info.size} pixels",
+        description=f"{path.name}, {info.reading.localizer}, {info.size} pixels, fp32",
     )
+
+
+def prepare_to_localize(model: nn.Module, size: int) -> None:
+    """Make a network ready to localize, and unfit for training: the same way for every command.
+
+    In bfloat16 the rounding of folded weights moves boxes as much as the precision itself, so
+    figures and thresholds are measured with a network that is folded as that of a prediction.
+
+    Args:
+        model: of our own, on the CPU; changed in place.
+        size: side of the input in pixels.
+    """
+    fold_batch_norms(model.eval(), probe(model, size))
 
 
 def number_of(name: str, classes: Sequence[str]) -> int:
@@ -239,6 +253,7 @@ def _open(
     classes: Sequence[str] | None = None,
     several_labels: bool = False,
     threshold: float | None = None,
+    precision: Precision | None = None,
     run: Path | None = None,
     own: bool = True,
 ) -> Opened:
@@ -253,10 +268,14 @@ def _open(
         classes: names; default: those that are asked for, or that it knows.
         several_labels: whether each logit is a question of its own.
         threshold: the run's, if it holds for this reading.
+        precision: that the run's threshold was chosen in; None if unknown.
         run: has what the localizer has learnt.
         own: whether nobody else has the classifier.
     """
-    compute = choose_compute(asked.precision, asked.cpu) if own else _own_compute(model, asked)
+    if own:
+        compute = choose_compute(asked.precision, asked.cpu, precision)
+    else:
+        compute = _own_compute(model, asked)
     spec = input_spec(tapped_part(model)) if isinstance(model, TwoOutcomes) else input_spec(model)
     count = _logits(model, size).shape[1]
     if classes is None:
@@ -267,8 +286,7 @@ def _open(
             )
     labels = [number_of(name, classes) for name in asked.labels]
     if own:
-        # It learns no more.
-        fold_batch_norms(model.eval(), probe(model, size))
+        prepare_to_localize(model, size)
         model.to(compute.device)
         model.to(memory_format=torch.channels_last)
     # Only a network of somebody else's may take one size alone.
@@ -290,7 +308,7 @@ def _open(
         std=asked.std or spec.std,
         several_labels=several_labels,
         threshold=reading.threshold if threshold is None else threshold,
-        description=f"{source}, {reading.localizer}, {size} pixels",
+        description=f"{source}, {reading.localizer}, {size} pixels, {compute.precision}",
     )
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 
 from wsol.data.images import load_image
 from wsol.data.shards import is_sharded
+from wsol.engine.device import announce
 from wsol.engine.elsewhere import working_in
 from wsol.engine.folder import make_folder
 from wsol.engine.localize import Localizer
@@ -76,15 +78,24 @@ def _predict(
     if config.report:
         check_folder(config.out / "report")
     shard_of(config.shard, 1)
+    if config.engine == "ray" and config.precision == "auto":
+        # Those choose that compute, not the machine that starts them.
+        config = replace(config, precision=_ray().cluster_precision(config))
     locate = create_predictor(config)
     about = locate.about(pictures.root)
     # What stands in their way is said now, not after the last picture.
     create_writers(config.format, config.out, about)
     with begin(config, pictures, locate) as plan:
+        if config.engine == "local":
+            announce(locate.compute, config.cpu)
+        else:
+            kind = "GPUs" if config.gpus else "CPUs"
+            log.info("computing on %s of a Ray cluster in %s", kind, locate.compute.precision)
         mine = shard_of(config.shard, plan.parts)
         missing = plan.missing(mine)
         done = count_statuses(config.out, sorted(set(mine) - set(missing)))
-        predict_missing = predict_parts if config.engine == "local" else _on_ray()
+        is_local = config.engine == "local"
+        predict_missing = predict_parts if is_local else _ray().predict_parts_on_ray
         predict_missing(config, plan, pictures, locate, missing, done["error"], written)
         if not plan.missing():
             finish(plan, lambda: _finish(config, plan, about))
@@ -202,11 +213,11 @@ def check_limit(errors: int, max_errors: int | None) -> None:
         )
 
 
-def _on_ray() -> Callable[..., None]:
+def _ray() -> ModuleType:
     # It loads a library that nothing else here needs.
-    from wsol.engine.predict_ray import predict_parts_on_ray
+    from wsol.engine import predict_ray
 
-    return predict_parts_on_ray
+    return predict_ray
 
 
 def _finish(config: PredictConfig, plan: Plan, about: About) -> None:

@@ -63,7 +63,7 @@ class PredictConfig:
         max_pixels: larger images are refused before they are decoded.
         scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
             least one and a half times size; much faster, and nearly the same.
-        precision: auto takes bfloat16 where the processor has it.
+        precision: auto is that of the run, or without one bfloat16 where the hardware supports it.
         cpu: stay on the CPU even where there is a GPU.
     """
 

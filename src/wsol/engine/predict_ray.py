@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any
 import torch
 
 from wsol.engine.config import Precision
+from wsol.engine.device import choose_precision
+from wsol.engine.graph import is_graph
 from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures
@@ -21,8 +23,9 @@ from wsol.engine.predict import check_limit
 from wsol.engine.predict_config import PredictConfig
 from wsol.engine.progress import Meter
 from wsol.engine.ray_parts import Cargo, PartPredictor, Tries
+from wsol.engine.run import load_info
 from wsol.engine.tensors import pack
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, not_installed
 from wsol.formats.portable import original
 from wsol.formats.record import put_part, read_rows
 
@@ -64,16 +67,15 @@ def predict_parts_on_ray(
     """
     if not parts:
         return
-    precision: Precision = locate.compute.precision
     knows = locate.localizer.needs_fit and locate.is_fitted
     cargo = Cargo(
-        # What is best differs between machines.
-        config=replace(config, precision=precision),
+        config=config,
         plan=plan,
         pictures=replace(pictures, root=_everywhere(pictures)),
         run=_packed(config.run),
         state=pack(locate.localizer.state()) if knows else None,
-        threads=torch.get_num_threads(),
+        # A GPU needs no more; processors would then limit how many GPUs work.
+        threads=1 if config.gpus else torch.get_num_threads(),
     )
     number = sum(len(plan.pictures(part)) for part in parts)
     with _cluster() as ray, Meter("predict", number) as meter:
@@ -112,14 +114,46 @@ def _results(ray: Any, cargo: Cargo, parts: Sequence[int]) -> Iterator[dict[str,
     yield from found.iter_rows()
 
 
+def cluster_precision(config: PredictConfig) -> Precision:
+    """Return the precision that all processes of a prediction in a cluster compute in.
+
+    Each machine that has room for a process says what ``auto`` means there; float32, which all
+    support, if they differ. Where no machine has joined yet, it is the run's, or float32.
+
+    Args:
+        config: the options; their precision is ``auto``.
+
+    Raises:
+        ConfigError: ray is not installed, or the cluster has failed.
+    """
+    if config.run is not None and is_graph(config.run):
+        return "fp32"
+    of_run = None if config.run is None else load_info(config.run).precision
+    with _cluster() as ray:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
+
+        ask = ray.remote(num_cpus=1, num_gpus=config.gpus)(choose_precision)
+        answers = [
+            ask.options(scheduling_strategy=On(node["NodeID"], soft=False)).remote(
+                "auto", config.cpu or not config.gpus, of_run
+            )
+            for node in ray.nodes()
+            if _room_of(node, 1, config.gpus)
+        ]
+        found: set[Precision] = set(ray.get(answers)) or {of_run or "fp32"}
+    return found.pop() if len(found) == 1 else "fp32"
+
+
 def _room(ray: Any, processors: int, gpus: float) -> int:
     """Return how many processes the machines of the cluster have room for."""
-    total = 0
-    for node in ray.nodes():
-        has = node["Resources"] if node["Alive"] else {}
-        here = has.get("CPU", 0) // processors
-        total += int(min(here, has.get("GPU", 0) // gpus) if gpus else here)
-    return total
+    return sum(_room_of(node, processors, gpus) for node in ray.nodes())
+
+
+def _room_of(node: Mapping[str, Any], processors: int, gpus: float) -> int:
+    """Return how many processes one machine has room for."""
+    has = node["Resources"] if node["Alive"] else {}
+    here = has.get("CPU", 0) // processors
+    return int(min(here, has.get("GPU", 0) // gpus) if gpus else here)
 
 
 def _say_errors(plan: Plan, part: int) -> int:
@@ -161,9 +195,7 @@ def _cluster() -> Iterator[Any]:
         import ray
         import ray.data
     except ImportError as error:
-        raise ConfigError(
-            "--engine ray needs ray; install it with pip install wsol[ray]"
-        ) from error
+        raise not_installed("ray", "wsol[ray]") from error
     own = not ray.is_initialized()
     # It says on standard output which processes have ended.
     with redirect_stdout(sys.stderr):

@@ -8,6 +8,12 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 PLAIN_SECONDS = 15.0
 
+MARK_SECONDS = 1.0
+"""Between two marks of how far a job is, by which it is seen whether its rate has settled."""
+
+LEAST_MARKS = 8
+"""Before a rate is trusted: the first images wait for workers, compilers and caches."""
+
 
 class Meter:
     """Counts images of a job and shows images per second and the time left.
@@ -33,6 +39,8 @@ class Meter:
         self.title, self.total, self.show = title, total, show
         self.done = 0
         self._start = self._last = time.monotonic()
+        self._marks: list[tuple[float, int]] = []
+        self._is_settled = False
         self._bar: Progress | None = None
 
     def __enter__(self) -> "Meter":
@@ -65,20 +73,48 @@ class Meter:
         return self.done / max(time.monotonic() - self._start, 1e-9)
 
     def status(self) -> str:
-        """Return the state in words: how many of how many, how fast, how long still."""
-        left = (self.total - self.done) / max(self.rate, 1e-9)
-        minutes, seconds = divmod(round(left), 60)
-        return (
+        """Return the state in words: how many of how many, and the speed.
+
+        The time left is added when the rate has settled; how long the start took has no part in it.
+        """
+        text = (
             f"{self.done // self.per_unit}/{self.total // self.per_unit} {self.unit}, "
-            f"{self.rate / self.per_unit:.1f} {self.unit}/s, "
-            f"{minutes}:{seconds:02d} left"
+            f"{self.rate / self.per_unit:.1f} {self.unit}/s"
         )
+        if not self._is_settled:
+            return text
+        last, done = self._marks[-1]
+        left = (self.total - done) / _rate(*self._marks) - (time.monotonic() - last)
+        minutes, seconds = divmod(round(max(left, 0)), 60)
+        return f"{text}, {minutes}:{seconds:02d} left"
+
+    def _mark(self) -> None:
+        """Note time and number about once a second; when the rate has settled, the last alone."""
+        mark, marks = (time.monotonic(), self.done), self._marks
+        if marks and mark[0] - marks[-1][0] < MARK_SECONDS:
+            return
+        if self._is_settled:
+            marks[-1] = mark
+            return
+        marks.append(mark)
+        # Of the time until now, what a slow start has left behind it.
+        begin, middle = marks[len(marks) // 2], marks[len(marks) * 3 // 4]
+        if len(marks) >= LEAST_MARKS:
+            before, after = _rate(begin, middle), _rate(middle, mark)
+            if before < 1.5 * after and after < 1.5 * before:
+                self._marks, self._is_settled = [begin, mark], True
 
     def advance(self, images: int) -> None:
         """Count images as done."""
         self.done += images
+        self._mark()
         if self._bar is not None:
             self._bar.update(self._task, completed=self.done, s=self.status())
         elif self.show and time.monotonic() - self._last > PLAIN_SECONDS:
             self._last = time.monotonic()
             Console(stderr=True).print(f"{self.title}: {self.status()}", highlight=False)
+
+
+def _rate(begin: tuple[float, int], end: tuple[float, int]) -> float:
+    """Return the rate between two marks of time and number."""
+    return max(end[1] - begin[1], 1e-9) / max(end[0] - begin[0], 1e-9)

@@ -1,6 +1,7 @@
 """What a process of a Ray cluster does with parts of a prediction."""
 
 import shutil
+import socket
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,12 +18,16 @@ from wsol.engine.pictures import Pictures
 from wsol.engine.plan import Plan
 from wsol.engine.predict import create_predictor
 from wsol.engine.predict_config import PredictConfig
-from wsol.errors import ConfigError, WsolError
+from wsol.errors import ConfigError, WsolError, is_out_of_memory
 from wsol.formats.record import pack_part
 from wsol.formats.rows import to_row
 
 TRIES = 4
 """Of a part: one that ends so many processes would end all others."""
+
+_OUT_OF_MEMORY = (
+    "a process of the cluster is out of memory: use a lower --batch_size or --size, or more --gpus"
+)
 
 RESULT = pa.schema([("part", pa.int64()), ("content", pa.large_binary()), ("error", pa.string())])
 """What comes back: a part's number, and its file's content or why there is none. What a process
@@ -57,6 +62,11 @@ class Cargo:
             locate = create_predictor(replace(self.config, run=self._unpacked(folder)))
         finally:
             shutil.rmtree(folder)
+        if self.config.gpus and locate.compute.device.type == "cpu":
+            raise ConfigError(
+                f"gpus is {self.config.gpus:g}, but torch finds no GPU in a process of the cluster "
+                f"(on {socket.gethostname()}): check its driver, or use --gpus 0"
+            )
         if self.state is not None:
             locate.localizer.load_state(load(self.state))
             locate.is_fitted = True
@@ -110,6 +120,10 @@ class PartPredictor:
             self.locate = self.cargo.create()
         except WsolError as error:
             self.locate = error
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.locate = ConfigError(_OUT_OF_MEMORY)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Return the file's content of each part.
@@ -126,6 +140,10 @@ class PartPredictor:
             return {"part": part, "content": self.content(part)}
         except WsolError as error:
             return {"part": part, "error": str(error)}
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return {"part": part, "error": _OUT_OF_MEMORY}
 
     def content(self, part: int) -> bytes:
         """Return the content of a part's file.

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from wsol.choices import Normalization
+from wsol.engine.config import Precision
 from wsol.engine.hub import local_run
 from wsol.engine.tensors import read_tensors, write_tensors
 from wsol.errors import ConfigError, RunError
@@ -55,6 +56,8 @@ class RunInfo:
             its own, answered by the sigmoid; otherwise all are one, answered by the softmax.
         split_folders: which folders of the data set are splits, as the option states it.
         method: the training method and its options, which tell what the head is.
+        precision: that the threshold was chosen in, ``fp32``, ``bf16`` or ``fp16``, which ``auto``
+            follows; None if unknown.
     """
 
     backbone: str
@@ -78,6 +81,7 @@ class RunInfo:
     labels: str | None = None
     several_labels: bool = False
     split_folders: tuple[str, ...] = ()
+    precision: Precision | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no training writes."""
@@ -90,6 +94,7 @@ class RunInfo:
             "localizer": isinstance(self.localizer, str),
             "threshold": isinstance(self.threshold, float | int),
             "several_labels": isinstance(self.several_labels, bool),
+            "precision": self.precision in (None, "fp32", "bf16", "fp16"),
         }
         for name, good in sound.items():
             if not good:
@@ -142,17 +147,7 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
         RunError: not a finished run, or its files do not fit together.
     """
     folder = local_run(folder)
-    weights = _find_weights(folder)
-    try:
-        content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        given = dict(content)
-        lists = {
-            name: tuple(given.get(name, ()))
-            for name in ("classes", "tap", "scales", "split_folders")
-        }
-        info = RunInfo(**given | lists)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{folder / 'model.json'}: not a run's description: {error}") from error
+    weights, info = _find_weights(folder), load_info(folder)
     try:
         network = build_network(
             info.backbone,
@@ -170,6 +165,29 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
         reason = str(error).splitlines()[0]
         raise RunError(f"{weights}: the weights do not fit model.json: {reason}") from error
     return network.eval(), info
+
+
+def load_info(folder: Path) -> RunInfo:
+    """Return the description of a run, without its network.
+
+    Args:
+        folder: of the run, or its name on the Hub.
+
+    Raises:
+        RunError: not a finished run.
+    """
+    folder = local_run(folder)
+    _find_weights(folder)
+    try:
+        content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        given = dict(content)
+        lists = {
+            name: tuple(given.get(name, ()))
+            for name in ("classes", "tap", "scales", "split_folders")
+        }
+        return RunInfo(**given | lists)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{folder / 'model.json'}: not a run's description: {error}") from error
 
 
 def load_fitted(folder: Path, localizer: ScoreMaps) -> bool:

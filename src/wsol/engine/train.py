@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from copy import deepcopy
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -21,18 +22,19 @@ from wsol.engine.claim import check_folder, check_shares, claim_folder, keep_opt
 from wsol.engine.compiled import check_compiler, compiled
 from wsol.engine.config import TrainConfig
 from wsol.engine.data_digest import data_digest
-from wsol.engine.device import make_accelerator
+from wsol.engine.device import announce, make_accelerator
 from wsol.engine.evaluate import evaluate_split
 from wsol.engine.finite import HALVINGS, SkippedSteps, check_finite
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.layers import batch_norms, check_sync_bn, parameter_groups, share_batch_norms
 from wsol.engine.log import Row, RunLog, describe
+from wsol.engine.opened import prepare_to_localize
 from wsol.engine.order import TrainingOrder
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import Fair
 from wsol.engine.run import RunInfo, load_start, save_run
 from wsol.engine.step import Stepper
-from wsol.errors import ConfigError, RunError
+from wsol.errors import ConfigError, RunError, raise_if_out_of_memory
 from wsol.localizers.reading import Reading
 from wsol.metrics import LocalizationAccuracy
 from wsol.models.create import build_network
@@ -68,11 +70,13 @@ class Training:
     Attributes:
         num_errors: pictures of the val split that could not be read when it was last looked at;
             they count as wrong.
+        fitted: what the localizer learnt from images in the last validation.
     """
 
     def __init__(self, config: TrainConfig) -> None:
         """Open the data, make or restore the network, and claim the run folder."""
         self.config, self.num_errors = config, 0
+        self.fitted: Mapping[str, Tensor] = {}
         self.accelerator, self.compute = make_accelerator(config.precision, config.cpu)
         if config.sync_bn:
             check_sync_bn(self.accelerator.device)
@@ -161,6 +165,7 @@ class Training:
 
     def run(self) -> Path:
         """Train to the end, write the run, and return its folder."""
+        announce(self.compute, self.config.cpu)
         with self.hold:
             return self._run()
 
@@ -183,7 +188,7 @@ class Training:
             self.num_errors = int(metric.num_errors)
         if self.accelerator.is_main_process:
             check_finite(self.config.out, self.step, self.network.state_dict())
-            save_run(self.config.out, self.network, self._info(metric), self.localizer.state())
+            save_run(self.config.out, self.network, self._info(metric), self.fitted)
         self.accelerator.wait_for_everyone()
         return self.config.out
 
@@ -239,26 +244,39 @@ class Training:
         return metric
 
     def _validate(self) -> LocalizationAccuracy | None:
-        config, network = self.config, self.network
+        config = self.config
         if self.accelerator.num_processes > 1:
             # Each process has statistics of its own pictures; those of the first are saved.
-            for buffer in network.buffers():
+            for buffer in self.network.buffers():
                 torch.distributed.broadcast(buffer, src=0)
-        batch_size, device = 2 * config.batch_size, self.accelerator.device
+        # A copy, as what localizes cannot be trained any more.
+        network, localizer = deepcopy((self.network, self.localizer))
+        prepare_to_localize(network.cpu(), config.size)
+        network.to(self.compute.device)
         protocol = Fair(config.size, config.normalization)
-        transform = protocol.transform
-        look = Look(transform, network.mean, network.std, device, batch_size, config.workers)
-        fit_localizer(self.localizer, self.samples.paths(), look)
+        # As many images as a training step has in memory at once, so that memory suffices.
+        processes = self.accelerator.num_processes
+        batch_size = -(-self.order.images_per_step // (processes * config.accumulate))
+        look = Look(
+            protocol.transform,
+            network.mean,
+            network.std,
+            self.compute,
+            batch_size,
+            config.workers,
+        )
+        fit_localizer(localizer, self.samples.paths(), look)
+        self.fitted = localizer.state()
         if self.val is None:
             return None
         return evaluate_split(
             self.val,
-            self.network,
-            self.localizer,
+            network,
+            localizer,
             self.compute,
             protocol=protocol,
             batch_size=batch_size,
-            workers=self.config.workers,
+            workers=config.workers,
         )
 
     def _info(self, metric: LocalizationAccuracy | None) -> RunInfo:
@@ -281,6 +299,7 @@ class Training:
             labels=None if config.labels is None else str(config.labels.resolve()),
             split_folders=config.split_folders,
             several_labels=self.samples.has_several_labels,
+            precision=self.compute.precision,
         )
 
     def _save_checkpoint(self) -> None:
@@ -323,6 +342,7 @@ class Training:
             self.total += state["total"]
             self.skipped.in_epoch, self.skipped.in_row = state.get("skipped", (0, 0))
         except (ConfigError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise_if_out_of_memory(error)
             reason = str(error).splitlines()[0]
             raise RunError(f"{self.config.out}: the checkpoint does not fit: {reason}") from error
         before = state.get("precision", self.compute.precision)

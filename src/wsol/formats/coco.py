@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsol import __version__
 from wsol.formats.about import About
 from wsol.formats.box_masks import box_masks
 from wsol.formats.portable import portable
@@ -74,6 +75,7 @@ class CocoWriter:
         write_lists(
             self.folder / "annotations.json",
             {
+                "info": {"description": portable(self.about.model), "version": __version__},
                 "images": self.images,
                 "annotations": self.annotations,
                 "categories": categories,

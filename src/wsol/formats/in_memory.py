@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.errors import ConfigError
+from wsol.errors import not_installed
 from wsol.formats.box_masks import box_masks
 
 if TYPE_CHECKING:
@@ -90,4 +90,4 @@ def _check(package: str) -> None:
     try:
         import_module(package)
     except ImportError as error:
-        raise ConfigError(f"{package} is not installed: pip install {package}") from error
+        raise not_installed(package, package) from error

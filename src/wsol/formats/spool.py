@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import weakref
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -65,12 +66,12 @@ class JsonList(Spool):
         self.separator = ",\n"
 
 
-def write_lists(path: Path, lists: dict[str, JsonList] | JsonList) -> None:
-    """Write a JSON file, whole or not at all: an object of lists, or one list.
+def write_lists(path: Path, lists: Mapping[str, JsonList | dict[str, str]] | JsonList) -> None:
+    """Write a JSON file, whole or not at all: an object of lists and small objects, or one list.
 
     Args:
         path: of the file.
-        lists: what is in it.
+        lists: its content.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +89,10 @@ def write_lists(path: Path, lists: dict[str, JsonList] | JsonList) -> None:
             else:
                 for number, (name, rows) in enumerate(lists.items()):
                     file.write(("," if number else "{") + f"\n{json.dumps(name)}: ")
-                    _write_list(file, rows)
+                    if isinstance(rows, JsonList):
+                        _write_list(file, rows)
+                    else:
+                        file.write(json.dumps(rows))
                 file.write("\n}")
             file.write("\n")
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, raise_if_out_of_memory
 from wsol.localizers.grid import find_layout, to_maps
 from wsol.localizers.look import changed_output, find_logits, recorded, tapped_part
 from wsol.models.inputs import input_spec
@@ -144,6 +144,7 @@ def pass_probe(model: nn.Module, images: Tensor) -> Any:
     try:
         return forward(model, images)
     except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+        raise_if_out_of_memory(error)
         size = tuple(images.shape[1:])
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.errors import ConfigError
+from wsol.errors import not_installed
 from wsol.maps.iou import box_iou
 
 
@@ -41,9 +41,7 @@ def contours_at(grey: NDArray[np.uint8], level: int) -> Contours:
     try:
         import cv2
     except ImportError as error:
-        raise ConfigError(
-            "contours by OpenCV need the extra opencv: pip install 'wsol[opencv]'"
-        ) from error
+        raise not_installed("cv2", "wsol[opencv]") from error
     found, _ = cv2.findContours(
         (grey > level).astype(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE
     )

@@ -10,7 +10,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from wsol.errors import ConfigError, did_you_mean
+from wsol.errors import ConfigError, did_you_mean, raise_if_out_of_memory
 from wsol.methods import MethodConfig, method_config
 from wsol.models.heads import LinearHead, Output
 from wsol.models.modes import device_of, evaluating, forward
@@ -237,6 +237,7 @@ def _refusal(name: str, images: Tensor) -> Iterator[None]:
     except ConfigError:
         raise
     except Exception as error:
+        raise_if_out_of_memory(error)
         height, width = images.shape[-2:]
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
@@ -254,6 +255,7 @@ def _create_timm(
     try:
         model = _with_first_choice(backbone, output_stride, size, download)
     except (OSError, RuntimeError) as error:
+        raise_if_out_of_memory(error)
         if not download:
             raise
         raise ConfigError(

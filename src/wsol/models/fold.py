@@ -4,9 +4,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import torch
-from timm.layers.norm_act import BatchNormAct2d
+from timm.layers.norm_act import BatchNormAct2d, SyncBatchNormAct
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+_PLAIN = (nn.BatchNorm2d, BatchNormAct2d, nn.SyncBatchNorm, SyncBatchNormAct)
 
 TOLERANCE = 1e-3
 """How far the outputs before and after may lie apart, as a share of the largest."""
@@ -72,7 +74,7 @@ def _pairs(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, str]]:
 
 
 def _is_plain(module: nn.Module) -> bool:
-    return type(module) in (nn.BatchNorm2d, BatchNormAct2d) and module.running_var is not None
+    return type(module) in _PLAIN and module.running_var is not None
 
 
 def _fold(model: nn.Module, conv: nn.Conv2d, name: str) -> None:

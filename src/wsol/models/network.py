@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from wsol.models.heads import Head, Output
 from wsol.models.layout import tapped_maps, to_feature_maps
 from wsol.models.taps import find_output, find_tap
 
-NO_CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+NO_CHOICES: Mapping[str, tuple[str, ...]] = {}
 
 
 class Network(nn.Module):

