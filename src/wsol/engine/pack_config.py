@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from wsol.errors import ConfigError
+from wsol.options import Options, Range
 
 LEAST = 10_000
 """Bytes; with less, nearly every picture would have a shard of its own."""
 
 
 @dataclass(frozen=True)
-class PackConfig:
+class PackConfig(Options):
     """Options of packing.
 
     Args:
@@ -28,11 +30,10 @@ class PackConfig:
     boxes: Path | None = None
     splits: Path | None = None
     labels: Path | None = None
-    shard_size: int = 1_000_000_000
+    shard_size: Annotated[int, Range(at_least=LEAST, at_most=10**15)] = 1_000_000_000
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is read."""
-        if self.shard_size < LEAST:
-            raise ConfigError(f"shard_size is {self.shard_size}: it must be at least {LEAST:,}")
+        super().__post_init__()
         if self.out.exists():
-            raise ConfigError(f"{self.out}: is there already: choose another --out")
+            raise ConfigError(f"{self.out}: exists already; use another --out")

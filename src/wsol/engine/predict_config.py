@@ -2,17 +2,31 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from wsol.choices import Normalization, Number
 from wsol.engine.config import Precision
-from wsol.engine.require import require
-from wsol.errors import ConfigError
 from wsol.models.names import BUNDLED_BACKBONE
+from wsol.options import (
+    BatchSize,
+    FractionBelowOne,
+    ImageSize,
+    MaxPixels,
+    Name,
+    NonNegativeFloat,
+    NonNegativeInt,
+    NotEmpty,
+    NumWorkers,
+    Options,
+    PositiveInt,
+    Scale,
+    Unsplit,
+    refusal,
+)
 
 
 @dataclass(frozen=True)
-class PredictConfig:
+class PredictConfig(Options):
     """Options of prediction.
 
     Args:
@@ -64,49 +78,44 @@ class PredictConfig:
         cpu: stay on the CPU even where there is a GPU.
     """
 
-    images: list[Path]
+    images: Annotated[list[Path], NotEmpty()]
     out: Path
     run: Path | None = None
-    backbone: str = BUNDLED_BACKBONE
-    localizer: str | None = None
-    tap: tuple[str, ...] = ()
+    backbone: Name = BUNDLED_BACKBONE
+    localizer: Name | None = None
+    tap: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
-    scales: tuple[float, ...] = ()
+    scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
-    threshold: float | None = None
-    labels: tuple[str, ...] = ()
+    threshold: FractionBelowOne | None = None
+    labels: Annotated[tuple[Name, ...], Unsplit()] = ()
     objects: Number | None = None
-    size: int | None = None
+    size: ImageSize | None = None
     pictures: bool = False
-    format: tuple[str, ...] = ("coco",)
-    report: int = 5_000
-    batch_size: int = 16
-    part_size: int = 512
+    format: tuple[Name, ...] = ("coco",)
+    report: NonNegativeInt = 5_000
+    batch_size: BatchSize = 16
+    part_size: PositiveInt = 512
     shard: str = ""
     overwrite: bool = False
-    max_errors: int | None = None
+    max_errors: NonNegativeInt | None = None
     engine: Literal["local", "ray"] = "local"
-    actors: int | None = None
-    gpus: float = 0.0
-    workers: int = 2
-    max_pixels: int = 50_000_000
+    actors: PositiveInt | None = None
+    gpus: NonNegativeFloat = 0.0
+    workers: NumWorkers = 2
+    max_pixels: MaxPixels = 50_000_000
     scaled_decoding: bool = True
     precision: Precision = "auto"
     cpu: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
-        require(self.actors is None or self.actors >= 1, "actors", self.actors, "at least 1")
-        require(self.gpus >= 0, "gpus", self.gpus, "at least 0")
-        for option in ("batch_size", "part_size"):
-            require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
-        for option in ("workers", "report"):
-            require(getattr(self, option) >= 0, option, getattr(self, option), "at least 0")
+        super().__post_init__()
         if self.overwrite and self.shard:
-            raise ConfigError(
-                "overwrite would remove what other shards have written: remove the folder first, "
-                "then start all of them without it"
+            raise refusal(
+                "overwrite",
+                True,
+                "remove the folder and start all shards without it, as it would remove what other "
+                "shards have written",
             )
-        most = self.max_errors
-        require(most is None or most >= 0, "max_errors", most, "at least 0")
