@@ -165,12 +165,25 @@ def validate(config: type[Options], values: Mapping[str, Any]) -> dict[str, Any]
     """
     types = option_types(config)
     return {
-        name: _validated(f"{config.section}{name}", value, types[name])
+        name: checked(f"{config.section}{name}", value, types[name])
         for name, value in values.items()
     }
 
 
-def _validated(name: str, value: Any, kind: Any) -> Any:
+def checked(name: str, value: Any, kind: Any) -> Any:
+    """Return one value in a type.
+
+    Args:
+        name: of the option, for the message.
+        value: any.
+        kind: a type, with or without a range.
+
+    Raises:
+        ConfigError: the value has another type, or is out of its range.
+
+    >>> checked("size", 224, ImageSize)
+    224
+    """
     try:
         return _converted(value, kind)
     except (ValueError, OverflowError) as error:
@@ -266,6 +279,10 @@ def item_kind(kind: Any) -> Any:
     return get_args(kind)[0] if get_origin(kind) in (list, tuple) else None
 
 
+def _has_any_length(kind: Any) -> bool:
+    return get_origin(kind) is list or get_args(kind)[-1] is Ellipsis
+
+
 def _converted(value: Any, kind: Any) -> Any:
     """Return a value in its type, or raise ValueError."""
     if _is_optional(kind):
@@ -286,7 +303,10 @@ def _of_type(value: Any, kind: Any) -> Any:
             value = [value]
         if not isinstance(value, Iterable) or isinstance(value, (*texts, Mapping, Set)):
             raise ValueError(value)
-        return get_origin(kind)(_converted(each, item) for each in value)
+        items = get_origin(kind)(_converted(each, item) for each in value)
+        if not _has_any_length(kind) and len(items) != len(get_args(kind)):
+            raise ValueError(value)
+        return items
     if get_origin(kind) is Literal:
         if any(type(value) is type(choice) and value == choice for choice in get_args(kind)):
             return value
@@ -324,7 +344,9 @@ def describe(kind: Any) -> str:
     if get_origin(kind) is Literal:
         text = f"one of: {', '.join(map(str, get_args(kind)))}"
     elif (item := item_kind(kind)) is not None:
-        return " ".join(("a list", *map(str, rules))).strip() + f", each item {describe(item)}"
+        number = "" if _has_any_length(kind) else f" of {len(get_args(kind))}"
+        text = " ".join((f"a list{number}", *filter(None, map(str, rules))))
+        return f"{text}, each item {describe(item)}"
     else:
         known = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
         known[Path] = "a path"

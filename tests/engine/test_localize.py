@@ -131,7 +131,7 @@ def test_bad_files_come_as_results_in_order(bright: Network, tmp_path: Path) -> 
 
 def test_wrong_options_are_refused(bright: Network, tmp_path: Path) -> None:
     """Each in one line that says what is wrong."""
-    with pytest.raises(ConfigError, match=r"threshold is 1\.5"):
+    with pytest.raises(ConfigError, match=r"threshold: 1\.5"):
         wsol.Localizer(bright, threshold=1.5)
     with pytest.raises(ConfigError, match="no localizer 'camm': did you mean 'cam'"):
         wsol.Localizer(bright, localizer="camm")

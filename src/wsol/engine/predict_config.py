@@ -50,8 +50,10 @@ class PredictConfig(Options):
             default: the run's; with --localizer, or without a run, minmax.
         threshold: share of the score map's maximum above which a pixel belongs to the object;
             default: the run's; of another reading 0.5 with affinity, otherwise 0.2.
-        labels: names of the classes to look for in each picture; default: those that the network
-            sees there, one or, for a run on pictures of several labels, several.
+        labels: names or indices of the classes to look for in each picture, with commas between
+            them; names may have commas too. Where two classes have one name, crane#517 is the one
+            with index 517. Default: those that the network sees there, one or, for a run on
+            pictures of several labels, several.
         objects: one box for each class, or several; default: several for such a run.
         size: side of the network's input in pixels; default: the run's, or 448.
         pictures: also write one picture per image, with heat map and boxes.
