@@ -36,9 +36,8 @@ from wsol.localizers.reading import Reading
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
-from wsol.models import Network, create_network
-from wsol.models.create import check_size
-from wsol.models.imagenet import NUM_CLASSES
+from wsol.models import Network
+from wsol.models.create import check_size, create_imagenet_network
 from wsol.review.picture import draw, grid
 
 log = logging.getLogger("wsol")
@@ -144,7 +143,7 @@ def _open(config: CompareConfig) -> tuple[Network, dict[str, Samples]]:
         seed=config.seed or 0,
         on_bad=config.on_bad_annotation,
     )
-    network = create_network(config.backbone, num_classes=NUM_CLASSES, output_stride=None)
+    network = create_imagenet_network(config.backbone)
     return network.eval(), splits
 
 

@@ -19,10 +19,9 @@ from wsol.localizers.base import ScoreMaps
 from wsol.localizers.choose import probe
 from wsol.localizers.look import find_logits
 from wsol.localizers.reading import BEST, Reading, chosen_reading
-from wsol.models import create_network
-from wsol.models.create import check_size
+from wsol.models.create import check_size, create_imagenet_network
 from wsol.models.fold import fold_batch_norms
-from wsol.models.imagenet import NUM_CLASSES, imagenet_classes
+from wsol.models.imagenet import imagenet_classes
 from wsol.models.inputs import class_names, input_spec
 from wsol.models.names import class_indices, unique_names
 from wsol.options import (
@@ -116,7 +115,7 @@ def open_imagenet(backbone: str, asked: Asked) -> Opened:
         ConfigError: no such network, or an option does not fit.
     """
     size = asked.size or SIZE
-    network = create_network(backbone, num_classes=NUM_CLASSES, output_stride=None, size=size)
+    network = create_imagenet_network(backbone, size)
     reading = chosen_reading(BEST, asked)
     return _open(network, asked, reading, backbone, size=size, classes=imagenet_classes())
 
