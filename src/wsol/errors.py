@@ -75,14 +75,17 @@ MAX_CHARACTERS = 100
 """Of one name or value in a message."""
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, most: int = MAX_CHARACTERS) -> str:
     """Return a text for a message, without the middle of a long one.
+
+    Args:
+        text: any.
+        most: characters that are kept.
 
     >>> len(shortened("a" * 1000)) < 110
     True
     """
-    half = MAX_CHARACTERS // 2
-    return text if len(text) <= MAX_CHARACTERS else f"{text[:half]} ... {text[-half:]}"
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-(most // 2) :]}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

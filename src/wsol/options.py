@@ -204,6 +204,20 @@ def refusal(option: str, value: object, advice: str) -> ConfigError:
     return ConfigError(f"{option}: {_shown(value)} is not valid; {advice}")
 
 
+def no_effect(option: str, value: object, reason: str) -> ConfigError:
+    """Return the error of an option that would change nothing.
+
+    Args:
+        option: its name.
+        value: the value.
+        reason: when it has no effect, as "with a run".
+
+    >>> str(no_effect("actors", 4, "with engine local"))
+    'actors: 4 is not valid; leave it out, as it has no effect with engine local'
+    """
+    return refusal(option, value, f"leave it out, as it has no effect {reason}")
+
+
 def parse(value: Any, kind: Any) -> Any:
     """Return a value of the command line or of YAML in the type of its option, if it can be.
 

@@ -16,6 +16,7 @@ from wsol.options import (
     PositiveInt,
     Range,
     Scale,
+    no_effect,
     refusal,
 )
 
@@ -93,6 +94,11 @@ class AppConfig(Options):
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
         super().__post_init__()
+        if self.run is not None and self.backbone != BUNDLED_BACKBONE:
+            raise no_effect("backbone", self.backbone, "with a run")
+        for option in ("label_studio_url", "files"):
+            if getattr(self, option) and not self.label_studio:
+                raise no_effect(option, str(getattr(self, option)), "without --label_studio")
         if self.run is not None and self.run.is_file():
             raise refusal("run", str(self.run), "use the run folder instead of a file")
         url = self.label_studio_url

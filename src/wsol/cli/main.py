@@ -9,7 +9,7 @@ from keyword import iskeyword
 from typing import TextIO
 
 import wsol
-from wsol.errors import ConfigError, ErrorLimitError, WsolError, did_you_mean
+from wsol.errors import ConfigError, ErrorLimitError, WsolError, did_you_mean, shortened
 
 COMMANDS = {
     "demo": "train CAM and ADL on toy pictures and compare them",
@@ -40,6 +40,9 @@ LESS_MEMORY = {
     "train": "give a lower --batch_size or --size, or a higher --accumulate",
 }
 """What to do where a command needs more memory than there is."""
+
+MAX_LINE = 1_500
+"""Characters of a message; paths and names have no end of their own."""
 
 OK, REFUSED, SOME_IN_ERROR, TOO_MANY_IN_ERROR, INTERRUPTED = 0, 2, 3, 4, 130
 
@@ -115,9 +118,10 @@ def _one_line(text: str) -> str:
     >>> _one_line("日本\n\x1b[2J.jpg")
     '日本\\n\\x1b[2J.jpg'
     """
-    return "".join(
+    line = "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
+    return shortened(line, MAX_LINE)
 
 
 def module_of(command: str) -> str:

@@ -5,7 +5,16 @@ from pathlib import Path
 
 from wsol.engine.config import Precision
 from wsol.models.names import BUNDLED_BACKBONE
-from wsol.options import BatchSize, ImageSize, Name, NumWorkers, Options, PositiveFloat, PositiveInt
+from wsol.options import (
+    BatchSize,
+    ImageSize,
+    Name,
+    NumWorkers,
+    Options,
+    PositiveFloat,
+    PositiveInt,
+    no_effect,
+)
 
 
 @dataclass(frozen=True)
@@ -44,3 +53,9 @@ class BenchmarkConfig(Options):
     out: Path | None = None
     precision: Precision = "auto"
     cpu: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is measured."""
+        super().__post_init__()
+        if self.run is not None and self.backbone != BUNDLED_BACKBONE:
+            raise no_effect("backbone", self.backbone, "with a run")

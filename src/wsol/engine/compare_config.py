@@ -19,6 +19,7 @@ from wsol.options import (
     NumWorkers,
     Options,
     Seed,
+    no_effect,
     refusal,
 )
 
@@ -91,6 +92,8 @@ class CompareConfig(Options):
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
         super().__post_init__()
+        if self.run is not None and self.backbone != BUNDLED_BACKBONE:
+            raise no_effect("backbone", self.backbone, "with a run")
         for student in filter(None, map(learnt_part, self.localizers)):
             raise refusal(
                 "localizers", self.localizers, f"remove {student}, which wsol distill alone makes"

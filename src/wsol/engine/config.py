@@ -23,6 +23,7 @@ from wsol.options import (
     Range,
     Scale,
     Seed,
+    no_effect,
     refusal,
 )
 
@@ -166,6 +167,15 @@ class TrainConfig(Options):
             )
         if list(self.milestones) != sorted(self.milestones):
             raise refusal("milestones", self.milestones, "use rising numbers")
+        if self.schedule != "step" and self.milestones != MILESTONES:
+            raise no_effect("milestones", self.milestones, f"with schedule {self.schedule}")
+        if self.method.needs_backbone and self.backbone_lr == 0 and self.has_trained_body:
+            raise refusal(
+                "method",
+                self.method.name,
+                "use method none or --backbone_lr above 0: it changes how the backbone learns, "
+                "which backbone_lr 0 keeps as it is",
+            )
 
     @property
     def has_trained_body(self) -> bool:

@@ -1,5 +1,6 @@
 """Boxes for pictures, from Python."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -26,11 +27,22 @@ from wsol.engine.opened import (
 )
 from wsol.formats.about import About
 from wsol.localization import Localization
-from wsol.localizers.base import likely_labels
+from wsol.localizers.base import ScoreMaps, likely_labels
 from wsol.localizers.look import find_logits
 from wsol.models.modes import evaluating
 from wsol.models.names import BUNDLED_BACKBONE, class_index
-from wsol.options import BatchSize, MaxPixels, Name, NumWorkers, PositiveInt, checked, refusal
+from wsol.options import (
+    BatchSize,
+    MaxPixels,
+    Name,
+    NumWorkers,
+    PositiveInt,
+    checked,
+    no_effect,
+    refusal,
+)
+
+log = logging.getLogger("wsol")
 
 
 class Localizer:
@@ -136,13 +148,21 @@ class Localizer:
             "mean": mean,
             "std": std,
         }
-        opened = _open(model, checked("backbone", backbone, Name), Asked(**asked))
+        checked("backbone", backbone, Name)
+        if model is not None and backbone != BUNDLED_BACKBONE:
+            raise no_effect("backbone", backbone, "with a model")
+        opened = _open(model, backbone, Asked(**asked))
         self.model, self.compute = opened.model, opened.compute
         self.localizer, self.is_fitted = opened.localizer, opened.is_fitted
         self.reading, self.threshold = opened.reading, opened.threshold
         self.classes, self.labels, self.size = opened.classes, opened.labels, opened.size
         self.mean, self.std = opened.mean, opened.std
         self.several_labels, self.description = opened.several_labels, opened.description
+        if self.labels and not _tells_classes_apart(self.localizer):
+            log.info(
+                "labels: %s makes one map for all classes; labels change names and scores alone",
+                self.reading.localizer,
+            )
         self.normalization = normalization or opened.reading.normalization
         self.objects: Number = asked_objects or ("several" if opened.several_labels else "one")
 
@@ -320,6 +340,10 @@ class Localizer:
                 strict=True,
             )
         }
+
+
+def _tells_classes_apart(localizer: ScoreMaps) -> bool:
+    return localizer.sees_classes or getattr(localizer, "classes", None) is not None
 
 
 def _open(model: object, backbone: str, asked: Asked) -> Opened:

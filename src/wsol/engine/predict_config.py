@@ -21,6 +21,7 @@ from wsol.options import (
     PositiveInt,
     Scale,
     Unsplit,
+    no_effect,
     refusal,
 )
 
@@ -114,6 +115,11 @@ class PredictConfig(Options):
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
         super().__post_init__()
+        if self.run is not None and self.backbone != BUNDLED_BACKBONE:
+            raise no_effect("backbone", self.backbone, "with a run")
+        for option in ("actors", "gpus"):
+            if self.engine != "ray" and getattr(self, option):
+                raise no_effect(option, getattr(self, option), f"with engine {self.engine}")
         if self.overwrite and self.shard:
             raise refusal(
                 "overwrite",

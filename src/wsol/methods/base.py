@@ -18,6 +18,8 @@ class MethodConfig(Options):
     """Options of a training method; the one source for Python, YAML and the command line."""
 
     section: ClassVar[str] = "method."
+    needs_backbone: ClassVar[bool] = False
+    """Whether all that the method changes is how the layers below the head learn."""
 
     name: str
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from wsol.methods.base import MethodConfig
 from wsol.options import Fraction, Name
@@ -25,6 +25,8 @@ class Config(MethodConfig):
 
     Source: Choe & Shim, CVPR 2019, section 3; values of section 4.1.
     """
+
+    needs_backbone: ClassVar[bool] = True
 
     name: Literal["adl"] = "adl"
     taps: tuple[Name, ...] = ()
