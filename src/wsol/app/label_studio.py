@@ -27,6 +27,7 @@ from wsol.errors import ConfigError, ImageError, WsolError
 from wsol.formats.labelstudio import regions
 from wsol.formats.portable import portable
 from wsol.localization import Localization
+from wsol.models.names import without_index
 
 log = logging.getLogger("wsol")
 
@@ -106,7 +107,8 @@ class _Backend:
         return JSONResponse({"status": "ok", "result": "wsol learns by wsol train"}, 201)
 
     def _tell_missing(self, config: LabelConfig) -> None:
-        known = {portable(name).casefold() for name in self.pool.first.classes}
+        names = self.pool.first.classes
+        known = {portable(name).casefold() for name in (*names, *map(without_index, names))}
         lost = sorted({label for name, label in config.labels.items() if name not in known})
         if lost:
             log.warning("labels that are no class of the network: %s", portable(", ".join(lost)))

@@ -26,6 +26,15 @@ def unique_names(names: Sequence[str]) -> tuple[str, ...]:
     return unique if len(set(unique)) == len(unique) else unique_names(unique)
 
 
+def without_index(name: str) -> str:
+    """Return a class's name as it was before ``unique_names``.
+
+    >>> without_index("crane#517"), without_index("crow")
+    ('crane', 'crow')
+    """
+    return re.sub("#[0-9]+$", "", name)
+
+
 def class_index(name: str, classes: Sequence[str]) -> int:
     """Return the index of a class.
 
