@@ -370,7 +370,8 @@ def describe(kind: Any) -> str:
 
 def _shown(value: Any) -> str:
     try:
-        return shortened(repr(list(value) if isinstance(value, tuple) else value))
+        text = repr(list(value) if isinstance(value, tuple) else value)
+        return shortened(" ".join(map(str.strip, text.splitlines())))
     except ValueError:
         # Python writes no integers of more than some thousand digits.
         return "a number of thousands of digits"

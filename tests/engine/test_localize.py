@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,6 +140,63 @@ def test_wrong_options_are_refused(bright: Network, tmp_path: Path) -> None:
         wsol.Localizer(bright, classes=("cat", "dog", "owl"), size=32)
     with pytest.raises(RunError, match="no finished run here"):
         wsol.Localizer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", -1),
+        ("batch_size", "16"),
+        ("workers", -1),
+        ("max_pixels", 0),
+        ("size", 0),
+        ("size", True),
+        ("precision", "float16"),
+        ("normalization", "foo"),
+        ("objects", "many"),
+        ("flip", "yes"),
+        ("scales", (1, float("nan"))),
+        ("tap", [1]),
+        ("mean", (123.7, 116.3, 103.5)),
+        ("std", (0, 0, 0)),
+        ("std", (0.5,)),
+        ("classes", ("cat", "cat")),
+        ("classes", {0: "cat", 1: "dog"}),
+        ("model", ""),
+        ("model", {"head.linear.weight": torch.zeros(2, 1)}),
+        ("backbone", "resnet50"),
+    ],
+)
+def test_wrong_arguments_are_named(bright: Network, name: str, value: object) -> None:
+    """Whatever the type, in one line and before a network is loaded."""
+    arguments: dict[str, Any] = {"model": bright} | {name: value}
+    with pytest.raises(ConfigError, match=f"{name}: ") as caught:
+        wsol.Localizer(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_path_is_one_image(bright: Network, tmp_path: Path) -> None:
+    """Not one for each letter."""
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "a.png")
+    locate = wsol.Localizer(bright, localizer="cam", size=32, cpu=True)
+    for path in (tmp_path / "a.png", str(tmp_path / "a.png")):
+        (result,) = locate(path)
+        assert result.image_size == (40, 40)
+        assert len(list(locate.classify(path))) == 1
+    with pytest.raises(ConfigError, match="ids: "):
+        locate([path, path], ids=["a"])
+    with pytest.raises(ConfigError, match="images: "):
+        locate([Image.new("RGB", (40, 40))])  # type: ignore[list-item]
+
+
+def test_classes_of_one_name_are_told_apart(bright: Network) -> None:
+    """By their index, and the name alone is refused."""
+    bright.config = SimpleNamespace(id2label={0: "crane", 1: "crane"})
+    locate = wsol.Localizer(bright, localizer="cam", size=32, labels="crane#1", cpu=True)
+    assert locate.classes == ("crane#0", "crane#1")
+    assert locate.labels == [1]
+    with pytest.raises(ConfigError, match="crane#0, crane#1"):
+        wsol.Localizer(bright, localizer="cam", size=32, labels="crane", cpu=True)
 
 
 def test_a_size_that_the_network_does_not_take_is_refused() -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -349,6 +350,8 @@ def _tells_classes_apart(localizer: ScoreMaps) -> bool:
 def _open(model: object, backbone: str, asked: Asked) -> Opened:
     if isinstance(model, nn.Module):
         return open_classifier(model, asked)
+    if model is not None and not isinstance(model, str | PathLike):
+        raise refusal("model", type(model), "use a torch.nn.Module, a path or None")
     path: Path | None = checked("model", model, Path | None)
     if path is None:
         return open_imagenet(backbone, asked)
