@@ -96,9 +96,6 @@ class AppConfig(Options):
         super().__post_init__()
         if self.run is not None and self.backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", self.backbone, "with a run")
-        for option in ("label_studio_url", "files"):
-            if getattr(self, option) and not self.label_studio:
-                raise no_effect(option, str(getattr(self, option)), "without --label_studio")
         if self.run is not None and self.run.is_file():
             raise refusal("run", str(self.run), "use the run folder instead of a file")
         url = self.label_studio_url
@@ -109,3 +106,6 @@ class AppConfig(Options):
         for folder in self.files:
             if not folder.is_dir():
                 raise refusal("files", str(folder), "use folders of images that exist")
+        for option in ("label_studio_url", "files"):
+            if getattr(self, option) and not self.label_studio:
+                raise no_effect(option, str(getattr(self, option)), "without --label_studio")
