@@ -122,8 +122,31 @@ def not_installed(package: str, requirement: str) -> ConfigError:
     return ConfigError(f'{package} is not installed: pip install "{requirement}"')
 
 
+MAX_SHOWN = 10
+"""Names that a message lists at most."""
+
+NEAREST = 5
+"""Names that it lists where there are more."""
+
+MAX_CHARACTERS = 100
+"""Of one name or value in a message."""
+
+
+def shortened(text: str, most: int = MAX_CHARACTERS) -> str:
+    """Return a text for a message, without the middle of a long one.
+
+    Args:
+        text: any.
+        most: characters that are kept.
+
+    >>> len(shortened("a" * 1000)) < 110
+    True
+    """
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-(most // 2) :]}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of an error message that names the nearest known name, or all of them.
+    """Return the end of an error message that names the nearest known name, or a few others.
 
     >>> did_you_mean("adll", ["none", "adl"])
     "did you mean 'adl'?"
@@ -131,5 +154,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     'choose from: adl, none'
     """
     names = sorted(known)
+    name = name[:MAX_CHARACTERS]
     near = get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names)}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    shown = names
+    if len(names) > MAX_SHOWN:
+        shown = get_close_matches(name, names, n=NEAREST, cutoff=0)
+    others = len(names) - len(shown)
+    end = f" and {others:,} others" if others else ""
+    return f"choose from: {', '.join(map(shortened, shown))}{end}"

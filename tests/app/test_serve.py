@@ -109,11 +109,11 @@ def test_it_listens_to_this_machine_alone() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"port": 70000}, "port is 70000"),
-        ({"max_file": 0}, "max_file is 0"),
-        ({"label_studio_url": "file:///etc"}, "must begin with http"),
-        ({"files": (Path("no such folder"),)}, "no such folder"),
-        ({"run": Path(__file__)}, "a file: give the run folder"),
+        ({"port": 70000}, "port: 70000"),
+        ({"max_file": 0}, "max_file: 0"),
+        ({"label_studio_url": "file:///etc"}, "label_studio_url: .*http://"),
+        ({"files": (Path("no such folder"),)}, "files: .*no such folder"),
+        ({"run": Path(__file__)}, "run: .*run folder"),
     ],
 )
 def test_wrong_options_are_refused(options: dict, message: str) -> None:

@@ -129,15 +129,15 @@ def test_folders_may_have_any_name(name: str) -> None:
 MISTAKES = [
     ((*BIRDS, "--epoch", "3"), "no option --epoch: did you mean 'epochs'?"),
     ((*BIRDS, "--backbone-l", "1"), "no option --backbone-l: did you mean 'backbone'?"),
-    ((*BIRDS, "--epochs", "three"), '"epochs"'),
-    ((*BIRDS, "--epochs", "3.5"), '"epochs"'),
-    ((*BIRDS, "--epochs", "0"), "epochs is 0: it must be at least 1"),
-    ((*BIRDS, "--lr", "nan"), '"lr"'),
-    ((*BIRDS, "--lr", "-1"), "lr is -1.0: it must be above 0"),
-    ((*BIRDS, "--resize", "100"), "resize is 100: it must be at least size (224)"),
-    ((*BIRDS, "--resume=maybe"), '"resume"'),
-    ((*BIRDS, "--schedule", "steep"), "['step', 'onecycle']"),
-    ((*BIRDS, "--output_stride", "x"), '"output_stride"'),
+    ((*BIRDS, "--epochs", "three"), "epochs: 'three'"),
+    ((*BIRDS, "--epochs", "3.5"), "epochs: '3.5'"),
+    ((*BIRDS, "--epochs", "0"), "epochs: 0 "),
+    ((*BIRDS, "--lr", "nan"), "lr: nan"),
+    ((*BIRDS, "--lr", "-1"), "lr: -1.0 "),
+    ((*BIRDS, "--resize", "100"), "resize: 100 "),
+    ((*BIRDS, "--resume=maybe"), "resume: 'maybe'"),
+    ((*BIRDS, "--schedule", "steep"), "did you mean 'step'?"),
+    ((*BIRDS, "--output_stride", "x"), "output_stride: 'x'"),
     ((*BIRDS, "--epochs"), "--epochs needs a value"),
     ((*BIRDS, "--config"), "--config needs a value"),
     (("birds",), "out is missing; see wsol train --help"),
@@ -150,8 +150,8 @@ MISTAKES = [
         "no option --method.drop_rat: did you mean 'method.drop_rate'?",
     ),
     ((*BIRDS, "--method.drop_rate", "1"), "no option --method.drop_rate"),
-    ((*BIRDS, "--method", "adl", "--method.drop_rate", "x"), '"method.drop_rate"'),
-    ((*BIRDS, "--method", "adl", "--method.drop_rate", "2"), "method.drop_rate is 2.0"),
+    ((*BIRDS, "--method", "adl", "--method.drop_rate", "x"), "method.drop_rate: 'x'"),
+    ((*BIRDS, "--method", "adl", "--method.drop_rate", "2"), "method.drop_rate: 2.0"),
 ]
 
 
@@ -168,14 +168,14 @@ def test_a_wrong_argument_is_one_line(argv: tuple[str, ...], reason: str) -> Non
     ("text", "reason"),
     [
         ("epoch: 3", "c.yaml: no key 'epoch': did you mean 'epochs'?"),
-        ("epochs: three", '"epochs"'),
-        ("epochs: [1, 2]", '"epochs"'),
+        ("epochs: three", "epochs: 'three'"),
+        ("epochs: [1, 2]", "epochs: [1, 2]"),
         ("method: adl", "c.yaml: method must have a name"),
         ("method: {taps: [a]}", "c.yaml: method must have a name"),
         ("method: {name: adll}", "no method 'adll': did you mean 'adl'?"),
         ("method: {name: adl, tap: [a]}", "c.yaml: no key 'method.tap': did you mean 'method.taps"),
         ("method: {name: adl, 1: 2}", "c.yaml: no key 'method.1'"),
-        ("method: {name: adl, drop_rate: x}", '"method.drop_rate"'),
+        ("method: {name: adl, drop_rate: x}", "method.drop_rate: 'x'"),
         ("- a", "c.yaml: must hold keys and values"),
         ("", "c.yaml: must hold keys and values"),
         ("a: [", "c.yaml: cannot be read"),
@@ -330,7 +330,7 @@ def test_a_folder_called_1e3_survives_the_file(
     ("argv", "line"),
     [
         (("-x",), "wsol train: no option -x: "),
-        (("--pretrained", "No"), 'wsol train: "pretrained" is no: give true or false'),
+        (("--pretrained", "No"), "pretrained: 'No'"),
     ],
 )
 def test_an_argument_is_named_as_it_was_given(argv: tuple[str, ...], line: str) -> None:
@@ -349,7 +349,7 @@ def test_switches_take_words_in_any_case(value: str) -> None:
 
 def test_a_negative_number_is_a_value() -> None:
     """One dash does not make the next option."""
-    with pytest.raises(ConfigError, match=r"lr is -1\.5"):
+    with pytest.raises(ConfigError, match=r"lr: -1\.5"):
         read_train(*BIRDS, "--lr", "-1.5")
 
 

@@ -23,6 +23,7 @@ from wsol.engine.benchmark_bound import (
 )
 from wsol.engine.benchmark_config import BenchmarkConfig
 from wsol.errors import ConfigError, DataError
+from wsol.models.names import BUNDLED_BACKBONE
 
 SMALL = BenchmarkConfig(
     backbone="test_resnet",
@@ -84,7 +85,7 @@ def test_the_command_prints_a_table_of_each(
 
 def test_a_run_is_measured_at_its_own_size(tiny_run: Path, photographs: Path) -> None:
     """A run folder says its size, which an option overrides."""
-    config = replace(SMALL, data=photographs, run=tiny_run, workers=0)
+    config = replace(SMALL, data=photographs, run=tiny_run, backbone=BUNDLED_BACKBONE, workers=0)
     assert [job.size for job in benchmark(replace(config, size=None))] == [64, 64]
     assert [job.size for job in benchmark(replace(config, size=32))] == [32, 32]
 
@@ -115,7 +116,7 @@ def test_pictures_that_cannot_be_used_are_refused(tmp_path: Path, tiny_run: Path
         benchmark(replace(SMALL, data=tmp_path))
     (tmp_path / "model.onnx").write_bytes(b"x")
     with pytest.raises(ConfigError, match="exported graph"):
-        benchmark(replace(SMALL, run=tmp_path / "model.onnx"))
+        benchmark(replace(SMALL, run=tmp_path / "model.onnx", backbone=BUNDLED_BACKBONE))
     for option, value in (("seconds", 0), ("pictures", 0), ("workers", -1), ("batch_size", 0)):
         with pytest.raises(ConfigError, match=option):
             replace(SMALL, **{option: value})

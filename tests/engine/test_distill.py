@@ -295,9 +295,9 @@ def test_a_student_elsewhere_is_refused_early(
     tiny: TrainConfig, tiny_run: Path, toy: Path, name: str
 ) -> None:
     """Training and comparing refuse it before anything is loaded, evaluation before pictures."""
-    with pytest.raises(ConfigError, match=f"{name} comes afterwards, with wsol distill"):
+    with pytest.raises(ConfigError, match=f"localizer: .*wsol distill .*{name}"):
         replace(tiny, localizer=f"cam*{name}")
-    with pytest.raises(ConfigError, match=f"{name} cannot be compared"):
+    with pytest.raises(ConfigError, match=f"localizers: .*{name}"):
         CompareConfig(toy, toy, localizers=("cam", name))
     with pytest.raises(ConfigError, match="run that has with wsol distill"):
         evaluate(EvaluateConfig(tiny_run, localizer=name, workers=0, cpu=True))
@@ -306,9 +306,9 @@ def test_a_student_elsewhere_is_refused_early(
 def test_options_out_of_range_are_refused(config: DistillConfig) -> None:
     """With their name, their value and their range."""
     for change in ({"epochs": 0}, {"lr": 0.0}, {"seed": -1}, {"threshold": 1.0}):
-        with pytest.raises(ConfigError, match=f"{next(iter(change))} is .*: it must be"):
+        with pytest.raises(ConfigError, match=f"{next(iter(change))}: "):
             replace(config, **change)
-    with pytest.raises(ConfigError, match=r"no student 'pixel': .*pixels"):
+    with pytest.raises(ConfigError, match=r"student: 'pixel' .*pixels"):
         replace(config, student="pixel")
 
 

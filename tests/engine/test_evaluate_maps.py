@@ -391,11 +391,11 @@ def test_what_is_wrong_with_masks_stops_everything(masked: EvaluateMapsConfig) -
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"size": 0}, "size is 0: it must be at least 1"),
-        ({"size": 224, "normalize": False}, "size is 224: it must be left out with normalize"),
-        ({"threshold": 1.0}, "threshold is 1.0"),
-        ({"worst": -1}, "worst is -1"),
-        ({"workers": -1}, "workers is -1"),
+        ({"size": 0}, "size: 0"),
+        ({"size": 224, "normalize": False}, "size: 224 .*normalize"),
+        ({"threshold": 1.0}, "threshold: 1.0"),
+        ({"worst": -1}, "worst: -1"),
+        ({"workers": -1}, "workers: -1"),
     ],
 )
 def test_options_that_cannot_work(changes: dict[str, Any], reason: str) -> None:

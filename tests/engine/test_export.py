@@ -393,10 +393,10 @@ def test_without_onnxruntime_one_line_names_the_extra(
 
 def test_wrong_options_are_refused_at_once(tmp_path: Path) -> None:
     """The file's name says its format; a graph is not exported again."""
-    with pytest.raises(ConfigError, match=r"for format onnx it must end in \.onnx"):
+    with pytest.raises(ConfigError, match=r"out: .*\.onnx .*onnx"):
         ExportConfig(tmp_path, tmp_path / "a.pt2")
     (tmp_path / "a.onnx").touch()
-    with pytest.raises(ConfigError, match="give the run folder"):
+    with pytest.raises(ConfigError, match=r"run: .*run folder"):
         ExportConfig(tmp_path / "a.onnx", tmp_path / "b.onnx")
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_another_class_for_one_call(bright: Network, tmp_path: Path) -> None:
         (result,) = locate([tmp_path / "a.png"], label=label)
         labels.append(result.label)
     assert labels == ["bright", "dark", "bright"]
-    with pytest.raises(ConfigError, match="no class 'darker': did you mean 'dark'"):
+    with pytest.raises(ConfigError, match=r"darker'; did you mean 'dark'"):
         list(locate([tmp_path / "a.png"], label="darker"))
 
 
@@ -123,7 +124,7 @@ def test_bad_files_come_as_results_in_order(bright: Network, tmp_path: Path) -> 
     (tmp_path / "1.png").touch()
     paths = [tmp_path / f"{index}.png" for index in (3, 1, 0, 2)]
     locate = wsol.Localizer(bright, localizer="cam", size=32, batch_size=3, cpu=True)
-    results = list(locate(paths, ids="dbac"))
+    results = list(locate(paths, ids=list("dbac")))
     assert [result.image_id for result in results] == ["d", "b", "a", "c"]
     assert [result.status for result in results] == ["no_object", "error"] + 2 * ["no_object"]
     assert isinstance(results[1].error, ImageError)
@@ -131,7 +132,7 @@ def test_bad_files_come_as_results_in_order(bright: Network, tmp_path: Path) -> 
 
 def test_wrong_options_are_refused(bright: Network, tmp_path: Path) -> None:
     """Each in one line that says what is wrong."""
-    with pytest.raises(ConfigError, match=r"threshold is 1\.5"):
+    with pytest.raises(ConfigError, match=r"threshold: 1\.5"):
         wsol.Localizer(bright, threshold=1.5)
     with pytest.raises(ConfigError, match="no localizer 'camm': did you mean 'cam'"):
         wsol.Localizer(bright, localizer="camm")
@@ -139,6 +140,63 @@ def test_wrong_options_are_refused(bright: Network, tmp_path: Path) -> None:
         wsol.Localizer(bright, classes=("cat", "dog", "owl"), size=32)
     with pytest.raises(RunError, match="no finished run here"):
         wsol.Localizer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", -1),
+        ("batch_size", "16"),
+        ("workers", -1),
+        ("max_pixels", 0),
+        ("size", 0),
+        ("size", True),
+        ("precision", "float16"),
+        ("normalization", "foo"),
+        ("objects", "many"),
+        ("flip", "yes"),
+        ("scales", (1, float("nan"))),
+        ("tap", [1]),
+        ("mean", (123.7, 116.3, 103.5)),
+        ("std", (0, 0, 0)),
+        ("std", (0.5,)),
+        ("classes", ("cat", "cat")),
+        ("classes", {0: "cat", 1: "dog"}),
+        ("model", ""),
+        ("model", {"head.linear.weight": torch.zeros(2, 1)}),
+        ("backbone", "resnet50"),
+    ],
+)
+def test_wrong_arguments_are_named(bright: Network, name: str, value: object) -> None:
+    """Whatever the type, in one line and before a network is loaded."""
+    arguments: dict[str, Any] = {"model": bright} | {name: value}
+    with pytest.raises(ConfigError, match=f"{name}: ") as caught:
+        wsol.Localizer(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_path_is_one_image(bright: Network, tmp_path: Path) -> None:
+    """Not one for each letter."""
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "a.png")
+    locate = wsol.Localizer(bright, localizer="cam", size=32, cpu=True)
+    for path in (tmp_path / "a.png", str(tmp_path / "a.png")):
+        (result,) = locate(path)
+        assert result.image_size == (40, 40)
+        assert len(list(locate.classify(path))) == 1
+    with pytest.raises(ConfigError, match="ids: "):
+        locate([path, path], ids=["a"])
+    with pytest.raises(ConfigError, match="images: "):
+        locate([Image.new("RGB", (40, 40))])  # type: ignore[list-item]
+
+
+def test_classes_of_one_name_are_told_apart(bright: Network) -> None:
+    """By their index, and the name alone is refused."""
+    bright.config = SimpleNamespace(id2label={0: "crane", 1: "crane"})
+    locate = wsol.Localizer(bright, localizer="cam", size=32, labels="crane#1", cpu=True)
+    assert locate.classes == ("crane#0", "crane#1")
+    assert locate.labels == [1]
+    with pytest.raises(ConfigError, match="crane#0, crane#1"):
+        wsol.Localizer(bright, localizer="cam", size=32, labels="crane", cpu=True)
 
 
 def test_a_size_that_the_network_does_not_take_is_refused() -> None:

@@ -104,5 +104,5 @@ def test_several_objects_of_the_first_choice(colours: Network, picture: Path) ->
 
 def test_an_unknown_class_is_refused(colours: Network) -> None:
     """With the nearest one."""
-    with pytest.raises(ConfigError, match="no class 'gren': did you mean 'green'"):
+    with pytest.raises(ConfigError, match=r"gren'; did you mean 'green'"):
         Localizer(colours, classes=("red", "green"), labels=("gren",), localizer="cam")

@@ -371,7 +371,7 @@ def test_the_step_schedule_follows_its_milestones(tiny: TrainConfig, tmp_path: P
 @pytest.mark.parametrize("milestones", [(0.5, 0.2), (0.0,), (30, 60)])
 def test_milestones_are_rising_shares(tiny: TrainConfig, milestones: tuple[float, ...]) -> None:
     """Epochs in their place are refused."""
-    with pytest.raises(ConfigError, match=r"milestones is .* rising shares"):
+    with pytest.raises(ConfigError, match="milestones: "):
         replace(tiny, milestones=milestones)
 
 

@@ -1,6 +1,7 @@
 """Views are averaged, localizers joined, and the picture's own view decides the label."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import timm
@@ -147,7 +148,7 @@ def test_what_wants_to_see_pictures_sees_all_views(images: Tensor, tiny: Tiny) -
 
 def test_wrong_scales_and_names_are_refused(tiny: Tiny) -> None:
     """In one line."""
-    with pytest.raises(ConfigError, match="must be above 0"):
+    with pytest.raises(ConfigError, match="scales: "):
         create_localizer("cam", tiny("cam"), scales=(1, -1))
     with pytest.raises(ConfigError, match="no localizer 'dtt': did you mean 'ddt'"):
         create_localizer("cam*dtt", tiny("cam"))
@@ -176,3 +177,30 @@ def test_several_labels_of_class_maps(tiny: Tiny, images: Tensor) -> None:
     maps = localizer(images, labels)
     for column in (0, 1):
         torch.testing.assert_close(maps[:, column], localizer(images, labels[:, column]))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        torch.tensor([1]),
+        torch.tensor([1, 99]),
+        torch.tensor([1, -1]),
+        torch.tensor([[1, 99], [0, -1]]),
+        torch.tensor([1.0, 0.0]),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(tiny: Tiny, labels: torch.Tensor) -> None:
+    """One for each image, and none that the network does not have."""
+    for options in ({}, {"flip": True}):
+        localizer = create_localizer("cam", tiny("cam"), **options)
+        with pytest.raises(ConfigError, match="labels: "):
+            localizer(torch.rand(2, 3, 64, 64), labels)
+
+
+@pytest.mark.parametrize(
+    "options", [{"scales": (1, float("nan"))}, {"taps": [1]}, {"flip": 1}, {"affinity": None}]
+)
+def test_wrong_arguments_of_a_localizer_are_named(tiny: Tiny, options: dict[str, Any]) -> None:
+    """In one line."""
+    with pytest.raises(ConfigError, match=f"{next(iter(options))}: "):
+        create_localizer("cam", tiny("cam"), **options)

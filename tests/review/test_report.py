@@ -283,7 +283,7 @@ def test_the_command_writes_beside_the_prediction(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--pictures", "0"], "at least 1"),
+        (["--pictures", "0"], "pictures: 0"),
         (["--boxes", "none.csv"], "no such file of boxes"),
         (["--images", "nowhere"], "no such folder"),
         (["--out", "{photos}"], "no report"),

@@ -2,15 +2,27 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from wsol.choices import Normalization, Number
 from wsol.engine.config import Precision
-from wsol.errors import ConfigError
 from wsol.models.names import BUNDLED_BACKBONE
+from wsol.options import (
+    FractionBelowOne,
+    ImageSize,
+    MaxPixels,
+    Name,
+    Options,
+    PositiveInt,
+    Range,
+    Scale,
+    no_effect,
+    refusal,
+)
 
 
 @dataclass(frozen=True)
-class AppConfig:
+class AppConfig(Options):
     """Options of the app.
 
     Args:
@@ -54,43 +66,46 @@ class AppConfig:
     """
 
     run: Path | None = None
-    backbone: str = BUNDLED_BACKBONE
-    host: str = "127.0.0.1"
-    port: int = 8000
-    names: tuple[str, ...] = ()
+    backbone: Name = BUNDLED_BACKBONE
+    host: Name = "127.0.0.1"
+    port: Annotated[int, Range(at_least=0, at_most=65_535)] = 8000
+    names: tuple[Name, ...] = ()
     open: bool = False
     label_studio: bool = False
-    label_studio_url: str | None = None
+    label_studio_url: Name | None = None
     files: tuple[Path, ...] = ()
-    localizer: str | None = None
-    tap: tuple[str, ...] = ()
+    localizer: Name | None = None
+    tap: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
-    scales: tuple[float, ...] = ()
+    scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
-    threshold: float | None = None
+    threshold: FractionBelowOne | None = None
     objects: Number | None = None
-    size: int | None = None
-    max_file: int = 32
-    max_request: int = 256
-    max_pictures: int = 1_000
-    max_kept: int = 4_096
-    max_pixels: int = 50_000_000
+    size: ImageSize | None = None
+    max_file: PositiveInt = 32
+    max_request: PositiveInt = 256
+    max_pictures: PositiveInt = 1_000
+    max_kept: PositiveInt = 4_096
+    max_pixels: MaxPixels = 50_000_000
     precision: Precision = "auto"
     cpu: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
-        if not 0 <= self.port < 65536:
-            raise ConfigError(f"port is {self.port}: it must be in [0, 65535]")
-        for option in ("max_file", "max_request", "max_pictures", "max_kept", "max_pixels"):
-            if getattr(self, option) < 1:
-                raise ConfigError(f"{option} is {getattr(self, option)}: it must be at least 1")
+        super().__post_init__()
+        if self.run is not None and self.backbone != BUNDLED_BACKBONE:
+            raise no_effect("backbone", self.backbone, "with a run")
         if self.run is not None and self.run.is_file():
-            raise ConfigError(f"run is {self.run}, a file: give the run folder")
+            raise refusal("run", str(self.run), "use the run folder instead of a file")
         url = self.label_studio_url
         if url is not None and not url.startswith(("http://", "https://")):
-            raise ConfigError(f"label_studio_url is {url}: it must begin with http:// or https://")
+            raise refusal(
+                "label_studio_url", url, "use an address that begins with http:// or https://"
+            )
         for folder in self.files:
             if not folder.is_dir():
-                raise ConfigError(f"{folder}: no such folder: --files wants folders of pictures")
+                raise refusal("files", str(folder), "use folders of images that exist")
+        for option in ("label_studio_url", "files"):
+            if getattr(self, option) and not self.label_studio:
+                raise no_effect(option, str(getattr(self, option)), "without --label_studio")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from wsol.errors import ConfigError
+from wsol.models.names import without_index
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,15 @@ class LabelConfig:
 
         Args:
             class_name: as the network has it; small and capital letters are the same, unless the
-                project has labels of both.
+                project has labels of both. Where two classes have one name, a label of that name
+                means both.
         """
-        return self.labels.get(class_name) or self.labels.get(class_name.casefold())
+        name = class_name.casefold()
+        return (
+            self.labels.get(class_name)
+            or self.labels.get(name)
+            or self.labels.get(without_index(name))
+        )
 
 
 def read_label_config(text: object) -> LabelConfig:

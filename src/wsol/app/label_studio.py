@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +27,7 @@ from wsol.errors import ConfigError, ImageError
 from wsol.formats.labelstudio import regions
 from wsol.formats.portable import portable
 from wsol.localization import Localization
+from wsol.models.names import without_index
 
 log = logging.getLogger("wsol")
 
@@ -107,8 +107,8 @@ class _Backend:
         return JSONResponse({"status": "ok", "result": "wsol learns by wsol train"}, 201)
 
     def _tell_missing(self, config: LabelConfig) -> None:
-        names = [portable(name).casefold() for name in self.about.names]
-        known = {*names, *map(_plain, names)}
+        names = self.pool.first.classes
+        known = {portable(name).casefold() for name in (*names, *map(without_index, names))}
         means = config.labels.items()
         lost = sorted({label for name, label in means if name.casefold() not in known})
         if lost:
@@ -157,7 +157,7 @@ class _Backend:
         kept = []
         for box in boxes:
             (name,) = box["value"]["rectanglelabels"]
-            label = config.label_of(name) or config.label_of(_plain(name))
+            label = config.label_of(name)
             if label is None:
                 _warn(task, f"left out a box of the class {name!r}, which is no label")
                 continue
@@ -166,11 +166,6 @@ class _Backend:
             kept.append(box | place | {"value": value})
         score = max((box["score"] for box in kept), default=0.0)
         return {"result": kept, "score": score, "model_version": self.version}
-
-
-def _plain(name: str) -> str:
-    """Return a class's name without its number: a label may mean one of a name, or all."""
-    return re.sub(r"#[0-9]+$", "", name)
 
 
 def _warn(task: dict[str, Any], reason: str) -> None:

@@ -20,10 +20,10 @@ from wsol.app.page_files import MEDIA_TYPES, page_files
 from wsol.app.pool import localizer_names
 from wsol.app.shelf import Choice, Picture
 from wsol.app.upload import receive_files
-from wsol.engine.opened import number_of
 from wsol.errors import ImageError, WsolError, is_out_of_memory
 from wsol.formats import list_formats
 from wsol.formats.portable import original, portable
+from wsol.models.names import class_index
 from wsol.review.rows import about_page, row_of
 from wsol.review.score_map import encode_small_map, small_map
 
@@ -207,7 +207,7 @@ def _label(asked: Mapping[str, Any], names: Sequence[str]) -> int | None:
             raise HTTPException(400, f"no class {number}: use 0 to {len(names) - 1}")
         return number
     text = _text(asked, "label")
-    return None if text is None else number_of(original(text), names)
+    return None if text is None else class_index(original(text), names)
 
 
 def _text(asked: Mapping[str, Any], name: str) -> str | None:

@@ -15,6 +15,7 @@ from wsol.errors import (
     WsolError,
     did_you_mean,
     is_out_of_memory,
+    shortened,
 )
 
 COMMANDS = {
@@ -46,6 +47,9 @@ LESS_MEMORY = {
     "train": "give a lower --batch_size or --size, or a higher --accumulate",
 }
 """What to do where a command needs more memory than there is."""
+
+MAX_LINE = 1_500
+"""Characters of a message; paths and names have no end of their own."""
 
 OK, REFUSED, SOME_IN_ERROR, TOO_MANY_IN_ERROR, INTERRUPTED = 0, 2, 3, 4, 130
 
@@ -112,9 +116,10 @@ def _one_line(text: str) -> str:
     >>> _one_line("日本\n\x1b[2J.jpg")
     '日本\\n\\x1b[2J.jpg'
     """
-    return "".join(
+    line = "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
+    return shortened(line, MAX_LINE)
 
 
 def module_of(command: str) -> str:

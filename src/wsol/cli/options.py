@@ -2,27 +2,29 @@
 
 import json
 import shlex
+import sys
+from argparse import Action
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, fields
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
+from wsol.engine.config_file import plain
 from wsol.errors import ConfigError, did_you_mean
-from wsol.methods import method_config
+from wsol.methods import MethodConfig, method_config
+from wsol.options import Options, describe, item_kind, option_types, parse, validate
 from wsol.recipes import find_recipe
 
-C = TypeVar("C")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+C = TypeVar("C", bound=Options)
 
 VALUELESS = ("--help", "-h", "--print_config")
-
-HIDDEN = {0xDC00 + byte: 0xE800 + byte for byte in range(0x80, 0x100)}
-"""Bytes of a name that are no text, as Python has them, and as the parser takes them."""
-
-SHOWN = {hidden: byte for byte, hidden in HIDDEN.items()}
 
 SWITCH_VALUES = ("true", "false", "yes", "no", "on", "off", "1", "0")
 """Words after a switch that are meant for it; only the first two are taken."""
@@ -46,7 +48,8 @@ def read_options(
         instead: what to do instead of giving one, where they belong to none.
 
     Raises:
-        ConfigError: an unknown, missing or wrong option or key; names the nearest one.
+        ConfigError: an unknown or missing option or key, or a value that is not valid.
+        SystemExit: the help or the options were asked for, and are written.
 
     >>> from wsol.engine.config import TrainConfig
     >>> argv = ["birds", "--out", "run", "--method", "adl", "--method.drop_rate", "0.5"]
@@ -54,38 +57,44 @@ def read_options(
     >>> options.data.name, options.method.drop_rate
     ('birds', 0.5)
     """
-    argv = [word.translate(HIDDEN) for word in argv]
-    given = [
-        (name, str(_config_file(value)) if name == "config" and value is not None else value)
-        for name, value in _pairs(argv, config, positional, instead)
-    ]
-    # Arguments win over files, wherever they stand: the parser goes by order.
-    given.sort(key=lambda pair: pair[0] != "config")
-    paths = [Path(value) for name, value in given if name == "config" and value is not None]
-    files = {path: _read_yaml(path) for path in paths}
-    types = get_type_hints(config)
+    given = list(_pairs(argv, config, positional, instead))
+    files = {
+        path: _read_yaml(path)
+        for path in (_config_file(value) for name, value in given if name == "config")
+    }
+    types = option_types(config)
     method = None
     if "method" in types:
         name = _method_name(given, files)
         files = {path: _without_other_methods(content, name) for path, content in files.items()}
         method = method_config(name)
-        types |= {f"method.{name}": kind for name, kind in get_type_hints(method).items()}
+        types |= {f"method.{name}": kind for name, kind in option_types(method).items()}
     for path, content in files.items():
         _check_keys(path, content, types)
     given = [(_with_underscores(name, types), value) for name, value in given]
-    tokens = [_token(command, name, value, types, files) for name, value in given]
 
-    parser = _parser(command, config, positional)
-    parser.add_class_arguments(config, as_group=False, skip={"method"})
+    # Arguments win over files, wherever they stand.
+    values = {key: value for content in files.values() for key, value in _flat(content)}
+    asked = {name.partition("=")[0] for name, _ in given} & set(VALUELESS)
+    values |= dict(
+        _argument(command, name, value, types)
+        for name, value in given
+        if name != "config" and name.partition("=")[0] not in VALUELESS
+    )
+    values = {name: parse(value, types[name]) for name, value in values.items()}
+    if asked & {"-h", "--help"}:
+        _print_help(command, config, method, positional)
+        raise SystemExit(0)
     if method is not None:
-        parser.add_class_arguments(method, "method")
-    if not set(tokens) & set(VALUELESS):
-        _check_required(command, config, {name for name, _ in given}, files)
-    try:
-        values = parser.instantiate(parser.parse_args(tokens))
-    except ArgumentError as error:
-        raise ConfigError(f"wsol {command}: {' '.join(str(error).split())}") from error
-    return config(**{name: _shown(getattr(values, name)) for name in get_type_hints(config)})
+        below = {name for name in values if name.startswith("method.")}
+        values["method"] = method(
+            **{name.removeprefix("method."): values.pop(name) for name in below}
+        )
+    if asked:
+        _print_options(config, validate(config, values))
+        raise SystemExit(0)
+    _check_required(command, config, set(values))
+    return config(**values)
 
 
 def gives(argv: Sequence[str], name: str) -> bool:
@@ -112,22 +121,26 @@ def gives(argv: Sequence[str], name: str) -> bool:
     return False
 
 
-def _shown(value: Any) -> Any:
-    """Return an option's value with the bytes that were hidden from the parser."""
-    if isinstance(value, str):
-        return value.translate(SHOWN)
-    if isinstance(value, Path):
-        return Path(str(value).translate(SHOWN))
-    return type(value)(map(_shown, value)) if isinstance(value, list | tuple) else value
-
-
 def _with_underscores(name: str, types: dict[str, Any]) -> str:
     """Return a name that was given with dashes as the options have it, or as it was given."""
     known = name.replace("-", "_")
     return known if known in types else name
 
 
-def _parser(command: str, config: Any, positional: str | None) -> ArgumentParser:
+class _HelpFormatter(DefaultHelpFormatter):
+    """Writes the type of each option with its range, in words."""
+
+    def _get_type_str(self, action: Action) -> str | None:
+        kind = getattr(action, "_typehint", None)
+        return None if kind is None else describe(kind)
+
+
+def _print_help(
+    command: str,
+    config: type["DataclassInstance"],
+    method: type[MethodConfig] | None,
+    positional: str | None,
+) -> None:
     required = [field.name for field in fields(config) if _is_required(field)]
     options = "".join(f" --{name} {name.upper()}" for name in required)
     where = f" {positional.upper()}" if positional else options
@@ -135,20 +148,33 @@ def _parser(command: str, config: Any, positional: str | None) -> ArgumentParser
         prog=f"wsol {command}",
         usage=f"wsol {command}{where} [--OPTION VALUE ...]",
         description=(config.__doc__ or "").splitlines()[0],
-        exit_on_error=False,
+        formatter_class=_HelpFormatter,
     )
     parser.add_argument("--config", action="config", help="YAML file with options, or a recipe")
-    return parser
+    parser.add_class_arguments(config, as_group=False, skip={"method"})
+    if method is not None:
+        parser.add_class_arguments(method, "method")
+    parser.print_help()
+
+
+def _print_options(config: type["DataclassInstance"], values: dict[str, Any]) -> None:
+    """Write options as YAML, which ``--config`` reads back."""
+    defaults = {
+        field.name: None if field.default is MISSING else field.default for field in fields(config)
+    }
+    options = {name: plain(value) for name, value in (defaults | values).items()}
+    sys.stdout.write(yaml.safe_dump(options, sort_keys=False, allow_unicode=True))
 
 
 def _pairs(
     argv: Sequence[str], config: type, positional: str | None, instead: str
-) -> Iterator[tuple[str, str | None]]:
+) -> Iterator[tuple[str, Any]]:
     """Yield each argument as name and value; a switch without value has None.
 
     Arguments without a dash are gathered under ``positional``.
     """
-    switches = {name for name, kind in get_type_hints(config).items() if kind is bool}
+    types = option_types(config)
+    switches = {name for name, kind in types.items() if kind is bool}
     bare: list[str] = []
     rest = ["--print_config" if token == "--print-config" else token for token in argv]
     while rest:
@@ -174,45 +200,36 @@ def _pairs(
     if bare and positional is None:
         raise ConfigError(f"unexpected argument {bare[0]!r}: {instead}")
     if bare and positional is not None:
-        many = get_origin(get_type_hints(config)[positional]) is list
+        many = item_kind(types[positional]) is not None
         if len(bare) > 1 and not many:
             raise ConfigError(f"unexpected argument {bare[1]!r}: give one {positional.upper()}")
-        yield positional, json.dumps(bare) if many else bare[0]
+        yield positional, bare if many else bare[0]
 
 
-def _token(
-    command: str,
-    name: str,
-    value: str | None,
-    types: dict[str, Any],
-    files: dict[Path, dict[str, Any]],
-) -> str:
-    """Return one argument as the parser wants it."""
-    if name.startswith("-") and name.partition("=")[0] in VALUELESS:
-        return name
+def _argument(command: str, name: str, value: Any, types: dict[str, Any]) -> tuple[str, Any]:
+    """Return the name of an argument's option, and its value."""
     shown = name if name.startswith("-") else f"--{name}"
     if name != "config" and name not in types:
         raise ConfigError(f"wsol {command}: no option {shown}: {did_you_mean(name, types)}")
     kind = types.get(name)
     if value is None and kind is not bool:
         raise ConfigError(f"wsol {command}: {shown} needs a value")
-    if name == "config":
-        # As JSON: in YAML the parser has 1e3 for a number, and PyYAML, which wrote it, for text.
-        value = json.dumps(files[Path(str(value))])
-    elif name == "method":
-        name = "method.name"
-    elif kind is bool:
-        value = "true" if value is None else value.lower()
-        if value not in ("true", "false"):
-            raise ConfigError(f'wsol {command}: "{name}" is {value}: give true or false')
-    elif get_origin(kind) in (tuple, list) and not str(value).startswith("["):
-        value = json.dumps([part for part in str(value).split(",") if part])
-    return f"--{name}={value}"
+    return "method.name" if name == "method" else name, True if value is None else value
 
 
-def _config_file(value: str) -> Path:
+def _flat(content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield names and values of a file, those of the method below its name."""
+    for key, value in content.items():
+        if key == "method":
+            yield from ((f"method.{name}", inner) for name, inner in value.items())
+        else:
+            yield key, value
+
+
+def _config_file(value: str | None) -> Path:
     """Return the file that ``--config`` names: a path, or a recipe's name."""
-    value = value.translate(SHOWN)
+    if not value:
+        raise ConfigError("--config needs a value: a YAML file or the name of a recipe")
     path = Path(value)
     return path if path.suffix or path.exists() or path.name != value else find_recipe(value)
 
@@ -257,12 +274,9 @@ def _check_keys(path: Path, content: dict[str, Any], types: dict[str, Any]) -> N
                 raise ConfigError(f"{path}: no key {name!r}: {did_you_mean(name, types)}")
 
 
-def _check_required(
-    command: str, config: Any, given: set[str], files: dict[Path, dict[str, Any]]
-) -> None:
-    known = given.union(*files.values())
+def _check_required(command: str, config: Any, given: set[str]) -> None:
     for field in fields(config):
-        if _is_required(field) and field.name not in known:
+        if _is_required(field) and field.name not in given:
             raise ConfigError(f"wsol {command}: {field.name} is missing; see wsol {command} --help")
 
 

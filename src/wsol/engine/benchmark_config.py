@@ -4,12 +4,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsol.engine.config import Precision
-from wsol.errors import ConfigError
 from wsol.models.names import BUNDLED_BACKBONE
+from wsol.options import (
+    BatchSize,
+    ImageSize,
+    Name,
+    NumWorkers,
+    Options,
+    PositiveFloat,
+    PositiveInt,
+    no_effect,
+)
 
 
 @dataclass(frozen=True)
-class BenchmarkConfig:
+class BenchmarkConfig(Options):
     """Options of the benchmark.
 
     Args:
@@ -33,25 +42,20 @@ class BenchmarkConfig:
 
     data: Path | None = None
     run: Path | None = None
-    backbone: str = BUNDLED_BACKBONE
-    output_stride: int | None = 16
-    localizer: str | None = None
-    size: int | None = None
-    batch_size: int = 16
-    workers: int | None = None
-    pictures: int = 64
-    seconds: float = 3.0
+    backbone: Name = BUNDLED_BACKBONE
+    output_stride: PositiveInt | None = 16
+    localizer: Name | None = None
+    size: ImageSize | None = None
+    batch_size: BatchSize = 16
+    workers: NumWorkers | None = None
+    pictures: PositiveInt = 64
+    seconds: PositiveFloat = 3.0
     out: Path | None = None
     precision: Precision = "auto"
     cpu: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is measured."""
-        for option in ("size", "batch_size", "pictures"):
-            value = getattr(self, option)
-            if value is not None and value < 1:
-                raise ConfigError(f"{option} is {value}: it must be at least 1")
-        if self.workers is not None and self.workers < 0:
-            raise ConfigError(f"workers is {self.workers}: it must be at least 0")
-        if self.seconds <= 0:
-            raise ConfigError(f"seconds is {self.seconds}: it must be above 0")
+        super().__post_init__()
+        if self.run is not None and self.backbone != BUNDLED_BACKBONE:
+            raise no_effect("backbone", self.backbone, "with a run")

@@ -38,9 +38,8 @@ from wsol.localizers.reading import Reading
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
-from wsol.models import Network, create_network
-from wsol.models.create import check_size
-from wsol.models.imagenet import NUM_CLASSES
+from wsol.models import Network
+from wsol.models.create import check_size, create_imagenet_network
 from wsol.review.picture import draw, grid
 
 log = logging.getLogger("wsol")
@@ -159,8 +158,7 @@ def _open(config: CompareConfig) -> tuple[Network, dict[str, Samples], Precision
         on_bad=config.on_bad_annotation,
         split_folders=config.split_folders,
     )
-    network = create_network(config.backbone, num_classes=NUM_CLASSES, output_stride=None)
-    return network, splits, None
+    return create_imagenet_network(config.backbone), splits, None
 
 
 def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]:

@@ -2,14 +2,27 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from wsol.choices import Normalization, learnt_part
 from wsol.data.box_row import OnBad
 from wsol.data.split_names import read_split_folders
 from wsol.engine.config import Precision
 from wsol.engine.hub import is_on_hub
-from wsol.errors import ConfigError
 from wsol.models.names import BUNDLED_BACKBONE
+from wsol.options import (
+    BatchSize,
+    FractionBelowOne,
+    ImageSize,
+    Name,
+    NonNegativeInt,
+    NotEmpty,
+    NumWorkers,
+    Options,
+    Seed,
+    no_effect,
+    refusal,
+)
 
 LOCALIZERS = ("cam", "gradcam", "layercam", "feature_norm", "ddt", "cam*ddt", "feature_norm*ddt")
 """What is compared by default: one of each kind, and products."""
@@ -20,7 +33,7 @@ VAL_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class CompareConfig:
+class CompareConfig(Options):
     """Options of the comparison of localizers.
 
     Args:
@@ -61,38 +74,36 @@ class CompareConfig:
     boxes: Path | None = None
     on_bad_annotation: OnBad = "fail"
     run: Path | None = None
-    backbone: str = BUNDLED_BACKBONE
-    localizers: tuple[str, ...] = LOCALIZERS
-    sizes: tuple[int, ...] = (224, 448)
-    normalizations: tuple[Normalization, ...] = ("minmax", "ivr")
-    tap: tuple[str, ...] = ()
-    affinities: tuple[str, ...] = ("none", "auto")
+    backbone: Name = BUNDLED_BACKBONE
+    localizers: Annotated[tuple[Name, ...], NotEmpty()] = LOCALIZERS
+    sizes: Annotated[tuple[ImageSize, ...], NotEmpty()] = (224, 448)
+    normalizations: Annotated[tuple[Normalization, ...], NotEmpty()] = ("minmax", "ivr")
+    tap: tuple[Name, ...] = ()
+    affinities: Annotated[tuple[Name, ...], NotEmpty()] = ("none", "auto")
     flip: bool = False
     splits: Path | None = None
     labels: Path | None = None
-    val_share: float | None = None
-    seed: int | None = None
+    val_share: FractionBelowOne | None = None
+    seed: Seed | None = None
     save: bool = False
-    pictures: int = 6
-    batch_size: int = 16
-    workers: int = 2
+    pictures: NonNegativeInt = 6
+    batch_size: BatchSize = 16
+    workers: NumWorkers = 2
     precision: Precision = "auto"
     cpu: bool = False
-    split_folders: tuple[str, ...] = ()
+    split_folders: tuple[Name, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
+        super().__post_init__()
         read_split_folders(self.split_folders)
-        for option in ("localizers", "sizes", "affinities", "normalizations"):
-            if not getattr(self, option):
-                raise ConfigError(f"{option} is empty: name at least one")
-        if min(self.sizes) < 1:
-            raise ConfigError(f"sizes are {list(self.sizes)}: they must be at least 1")
+        if self.run is not None and self.backbone != BUNDLED_BACKBONE:
+            raise no_effect("backbone", self.backbone, "with a run")
         for student in filter(None, map(learnt_part, self.localizers)):
-            raise ConfigError(
-                f"{student} cannot be compared: it belongs to a run of wsol distill alone"
+            raise refusal(
+                "localizers", self.localizers, f"remove {student}, which wsol distill alone makes"
             )
         if self.save and self.run is not None and is_on_hub(self.run):
-            raise ConfigError(f"save is true, but {self.run} is not a folder here: download it")
+            raise refusal("save", True, f"download {self.run} and pass its folder as --run")
         if self.save and self.run is None:
-            raise ConfigError("save is true, but there is no run to save the winner in: add --run")
+            raise refusal("save", True, "add --run, the run to save the winner in")

@@ -2,15 +2,31 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from wsol.choices import Normalization, learnt_part
 from wsol.data.box_row import OnBad
 from wsol.data.split_names import read_split_folders
-from wsol.engine.require import require
 from wsol.methods import MethodConfig
 from wsol.methods.none.config import Config as NoMethod
 from wsol.models.names import BUNDLED_BACKBONE
+from wsol.options import (
+    BatchSize,
+    FractionBelowOne,
+    ImageSize,
+    Name,
+    NonNegativeFloat,
+    NonNegativeInt,
+    NumWorkers,
+    Options,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    Scale,
+    Seed,
+    no_effect,
+    refusal,
+)
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Schedule = Literal["step", "onecycle"]
@@ -20,7 +36,7 @@ MILESTONES = (30 / 105, 60 / 105, 90 / 105)
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Options):
     """Options of training.
 
     Args:
@@ -97,78 +113,68 @@ class TrainConfig:
     splits: Path | None = None
     labels: Path | None = None
     method: MethodConfig = field(default_factory=NoMethod)
-    backbone: str = BUNDLED_BACKBONE
-    output_stride: int | None = 16
+    backbone: Name = BUNDLED_BACKBONE
+    output_stride: PositiveInt | None = 16
     pretrained: bool = True
     start: Path | None = None
-    epochs: int = 5
-    batch_size: int = 16
-    accumulate: int = 1
-    lr: float = 0.005
-    backbone_lr: float = 0.1
+    epochs: PositiveInt = 5
+    batch_size: BatchSize = 16
+    accumulate: PositiveInt = 1
+    lr: PositiveFloat = 0.005
+    backbone_lr: NonNegativeFloat = 0.1
     shifted_head: bool = True
     frozen_bn: bool = True
     sync_bn: bool = False
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
+    momentum: FractionBelowOne = 0.9
+    weight_decay: NonNegativeFloat = 1e-4
     schedule: Schedule = "onecycle"
-    milestones: tuple[float, ...] = MILESTONES
-    size: int = 224
-    resize: int = 256
+    milestones: tuple[Annotated[float, Range(above=0, below=1)], ...] = MILESTONES
+    size: ImageSize = 224
+    resize: ImageSize = 256
     scaled_decoding: bool = True
-    val_share: float = 0.1
-    val_every: int = 1
-    localizer: str = "cam"
-    tap: tuple[str, ...] = ()
+    val_share: FractionBelowOne = 0.1
+    val_every: PositiveInt = 1
+    localizer: Name = "cam"
+    tap: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
-    scales: tuple[float, ...] = ()
+    scales: tuple[Scale, ...] = ()
     normalization: Normalization = "minmax"
-    seed: int = 0
-    workers: int = 2
+    seed: Seed = 0
+    workers: NumWorkers = 2
     precision: Precision = "auto"
     cpu: bool = False
     compile: bool = False
-    max_skipped: int = 10
-    save_every: int = 200
+    max_skipped: PositiveInt = 10
+    save_every: PositiveInt = 200
     resume: bool = False
     tensorboard: bool = False
-    split_folders: tuple[str, ...] = ()
+    split_folders: tuple[Name, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
+        super().__post_init__()
         read_split_folders(self.split_folders)
-        for option in (
-            *("epochs", "batch_size", "accumulate", "size"),
-            *("val_every", "max_skipped", "save_every"),
-        ):
-            require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
-        require(
-            not (self.sync_bn and self.frozen_bn and self.has_trained_body),
-            "sync_bn",
-            self.sync_bn,
-            "left out, or used with --frozen_bn false, as frozen statistics see no images",
-        )
-        require(self.resize >= self.size, "resize", self.resize, f"at least size ({self.size})")
-        require(0 <= self.val_share < 1, "val_share", self.val_share, "in [0, 1)")
+        if self.sync_bn and self.frozen_bn and self.has_trained_body:
+            raise refusal(
+                "sync_bn",
+                self.sync_bn,
+                "add --frozen_bn false, as frozen statistics do not depend on the images",
+            )
+        if self.resize < self.size:
+            raise refusal("resize", self.resize, f"use an integer >= size ({self.size})")
         student = learnt_part(self.localizer)
-        require(
-            student is None,
-            "localizer",
-            self.localizer,
-            f"another one: {student} comes afterwards, "
-            f"with wsol distill RUN --out NEW --student {student}",
-        )
-        require(self.seed >= 0, "seed", self.seed, "at least 0")
-        require(self.lr > 0, "lr", self.lr, "above 0")
-        require(self.workers >= 0, "workers", self.workers, "at least 0")
-        in_order = list(self.milestones) == sorted(self.milestones)
-        require(
-            in_order and all(0 < share < 1 for share in self.milestones),
-            "milestones",
-            list(self.milestones),
-            "rising shares in (0, 1)",
-        )
+        if student is not None:
+            raise refusal(
+                "localizer",
+                self.localizer,
+                "use another localizer, and after the training "
+                f"wsol distill RUN --out NEW --student {student}",
+            )
+        if list(self.milestones) != sorted(self.milestones):
+            raise refusal("milestones", self.milestones, "use rising numbers")
+        if self.schedule != "step" and self.milestones != MILESTONES:
+            raise no_effect("milestones", self.milestones, f"with schedule {self.schedule}")
 
     @property
     def has_trained_body(self) -> bool:
@@ -177,7 +183,7 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluateConfig(Options):
     """Options of evaluation.
 
     Args:
@@ -226,23 +232,28 @@ class EvaluateConfig:
     split: Literal["train", "val", "test"] = "test"
     protocol: Literal["fair", "adl2019"] = "fair"
     out: Path | None = None
-    report: int = 500
+    report: NonNegativeInt = 500
     on_bad_annotation: OnBad = "fail"
-    localizer: str | None = None
-    tap: tuple[str, ...] = ()
+    localizer: Name | None = None
+    tap: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
-    scales: tuple[float, ...] = ()
+    scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
-    batch_size: int = 32
-    workers: int = 2
+    batch_size: BatchSize = 32
+    workers: NumWorkers = 2
     precision: Precision = "auto"
     cpu: bool = False
-    split_folders: tuple[str, ...] = ()
+    split_folders: tuple[Name, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is loaded."""
+        super().__post_init__()
+        read_split_folders(self.split_folders)
 
 
 @dataclass(frozen=True)
-class ImportConfig:
+class ImportConfig(Options):
     """Options of the import of published weights.
 
     Args:
@@ -258,18 +269,14 @@ class ImportConfig:
     file: Path
     out: Path
     family: Literal["tensorpack", "wsolevaluation"]
-    network: str | None = None
+    network: Name | None = None
     classes: Path | None = None
     large_feature_map: bool = False
-    size: int = 224
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is read."""
-        require(self.size >= 1, "size", self.size, "at least 1")
+    size: ImageSize = 224
 
 
 @dataclass(frozen=True)
-class DemoConfig:
+class DemoConfig(Options):
     """Options of the demonstration.
 
     Args:
@@ -278,4 +285,4 @@ class DemoConfig:
     """
 
     out: Path = Path("demo")
-    seed: int = 0
+    seed: Seed = 0

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from wsol.errors import ConfigError
-from wsol.formats import check_format, list_formats
+from wsol.formats import check_format
+from wsol.options import Fraction, FractionBelowOne, Name, NotEmpty, Options
 
 
 @dataclass(frozen=True)
-class ConvertConfig:
+class ConvertConfig(Options):
     """Options of conversion.
 
     Args:
@@ -23,22 +25,17 @@ class ConvertConfig:
     """
 
     predictions: Path
-    format: tuple[str, ...]
+    format: Annotated[tuple[Name, ...], NotEmpty()]
     out: Path | None = None
     images: Path | None = None
-    min_score: float = 0.0
-    val_fraction: float = 0.1
+    min_score: Fraction = 0.0
+    val_fraction: FractionBelowOne = 0.1
     copy_images: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is read."""
-        if not self.format:
-            raise ConfigError(f"format is empty: choose from: {', '.join(list_formats())}")
+        super().__post_init__()
         for name in self.format:
             check_format(name)
-        if not 0 <= self.min_score <= 1:
-            raise ConfigError(f"min_score is {self.min_score}: it must be in [0, 1]")
-        if not 0 <= self.val_fraction < 1:
-            raise ConfigError(f"val_fraction is {self.val_fraction}: it must be in [0, 1)")
         if self.images is not None and not self.images.is_dir():
             raise ConfigError(f"{self.images}: no such folder of pictures")

@@ -8,7 +8,18 @@ from wsol.choices import Normalization, Student
 from wsol.data.box_row import OnBad
 from wsol.data.split_names import read_split_folders
 from wsol.engine.config import Precision
-from wsol.errors import ConfigError, did_you_mean
+from wsol.options import (
+    BatchSize,
+    FractionBelowOne,
+    Name,
+    NonNegativeFloat,
+    NumWorkers,
+    Options,
+    PositiveFloat,
+    PositiveInt,
+    Scale,
+    Seed,
+)
 
 
 class Course(NamedTuple):
@@ -35,7 +46,7 @@ COURSES: dict[Student, Course] = {
 
 
 @dataclass(frozen=True)
-class DistillConfig:
+class DistillConfig(Options):
     """Options of distillation.
 
     Args:
@@ -90,41 +101,29 @@ class DistillConfig:
     splits: Path | None = None
     labels: Path | None = None
     student: Student = "pixels"
-    localizer: str | None = None
-    tap: tuple[str, ...] = ()
+    localizer: Name | None = None
+    tap: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
-    scales: tuple[float, ...] = ()
+    scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
-    threshold: float | None = None
-    head_tap: tuple[str, ...] = ()
-    max_pictures: int | None = None
-    epochs: int | None = None
-    lr: float | None = None
-    weight_decay: float = 0.01
-    seed: int = 0
-    batch_size: int = 16
-    workers: int = 2
+    threshold: FractionBelowOne | None = None
+    head_tap: tuple[Name, ...] = ()
+    max_pictures: PositiveInt | None = None
+    epochs: PositiveInt | None = None
+    lr: PositiveFloat | None = None
+    weight_decay: NonNegativeFloat = 0.01
+    seed: Seed = 0
+    batch_size: BatchSize = 16
+    workers: NumWorkers = 2
     precision: Precision = "auto"
     cpu: bool = False
-    split_folders: tuple[str, ...] = ()
+    split_folders: tuple[Name, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
+        super().__post_init__()
         read_split_folders(self.split_folders)
-        if self.student not in COURSES:
-            raise ConfigError(f"no student {self.student!r}: {did_you_mean(self.student, COURSES)}")
-        max_pictures, epochs, lr = self.course
-        counts = {"max_pictures": max_pictures, "epochs": epochs, "batch_size": self.batch_size}
-        for option, value in counts.items():
-            if value < 1:
-                raise ConfigError(f"{option} is {value}: it must be at least 1")
-        if lr <= 0:
-            raise ConfigError(f"lr is {lr}: it must be above 0")
-        if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}: it must be at least 0")
-        if self.threshold is not None and not 0 <= self.threshold < 1:
-            raise ConfigError(f"threshold is {self.threshold}: it must be in [0, 1)")
 
     @property
     def course(self) -> Course:

@@ -2,13 +2,23 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from wsol.data.box_row import OnBad
-from wsol.engine.require import require
+from wsol.options import (
+    FractionBelowOne,
+    ImageSize,
+    MaxPixels,
+    NonNegativeInt,
+    NumWorkers,
+    Options,
+    Range,
+    refusal,
+)
 
 
 @dataclass(frozen=True)
-class EvaluateMapsConfig:
+class EvaluateMapsConfig(Options):
     """Options of the evaluation of score maps made by anyone.
 
     Args:
@@ -40,27 +50,18 @@ class EvaluateMapsConfig:
     out: Path | None = None
     images: Path | None = None
     masks: Path | None = None
-    ignore_value: int | None = None
+    ignore_value: Annotated[int, Range(at_least=-1, at_most=65_535)] | None = None
     ignore_extra: bool = False
     normalize: bool = True
-    size: int | None = None
-    threshold: float | None = None
-    worst: int = 20
-    workers: int = 2
+    size: ImageSize | None = None
+    threshold: FractionBelowOne | None = None
+    worst: NonNegativeInt = 20
+    workers: NumWorkers = 2
     on_bad_annotation: OnBad = "fail"
-    max_pixels: int = 50_000_000
+    max_pixels: MaxPixels = 50_000_000
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is read."""
-        require(self.size is None or self.size >= 1, "size", self.size, "at least 1")
-        require(
-            self.normalize or self.size is None, "size", self.size, "left out with normalize false"
-        )
-        require(
-            self.threshold is None or 0 <= self.threshold < 1,
-            "threshold",
-            self.threshold,
-            "in [0, 1)",
-        )
-        require(self.worst >= 0, "worst", self.worst, "at least 0")
-        require(self.workers >= 0, "workers", self.workers, "at least 0")
+        super().__post_init__()
+        if self.size is not None and not self.normalize:
+            raise refusal("size", self.size, "leave it out with --normalize false")

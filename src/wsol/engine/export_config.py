@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsol.choices import GRAPH_ENDINGS, GraphFormat, Normalization
-from wsol.errors import ConfigError
+from wsol.options import FractionBelowOne, ImageSize, Name, Options, Scale, refusal
 
 
 @dataclass(frozen=True)
-class ExportConfig:
+class ExportConfig(Options):
     """Options of export.
 
     Args:
@@ -36,21 +36,22 @@ class ExportConfig:
     run: Path
     out: Path
     format: GraphFormat = "onnx"
-    localizer: str | None = None
-    tap: tuple[str, ...] = ()
+    localizer: Name | None = None
+    tap: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
-    scales: tuple[float, ...] = ()
+    scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
-    threshold: float | None = None
-    size: int | None = None
+    threshold: FractionBelowOne | None = None
+    size: ImageSize | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
+        super().__post_init__()
         ending = GRAPH_ENDINGS[self.format]
         if self.out.suffix != ending:
-            raise ConfigError(
-                f"out is {self.out}: for format {self.format} it must end in {ending}"
+            raise refusal(
+                "out", str(self.out), f"use a name that ends in {ending} for format {self.format}"
             )
         if self.run.is_file():
-            raise ConfigError(f"run is {self.run}, a file: give the run folder")
+            raise refusal("run", str(self.run), "use the run folder instead of a file")

@@ -1,8 +1,11 @@
 """Boxes for pictures, from Python."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,19 +20,30 @@ from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.graph import is_graph
 from wsol.engine.opened import (
     Asked,
-    number_of,
+    Opened,
     open_classifier,
     open_graph_file,
     open_imagenet,
     open_run,
 )
-from wsol.errors import ConfigError
 from wsol.formats.about import About
 from wsol.localization import Localization
-from wsol.localizers.base import likely_labels
+from wsol.localizers.base import ScoreMaps, likely_labels
 from wsol.localizers.look import find_logits
 from wsol.models.modes import evaluating, forward
-from wsol.models.names import BUNDLED_BACKBONE
+from wsol.models.names import BUNDLED_BACKBONE, class_index
+from wsol.options import (
+    BatchSize,
+    MaxPixels,
+    Name,
+    NumWorkers,
+    PositiveInt,
+    checked,
+    no_effect,
+    refusal,
+)
+
+log = logging.getLogger("wsol")
 
 
 class Localizer:
@@ -41,9 +55,9 @@ class Localizer:
             own), or None for an ImageNet network with its 1,000 classes. A classifier stays as it
             is, on its own device.
         backbone: timm name of that ImageNet network.
-        classes: names, in the order of the logits, for a classifier; default: those that it knows,
-            or the numbers. For a classifier of one logit the name of its positive outcome, or
-            those of both outcomes.
+        classes: names, in the order of the logits, for a classifier, all different; default: those
+            that it knows, or the numbers. For a classifier of one logit the name of its positive
+            outcome, or those of both outcomes.
         localizer: makes the score maps; default: the run's, or ``feature_norm*ddt`` with
             affinity ``auto``, which finds the best boxes, whatever the class.
         tap: name or names of the modules whose features the localizer reads; default: the run's,
@@ -55,8 +69,9 @@ class Localizer:
             maximum.
         threshold: share of a map's maximum above which a pixel belongs to the object; default:
             the run's, or that of the localizer.
-        labels: names of the classes to look for in each picture; default: those that the
-            classifier sees there, which is the likeliest alone unless it is a run that was trained
+        labels: names or indices of the classes to look for in each picture; where two classes have
+            one name, ``crane#517`` is the one with index 517. Default: those that the classifier
+            sees there, which is the likeliest alone unless it is a run that was trained
             on pictures of several labels.
         objects: ``one`` box for each class, around the largest contour, or ``several``, one for
             each part of the map that is above the threshold; default: several for such a run.
@@ -116,46 +131,48 @@ class Localizer:
         std: Sequence[float] | None = None,
     ) -> None:
         """Load the network, or take the given one as it is."""
-        if threshold is not None and not 0 <= threshold < 1:
-            raise ConfigError(f"threshold is {threshold}: it must be in [0, 1)")
-        self.batch_size, self.workers, self.max_pixels = batch_size, workers, max_pixels
-        self.scaled_decoding = scaled_decoding
-        asked = Asked(
-            localizer=localizer,
-            tap=(tap,) if isinstance(tap, str) and tap else tuple(tap),
-            affinity=affinity,
-            flip=flip,
-            scales=tuple(scales),
-            normalization=normalization,
-            threshold=threshold,
-            labels=labels,
-            classes=classes,
-            size=size,
-            precision=precision,
-            cpu=cpu,
-            mean=mean,
-            std=std,
-        )
-        if model is None:
-            opened = open_imagenet(backbone, asked)
-        elif isinstance(model, nn.Module):
-            opened = open_classifier(model, asked)
-        elif is_graph(Path(model)):
-            opened = open_graph_file(Path(model), asked)
-        else:
-            opened = open_run(Path(model), asked)
+        self.batch_size: int = checked("batch_size", batch_size, BatchSize)
+        self.workers: int = checked("workers", workers, NumWorkers)
+        self.max_pixels: int = checked("max_pixels", max_pixels, MaxPixels)
+        self.scaled_decoding: bool = checked("scaled_decoding", scaled_decoding, bool)
+        asked_objects: Number | None = checked("objects", objects, Number | None)
+        asked: dict[str, Any] = {
+            "localizer": localizer,
+            "tap": tap,
+            "affinity": affinity,
+            "flip": flip,
+            "scales": scales,
+            "normalization": normalization,
+            "threshold": threshold,
+            "labels": labels,
+            "classes": classes,
+            "size": size,
+            "precision": precision,
+            "cpu": cpu,
+            "mean": mean,
+            "std": std,
+        }
+        checked("backbone", backbone, Name)
+        if model is not None and backbone != BUNDLED_BACKBONE:
+            raise no_effect("backbone", backbone, "with a model")
+        opened = _open(model, backbone, Asked(**asked))
         self.model, self.compute = opened.model, opened.compute
         self.localizer, self.is_fitted = opened.localizer, opened.is_fitted
         self.reading, self.threshold = opened.reading, opened.threshold
         self.classes, self.labels, self.size = opened.classes, opened.labels, opened.size
         self.mean, self.std = opened.mean, opened.std
         self.several_labels, self.description = opened.several_labels, opened.description
+        if self.labels and not _tells_classes_apart(self.localizer):
+            log.info(
+                "labels: %s makes one map for all classes; labels change names and scores alone",
+                self.reading.localizer,
+            )
         self.normalization = normalization or opened.reading.normalization
-        self.objects = objects or ("several" if opened.several_labels else "one")
+        self.objects: Number = asked_objects or ("several" if opened.several_labels else "one")
 
     def __call__(
         self,
-        images: Iterable[Path | str],
+        images: Path | str | Iterable[Path | str],
         ids: Iterable[str] | None = None,
         label: int | str | None = None,
     ) -> Iterator[Localization]:
@@ -165,18 +182,22 @@ class Localizer:
         has seen one, is shown those of the first call.
 
         Args:
-            images: paths of the files.
-            ids: names of the pictures in the results; default: the paths.
+            images: paths of the files, or one path.
+            ids: names of the pictures in the results, as many; default: the paths.
             label: number or name of the class to look for in these images, instead of ``labels``.
 
         Raises:
-            ConfigError: no such class.
+            ConfigError: no such class, no paths, or another number of names.
         """
-        paths = [Path(image) for image in images]
-        names = [path.as_posix() for path in paths] if ids is None else list(ids)
+        paths: list[Path] = checked("images", images, list[Path])
+        names: list[str] | None = checked("ids", ids, list[Name] | None)
+        if names is None:
+            names = [path.as_posix() for path in paths]
+        if len(names) != len(paths):
+            raise refusal("ids", names, f"use {len(paths)} names, one for each image")
         if not self.is_fitted:
             self.fit(paths)
-        yield from self.locate_parts(paths, names, [range(len(paths))], label)
+        return self.locate_parts(paths, names, [range(len(paths))], label)
 
     def locate_parts(
         self,
@@ -199,7 +220,7 @@ class Localizer:
         Raises:
             ConfigError: no such class, or a localizer that wants to see pictures has seen none.
         """
-        labels = self.labels if label is None else [self._number_of(label)]
+        labels = self.labels if label is None else [self._index_of(label)]
         for batch in self._batches(paths, parts):
             found = {
                 index: Localization(names[index], error=error) for index, error in batch.errors
@@ -232,12 +253,12 @@ class Localizer:
         return self.is_fitted
 
     def classify(
-        self, images: Iterable[Path | str], count: int = 5
+        self, images: Path | str | Iterable[Path | str], count: int = 5
     ) -> Iterator[list[tuple[str, float]]]:
         """Yield the likeliest classes of each picture, in order; none if it cannot be read.
 
         Args:
-            images: paths of the files.
+            images: paths of the files, or one path.
             count: of classes at most.
 
         Yields:
@@ -258,7 +279,7 @@ class Localizer:
             yield [(self.classes[label], score) for label, score in likely]
 
     def likely_labels(
-        self, images: Iterable[Path | str], count: int = 5
+        self, images: Path | str | Iterable[Path | str], count: int = 5
     ) -> Iterator[list[tuple[int, float]]]:
         """Yield what ``classify`` does with the classes' numbers, as some classes share a name.
 
@@ -266,7 +287,8 @@ class Localizer:
             images: paths of the files.
             count: of classes at most.
         """
-        paths = [Path(image) for image in images]
+        paths: list[Path] = checked("images", images, list[Path])
+        count = checked("count", count, PositiveInt)
         for batch in self._batches(paths, [range(len(paths))]):
             found: dict[int, list[tuple[int, float]]] = {index: [] for index, _ in batch.errors}
             if batch.indices:
@@ -281,11 +303,11 @@ class Localizer:
                     found[index] = [(label, score) for score, label in pairs]
             yield from (found[index] for index in sorted(found))
 
-    def _number_of(self, label: int | str) -> int:
+    def _index_of(self, label: int | str) -> int:
         if isinstance(label, str):
-            return number_of(label, self.classes)
+            return class_index(label, self.classes)
         if not 0 <= label < len(self.classes):
-            raise ConfigError(f"no class {label}: use 0 to {len(self.classes) - 1}")
+            raise refusal("label", label, f"use an index from 0 to {len(self.classes) - 1}")
         return label
 
     def _batches(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Batch]:
@@ -340,3 +362,18 @@ class Localizer:
                 strict=True,
             )
         }
+
+
+def _tells_classes_apart(localizer: ScoreMaps) -> bool:
+    return localizer.sees_classes or getattr(localizer, "classes", None) is not None
+
+
+def _open(model: object, backbone: str, asked: Asked) -> Opened:
+    if isinstance(model, nn.Module):
+        return open_classifier(model, asked)
+    if model is not None and not isinstance(model, str | PathLike):
+        raise refusal("model", type(model), "use a torch.nn.Module, a path or None")
+    path: Path | None = checked("model", model, Path | None)
+    if path is None:
+        return open_imagenet(backbone, asked)
+    return open_graph_file(path, asked) if is_graph(path) else open_run(path, asked)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -13,40 +14,61 @@ from wsol.engine.device import Compute, choose_compute
 from wsol.engine.graph import GraphMaps, open_graph
 from wsol.engine.hub import is_on_hub
 from wsol.engine.run import load_fitted, load_run
-from wsol.errors import ConfigError, did_you_mean
+from wsol.errors import ConfigError
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.choose import probe
 from wsol.localizers.look import TwoOutcomes, find_logits, tapped_part
 from wsol.localizers.reading import BEST, Reading, chosen_reading
-from wsol.models import Network, create_network
-from wsol.models.create import check_size
+from wsol.models import Network
+from wsol.models.create import check_size, create_imagenet_network
 from wsol.models.fold import fold_batch_norms
-from wsol.models.imagenet import NUM_CLASSES, imagenet_classes
+from wsol.models.imagenet import imagenet_classes
 from wsol.models.inputs import class_names, input_spec
 from wsol.models.modes import device_of, first_weight, follows_autocast, unwrapped
+from wsol.models.names import class_indices, unique_names
+from wsol.options import (
+    Fraction,
+    FractionBelowOne,
+    ImageSize,
+    Name,
+    Options,
+    Range,
+    Scale,
+    Unsplit,
+    refusal,
+)
 
 SIZE = 448
 """Side in pixels of the input of the ImageNet network."""
 
 
+Std = Annotated[float, Range(above=0, at_most=1)]
+
+
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Asked(Options):
     """What is asked for, as ``Localizer`` has it; the rest is the classifier's own."""
 
-    localizer: str | None = None
-    tap: tuple[str, ...] = ()
+    localizer: Name | None = None
+    tap: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
-    scales: tuple[float, ...] = ()
+    scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
-    threshold: float | None = None
-    labels: Sequence[str] = ()
-    classes: Sequence[str] | None = None
-    size: int | None = None
+    threshold: FractionBelowOne | None = None
+    labels: Annotated[tuple[Name, ...], Unsplit()] = ()
+    classes: tuple[str, ...] | None = None
+    size: ImageSize | None = None
     precision: Precision = "auto"
     cpu: bool = False
-    mean: Sequence[float] | None = None
-    std: Sequence[float] | None = None
+    mean: tuple[Fraction, Fraction, Fraction] | None = None
+    std: tuple[Std, Std, Std] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no classifier could be asked for."""
+        super().__post_init__()
+        if self.classes is not None and unique_names(self.classes) != self.classes:
+            raise refusal("classes", self.classes, "use names that differ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +117,7 @@ def open_imagenet(backbone: str, asked: Asked) -> Opened:
         ConfigError: no such network, or an option does not fit.
     """
     size = asked.size or SIZE
-    network = create_network(backbone, num_classes=NUM_CLASSES, output_stride=None, size=size)
+    network = create_imagenet_network(backbone, size)
     reading = chosen_reading(BEST, asked)
     return _open(network, asked, reading, backbone, size=size, classes=imagenet_classes())
 
@@ -200,7 +222,7 @@ def open_graph_file(path: Path, asked: Asked) -> Opened:
         localizer=GraphMaps(graph),
         is_fitted=True,
         reading=info.reading,
-        classes=info.classes,
+        classes=unique_names(info.classes),
         labels=[],
         size=info.size,
         # The graph normalizes by itself.
@@ -223,24 +245,6 @@ def prepare_to_localize(model: nn.Module, size: int) -> None:
         size: side of the input in pixels.
     """
     fold_batch_norms(model.eval(), probe(model, size))
-
-
-def number_of(name: str, classes: Sequence[str]) -> int:
-    """Return the number of a class.
-
-    Args:
-        name: of the class.
-        classes: all names.
-
-    Raises:
-        ConfigError: there is no such class.
-
-    >>> number_of("dog", ("cat", "dog"))
-    1
-    """
-    if name not in classes:
-        raise ConfigError(f"no class {name!r}: {did_you_mean(name, classes)}")
-    return classes.index(name)
 
 
 def _open(
@@ -284,7 +288,8 @@ def _open(
             raise ConfigError(
                 f"{len(classes)} classes, but {source} has {count} logits: give a name for each"
             )
-    labels = [number_of(name, classes) for name in asked.labels]
+    classes = unique_names(classes)
+    labels = class_indices(asked.labels, classes)
     if own:
         prepare_to_localize(model, size)
         model.to(compute.device)
@@ -301,7 +306,7 @@ def _open(
         localizer=localizer,
         is_fitted=has_state or not localizer.needs_fit,
         reading=reading,
-        classes=tuple(classes),
+        classes=classes,
         labels=labels,
         size=size,
         mean=asked.mean or spec.mean,

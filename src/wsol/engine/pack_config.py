@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from wsol.data.split_names import read_split_folders
 from wsol.errors import ConfigError
+from wsol.options import Name, Options, Range
 
 LEAST = 10_000
 """Bytes; with less, nearly every picture would have a shard of its own."""
 
 
 @dataclass(frozen=True)
-class PackConfig:
+class PackConfig(Options):
     """Options of packing.
 
     Args:
@@ -32,13 +34,12 @@ class PackConfig:
     boxes: Path | None = None
     splits: Path | None = None
     labels: Path | None = None
-    shard_size: int = 1_000_000_000
-    split_folders: tuple[str, ...] = ()
+    shard_size: Annotated[int, Range(at_least=LEAST, at_most=10**15)] = 1_000_000_000
+    split_folders: tuple[Name, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is read."""
+        super().__post_init__()
         read_split_folders(self.split_folders)
-        if self.shard_size < LEAST:
-            raise ConfigError(f"shard_size is {self.shard_size}: it must be at least {LEAST:,}")
         if self.out.exists():
-            raise ConfigError(f"{self.out}: is there already: choose another --out")
+            raise ConfigError(f"{self.out}: exists already; use another --out")

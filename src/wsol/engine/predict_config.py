@@ -2,17 +2,32 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from wsol.choices import Normalization, Number
 from wsol.engine.config import Precision
-from wsol.engine.require import require
-from wsol.errors import ConfigError
 from wsol.models.names import BUNDLED_BACKBONE
+from wsol.options import (
+    BatchSize,
+    FractionBelowOne,
+    ImageSize,
+    MaxPixels,
+    Name,
+    NonNegativeFloat,
+    NonNegativeInt,
+    NotEmpty,
+    NumWorkers,
+    Options,
+    PositiveInt,
+    Scale,
+    Unsplit,
+    no_effect,
+    refusal,
+)
 
 
 @dataclass(frozen=True)
-class PredictConfig:
+class PredictConfig(Options):
     """Options of prediction.
 
     Args:
@@ -36,8 +51,10 @@ class PredictConfig:
             default: the run's; with --localizer, or without a run, minmax.
         threshold: share of the score map's maximum above which a pixel belongs to the object;
             default: the run's; of another reading 0.5 with affinity, otherwise 0.2.
-        labels: names of the classes to look for in each picture; default: those that the network
-            sees there, one or, for a run on pictures of several labels, several.
+        labels: names or indices of the classes to look for in each picture, with commas between
+            them; names may have commas too. Where two classes have one name, crane#517 is the one
+            with index 517. Default: those that the network sees there, one or, for a run on
+            pictures of several labels, several.
         objects: one box for each class, or several; default: several for such a run.
         size: side of the network's input in pixels; default: the run's, or 448.
         pictures: also write one picture per image, with heat map and boxes.
@@ -67,52 +84,51 @@ class PredictConfig:
         cpu: stay on the CPU even where there is a GPU.
     """
 
-    images: list[Path]
+    images: Annotated[list[Path], NotEmpty()]
     out: Path
     run: Path | None = None
-    backbone: str = BUNDLED_BACKBONE
-    localizer: str | None = None
-    tap: tuple[str, ...] = ()
+    backbone: Name = BUNDLED_BACKBONE
+    localizer: Name | None = None
+    tap: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
-    scales: tuple[float, ...] = ()
+    scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
-    threshold: float | None = None
-    labels: tuple[str, ...] = ()
+    threshold: FractionBelowOne | None = None
+    labels: Annotated[tuple[Name, ...], Unsplit()] = ()
     objects: Number | None = None
-    size: int | None = None
+    size: ImageSize | None = None
     pictures: bool = False
-    format: tuple[str, ...] = ("coco",)
-    val_fraction: float = 0.1
+    format: tuple[Name, ...] = ("coco",)
+    val_fraction: FractionBelowOne = 0.1
     copy_images: bool = False
-    report: int = 5_000
-    batch_size: int = 16
-    part_size: int = 512
+    report: NonNegativeInt = 5_000
+    batch_size: BatchSize = 16
+    part_size: PositiveInt = 512
     shard: str = ""
     overwrite: bool = False
-    max_errors: int | None = None
+    max_errors: NonNegativeInt | None = None
     engine: Literal["local", "ray"] = "local"
-    actors: int | None = None
-    gpus: float = 0.0
-    workers: int = 2
-    max_pixels: int = 50_000_000
+    actors: PositiveInt | None = None
+    gpus: NonNegativeFloat = 0.0
+    workers: NumWorkers = 2
+    max_pixels: MaxPixels = 50_000_000
     scaled_decoding: bool = True
     precision: Precision = "auto"
     cpu: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
-        require(self.actors is None or self.actors >= 1, "actors", self.actors, "at least 1")
-        require(self.gpus >= 0, "gpus", self.gpus, "at least 0")
-        require(0 <= self.val_fraction < 1, "val_fraction", self.val_fraction, "in [0, 1)")
-        for option in ("batch_size", "part_size"):
-            require(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
-        for option in ("workers", "report"):
-            require(getattr(self, option) >= 0, option, getattr(self, option), "at least 0")
+        super().__post_init__()
+        if self.run is not None and self.backbone != BUNDLED_BACKBONE:
+            raise no_effect("backbone", self.backbone, "with a run")
+        for option in ("actors", "gpus"):
+            if self.engine != "ray" and getattr(self, option):
+                raise no_effect(option, getattr(self, option), f"with engine {self.engine}")
         if self.overwrite and self.shard:
-            raise ConfigError(
-                "overwrite would remove what other shards have written: remove the folder first, "
-                "then start all of them without it"
+            raise refusal(
+                "overwrite",
+                True,
+                "remove the folder and start all shards without it, as it would remove what other "
+                "shards have written",
             )
-        most = self.max_errors
-        require(most is None or most >= 0, "max_errors", most, "at least 0")

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsol.engine.hub import HubName, hub_name
-from wsol.errors import ConfigError
+from wsol.options import Name, Options, refusal
 
 
 @dataclass(frozen=True)
-class PushConfig:
+class PushConfig(Options):
     """Options of sending a run to the Hugging Face Hub.
 
     Args:
@@ -22,17 +22,18 @@ class PushConfig:
     """
 
     run: Path
-    name: str
+    name: Name
     private: bool = False
-    revision: str | None = None
-    license: str | None = None
-    dataset: str | None = None
+    revision: Name | None = None
+    license: Name | None = None
+    dataset: Name | None = None
     card: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
+        super().__post_init__()
         if self.target.revision is not None:
-            raise ConfigError(f"name is {self.name}: give the branch as --revision")
+            raise refusal("name", self.name, "pass the branch as --revision")
 
     @property
     def target(self) -> HubName:

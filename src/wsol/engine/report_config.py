@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from wsol.data.decode import MAX_PIXELS
-from wsol.errors import ConfigError
+from wsol.options import MaxPixels, Options, PositiveInt, Range
 from wsol.review.report import PICTURES, SIDE
 
 
 @dataclass(frozen=True)
-class ReportConfig:
+class ReportConfig(Options):
     """Options of the report.
 
     Args:
@@ -27,12 +28,6 @@ class ReportConfig:
     out: Path | None = None
     boxes: Path | None = None
     images: Path | None = None
-    pictures: int = PICTURES
-    side: int = SIDE
-    max_pixels: int = MAX_PIXELS
-
-    def __post_init__(self) -> None:
-        """Check what is independent of files."""
-        for name in ("pictures", "side", "max_pixels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 1")
+    pictures: PositiveInt = PICTURES
+    side: Annotated[int, Range(at_least=1, at_most=16_384)] = SIDE
+    max_pixels: MaxPixels = MAX_PIXELS

@@ -1,11 +1,11 @@
 """What all localizations of one prediction have in common."""
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from wsol.localization import Localization
+from wsol.models.names import unique_names
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,8 @@ class About:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of the classes, all different: those of one name have their number behind it."""
-        often = Counter(self.classes)
-        return tuple(
-            name if often[name] == 1 else f"{name}#{number}"
-            for number, name in enumerate(self.classes)
-        )
+        """Names of the classes, all different: see ``unique_names``."""
+        return unique_names(self.classes)
 
     def path(self, result: Localization) -> Path:
         """Return the picture's file.

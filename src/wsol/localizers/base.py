@@ -242,12 +242,36 @@ def chosen_labels(labels: Labels, logits: Tensor) -> Tensor:
         labels: see ``Labels``.
         logits: float32 ``(N, classes)``.
 
+    Raises:
+        ConfigError: the labels are not integers, their number is not that of the images, or the
+            classifier has no such class.
+
     >>> chosen_labels(None, torch.tensor([[0.1, 0.9]]))
     tensor([1])
     """
     if labels is None:
         return logits.argmax(1)
-    return labels if isinstance(labels, Tensor) else labels(logits)
+    chosen = labels if isinstance(labels, Tensor) else labels(logits)
+    # An exported graph has no such checks: its labels are its own.
+    if not torch.compiler.is_exporting():
+        _check_labels(chosen, logits)
+    return chosen
+
+
+def _check_labels(labels: Tensor, logits: Tensor) -> None:
+    number, classes = logits.shape
+    if labels.dtype != torch.int64 or labels.ndim not in (1, 2) or len(labels) != number:
+        raise ConfigError(
+            f"labels: a tensor of {labels.dtype} and shape {tuple(labels.shape)} is not valid; use "
+            f"torch.int64 and shape ({number},) or ({number}, K)"
+        )
+    # One transfer from the device for both bounds.
+    low, high = (-1, -1) if not labels.numel() else torch.stack(labels.aminmax()).tolist()
+    least = -1 if labels.ndim == 2 else 0
+    if labels.numel() and not least <= low <= high < classes:
+        raise ConfigError(
+            f"labels: {low} to {high} are not valid; use integers from {least} to {classes - 1}"
+        )
 
 
 def likely_labels(logits: Tensor, least: float = 0.5) -> Tensor:

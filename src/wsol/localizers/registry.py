@@ -9,6 +9,7 @@ from torch import nn
 from wsol.errors import ConfigError, did_you_mean
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.views import Views
+from wsol.options import Name, checked
 
 LOCALIZERS = {
     "ablationcam": "wsol.localizers.ablationcam:AblationCAM",
@@ -66,7 +67,7 @@ def create_localizer(
             only.
 
     Raises:
-        ConfigError: no such localizer; names the nearest one.
+        ConfigError: no such localizer; names the nearest one. An option is not valid.
 
     >>> from wsol.models import create_network
     >>> network = create_network("resnet18", num_classes=5, pretrained=False)
@@ -75,6 +76,11 @@ def create_localizer(
     >>> type(create_localizer("cam*feature_norm", network, flip=True)).__name__
     'Views'
     """
+    name = checked("name", name, Name)
+    affinity = checked("affinity", affinity, str)
+    flip, several = checked("flip", flip, bool), checked("several", several, bool)
+    if "taps" in options:
+        options["taps"] = checked("taps", options["taps"], tuple[Name, ...])
     parts = [_create(part.strip(), model, options) for part in name.split("*")]
     classes = None
     if several and not any(part.sees_classes for part in parts):

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from wsol.errors import ConfigError
 from wsol.localizers.affinity import follow_features
 from wsol.localizers.base import (
     Interpolation,
@@ -23,6 +22,7 @@ from wsol.localizers.stages import stage_before
 from wsol.models.heads import scaled_maps
 from wsol.models.modes import full_precision
 from wsol.models.taps import find_tap
+from wsol.options import Scale, checked
 
 log = logging.getLogger("wsol")
 
@@ -68,9 +68,8 @@ class Views(ScoreMaps):
         interpolation: Interpolation = "bicubic",
     ) -> None:
         """Keep the localizers."""
-        self.localizers, self.flip, self.scales = list(localizers), flip, tuple(scales) or (1.0,)
-        if min(self.scales) <= 0:
-            raise ConfigError(f"scales are {list(self.scales)}: they must be above 0")
+        self.localizers, self.flip = list(localizers), flip
+        self.scales: tuple[float, ...] = checked("scales", scales, tuple[Scale, ...]) or (1.0,)
         self.model, self.interpolation = self.localizers[0].model, interpolation
         if affinity == "auto":
             affinity = stage_before(self.model, self.localizers[0].size)

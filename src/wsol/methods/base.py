@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from wsol.options import Options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -12,8 +14,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MethodConfig:
+class MethodConfig(Options):
     """Options of a training method; the one source for Python, YAML and the command line."""
+
+    section: ClassVar[str] = "method."
 
     name: str
 

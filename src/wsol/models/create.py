@@ -10,9 +10,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from wsol.errors import ConfigError, did_you_mean, raise_if_out_of_memory
+from wsol.errors import ConfigError, did_you_mean, raise_if_out_of_memory, shortened
 from wsol.methods import MethodConfig, method_config
 from wsol.models.heads import LinearHead, Output
+from wsol.models.imagenet import NUM_CLASSES
 from wsol.models.modes import device_of, evaluating, forward
 from wsol.models.names import BUNDLED_BACKBONE
 from wsol.models.network import Network
@@ -119,10 +120,32 @@ def build_network(
         if size is not None:
             check_size(network, size)
     else:
-        download = pretrained is None or pretrained
-        network = _timm_network(name, num_classes, output_stride, download, shifted_head, size)
+        network = _timm_network(name, num_classes, output_stride, pretrained, shifted_head, size)
     network.head = method.create().head(network)
     return network
+
+
+def create_imagenet_network(name: str, size: int | None = None) -> Network:
+    """Make a network with its published classifier of ImageNet's 1,000 classes.
+
+    Args:
+        name: a timm name.
+        size: side in pixels of the input that the network is made for; default: the published.
+
+    Raises:
+        ConfigError: there is no such network, it has no such classifier, or its weights cannot be
+            downloaded.
+
+    >>> create_imagenet_network("tf_efficientnet_lite0").head.linear.out_features
+    1000
+    """
+    published = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if name in published_names() or (published and published.num_classes != NUM_CLASSES):
+        raise ConfigError(
+            f"backbone: {name!r} has no published classifier of ImageNet's {NUM_CLASSES:,} classes;"
+            " use another backbone, or a run that was trained with it"
+        )
+    return create_network(name, num_classes=NUM_CLASSES, output_stride=None, size=size)
 
 
 def choose_method(name: str, method: str | MethodConfig, options: dict[str, Any]) -> MethodConfig:
@@ -162,7 +185,7 @@ def _timm_network(
     backbone: str,
     num_classes: int,
     output_stride: int | None,
-    pretrained: bool,
+    pretrained: bool | None,
     shifted_head: bool,
     size: int | None,
 ) -> Network:
@@ -173,7 +196,7 @@ def _timm_network(
     config, classifier = model.pretrained_cfg, model.get_classifier()
     channels, *published = config["input_size"]
     probe = torch.zeros(1, channels, *((size, size) if size else published))
-    keeps_classes = pretrained and config["num_classes"] == num_classes
+    keeps_classes = pretrained is not False and config["num_classes"] == num_classes
     with _refusal(backbone, probe):
         expected = _infer(model, probe) if keeps_classes else None
         model.reset_classifier(0, "")
@@ -247,20 +270,23 @@ def _refusal(name: str, images: Tensor) -> Iterator[None]:
 
 
 def _create_timm(
-    backbone: str, output_stride: int | None, size: int | None, pretrained: bool
+    backbone: str, output_stride: int | None, size: int | None, pretrained: bool | None
 ) -> Any:
     """Return a timm network with its published classifier."""
-    bundled = pretrained and backbone == BUNDLED_BACKBONE
-    download = pretrained and not bundled
+    bundled = pretrained is not False and backbone == BUNDLED_BACKBONE
+    download = pretrained is not False and not bundled
     try:
         model = _with_first_choice(backbone, output_stride, size, download)
     except (OSError, RuntimeError) as error:
         raise_if_out_of_memory(error)
         if not download:
             raise
+        # Only who was asked for pretrained weights, as in training, can do without.
+        without = "" if pretrained is None else ", or pretrained false"
         raise ConfigError(
-            f"cannot get the pretrained weights of {backbone!r} ({str(error).splitlines()[0]}): "
-            f"use --backbone {BUNDLED_BACKBONE}, which needs no download, or --pretrained false"
+            f"backbone: cannot download the weights of {backbone!r} "
+            f"({shortened(str(error).splitlines()[0])}); use {BUNDLED_BACKBONE}, which needs no "
+            f"download{without}"
         ) from error
     if bundled:
         load_bundled_weights(model)

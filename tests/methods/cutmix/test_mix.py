@@ -159,7 +159,7 @@ def test_precision_and_memory_format_stay(dtype: torch.dtype) -> None:
 )
 def test_options_out_of_range_are_refused(option: str, value: float) -> None:
     """What is no distribution or share is refused by name."""
-    with pytest.raises(ConfigError, match=rf"method\.{option} is {value}"):
+    with pytest.raises(ConfigError, match=rf"method\.{option}: {value}"):
         Config(**{option: value})
 
 

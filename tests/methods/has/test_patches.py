@@ -100,14 +100,14 @@ def test_options_reach_the_pictures() -> None:
 @pytest.mark.parametrize("drop_rate", [-0.1, 1.1, float("nan")])
 def test_drop_rates_outside_0_to_1_are_refused(drop_rate: float) -> None:
     """A share that is none is refused by name."""
-    with pytest.raises(ConfigError, match=rf"method\.drop_rate is {drop_rate}"):
+    with pytest.raises(ConfigError, match=rf"method\.drop_rate: {drop_rate}"):
         Config(drop_rate=drop_rate)
 
 
 @pytest.mark.parametrize("grid_sizes", [(), (16, -1)])
 def test_no_grids_and_negative_ones_are_refused(grid_sizes: tuple[int, ...]) -> None:
     """What is no grid is refused by name."""
-    with pytest.raises(ConfigError, match=r"method\.grid_sizes is \["):
+    with pytest.raises(ConfigError, match=r"method\.grid_sizes: \["):
         Config(grid_sizes=grid_sizes)
 
 

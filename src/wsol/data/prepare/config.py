@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from wsol.errors import ConfigError
+from wsol.options import Name, Options
 
 Checksum = Literal["md5", "none"]
 
@@ -13,7 +14,7 @@ CUB_URL: Final = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_201
 
 
 @dataclass(frozen=True)
-class CubConfig:
+class CubConfig(Options):
     """Prepare CUB-200-2011 from its archive, or by download.
 
     Args:
@@ -27,14 +28,14 @@ class CubConfig:
 
     out: Path
     archive: Path | None = None
-    url: str = CUB_URL
+    url: Name = CUB_URL
     cubv2: Path | None = None
     checksum: Checksum = "md5"
     verify: bool = False
 
 
 @dataclass(frozen=True)
-class ImagenetConfig:
+class ImagenetConfig(Options):
     """Prepare ILSVRC 2012 from its archives: train, test (the official val), and ImageNetV2 as val.
 
     Args:
@@ -65,6 +66,7 @@ class ImagenetConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is read."""
+        super().__post_init__()
         if self.verify:
             return
         if not (self.train or self.val or self.imagenetv2):
@@ -76,7 +78,7 @@ class ImagenetConfig:
 
 
 @dataclass(frozen=True)
-class OpenimagesConfig:
+class OpenimagesConfig(Options):
     """Prepare OpenImages30k from the archives of wsolevaluation.
 
     Args:
@@ -92,6 +94,7 @@ class OpenimagesConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is read."""
+        super().__post_init__()
         if not (self.verify or self.archives):
             raise ConfigError("nothing to prepare: give the archives")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from wsol.errors import ConfigError
 from wsol.methods.base import MethodConfig
+from wsol.options import Fraction, Range
 
 if TYPE_CHECKING:
     from wsol.methods.acol.method import ACoLMethod
@@ -26,15 +26,8 @@ class Config(MethodConfig):
     """
 
     name: Literal["acol"] = "acol"
-    threshold: float = 0.7
-    channels: int = 1024
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot work."""
-        if not 0 <= self.threshold <= 1:
-            raise ConfigError(f"method.threshold is {self.threshold}: give a number from 0 to 1")
-        if self.channels < 1:
-            raise ConfigError(f"method.channels is {self.channels}: it must be at least 1")
+    threshold: Fraction = 0.7
+    channels: Annotated[int, Range(at_least=1, at_most=65_536)] = 1024
 
     def create(self) -> ACoLMethod:
         """Return the method with these options."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from wsol.errors import ConfigError
 from wsol.methods.base import MethodConfig
+from wsol.options import Fraction, Name
 
 if TYPE_CHECKING:
     from wsol.methods.adl.method import ADLMethod
@@ -27,17 +27,9 @@ class Config(MethodConfig):
     """
 
     name: Literal["adl"] = "adl"
-    taps: tuple[str, ...] = ()
-    drop_rate: float = 0.75
-    threshold: float = 0.9
-
-    def __post_init__(self) -> None:
-        """Refuse shares outside [0, 1]."""
-        for option in ("drop_rate", "threshold"):
-            if not 0 <= getattr(self, option) <= 1:
-                raise ConfigError(
-                    f"method.{option} is {getattr(self, option)}: give a number from 0 to 1"
-                )
+    taps: tuple[Name, ...] = ()
+    drop_rate: Fraction = 0.75
+    threshold: Fraction = 0.9
 
     def create(self) -> ADLMethod:
         """Return the method with these options."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from wsol.errors import ConfigError
 from wsol.methods.base import MethodConfig
+from wsol.options import Fraction, PositiveFloat
 
 if TYPE_CHECKING:
     from wsol.methods.cutmix.method import CutMixMethod
@@ -27,15 +26,8 @@ class Config(MethodConfig):
     """
 
     name: Literal["cutmix"] = "cutmix"
-    beta: float = 1.0
-    prob: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse what is no distribution, and a share outside [0, 1]."""
-        if not 0 < self.beta < math.inf:
-            raise ConfigError(f"method.beta is {self.beta}: give a number above 0")
-        if not 0 <= self.prob <= 1:
-            raise ConfigError(f"method.prob is {self.prob}: give a number from 0 to 1")
+    beta: PositiveFloat = 1.0
+    prob: Fraction = 1.0
 
     def create(self) -> CutMixMethod:
         """Return the method with these options."""

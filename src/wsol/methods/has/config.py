@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from wsol.errors import ConfigError
 from wsol.methods.base import MethodConfig
+from wsol.options import Fraction, NotEmpty, Range
 
 if TYPE_CHECKING:
     from wsol.methods.has.method import HaSMethod
+
+GridSize = Annotated[int, Range(at_least=0, at_most=4096)]
 
 
 @dataclass(frozen=True)
@@ -26,18 +28,8 @@ class Config(MethodConfig):
     """
 
     name: Literal["has"] = "has"
-    grid_sizes: tuple[int, ...] = (0, 16, 32, 44, 56)
-    drop_rate: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Refuse what is no grid, and a share outside [0, 1]."""
-        if not self.grid_sizes or min(self.grid_sizes) < 0:
-            raise ConfigError(
-                f"method.grid_sizes is {list(self.grid_sizes)}: give at least one number of "
-                "pixels, 0 or more"
-            )
-        if not 0 <= self.drop_rate <= 1:
-            raise ConfigError(f"method.drop_rate is {self.drop_rate}: give a number from 0 to 1")
+    grid_sizes: Annotated[tuple[GridSize, ...], NotEmpty()] = (0, 16, 32, 44, 56)
+    drop_rate: Fraction = 0.5
 
     def create(self) -> HaSMethod:
         """Return the method with these options."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from wsol.errors import ConfigError
 from wsol.methods.base import MethodConfig
+from wsol.options import Fraction, Name, Range, refusal
 
 if TYPE_CHECKING:
     from wsol.methods.spg.method import SPGMethod
@@ -35,26 +35,24 @@ class Config(MethodConfig):
     """
 
     name: Literal["spg"] = "spg"
-    taps: tuple[str, ...] = ()
-    channels: int = 0
-    high1: float = 0.7
-    low1: float = 0.01
-    high2: float = 0.5
-    low2: float = 0.05
-    high3: float = 0.7
-    low3: float = 0.1
+    taps: tuple[Name, ...] = ()
+    channels: Annotated[int, Range(at_least=0, at_most=65_536)] = 0
+    high1: Fraction = 0.7
+    low1: Fraction = 0.01
+    high2: Fraction = 0.5
+    low2: Fraction = 0.05
+    high3: Fraction = 0.7
+    low3: Fraction = 0.1
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
+        super().__post_init__()
         if len(self.taps) not in (0, 2):
-            raise ConfigError(f"method.taps has {len(self.taps)} names: give two, or none")
-        if self.channels < 0:
-            raise ConfigError(f"method.channels is {self.channels}: it must be at least 0")
+            raise refusal("method.taps", self.taps, "use two names, or none")
         for number, (high, low) in enumerate(self.thresholds, 1):
-            if not 0 <= low <= high <= 1:
-                raise ConfigError(
-                    f"method.low{number} is {low} and method.high{number} {high}: give numbers "
-                    "from 0 to 1, the low one not above the high one"
+            if low > high:
+                raise refusal(
+                    f"method.low{number}", low, f"use a number <= method.high{number} ({high})"
                 )
 
     @property
