@@ -162,7 +162,7 @@ def test_an_actor_that_is_killed_loses_nothing(
         os.kill(second, signal.SIGKILL)
     output, errors = process.communicate()
     assert process.returncode == 3, errors
-    assert output.splitlines() == [f"wrote {out}: 2 error, 22 ok"]
+    assert output.splitlines()[0] == f"wrote {out}: 2 error, 22 ok"
     assert parts_of(out) == parts_of(expected)
     for name in ("predictions.json", "annotations.json"):
         assert (out / name).read_bytes() == (expected / name).read_bytes()
@@ -280,7 +280,7 @@ def test_what_does_not_go_with_pictures_elsewhere_is_refused(
         predict(PredictConfig([uri], out, tiny_run, pictures=True))
     with pytest.raises(DataError, match="give one folder elsewhere, and nothing else"):
         predict(PredictConfig([uri, photos], out, tiny_run))
-    with pytest.raises(ConfigError, match="actors is 0"):
+    with pytest.raises(ConfigError, match="actors: 0"):
         PredictConfig([photos], out, actors=0)
     assert not out.exists()
 
@@ -377,7 +377,9 @@ def test_each_gpu_gets_a_process(
         return []
 
     monkeypatch.setattr(predict_ray, "_results", results)
-    config = PredictConfig(images=[photos], out=photos, gpus=gpus, run=tiny_run, precision="fp32")
+    config = PredictConfig(
+        images=[photos], out=photos, engine="ray", gpus=gpus, run=tiny_run, precision="fp32"
+    )
     locate = Localizer(tiny_run, cpu=True)
     pictures = collect([photos])
     plan = Plan(photos, len(pictures), 4)

@@ -15,6 +15,7 @@ from wsol.data.scenes import write_scenes
 from wsol.engine.checkpoint import checkpoints
 from wsol.engine.config import TrainConfig
 from wsol.engine.config_file import save_config
+from wsol.engine.opened import prepare_to_localize
 from wsol.engine.run import load_run
 
 SCRIPT = '''
@@ -47,8 +48,8 @@ def spoiled(method, output, labels):
 evaluate = train.evaluate_split
 
 def judged(samples, network, *rest, **options):
-    sums = [float(buffer.double().sum()) for buffer in network.buffers()]
-    Path(notes + "-buffers", f"{rank}.json").write_text(json.dumps(sums))
+    sums = [float(value.double().sum()) for value in network.state_dict().values()]
+    Path(notes + "-validated", f"{rank}.json").write_text(json.dumps(sums))
     return evaluate(samples, network, *rest, **options)
 
 Stepper.step, Method.loss, train.evaluate_split = step, spoiled, judged
@@ -72,7 +73,7 @@ class Launcher:
         """Train, and return the images of each step over all processes."""
         notes = self.folder / f"notes-{out.name}-{processes}-{stop}"
         notes.mkdir()
-        Path(f"{notes}-buffers").mkdir()
+        Path(f"{notes}-validated").mkdir()
         script, file = self.folder / "script.py", self.folder / f"{notes.name}.yaml"
         script.write_text(SCRIPT)
         save_config(file, replace(self.config, out=out, **options))
@@ -158,10 +159,12 @@ def test_processes_validate_the_network_that_is_saved(launcher: Launcher) -> Non
     """Statistics of batches are each process's own while it trains; one network is judged."""
     out = launcher.folder / "run"
     launcher.train(out, 2, epochs=1)
-    one, other = sorted(launcher.folder.glob("notes-run-*-buffers/*.json"))
+    one, other = sorted(launcher.folder.glob("notes-run-*-validated/*.json"))
     assert one.read_text() == other.read_text() != "[]"
-    saved = load_run(out)[0].buffers()
-    assert json.loads(one.read_text()) == [float(buffer.double().sum()) for buffer in saved]
+    saved, info = load_run(out)
+    prepare_to_localize(saved, info.size)
+    values = saved.state_dict().values()
+    assert json.loads(one.read_text()) == [float(value.double().sum()) for value in values]
 
 
 def test_processes_train_on_several_labels(launcher: Launcher, tmp_path: Path) -> None:

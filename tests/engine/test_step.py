@@ -79,7 +79,7 @@ def test_parts_without_pictures_are_refused(tiny: TrainConfig, tmp_path: Path) -
     assert not (tmp_path / "run").exists()
     with pytest.raises(ConfigError, match="4 images a step and process make no 5 parts"):
         check_shares(8, processes=2, accumulate=5)
-    with pytest.raises(ConfigError, match="accumulate is 0"):
+    with pytest.raises(ConfigError, match="accumulate: 0"):
         replace(tiny, accumulate=0)
 
 

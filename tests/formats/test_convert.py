@@ -157,8 +157,8 @@ def test_a_record_without_a_box_is_a_warning(
     ("options", "message"),
     [
         (["--format", "coco,yol"], "no format 'yol': did you mean 'yolo'"),
-        (["--format", "coco", "--min_score", "1.5"], "min_score is 1.5"),
-        (["--format", "yolo", "--val_fraction", "1"], "val_fraction is 1.0"),
+        (["--format", "coco", "--min_score", "1.5"], "min_score: 1.5"),
+        (["--format", "yolo", "--val_fraction", "1"], "val_fraction: 1.0"),
         (["--format", "coco", "--images", "/not/there"], "/not/there: no such folder"),
         ([], "format"),
     ],

@@ -70,7 +70,15 @@ def is_output_folder(folder: Path) -> bool:
     """
     if folder.name == _OVERLAYS and is_output_folder(folder.parent):
         return True
-    return is_output(lambda name: (folder / name).exists(), lambda name: _start(folder / name))
+    return is_output(lambda name: _exists(folder / name), lambda name: _start(folder / name))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # The folder cannot be searched; listing it says so.
+        return False
 
 
 def _start(file: Path) -> bytes:
