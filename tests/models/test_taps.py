@@ -35,7 +35,14 @@ def test_the_output_of_a_sequence_is_that_of_its_last_module() -> None:
             return images + super().forward(images)
 
     residual = Residual(nn.ReLU())
-    model = nn.ModuleDict({"a": nn.Sequential(nn.ReLU(), nn.Sequential(residual)), "b": residual})
+    model = nn.ModuleDict({"a": nn.Sequential(nn.ReLU(), nn.Sequential(residual))})
     assert find_output(model, "a") is residual
     assert find_output(model, "a.0") is model["a"][0]
     assert find_output(nn.ModuleDict({"empty": nn.Sequential()}), "empty")(1) == 1
+
+
+def test_a_module_in_several_places_is_not_the_output_of_one() -> None:
+    """It is passed elsewhere too."""
+    shared = nn.ReLU()
+    model = nn.ModuleDict({"a": nn.Sequential(nn.Identity(), shared), "b": shared})
+    assert find_output(model, "a") is model["a"]

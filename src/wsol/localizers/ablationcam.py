@@ -8,7 +8,7 @@ from wsol.localizers.grid import find_layout
 from wsol.localizers.look import changed_output, find_logits, tapped_part
 from wsol.models.layout import Layout
 from wsol.models.modes import forward
-from wsol.models.taps import find_tap
+from wsol.models.taps import find_output
 
 
 class AblationCAM(ForwardCAM):
@@ -42,7 +42,7 @@ class AblationCAM(ForwardCAM):
             layout = find_layout(output, images, body) or Layout()
             return layout.change(output, lambda maps: _without(maps, numbers))
 
-        with changed_output(find_tap(body, tap), ablate):
+        with changed_output(find_output(body, tap), ablate):
             logits = find_logits(forward(self.model, images), self.model)[:, label].float()
         return logits[0] - logits[1:]
 

@@ -1,7 +1,7 @@
 """One pass through a classifier, and what was seen on the way: the ground of all localizers."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from threading import get_ident
 from typing import Any
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointError
 
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, raise_if_out_of_memory
 from wsol.localizers.attention import Attentions
 from wsol.localizers.grid import find_layout, tensor_of, to_maps
 from wsol.models import Network
 from wsol.models.modes import evaluating, forward, unwrapped
-from wsol.models.taps import find_tap
+from wsol.models.taps import find_output
 
 
 class Look:
@@ -198,7 +198,8 @@ def _is_headless(model: nn.Module) -> bool:
     classes = getattr(model, "num_classes", None)
     if isinstance(classes, int):
         return classes == 0
-    return any(isinstance(getattr(model, name, None), nn.Identity) for name in _HEADS)
+    heads = [head for name in _HEADS if isinstance(head := getattr(model, name, None), nn.Module)]
+    return bool(heads) and all(isinstance(head, nn.Identity) for head in heads)
 
 
 def observe(
@@ -234,8 +235,11 @@ def observe(
     look = _observe(model, images, taps, gradients, attentions, always=False)
     if gradients and not look.has_gradients:
         # The tap is where the network turns gradients off, and back to what they were after it.
-        with suppress(RuntimeError):
+        try:
             look = _observe(model, images, taps, gradients, attentions, always=True)
+        except RuntimeError as error:
+            # What cannot be recorded from the start is refused when gradients are asked for.
+            raise_if_out_of_memory(error)
     return look
 
 
@@ -256,7 +260,7 @@ def _observe(
             stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.set_grad_enabled(always))
         for tap in taps:
-            module = find_tap(tapped_part(model), tap)
+            module = find_output(tapped_part(model), tap)
             stack.enter_context(changed_output(module, _keeper(tapped, tap, gradients)))
         if attentions:
             stack.enter_context(recorder)

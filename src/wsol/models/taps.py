@@ -1,5 +1,7 @@
 """Named places inside a network."""
 
+from collections import Counter
+
 from torch import nn
 
 from wsol.errors import ConfigError, did_you_mean
@@ -40,7 +42,8 @@ def find_output(model: nn.Module, name: str) -> nn.Module:
     """Return the module whose output is that of the submodule called ``name``.
 
     It is the submodule itself, or the last module of an ``nn.Sequential``: gradient checkpointing
-    calls the modules of a sequence one by one, and not the sequence.
+    calls the modules of a sequence one by one, and not the sequence. A module that is in several
+    places is not taken, as its output is that of the sequence only sometimes.
 
     Raises:
         ConfigError: no such submodule; names the nearest one.
@@ -49,9 +52,10 @@ def find_output(model: nn.Module, name: str) -> nn.Module:
     ReLU()
     """
     module = find_tap(model, name)
+    places = Counter(each for _, each in model.named_modules(remove_duplicate=False))
     while isinstance(module, nn.Sequential) and len(module) > 0:
         # A subclass may do more than call one module after another.
-        if type(module).forward is not nn.Sequential.forward:
+        if type(module).forward is not nn.Sequential.forward or places[module[-1]] > 1:
             break
         module = module[-1]
     return module
