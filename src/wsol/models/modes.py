@@ -170,7 +170,7 @@ def forward(model: nn.Module, images: Tensor) -> Any:
             stack.enter_context(full_precision(images.device))
         if not images.is_contiguous() and not _is_channels_last(model):
             images = images.contiguous()
-        if any(_is_compiled(module) for module in model.modules()):
+        if is_compiled(model):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         return model(images)
 
@@ -224,7 +224,13 @@ def _is_channels_last(model: nn.Module) -> bool:
     return False
 
 
-def _is_compiled(module: nn.Module) -> bool:
-    return (
+def is_compiled(model: nn.Module) -> bool:
+    """Return whether torch compiles a network or a part of it.
+
+    >>> is_compiled(nn.Sequential(torch.compile(nn.Linear(2, 3)))), is_compiled(nn.Linear(2, 3))
+    (True, False)
+    """
+    return any(
         "_orig_mod" in module._modules or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
     )

@@ -310,6 +310,9 @@ def test_a_compiled_network_is_refused(model: nn.Sequential, in_place: bool) -> 
         network = torch.compile(model, backend="eager")
     with pytest.raises(ConfigError, match=r"before torch\.compile"):
         attach_adl(network, ["1"])
+    # So may a part of a network.
+    with pytest.raises(ConfigError, match=r"before torch\.compile"):
+        attach_adl(nn.Sequential(network), ["0.1"])
 
 
 @pytest.mark.parametrize("option", ["drop_rate", "threshold"])

@@ -13,6 +13,7 @@ from wsol.errors import ConfigError
 from wsol.methods.adl.config import Config
 from wsol.methods.adl.layer import attention_dropout
 from wsol.models.layout import Layout, find_layouts
+from wsol.models.modes import is_compiled
 from wsol.models.taps import find_output
 
 log = logging.getLogger("wsol")
@@ -50,8 +51,8 @@ def attach_adl(
     """Attach the Attention-based Dropout Layer to the outputs of named modules.
 
     Args:
-        model: any network that is not compiled yet. One image is sent through it to see which
-            layout the features have, and that each tap runs once in a pass.
+        model: any network of which nothing is compiled yet. One image is sent through it to see
+            which layout the features have, and that each tap runs once in a pass.
         taps: names of submodules, as in ``model.named_modules()``; their outputs are rectified
             features ``(N, C, h, w)`` or ``(N, h, w, C)``. In networks of timm they may be tokens
             ``(N, L, C)`` too, of which class and register tokens are left as they are.
@@ -80,8 +81,10 @@ def attach_adl(
         raise ConfigError(f"ADL needs a list of at least one tap, but is given {taps!r}")
     Config(taps=tuple(taps), drop_rate=drop_rate, threshold=threshold)
     # What is compiled already may not see hooks that come later.
-    if hasattr(model, "_orig_mod") or model._compiled_call_impl is not None:
-        raise ConfigError("the network is compiled: attach ADL before torch.compile")
+    if is_compiled(model):
+        raise ConfigError(
+            "the network, or a part of it, is compiled: attach ADL before torch.compile"
+        )
     layouts = find_layouts(model, taps)
     modules: dict[nn.Module, str] = {}
     for tap in taps:
