@@ -129,3 +129,20 @@ def test_tokens_of_a_body_that_says_nothing_are_put_on_their_grid() -> None:
     assert torch.equal(maps.flatten(2).transpose(1, 2), tokens[:, 4:])
     with pytest.raises(ConfigError, match="num_prefix_tokens"):
         to_feature_maps(torch.rand(2, 35, 8), body, torch.rand(2, 3, 80, 80))
+
+
+def test_memory_that_runs_out_says_nothing_of_a_layout() -> None:
+    """It is raised as it is, and no hook is left."""
+
+    class Large(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model = Large()
+    with pytest.raises(torch.OutOfMemoryError):
+        find_layouts(model, ["conv"])
+    assert not model.conv._forward_hooks

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from wsol.choices import GRAPH_ENDINGS, GraphFormat
 from wsol.engine.config import Precision
 from wsol.engine.hub import is_on_hub
-from wsol.errors import ConfigError, RunError, not_installed
+from wsol.errors import ConfigError, RunError, not_installed, raise_if_out_of_memory
 from wsol.localizers import Localized, ScoreMaps
 from wsol.localizers.base import Labels, chosen_labels
 from wsol.localizers.reading import Reading
@@ -220,6 +220,7 @@ def open_onnx(path: Path) -> Graph:
         info = GraphInfo.from_json(session.get_modelmeta().custom_metadata_map[KEY])
     # onnxruntime's errors have no base of their own.
     except Exception as error:
+        raise_if_out_of_memory(error)
         raise _foreign(path, error) from error
 
     def run(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -250,6 +251,7 @@ def open_own_torch(path: Path) -> Graph:
             module = torch.export.load(file).module()
     # A file can be broken in any way.
     except Exception as error:
+        raise_if_out_of_memory(error)
         raise _foreign(path, error) from error
     # Hidden in a function, as its mode cannot be changed.
     return Graph(lambda images: module(images), info)

@@ -2,15 +2,13 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
-from timm.models import get_model_input_config
 from torch import Tensor, nn
 from torch.random import fork_rng
 
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, raise_if_out_of_memory
 from wsol.models.inputs import input_spec
 from wsol.models.modes import device_of, evaluating, forward
 from wsol.models.taps import find_output
@@ -79,15 +77,12 @@ def tapped_maps(tap: str, outputs: Mapping[str, Any], body: nn.Module, images: T
 
 
 def probe_images(body: nn.Module) -> Tensor:
-    """Return one black picture ``(1, 3, H, W)`` of the size that a body takes.
+    """Return one black image, float32 ``(1, 3, H, W)``, of the size that a body takes.
 
     >>> probe_images(nn.Conv2d(3, 4, 1)).shape
     torch.Size([1, 3, 224, 224])
     """
-    size = (3, 224, 224)
-    if getattr(body, "pretrained_cfg", None):
-        size = get_model_input_config(body)["input_size"]
-    return torch.zeros(1, *size).to(next(body.parameters()))
+    return torch.zeros(1, *input_spec(body).size, device=device_of(body))
 
 
 class Layout(NamedTuple):
@@ -235,11 +230,13 @@ def _outputs(model: Any, modules: Sequence[nn.Module]) -> dict[nn.Module, list[A
     handles = [module.register_forward_hook(keep) for module in outputs]
     try:
         devices = [noise.device] if noise.is_cuda else []
-        # A network that does not take the image may raise anything.
-        with suppress(Exception), evaluating(model), torch.no_grad(), fork_rng(devices):
+        with evaluating(model), torch.no_grad(), fork_rng(devices):
             forward(model, noise)
             return outputs
+    # A network that does not take the image may raise anything.
+    except Exception as error:
+        raise_if_out_of_memory(error)
+        return None
     finally:
         for handle in handles:
             handle.remove()
-    return None

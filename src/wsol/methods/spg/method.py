@@ -13,6 +13,7 @@ from wsol.methods.spg.head import SPGHead
 from wsol.models import Network, Output
 from wsol.models.heads import scaled_maps
 from wsol.models.layout import probe_images
+from wsol.models.modes import evaluating
 
 log = logging.getLogger("wsol")
 
@@ -68,9 +69,6 @@ def _default_taps(body: nn.Module) -> tuple[str, ...]:
 
 def _channels_at(network: Network, taps: tuple[str, ...]) -> tuple[int, ...]:
     """Return the channels of the outputs of modules of the body."""
-    training = network.training
-    network.eval()
-    with torch.inference_mode():
+    with evaluating(network), torch.no_grad():
         _, tapped = network.tapped_features(probe_images(network.body), taps)
-    network.train(training)
     return tuple(maps.shape[1] for maps in tapped)
