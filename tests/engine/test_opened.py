@@ -235,3 +235,13 @@ def test_a_compiled_network_is_read_as_it_is(photo: Path) -> None:
             (want,) = Localizer(Classifier(), size=64, **options)([photo])
             np.testing.assert_array_equal(found.boxes, want.boxes)
     Localizer(compiled, size=64, localizer="gradcam", tap="_orig_mod.conv")
+
+
+def test_a_given_network_starts_no_process_group(
+    monkeypatch: pytest.MonkeyPatch, photo: Path
+) -> None:
+    """In a training of somebody else's with several processes, each reads its own network."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("wsol.engine.device.PartialState", None)
+    for net in (Classifier(), Classifier().double()):
+        assert list(Localizer(net, localizer="cam", size=64)([photo]))

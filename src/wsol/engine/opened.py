@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from wsol.choices import Normalization
 from wsol.engine.config import Precision
-from wsol.engine.device import Compute, choose_compute
+from wsol.engine.device import Compute, choose_compute, choose_precision
 from wsol.engine.graph import GraphMaps, open_graph
 from wsol.engine.hub import is_on_hub
 from wsol.engine.run import load_fitted, load_run
@@ -206,7 +206,7 @@ def open_graph_file(path: Path, asked: Asked) -> Opened:
         ConfigError: an option cannot be changed any more.
     """
     precision = asked.precision not in ("auto", "fp32")
-    free = ("threshold", "normalization", "classes", "cpu", "precision")
+    free = ("threshold", "normalization", "cpu", "precision")
     fixed = {name: value for name, value in vars(asked).items() if name not in free}
     for name, value in (fixed | {"precision": precision}).items():
         if value:
@@ -339,7 +339,7 @@ def _own_compute(model: nn.Module, asked: Asked) -> Compute:
     if asked.cpu and device.type != "cpu":
         raise ConfigError(f"cpu is set, but the network is on {device}: move it by .cpu() first")
     if follows_autocast(model):
-        return replace(choose_compute(asked.precision, device.type == "cpu"), device=device)
+        return Compute(device, choose_precision(asked.precision, device.type == "cpu"))
     dtype = torch.float32 if weight is None else weight.dtype
     own = _PRECISIONS.get(dtype, "fp32")
     if asked.precision not in ("auto", own):
@@ -348,4 +348,4 @@ def _own_compute(model: nn.Module, asked: Asked) -> Compute:
             f"precision is {asked.precision}, but the network computes in {kind}: set precision "
             "to auto, or convert the network first"
         )
-    return replace(choose_compute("fp32", device.type == "cpu"), device=device, precision=own)
+    return Compute(device, own)
