@@ -197,7 +197,8 @@ def _timm_network(
     channels, *published = config["input_size"]
     probe = torch.zeros(1, channels, *((size, size) if size else published))
     keeps_classes = pretrained is not False and config["num_classes"] == num_classes
-    with _refusal(backbone, probe):
+    fault = f"{backbone} makes no feature maps of images"
+    with _refusal(fault, probe, "use another size or backbone"):
         expected = _infer(model, probe) if keeps_classes else None
         model.reset_classifier(0, "")
         _drop_unused_children(model, probe)
@@ -220,7 +221,7 @@ def _timm_network(
 
 
 def check_size(model: nn.Module, size: int) -> Any:
-    """Check that a classifier takes pictures of a size, and return what it gives for a black one.
+    """Check that a classifier takes images of a size, and return what it gives for a black one.
 
     Args:
         model: any, in any mode.
@@ -235,7 +236,7 @@ def check_size(model: nn.Module, size: int) -> Any:
     """
     probe = torch.zeros(1, 3, size, size, device=device_of(model))
     name = type(getattr(model, "body", model)).__name__
-    with _refusal(name, probe):
+    with _refusal(f"{name} does not take images", probe, "use another size"):
         output = _infer(model, probe)
     if isinstance(output, Output):
         _check_maps(name, output.features, probe)
@@ -248,13 +249,13 @@ def _check_maps(name: str, features: Tensor, images: Tensor) -> None:
         height, width = images.shape[-2:]
         raise ConfigError(
             f"{name} makes feature maps of one pixel from images of {width} x {height} pixels: "
-            "use a larger size, a smaller output stride or another backbone"
+            "use a larger size, a smaller output stride or another network"
         )
 
 
 @contextmanager
-def _refusal(name: str, images: Tensor) -> Iterator[None]:
-    """Say in one line that a network does not take these images, whatever it raises itself."""
+def _refusal(fault: str, images: Tensor, advice: str) -> Iterator[None]:
+    """Say in one line what is wrong with images of this size, whatever a network raises itself."""
     try:
         yield
     except ConfigError:
@@ -263,10 +264,7 @@ def _refusal(name: str, images: Tensor) -> Iterator[None]:
         raise_if_out_of_memory(error)
         height, width = images.shape[-2:]
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(
-            f"{name} makes no feature maps of pictures of {width} x {height} pixels ({reason}): "
-            "choose another size or backbone"
-        ) from error
+        raise ConfigError(f"{fault} of {width} x {height} pixels ({reason}): {advice}") from error
 
 
 def _create_timm(
