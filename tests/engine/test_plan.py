@@ -15,9 +15,9 @@ from wsol.cli.main import main
 from wsol.engine import plan as plan_module
 from wsol.engine import predict as predict_module
 from wsol.engine.pictures import collect
-from wsol.engine.plan import STATE, WAIT, _learn, shard_of
+from wsol.engine.plan import STATE, WAIT, _learn
 from wsol.engine.predict import create_predictor, predict
-from wsol.engine.predict_config import PredictConfig
+from wsol.engine.predict_config import PredictConfig, shard_of
 from wsol.errors import ConfigError, ErrorLimitError
 from wsol.formats import convert as convert_module
 from wsol.formats.record import FOLDER, Record, is_finished, part_file
@@ -123,7 +123,7 @@ def test_a_shard_overwrites_nothing(config: PredictConfig) -> None:
 @pytest.mark.parametrize("shard", ["0/8", "9/8", "8", "a/b", "1/0", "-1/8", "/"])
 def test_a_shard_is_which_of_how_many(shard: str) -> None:
     """Anything else is refused."""
-    with pytest.raises(ConfigError, match="give which of how many"):
+    with pytest.raises(ConfigError, match="shard: "):
         shard_of(shard, 10)
 
 

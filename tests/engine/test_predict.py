@@ -7,6 +7,7 @@ import struct
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,6 +202,30 @@ def test_what_is_in_the_way_of_a_format_is_said_before_prediction(
     with pytest.raises(ConfigError, match="yolo: was not written by wsol"):
         predict(config)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"format": ("coco", "none such")},
+        {"shard": "9/8"},
+        {"copy_images": True},
+        {"format": ("coco", "csv"), "val_fraction": 0.5},
+        {"engine": "ray", "gpus": 1.0, "cpu": True},
+    ],
+)
+def test_options_that_do_not_fit_are_refused_before_anything_is_written(
+    wrong: dict[str, Any], toy: Path, tmp_path: Path
+) -> None:
+    """Neither the folder is made, nor another prediction in it removed."""
+    with pytest.raises(ConfigError, match=list(wrong)[-1] if "cpu" not in wrong else "gpus"):
+        predict(PredictConfig([toy], tmp_path / "out", **wrong))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_of_a_format_go_with_it(toy: Path, tmp_path: Path) -> None:
+    """Among others too."""
+    PredictConfig([toy], tmp_path, format=("coco", "yolo"), copy_images=True, val_fraction=0)
 
 
 @pytest.mark.parametrize("kind", ["shards", "shards among others", "elsewhere"])

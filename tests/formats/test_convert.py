@@ -159,6 +159,7 @@ def test_a_record_without_a_box_is_a_warning(
         (["--format", "coco,yol"], "no format 'yol': did you mean 'yolo'"),
         (["--format", "coco", "--min_score", "1.5"], "min_score: 1.5"),
         (["--format", "yolo", "--val_fraction", "1"], "val_fraction: 1.0"),
+        (["--format", "coco,csv", "--copy_images", "true"], "copy_images: True"),
         (["--format", "coco", "--images", "/not/there"], "/not/there: no such folder"),
         ([], "format"),
     ],

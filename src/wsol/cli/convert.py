@@ -12,14 +12,14 @@ def run(argv: Sequence[str]) -> int:
     """Write predictions in other formats, and say where."""
     config = read_options("convert", ConvertConfig, argv, positional="predictions")
     from wsol.engine.folder import make_folder
+    from wsol.engine.format_options import format_options
     from wsol.formats.convert import convert
     from wsol.formats.record import Record, count_statuses
 
     record = Record(config.predictions, config.images)
     out = config.predictions if config.out is None else config.out
     make_folder(out)
-    options = {"val_fraction": config.val_fraction, "copy_images": config.copy_images}
-    done = convert(record, out, config.format, config.min_score, options)
+    done = convert(record, out, config.format, config.min_score, format_options(config))
     errors = count_statuses(config.predictions, range(record.parts))["error"]
     said = f", {errors} of them not readable" if errors else ""
     sys.stdout.write(f"wrote {out}: {len(record)} pictures{said}, as {', '.join(config.format)}\n")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from wsol.engine.format_options import check_formats
 from wsol.errors import ConfigError
-from wsol.formats import check_format
 from wsol.options import Fraction, FractionBelowOne, Name, NotEmpty, Options
 
 
@@ -35,7 +35,6 @@ class ConvertConfig(Options):
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is read."""
         super().__post_init__()
-        for name in self.format:
-            check_format(name)
+        check_formats(self)
         if self.images is not None and not self.images.is_dir():
             raise ConfigError(f"{self.images}: no such folder of pictures")

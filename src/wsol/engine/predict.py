@@ -13,15 +13,16 @@ from wsol.data.shards import is_sharded
 from wsol.engine.device import announce
 from wsol.engine.elsewhere import working_in
 from wsol.engine.folder import make_folder
+from wsol.engine.format_options import format_options
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures, collect
-from wsol.engine.plan import Plan, begin, finish, shard_of
-from wsol.engine.predict_config import PredictConfig
+from wsol.engine.plan import Plan, begin, finish
+from wsol.engine.predict_config import PredictConfig, shard_of
 from wsol.engine.progress import Meter
 from wsol.engine.report import report
 from wsol.engine.report_config import ReportConfig
 from wsol.errors import ConfigError, ErrorLimitError
-from wsol.formats import LINKING, check_format
+from wsol.formats import LINKING
 from wsol.formats.about import About
 from wsol.formats.convert import convert, create_writers
 from wsol.formats.place import place
@@ -73,11 +74,8 @@ def _predict(
         written: called when parts are there.
     """
     make_folder(config.out)
-    for name in config.format:
-        check_format(name)
     if config.report:
         check_folder(config.out / "report")
-    shard_of(config.shard, 1)
     if config.engine == "ray" and config.precision == "auto":
         # Those choose that compute, not the machine that starts them.
         config = replace(config, precision=_ray().cluster_precision(config))
@@ -224,8 +222,7 @@ def _finish(config: PredictConfig, plan: Plan, about: About) -> None:
     """Make everything else of the rows."""
     finish_record(config.out, about, plan.number, plan.parts)
     record = Record(config.out)
-    options = {"val_fraction": config.val_fraction, "copy_images": config.copy_images}
-    convert(record, config.out, config.format, options=options)
+    convert(record, config.out, config.format, options=format_options(config))
     if config.pictures:
         for number, result in enumerate(record, 1):
             if result.error is None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from wsol.choices import Normalization, Number
 from wsol.engine.config import Precision
+from wsol.engine.format_options import check_formats
 from wsol.models.names import BUNDLED_BACKBONE
 from wsol.options import (
     BatchSize,
@@ -120,11 +121,15 @@ class PredictConfig(Options):
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
         super().__post_init__()
+        check_formats(self)
+        shard_of(self.shard, 1)
         if self.run is not None and self.backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", self.backbone, "with a run")
         for option in ("actors", "gpus"):
             if self.engine != "ray" and getattr(self, option):
                 raise no_effect(option, getattr(self, option), f"with engine {self.engine}")
+        if self.cpu and self.gpus:
+            raise refusal("gpus", self.gpus, "leave it out, or leave out cpu")
         if self.overwrite and self.shard:
             raise refusal(
                 "overwrite",
@@ -132,3 +137,22 @@ class PredictConfig(Options):
                 "remove the folder and start all shards without it, as it would remove what other "
                 "shards have written",
             )
+
+
+def shard_of(shard: str, parts: int) -> range:
+    """Return the parts of one of several processes that share a prediction.
+
+    Args:
+        shard: which of how many, ``1/8`` to ``8/8``; empty: all parts.
+        parts: how many there are.
+
+    Raises:
+        ConfigError: not such a text.
+
+    >>> list(shard_of("2/3", parts=8))
+    [1, 4, 7]
+    """
+    first, _, count = (shard or "1/1").partition("/")
+    if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
+        raise refusal("shard", shard, "use which of how many, from 1/8 to 8/8 for eight")
+    return range(int(first) - 1, parts, int(count))
