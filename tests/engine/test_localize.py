@@ -86,6 +86,16 @@ def test_another_class_for_one_call(bright: Network, tmp_path: Path) -> None:
     assert labels == ["bright", "dark", "bright"]
     with pytest.raises(ConfigError, match=r"darker'; did you mean 'dark'"):
         list(locate([tmp_path / "a.png"], label="darker"))
+    for wrong in (True, 0.0, 2, -1):
+        with pytest.raises(ConfigError, match="label: "):
+            list(locate([tmp_path / "a.png"], label=wrong))  # type: ignore[arg-type]
+
+
+def test_names_are_for_classifiers_that_have_none(tmp_path: Path) -> None:
+    """A run and the ImageNet network have names of their own, which stay."""
+    for model in (tmp_path / "run", tmp_path / "a.onnx", None):
+        with pytest.raises(ConfigError, match="classes: "):
+            wsol.Localizer(model, classes=("dark", "bright"))
 
 
 def test_a_localizer_sees_the_pictures_that_it_is_shown(tmp_path: Path) -> None:
@@ -202,7 +212,7 @@ def test_classes_of_one_name_are_told_apart(bright: Network) -> None:
 def test_a_size_that_the_network_does_not_take_is_refused() -> None:
     """The line names network and size."""
     network = create_network("test_vit", num_classes=2, pretrained=False)
-    with pytest.raises(ConfigError, match=r"VisionTransformer makes no feature maps of .* 50 x 50"):
+    with pytest.raises(ConfigError, match=r"VisionTransformer .* 50 x 50"):
         wsol.Localizer(network, size=50, cpu=True)
 
 

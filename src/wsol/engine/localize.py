@@ -55,9 +55,9 @@ class Localizer:
             own), or None for an ImageNet network with its 1,000 classes. A classifier stays as it
             is, on its own device.
         backbone: timm name of that ImageNet network.
-        classes: names, in the order of the logits, for a classifier, all different; default: those
-            that it knows, or the numbers. For a classifier of one logit the name of its positive
-            outcome, or those of both outcomes.
+        classes: names, in the order of the logits, all different, for a classifier of your own
+            alone; default: those that it knows, or the numbers. For a classifier of one logit the
+            name of its positive outcome, or those of both outcomes.
         localizer: makes the score maps; default: the run's, or ``feature_norm*ddt`` with
             affinity ``auto``, which finds the best boxes, whatever the class.
         tap: name or names of the modules whose features the localizer reads; default: the run's,
@@ -155,6 +155,8 @@ class Localizer:
         checked("backbone", backbone, Name)
         if model is not None and backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", backbone, "with a model")
+        if classes is not None and not isinstance(model, nn.Module):
+            raise no_effect("classes", classes, "without a classifier of your own")
         opened = _open(model, backbone, Asked(**asked))
         self.model, self.compute = opened.model, opened.compute
         self.localizer, self.is_fitted = opened.localizer, opened.is_fitted
@@ -306,9 +308,10 @@ class Localizer:
     def _index_of(self, label: int | str) -> int:
         if isinstance(label, str):
             return class_index(label, self.classes)
-        if not 0 <= label < len(self.classes):
+        index: int = checked("label", label, int)
+        if not 0 <= index < len(self.classes):
             raise refusal("label", label, f"use an index from 0 to {len(self.classes) - 1}")
-        return label
+        return index
 
     def _batches(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Batch]:
         transform = EvalTransform(self.size)

@@ -9,7 +9,7 @@ from torch import nn
 from wsol.errors import ConfigError, did_you_mean
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.views import Views
-from wsol.options import Name, checked
+from wsol.options import ImageSize, Name, checked
 
 LOCALIZERS = {
     "ablationcam": "wsol.localizers.ablationcam:AblationCAM",
@@ -79,6 +79,8 @@ def create_localizer(
     name = checked("name", name, Name)
     affinity = checked("affinity", affinity, str)
     flip, several = checked("flip", flip, bool), checked("several", several, bool)
+    if options.get("size") is not None:
+        options["size"] = checked("size", options["size"], ImageSize)
     if "taps" in options:
         options["taps"] = checked("taps", options["taps"], tuple[Name, ...])
     parts = [_create(part.strip(), model, options) for part in name.split("*")]
