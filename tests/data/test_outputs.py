@@ -83,3 +83,8 @@ def test_images_of_other_kinds_are_counted_by_suffix(
     assert all(text in lines[0] for text in (str(tmp_path), "2 .jxl", "1 .cr2", "1 without"))
     assert ".txt" not in lines[0]
     assert ".jxl" in OTHER_SUFFIXES
+
+
+def test_a_folder_that_cannot_be_looked_into_is_none(tmp_path: Path) -> None:
+    """What it holds is not known, and its name may be too long for the system."""
+    assert not is_output_folder(tmp_path / ("a" * 300))

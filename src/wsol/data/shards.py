@@ -75,15 +75,13 @@ def _holds_shards(root: Path, *, deep: bool) -> bool:
         return True
     if any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names):
         return False
-    folders = [Path(entry.path) for entry in visible if entry.is_dir()]
-    if not (has_shards or (deep and folders)):
-        return False
-    inputs = [folder for folder in folders if not is_output_folder(folder)]
-    if inputs and not deep:
-        return False
-    return (has_shards or bool(inputs)) and all(
-        _holds_shards(folder, deep=False) for folder in inputs
-    )
+    for folder in (Path(entry.path) for entry in visible if entry.is_dir()):
+        if is_output_folder(folder):
+            continue
+        if not (deep and _holds_shards(folder, deep=False)):
+            return False
+        has_shards = True
+    return has_shards
 
 
 def list_shards(root: Path | str, *, follow_links: bool = False) -> list[str]:
