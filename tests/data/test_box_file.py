@@ -10,6 +10,7 @@ from PIL import Image
 from wsol.data.annotations import BoxAnnotations, open_annotations
 from wsol.data.box_file import read_box_file
 from wsol.data.boxes import find_boxes, with_boxes
+from wsol.data.decode import image_size
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError, ImageError
 from wsol.formats import About, create_writer
@@ -253,3 +254,23 @@ def test_what_is_no_file_of_boxes_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "boxes.txt", tmp_path / "lost"):
         with pytest.raises(DataError, match=str(path)):
             read_box_file(path)
+
+
+def test_an_image_with_many_boxes_is_opened_once_for_each_size(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a PNG, whose orientation may stand behind its pixels, is decoded for each box."""
+    labels = tmp_path / "yolo" / "labels" / "crow"
+    labels.mkdir(parents=True)
+    (tmp_path / "yolo" / "classes.txt").write_text("crow\n")
+    lines = [f"0 0.5 0.5 0.{number} 0.5\n" for number in range(1, 6)]
+    (labels / "b.txt").write_text("".join(lines))
+    asked: list[tuple[Path, bool]] = []
+
+    def counting(path: Path, *, header_only: bool = False) -> tuple[int, int]:
+        asked.append((path, header_only))
+        return image_size(path, header_only=header_only)
+
+    monkeypatch.setattr("wsol.data.boxes.image_size", counting)
+    assert list(map(len, boxes_of(images, tmp_path / "yolo"))) == [0, 5, 0]
+    assert len(asked) == len(set(asked))

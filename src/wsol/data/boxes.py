@@ -284,7 +284,8 @@ class _Sizes:
 
     def __init__(self, paths: Sequence[Path] | None) -> None:
         self.paths = paths
-        self.headers: dict[int, Size | None] = {}
+        # By the index of the image, and whether the header alone is read.
+        self.known: dict[tuple[int, bool], Size | None] = {}
 
     def header(self, index: int) -> Size | None:
         """Return the size that the header states, None where it cannot be read.
@@ -292,21 +293,20 @@ class _Sizes:
         A PNG whose header does not state its orientation may be displayed as high as it is wide:
         it is not decoded here.
         """
-        if self.paths is None:
-            return None
-        if index not in self.headers:
-            try:
-                self.headers[index] = image_size(self.paths[index], header_only=True)
-            except ImageError:
-                # Whoever needs the image says what is wrong with it.
-                self.headers[index] = None
-        return self.headers[index]
+        return self._size(index, header_only=True)
 
     def displayed(self, index: int) -> Size | None:
         """Return the size of an image as displayed, None where it cannot be read."""
-        if self.header(index) is None or self.paths is None:
+        return None if self.header(index) is None else self._size(index, header_only=False)
+
+    def _size(self, index: int, *, header_only: bool) -> Size | None:
+        if self.paths is None:
             return None
-        try:
-            return image_size(self.paths[index])
-        except ImageError:
-            return None
+        key = index, header_only
+        if key not in self.known:
+            try:
+                self.known[key] = image_size(self.paths[index], header_only=header_only)
+            except ImageError:
+                # Whoever needs the image says what is wrong with it.
+                self.known[key] = None
+        return self.known[key]

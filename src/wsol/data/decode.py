@@ -24,7 +24,7 @@ from PIL import (
 )
 
 from wsol.data.source import Picture, name_of, open_source
-from wsol.errors import ImageError
+from wsol.errors import ImageError, not_installed
 
 MAX_PIXELS: Final = 50_000_000
 """Largest width times height that is decoded unless more is asked for."""
@@ -36,7 +36,7 @@ def _open_heif(file: BinaryIO) -> ImageFile.ImageFile:
     try:
         from pillow_heif import HeifImageFile
     except ImportError as error:
-        raise ImportError('pillow-heif is missing; pip install "wsol[heif]"') from error
+        raise not_installed("pillow-heif", "wsol[heif]") from error
     return HeifImageFile(file)
 
 
