@@ -16,7 +16,8 @@ from PIL import Image
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.engine.config import EvaluateConfig, TrainConfig
-from wsol.engine.evaluate import _ranks, evaluate
+from wsol.engine.evaluate import Located, _ranks, evaluate, judge_located
+from wsol.engine.protocol import Fair
 from wsol.engine.run import load_run, save_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, DataError
@@ -165,6 +166,17 @@ def test_constant_maps_find_nothing(tiny_run: Path, tmp_path: Path) -> None:
     save_run(tmp_path / "run", network, info)
     metrics = evaluate(EvaluateConfig(run=tmp_path / "run", workers=0, cpu=True)).metrics
     assert metrics["gt_known"] == metrics["max_box_acc_v2"] == 0
+
+
+def test_a_map_that_is_constant_up_to_rounding_is_named(
+    toy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ranks no pixel above another, whatever its last bits."""
+    samples = open_data(toy)["test"]
+    score_map = np.full((32, 32), 0.37, np.float32)
+    score_map[0, 0] = np.nextafter(score_map[0, 0], np.float32(1))
+    judge_located(samples, Fair(32), Located(0, (64, 64), 0, score_map))
+    assert samples.ids[0] in caplog.text
 
 
 def test_a_test_folder_may_hold_fewer_classes(tiny_run: Path, toy: Path, tmp_path: Path) -> None:

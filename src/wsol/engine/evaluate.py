@@ -32,6 +32,7 @@ from wsol.localizers import ScoreMaps
 from wsol.localizers.reading import Reading, chosen_reading, reading_options
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
+from wsol.maps.normalize import is_flat
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import Network
 from wsol.review.report import check_folder
@@ -309,7 +310,7 @@ def judge_located(
         nothing = np.zeros(len(protocol.thresholds))
         return None, IouCurves(nothing, nothing)
     least, most = located.score_map.min(), located.score_map.max()
-    if not (np.isfinite(least) and np.isfinite(most) and least < most):
+    if not (np.isfinite(least) and np.isfinite(most)) or is_flat(least, most):
         log.warning("%s: the score map is constant or not finite", samples.ids[located.image])
     return located.rank, protocol.judge(located.score_map, boxes, located.image_size)
 
