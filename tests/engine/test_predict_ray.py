@@ -254,7 +254,7 @@ def test_too_many_errors_stop_it(
 
 def test_no_room_is_one_line(wsol: Started, photos: Path, tiny_run: Path, tmp_path: Path) -> None:
     """A GPU that no machine has is not waited for."""
-    run = ("--run", tiny_run, *OPTIONS, "--engine", "ray", "--gpus", 7)
+    run = ("--run", tiny_run, *OPTIONS[1:], "--engine", "ray", "--gpus", 7)
     status, _, errors = wsol.run("predict", photos, "--out", tmp_path / "out", *run)
     assert status == 2
     assert "no machine of the cluster has 1 processors and 7 GPUs" in errors.splitlines()[-1]
@@ -355,6 +355,19 @@ def test_the_runs_precision_is_that_of_the_cluster(
     config = PredictConfig(images=[photos], out=photos, run=tiny_run, engine="ray", gpus=0.5)
     assert predict_ray.cluster_precision(config) == "fp32"
     assert machines.asked == [(1, {"num_cpus": 1, "num_gpus": 0.5})]
+
+
+@pytest.mark.parametrize(("here", "expected"), [(True, "fp16"), (False, "fp32")])
+def test_a_machine_without_gpu_may_start_a_prediction_of_a_run_in_float16(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, here: bool, expected: str
+) -> None:
+    """It reads the network as well, and would refuse what the others have chosen."""
+    machines = Machines({"CPU": 4, "GPU": 1}, bfloat16=(True,))
+    monkeypatch.setattr(predict_ray, "_cluster", lambda: nullcontext(machines))
+    monkeypatch.setattr(predict_ray, "choose_precision", lambda *_: "fp16")
+    monkeypatch.setattr(predict_ray, "has_float16", lambda _: here)
+    config = PredictConfig(images=[photos], out=photos, engine="ray", gpus=1)
+    assert predict_ray.cluster_precision(config) == expected
 
 
 @pytest.mark.parametrize(("gpus", "processors", "room"), [(1.0, 1, 8), (0.5, 1, 16), (0.0, 8, 2)])

@@ -179,7 +179,7 @@ def choose_precision(precision: Precision, cpu: bool, of_run: Precision | None =
     """
     # Before anything else makes torch look, so that the warning is told in our line alone.
     _cuda_warning()
-    if precision == "fp16" and _device(cpu).type == "cpu":
+    if precision == "fp16" and not has_float16(cpu):
         raise ConfigError("precision is fp16, which is for GPUs: use bf16 or fp32 on the CPU")
     if precision == "auto":
         precision = _best_precision(cpu) if of_run is None else _supported(of_run, cpu)
@@ -204,7 +204,7 @@ def _best_precision(cpu: bool) -> Precision:
 
 def _supported(precision: Precision, cpu: bool) -> Precision:
     """Return the same precision, or float32 where the hardware only emulates it."""
-    supported = {"fp32": True, "bf16": has_bfloat16(cpu), "fp16": _device(cpu).type != "cpu"}
+    supported = {"fp32": True, "bf16": has_bfloat16(cpu), "fp16": has_float16(cpu)}
     return precision if supported[precision] else "fp32"
 
 
@@ -219,6 +219,18 @@ def has_bfloat16(cpu: bool) -> bool:
     # Older releases of torch do not tell: float32 is then the safe choice.
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def has_float16(cpu: bool) -> bool:
+    """Return whether the device in use is none of the CPUs, which support too little in float16.
+
+    Args:
+        cpu: whether the CPU is used even if there is a GPU.
+
+    >>> has_float16(cpu=True)
+    False
+    """
+    return _device(cpu).type != "cpu"
 
 
 def _device(cpu: bool) -> torch.device:

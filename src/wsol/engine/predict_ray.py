@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from wsol.engine.config import Precision
-from wsol.engine.device import choose_precision
+from wsol.engine.device import choose_precision, has_float16
 from wsol.engine.graph import is_graph
 from wsol.engine.hub import local_run
 from wsol.engine.localize import Localizer
@@ -118,7 +118,8 @@ def cluster_precision(config: PredictConfig) -> Precision:
     """Return the precision that all processes of a prediction in a cluster compute in.
 
     Each machine that has room for a process says what ``auto`` means there; float32, which all
-    support, if they differ. Where no machine has joined yet, it is the run's, or float32.
+    support, if they differ, or if it is float16 and this machine has no GPU. Where no machine has
+    joined yet, it is the run's, or float32.
 
     Args:
         config: the options; their precision is ``auto``.
@@ -141,7 +142,10 @@ def cluster_precision(config: PredictConfig) -> Precision:
             if _room_of(node, 1, config.gpus)
         ]
         found: set[Precision] = set(ray.get(answers)) or {of_run or "fp32"}
-    return found.pop() if len(found) == 1 else "fp32"
+    precision = found.pop() if len(found) == 1 else "fp32"
+    # The process that starts the others reads the network as well, if only on its CPU.
+    is_refused = precision == "fp16" and not has_float16(config.cpu or not config.gpus)
+    return "fp32" if is_refused else precision
 
 
 def _room(ray: Any, processors: int, gpus: float) -> int:
