@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from wsol import Localizer
 from wsol.errors import ConfigError
 from wsol.localizers import create_localizer
+from wsol.models import create_network
 
 
 class Classifier(nn.Module):
@@ -245,3 +246,15 @@ def test_a_given_network_starts_no_process_group(
     monkeypatch.setattr("wsol.engine.device.PartialState", None)
     for net in (Classifier(), Classifier().double()):
         assert list(Localizer(net, localizer="cam", size=64)([photo]))
+
+
+def test_one_logit_of_our_own_network_is_a_question_too(photo: Path) -> None:
+    """Its images are normalised as it says, and its score is no constant."""
+    network = create_network("test_resnet", num_classes=1, pretrained=False)
+    network.mean, network.std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    for localizer in ("cam", None):
+        locate = Localizer(network, localizer=localizer, size=64, precision="fp32")
+        (found,) = locate([photo])
+        assert 0.5 <= found.score < 1
+        assert locate.classes == ("0", "1")
+        assert (locate.mean, locate.std) == (network.mean, network.std)

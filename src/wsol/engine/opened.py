@@ -17,9 +17,8 @@ from wsol.engine.run import load_fitted, load_run
 from wsol.errors import ConfigError
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.choose import probe
-from wsol.localizers.look import TwoOutcomes, find_logits, tapped_part
+from wsol.localizers.look import TwoOutcomes, find_logits
 from wsol.localizers.reading import BEST, Reading, chosen_reading
-from wsol.models import Network
 from wsol.models.create import check_size, create_imagenet_network
 from wsol.models.fold import fold_batch_norms
 from wsol.models.imagenet import imagenet_classes
@@ -142,7 +141,7 @@ def open_classifier(model: nn.Module, asked: Asked) -> Opened:
         )
     size = asked.size or height
     reading = chosen_reading(BEST, asked)
-    if _logits(model, size).shape[1] == 1 and not isinstance(model, Network):
+    if _logits(model, size).shape[1] == 1:
         model, asked = TwoOutcomes(model), _two_outcomes(model, asked)
     return _open(model, asked, reading, name, size=size, own=False)
 
@@ -280,7 +279,7 @@ def _open(
         compute = choose_compute(asked.precision, asked.cpu, precision)
     else:
         compute = _own_compute(model, asked)
-    spec = input_spec(tapped_part(model)) if isinstance(model, TwoOutcomes) else input_spec(model)
+    spec = input_spec(model.model if isinstance(model, TwoOutcomes) else model)
     count = _logits(model, size).shape[1]
     if classes is None:
         classes = class_names(model, count) if asked.classes is None else asked.classes
