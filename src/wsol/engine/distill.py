@@ -19,7 +19,7 @@ from wsol.engine.distill_config import DistillConfig
 from wsol.engine.evaluate import evaluate_split
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.fit_head import fit_head
-from wsol.engine.folder import make_folder
+from wsol.engine.folder import output_folder
 from wsol.engine.lessons import Lessons, Teacher, take_lessons
 from wsol.engine.log import RunLog, describe
 from wsol.engine.opened import prepare_to_localize
@@ -81,8 +81,7 @@ def distill(config: DistillConfig) -> Distilled:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("wsol distill works in one process: start it without accelerate launch")
-    make_folder(config.out)
-    with Hold(config.out):
+    with output_folder(config.out), Hold(config.out):
         _check_free(config.out)
         return _distill(config)
 

@@ -12,7 +12,7 @@ from wsol.data.images import load_image
 from wsol.data.shards import is_sharded
 from wsol.engine.device import announce
 from wsol.engine.elsewhere import working_in
-from wsol.engine.folder import make_folder
+from wsol.engine.folder import output_folder
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures, collect
 from wsol.engine.plan import Plan, begin, finish, shard_of
@@ -54,11 +54,14 @@ def predict(config: PredictConfig) -> Counter[str]:
             another prediction, or an option does not fit.
         ErrorLimitError: more pictures than were allowed are in error.
     """
+    for name in config.format:
+        check_format(name)
+    shard_of(config.shard, 1)
     pictures = collect(config.images)
     _check_links(config, pictures)
     if pictures.are_remote:
         config = _without_pictures(config)
-    with working_in(config) as (here, written):
+    with working_in(config) as (here, written), output_folder(here.out):
         return _predict(here, pictures, written)
 
 
@@ -72,12 +75,8 @@ def _predict(
         pictures: all of them.
         written: called when parts are there.
     """
-    make_folder(config.out)
-    for name in config.format:
-        check_format(name)
     if config.report:
         check_folder(config.out / "report")
-    shard_of(config.shard, 1)
     if config.engine == "ray" and config.precision == "auto":
         # Those choose that compute, not the machine that starts them.
         config = replace(config, precision=_ray().cluster_precision(config))
