@@ -290,5 +290,14 @@ def next_steps(run: Path) -> str:
     >>> next_steps(Path("my run"))
     "next, wsol evaluate 'my run', or wsol predict IMAGES --run 'my run' --out boxes"
     """
-    name = shlex.quote(str(run))
-    return f"next, wsol evaluate {name}, or wsol predict IMAGES --run {name} --out boxes"
+    return f"next, wsol evaluate {shlex.quote(str(run))}, or {predict_step(run)}"
+
+
+def predict_step(run: Path | str | None, *options: str) -> str:
+    """Return the command that predicts with a run, or with the default network.
+
+    >>> predict_step("my run", "--size", "448")
+    "wsol predict IMAGES --run 'my run' --size 448 --out boxes"
+    """
+    of_run = () if run is None else ("--run", str(run))
+    return shlex.join(("wsol", "predict", "IMAGES", *of_run, *options, "--out", "boxes"))
