@@ -52,11 +52,13 @@ class Distilled(NamedTuple):
         val: its figures on the val split; None where that has no boxes.
         num_errors: pictures that could not be read, of those to learn from and of val; they are
             left out, and count as wrong on val.
+        splits: those of the data set.
     """
 
     folder: Path
     val: Figures | None
     num_errors: int
+    splits: tuple[str, ...]
 
 
 def distill(config: DistillConfig) -> Distilled:
@@ -120,7 +122,7 @@ def _distill(config: DistillConfig) -> Distilled:
     write_val_list(config.out, splits.get("val"))
     save_config(config.out / "config.yaml", replace(config, **config.course._asdict()))
     figures, missed = _measure(config, splits, network, student, compute, Fair(info.size))
-    return Distilled(config.out, figures, lessons.num_errors + missed)
+    return Distilled(config.out, figures, lessons.num_errors + missed, tuple(splits))
 
 
 def _check_free(folder: Path) -> None:
