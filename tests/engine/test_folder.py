@@ -30,12 +30,17 @@ def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"before", "written"}
 
 
-@pytest.mark.parametrize(
-    "options", [{"format": ("foo",)}, {"shard": "3/2"}, {"labels": ("no such class",)}]
-)
-def test_a_refused_prediction_leaves_no_folder(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_a_refused_prediction_leaves_no_folder(tmp_path: Path) -> None:
     """An empty one inside a data set would be a class without images."""
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    config = PredictConfig(images=(tmp_path,), out=tmp_path / "out", labels=("no such class",))
     with pytest.raises(ConfigError):
-        predict(PredictConfig(images=(tmp_path,), out=tmp_path / "out", **options))
+        predict(config)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"format": ("coco", "foo")}, {"shard": "3/2"}, {"shard": "x"}])
+def test_formats_and_shards_are_options_like_others(wrong: dict[str, Any]) -> None:
+    """Refused before anything is looked for."""
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        PredictConfig(images=(Path("a"),), out=Path("out"), **wrong)

@@ -15,9 +15,9 @@ from wsol.cli.main import main
 from wsol.engine import plan as plan_module
 from wsol.engine import predict as predict_module
 from wsol.engine.pictures import collect
-from wsol.engine.plan import STATE, WAIT, _learn, shard_of
+from wsol.engine.plan import STATE, WAIT, _learn
 from wsol.engine.predict import create_predictor, predict
-from wsol.engine.predict_config import PredictConfig
+from wsol.engine.predict_config import PredictConfig, shard_of
 from wsol.errors import ConfigError, ErrorLimitError
 from wsol.formats import convert as convert_module
 from wsol.formats.record import FOLDER, Record, is_finished, part_file

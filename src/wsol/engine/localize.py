@@ -56,7 +56,8 @@ class Localizer:
             is, on its own device.
         backbone: timm name of that ImageNet network.
         classes: names, in the order of the logits, for a classifier, all different; default: those
-            that it knows, or the numbers. For a classifier of one logit the name of its positive
+            that it knows, or the numbers. Runs, exported files and the ImageNet network have
+            theirs. For a classifier of one logit the name of its positive
             outcome, or those of both outcomes.
         localizer: makes the score maps; default: the run's, or ``feature_norm*ddt`` with
             affinity ``auto``, which finds the best boxes, whatever the class.
@@ -155,6 +156,8 @@ class Localizer:
         checked("backbone", backbone, Name)
         if model is not None and backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", backbone, "with a model")
+        if classes is not None and not isinstance(model, nn.Module):
+            raise no_effect("classes", classes, "where the model has names for its classes")
         opened = _open(model, backbone, Asked(**asked))
         self.model, self.compute = opened.model, opened.compute
         self.localizer, self.is_fitted = opened.localizer, opened.is_fitted

@@ -94,25 +94,6 @@ class Plan:
         return [part for part in wanted if not part_file(self.folder, part).exists()]
 
 
-def shard_of(shard: str, parts: int) -> range:
-    """Return the parts of one of several processes that share a prediction.
-
-    Args:
-        shard: which of how many, ``1/8`` to ``8/8``; empty: all parts.
-        parts: how many there are.
-
-    Raises:
-        ConfigError: not such a text.
-
-    >>> list(shard_of("2/3", parts=8))
-    [1, 4, 7]
-    """
-    first, _, count = (shard or "1/1").partition("/")
-    if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
-        raise ConfigError(f"shard is {shard}: give which of how many, from 1/8 to 8/8 for eight")
-    return range(int(first) - 1, parts, int(count))
-
-
 @contextmanager
 def begin(config: PredictConfig, pictures: Pictures, locate: Localizer) -> Iterator[Plan]:
     """Make the plan of a prediction, or take up the one that is there, and keep others out.

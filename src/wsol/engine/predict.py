@@ -15,13 +15,13 @@ from wsol.engine.elsewhere import working_in
 from wsol.engine.folder import output_folder
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures, collect
-from wsol.engine.plan import Plan, begin, finish, shard_of
-from wsol.engine.predict_config import PredictConfig
+from wsol.engine.plan import Plan, begin, finish
+from wsol.engine.predict_config import PredictConfig, shard_of
 from wsol.engine.progress import Meter
 from wsol.engine.report import report
 from wsol.engine.report_config import ReportConfig
 from wsol.errors import ConfigError, ErrorLimitError
-from wsol.formats import LINKING, check_format
+from wsol.formats import LINKING
 from wsol.formats.about import About
 from wsol.formats.convert import convert, create_writers
 from wsol.formats.place import place
@@ -54,9 +54,6 @@ def predict(config: PredictConfig) -> Counter[str]:
             another prediction, or an option does not fit.
         ErrorLimitError: more pictures than were allowed are in error.
     """
-    for name in config.format:
-        check_format(name)
-    shard_of(config.shard, 1)
     pictures = collect(config.images)
     _check_links(config, pictures)
     if pictures.are_remote:

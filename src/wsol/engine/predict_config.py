@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from wsol.choices import Normalization, Number
 from wsol.engine.config import Precision
+from wsol.errors import ConfigError
+from wsol.formats import check_format
 from wsol.models.names import BUNDLED_BACKBONE
 from wsol.options import (
     BatchSize,
@@ -125,6 +127,9 @@ class PredictConfig(Options):
         for option in ("actors", "gpus"):
             if self.engine != "ray" and getattr(self, option):
                 raise no_effect(option, getattr(self, option), f"with engine {self.engine}")
+        for name in self.format:
+            check_format(name)
+        shard_of(self.shard, 1)
         if self.overwrite and self.shard:
             raise refusal(
                 "overwrite",
@@ -132,3 +137,22 @@ class PredictConfig(Options):
                 "remove the folder and start all shards without it, as it would remove what other "
                 "shards have written",
             )
+
+
+def shard_of(shard: str, parts: int) -> range:
+    """Return the parts of one of several processes that share a prediction.
+
+    Args:
+        shard: which of how many, ``1/8`` to ``8/8``; empty: all parts.
+        parts: how many there are.
+
+    Raises:
+        ConfigError: not such a text.
+
+    >>> list(shard_of("2/3", parts=8))
+    [1, 4, 7]
+    """
+    first, _, count = (shard or "1/1").partition("/")
+    if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
+        raise ConfigError(f"shard is {shard}: give which of how many, from 1/8 to 8/8 for eight")
+    return range(int(first) - 1, parts, int(count))
