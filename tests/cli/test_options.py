@@ -1,13 +1,14 @@
 """Arguments and files become options, and every mistake is one line with the nearest right name."""
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsol.cli.options import gives, read_options
+from wsol.cli.options import gives, predict_step, read_options
 from wsol.engine.compare_config import CompareConfig
 from wsol.engine.config import EvaluateConfig, TrainConfig
 from wsol.engine.distill_config import DistillConfig
@@ -468,3 +469,11 @@ def test_every_command_that_opens_a_data_set_lets_splits_be_named(
     yaml_file.write_text("split_folders: ['train=Set A', test=b]\n")
     options = read_options("test", config, [*required, "--config", str(yaml_file)])
     assert options.split_folders == named
+
+
+@pytest.mark.parametrize("run", ["runs/a", "my run", "hf:owner/name", "a.onnx", None])
+def test_the_next_command_can_be_copied(run: str | None) -> None:
+    """It has all that is required, and names are quoted as a shell reads them."""
+    _, command, *rest = shlex.split(predict_step(run))
+    config = read_options(command, PredictConfig, rest, positional="images")
+    assert config.run == (None if run is None else Path(run))

@@ -86,6 +86,20 @@ def test_each_command_names_the_next(
     assert Path("boxes/yolo").is_dir()
 
 
+def test_without_a_test_split_the_next_command_measures_val(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As folders of classes alone have none; a command for test names the option."""
+    monkeypatch.chdir(tmp_path)
+    write_toy(Path("data"), train=8, val=0, test=0)
+    options = ("--val_share", "0.5", "--out", "run", *NETWORK, *SIZES, "--workers", "0")
+    assert main(["train", "data/train", *options]) == 0
+    words = shlex.split(capsys.readouterr().out.partition("next, wsol ")[2].partition(", or ")[0])
+    assert main([*words, "--workers", "0", "--cpu", "--report", "0"]) == 0
+    assert main(["evaluate", "run", "--cpu"]) == 2
+    assert "--split val" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "several", "better"),
     [

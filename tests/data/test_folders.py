@@ -234,10 +234,14 @@ def test_blanks_around_folders_make_no_classes(tmp_path: Path) -> None:
     assert splits["test"].labels.tolist() == [0]
 
 
-def test_folders_that_wsol_has_written_are_no_classes(tmp_path: Path) -> None:
-    """Neither a run, nor a folder of exports alone."""
+def test_folders_that_wsol_has_written_are_no_classes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither a run, nor a folder of exports alone; nor are they counted as such."""
+    caplog.set_level(logging.INFO, "wsol")
     touch(tmp_path, "crow/a.jpg", "wren/b.jpg", "run/model.json", "run/model.safetensors")
     touch(tmp_path, "run/report/photos/a.jpg")
     (tmp_path / "exports/yolo").mkdir(parents=True)
     (tmp_path / "exports/yolo/images.csv").write_text('"image_id","file","status","error"\n')
     assert read_folders(tmp_path)["train"].classes == ("crow", "wren")
+    assert "all 2 are classes" in caplog.text

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 from PIL import Image
 
 from wsol.cli.main import main
+from wsol.cli.options import read_options
 from wsol.engine.compare import _open, compare
 from wsol.engine.compare_config import CompareConfig
 from wsol.engine.config import EvaluateConfig, TrainConfig
 from wsol.engine.evaluate import evaluate
+from wsol.engine.predict_config import PredictConfig
 from wsol.engine.run import load_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, DataError
@@ -120,13 +123,26 @@ def test_the_command_prints_the_table(
     argv = ["compare", str(config.data), "--run", str(config.run), "--out", str(config.out)]
     options = ["--localizers", "feature_norm", "--sizes", "64", "--normalizations", "minmax,max"]
     assert main([*argv, *options, "--workers", "0", "--cpu", "--pictures", "0"]) == 0
-    printed = capsys.readouterr().out
+    printed, _, step = capsys.readouterr().out.partition("next, wsol ")
     assert printed.count("feature_norm") == 4
     assert printed.count("auto") == 2
     saved = json.loads((config.out / "compare.json").read_text())[0]
     assert (saved["val_num_with_ground_truth"], saved["num_with_ground_truth"]) == (8, 12)
     assert "8 of val, 12 of test" in printed
     assert "wrote" in printed
+    assert "compare.jpg" not in printed
+    # The command that it names predicts as the winner does.
+    images = str(config.data / "test")
+    words = [images if word == "IMAGES" else word for word in shlex.split(step)]
+    predicting = read_options("predict", PredictConfig, words[1:], positional="images")
+    assert (predicting.run, predicting.localizer, predicting.size) == (
+        config.run,
+        "feature_norm",
+        64,
+    )
+    assert (predicting.affinity or "none") == saved["affinity"]
+    assert predicting.normalization == saved["normalization"]
+    assert predicting.threshold == pytest.approx(saved["threshold"])
 
 
 def test_the_runs_own_data_is_compared_as_the_run_has_it(

@@ -64,7 +64,7 @@ def config(tiny_run: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Di
 
 def test_it_is_a_run_like_any_other(config: DistillConfig, tmp_path: Path) -> None:
     """Evaluation and prediction read it; its classes are those of the teacher."""
-    folder, val, num_errors = distill(config)
+    folder, val, num_errors, _ = distill(config)
     assert num_errors == 0
     assert {file.name for file in folder.iterdir()} == FILES | {"model.safetensors"}
     network, info = load_run(folder)
@@ -180,7 +180,7 @@ def test_unreadable_pictures_are_left_out(
     broken = next((data / "train").rglob("*.png"), None) or next((data / "train").rglob("*.jpg"))
     broken.write_bytes(b"no picture")
     with caplog.at_level("INFO", "wsol"):
-        folder, val, num_errors = distill(replace(config, data=data))
+        folder, val, num_errors, _ = distill(replace(config, data=data))
     assert num_errors == 1
     assert f"left out: {broken}" in caplog.text
     assert "learning from 23 pictures" in caplog.text

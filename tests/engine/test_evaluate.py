@@ -206,7 +206,7 @@ def test_a_test_folder_may_hold_fewer_classes(tiny_run: Path, toy: Path, tmp_pat
 def test_a_missing_split_is_named(tiny_run: Path, tmp_path: Path, toy: Path) -> None:
     """The error names the splits that there are."""
     shutil.copytree(toy / "train", tmp_path / "data/train")
-    with pytest.raises(ConfigError, match=r"no split 'test'.*train, val"):
+    with pytest.raises(ConfigError, match=r"'test'.*--split train or --split val"):
         evaluate(EvaluateConfig(run=tiny_run, data=tmp_path / "data", cpu=True))
 
 

@@ -152,6 +152,13 @@ def test_wrong_options_are_refused(bright: Network, tmp_path: Path) -> None:
         wsol.Localizer(tmp_path)
 
 
+def test_classes_that_have_names_get_no_others(tiny_run: Path) -> None:
+    """They would not be used."""
+    for model in (tiny_run, None):
+        with pytest.raises(ConfigError, match="classes"):
+            wsol.Localizer(model, classes=("cat", "dog"))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -2,12 +2,16 @@
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from wsol.cli.main import OK, SOME_IN_ERROR
-from wsol.cli.options import read_options
+from wsol.cli.options import predict_step, read_options
 from wsol.cli.table import print_table
 from wsol.engine.compare_config import CompareConfig
 from wsol.figures import figure_of
+
+if TYPE_CHECKING:
+    from wsol.engine.compare import Row
 
 HEADINGS = (
     "localizer",
@@ -49,5 +53,24 @@ def run(argv: Sequence[str]) -> int:
         f"images with ground truth: {rows[0].val_num_with_ground_truth} of val, "
         f"{rows[0].num_with_ground_truth} of test\n"
     )
-    sys.stdout.write(f"wrote {config.out}: compare.json, compare.csv, compare.jpg\n")
+    drawn = ", compare.jpg" if config.pictures else ""
+    sys.stdout.write(f"wrote {config.out}: compare.json, compare.csv{drawn}\n")
+    sys.stdout.write(f"next, {_winner_step(config, rows[0])}\n")
     return SOME_IN_ERROR if any(row.num_error for row in rows) else OK
+
+
+def _winner_step(config: CompareConfig, row: "Row") -> str:
+    """Return the command that predicts as the best row reads score maps."""
+    if config.save:
+        return predict_step(config.run)
+    options = [f"--localizer={row.localizer}", f"--size={row.size}"]
+    if config.run is None and config.backbone != CompareConfig.backbone:
+        options.append(f"--backbone={config.backbone}")
+    if config.tap:
+        options.append(f"--tap={','.join(config.tap)}")
+    if row.affinity != "none":
+        options.append(f"--affinity={row.affinity}")
+    if config.flip:
+        options.append("--flip")
+    options += [f"--normalization={row.normalization}", f"--threshold={row.threshold:.3f}"]
+    return predict_step(config.run, *options)

@@ -14,8 +14,8 @@ def run(argv: Sequence[str]) -> int:
     config = read_options("distill", DistillConfig, argv, positional="run")
     from wsol.engine.distill import distill
 
-    folder, val, num_errors = distill(config)
-    if val is not None:
-        print_figures({"val": val})
-    sys.stdout.write(f"wrote {folder}: {next_steps(folder)}\n")
-    return SOME_IN_ERROR if num_errors else OK
+    done = distill(config)
+    if done.val is not None:
+        print_figures({"val": done.val})
+    sys.stdout.write(f"wrote {done.folder}: {next_steps(done.folder, done.splits)}\n")
+    return SOME_IN_ERROR if done.num_errors else OK

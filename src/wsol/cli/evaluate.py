@@ -1,13 +1,12 @@
 """``wsol evaluate``: a run, or score maps made by anyone."""
 
-import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
 from wsol.cli.main import OK, SOME_IN_ERROR
-from wsol.cli.options import gives, read_options
+from wsol.cli.options import gives, predict_step, read_options
 from wsol.cli.table import print_figures, print_rows
 from wsol.engine.config import EvaluateConfig
 from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
@@ -33,8 +32,7 @@ def run(argv: Sequence[str]) -> int:
         print_figures(result.columns)
         if result.page is not None:
             sys.stdout.write(f"look at them, in any browser: {result.page}\n")
-        run = shlex.quote(str(config.run))
-        sys.stdout.write(f"next, wsol predict IMAGES --run {run} --out boxes\n")
+        sys.stdout.write(f"next, {predict_step(config.run)}\n")
     return SOME_IN_ERROR if result.num_errors else OK
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from wsol.cli.main import OK
-from wsol.cli.options import read_options
+from wsol.cli.options import predict_step, read_options
 from wsol.engine.export_config import ExportConfig
 
 
@@ -14,7 +14,7 @@ def run(argv: Sequence[str]) -> int:
     from wsol.engine.export import export
 
     logits, maps = export(config)
-    after = f"; next, wsol predict IMAGES --run {config.out}" if config.format == "onnx" else ""
+    after = f"; next, {predict_step(config.out)}" if config.format == "onnx" else ""
     sys.stdout.write(
         f"wrote {config.out}: equals the run within {logits:.1e} (logits) and {maps:.1e} (maps) "
         f"of the largest value{after}\n"

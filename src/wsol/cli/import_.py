@@ -1,10 +1,11 @@
 """``wsol import``."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 
 from wsol.cli.main import OK
-from wsol.cli.options import read_options
+from wsol.cli.options import predict_step, read_options
 from wsol.engine.config import ImportConfig
 from wsol.errors import ConfigError, did_you_mean
 
@@ -24,7 +25,7 @@ def run(argv: Sequence[str]) -> int:
 
     folder = import_run(config)
     sys.stdout.write(
-        f"wrote {folder}: next, wsol predict IMAGES --run {folder} or wsol evaluate {folder} "
-        "--data DATA\n"
+        f"wrote {folder}: next, {predict_step(folder)}, or "
+        f"wsol evaluate {shlex.quote(str(folder))} --data DATA\n"
     )
     return OK

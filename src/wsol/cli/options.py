@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from argparse import Action
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import MISSING, Field, fields
 from itertools import zip_longest
 from pathlib import Path
@@ -284,11 +284,31 @@ def _is_required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
 
-def next_steps(run: Path) -> str:
+def next_steps(run: Path, splits: Collection[str]) -> str:
     """Return what to do with a run that is finished, as commands to copy.
 
-    >>> next_steps(Path("my run"))
+    Args:
+        run: folder of the run.
+        splits: those that its data set has; it is evaluated on test, or else on val.
+
+    >>> next_steps(Path("my run"), ("train", "test"))
     "next, wsol evaluate 'my run', or wsol predict IMAGES --run 'my run' --out boxes"
+    >>> next_steps(Path("birds"), ("train", "val"))
+    'next, wsol evaluate birds --split val, or wsol predict IMAGES --run birds --out boxes'
     """
-    name = shlex.quote(str(run))
-    return f"next, wsol evaluate {name}, or wsol predict IMAGES --run {name} --out boxes"
+    evaluate = ["wsol", "evaluate", str(run)]
+    if "test" not in splits:
+        if "val" not in splits:
+            return f"next, {predict_step(run)}"
+        evaluate += ["--split", "val"]
+    return f"next, {shlex.join(evaluate)}, or {predict_step(run)}"
+
+
+def predict_step(run: Path | str | None, *options: str) -> str:
+    """Return the command that predicts with a run, or with the default network.
+
+    >>> predict_step("my run", "--size", "448")
+    "wsol predict IMAGES --run 'my run' --size 448 --out boxes"
+    """
+    of_run = () if run is None else ("--run", str(run))
+    return shlex.join(("wsol", "predict", "IMAGES", *of_run, *options, "--out", "boxes"))

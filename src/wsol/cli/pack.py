@@ -1,5 +1,6 @@
 """``wsol pack``."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -14,8 +15,9 @@ def run(argv: Sequence[str]) -> int:
     from wsol.engine.pack import pack
 
     packed = pack(config)
+    data = shlex.quote(str(config.out))
     sys.stdout.write(
         f"wrote {config.out}: {packed.pictures:,} pictures, {packed.size:,} bytes, in "
-        f"{packed.shards:,} tar files: next, wsol train {config.out}\n"
+        f"{packed.shards:,} tar files: next, wsol train {data} --out RUN --config boxes\n"
     )
     return OK

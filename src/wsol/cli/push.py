@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from wsol.cli.main import OK
-from wsol.cli.options import read_options
+from wsol.cli.options import predict_step, read_options
 from wsol.engine.push_config import PushConfig
 
 
@@ -18,7 +18,6 @@ def run(argv: Sequence[str]) -> int:
 
     pushed = push(config)
     sys.stdout.write(
-        f"sent to {pushed.url}: commit {pushed.commit}; next, wsol predict IMAGES --run "
-        f"{pushed.name}\n"
+        f"sent to {pushed.url}: commit {pushed.commit}; next, {predict_step(pushed.name)}\n"
     )
     return OK

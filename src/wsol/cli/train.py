@@ -20,7 +20,8 @@ def run(argv: Sequence[str]) -> int:
 
     training = Training(config)
     folder = training.run()
-    sys.stdout.write(f"wrote {folder}: {next_steps(folder)}{_better(config, training)}\n")
+    steps = next_steps(folder, training.splits)
+    sys.stdout.write(f"wrote {folder}: {steps}{_better(config, training)}\n")
     return SOME_IN_ERROR if training.num_errors else OK
 
 

@@ -75,6 +75,8 @@ def read_folders(
     members = {split: _classes(root, folder, images) for split, folder in folders.items()}
     first = next(name for name in ("train", "test") if name in members)
     classes = tuple(sorted(members[first]))
+    if not any(folders.values()):
+        _logger.info("%s: no folder is a split, so all %d are classes", root, len(classes))
     splits = {}
     for name, of_class in members.items():
         for extra in sorted(of_class.keys() - set(classes)):
@@ -105,7 +107,6 @@ def _split_folders(
             )
         splits, reason = dict(given), "by --split_folders"
     if not splits:
-        _logger.info("%s: no folder is a split, so all %d are classes", root, len(names))
         return {"train": ""}
     if set(splits.values()) == {"val"}:
         (only,) = splits

@@ -1,13 +1,14 @@
 """What must be so before a training starts."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from wsol.data.samples import Samples
 from wsol.engine.config import TrainConfig
 from wsol.engine.config_file import check_same, resolved, save_config
+from wsol.engine.folder import output_folder
 from wsol.engine.val_list import write_val_list
 from wsol.errors import ConfigError, DataError
 from wsol.lock import Hold, check_free
@@ -84,17 +85,11 @@ def claim_folder(config: TrainConfig) -> Iterator[None]:
     No other process writes there until the end. A folder that was made for this and is still empty
     then is taken away again.
     """
-    is_new = not config.out.exists()
-    with _said_in_one_line(config.out):
-        config.out.mkdir(parents=True, exist_ok=True)
-        hold = Hold(config.out)
-    try:
+    with output_folder(config.out):
+        with _said_in_one_line(config.out):
+            hold = Hold(config.out)
         with hold:
             yield
-    finally:
-        if is_new:
-            with suppress(OSError):
-                config.out.rmdir()
 
 
 def keep_options(config: TrainConfig, val: Samples | None) -> None:

@@ -23,7 +23,7 @@ from wsol.engine.config import Precision
 from wsol.engine.device import Compute, announce, choose_compute
 from wsol.engine.evaluate import Located, counting_errors, judge_located, locate_split
 from wsol.engine.fit import Look, fit_localizer
-from wsol.engine.folder import make_folder
+from wsol.engine.folder import output_folder
 from wsol.engine.localize import Localizer
 from wsol.engine.opened import prepare_to_localize
 from wsol.engine.progress import Meter
@@ -117,7 +117,16 @@ def compare(config: CompareConfig) -> list[Row]:
                 f"{config.data}: the {name} split has no boxes, and without them nothing can be "
                 "compared: give --boxes with a few of its images"
             )
-    make_folder(config.out)
+    with output_folder(config.out):
+        return _compare(config, network, splits, of_run)
+
+
+def _compare(
+    config: CompareConfig,
+    network: Network,
+    splits: dict[str, Samples],
+    of_run: Precision | None,
+) -> list[Row]:
     compute = choose_compute(config.precision, config.cpu, of_run)
     announce(compute, config.cpu)
     prepare_to_localize(network, config.sizes[0])

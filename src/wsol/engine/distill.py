@@ -19,7 +19,7 @@ from wsol.engine.distill_config import DistillConfig
 from wsol.engine.evaluate import evaluate_split
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.fit_head import fit_head
-from wsol.engine.folder import make_folder
+from wsol.engine.folder import output_folder
 from wsol.engine.lessons import Lessons, Teacher, take_lessons
 from wsol.engine.log import RunLog, describe
 from wsol.engine.opened import prepare_to_localize
@@ -52,11 +52,13 @@ class Distilled(NamedTuple):
         val: its figures on the val split; None where that has no boxes.
         num_errors: pictures that could not be read, of those to learn from and of val; they are
             left out, and count as wrong on val.
+        splits: those of the data set.
     """
 
     folder: Path
     val: Figures | None
     num_errors: int
+    splits: tuple[str, ...]
 
 
 def distill(config: DistillConfig) -> Distilled:
@@ -81,8 +83,7 @@ def distill(config: DistillConfig) -> Distilled:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("wsol distill works in one process: start it without accelerate launch")
-    make_folder(config.out)
-    with Hold(config.out):
+    with output_folder(config.out), Hold(config.out):
         _check_free(config.out)
         return _distill(config)
 
@@ -121,7 +122,7 @@ def _distill(config: DistillConfig) -> Distilled:
     write_val_list(config.out, splits.get("val"))
     save_config(config.out / "config.yaml", replace(config, **config.course._asdict()))
     figures, missed = _measure(config, splits, network, student, compute, Fair(info.size))
-    return Distilled(config.out, figures, lessons.num_errors + missed)
+    return Distilled(config.out, figures, lessons.num_errors + missed, tuple(splits))
 
 
 def _check_free(folder: Path) -> None:

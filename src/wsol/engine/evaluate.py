@@ -25,7 +25,7 @@ from wsol.engine.progress import Meter
 from wsol.engine.protocol import PROTOCOLS, EvaluationProtocol, Figures, Report
 from wsol.engine.run import load_fitted, load_run
 from wsol.engine.run_data import open_run_data
-from wsol.errors import ConfigError, did_you_mean
+from wsol.errors import ConfigError
 from wsol.files import write_json
 from wsol.in_order import in_order
 from wsol.localizers import ScoreMaps
@@ -98,8 +98,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     splits = open_run_data(config, info)
     if config.split not in splits:
         raise ConfigError(
-            f"{config.data or info.data}: no split {config.split!r}: "
-            f"{did_you_mean(config.split, splits)}"
+            f"{config.data or info.data}: no split {config.split!r}; "
+            f"use --split {' or --split '.join(splits)}"
         )
     samples = splits[config.split]
     make_folder(out.parent)

@@ -1,5 +1,7 @@
 """The folder that a command writes to."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -27,3 +29,23 @@ def make_folder(folder: Path) -> None:
         raise ConfigError(
             f"{folder}: cannot be written: {error.strerror}; choose another --out"
         ) from error
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[None]:
+    """Make the output folder, and remove it at the end if it was made for this and is empty.
+
+    A command that refuses an option later leaves no folder behind, which would be an empty class
+    inside a data set.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    is_new = not folder.exists()
+    make_folder(folder)
+    try:
+        yield
+    finally:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()

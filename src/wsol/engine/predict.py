@@ -12,7 +12,7 @@ from wsol.data.images import load_image
 from wsol.data.shards import is_sharded
 from wsol.engine.device import announce
 from wsol.engine.elsewhere import working_in
-from wsol.engine.folder import make_folder
+from wsol.engine.folder import output_folder
 from wsol.engine.format_options import format_options
 from wsol.engine.localize import Localizer
 from wsol.engine.pictures import Pictures, collect
@@ -59,7 +59,7 @@ def predict(config: PredictConfig) -> Counter[str]:
     _check_links(config, pictures)
     if pictures.are_remote:
         config = _without_pictures(config)
-    with working_in(config) as (here, written):
+    with working_in(config) as (here, written), output_folder(here.out):
         return _predict(here, pictures, written)
 
 
@@ -73,7 +73,6 @@ def _predict(
         pictures: all of them.
         written: called when parts are there.
     """
-    make_folder(config.out)
     if config.report:
         check_folder(config.out / "report")
     if config.engine == "ray" and config.precision == "auto":

@@ -71,6 +71,7 @@ class Training:
         num_errors: pictures of the val split that could not be read when it was last looked at;
             they count as wrong.
         fitted: what the localizer learnt from images in the last validation.
+        splits: those of the data set.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -92,6 +93,7 @@ class Training:
             on_bad=config.on_bad_annotation,
             split_folders=config.split_folders,
         )
+        self.splits = tuple(splits)
         self.samples, self.val = trainable(splits, config), splits.get("val")
         _tell_ground_truth(config, splits)
         self.data_digest = data_digest(self.samples, self.val)

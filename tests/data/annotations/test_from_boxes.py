@@ -168,3 +168,17 @@ def test_a_wrong_coco_file_is_refused(write: Write, changes: dict[str, Any], rea
     """Which entry, and why."""
     with pytest.raises(DataError, match=reason):
         read(coco_file(write, **changes))
+
+
+def test_links_to_images_elsewhere_need_the_option(tmp_path: Path) -> None:
+    """As `wsol predict --format yolo` makes them; the folder that they lead to has the sizes."""
+    for folder in ("photos", "yolo/images", "yolo/labels"):
+        (tmp_path / folder).mkdir(parents=True)
+    Image.new("RGB", (50, 40)).save(tmp_path / "photos/a.png")
+    (tmp_path / "yolo/images/a.png").symlink_to("../../photos/a.png")
+    (tmp_path / "yolo/data.yaml").write_text("names: [crow]")
+    (tmp_path / "yolo/labels/a.txt").write_text("0 0.5 0.5 0.2 0.5\n")
+    with pytest.raises(AnnotationError, match=r"images/a'.*--images"):
+        read(tmp_path / "yolo")
+    found = read(tmp_path / "yolo", tmp_path / "photos")
+    assert (found.size(0), found.boxes[0].tolist()) == ((50, 40), [[20, 10, 30, 30]])

@@ -58,7 +58,9 @@ def _in_pixels(path: Path, rows: Iterable[Row], folder: Path) -> Iterator[Row]:
             match = names.find(row.image)
             if match is None or match.index is None:
                 what = "no image" if match is None else "several images"
-                yield AnnotationError(path, None, f"{what} {row.image!r} in {folder}")
+                yield AnnotationError(
+                    path, None, f"{what} {row.image!r} in {folder}; pass --images FOLDER"
+                )
                 continue
             file = files[match.index]
             known[row.image] = file, image_size(folder / file)
