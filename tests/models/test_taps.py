@@ -46,3 +46,10 @@ def test_a_module_in_several_places_is_not_the_output_of_one() -> None:
     shared = nn.ReLU()
     model = nn.ModuleDict({"a": nn.Sequential(nn.Identity(), shared), "b": shared})
     assert find_output(model, "a") is model["a"]
+
+
+def test_the_output_of_a_sequence_with_hooks_is_its_own() -> None:
+    """A hook may change what the last module gives."""
+    network = nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()))
+    network[0].register_forward_hook(lambda module, inputs, output: 2 * output)
+    assert find_output(network, "0") is network[0]

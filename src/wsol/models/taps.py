@@ -43,7 +43,8 @@ def find_output(model: nn.Module, name: str) -> nn.Module:
 
     It is the submodule itself, or the last module of an ``nn.Sequential``: gradient checkpointing
     calls the modules of a sequence one by one, and not the sequence. A module that is in several
-    places is not taken, as its output is that of the sequence only sometimes.
+    places is not taken, as its output is that of the sequence only sometimes; and a sequence that
+    has forward hooks is taken itself, as they may change its output.
 
     Raises:
         ConfigError: no such submodule; names the nearest one.
@@ -54,8 +55,9 @@ def find_output(model: nn.Module, name: str) -> nn.Module:
     module = find_tap(model, name)
     places = Counter(each for _, each in model.named_modules(remove_duplicate=False))
     while isinstance(module, nn.Sequential) and len(module) > 0:
-        # A subclass may do more than call one module after another.
-        if type(module).forward is not nn.Sequential.forward or places[module[-1]] > 1:
+        # A subclass may do more than call one module after another, and a hook change the output.
+        does_more = type(module).forward is not nn.Sequential.forward or module._forward_hooks
+        if does_more or places[module[-1]] > 1:
             break
         module = module[-1]
     return module
