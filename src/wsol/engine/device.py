@@ -1,5 +1,6 @@
 """Device and precision that a network computes in."""
 
+import atexit
 import logging
 import os
 import shutil
@@ -115,6 +116,7 @@ def choose_compute(precision: Precision, cpu: bool, of_run: Precision | None = N
     precision = choose_precision(precision, cpu, of_run)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         state = PartialState(cpu=cpu)
+        _end_group_at_exit()
         return Compute(state.device, precision, state.process_index, state.num_processes)
     return Compute(_device(cpu), precision)
 
@@ -143,9 +145,24 @@ def make_accelerator(precision: Precision, cpu: bool) -> tuple[Accelerator, Comp
             f"accelerate: {reason}; check its ACCELERATE_* environment variables and "
             "accelerate config"
         ) from error
+    _end_group_at_exit()
     return accelerator, Compute(
         accelerator.device, precision, accelerator.process_index, accelerator.num_processes
     )
+
+
+def _end_group_at_exit() -> None:
+    """Let this process leave its group of processes, if it is in one, before the interpreter ends.
+
+    Otherwise threads of the group may still run when they are destroyed, which aborts the process.
+    """
+    atexit.unregister(_end_group)
+    atexit.register(_end_group)
+
+
+def _end_group() -> None:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _check_same_as_before(precision: Precision, mixed: str, cpu: bool) -> None:
