@@ -7,9 +7,10 @@ Each data set is a folder with test images and ground-truth boxes, in CUB's layo
 ``boxes.csv`` or ``test_boxes.csv``. One table for each, a row for each localizer: MaxBoxAccV2;
 MaxBoxAcc at IoU 50 and 70; GT-known at the localizer's own threshold and at the threshold that is
 best on these images; the gap between the two; images per second from file to score map. No
-threshold is chosen on the images of the table, but the default was found on the birds of cub10. A localizer that is fitted to a collection sees 16
-of the train images, or of the test images where there are no others. ``--scenes`` writes drawn
-scenes of one object to a folder and measures on them too. No other work may run beside it.
+threshold is chosen on the images of the table, but the default was found on the birds of cub10. A
+localizer that is fitted to a collection sees 16 of the train images, or of the test images where
+there are no others. ``--scenes`` writes drawn scenes of one object to a folder and measures on them
+too. No other work may run beside it.
 """
 
 import argparse
