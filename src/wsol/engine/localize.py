@@ -26,6 +26,7 @@ from wsol.engine.opened import (
     open_imagenet,
     open_run,
 )
+from wsol.errors import ConfigError, ImageError
 from wsol.formats.about import About
 from wsol.localization import Localization
 from wsol.localizers.base import ScoreMaps, likely_labels
@@ -55,9 +56,11 @@ class Localizer:
             own), or None for an ImageNet network with its 1,000 classes. A classifier stays as it
             is, on its own device.
         backbone: timm name of that ImageNet network.
-        classes: names, in the order of the logits, all different, for a classifier of your own
-            alone; default: those that it knows, or the numbers. For a classifier of one logit the
-            name of its positive outcome, or those of both outcomes.
+        classes: names, in the order of the logits, all different, for a classifier of your own;
+            default: those that it knows, or the numbers. For a classifier of one logit the
+            name of its positive outcome, or those of both outcomes. For the ImageNet network, names
+            of the labels that are given of pictures: results then have these, and none of
+            ImageNet's.
         localizer: makes the score maps; default: the run's, or ``feature_norm*ddt`` with
             affinity ``auto``, which finds the best boxes, whatever the class.
         tap: name or names of the modules whose features the localizer reads; default: the run's,
@@ -155,8 +158,8 @@ class Localizer:
         checked("backbone", backbone, Name)
         if model is not None and backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", backbone, "with a model")
-        if classes is not None and not isinstance(model, nn.Module):
-            raise no_effect("classes", classes, "without a classifier of your own")
+        if classes is not None and not isinstance(model, nn.Module | None):
+            raise no_effect("classes", classes, "with a run, which has its own")
         opened = _open(model, backbone, Asked(**asked))
         self.model, self.compute = opened.model, opened.compute
         self.localizer, self.is_fitted = opened.localizer, opened.is_fitted
@@ -164,6 +167,7 @@ class Localizer:
         self.classes, self.labels, self.size = opened.classes, opened.labels, opened.size
         self.mean, self.std = opened.mean, opened.std
         self.several_labels, self.description = opened.several_labels, opened.description
+        self.knows_classes = opened.knows_classes
         if self.labels and not _tells_classes_apart(self.localizer):
             log.info(
                 "labels: %s makes one map for all classes; labels change names and scores alone",
@@ -177,6 +181,7 @@ class Localizer:
         images: Path | str | Iterable[Path | str],
         ids: Iterable[str] | None = None,
         label: int | str | None = None,
+        labels: Iterable[int | str | Sequence[int | str] | None] | None = None,
     ) -> Iterator[Localization]:
         """Yield one result for each picture, in order; one that cannot be read has an ``error``.
 
@@ -186,10 +191,13 @@ class Localizer:
         Args:
             images: paths of the files, or one path.
             ids: names of the pictures in the results, as many; default: the paths.
-            label: number or name of the class to look for in these images, instead of ``labels``.
+            label: number or name of the class to look for in these images, instead of the
+                localizer's ``labels``.
+            labels: the same for each image, as many; a list for an image of several classes, None
+                for the class that the classifier sees.
 
         Raises:
-            ConfigError: no such class, no paths, or another number of names.
+            ConfigError: no such class, no paths, or another number of names or labels.
         """
         paths: list[Path] = checked("images", images, list[Path])
         names: list[str] | None = checked("ids", ids, list[Name] | None)
@@ -197,16 +205,24 @@ class Localizer:
             names = [path.as_posix() for path in paths]
         if len(names) != len(paths):
             raise refusal("ids", names, f"use {len(paths)} names, one for each image")
+        if labels is None:
+            given = [self.labels if label is None else [self._index_of(label)]] * len(paths)
+        elif label is None:
+            given = [self._indices_of(own) for own in labels]
+        else:
+            raise refusal("label", label, "leave it out, or leave out labels")
+        if len(given) != len(paths):
+            raise refusal("labels", len(given), f"use {len(paths)} labels, one for each image")
         if not self.is_fitted:
             self.fit(paths)
-        return self.locate_parts(paths, names, [range(len(paths))], label)
+        return self.locate_parts(paths, names, [range(len(paths))], given)
 
     def locate_parts(
         self,
         paths: Sequence[Picture],
         names: Sequence[str],
         parts: Iterable[range],
-        label: int | str | None = None,
+        labels: Sequence[Sequence[int]] | None = None,
     ) -> Iterator[Localization]:
         """Yield one result for each picture of some parts of a collection, in order.
 
@@ -217,17 +233,18 @@ class Localizer:
             paths: of the whole collection.
             names: of its pictures in the results.
             parts: numbers of pictures, taken as they are needed.
-            label: number or name of the class to look for in these images, instead of ``labels``.
+            labels: numbers of the classes to look for in each, none for what the classifier sees;
+                default: the localizer's ``labels`` in all.
 
         Raises:
-            ConfigError: no such class, or a localizer that wants to see pictures has seen none.
+            ConfigError: a localizer that wants to see pictures has seen none.
         """
-        labels = self.labels if label is None else [self._index_of(label)]
         for batch in self._batches(paths, parts):
             found = {
                 index: Localization(names[index], error=error) for index, error in batch.errors
             }
-            found |= self._locate(batch, names, labels)
+            given = [self.labels if labels is None else labels[index] for index in batch.indices]
+            found |= self._locate(batch, names, given)
             yield from (found[index] for index in sorted(found))
 
     def fit(self, images: Iterable[Picture]) -> bool:
@@ -289,6 +306,8 @@ class Localizer:
             images: paths of the files.
             count: of classes at most.
         """
+        if not self.knows_classes:
+            raise ConfigError("the ImageNet network does not know these classes: leave out classes")
         paths: list[Path] = checked("images", images, list[Path])
         count = checked("count", count, PositiveInt)
         for batch in self._batches(paths, [range(len(paths))]):
@@ -304,6 +323,12 @@ class Localizer:
                     pairs = zip(*row, strict=True)
                     found[index] = [(label, score) for score, label in pairs]
             yield from (found[index] for index in sorted(found))
+
+    def _indices_of(self, labels: int | str | Sequence[int | str] | None) -> list[int]:
+        if labels is None:
+            return []
+        several = [labels] if isinstance(labels, int | str) else labels
+        return list(dict.fromkeys(map(self._index_of, several)))
 
     def _index_of(self, label: int | str) -> int:
         if isinstance(label, str):
@@ -337,14 +362,18 @@ class Localizer:
         """
         return About(self.classes, images, self.threshold, self.objects, self.description)
 
-    def _choose(self, logits: Tensor, labels: Sequence[int]) -> Tensor:
+    def _choose(self, logits: Tensor, given: Sequence[Sequence[int]]) -> Tensor:
         """Return the classes to look for, ``(N, K)``; -1 where a picture has fewer."""
-        if labels:
-            return torch.tensor(labels, device=logits.device).expand(len(logits), -1)
-        return likely_labels(logits) if self.several_labels else logits.argmax(1, keepdim=True)
+        if self.knows_classes and all(given):
+            return _as_columns(given, logits.device)
+        seen = likely_labels(logits) if self.several_labels else logits.argmax(1, keepdim=True)
+        if not (self.knows_classes and any(given)):
+            return seen
+        pairs = zip(given, seen.tolist(), strict=True)
+        return _as_columns([own or row for own, row in pairs], logits.device)
 
     def _locate(
-        self, batch: Batch, names: Sequence[str], given: Sequence[int]
+        self, batch: Batch, names: Sequence[str], given: Sequence[Sequence[int]]
     ) -> dict[int, Localization]:
         if not batch.indices:
             return {}
@@ -352,19 +381,41 @@ class Localizer:
             logits, labels, maps = self.localizer.locate(
                 self._inputs(batch), lambda logits: self._choose(logits, given)
             )
-        scores = self._probabilities(logits)
+        if self.knows_classes:
+            scores = self._probabilities(logits).gather(1, labels.clamp(min=0))
+        else:
+            # The map of what the network sees is that of each label, and a given label is certain.
+            labels = _as_columns(given, labels.device)
+            scores, maps = (
+                torch.ones(labels.shape),
+                maps.expand(-1, max(labels.shape[1], 1), -1, -1),
+            )
         cut = Cut(self.classes, self.threshold, self.normalization, self.objects)
-        return {
+        found = {
             index: localize_picture(cut, names[index], size, *rest)
             for index, size, *rest in zip(
                 batch.indices,
                 batch.sizes,
                 labels.cpu().numpy(),
-                scores.gather(1, labels.clamp(min=0)).cpu().double().numpy(),
+                scores.cpu().double().numpy(),
                 maps.cpu().numpy(),
                 strict=True,
             )
         }
+        if not self.knows_classes:
+            for index, own in zip(batch.indices, given, strict=True):
+                if not own:
+                    error = ImageError(
+                        names[index], "has no label, and there is no run to find one"
+                    )
+                    found[index] = Localization(names[index], error=error)
+        return found
+
+
+def _as_columns(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """Return lists of classes as int64 ``(N, K)``, K at least 1, with -1 behind shorter ones."""
+    longest = max([1, *map(len, rows)])
+    return torch.tensor([[*row, *[-1] * (longest - len(row))] for row in rows], device=device)
 
 
 def _tells_classes_apart(localizer: ScoreMaps) -> bool:

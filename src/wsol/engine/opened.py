@@ -88,6 +88,8 @@ class Opened:
         several_labels: whether each logit is a question of its own.
         threshold: share of a map's maximum above which a pixel belongs to the object.
         description: what it is, in words.
+        knows_classes: whether the classes are those of the logits; otherwise they are names of
+            labels that are given.
     """
 
     model: nn.Module
@@ -103,6 +105,7 @@ class Opened:
     several_labels: bool
     threshold: float
     description: str
+    knows_classes: bool = True
 
 
 def open_imagenet(backbone: str, asked: Asked) -> Opened:
@@ -110,7 +113,7 @@ def open_imagenet(backbone: str, asked: Asked) -> Opened:
 
     Args:
         backbone: its name.
-        asked: the options.
+        asked: the options; their classes are names of labels that are given.
 
     Raises:
         ConfigError: no such network, or an option does not fit.
@@ -118,7 +121,12 @@ def open_imagenet(backbone: str, asked: Asked) -> Opened:
     size = asked.size or SIZE
     network = create_imagenet_network(backbone, size)
     reading = chosen_reading(BEST, asked)
-    return _open(network, asked, reading, backbone, size=size, classes=imagenet_classes())
+    own = asked if asked.classes is None else replace(asked, labels=())
+    opened = _open(network, own, reading, backbone, size=size, classes=imagenet_classes())
+    if asked.classes is None:
+        return opened
+    labels = class_indices(asked.labels, asked.classes)
+    return replace(opened, classes=asked.classes, labels=labels, knows_classes=False)
 
 
 def open_classifier(model: nn.Module, asked: Asked) -> Opened:

@@ -38,6 +38,9 @@ FREE = {
     "images",
     "out",
     "run",
+    "labels_from",
+    "class_map",
+    "split_folders",
     "pictures",
     "format",
     "val_fraction",
@@ -137,6 +140,7 @@ def _inputs(config: PredictConfig, pictures: Pictures, locate: Localizer) -> dic
         "weights": _digest(config.run),
         "number": len(pictures),
         "pictures": pictures.names.digest(),
+        "given_labels": pictures.labels and pictures.labels.digest(),
     }
 
 
@@ -227,8 +231,9 @@ def _check(home: Path, inputs: dict[str, Any]) -> None:
             raise ConfigError(
                 f"{home.parent}: holds a prediction of other pictures ({was}, now {now}): {instead}"
             )
-        if name == "weights":
-            raise ConfigError(f"{home.parent}: holds a prediction of another run: {instead}")
+        if name in ("weights", "given_labels"):
+            what = "another run" if name == "weights" else "other labels"
+            raise ConfigError(f"{home.parent}: holds a prediction of {what}: {instead}")
         raise ConfigError(
             f"{home.parent}: holds a prediction whose {name} was {saved.get(name)!r} and is "
             f"{value!r} now: {instead}"

@@ -14,8 +14,9 @@ from wsol.engine.device import announce
 from wsol.engine.elsewhere import working_in
 from wsol.engine.folder import output_folder
 from wsol.engine.format_options import format_options
+from wsol.engine.graph import is_graph
 from wsol.engine.localize import Localizer
-from wsol.engine.pictures import Pictures, collect
+from wsol.engine.pictures import Pictures, collect, with_labels
 from wsol.engine.plan import Plan, begin, finish
 from wsol.engine.predict_config import PredictConfig, shard_of
 from wsol.engine.progress import Meter
@@ -56,6 +57,8 @@ def predict(config: PredictConfig) -> Counter[str]:
         ErrorLimitError: more pictures than were allowed are in error.
     """
     pictures = collect(config.images)
+    if config.labels_from is not None:
+        pictures = with_labels(pictures, config.labels_from, config.class_map, config.split_folders)
     _check_links(config, pictures)
     if pictures.are_remote:
         config = _without_pictures(config)
@@ -78,7 +81,9 @@ def _predict(
     if config.engine == "ray" and config.precision == "auto":
         # Those choose that compute, not the machine that starts them.
         config = replace(config, precision=_ray().cluster_precision(config))
-    locate = create_predictor(config)
+    locate = create_predictor(config, pictures)
+    if pictures.labels is not None:
+        pictures = replace(pictures, labels=pictures.labels.numbered(locate.classes))
     about = locate.about(pictures.root)
     # What stands in their way is said now, not after the last picture.
     create_writers(config.format, config.out, about)
@@ -123,15 +128,26 @@ def _without_pictures(config: PredictConfig) -> PredictConfig:
     return replace(config, report=0)
 
 
-def create_predictor(config: PredictConfig) -> Localizer:
+def create_predictor(config: PredictConfig, pictures: Pictures) -> Localizer:
     """Return the localizer of a prediction.
 
     Args:
         config: the options.
+        pictures: all of them; their labels are the classes where there is no run.
+
+    Raises:
+        ConfigError: an option does not fit.
     """
+    labels = pictures.labels
+    if labels is not None and config.run is not None and is_graph(config.run):
+        raise ConfigError(
+            f"labels_from: {config.run} is an exported graph, which has a map of each image's "
+            "likeliest class alone: give --run the run folder"
+        )
     return Localizer(
         config.run,
         backbone=config.backbone,
+        classes=labels.classes if labels is not None and config.run is None else None,
         **reading_options(config),
         threshold=config.threshold,
         labels=config.labels,
@@ -170,7 +186,8 @@ def predict_parts(
     number = sum(len(plan.pictures(part)) for part in parts)
     if number < plan.number:
         log.info("%d of %d pictures are left to do here", number, plan.number)
-    found = locate.locate_parts(pictures.paths, pictures.names, map(plan.pictures, parts))
+    wanted = map(plan.pictures, parts)
+    found = locate.locate_parts(pictures.paths, pictures.names, wanted, pictures.labels)
     with Meter("predict", number) as meter:
         # Rows are packed while the network looks at the next pictures.
         rows = in_order(
