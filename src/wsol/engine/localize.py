@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from wsol.choices import Normalization, Number
-from wsol.data.batches import Batch, ImageFiles, load_batches, normalized, split_batches
+from wsol.data.batches import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.source import Picture
 from wsol.data.transforms import EvalTransform
 from wsol.engine.config import Precision
@@ -30,8 +30,7 @@ from wsol.errors import ConfigError, ImageError
 from wsol.formats.about import About
 from wsol.localization import Localization
 from wsol.localizers.base import ScoreMaps, likely_labels
-from wsol.localizers.look import find_logits
-from wsol.models.modes import evaluating, forward
+from wsol.localizers.look import Images, observe
 from wsol.models.names import BUNDLED_BACKBONE, class_index
 from wsol.options import (
     BatchSize,
@@ -45,6 +44,22 @@ from wsol.options import (
 )
 
 log = logging.getLogger("wsol")
+
+
+class Inputs(NamedTuple):
+    """A batch as it goes into the network.
+
+    Attributes:
+        indices: of the images that could be read.
+        images: normalised, ``(N, 3, H, W)``, or a pass that has been made of them.
+        sizes: width and height of each original image in pixels.
+        errors: index and error of the images that could not be read.
+    """
+
+    indices: list[int]
+    images: Images
+    sizes: list[tuple[int, int]]
+    errors: list[tuple[int, ImageError]]
 
 
 class Localizer:
@@ -167,7 +182,7 @@ class Localizer:
         self.classes, self.labels, self.size = opened.classes, opened.labels, opened.size
         self.mean, self.std = opened.mean, opened.std
         self.several_labels, self.description = opened.several_labels, opened.description
-        self.knows_classes = opened.knows_classes
+        self.num_known = opened.num_known
         if self.labels and not _tells_classes_apart(self.localizer):
             log.info(
                 "labels: %s makes one map for all classes; labels change names and scores alone",
@@ -239,12 +254,12 @@ class Localizer:
         Raises:
             ConfigError: a localizer that wants to see pictures has seen none.
         """
-        for batch in self._batches(paths, parts):
+        for inputs in self._inputs(paths, parts):
             found = {
-                index: Localization(names[index], error=error) for index, error in batch.errors
+                index: Localization(names[index], error=error) for index, error in inputs.errors
             }
-            given = [self.labels if labels is None else labels[index] for index in batch.indices]
-            found |= self._locate(batch, names, given)
+            given = [self.labels if labels is None else labels[index] for index in inputs.indices]
+            found |= self._locate(inputs, names, given)
             yield from (found[index] for index in sorted(found))
 
     def fit(self, images: Iterable[Picture]) -> bool:
@@ -258,7 +273,14 @@ class Localizer:
         Returns:
             Whether it has seen what it wants to see: False where none can be read.
         """
-        look = Look(
+        paths = images if isinstance(images, Sequence) else list(images)
+        self.is_fitted = fit_localizer(self.localizer, paths, self.look) or self.is_fitted
+        return self.is_fitted
+
+    @property
+    def look(self) -> Look:
+        """How images are made the network's input."""
+        return Look(
             EvalTransform(self.size),
             self.mean,
             self.std,
@@ -267,9 +289,6 @@ class Localizer:
             self.workers,
             self.max_pixels,
         )
-        paths = images if isinstance(images, Sequence) else list(images)
-        self.is_fitted = fit_localizer(self.localizer, paths, look) or self.is_fitted
-        return self.is_fitted
 
     def classify(
         self, images: Path | str | Iterable[Path | str], count: int = 5
@@ -306,19 +325,19 @@ class Localizer:
             images: paths of the files.
             count: of classes at most.
         """
-        if not self.knows_classes:
+        if not self.num_known:
             raise ConfigError("the ImageNet network does not know these classes: leave out classes")
         paths: list[Path] = checked("images", images, list[Path])
         count = checked("count", count, PositiveInt)
-        for batch in self._batches(paths, [range(len(paths))]):
-            found: dict[int, list[tuple[int, float]]] = {index: [] for index, _ in batch.errors}
-            if batch.indices:
-                with evaluating(self.model), torch.no_grad(), self.compute.autocast():
-                    logits = find_logits(forward(self.model, self._inputs(batch)), self.model)
+        for inputs in self._inputs(paths, [range(len(paths))]):
+            found: dict[int, list[tuple[int, float]]] = {index: [] for index, _ in inputs.errors}
+            if inputs.indices:
+                with self.compute.autocast():
+                    logits = observe(self.model, inputs.images).logits
                 scores = self._probabilities(logits)
                 top = scores.topk(min(count, len(self.classes)))
                 for index, *row in zip(
-                    batch.indices, top.values.tolist(), top.indices.tolist(), strict=True
+                    inputs.indices, top.values.tolist(), top.indices.tolist(), strict=True
                 ):
                     pairs = zip(*row, strict=True)
                     found[index] = [(label, score) for score, label in pairs]
@@ -338,15 +357,16 @@ class Localizer:
             raise refusal("label", label, f"use an index from 0 to {len(self.classes) - 1}")
         return index
 
-    def _batches(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Batch]:
+    def _inputs(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Inputs]:
+        """Yield the network's inputs, batch by batch; no batch has images of two parts."""
         transform = EvalTransform(self.size)
         least_side = transform.least_side if self.scaled_decoding else None
         files = ImageFiles(paths, transform, self.max_pixels, least_side)
         keys = chain.from_iterable(split_batches(part, self.batch_size) for part in parts)
-        return load_batches(files, keys, self.workers)
-
-    def _inputs(self, batch: Batch) -> Tensor:
-        return normalized(batch.images.to(self.compute.device), self.mean, self.std)
+        for batch in load_batches(files, keys, self.workers):
+            images = batch.images.to(self.compute.device)
+            images = normalized(images, self.mean, self.std) if batch.indices else images
+            yield Inputs(batch.indices, images, batch.sizes, batch.errors)
 
     def _probabilities(self, logits: Tensor) -> Tensor:
         logits = logits.float()
@@ -363,52 +383,48 @@ class Localizer:
         return About(self.classes, images, self.threshold, self.objects, self.description)
 
     def _choose(self, logits: Tensor, given: Sequence[Sequence[int]]) -> Tensor:
-        """Return the classes to look for, ``(N, K)``; -1 where a picture has fewer."""
-        if self.knows_classes and all(given):
+        """Return the network's classes to look for, ``(N, K)``; -1 where an image has fewer.
+
+        For a class that it does not know it looks for what it sees.
+        """
+        if all(own and max(own) < self.num_known for own in given):
             return _as_columns(given, logits.device)
         seen = likely_labels(logits) if self.several_labels else logits.argmax(1, keepdim=True)
-        if not (self.knows_classes and any(given)):
-            return seen
-        pairs = zip(given, seen.tolist(), strict=True)
-        return _as_columns([own or row for own, row in pairs], logits.device)
+        rows = [
+            [label if label < self.num_known else row[0] for label in own] or row
+            for own, row in zip(given, seen.tolist(), strict=True)
+        ]
+        return _as_columns(rows, logits.device)
 
     def _locate(
-        self, batch: Batch, names: Sequence[str], given: Sequence[Sequence[int]]
+        self, inputs: Inputs, names: Sequence[str], given: Sequence[Sequence[int]]
     ) -> dict[int, Localization]:
-        if not batch.indices:
+        if not inputs.indices:
             return {}
         with self.compute.autocast():
-            logits, labels, maps = self.localizer.locate(
-                self._inputs(batch), lambda logits: self._choose(logits, given)
+            logits, seen, maps = self.localizer.locate(
+                inputs.images, lambda logits: self._choose(logits, given)
             )
-        if self.knows_classes:
-            scores = self._probabilities(logits).gather(1, labels.clamp(min=0))
-        else:
-            # The map of what the network sees is that of each label, and a given label is certain.
-            labels = _as_columns(given, labels.device)
-            scores, maps = (
-                torch.ones(labels.shape),
-                maps.expand(-1, max(labels.shape[1], 1), -1, -1),
-            )
+        scores = self._probabilities(logits).gather(1, seen.clamp(min=0)).cpu().double().numpy()
+        labels = seen.cpu().numpy()
+        for row, own in enumerate(given):
+            if not (own or self.num_known):
+                labels[row] = -1
+            for column, label in enumerate(own):
+                if label >= self.num_known:
+                    # It is certain, as nothing but what is known of the image says it.
+                    labels[row, column], scores[row, column] = label, 1
         cut = Cut(self.classes, self.threshold, self.normalization, self.objects)
         found = {
             index: localize_picture(cut, names[index], size, *rest)
             for index, size, *rest in zip(
-                batch.indices,
-                batch.sizes,
-                labels.cpu().numpy(),
-                scores.cpu().double().numpy(),
-                maps.cpu().numpy(),
-                strict=True,
+                inputs.indices, inputs.sizes, labels, scores, maps.cpu().numpy(), strict=True
             )
         }
-        if not self.knows_classes:
-            for index, own in zip(batch.indices, given, strict=True):
-                if not own:
-                    error = ImageError(
-                        names[index], "has no label, and there is no run to find one"
-                    )
-                    found[index] = Localization(names[index], error=error)
+        for index, own in zip(inputs.indices, given, strict=True):
+            if not (own or self.num_known):
+                error = ImageError(names[index], "has no label, and there is no run to find one")
+                found[index] = Localization(names[index], error=error)
         return found
 
 

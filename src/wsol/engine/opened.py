@@ -88,8 +88,8 @@ class Opened:
         several_labels: whether each logit is a question of its own.
         threshold: share of a map's maximum above which a pixel belongs to the object.
         description: what it is, in words.
-        knows_classes: whether the classes are those of the logits; otherwise they are names of
-            labels that are given.
+        num_known: number of classes, from the first, that are those of the logits; the others are
+            names of labels that are given.
     """
 
     model: nn.Module
@@ -105,7 +105,7 @@ class Opened:
     several_labels: bool
     threshold: float
     description: str
-    knows_classes: bool = True
+    num_known: int
 
 
 def open_imagenet(backbone: str, asked: Asked) -> Opened:
@@ -126,7 +126,7 @@ def open_imagenet(backbone: str, asked: Asked) -> Opened:
     if asked.classes is None:
         return opened
     labels = class_indices(asked.labels, asked.classes)
-    return replace(opened, classes=asked.classes, labels=labels, knows_classes=False)
+    return replace(opened, classes=asked.classes, labels=labels, num_known=0)
 
 
 def open_classifier(model: nn.Module, asked: Asked) -> Opened:
@@ -238,6 +238,7 @@ def open_graph_file(path: Path, asked: Asked) -> Opened:
         several_labels=info.several_labels,
         threshold=info.threshold if asked.threshold is None else asked.threshold,
         description=f"{path.name}, {info.reading.localizer}, {info.size} pixels, fp32",
+        num_known=len(info.classes),
     )
 
 
@@ -321,6 +322,7 @@ def _open(
         several_labels=several_labels,
         threshold=reading.threshold if threshold is None else threshold,
         description=f"{source}, {reading.localizer}, {size} pixels, {compute.precision}",
+        num_known=len(classes),
     )
 
 

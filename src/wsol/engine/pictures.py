@@ -51,6 +51,15 @@ class Pictures:
             return RemoteFiles(uri_of(self.root), self.names)
         return PathsBelow(self.root, self.names)
 
+    def select(self, some: slice) -> "Pictures":
+        """Return some of them.
+
+        Args:
+            some: which.
+        """
+        labels = None if self.labels is None else self.labels[some]
+        return replace(self, names=self.names[some], labels=labels)
+
     def __len__(self) -> int:
         """Return the number of files."""
         return len(self.names)
