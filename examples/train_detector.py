@@ -1,6 +1,6 @@
 """Train a detector on predicted boxes: torchvision's smallest, for an epoch, on the CPU.
 
-    wsol predict photos/ --out boxes/ --format coco
+    wsol annotate photos/ --out boxes/
     python examples/train_detector.py boxes/ photos/ --out detector.pt
 
 Boxes of all classes count as one, ``object``, unless ``--classes`` is given. The detector begins

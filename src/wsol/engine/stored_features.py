@@ -1,7 +1,6 @@
 """Features of images, computed once and kept in files."""
 
 import json
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,8 +22,6 @@ from wsol.models import Network
 
 LAST = "last"
 """In place of a tap's name: what the head sees."""
-
-log = logging.getLogger("wsol")
 
 
 class StoredFeatures:
