@@ -159,7 +159,6 @@ class _Kept:
         features: dict[str, Tensor],
     ) -> None:
         for index, error in errors:
-            log.warning("%s", error)
             self.errors.append((index, str(error.path), error.reason))
         self.indices += indices
         self.sizes += sizes
