@@ -79,6 +79,7 @@ def differences(locate: Localizer, logits: np.ndarray, maps: np.ndarray, size: i
     ("backbone", "localizer", "options"),
     [
         ("test_resnet", "feature_norm*ddt", {"affinity": "auto"}),
+        ("test_resnet", "prototypes", {}),
         ("test_vit", "tscam", {}),
     ],
 )

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from wsol.localizers import ScoreMaps, create_localizer
 from wsol.localizers.by_forward import ForwardCAM
-from wsol.localizers.ddt import DDT
 from wsol.localizers.learnt import Learnt
 from wsol.localizers.look import observe
 from wsol.models import Network, create_network
@@ -21,7 +20,7 @@ ATTENTION = ("attention_rollout", "gradient_rollout", "tscam")
 
 def prepare(localizer: ScoreMaps, images: Tensor) -> None:
     """Show pictures to a localizer that wants some, or give it a head that has learnt nothing."""
-    if isinstance(localizer, DDT):
+    if localizer.needs_fit and not isinstance(localizer, Learnt):
         localizer.fit([images])
     if isinstance(localizer, Learnt):
         features = localizer.features(observe(localizer.model, images, localizer.taps))

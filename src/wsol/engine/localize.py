@@ -58,8 +58,8 @@ class Localizer:
         classes: names, in the order of the logits, all different, for a classifier of your own
             alone; default: those that it knows, or the numbers. For a classifier of one logit the
             name of its positive outcome, or those of both outcomes.
-        localizer: makes the score maps; default: the run's, or ``feature_norm*ddt`` with
-            affinity ``auto``, which finds the best boxes, whatever the class.
+        localizer: makes the score maps; default: the run's, or ``prototypes``, which
+            finds the best boxes.
         tap: name or names of the modules whose features the localizer reads; default: the run's,
             or found and logged.
         affinity: name of a module whose features the score map then follows; default: the run's.

@@ -25,6 +25,7 @@ LOCALIZERS = {
     "hirescam": "wsol.localizers.hirescam:HiResCAM",
     "layercam": "wsol.localizers.layercam:LayerCAM",
     "pixels": "wsol.localizers.pixels:LearntPixels",
+    "prototypes": "wsol.localizers.prototypes:Prototypes",
     "psol": "wsol.localizers.psol:PSOL",
     "scorecam": "wsol.localizers.scorecam:ScoreCAM",
     "tscam": "wsol.localizers.tscam:TSCAM",
