@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from safetensors import SafetensorError
 from torch import Tensor
@@ -45,7 +45,8 @@ class RunInfo:
         scales: of the pictures that it looks at.
         normalization: how its maps are scaled to [0, 1].
         threshold: share of a map's maximum above which a pixel belongs to the object.
-        threshold_from: ``val`` where it was chosen on boxes, else ``default``.
+        threshold_from: ``val`` where it was chosen on the ground truth of val, ``pseudo_boxes``
+            where it was chosen without ground truth, else ``default``.
         data: folder of the data set that it was trained on.
         boxes: file of true boxes, where one was given.
         val_share: share of the training images that was kept for choosing the threshold.
@@ -56,6 +57,9 @@ class RunInfo:
             its own, answered by the sigmoid; otherwise all are one, answered by the softmax.
         split_folders: which folders of the data set are splits, as the option states it.
         method: the training method and its options, which tell what the head is.
+        epoch: after which the weights were kept; None if unknown.
+        epoch_from: ``last``, or what the best epoch was chosen by: ``ground_truth`` or
+            ``pseudo_boxes`` of val.
         precision: that the threshold was chosen in, ``fp32``, ``bf16`` or ``fp16``, which ``auto``
             follows; None if unknown.
     """
@@ -82,6 +86,8 @@ class RunInfo:
     several_labels: bool = False
     split_folders: tuple[str, ...] = ()
     precision: Precision | None = None
+    epoch: int | None = None
+    epoch_from: Literal["last", "ground_truth", "pseudo_boxes"] = "last"
 
     def __post_init__(self) -> None:
         """Refuse what no training writes."""
