@@ -27,8 +27,9 @@ from wsol.choices import SelectBy
 from wsol.data.samples import Samples
 from wsol.data.toy import write_toy
 from wsol.engine.checkpoint import checkpoints
-from wsol.engine.config import TrainConfig
-from wsol.engine.evaluate import evaluate_split
+from wsol.engine.config import EvaluateConfig, TrainConfig
+from wsol.engine.evaluate import evaluate, evaluate_split
+from wsol.engine.localize import Localizer
 from wsol.engine.run import load_run
 from wsol.engine.train import Training, Validation, train
 from wsol.errors import ConfigError, DataError, ImageError, RunError
@@ -257,6 +258,12 @@ def test_without_ground_truth_the_best_epoch_is_chosen_by_pseudo_boxes(
     assert [row["val_max_box_acc_v2"] for row in rows] == [None, None]
     agreements = [row["val_agreement"] for row in rows]
     assert info.epoch == 1 + int(np.argmax(agreements))
+    # Whoever uses the run is told.
+    assert info.choice
+    assert Localizer(run, cpu=True).about(plain).model.endswith(info.choice)
+    evaluate(EvaluateConfig(run=run, report=0, workers=0, cpu=True))
+    written = json.loads((run / "metrics.json").read_text())
+    assert (written["threshold_from"], written["epoch_from"]) == ("default", "pseudo_boxes")
     # What is not asked for is not predicted.
     monkeypatch.setattr("wsol.engine.train.add_pseudo_boxes", None)
     plain_run = train(replace(config, out=tmp_path / "last", keep_best=False, epochs=1))

@@ -178,7 +178,7 @@ def open_run(folder: Path, asked: Asked) -> Opened:
     """
     network, run = load_run(folder)
     reading = chosen_reading(run.reading, asked)
-    return _open(
+    opened = _open(
         network,
         asked,
         reading,
@@ -191,6 +191,8 @@ def open_run(folder: Path, asked: Asked) -> Opened:
         precision=run.precision,
         run=folder if reading.shares_state(run.reading) else None,
     )
+    parts = filter(None, (opened.description, run.choice))
+    return replace(opened, description=", ".join(parts))
 
 
 def open_graph_file(path: Path, asked: Asked) -> Opened:

@@ -111,6 +111,18 @@ class RunInfo:
         """How score maps are read."""
         return Reading.of(self)
 
+    @property
+    def choice(self) -> str:
+        """What was chosen without ground truth, in words; empty where nothing was.
+
+        >>> info = RunInfo("resnet18", 16, ("a",), 224, "cam", 0.2, "val", "", None, 0.1, 0)
+        >>> info.choice, replace(info, epoch=3, epoch_from="pseudo_boxes").choice
+        ('', 'epoch chosen without ground truth')
+        """
+        sources = {"epoch": self.epoch_from, "threshold": self.threshold_from}
+        chosen = [name for name, source in sources.items() if source == "pseudo_boxes"]
+        return f"{' and '.join(chosen)} chosen without ground truth" if chosen else ""
+
     def read_as(self, reading: Reading) -> "RunInfo":
         """Return the description of the same run that is read otherwise.
 
