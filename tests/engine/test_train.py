@@ -127,7 +127,8 @@ def test_training_learns(tmp_path: Path, tiny: TrainConfig) -> None:
     assert rows[-1]["train_top1"] == 100
     assert rows[-1]["val_top1_cls"] == 100
     assert rows[-1]["val_max_box_acc_v2"] is None
-    assert load_run(out)[1].threshold_from == "default"
+    info = load_run(out)[1]
+    assert (info.normalization, info.threshold_from) == ("otsu", "auto")
 
 
 @pytest.mark.parametrize("method", [None, ADLConfig(taps=("layer4",))])
@@ -194,7 +195,7 @@ class Scores:
         """Start with the first epoch."""
         self.truth, self.agreement = iter(truth or []), iter(agreement or [])
 
-    def __call__(self, samples: Samples, *_: object, **__: object) -> LocalizationAccuracy:
+    def __call__(self, samples: Samples, *_: object, **__: object) -> list[LocalizationAccuracy]:
         """Return counts of a hundred images with the next score."""
         metric = LocalizationAccuracy()
         # Pseudo-boxes of the tests are marked by this corner.
@@ -203,7 +204,7 @@ class Scores:
         for number in range(0 if score is None else 100):
             curve = np.full(1000, float(number < score))
             metric.update(0, IouCurves(curve, curve))
-        return metric
+        return [metric]
 
 
 def seven(samples: Samples, **_: object) -> Samples:
@@ -253,7 +254,7 @@ def test_without_ground_truth_the_best_epoch_is_chosen_by_pseudo_boxes(
     config = replace(tiny, data=plain, out=tmp_path / "run", keep_best=True)
     run = train(config)
     info = load_run(run)[1]
-    assert (info.threshold_from, info.epoch_from) == ("default", "pseudo_boxes")
+    assert (info.threshold_from, info.epoch_from) == ("auto", "pseudo_boxes")
     rows = figures(run)
     assert [row["val_max_box_acc_v2"] for row in rows] == [None, None]
     agreements = [row["val_agreement"] for row in rows]
@@ -263,7 +264,7 @@ def test_without_ground_truth_the_best_epoch_is_chosen_by_pseudo_boxes(
     assert Localizer(run, cpu=True).about(plain).model.endswith(info.choice)
     evaluate(EvaluateConfig(run=run, report=0, workers=0, cpu=True))
     written = json.loads((run / "metrics.json").read_text())
-    assert (written["threshold_from"], written["epoch_from"]) == ("default", "pseudo_boxes")
+    assert (written["threshold_from"], written["epoch_from"]) == ("auto", "pseudo_boxes")
     # What is not asked for is not predicted.
     monkeypatch.setattr("wsol.engine.train.add_pseudo_boxes", None)
     plain_run = train(replace(config, out=tmp_path / "last", keep_best=False, epochs=1))

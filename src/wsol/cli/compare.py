@@ -23,6 +23,7 @@ COLUMNS = {
     "threshold": "threshold",
     "max_box_acc_v2": "test MaxBoxAccV2",
     "box_acc_50": f"test {figure_of('box_acc_50').title}",
+    "auto_box_acc_50": "at threshold auto",
     "gt_box_acc_50": "at threshold by ground truth",
     "images_per_second": "images/s",
 }

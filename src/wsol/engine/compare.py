@@ -4,7 +4,7 @@ import csv
 import io
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Literal, NamedTuple
@@ -21,7 +21,13 @@ from wsol.data.transforms import EvalTransform
 from wsol.engine.compare_config import VAL_SHARE, CompareConfig
 from wsol.engine.config import Precision
 from wsol.engine.device import Compute, announce, choose_compute
-from wsol.engine.evaluate import Located, counting_errors, judge_located, locate_split
+from wsol.engine.evaluate import (
+    Located,
+    at_own_thresholds,
+    counting_errors,
+    judge_located,
+    locate_split,
+)
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.folder import output_folder
 from wsol.engine.localize import Localizer
@@ -45,7 +51,10 @@ from wsol.review.picture import draw, grid
 
 log = logging.getLogger("wsol")
 
-Metrics = dict[tuple[Reference, Normalization], LocalizationAccuracy]
+Judge = Normalization | Literal["auto"]
+"""How maps are scaled before one threshold for all, or cut at each map's own threshold."""
+
+Metrics = dict[tuple[Reference, Judge], LocalizationAccuracy]
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class Row:
         gt_known: on test, at the threshold, in percent; None without a run, where maps are of the
             class that the network prefers.
         box_acc_50: the same of either: images whose box is right at IoU 50, in percent.
+        auto_box_acc_50: the same at each map's own threshold, which needs no boxes.
         gt_threshold: best by ground truth on val, where rows are ranked by pseudo-boxes.
         gt_box_acc_50: on test at that threshold, in percent.
         images_per_second: from file to curve, over both splits.
@@ -88,6 +98,7 @@ class Row:
     max_box_acc_v2: float | None
     gt_known: float | None
     box_acc_50: float | None
+    auto_box_acc_50: float | None
     gt_threshold: float | None
     gt_box_acc_50: float | None
     images_per_second: float
@@ -227,13 +238,17 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
     """Yield a row for each normalization of a localizer's maps at one size."""
     config = setup.config
     check_size(setup.network, size)
-    localizer = _reading(config, name, affinity).create(setup.network)
+    reading = _reading(config, name, affinity)
+    localizer = reading.create(setup.network)
     _fit(setup, localizer, size)
+    protocols: dict[Judge, Fair] = {how: Fair(size, how) for how in config.normalizations}
+    protocols["auto"] = at_own_thresholds(reading, size)
     begin, images = time.perf_counter(), 0
     found: dict[str, Metrics] = {}
     to_judge = {"val": setup.references, "test": _measured(setup.splits)}
     for split, references in to_judge.items():
-        found[split] = _judge_all(setup, references, localizer, size, f"{name} {size} {split}")
+        title = f"{name} {size} {split}"
+        found[split] = _judge_all(setup, references, localizer, protocols, title)
         images += max(map(len, references.values()), default=0)
     speed = images / (time.perf_counter() - begin)
     for normalization in config.normalizations:
@@ -257,6 +272,7 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
             max_box_acc_v2=_percent(test, threshold, "max_box_acc_v2"),
             gt_known=right if config.run is not None else None,
             box_acc_50=right,
+            auto_box_acc_50=_percent(found["test"].get(("ground_truth", "auto")), 0.0, "gt_known"),
             gt_threshold=gt_threshold,
             gt_box_acc_50=_percent(test, gt_threshold, "gt_known"),
             images_per_second=round(speed, 2),
@@ -313,15 +329,14 @@ def _judge_all(
     setup: Setup,
     references: Mapping[Reference, Samples],
     localizer: ScoreMaps,
-    size: int,
+    protocols: Mapping[Judge, Fair],
     title: str,
 ) -> Metrics:
-    """Return the counts of a split by each reference and normalization, from one pass."""
+    """Return the counts of a split by each reference and protocol, from one pass."""
     config = setup.config
     if not references:
         return {}
     samples = next(iter(references.values()))
-    protocols = {how: Fair(size, how) for how in config.normalizations}
     metrics: Metrics = {
         (reference, how): LocalizationAccuracy(each.thresholds)
         for reference in references
@@ -332,31 +347,29 @@ def _judge_all(
         setup.network,
         localizer,
         setup.compute,
-        EvalTransform(size),
+        next(iter(protocols.values())).transform,
         split_batches(range(len(samples)), config.batch_size),
         config.workers,
         knows_classes=config.run is not None,
     )
     located = counting_errors(located, metrics.values())
-    judge = partial(_judge_each, references, protocols)
+    judge = partial(_judge_each, references, tuple(protocols.values()))
     with Meter(title, len(samples)) as meter:
-        for curves in in_order(judge, located, num_processors(), ahead=config.batch_size):
-            for key, (rank, each) in curves.items():
-                metrics[key].update(rank, each)
+        for judged in in_order(judge, located, num_processors(), ahead=config.batch_size):
+            for metric, (rank, curves) in zip(metrics.values(), judged, strict=True):
+                metric.update(rank, curves)
             meter.advance(1)
     return metrics
 
 
 def _judge_each(
-    references: Mapping[Reference, Samples],
-    protocols: Mapping[Normalization, Fair],
-    located: Located,
-) -> dict[tuple[Reference, Normalization], tuple[int | None, IouCurves | None]]:
-    return {
-        (reference, how): judge_located(samples, each, located)
-        for reference, samples in references.items()
-        for how, each in protocols.items()
-    }
+    references: Mapping[Reference, Samples], protocols: Sequence[Fair], located: Located
+) -> list[tuple[int | None, IouCurves | None]]:
+    return [
+        judged
+        for samples in references.values()
+        for judged in judge_located(samples, protocols, located)
+    ]
 
 
 def _write(config: CompareConfig, rows: Iterable[Row]) -> None:

@@ -43,7 +43,7 @@ from wsol.engine.pseudo_boxes import (
 from wsol.engine.run import RunInfo, load_start, save_run
 from wsol.engine.step import Stepper
 from wsol.errors import ConfigError, DataError, RunError, raise_if_out_of_memory
-from wsol.localizers.reading import Reading
+from wsol.localizers.reading import Reading, chosen_cutting
 from wsol.metrics import LocalizationAccuracy
 from wsol.models.create import build_network
 from wsol.models.weights import load_weights
@@ -373,32 +373,34 @@ class Training:
             return None
 
         def evaluate(samples: Samples) -> LocalizationAccuracy:
-            return evaluate_split(
+            (metric,) = evaluate_split(
                 samples,
                 network,
                 localizer,
                 self.compute,
-                protocol=protocol,
+                protocols=[protocol],
                 batch_size=batch_size,
                 workers=config.workers,
             )
+            return metric
 
         agreement = None
         if self.pseudo is not None:
             agreement = evaluate(self.pseudo).at(0.0)["max_box_acc_v2"]
         return Validation(evaluate(self.val), agreement)
 
-    def _info(self, threshold: float | None) -> RunInfo:
+    def _info(self, chosen: float | None) -> RunInfo:
         config = self.config
+        reading, threshold, threshold_from = chosen_cutting(Reading.of(config), chosen)
         return RunInfo(
             backbone=config.backbone,
             method=asdict(config.method),
             output_stride=config.output_stride,
             classes=self.samples.classes,
             size=config.size,
-            **asdict(Reading.of(config)),
-            threshold=Reading.of(config).threshold if threshold is None else threshold,
-            threshold_from="default" if threshold is None else "val",
+            **asdict(reading),
+            threshold=threshold,
+            threshold_from=threshold_from,
             data=str(config.data.resolve()),
             boxes=None if config.boxes is None else str(config.boxes.resolve()),
             val_share=config.val_share,
