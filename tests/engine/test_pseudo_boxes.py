@@ -20,7 +20,7 @@ from wsol.engine.pseudo_boxes import (
 )
 from wsol.errors import DataError
 
-NAMES = ('a "quoted".jpg', "b,c.jpg", "ä/d e.jpg", "f.jpg")
+NAMES = ('=a "quoted".jpg', "b,c.jpg", "ä/d e.jpg", "f\ng\udcff.jpg")
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Pseudo-boxes: boxes of the untrained default, to choose by where there is no ground truth."""
 
-import csv
-import io
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,12 +10,11 @@ import numpy as np
 
 from wsol.choices import Reference, SelectBy
 from wsol.data.boxes import with_boxes
-from wsol.data.csv_boxes import COLUMNS
 from wsol.data.samples import Samples
 from wsol.engine.config import Precision
 from wsol.engine.localize import Localizer
 from wsol.errors import DataError
-from wsol.files import write_atomically
+from wsol.formats.cells import CsvFile, to_cell
 
 MAX_IMAGES: Final = 200
 """Images with a pseudo-box at most; more hardly change the choice."""
@@ -85,20 +82,18 @@ def add_pseudo_boxes(
 
 
 def write_pseudo_boxes(folder: Path, samples: Samples) -> None:
-    """Write boxes as CSV, with every digit.
+    """Write boxes as CSV, with every digit; names are escaped as in ``predictions.csv``.
 
     Args:
         folder: the run folder; it exists.
         samples: images with pseudo-boxes.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    file = CsvFile(folder, ("image_id", "class", "x0", "y0", "x1", "y1"))
     for index, name in enumerate(samples.ids):
+        label = samples.classes[samples.labels[index]]
         for box in samples.own_boxes(index).tolist():
-            writer.writerow([name, samples.classes[samples.labels[index]], *box])
-    content = text.getvalue()
-    write_atomically(folder / PSEUDO_BOXES, lambda part: part.write_text(content, encoding="utf-8"))
+            file.add([to_cell(name), to_cell(label), *box])
+    file.close(folder / PSEUDO_BOXES)
 
 
 def read_pseudo_boxes(folder: Path, samples: Samples) -> Samples:
