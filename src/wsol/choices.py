@@ -11,6 +11,12 @@ Number = Literal["one", "several"]
 Student = Literal["pixels", "psol"]
 """Localizers that learn in ``wsol distill``, and belong to the runs that it makes alone."""
 
+Reference = Literal["ground_truth", "pseudo_boxes"]
+"""Boxes that score maps are compared with in order to choose among them."""
+
+SelectBy = Literal["auto", "ground_truth", "pseudo_boxes"]
+"""The reference as an option; ``auto`` takes ground truth where the val split has some."""
+
 GraphFormat = Literal["onnx", "torch"]
 """Of the files that ``wsol export`` writes."""
 

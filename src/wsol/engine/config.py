@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from wsol.choices import Normalization, learnt_part
+from wsol.choices import Normalization, SelectBy, learnt_part
 from wsol.data.box_row import OnBad
 from wsol.data.split_names import read_split_folders
 from wsol.methods import MethodConfig
@@ -107,6 +107,9 @@ class TrainConfig(Options):
         save_every: steps between two checkpoints inside an epoch; each epoch's end is saved too.
         resume: go on from the run folder's last checkpoint.
         tensorboard: also log for TensorBoard (extra tensorboard).
+        keep_best: keep the weights of the epoch that is best on the val split instead of the last.
+        select_by: boxes that tell the best epoch: ground_truth, or pseudo_boxes, which need none;
+            auto is ground_truth where val has some, otherwise pseudo_boxes.
     """
 
     data: Path
@@ -153,11 +156,15 @@ class TrainConfig(Options):
     resume: bool = False
     tensorboard: bool = False
     split_folders: tuple[Name, ...] = ()
+    keep_best: bool = False
+    select_by: SelectBy = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
         super().__post_init__()
         read_split_folders(self.split_folders)
+        if self.select_by != "auto" and not self.keep_best:
+            raise no_effect("select_by", self.select_by, "without keep_best")
         if self.sync_bn and self.frozen_bn and self.has_trained_body:
             raise refusal(
                 "sync_bn",

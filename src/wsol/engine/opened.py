@@ -176,7 +176,7 @@ def open_run(folder: Path, asked: Asked) -> Opened:
     """
     network, run = load_run(folder)
     cutting = run.cutting(asked)
-    return _open(
+    opened = _open(
         network,
         asked,
         cutting,
@@ -188,6 +188,8 @@ def open_run(folder: Path, asked: Asked) -> Opened:
         precision=run.precision,
         run=folder if cutting.reading.shares_state(run.reading) else None,
     )
+    parts = filter(None, (opened.description, run.choice))
+    return replace(opened, description=", ".join(parts))
 
 
 def open_graph_file(path: Path, asked: Asked) -> Opened:

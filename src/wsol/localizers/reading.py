@@ -20,9 +20,12 @@ CLASS_MAPS = {
 """Localizers whose maps have one peak, where the class is seen best; those of all others are nearly
 flat inside the object."""
 
-ThresholdSource = Literal["val", "auto", "default", "option"]
-"""Where a threshold comes from: chosen on ground truth, from each map itself, the fixed one for the
-kind of map, or given."""
+Chosen = Literal["val", "pseudo_boxes"]
+"""What a threshold was chosen on: the ground truth of val, or pseudo-boxes."""
+
+ThresholdSource = Chosen | Literal["auto", "default", "option"]
+"""Where a threshold comes from: chosen, from each map itself, the fixed one for the kind of map, or
+given."""
 
 
 @dataclass(frozen=True)
@@ -151,19 +154,22 @@ class Cutting(NamedTuple):
     threshold_from: ThresholdSource
 
 
-def chosen_cutting(own: Reading, chosen: float | None = None, asked: object = None) -> Cutting:
+def chosen_cutting(
+    own: Reading, chosen: float | None = None, asked: object = None, source: Chosen = "val"
+) -> Cutting:
     """Return how to read a run, and its threshold.
 
-    A threshold that was chosen on ground truth holds for the maps that it was chosen for, and for
+    A threshold that was chosen holds for the maps that it was chosen for, and for
     more views of the image. Where there is none, or ``auto`` is asked for, maps are scaled by
     ``otsu``, so that each map's own threshold lies at the same value. A number is a share of maps
     that are scaled by ``minmax``, unless the run's threshold was chosen for another scale.
 
     Args:
         own: the run's reading.
-        chosen: threshold that was chosen on ground truth for it; None: there is none.
+        chosen: threshold that was chosen for it; None: there is none.
         asked: options as for ``chosen_reading``, and ``threshold``: a number, ``auto`` or None;
             None asks for nothing.
+        source: what that threshold was chosen on.
 
     Raises:
         ConfigError: ``auto``, and a normalization other than its own.
@@ -181,7 +187,7 @@ def chosen_cutting(own: Reading, chosen: float | None = None, asked: object = No
         raise no_effect("normalization", scale, "with threshold auto")
     keeps = chosen is not None and reading.without_views == own.without_views
     if chosen is not None and keeps and threshold is None:
-        return Cutting(reading, chosen, "val")
+        return Cutting(reading, chosen, source)
     is_free = scale is None and not keeps and reading.normalization in ("minmax", "otsu")
     if is_free or threshold == "auto":
         of_number = isinstance(threshold, float)
