@@ -21,9 +21,9 @@ from wsol.engine.graph import is_graph
 from wsol.engine.opened import (
     Asked,
     Opened,
+    open_backbone,
     open_classifier,
     open_graph_file,
-    open_imagenet,
     open_run,
 )
 from wsol.formats.about import About
@@ -378,5 +378,5 @@ def _open(model: object, backbone: str, asked: Asked) -> Opened:
         raise refusal("model", type(model), "use a torch.nn.Module, a path or None")
     path: Path | None = checked("model", model, Path | None)
     if path is None:
-        return open_imagenet(backbone, asked)
+        return open_backbone(backbone, asked)
     return open_graph_file(path, asked) if is_graph(path) else open_run(path, asked)

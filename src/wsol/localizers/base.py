@@ -60,6 +60,7 @@ class ScoreMaps:
         needs_fit: whether ``fit`` must be called first, with a collection of pictures.
         needs_views: whether pictures are flipped or resized, which takes passes of its own.
         sees_classes: whether the maps of one picture's classes differ.
+        needs_classes: whether the network must have classes.
         more_taps: modules that are looked at besides.
 
     Raises:
@@ -71,6 +72,7 @@ class ScoreMaps:
     needs_fit = False
     needs_views = False
     sees_classes = True
+    needs_classes = True
     more_taps: tuple[str, ...] = ()
 
     def __init__(
