@@ -25,6 +25,8 @@ LOCALIZERS = {
     "gradient_rollout": "wsol.localizers.gradient_rollout:GradientRollout",
     "hirescam": "wsol.localizers.hirescam:HiResCAM",
     "layercam": "wsol.localizers.layercam:LayerCAM",
+    "maskcut": "wsol.localizers.ncut:MaskCut",
+    "ncut": "wsol.localizers.ncut:NCut",
     "pixels": "wsol.localizers.pixels:LearntPixels",
     "psol": "wsol.localizers.psol:PSOL",
     "scorecam": "wsol.localizers.scorecam:ScoreCAM",
