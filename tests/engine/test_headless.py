@@ -10,13 +10,18 @@ import timm
 import torch
 import torchvision
 from PIL import Image
+from safetensors.torch import save
 from torch import nn
 
 from wsol.engine.localize import Localizer
 from wsol.errors import ConfigError
 from wsol.localizers import create_localizer
 from wsol.localizers.look import has_classes, observe
+from wsol.localizers.stages import last_stage
+from wsol.models import create_network
 from wsol.models.imagenet import imagenet_classes, published_classes
+
+from .hub_stand_in import Hub
 
 SHALLOW: dict[str, dict[str, Any]] = {
     "convnext_tiny.dinov3_lvd1689m": {"depths": (1, 1, 1, 1)},
@@ -31,6 +36,7 @@ SHALLOW: dict[str, dict[str, Any]] = {
     "vit_small_patch14_dinov2": {"depth": 2},
     "vit_small_patch16_224.dino": {"depth": 2},
     "vit_small_patch16_dinov3": {"depth": 2},
+    "vit_xsmall_patch16_clip_224.tinyclip_yfcc15m": {"depth": 2},
 }
 """Networks of timm without a classifier, and options that make them fast."""
 
@@ -48,11 +54,16 @@ def photo(tmp_path: Path) -> Path:
 @pytest.fixture
 def random_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let timm make networks with fewer layers, and without a download."""
+    use_shallow(monkeypatch, pretrained=False)
+
+
+def use_shallow(monkeypatch: pytest.MonkeyPatch, **fixed: bool) -> None:
+    """Let timm make networks with fewer layers."""
     make = timm.create_model
 
-    def create(name: str, pretrained: bool = False, **options: Any) -> nn.Module:
+    def create(name: str, **options: Any) -> nn.Module:
         torch.manual_seed(0)
-        return make(name, **options, **SHALLOW.get(name, {}))
+        return make(name, **(options | SHALLOW.get(name, {}) | fixed))
 
     monkeypatch.setattr(timm, "create_model", create)
 
@@ -163,3 +174,59 @@ def test_classes_are_those_of_the_weights(name: str, first: str) -> None:
     config = timm.get_pretrained_cfg(name)
     classes = published_classes(config)
     assert (len(classes), classes[0]) == (config.num_classes, first)
+
+
+@pytest.mark.usefixtures("random_weights")
+def test_views_of_patches_of_14_pixels_fit_them(photo: Path) -> None:
+    """Scales are rounded to sizes that the network takes, and other sizes are refused."""
+    name = "vit_small_patch14_dinov2"
+    (found,) = Localizer(backbone=name, size=84, scales=(1, 1.3), localizer="ncut", cpu=True)(
+        [photo]
+    )
+    assert len(found.boxes) == 1
+    with pytest.raises(ConfigError, match="14") as caught:
+        Localizer(backbone=name, size=96, cpu=True)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("random_weights")
+def test_transformers_are_read_at_their_last_block() -> None:
+    """Also those whose blocks are no module of their own, as DINOv3's."""
+    for name in ("eva02_tiny_patch14_224", "vit_small_patch16_dinov3", "vit_small_patch14_dinov2"):
+        network = create_network(name, num_classes=0, pretrained=False)
+        assert last_stage(network, 224).startswith("blocks")
+
+
+@pytest.mark.parametrize("name", ["resnet50_clip", "vit_small_patch14_dinov2"])
+@pytest.mark.usefixtures("random_weights")
+def test_a_head_is_made_for_the_classes_of_a_data_set(name: str) -> None:
+    """Also for as many as an embedding has numbers, which are no classes."""
+    torch.manual_seed(0)
+    network = create_network(name, num_classes=1024, size=224)
+    assert has_classes(network)
+    assert network.head.linear.out_features == 1024
+    body = network.state_dict().keys()
+    assert not any(key.startswith(("body.head.", "body.fc.")) for key in body)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("eva02_tiny_patch14_224", 56), ("vit_xsmall_patch16_clip_224.tinyclip_yfcc15m", 64)],
+)
+def test_published_weights_come_from_the_hub(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, name: str, size: int, photo: Path
+) -> None:
+    """All of the body's, in a network that comes with an embedding or with features alone."""
+    use_shallow(monkeypatch)
+    published = timm.create_model(name)
+    for weight in published.parameters():
+        nn.init.normal_(weight, std=0.05)
+    weights = {key: value.contiguous() for key, value in published.state_dict().items()}
+    hub.add(timm.get_pretrained_cfg(name).hf_hub_id, {"model.safetensors": save(weights)})
+    locate = Localizer(backbone=name, size=size, cpu=True, precision="fp32")
+    assert hub.downloaded() == {"model.safetensors"}
+    found = locate.model.body.state_dict()
+    assert set(found) == {key for key in weights if not key.startswith(("head.", "fc_norm."))}
+    assert all(torch.equal(found[key], weights[key]) for key in found)
+    (result,) = locate([photo])
+    assert (result.label, result.error) == ("object", None)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from wsol.choices import Normalization, learnt_part
+from wsol.choices import Normalization, Student
 
 if TYPE_CHECKING:
     from torch import nn
 
     from wsol.localizers.base import ScoreMaps
+
+FLAT_MAPS = (*get_args(Student), "maskcut", "ncut")
+"""Localizers whose maps are nearly flat inside the object."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Reading:
         A class map has one peak, and is cut low (Zhou et al., CVPR 2016, section 3.2); a map that
         follows features is nearly flat inside the object, and so is one that has been learnt.
         """
-        return 0.5 if self.affinity or learnt_part(self.localizer) else 0.2
+        names = {name.strip() for name in self.localizer.split("*")}
+        return 0.5 if self.affinity or not names.isdisjoint(FLAT_MAPS) else 0.2
 
     @property
     def without_views(self) -> Reading:
