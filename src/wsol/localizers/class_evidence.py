@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 from wsol.errors import ConfigError
 from wsol.localizers.base import resized
 from wsol.localizers.choose import choose_tap, probe
-from wsol.localizers.look import Look, observe, tapped_part
+from wsol.localizers.look import Look, has_classes, observe, tapped_part
 from wsol.models import Network
 from wsol.models.heads import scaled_maps
 
@@ -61,6 +61,8 @@ def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer 
     >>> find_linear_layer(timm.create_model("test_vit")) is None
     True
     """
+    if not has_classes(model):
+        return None
     if isinstance(model, Network):
         name, *others = model.head.classifiers
         module = getattr(model.head, name)
