@@ -2,7 +2,7 @@
 
 from typing import Literal, get_args
 
-Normalization = Literal["minmax", "max", "pas", "ivr"]
+Normalization = Literal["minmax", "max", "pas", "ivr", "otsu"]
 """How a score map is scaled to [0, 1], see ``wsol.maps.normalize``."""
 
 Number = Literal["one", "several"]

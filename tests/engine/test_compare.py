@@ -67,6 +67,7 @@ def test_rows_are_what_evaluation_says(config: CompareConfig, tmp_path: Path) ->
     assert same.threshold == val["threshold"]
     test = evaluate(options).metrics
     assert same.max_box_acc_v2 == pytest.approx(test["max_box_acc_v2"], abs=0.006)
+    assert same.auto_box_acc_50 == pytest.approx(test["gt_known_auto"], abs=0.006)
 
 
 def test_files_have_every_row(config: CompareConfig) -> None:
@@ -125,7 +126,8 @@ def test_the_command_prints_the_table(
     assert main([*argv, *options, "--workers", "0", "--cpu", "--pictures", "0"]) == 0
     printed, _, step = capsys.readouterr().out.partition("next, wsol ")
     assert printed.count("feature_norm") == 4
-    assert printed.count("auto") == 2
+    # In two rows and a heading.
+    assert printed.count("auto") == 3
     saved = json.loads((config.out / "compare.json").read_text())[0]
     assert (saved["val_num_with_ground_truth"], saved["num_with_ground_truth"]) == (8, 12)
     assert "8 of val, 12 of test" in printed

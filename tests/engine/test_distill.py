@@ -68,8 +68,8 @@ def test_it_is_a_run_like_any_other(config: DistillConfig, tmp_path: Path) -> No
     assert num_errors == 0
     assert {file.name for file in folder.iterdir()} == FILES | {"model.safetensors"}
     network, info = load_run(folder)
-    assert info.reading == Reading(config.student, tap=("layer4",))
-    assert (info.threshold, info.threshold_from) == (0.5, "default")
+    assert info.reading == Reading(config.student, tap=("layer4",), normalization="otsu")
+    assert (info.threshold, info.threshold_from) == (0.5, "auto")
     for name, weight in load_run(config.run)[0].state_dict().items():
         assert torch.equal(network.state_dict()[name], weight)
     options = EvaluateConfig(folder, split="val", workers=0, cpu=True)

@@ -1,6 +1,7 @@
 """Exported graphs equal their runs, travel alone, and say why there is none."""
 
 import json
+import shutil
 import sys
 import zipfile
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from wsol.engine.config import TrainConfig
 from wsol.engine.export import TOLERANCE, export, export_localizer
 from wsol.engine.export_config import ExportConfig
 from wsol.engine.graph import READERS, GraphInfo, open_graph, open_own_torch
-from wsol.engine.run import load_run
+from wsol.engine.run import load_run, save_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, RunError
 from wsol.localizers.box_head import BoxHead
@@ -228,7 +229,12 @@ def test_prediction_is_that_of_the_run(
     """Boxes, classes, scores and heat maps of test pictures, at every threshold."""
     images = images_of(toy)
     assert len(images) == 12
-    for options in ({}, {"threshold": 0.3, "objects": "several", "normalization": "ivr"}):
+    for options in (
+        {},
+        {"threshold": "auto"},
+        {"threshold": 0.3},
+        {"threshold": 0.3, "objects": "several", "normalization": "ivr"},
+    ):
         own = Localizer(run, precision="fp32", cpu=True, **options)
         other = Localizer(graphs["onnx"], batch_size=5, **options)
         assert (own.threshold, own.classes) == (other.threshold, other.classes)
@@ -240,6 +246,21 @@ def test_prediction_is_that_of_the_run(
             assert np.array_equal(a.boxes, b.boxes)
     first, second = (next(locate.classify(images[:1])) for locate in (own, other))
     assert [name for name, _ in first] == [name for name, _ in second]
+
+
+def test_a_graph_is_cut_as_its_run(run: Path, tmp_path: Path) -> None:
+    """Also where the run has no threshold, and where one is given then."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    network, info = load_run(copy)
+    save_run(copy, network, replace(info, threshold_from="default"))
+    export(ExportConfig(copy, tmp_path / "m.onnx"))
+    export(ExportConfig(copy, tmp_path / "n.onnx", threshold=0.25))
+    for options in ({}, {"threshold": "auto"}, {"threshold": 0.4}):
+        own, other = Localizer(copy, **options), Localizer(tmp_path / "m.onnx", **options)
+        for name in ("normalization", "threshold", "threshold_from"):
+            assert getattr(own, name) == getattr(other, name)
+    given = Localizer(tmp_path / "n.onnx")
+    assert (given.normalization, given.threshold) == ("minmax", 0.25)
 
 
 def test_the_graph_is_that_of_the_weights_as_they_are(

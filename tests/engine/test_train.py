@@ -124,7 +124,8 @@ def test_training_learns(tmp_path: Path, tiny: TrainConfig) -> None:
     assert rows[-1]["train_top1"] == 100
     assert rows[-1]["val_top1_cls"] == 100
     assert rows[-1]["val_max_box_acc_v2"] is None
-    assert load_run(out)[1].threshold_from == "default"
+    info = load_run(out)[1]
+    assert (info.normalization, info.threshold_from) == ("otsu", "auto")
 
 
 @pytest.mark.parametrize("method", [None, ADLConfig(taps=("layer4",))])

@@ -22,6 +22,7 @@ HEADINGS = (
     "threshold",
     "test MaxBoxAccV2",
     f"test {figure_of('box_acc_50').title}",
+    "at threshold auto",
     "images/s",
 )
 
@@ -44,6 +45,7 @@ def run(argv: Sequence[str]) -> int:
                 f"{row.threshold:.3f}",
                 f"{row.max_box_acc_v2:.1f}",
                 f"{row.box_acc_50:.1f}",
+                f"{row.auto_box_acc_50:.1f}",
                 f"{row.images_per_second:.1f}",
             )
             for row in rows

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from PIL import Image
@@ -21,7 +21,12 @@ from wsol.data.transforms import EvalTransform
 from wsol.engine.compare_config import VAL_SHARE, CompareConfig
 from wsol.engine.config import Precision
 from wsol.engine.device import Compute, announce, choose_compute
-from wsol.engine.evaluate import Located, counting_errors, judge_located, locate_split
+from wsol.engine.evaluate import (
+    at_own_thresholds,
+    counting_errors,
+    judge_located,
+    locate_split,
+)
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.folder import output_folder
 from wsol.engine.localize import Localizer
@@ -35,7 +40,6 @@ from wsol.files import write_atomically, write_json
 from wsol.in_order import in_order
 from wsol.localizers import ScoreMaps
 from wsol.localizers.reading import Reading
-from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import Network
@@ -44,7 +48,7 @@ from wsol.review.picture import draw, grid
 
 log = logging.getLogger("wsol")
 
-Metrics = dict[Normalization, LocalizationAccuracy]
+Metrics = dict[Normalization | Literal["auto"], LocalizationAccuracy]
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Row:
         gt_known: on test, at the threshold of val, in percent; None without a run, where maps are
             of the class that the network prefers.
         box_acc_50: the same of either: images whose box is right at IoU 50, in percent.
+        auto_box_acc_50: the same at each map's own threshold, which needs no boxes.
         images_per_second: from file to curve, over both splits.
         num_error: pictures of both splits that could not be read; they count as wrong.
         val_num_with_ground_truth: images of val with a box.
@@ -79,6 +84,7 @@ class Row:
     max_box_acc_v2: float
     gt_known: float | None
     box_acc_50: float
+    auto_box_acc_50: float
     images_per_second: float
     num_error: int = 0
     precision: Precision = "fp32"
@@ -174,15 +180,21 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
     """Yield a row for each normalization of a localizer's maps at one size."""
     config = setup.config
     check_size(setup.network, size)
-    localizer = _reading(config, name, affinity).create(setup.network)
+    reading = _reading(config, name, affinity)
+    localizer = reading.create(setup.network)
     _fit(setup, localizer, size)
+    protocols: dict[Normalization | Literal["auto"], Fair] = {
+        how: Fair(size, how) for how in config.normalizations
+    }
+    protocols["auto"] = at_own_thresholds(reading, size)
     begin, images = time.perf_counter(), 0
     found: dict[str, Metrics] = {}
     for split in ("val", "test"):
         samples = setup.splits[split]
-        found[split] = _judge_all(setup, samples, localizer, size, f"{name} {size} {split}")
+        found[split] = _judge_all(setup, samples, localizer, protocols, f"{name} {size} {split}")
         images += len(samples)
     speed = images / (time.perf_counter() - begin)
+    auto = found["test"]["auto"].compute()
     for normalization in config.normalizations:
         val, test = (found[split][normalization] for split in ("val", "test"))
         threshold = val.best_threshold() or 0.0
@@ -198,6 +210,7 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
             max_box_acc_v2=round(figures["max_box_acc_v2"] or 0.0, 2),
             gt_known=right if config.run is not None else None,
             box_acc_50=right,
+            auto_box_acc_50=round(auto["gt_known"] or 0.0, 2),
             images_per_second=round(speed, 2),
             num_error=sum(int(each.num_errors) for each in (val, test)),
             val_num_with_ground_truth=int(val.num_boxed),
@@ -233,36 +246,33 @@ def _fit(setup: Setup, localizer: ScoreMaps, size: int) -> None:
 
 
 def _judge_all(
-    setup: Setup, samples: Samples, localizer: ScoreMaps, size: int, title: str
+    setup: Setup,
+    samples: Samples,
+    localizer: ScoreMaps,
+    protocols: Mapping[Normalization | Literal["auto"], Fair],
+    title: str,
 ) -> Metrics:
-    """Return the counts of a split under each normalization, from one pass."""
+    """Return the counts of a split by each protocol, from one pass."""
     config = setup.config
-    protocols = {how: Fair(size, how) for how in config.normalizations}
     metrics = {how: LocalizationAccuracy(each.thresholds) for how, each in protocols.items()}
     located = locate_split(
         samples,
         setup.network,
         localizer,
         setup.compute,
-        EvalTransform(size),
+        next(iter(protocols.values())).transform,
         split_batches(range(len(samples)), config.batch_size),
         config.workers,
         knows_classes=config.run is not None,
     )
     located = counting_errors(located, metrics.values())
-    judge = partial(_judge_each, samples, protocols)
+    judge = partial(judge_located, samples, tuple(protocols.values()))
     with Meter(title, len(samples)) as meter:
-        for curves in in_order(judge, located, num_processors(), ahead=config.batch_size):
-            for how, (rank, each) in curves.items():
-                metrics[how].update(rank, each)
+        for judged in in_order(judge, located, num_processors(), ahead=config.batch_size):
+            for metric, (rank, curves) in zip(metrics.values(), judged, strict=True):
+                metric.update(rank, curves)
             meter.advance(1)
     return metrics
-
-
-def _judge_each(
-    samples: Samples, protocols: Mapping[Normalization, Fair], located: Located
-) -> dict[Normalization, tuple[int | None, IouCurves | None]]:
-    return {how: judge_located(samples, each, located) for how, each in protocols.items()}
 
 
 def _write(config: CompareConfig, rows: Iterable[Row]) -> None:

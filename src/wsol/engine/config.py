@@ -24,6 +24,7 @@ from wsol.options import (
     Range,
     Scale,
     Seed,
+    Threshold,
     no_effect,
     refusal,
 )
@@ -92,7 +93,9 @@ class TrainConfig(Options):
         flip: average score maps with those of the flipped picture.
         scales: average score maps over pictures of these sizes, as shares of size.
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
-            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr).
+            maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
+            that Otsu's threshold of each map becomes a half (otsu); without boxes to choose a
+            threshold on, minmax becomes otsu, with each map's own threshold.
         seed: of everything drawn by chance.
         workers: processes that decode images; 0 decodes in the training process.
         precision: auto takes bfloat16 where the processor has it.
@@ -216,8 +219,12 @@ class EvaluateConfig(Options):
         scales: average score maps over pictures of these sizes, as shares of size; default: the
             run's; with --localizer, the picture as it is.
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
-            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr);
-            default: the run's; with --localizer, minmax.
+            maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
+            that Otsu's threshold of each map becomes a half (otsu); default: the run's; with
+            --localizer, otsu with threshold auto and minmax with a number.
+        threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
+            auto: each map's own, by Otsu's method; default: the run's where it was chosen on boxes,
+            otherwise auto.
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
         precision: auto is that of the run, if it is known and the hardware supports it.
@@ -240,6 +247,7 @@ class EvaluateConfig(Options):
     flip: bool = False
     scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
+    threshold: Threshold | None = None
     batch_size: BatchSize = 32
     workers: NumWorkers = 2
     precision: Precision = "auto"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -65,10 +65,11 @@ class Localizer:
         affinity: name of a module whose features the score map then follows; default: the run's.
         flip: average score maps with those of the flipped picture.
         scales: average score maps over pictures of these sizes, as shares of ``size``.
-        normalization: how score maps are scaled to [0, 1]; default: the run's, or by minimum and
-            maximum.
-        threshold: share of a map's maximum above which a pixel belongs to the object; default:
-            the run's, or that of the localizer.
+        normalization: how score maps are scaled to [0, 1]; default: the run's, ``otsu`` with
+            threshold ``auto``, or by minimum and maximum.
+        threshold: share of a map's maximum above which a pixel belongs to the object, or ``auto``:
+            each map's own, by Otsu's method; default: the run's where it was chosen on boxes,
+            otherwise ``auto``.
         labels: names or indices of the classes to look for in each picture; where two classes have
             one name, ``crane#517`` is the one with index 517. Default: those that the classifier
             sees there, which is the likeliest alone unless it is a run that was trained
@@ -117,7 +118,7 @@ class Localizer:
         flip: bool = False,
         scales: Sequence[float] = (),
         normalization: Normalization | None = None,
-        threshold: float | None = None,
+        threshold: float | Literal["auto"] | None = None,
         labels: Sequence[str] = (),
         objects: Number | None = None,
         size: int | None = None,
@@ -160,7 +161,7 @@ class Localizer:
         opened = _open(model, backbone, Asked(**asked))
         self.model, self.compute = opened.model, opened.compute
         self.localizer, self.is_fitted = opened.localizer, opened.is_fitted
-        self.reading, self.threshold = opened.reading, opened.threshold
+        self.reading, self.threshold, self.threshold_from = opened.cutting
         self.classes, self.labels, self.size = opened.classes, opened.labels, opened.size
         self.mean, self.std = opened.mean, opened.std
         self.several_labels, self.description = opened.several_labels, opened.description
@@ -169,7 +170,7 @@ class Localizer:
                 "labels: %s makes one map for all classes; labels change names and scores alone",
                 self.reading.localizer,
             )
-        self.normalization = normalization or opened.reading.normalization
+        self.normalization = self.reading.normalization
         self.objects: Number = asked_objects or ("several" if opened.several_labels else "one")
 
     def __call__(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,7 @@ from wsol.engine.tensors import read_tensors, write_tensors
 from wsol.errors import ConfigError, RunError
 from wsol.files import write_json
 from wsol.localizers import ScoreMaps
-from wsol.localizers.reading import Reading
+from wsol.localizers.reading import Cutting, Reading, chosen_cutting
 from wsol.methods import MethodConfig, method_config
 from wsol.models import Network
 from wsol.models.create import build_network
@@ -45,7 +45,8 @@ class RunInfo:
         scales: of the pictures that it looks at.
         normalization: how its maps are scaled to [0, 1].
         threshold: share of a map's maximum above which a pixel belongs to the object.
-        threshold_from: ``val`` where it was chosen on boxes, else ``default``.
+        threshold_from: ``val`` where it was chosen on boxes; otherwise it is not kept, and maps
+            are cut at their own threshold, see ``wsol.localizers.reading.chosen_cutting``.
         data: folder of the data set that it was trained on.
         boxes: file of true boxes, where one was given.
         val_share: share of the training images that was kept for choosing the threshold.
@@ -105,19 +106,17 @@ class RunInfo:
         """How score maps are read."""
         return Reading.of(self)
 
-    def read_as(self, reading: Reading) -> "RunInfo":
-        """Return the description of the same run that is read otherwise.
-
-        Its threshold was chosen for its own maps, and more views of a picture change them little;
-        of any other reading the threshold is that reading's own.
+    def cutting(self, asked: object = None) -> Cutting:
+        """Return how score maps are read and cut.
 
         Args:
-            reading: how score maps are read.
+            asked: options as for ``chosen_cutting``.
+
+        Raises:
+            ConfigError: they do not fit each other.
         """
-        info = replace(self, **asdict(reading))
-        if reading.without_views == self.reading.without_views:
-            return info
-        return replace(info, threshold=reading.threshold, threshold_from="default")
+        chosen = self.threshold if self.threshold_from == "val" else None
+        return chosen_cutting(self.reading, chosen, asked)
 
 
 def save_run(

@@ -35,7 +35,7 @@ from wsol.engine.protocol import Fair
 from wsol.engine.run import RunInfo, load_start, save_run
 from wsol.engine.step import Stepper
 from wsol.errors import ConfigError, RunError, raise_if_out_of_memory
-from wsol.localizers.reading import Reading
+from wsol.localizers.reading import Reading, chosen_cutting
 from wsol.metrics import LocalizationAccuracy
 from wsol.models.create import build_network
 from wsol.models.weights import load_weights
@@ -271,28 +271,30 @@ class Training:
         self.fitted = localizer.state()
         if self.val is None:
             return None
-        return evaluate_split(
+        (metric,) = evaluate_split(
             self.val,
             network,
             localizer,
             self.compute,
-            protocol=protocol,
+            protocols=[protocol],
             batch_size=batch_size,
             workers=config.workers,
         )
+        return metric
 
     def _info(self, metric: LocalizationAccuracy | None) -> RunInfo:
         config = self.config
-        threshold = None if metric is None else metric.best_threshold()
+        chosen = None if metric is None else metric.best_threshold()
+        reading, threshold, threshold_from = chosen_cutting(Reading.of(config), chosen)
         return RunInfo(
             backbone=config.backbone,
             method=asdict(config.method),
             output_stride=config.output_stride,
             classes=self.samples.classes,
             size=config.size,
-            **asdict(Reading.of(config)),
-            threshold=Reading.of(config).threshold if threshold is None else threshold,
-            threshold_from="default" if threshold is None else "val",
+            **asdict(reading),
+            threshold=threshold,
+            threshold_from=threshold_from,
             data=str(config.data.resolve()),
             boxes=None if config.boxes is None else str(config.boxes.resolve()),
             val_share=config.val_share,
