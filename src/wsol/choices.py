@@ -6,7 +6,7 @@ Normalization = Literal["minmax", "max", "pas", "ivr", "otsu"]
 """How a score map is scaled to [0, 1], see ``wsol.maps.normalize``."""
 
 Number = Literal["one", "several"]
-"""Boxes of a class in a picture: around the largest contour, or of each part of the map."""
+"""Boxes of a class in a picture: around the largest contour, or of each object of the map."""
 
 Student = Literal["pixels", "psol"]
 """Localizers that learn in ``wsol distill``, and belong to the runs that it makes alone."""

@@ -76,7 +76,7 @@ class Localizer:
             sees there, which is the likeliest alone unless it is a run that was trained
             on pictures of several labels.
         objects: ``one`` box for each class, around the largest contour, or ``several``, one for
-            each part of the map that is above the threshold; default: several for such a run.
+            each object of the map, see ``wsol.maps.objects_at``; default: several for such a run.
         size: side of the network's input in pixels; default: the run's, that which
             a classifier says it takes, or 448.
         batch_size: images per step.
