@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from wsol.choices import Normalization, learnt_part
+from wsol.choices import Normalization, is_learnt
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,7 +52,7 @@ class Reading:
         A class map has one peak, and is cut low (Zhou et al., CVPR 2016, section 3.2); a map that
         follows features is nearly flat inside the object, and so is one that has been learnt.
         """
-        return 0.5 if self.affinity or learnt_part(self.localizer) else 0.2
+        return 0.5 if self.affinity or is_learnt(self.localizer) else 0.2
 
     @property
     def without_views(self) -> Reading:
