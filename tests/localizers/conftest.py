@@ -43,7 +43,8 @@ def tiny() -> Callable[[str], Network]:
     def tiny(name: str) -> Network:
         torch.manual_seed(0)
         backbone = "test_vit" if name in ATTENTION else "test_resnet"
-        return create_network(backbone, num_classes=4, pretrained=False).train()
+        method = "c2am" if name == "foreground" else "none"
+        return create_network(backbone, num_classes=4, pretrained=False, method=method).train()
 
     return tiny
 

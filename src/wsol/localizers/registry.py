@@ -20,6 +20,7 @@ LOCALIZERS = {
     "ddt": "wsol.localizers.ddt:DDT",
     "eigencam": "wsol.localizers.eigencam:EigenCAM",
     "feature_norm": "wsol.localizers.feature_norm:FeatureNorm",
+    "foreground": "wsol.localizers.foreground:Foreground",
     "gradcam": "wsol.localizers.gradcam:GradCAM",
     "gradcam++": "wsol.localizers.gradcam_plusplus:GradCAMPlusPlus",
     "gradient_rollout": "wsol.localizers.gradient_rollout:GradientRollout",
