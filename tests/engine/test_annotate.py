@@ -237,7 +237,7 @@ def test_one_class_needs_no_head(config: AnnotateConfig, monkeypatch: pytest.Mon
     network = build_network(
         "test_resnet", num_classes=1000, method=learn_labels.Config(), pretrained=False
     )
-    monkeypatch.setattr("wsol.engine.opened.create_imagenet_network", lambda *_: network)
+    monkeypatch.setattr("wsol.engine.opened.create_pretrained_network", lambda *_: network)
     done = wsol.annotate(replace(config, class_map=classes))
     assert sum(done.statuses.values()) == 9
     assert {label for label, _ in rows(config.out).values()} == {"thing"}

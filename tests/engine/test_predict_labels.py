@@ -44,7 +44,7 @@ def config(toy: Path, tiny_run: Path, tmp_path: Path) -> PredictConfig:
 def small_imagenet(monkeypatch: pytest.MonkeyPatch) -> Network:
     """Return a small network of random weights in place of the bundled one."""
     network = create_network("test_resnet", num_classes=1000, pretrained=False)
-    monkeypatch.setattr(opened_module, "create_imagenet_network", lambda *_: network)
+    monkeypatch.setattr(opened_module, "create_pretrained_network", lambda *_: network)
     return network
 
 

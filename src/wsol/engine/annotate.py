@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from wsol.data.source import Picture
 from wsol.engine.annotate_config import AnnotateConfig
 from wsol.engine.config_file import check_same, resolved, save_config
-from wsol.engine.distill import THRESHOLD
 from wsol.engine.folder import output_folder
 from wsol.engine.learn_labels import Learning
 from wsol.engine.localize import Inputs, Localizer
@@ -116,7 +115,7 @@ def _check_ways(config: AnnotateConfig, pictures: Pictures) -> None:
         check_folder(config.out / "report")
     check_links(config.format, [config.images], pictures)
     classes = pictures.labels.classes if pictures.labels else ()
-    create_writers(config.format, config.out, About(classes, pictures.root, THRESHOLD))
+    create_writers(config.format, config.out, About(classes, pictures.root, threshold=0.5))
 
 
 def _stored(config: AnnotateConfig, number: int) -> StoredFeatures:

@@ -46,6 +46,7 @@ class GraphInfo:
         std: the same for the standard deviation.
         version: of the wsol that wrote it.
         precision: that it computes in.
+        threshold_from: as ``wsol.localizers.reading.Cutting`` has it.
 
     >>> info = GraphInfo(("cat", "dog"), 224, 0.2, False, Reading(), (0.5,) * 3, (0.5,) * 3, "1.0")
     >>> GraphInfo.from_json(info.to_json()) == info
@@ -61,6 +62,12 @@ class GraphInfo:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     version: str = ""
     precision: Precision = "fp32"
+    threshold_from: str = "val"
+
+    @property
+    def chosen_threshold(self) -> float | None:
+        """The threshold; None where each map is cut at its own."""
+        return None if self.threshold_from == "auto" else self.threshold
 
     def to_json(self) -> str:
         """Return all of it as one flat JSON object."""

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,18 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from wsol.choices import Normalization
 from wsol.data.batches import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.given_labels import GivenLabels
 from wsol.data.transforms import EvalTransform
 from wsol.engine.annotate_config import AnnotateConfig
 from wsol.engine.device import announce, choose_compute
-from wsol.engine.distill import THRESHOLD
 from wsol.engine.distill_config import DistillConfig
 from wsol.engine.fit import MOST_PICTURES, Look
 from wsol.engine.fit_classifier import fit_classifier
 from wsol.engine.fit_head import fit_head
-from wsol.engine.lessons import Lessons, Teacher, as_float16
+from wsol.engine.kept_features import FeatureFile, feature_file
+from wsol.engine.lessons import Lessons, Teacher
 from wsol.engine.log import describe
 from wsol.engine.opened import prepare_to_localize
 from wsol.engine.pictures import Pictures
@@ -34,7 +32,7 @@ from wsol.engine.stored_features import StoredFeatures
 from wsol.errors import DataError
 from wsol.localizers.look import StoredLook
 from wsol.localizers.pixels import LearntPixels
-from wsol.localizers.reading import BEST, Reading
+from wsol.localizers.reading import BEST, Cutting, Reading, chosen_cutting
 from wsol.maps import normalize
 from wsol.maps.cut import cut_map
 from wsol.methods.none.config import Config
@@ -78,7 +76,8 @@ class Learning:
         prepare_to_localize(self.network, config.size)
         self.network.to(self.compute.device)
         self.network.to(memory_format=torch.channels_last)
-        self.localizer = self._reading().create(self.network, several=self.several_labels)
+        self.cutting = chosen_cutting(BEST)
+        self.localizer = self.cutting.reading.create(self.network, several=self.several_labels)
         self.taps = tuple(dict.fromkeys((*self.localizer.more_taps, *self.localizer.taps)))
         self.look = Look(
             EvalTransform(config.size),
@@ -103,15 +102,10 @@ class Learning:
         )
         self._fit_head()
         self._fit_localizer()
-        reading, state = self._reading(), self.localizer.state()
-        student = self._student()
-        if student is not None:
-            reading, state = Reading(student.name, tap=student.taps), student.state()
-        threshold = reading.threshold if student is None else THRESHOLD
-        save_run(run, self.trained, self._info(reading, threshold), state)
-
-    def _reading(self) -> Reading:
-        return BEST
+        cutting, state = self.cutting, self.localizer.state()
+        if student := self._student():
+            cutting, state = _cutting_of(student), student.state()
+        save_run(run, self.trained, self._info(cutting), state)
 
     def _fit_head(self) -> None:
         """Give the network's head the weights that tell the labels apart."""
@@ -154,15 +148,15 @@ class Learning:
                 yield [indices[row] for row in rows], look.select(rows)
             start += len(indices)
 
-    def _info(self, reading: Reading, threshold: float) -> RunInfo:
+    def _info(self, cutting: Cutting) -> RunInfo:
         return RunInfo(
             backbone=self.config.backbone,
             output_stride=None,
             classes=self.labels.classes,
             size=self.config.size,
-            **asdict(reading),
-            threshold=threshold,
-            threshold_from="default",
+            **asdict(cutting.reading),
+            threshold=cutting.threshold,
+            threshold_from=cutting.threshold_from,
             data="",
             boxes=None,
             val_share=0.0,
@@ -178,16 +172,16 @@ class Learning:
         if choice == "never" or (choice == "auto" and self.several_labels):
             return None
         student = LearntPixels(self.network, self.taps)
-        reading = self._reading()
-        teacher = Teacher(self.localizer, reading.normalization, reading.threshold)
-        with TemporaryFile(dir=self.config.out) as file:
+        reading, threshold, _ = self.cutting
+        teacher = Teacher(self.localizer, reading.normalization, threshold)
+        with feature_file(self.config.out) as file:
             lessons = self._lessons(student, teacher, file)
             if lessons is None:
                 return None
             torch.manual_seed(self.config.seed)
-            head = student.head_type(lessons.features.shape[1])
+            head = student.head_type(lessons.features.values.shape[1])
             for known, found in zip(
-                (head.mean, head.std), lessons.channel_statistics(), strict=True
+                (head.mean, head.std), lessons.features.channel_statistics(), strict=True
             ):
                 known.copy_(found)
             options = DistillConfig(
@@ -206,31 +200,26 @@ class Learning:
                 seen[row] = self.labels[index][0]
         return seen
 
-    def _lessons(self, student: LearntPixels, teacher: Teacher, file: IO[bytes]) -> Lessons | None:
+    def _lessons(
+        self, student: LearntPixels, teacher: Teacher, file: FeatureFile
+    ) -> Lessons | None:
         """Return what the student learns from, or None where the teacher sees no object at all."""
-        exponents: list[int] = []
         targets: list[NDArray[Any]] = []
-        shape: tuple[int, ...] = ()
         for indices, look in self.stored.batches(self.network, self.look):
             with self.compute.autocast():
                 maps = teacher.localizer(look, self._labels_of(indices, look)).cpu().numpy()
             features = student.features(look)
-            shape, grid = features.shape[1:], (features.shape[2], features.shape[3])
+            grid = (features.shape[2], features.shape[3])
             finite = features.isfinite().flatten(1).all(1)
             for row in range(len(indices)):
                 target = teacher.target(maps[row], student, grid)
                 if target is None or not finite[row]:
                     continue
-                values, exponent = as_float16(features[row])
-                file.write(values.cpu().numpy().tobytes())
-                exponents.append(exponent)
+                file.add(features[row])
                 targets.append(target)
         if not targets:
             return None
-        # Written before it is mapped: a disk that is full is an error then, and not the end.
-        file.flush()
-        stored = np.memmap(file, np.float16, "r", shape=(len(targets), *shape))
-        return Lessons(stored, np.array(exponents, np.int32), np.stack(targets))
+        return Lessons(file.kept(), np.stack(targets))
 
     def _helps(self, student: LearntPixels, teacher: Teacher) -> bool:
         """Return whether a student says what its teacher says of other views of the same images.
@@ -253,9 +242,9 @@ class Learning:
             with self.compute.autocast():
                 again = teacher.localizer(changed, labels).flip(-1)
                 maps = teacher.localizer(look, labels), student(look, labels)
-            other = _boxes(again, teacher.threshold, teacher.normalization)
-            taught.append(_ious(_boxes(maps[0], teacher.threshold, teacher.normalization), other))
-            learnt.append(_ious(_boxes(maps[1], THRESHOLD, "minmax"), other))
+            other = _boxes(again, self.cutting)
+            taught.append(_ious(_boxes(maps[0], self.cutting), other))
+            learnt.append(_ious(_boxes(maps[1], _cutting_of(student)), other))
         own, of_student = (float(np.concatenate(ious).mean()) for ious in (taught, learnt))
         helps = of_student >= own
         log.info(
@@ -268,13 +257,17 @@ class Learning:
         return helps
 
 
-def _boxes(maps: Tensor, threshold: float, normalization: Normalization) -> NDArray[np.float64]:
+def _cutting_of(student: LearntPixels) -> Cutting:
+    return chosen_cutting(Reading(student.name, tap=student.taps))
+
+
+def _boxes(maps: Tensor, cutting: Cutting) -> NDArray[np.float64]:
     """Return one box of each map, ``(N, 4)``, as shares of the image; zeros where there is none."""
     height, width = maps.shape[1:]
     found = np.zeros((len(maps), 4))
     for row, score_map in enumerate(maps.cpu().numpy()):
-        heat_map, has_object = normalize(score_map, normalization)
-        if has_object and len(boxes := cut_map(heat_map, threshold, "one")[0]):
+        heat_map, has_object = normalize(score_map, cutting.reading.normalization)
+        if has_object and len(boxes := cut_map(heat_map, cutting.threshold, "one")[0]):
             found[row] = boxes[0] / (width, height, width, height)
     return found
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,16 +21,16 @@ from wsol.engine.graph import is_graph
 from wsol.engine.opened import (
     Asked,
     Opened,
+    open_backbone,
     open_classifier,
     open_graph_file,
-    open_imagenet,
     open_run,
 )
 from wsol.errors import ConfigError, ImageError
 from wsol.formats.about import About
 from wsol.localization import Localization
 from wsol.localizers.base import ScoreMaps, likely_labels
-from wsol.localizers.look import Images, observe
+from wsol.localizers.look import Images, has_classes, observe, tapped_part
 from wsol.models.names import BUNDLED_BACKBONE, class_index
 from wsol.options import (
     BatchSize,
@@ -68,31 +68,32 @@ class Localizer:
     Args:
         model: a run folder, a run on the Hub (``hf:owner/name``), an ONNX file of
             ``wsol export``, any classifier (ours, timm's, torchvision's, Hugging Face's, your
-            own), or None for an ImageNet network with its 1,000 classes. A classifier stays as it
-            is, on its own device.
-        backbone: timm name of that ImageNet network.
+            own), or None for a pretrained network. A classifier stays as it is, on its own device.
+        backbone: timm name of that pretrained network. Its classes are those of ImageNet that it
+            was published with; one without a classifier finds objects of one class, ``object``.
         classes: names, in the order of the logits, all different, for a classifier of your own;
             default: those that it knows, or the numbers. For a classifier of one logit the
-            name of its positive outcome, or those of both outcomes. For the ImageNet network, names
-            of the labels that are given of pictures: results then have these, and none of
-            ImageNet's.
-        localizer: makes the score maps; default: the run's, or ``feature_norm*ddt`` with
-            affinity ``auto``, which finds the best boxes, whatever the class.
+            name of its positive outcome, or those of both outcomes; for a network without
+            classes the name of all objects. Without a model, names of the labels that are given of
+            images: results then have these, and none of ImageNet's.
+        localizer: makes the score maps; default: the run's, or ``prototypes``, which
+            finds the best boxes.
         tap: name or names of the modules whose features the localizer reads; default: the run's,
             or found and logged.
         affinity: name of a module whose features the score map then follows; default: the run's.
         flip: average score maps with those of the flipped picture.
         scales: average score maps over pictures of these sizes, as shares of ``size``.
-        normalization: how score maps are scaled to [0, 1]; default: the run's, or by minimum and
-            maximum.
-        threshold: share of a map's maximum above which a pixel belongs to the object; default:
-            the run's, or that of the localizer.
+        normalization: how score maps are scaled to [0, 1]; default: the run's, ``otsu`` with
+            threshold ``auto``, or by minimum and maximum.
+        threshold: share of a map's maximum above which a pixel belongs to the object, or ``auto``:
+            each map's own, by Otsu's method; default: the run's where it was chosen on boxes,
+            otherwise ``auto``.
         labels: names or indices of the classes to look for in each picture; where two classes have
             one name, ``crane#517`` is the one with index 517. Default: those that the classifier
             sees there, which is the likeliest alone unless it is a run that was trained
             on pictures of several labels.
         objects: ``one`` box for each class, around the largest contour, or ``several``, one for
-            each part of the map that is above the threshold; default: several for such a run.
+            each object of the map, see ``wsol.maps.objects_at``; default: several for such a run.
         size: side of the network's input in pixels; default: the run's, that which
             a classifier says it takes, or 448.
         batch_size: images per step.
@@ -135,7 +136,7 @@ class Localizer:
         flip: bool = False,
         scales: Sequence[float] = (),
         normalization: Normalization | None = None,
-        threshold: float | None = None,
+        threshold: float | Literal["auto"] | None = None,
         labels: Sequence[str] = (),
         objects: Number | None = None,
         size: int | None = None,
@@ -178,7 +179,7 @@ class Localizer:
         opened = _open(model, backbone, Asked(**asked))
         self.model, self.compute = opened.model, opened.compute
         self.localizer, self.is_fitted = opened.localizer, opened.is_fitted
-        self.reading, self.threshold = opened.reading, opened.threshold
+        self.reading, self.threshold, self.threshold_from = opened.cutting
         self.classes, self.labels, self.size = opened.classes, opened.labels, opened.size
         self.mean, self.std = opened.mean, opened.std
         self.several_labels, self.description = opened.several_labels, opened.description
@@ -188,7 +189,7 @@ class Localizer:
                 "labels: %s makes one map for all classes; labels change names and scores alone",
                 self.reading.localizer,
             )
-        self.normalization = normalization or opened.reading.normalization
+        self.normalization = self.reading.normalization
         self.objects: Number = asked_objects or ("several" if opened.several_labels else "one")
 
     def __call__(
@@ -302,6 +303,9 @@ class Localizer:
         Yields:
             Names and probabilities in [0, 1], the likeliest first.
 
+        Raises:
+            ConfigError: the network has no classes.
+
         >>> from PIL import Image
         >>> import tempfile
         >>> from wsol.models import create_network
@@ -313,6 +317,11 @@ class Localizer:
         >>> sorted(name for name, _ in likely), f"{sum(share for _, share in likely):.3f}"
         (['cat', 'dog'], '1.000')
         """
+        if not has_classes(self.model):
+            name = type(tapped_part(self.model)).__name__
+            raise ConfigError(
+                f"classify: {name} has no classes; use a run that was trained with it"
+            )
         for likely in self.likely_labels(images, count):
             yield [(self.classes[label], score) for label, score in likely]
 
@@ -445,5 +454,5 @@ def _open(model: object, backbone: str, asked: Asked) -> Opened:
         raise refusal("model", type(model), "use a torch.nn.Module, a path or None")
     path: Path | None = checked("model", model, Path | None)
     if path is None:
-        return open_imagenet(backbone, asked)
+        return open_backbone(backbone, asked)
     return open_graph_file(path, asked) if is_graph(path) else open_run(path, asked)

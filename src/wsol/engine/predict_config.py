@@ -22,6 +22,7 @@ from wsol.options import (
     Options,
     PositiveInt,
     Scale,
+    Threshold,
     Unsplit,
     no_effect,
     refusal,
@@ -38,7 +39,7 @@ class PredictConfig(Options):
         run: a run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: an
             ImageNet network with its 1,000 classes.
         backbone: the ImageNet network where no run is given.
-        localizer: makes the score maps; default: the run's, or feature_norm*ddt with affinity auto.
+        localizer: makes the score maps; default: the run's, or prototypes.
             One that is given leaves nothing of that reading.
         tap: modules of the network whose features the localizer reads; default: the run's; with
             --localizer, or without a run, found and logged.
@@ -49,10 +50,12 @@ class PredictConfig(Options):
         scales: average score maps over pictures of these sizes, as shares of size; default: the
             run's; with --localizer, or without a run, the picture as it is.
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
-            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr);
-            default: the run's; with --localizer, or without a run, minmax.
-        threshold: share of the score map's maximum above which a pixel belongs to the object;
-            default: the run's; of another reading 0.5 with affinity, otherwise 0.2.
+            maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
+            that Otsu's threshold of each map becomes a half (otsu); default: the run's; with
+            --localizer, or without a run, otsu with threshold auto and minmax with a number.
+        threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
+            auto: each map's own, by Otsu's method; default: the run's where it was chosen on boxes,
+            otherwise auto.
         labels: names or indices of the classes to look for in each picture, with commas between
             them; names may have commas too. Where two classes have one name, crane#517 is the one
             with index 517. Default: those that the network sees there, one or, for a run on
@@ -104,7 +107,7 @@ class PredictConfig(Options):
     flip: bool = False
     scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
-    threshold: FractionBelowOne | None = None
+    threshold: Threshold | None = None
     labels: Annotated[tuple[Name, ...], Unsplit()] = ()
     labels_from: Path | None = None
     class_map: Path | None = None

@@ -12,7 +12,7 @@ from torch import Tensor
 from wsol.data.batches import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.source import Picture
 from wsol.engine.fit import Look
-from wsol.engine.lessons import as_float16
+from wsol.engine.kept_features import as_float16
 from wsol.engine.localize import Inputs
 from wsol.engine.progress import Meter
 from wsol.engine.tensors import read_tensors, write_tensors
