@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from wsol.maps import boxes_at, separability
-from wsol.maps.cut import cut_map
+from wsol.maps import separability
 
 MAPS = hnp.arrays(
     np.float32,
@@ -50,24 +49,6 @@ def test_a_vague_object_scores_less() -> None:
     assert scores[0] > 0.97
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (48, 48))
     assert separability(np.clip(edge(1) + noise, 0, 1), 0.5) < scores[0] - 0.1
-
-
-def test_one_box_scores_what_its_threshold_separates() -> None:
-    """The box is that of the largest contour."""
-    boxes, scores = cut_map(edge(6), 0.3, "one")
-    assert boxes.tolist() == boxes_at(edge(6), 0.3, "largest").tolist()
-    assert scores.tolist() == [separability(edge(6), 0.3)]
-    assert len(cut_map(np.zeros((4, 4)), 0.5, "one").scores) == 0
-
-
-def test_several_boxes_are_ordered_by_their_peaks() -> None:
-    """Each has its share of the map's score."""
-    score_map = np.zeros((20, 40), np.float32)
-    score_map[2:12, 2:12], score_map[4:14, 24:36] = 0.7, 1
-    boxes, scores = cut_map(score_map, 0.5, "several")
-    assert boxes.tolist() == [[24, 4, 36, 14], [2, 2, 12, 12]]
-    whole = separability(score_map, 0.5)
-    assert scores == pytest.approx([whole, 0.7 * whole])
 
 
 @pytest.mark.parametrize("bad", [np.full((2, 2), 1.5), np.zeros((2, 2, 2)), np.ones(3)])

@@ -6,7 +6,7 @@ import numpy as np
 
 from wsol.choices import Number
 from wsol.localization import Localization
-from wsol.maps import scale_boxes
+from wsol.maps import scale_boxes, separability
 from wsol.maps.cut import cut_map
 
 
@@ -28,10 +28,11 @@ def cut_again(
     if not found.heat_map.any():
         return found
     height, width = found.heat_map.shape
-    boxes, shares = cut_map(found.heat_map, threshold, objects)
+    boxes, peaks = cut_map(found.heat_map, threshold, objects)
+    sure = found.score if several_labels else separability(found.heat_map, threshold)
     return replace(
         found,
         boxes=scale_boxes(boxes, (width, height), found.image_size),
-        box_scores=shares * found.score if several_labels else shares,
+        box_scores=sure * peaks,
         box_labels=np.full(len(boxes), found.class_index),
     )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from wsol.choices import Normalization, Number
 from wsol.localization import Localization
-from wsol.maps import normalize, scale_boxes
+from wsol.maps import normalize, scale_boxes, separability
 from wsol.maps.cut import cut_map
 
 
@@ -63,10 +63,11 @@ def localize_picture(
         if label < 0 or not has_object:
             continue
         heat_map = np.maximum(heat_map, own)
-        found, shares = cut_map(own, cut.threshold, cut.objects)
+        found, peaks = cut_map(own, cut.threshold, cut.objects)
         boxes.append(scale_boxes(found, (width, height), image_size))
-        # Of one label, its probability compares classes: it says nothing about the box.
-        box_scores.append(shares * score if cut.several_labels else shares)
+        # Of one label, the probability compares classes: it says nothing about the box.
+        sure = score if cut.several_labels else separability(own, cut.threshold)
+        box_scores.append(sure * peaks)
         box_labels.append(np.full(len(found), label))
     order = np.argsort(-np.concatenate(box_scores), kind="stable")
     best = int(np.where(labels < 0, -1, scores).argmax())
