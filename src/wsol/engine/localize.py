@@ -423,7 +423,9 @@ class Localizer:
                 if label >= self.num_known:
                     # It is certain, as nothing but what is known of the image says it.
                     labels[row, column], scores[row, column] = label, 1
-        cut = Cut(self.classes, self.threshold, self.normalization, self.objects)
+        cut = Cut(
+            self.classes, self.threshold, self.normalization, self.objects, self.several_labels
+        )
         found = {
             index: localize_picture(cut, names[index], size, *rest)
             for index, size, *rest in zip(
