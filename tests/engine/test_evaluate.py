@@ -43,7 +43,7 @@ KEYS = [
 ]
 
 
-AUTO = 0.3
+AUTO = 0.29
 """Threshold of class maps that are scaled by Otsu's method."""
 
 

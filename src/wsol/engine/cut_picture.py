@@ -19,12 +19,15 @@ class Cut(NamedTuple):
         threshold: share of a map's maximum above which a pixel belongs to the object.
         normalization: how maps are scaled to [0, 1].
         objects: ``one`` box for each class, or ``several``.
+        several_labels: whether an image may show any number of the classes, each with a probability
+            of its own.
     """
 
     classes: tuple[str, ...]
     threshold: float
     normalization: Normalization
     objects: Number
+    several_labels: bool = False
 
 
 def localize_picture(
@@ -60,9 +63,10 @@ def localize_picture(
         if label < 0 or not has_object:
             continue
         heat_map = np.maximum(heat_map, own)
-        found, peaks = cut_map(own, cut.threshold, cut.objects)
+        found, shares = cut_map(own, cut.threshold, cut.objects)
         boxes.append(scale_boxes(found, (width, height), image_size))
-        box_scores.append(score * peaks)
+        # Of one label, its probability compares classes: it says nothing about the box.
+        box_scores.append(shares * score if cut.several_labels else shares)
         box_labels.append(np.full(len(found), label))
     order = np.argsort(-np.concatenate(box_scores), kind="stable")
     best = int(np.where(labels < 0, -1, scores).argmax())

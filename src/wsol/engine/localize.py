@@ -354,7 +354,9 @@ class Localizer:
                 self._inputs(batch), lambda logits: self._choose(logits, given)
             )
         scores = self._probabilities(logits)
-        cut = Cut(self.classes, self.threshold, self.normalization, self.objects)
+        cut = Cut(
+            self.classes, self.threshold, self.normalization, self.objects, self.several_labels
+        )
         return {
             index: localize_picture(cut, names[index], size, *rest)
             for index, size, *rest in zip(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from wsol.choices import Normalization, Student
+from wsol.choices import Normalization
 from wsol.options import no_effect
 
 if TYPE_CHECKING:
@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
     from wsol.localizers.base import ScoreMaps
 
-FLAT_MAPS = (*get_args(Student), "prototypes")
-"""Localizers whose maps are nearly flat inside the object."""
+CLASS_MAPS = {
+    *("ablationcam", "bagcam", "cam", "gradcam", "gradcam++", "gradient_rollout", "hirescam"),
+    *("layercam", "scorecam", "tscam", "xgradcam"),
+}
+"""Localizers whose maps have one peak, where the class is seen best; those of all others are nearly
+flat inside the object."""
 
 Chosen = Literal["val", "pseudo_boxes"]
 """What a threshold was chosen on: the ground truth of val, or pseudo-boxes."""
@@ -60,19 +64,19 @@ class Reading:
     def threshold(self) -> float:
         """Share of a map's maximum for a box, where no ground truth exists to choose it on.
 
-        A class map has one peak, and is cut low (Zhou et al., CVPR 2016, section 3.2); a map that
-        follows features is nearly flat inside the object, and so is one that has been learnt. With
-        normalization ``otsu``, 0.5 is Otsu's threshold of the map and 0.3 is 0.6 times of it.
+        A class map has one peak, and is cut low (Zhou et al., CVPR 2016, section 3.2); any other
+        is nearly flat inside the object, and so is one that follows features. With normalization
+        ``otsu``, 0.5 is Otsu's threshold of the map, and 0.29 is 0.58 times of it.
 
         >>> Reading("cam", normalization="otsu").threshold
-        0.3
-        >>> Reading("cam", affinity="auto").threshold
-        0.5
+        0.29
+        >>> Reading("cam", affinity="auto").threshold, Reading("ddt").threshold
+        (0.5, 0.5)
         """
         names = {name.strip() for name in self.localizer.split("*")}
-        if self.affinity or not names.isdisjoint(FLAT_MAPS):
+        if self.affinity or not names <= CLASS_MAPS:
             return 0.5
-        return 0.3 if self.normalization == "otsu" else 0.2
+        return 0.29 if self.normalization == "otsu" else 0.2
 
     @property
     def without_views(self) -> Reading:
@@ -172,7 +176,7 @@ def chosen_cutting(
 
     >>> auto = chosen_cutting(Reading("cam"))
     >>> auto.reading.normalization, auto.threshold, auto.threshold_from
-    ('otsu', 0.3, 'auto')
+    ('otsu', 0.29, 'auto')
     >>> chosen_cutting(Reading("cam", flip=True), 0.4).threshold_from
     'val'
     """
