@@ -76,7 +76,7 @@ SETTINGS = (
     Setting("DDT", Reading("ddt")),
     Setting("fast", BEST, 224),
     Setting("default", BEST),
-    Setting("default", BEST, 576),
+    Setting("before", Reading("feature_norm*ddt", affinity="auto")),
 )
 
 

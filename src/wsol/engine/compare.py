@@ -46,7 +46,7 @@ from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import Network
-from wsol.models.create import check_size, create_imagenet_network
+from wsol.models.create import check_size, create_pretrained_network
 from wsol.review.picture import draw, grid
 
 log = logging.getLogger("wsol")
@@ -252,7 +252,7 @@ def _open(config: CompareConfig) -> tuple[Network, dict[str, Samples], Precision
         on_bad=config.on_bad_annotation,
         split_folders=config.split_folders,
     )
-    return create_imagenet_network(config.backbone), splits, None
+    return create_pretrained_network(config.backbone), splits, None
 
 
 def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]:

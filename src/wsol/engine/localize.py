@@ -21,16 +21,16 @@ from wsol.engine.graph import is_graph
 from wsol.engine.opened import (
     Asked,
     Opened,
+    open_backbone,
     open_classifier,
     open_graph_file,
-    open_imagenet,
     open_run,
 )
+from wsol.errors import ConfigError
 from wsol.formats.about import About
 from wsol.localization import Localization
 from wsol.localizers.base import ScoreMaps, likely_labels
-from wsol.localizers.look import find_logits
-from wsol.models.modes import evaluating, forward
+from wsol.localizers.look import has_classes, observe, tapped_part
 from wsol.models.names import BUNDLED_BACKBONE, class_index
 from wsol.options import (
     BatchSize,
@@ -52,14 +52,15 @@ class Localizer:
     Args:
         model: a run folder, a run on the Hub (``hf:owner/name``), an ONNX file of
             ``wsol export``, any classifier (ours, timm's, torchvision's, Hugging Face's, your
-            own), or None for an ImageNet network with its 1,000 classes. A classifier stays as it
-            is, on its own device.
-        backbone: timm name of that ImageNet network.
+            own), or None for a pretrained network. A classifier stays as it is, on its own device.
+        backbone: timm name of that pretrained network. Its classes are those of ImageNet that it
+            was published with; one without a classifier finds objects of one class, ``object``.
         classes: names, in the order of the logits, all different, for a classifier of your own
             alone; default: those that it knows, or the numbers. For a classifier of one logit the
-            name of its positive outcome, or those of both outcomes.
-        localizer: makes the score maps; default: the run's, or ``feature_norm*ddt`` with
-            affinity ``auto``, which finds the best boxes, whatever the class.
+            name of its positive outcome, or those of both outcomes; for a network without
+            classes the name of all objects.
+        localizer: makes the score maps; default: the run's, or ``prototypes``, which
+            finds the best boxes.
         tap: name or names of the modules whose features the localizer reads; default: the run's,
             or found and logged.
         affinity: name of a module whose features the score map then follows; default: the run's.
@@ -75,7 +76,7 @@ class Localizer:
             sees there, which is the likeliest alone unless it is a run that was trained
             on pictures of several labels.
         objects: ``one`` box for each class, around the largest contour, or ``several``, one for
-            each part of the map that is above the threshold; default: several for such a run.
+            each object of the map, see ``wsol.maps.objects_at``; default: several for such a run.
         size: side of the network's input in pixels; default: the run's, that which
             a classifier says it takes, or 448.
         batch_size: images per step.
@@ -267,6 +268,9 @@ class Localizer:
         Yields:
             Names and probabilities in [0, 1], the likeliest first.
 
+        Raises:
+            ConfigError: the network has no classes.
+
         >>> from PIL import Image
         >>> import tempfile
         >>> from wsol.models import create_network
@@ -278,6 +282,11 @@ class Localizer:
         >>> sorted(name for name, _ in likely), f"{sum(share for _, share in likely):.3f}"
         (['cat', 'dog'], '1.000')
         """
+        if not has_classes(self.model):
+            name = type(tapped_part(self.model)).__name__
+            raise ConfigError(
+                f"classify: {name} has no classes; use a run that was trained with it"
+            )
         for likely in self.likely_labels(images, count):
             yield [(self.classes[label], score) for label, score in likely]
 
@@ -295,9 +304,9 @@ class Localizer:
         for batch in self._batches(paths, [range(len(paths))]):
             found: dict[int, list[tuple[int, float]]] = {index: [] for index, _ in batch.errors}
             if batch.indices:
-                with evaluating(self.model), torch.no_grad(), self.compute.autocast():
-                    logits = find_logits(forward(self.model, self._inputs(batch)), self.model)
-                scores = self._probabilities(logits)
+                with self.compute.autocast():
+                    look = observe(self.model, self._inputs(batch))
+                scores = self._probabilities(look.logits)
                 top = scores.topk(min(count, len(self.classes)))
                 for index, *row in zip(
                     batch.indices, top.values.tolist(), top.indices.tolist(), strict=True
@@ -381,5 +390,5 @@ def _open(model: object, backbone: str, asked: Asked) -> Opened:
         raise refusal("model", type(model), "use a torch.nn.Module, a path or None")
     path: Path | None = checked("model", model, Path | None)
     if path is None:
-        return open_imagenet(backbone, asked)
+        return open_backbone(backbone, asked)
     return open_graph_file(path, asked) if is_graph(path) else open_run(path, asked)

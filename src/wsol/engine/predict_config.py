@@ -38,7 +38,7 @@ class PredictConfig(Options):
         run: a run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: an
             ImageNet network with its 1,000 classes.
         backbone: the ImageNet network where no run is given.
-        localizer: makes the score maps; default: the run's, or feature_norm*ddt with affinity auto.
+        localizer: makes the score maps; default: the run's, or prototypes.
             One that is given leaves nothing of that reading.
         tap: modules of the network whose features the localizer reads; default: the run's; with
             --localizer, or without a run, found and logged.

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.train_files import TrainFiles
 from wsol.data.transforms import TrainTransform
+from wsol.engine.cached_training import FeatureBatch, OnFeatures, cache_features, check_cached
 from wsol.engine.checkpoint import load_last, save_checkpoint
 from wsol.engine.claim import check_folder, check_shares, claim_folder, keep_options, trainable
 from wsol.engine.compiled import check_compiler, compiled
@@ -45,10 +46,13 @@ from wsol.engine.step import Stepper
 from wsol.errors import ConfigError, DataError, RunError, raise_if_out_of_memory
 from wsol.localizers.reading import Reading, chosen_cutting
 from wsol.metrics import LocalizationAccuracy
+from wsol.models import Network
 from wsol.models.create import build_network
 from wsol.models.weights import load_weights
 
 log = logging.getLogger("wsol")
+
+B = TypeVar("B")
 
 
 def train(config: TrainConfig) -> Path:
@@ -190,6 +194,8 @@ class Training:
             nesterov=config.momentum > 0,
             weight_decay=config.weight_decay,
         )
+        if config.cache_features:
+            check_cached(self.network, self.method, self.accelerator.num_processes)
         # Loss times images, right predictions and images of the epoch: of this process since they
         # were last gathered, and of all processes.
         self.sums, self.total = torch.zeros(2, 3, dtype=torch.float64)
@@ -197,7 +203,8 @@ class Training:
         self.skipped = SkippedSteps(config.out, config.max_skipped + halvings)
         self.step, rows = self._restore() if config.resume else (0, [])
         self.log = RunLog(config.out, rows, config.tensorboard)
-        model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
+        learns = OnFeatures(self.network) if config.cache_features else self.network
+        model, self.optimizer = self.accelerator.prepare(learns, self.optimizer)
         self.stepper = Stepper(
             config=config,
             samples=self.samples,
@@ -272,11 +279,9 @@ class Training:
                 f"{config.data}: no image of the val split has a pseudo-box; use --keep_best false"
             )
 
-    def _steps(self) -> Iterator[list[Batch]]:
+    def _steps(self) -> Iterator[list[Batch] | list[FeatureBatch]]:
         """Yield this process's batches of each step, one after another through the network."""
         config, process = self.config, self.accelerator
-        transform = TrainTransform(config.size, config.resize)
-        files = TrainFiles(self.samples.paths(), transform, config.scaled_decoding)
         keys = self.order.keys(
             self.step,
             self.order.total_steps,
@@ -284,9 +289,35 @@ class Training:
             process.num_processes,
             config.accumulate,
         )
-        batches = load_batches(files, keys, config.workers, process.device.type == "cuda")
-        while step := list(islice(batches, config.accumulate)):
-            yield step
+        if config.cache_features:
+            look, network = self._look(), deepcopy(self.network)
+            self._prepare_to_localize(network)
+            cached = cache_features(network, self.samples.paths(), look, config.out)
+            yield from _in_steps(cached.batches(keys), config.accumulate)
+        else:
+            transform = TrainTransform(config.size, config.resize)
+            files = TrainFiles(self.samples.paths(), transform, config.scaled_decoding)
+            batches = load_batches(files, keys, config.workers, process.device.type == "cuda")
+            yield from _in_steps(batches, config.accumulate)
+
+    def _prepare_to_localize(self, network: Network) -> None:
+        """Make a copy of the network ready to localize, on the device."""
+        prepare_to_localize(network.cpu(), self.config.size)
+        network.to(self.compute.device)
+
+    def _look(self) -> Look:
+        """Return how whole images are read."""
+        config = self.config
+        # As many images as a training step has in memory at once, so that memory suffices.
+        processes = self.accelerator.num_processes
+        return Look(
+            Fair(config.size, config.normalization).transform,
+            self.network.mean,
+            self.network.std,
+            self.compute,
+            -(-self.order.images_per_step // (processes * config.accumulate)),
+            config.workers,
+        )
 
     def _gather_sums(self) -> None:
         """Add what this process has seen since the last time to the sums over all processes."""
@@ -353,20 +384,8 @@ class Training:
                 torch.distributed.broadcast(buffer, src=0)
         # A copy, as what localizes cannot be trained any more.
         network, localizer = deepcopy((self.network, self.localizer))
-        prepare_to_localize(network.cpu(), config.size)
-        network.to(self.compute.device)
-        protocol = Fair(config.size, config.normalization)
-        # As many images as a training step has in memory at once, so that memory suffices.
-        processes = self.accelerator.num_processes
-        batch_size = -(-self.order.images_per_step // (processes * config.accumulate))
-        look = Look(
-            protocol.transform,
-            network.mean,
-            network.std,
-            self.compute,
-            batch_size,
-            config.workers,
-        )
+        self._prepare_to_localize(network)
+        look = self._look()
         fit_localizer(localizer, self.samples.paths(), look)
         self.fitted = localizer.state()
         if self.val is None:
@@ -378,8 +397,8 @@ class Training:
                 network,
                 localizer,
                 self.compute,
-                protocols=[protocol],
-                batch_size=batch_size,
+                protocols=[Fair(config.size, config.normalization)],
+                batch_size=look.batch_size,
                 workers=config.workers,
             )
             return metric
@@ -470,6 +489,11 @@ class Training:
             )
         log.info("going on after step %d of %d", step, self.order.total_steps)
         return step, rows
+
+
+def _in_steps(batches: Iterator[B], accumulate: int) -> Iterator[list[B]]:
+    while step := list(islice(batches, accumulate)):
+        yield step
 
 
 def _tell_ground_truth(config: TrainConfig, splits: Mapping[str, Samples]) -> None:

@@ -38,6 +38,7 @@ class DDT(ScoreMaps):
 
     needs_fit = True
     sees_classes = False
+    needs_classes = False
 
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
         """Keep the classifier."""

@@ -24,6 +24,7 @@ class Look:
         model: the classifier.
         images: normalised, ``(N, 3, H, W)``.
         output: what the classifier returned.
+        has_classes: whether the classifier has classes; without, it has one constant logit.
         logits: float32 ``(N, classes)``.
         features: float32 maps ``(N, C, h, w)`` of each tap.
         attentions: float32 ``(N, heads, L, L)``, a transformer's attention, first layer first.
@@ -39,7 +40,11 @@ class Look:
     ) -> None:
         """Keep what was seen."""
         self.model, self.images, self.output = model, images, output
-        self._logits = find_logits(output, model)
+        self.has_classes = has_classes(model)
+        if self.has_classes:
+            self._logits = find_logits(output, model)
+        else:
+            self._logits = images.new_zeros(images.shape[0], 1)
         self._tapped, self._attentions = tapped, attentions
 
     @property
@@ -165,10 +170,10 @@ def find_logits(output: Any, model: nn.Module) -> Tensor:
     torch.Size([2, 5])
     """
     name = type(tapped_part(model)).__name__
-    if _is_headless(unwrapped(model)):
+    if not has_classes(model):
         raise ConfigError(
-            f"{name} has no classes, its output is features: give it a classifier (in timm, "
-            "num_classes=...)"
+            f"{name} has no classes, its output is features: use a localizer that needs no class, "
+            "such as feature_norm, or add a classifier (in timm, num_classes=...)"
         )
     found = output.get("logits") if isinstance(output, Mapping) else None
     parts = getattr(output, "logits", output) if found is None else found
@@ -193,13 +198,27 @@ _HEADS = ("fc", "head", "heads", "classifier")
 """Names of the last layer in torchvision, timm and Hugging Face's transformers."""
 
 
-def _is_headless(model: nn.Module) -> bool:
-    """Return whether a network has no classifier: timm says so, in others it is an ``Identity``."""
-    classes = getattr(model, "num_classes", None)
+def has_classes(model: nn.Module) -> bool:
+    """Return whether a network has a classifier, or gives features alone.
+
+    Networks of timm and our own say so. In others the last layer is an ``Identity``, and a network
+    of Hugging Face's is its own base model.
+
+    Args:
+        model: any network.
+
+    >>> import timm
+    >>> has_classes(timm.create_model("test_vit", num_classes=0))
+    False
+    """
+    model = unwrapped(model)
+    classes = getattr(model.head if isinstance(model, Network) else model, "num_classes", None)
     if isinstance(classes, int):
-        return classes == 0
+        return classes > 0
+    if getattr(model, "base_model", None) is model:
+        return False
     heads = [head for name in _HEADS if isinstance(head := getattr(model, name, None), nn.Module)]
-    return bool(heads) and all(isinstance(head, nn.Identity) for head in heads)
+    return not heads or any(not isinstance(head, nn.Identity) for head in heads)
 
 
 def observe(

@@ -22,6 +22,7 @@ from wsol.localizers.stages import stage_before
 from wsol.models.heads import scaled_maps
 from wsol.models.modes import full_precision
 from wsol.models.taps import find_tap
+from wsol.models.tokens import side_step
 from wsol.options import Scale, checked
 
 log = logging.getLogger("wsol")
@@ -40,7 +41,8 @@ class Views(ScoreMaps):
             the size of these features. ``auto`` takes the last stage but one; empty: it does not.
         flip: look at each picture from left to right and from right to left.
         scales: sides of the views as shares of the input's; sizes are rounded to multiples of 32
-            pixels. Labels are chosen, and logits taken, from the first view.
+            pixels, or of the patches' side where that does not divide 32. Labels are chosen, and
+            logits taken, from the first view.
         classes: where pictures have several labels and no localizer sees classes, each place of the
             map belongs to the label whose map by this one is highest there; default: all labels
             have the same map.
@@ -161,7 +163,8 @@ class Views(ScoreMaps):
 
     def _views(self, images: Tensor) -> Iterator[Tensor]:
         for scale in self.scales:
-            size = [max(round(side * scale / 32), 1) * 32 for side in images.shape[-2:]]
+            step = side_step(tapped_part(self.model))
+            size = [max(round(side * scale / step), 1) * step for side in images.shape[-2:]]
             view = images
             if scale != 1:
                 view = interpolate(images, size, mode="bilinear", antialias=scale < 1)
