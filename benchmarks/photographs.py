@@ -67,6 +67,7 @@ SETTINGS = (
     Setting("CAM * feature norm, affinity", Reading("cam*feature_norm", affinity="auto"), 224),
     Setting("CAM * feature norm, affinity", Reading("cam*feature_norm", affinity="auto")),
     Setting("DDT", Reading("ddt")),
+    Setting("normalized cut, affinity", Reading("ncut", affinity="auto")),
     Setting("fast", BEST, 224),
     Setting("default", BEST),
     Setting("default", BEST, 576),

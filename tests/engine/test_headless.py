@@ -13,8 +13,12 @@ from PIL import Image
 from safetensors.torch import save
 from torch import nn
 
+from wsol.engine.export import export_localizer
 from wsol.engine.localize import Localizer
+from wsol.engine.predict import predict
+from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError
+from wsol.formats import FORMATS
 from wsol.localizers import create_localizer
 from wsol.localizers.look import has_classes, observe
 from wsol.localizers.stages import last_stage
@@ -230,3 +234,42 @@ def test_published_weights_come_from_the_hub(
     assert all(torch.equal(found[key], weights[key]) for key in found)
     (result,) = locate([photo])
     assert (result.label, result.error) == ("object", None)
+
+
+@pytest.mark.usefixtures("random_weights")
+def test_a_prediction_names_no_class_of_imagenet(photo: Path, tmp_path: Path) -> None:
+    """In any format, nor in the report."""
+    config = PredictConfig(
+        images=[photo],
+        out=tmp_path / "out",
+        backbone="convnextv2_atto.fcmae",
+        localizer="ncut",
+        size=64,
+        format=tuple(FORMATS),
+        workers=0,
+        cpu=True,
+    )
+    assert predict(config) == {"ok": 1}
+    texts = [
+        path.read_text(encoding="utf-8")
+        for path in (tmp_path / "out").rglob("*")
+        if path.suffix in {".csv", ".json", ".html", ".txt", ".xml", ".yaml", ".jsonl"}
+    ]
+    assert sum("object" in text for text in texts) >= 5
+    synonyms = [name for name in imagenet_classes() if ", " in name]
+    assert not [name for name in synonyms if any(name in text for text in texts)]
+
+
+@pytest.mark.usefixtures("random_weights")
+def test_a_graph_of_a_network_without_classes_finds_the_same(photo: Path, tmp_path: Path) -> None:
+    """Under the same name."""
+    pytest.importorskip("onnxruntime")
+    locate = Localizer(
+        backbone="convnextv2_atto.fcmae", localizer="feature_norm", size=64, cpu=True
+    )
+    export_localizer(locate, tmp_path / "model.onnx")
+    graph = Localizer(tmp_path / "model.onnx")
+    assert graph.classes == ("object",)
+    (expected,), (found,) = locate([photo]), graph([photo])
+    assert (found.label, found.score) == ("object", 1)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=1)
