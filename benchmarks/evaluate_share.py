@@ -41,7 +41,7 @@ def main() -> None:
                 network,
                 localizer,
                 compute,
-                protocol=Fair(info.size),
+                protocols=[Fair(info.size)],
                 batch_size=32,
                 workers=options.workers,
             )

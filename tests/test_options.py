@@ -15,6 +15,7 @@ from wsol.options import (
     PositiveFloat,
     PositiveInt,
     Range,
+    Threshold,
     Unsplit,
     checked,
     parse,
@@ -40,6 +41,8 @@ def _numbers() -> Iterator[int]:
         (np.array([1.5]), tuple[float, ...], (1.5,)),
         (None, PositiveInt | None, None),
         ((0.1, 0.2, 0.3), tuple[float, float, float] | None, (0.1, 0.2, 0.3)),
+        ("auto", Threshold | None, "auto"),
+        (0, Threshold | None, 0.0),
     ],
 )
 def test_values_take_the_type_of_their_option(value: Any, kind: Any, expected: Any) -> None:
@@ -89,6 +92,9 @@ def test_other_values_are_one_line(value: Any, kind: Any) -> None:
         ('["a, b", "c"]', Annotated[tuple[str, ...], Unsplit()], ["a, b", "c"]),
         ("[1, ", tuple[int, ...], "[1, "),
         ("three", PositiveInt, "three"),
+        ("auto", Threshold | None, "auto"),
+        ("0.3", Threshold | None, 0.3),
+        ("null", Threshold | None, None),
         pytest.param("9" * 5000, PositiveInt, "9" * 5000, id="digits"),
     ],
 )

@@ -26,6 +26,7 @@ FIGURES = {
     "max_box_acc_70": Figure("MaxBoxAcc, IoU 70"),
     "max_box_acc_v2": Figure("MaxBoxAccV2"),
     "gt_known": Figure("GT-known Loc"),
+    "gt_known_auto": Figure("GT-known Loc, threshold auto"),
     "top1_loc": Figure("Top-1 Loc"),
     "top5_loc": Figure("Top-5 Loc"),
     # Of boxes as they are predicted, or of given score maps: nobody need know the true class.

@@ -5,9 +5,12 @@ against its type when it is created, so that Python, YAML and the command line a
 """
 
 from collections.abc import Iterable, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import reduce
 from math import isfinite
 from numbers import Integral, Real
+from operator import or_
 from os import PathLike
 from pathlib import Path
 from types import NoneType, UnionType
@@ -91,6 +94,10 @@ PositiveFloat = Annotated[float, Range(above=0)]
 NonNegativeFloat = Annotated[float, Range(at_least=0)]
 Fraction = Annotated[float, Range(at_least=0, at_most=1)]
 FractionBelowOne = Annotated[float, Range(at_least=0, below=1)]
+
+Threshold = FractionBelowOne | Literal["auto"]
+"""Fraction of a score map's maximum above which a pixel belongs to the object; ``auto`` takes it
+from the map itself."""
 
 Name = Annotated[str, NotEmpty()]
 """A text that must not be empty."""
@@ -232,12 +239,16 @@ def parse(value: Any, kind: Any) -> Any:
     (0.001, ['a', 'b'], 'x')
     """
     kind, rules = _without_rules(kind)
+    if isinstance(value, str) and value.strip() == "null" and _is_optional(kind):
+        return None
+    kind = _without_none(kind)
+    if _is_union(kind):
+        read = (parse(value, member) for member in get_args(kind))
+        return next((found for found in read if found is not value), value)
     items = item_kind(kind)
     if isinstance(value, str):
         text = value.strip()
-        if text == "null" and _is_optional(kind):
-            return None
-        kind, more = _without_rules(_without_none(kind))
+        kind, more = _without_rules(kind)
         if kind in (int, float):
             try:
                 return kind(text)
@@ -271,16 +282,18 @@ def _without_rules(kind: Any) -> tuple[Any, tuple[Any, ...]]:
     return kind, ()
 
 
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, UnionType)
+
+
 def _is_optional(kind: Any) -> bool:
-    return get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind)
+    return _is_union(kind) and NoneType in get_args(kind)
 
 
 def _without_none(kind: Any) -> Any:
-    return (
-        next(each for each in get_args(kind) if each is not NoneType)
-        if _is_optional(kind)
-        else kind
-    )
+    if not _is_optional(kind):
+        return kind
+    return reduce(or_, (each for each in get_args(kind) if each is not NoneType))
 
 
 def item_kind(kind: Any) -> Any:
@@ -299,8 +312,11 @@ def _has_any_length(kind: Any) -> bool:
 
 def _converted(value: Any, kind: Any) -> Any:
     """Return a value in its type, or raise ValueError."""
-    if _is_optional(kind):
-        return None if value is None else _converted(value, _without_none(kind))
+    if _is_union(kind):
+        for member in get_args(kind):
+            with suppress(ValueError, OverflowError):
+                return _converted(value, member)
+        raise ValueError(value)
     kind, rules = _without_rules(kind)
     value = _of_type(value, kind)
     if not all(rule.allows(value) for rule in rules):
@@ -351,12 +367,15 @@ def _advice(value: Any, kind: Any) -> str:
 def describe(kind: Any) -> str:
     """Return what values a type takes, in words.
 
-    >>> describe(Fraction), describe(tuple[PositiveFloat, ...] | None)
-    ('a number from 0 to 1', 'a list, each item a number > 0')
+    >>> describe(Threshold), describe(tuple[PositiveFloat, ...] | None)
+    ('a number >= 0 and < 1, or auto', 'a list, each item a number > 0')
     """
     kind, rules = _without_rules(_without_none(kind))
+    if _is_union(kind):
+        return ", or ".join(map(describe, get_args(kind)))
     if get_origin(kind) is Literal:
-        text = f"one of: {', '.join(map(str, get_args(kind)))}"
+        choices = ", ".join(map(str, get_args(kind)))
+        text = f"one of: {choices}" if len(get_args(kind)) > 1 else choices
     elif (item := item_kind(kind)) is not None:
         number = "" if _has_any_length(kind) else f" of {len(get_args(kind))}"
         text = " ".join((f"a list{number}", *filter(None, map(str, rules))))

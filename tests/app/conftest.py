@@ -36,7 +36,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         size=64,
         localizer="gradcam",
         threshold=0.4,
-        threshold_from="default",
+        threshold_from="val",
         data="",
         boxes=None,
         val_share=0.1,

@@ -305,14 +305,14 @@ def test_downloads_have_the_threshold_that_is_set(
             assert np.allclose(boxes, scale_boxes(expected, (64, 64), (90, 60)))
 
 
-@pytest.mark.parametrize(("looked_at", "threshold"), [(1, 0.4), (2, 0.2)])
+@pytest.mark.parametrize(("looked_at", "threshold"), [(1, 0.4), (2, 0.29)])
 def test_boxes_and_masks_of_a_download_agree(
     empty: httpx.Client, photos: list[Path], looked_at: int, threshold: float
 ) -> None:
     """Where some or all pictures were looked at by a localizer with another threshold."""
     for row in upload(empty, *photos[:2])[:looked_at]:
         answer = empty.post(f"/api/pictures/{row['id']}/look", json={"localizer": "cam"})
-        assert answer.json()["threshold"] == 0.2
+        assert answer.json()["threshold"] == 0.29
     files = []
     for asked in ("", f"&threshold={threshold}"):
         answer = empty.get(f"/api/download?format=coco,masks{asked}")

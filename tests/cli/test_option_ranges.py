@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields
 from importlib import import_module
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import pytest
 import yaml
@@ -22,6 +22,7 @@ from wsol.app.config import AppConfig
 from wsol.cli.main import REFUSED, main
 from wsol.cli.options import read_options
 from wsol.data.prepare.config import CubConfig, ImagenetConfig, OpenimagesConfig
+from wsol.engine.annotate_config import AnnotateConfig
 from wsol.engine.benchmark_config import BenchmarkConfig
 from wsol.engine.compare_config import CompareConfig
 from wsol.engine.config import DemoConfig, EvaluateConfig, ImportConfig, TrainConfig
@@ -92,6 +93,7 @@ class Option(NamedTuple):
 
 
 COMMANDS: list[tuple[type[Options], dict[str, Any]]] = [
+    (AnnotateConfig, {"images": Path("photos"), "out": Path("new")}),
     (AppConfig, {}),
     (BenchmarkConfig, {}),
     (CompareConfig, {"data": Path("birds"), "out": Path("new")}),
@@ -117,12 +119,14 @@ def _options() -> Iterator[Option]:
     for config, required in COMMANDS:
         for name, kind in option_types(config).items():
             if name != "method":
-                yield Option(config, required, name, _without_none(kind), None)
+                for member in _members(kind):
+                    yield Option(config, required, name, member, None)
     config, required = COMMANDS[-1]
     for method in list_methods():
         for name, kind in option_types(method_config(method)).items():
             if name != "name":
-                yield Option(config, required, f"method.{name}", _without_none(kind), method)
+                for member in _members(kind):
+                    yield Option(config, required, f"method.{name}", member, method)
 
 
 def _plain(value: Any) -> Any:
@@ -138,9 +142,11 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _without_none(kind: Any) -> Any:
-    rest = [each for each in get_args(kind) if each is not NoneType]
-    return rest[0] if NoneType in get_args(kind) else kind
+def _members(kind: Any) -> list[Any]:
+    """Return the types of a union without None, or the type itself."""
+    if get_origin(kind) not in (Union, UnionType):
+        return [kind]
+    return [each for each in get_args(kind) if each is not NoneType]
 
 
 def _parts(kind: Any) -> tuple[Any, list[Any]]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from wsol import Localizer
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.engine.config import EvaluateConfig, TrainConfig
@@ -21,6 +22,8 @@ from wsol.engine.protocol import Fair
 from wsol.engine.run import load_run, save_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, DataError
+from wsol.maps import iou_curves, scale_boxes
+from wsol.maps.normalize import otsu_threshold
 
 KEYS = [
     "top1_cls",
@@ -36,7 +39,12 @@ KEYS = [
     "num_images",
     "num_with_ground_truth",
     "num_error",
+    "gt_known_auto",
 ]
+
+
+AUTO = 0.29
+"""Threshold of class maps that are scaled by Otsu's method."""
 
 
 def obvious(run: Path, samples: Samples, threshold: float) -> dict[str, float]:
@@ -44,6 +52,7 @@ def obvious(run: Path, samples: Samples, threshold: float) -> dict[str, float]:
     network, info = load_run(run)
     thresholds = np.arange(0, 1, 0.001)
     largest, best = np.zeros((len(samples), 1000)), np.zeros((len(samples), 1000))
+    known_auto = []
     ranks = []
     for i in range(len(samples)):
         with Image.open(samples.path(i)) as image:
@@ -64,6 +73,9 @@ def obvious(run: Path, samples: Samples, threshold: float) -> dict[str, float]:
             [int(v * info.size / s) for v, s in zip(box, size * 2, strict=True)]
             for box in samples.boxes[i].tolist()
         ]
+        scaled = np.interp(cam, [0, otsu_threshold(cam), 1], [0, 0.5, 1]).astype(np.float32)
+        (own,) = iou_curves(scaled, np.array(truth), np.array([AUTO])).largest
+        known_auto.append(own >= 0.5)
         for t, value in enumerate(thresholds):
             _, binary = cv2.threshold(grey, int(value * grey.max()), 255, cv2.THRESH_BINARY)
             contours, _ = cv2.findContours(binary, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
@@ -93,6 +105,7 @@ def obvious(run: Path, samples: Samples, threshold: float) -> dict[str, float]:
         "num_images": len(samples),
         "num_with_ground_truth": len(samples),
         "num_error": 0,
+        "gt_known_auto": 100 * np.mean(known_auto),
     }
 
 
@@ -110,12 +123,40 @@ def test_figures_equal_the_slow_evaluation(tiny_run: Path, toy: Path, tmp_path: 
     result = evaluate(EvaluateConfig(run=tiny_run, out=tmp_path / "m.json", workers=0, cpu=True))
     assert list(result.metrics) == KEYS
     saved = json.loads((tmp_path / "m.json").read_text())
-    assert saved == result.metrics | {"precision": result.precision}
+    sources = {"threshold_from": result.threshold_from, "epoch_from": "last"}
+    assert saved == result.metrics | sources | {"precision": result.precision}
     expected = obvious(tiny_run, open_data(toy)["test"], load_run(tiny_run)[1].threshold)
     assert result.metrics == pytest.approx(expected)
     best = result.at_best_threshold
     assert best["gt_known"] == result.metrics["max_box_acc_50"]
     assert best["max_box_acc_v2"] == result.metrics["max_box_acc_v2"]
+
+
+def test_a_run_without_boxes_is_measured_as_it_predicts(
+    tiny_run: Path, toy: Path, tmp_path: Path
+) -> None:
+    """Its boxes are those of each map's own threshold; MaxBoxAcc stays that of fixed ones."""
+    options = EvaluateConfig(run=tiny_run, out=tmp_path / "m.json", workers=0, cpu=True)
+    own = evaluate(options)
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    network, info = load_run(run)
+    save_run(run, network, replace(info, threshold_from="default"))
+    found = evaluate(replace(options, run=run))
+    assert (found.threshold_from, found.metrics["threshold"]) == ("auto", AUTO)
+    assert found.metrics["gt_known"] == own.metrics["gt_known_auto"]
+    assert found.metrics["max_box_acc_v2"] == own.metrics["max_box_acc_v2"]
+    assert found.metrics["top1_loc"] <= found.metrics["gt_known"]
+    samples = open_data(toy)["test"]
+    hits = []
+    locate = Localizer(run, cpu=True, scaled_decoding=False)
+    for index, result in enumerate(locate(samples.paths())):
+        truth = scale_boxes(samples.boxes[index], result.image_size, (info.size, info.size))
+        hits.append(iou_curves(result.heat_map, truth.astype(int), np.array([AUTO])).largest[0])
+    # The class that is predicted is not always the true one, whose maps are measured.
+    right = np.array(hits) >= 0.5
+    classes = list(locate.likely_labels(samples.paths(), 1))
+    is_true = np.array([top[0][0] for top in classes]) == samples.labels
+    assert found.metrics["top1_loc"] == pytest.approx(100 * np.mean(right & is_true))
 
 
 def test_a_place_that_cannot_be_written_is_refused_first(
@@ -175,7 +216,7 @@ def test_a_map_that_is_constant_up_to_rounding_is_named(
     samples = open_data(toy)["test"]
     score_map = np.full((32, 32), 0.37, np.float32)
     score_map[0, 0] = np.nextafter(score_map[0, 0], np.float32(1))
-    judge_located(samples, Fair(32), Located(0, (64, 64), 0, score_map))
+    judge_located(samples, [Fair(32)], Located(0, (64, 64), 0, score_map))
     assert samples.ids[0] in caplog.text
 
 
@@ -231,7 +272,7 @@ def test_two_processes_train_and_give_the_figures_of_one(
     done = subprocess.run(evaluate_two, check=True, capture_output=True, text=True)
     assert done.stdout.count("MaxBoxAccV2") == 1
     one = evaluate(EvaluateConfig(run=out, workers=0, batch_size=5, cpu=True)).metrics
-    expected = one | {"precision": "fp32"}
+    expected = one | {"precision": "fp32", "threshold_from": "val", "epoch_from": "last"}
     assert json.loads((tmp_path / "two.json").read_text()) == expected
     rows = (out / "metrics.jsonl").read_text().splitlines()
     assert len(rows) == 1

@@ -1,6 +1,7 @@
 """Exported graphs equal their runs, travel alone, and say why there is none."""
 
 import json
+import shutil
 import sys
 import zipfile
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from wsol.engine.config import TrainConfig
 from wsol.engine.export import TOLERANCE, export, export_localizer
 from wsol.engine.export_config import ExportConfig
 from wsol.engine.graph import READERS, GraphInfo, open_graph, open_own_torch
-from wsol.engine.run import load_run
+from wsol.engine.run import load_run, save_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, RunError
 from wsol.localizers.box_head import BoxHead
@@ -79,6 +80,7 @@ def differences(locate: Localizer, logits: np.ndarray, maps: np.ndarray, size: i
     ("backbone", "localizer", "options"),
     [
         ("test_resnet", "feature_norm*ddt", {"affinity": "auto"}),
+        ("test_resnet", "prototypes", {}),
         ("test_vit", "tscam", {}),
     ],
 )
@@ -139,6 +141,23 @@ def test_what_was_learnt_travels_too(
     assert max(export_localizer(locate, path, "torch")) <= TOLERANCE
     logits, maps = torch.export.load(path).module()(pictures(3))
     assert max(differences(locate, logits.detach().numpy(), maps.detach().numpy(), SIDE)) < 1e-4
+
+
+@pytest.mark.parametrize("method", ["trilite", "c2am"])
+@pytest.mark.parametrize("options", [{}, {"affinity": "layer3"}])
+def test_the_foreground_map_of_a_head_travels_too(
+    method: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    """In both formats, alone and with affinity."""
+    torch.manual_seed(0)
+    network = create_network("test_resnet", num_classes=3, pretrained=False, method=method).eval()
+    locate = Localizer(
+        network, classes=CLASSES, localizer="foreground", size=SIDE, cpu=True, **options
+    )
+    for form, name in (("onnx", "model.onnx"), ("torch", "model.pt2")):
+        assert max(export_localizer(locate, tmp_path / name, form)) <= TOLERANCE
+    own = Localizer(tmp_path / "model.onnx")
+    assert own.reading.localizer == "foreground"
 
 
 def test_a_given_network_stays_in_its_mode(tmp_path: Path) -> None:
@@ -228,7 +247,12 @@ def test_prediction_is_that_of_the_run(
     """Boxes, classes, scores and heat maps of test pictures, at every threshold."""
     images = images_of(toy)
     assert len(images) == 12
-    for options in ({}, {"threshold": 0.3, "objects": "several", "normalization": "ivr"}):
+    for options in (
+        {},
+        {"threshold": "auto"},
+        {"threshold": 0.3},
+        {"threshold": 0.3, "objects": "several", "normalization": "ivr"},
+    ):
         own = Localizer(run, precision="fp32", cpu=True, **options)
         other = Localizer(graphs["onnx"], batch_size=5, **options)
         assert (own.threshold, own.classes) == (other.threshold, other.classes)
@@ -240,6 +264,21 @@ def test_prediction_is_that_of_the_run(
             assert np.array_equal(a.boxes, b.boxes)
     first, second = (next(locate.classify(images[:1])) for locate in (own, other))
     assert [name for name, _ in first] == [name for name, _ in second]
+
+
+def test_a_graph_is_cut_as_its_run(run: Path, tmp_path: Path) -> None:
+    """Also where the run has no threshold, and where one is given then."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    network, info = load_run(copy)
+    save_run(copy, network, replace(info, threshold_from="default"))
+    export(ExportConfig(copy, tmp_path / "m.onnx"))
+    export(ExportConfig(copy, tmp_path / "n.onnx", threshold=0.25))
+    for options in ({}, {"threshold": "auto"}, {"threshold": 0.4}):
+        own, other = Localizer(copy, **options), Localizer(tmp_path / "m.onnx", **options)
+        for name in ("normalization", "threshold", "threshold_from"):
+            assert getattr(own, name) == getattr(other, name)
+    given = Localizer(tmp_path / "n.onnx")
+    assert (given.normalization, given.threshold) == ("minmax", 0.25)
 
 
 def test_the_graph_is_that_of_the_weights_as_they_are(

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,10 +13,11 @@ from wsol import Localizer
 from wsol.data.open import open_data
 from wsol.engine.config import EvaluateConfig, TrainConfig
 from wsol.engine.evaluate import evaluate
+from wsol.engine.opened import Asked
 from wsol.engine.run import load_run
 from wsol.engine.train import train
-from wsol.errors import RunError
-from wsol.localizers.reading import Reading
+from wsol.errors import ConfigError, RunError
+from wsol.localizers.reading import Reading, chosen_cutting
 
 READING = {
     "affinity": "layer2",
@@ -62,20 +64,76 @@ def test_another_localizer_is_fitted_on_the_training_pictures(
 
 
 def test_another_reading_has_a_threshold_of_its_own(tiny_run: Path, tmp_path: Path) -> None:
-    """The run's was chosen for other maps; figures and pictures of the report are cut alike."""
+    """The run's was chosen for other maps; figures and images of the report are cut alike."""
     own = load_run(tiny_run)[1].threshold
     options = EvaluateConfig(run=tiny_run, out=tmp_path / "own/a.json", report=4, cpu=True)
     assert evaluate(options).metrics["threshold"] == own
     flipped = evaluate(replace(options, flip=True, report=0))
     assert (flipped.metrics["threshold"], flipped.threshold_from) == (own, "val")
-    for reading, threshold in (
-        ({"localizer": "feature_norm"}, 0.2),
-        ({"affinity": "layer2"}, 0.5),
-        ({"normalization": "ivr"}, 0.2),
+    for number, (reading, *expected) in enumerate(
+        (
+            ({"localizer": "feature_norm"}, "otsu", 0.5, "auto"),
+            ({"affinity": "layer2"}, "otsu", 0.5, "auto"),
+            ({"threshold": "auto"}, "otsu", 0.29, "auto"),
+            ({"normalization": "ivr"}, "ivr", 0.2, "default"),
+            ({"threshold": 0.25}, "minmax", 0.25, "option"),
+            ({"localizer": "cam", "threshold": 0.25}, "minmax", 0.25, "option"),
+        )
     ):
-        found = evaluate(replace(options, **reading, out=tmp_path / f"{threshold}/a.json"))
-        assert (found.metrics["threshold"], found.threshold_from) == (threshold, "default")
-        assert Localizer(tiny_run, **reading, cpu=True).threshold == threshold
+        found = evaluate(replace(options, **reading, out=tmp_path / f"{number}/a.json"))
+        locate = Localizer(tiny_run, **reading, cpu=True)
+        normalization, threshold, source = expected
+        assert (found.metrics["threshold"], found.threshold_from) == (threshold, source)
+        assert (locate.normalization, locate.threshold) == (normalization, threshold)
+
+
+@pytest.mark.parametrize(
+    ("own", "chosen", "asked", "expected"),
+    [
+        # Without ground truth each map has its own threshold, unless a scale or number is given.
+        ({}, None, {}, ("otsu", 0.29, "auto")),
+        ({}, None, {"normalization": "minmax"}, ("minmax", 0.2, "default")),
+        ({}, None, {"normalization": "otsu"}, ("otsu", 0.29, "auto")),
+        ({"normalization": "ivr"}, None, {}, ("ivr", 0.2, "default")),
+        ({"localizer": "cam*ddt"}, None, {}, ("otsu", 0.5, "auto")),
+        ({"normalization": "otsu"}, None, {"threshold": 0.4}, ("minmax", 0.4, "option")),
+        ({"localizer": "pixels"}, None, {}, ("otsu", 0.5, "auto")),
+        # One that was chosen holds for its own maps and scale.
+        ({"normalization": "ivr"}, 0.1, {}, ("ivr", 0.1, "val")),
+        ({"normalization": "ivr"}, 0.1, {"flip": True}, ("ivr", 0.1, "val")),
+        ({"normalization": "ivr"}, 0.1, {"threshold": 0.4}, ("ivr", 0.4, "option")),
+        ({"normalization": "otsu"}, 0.1, {"threshold": 0.4}, ("otsu", 0.4, "option")),
+        ({"normalization": "ivr"}, 0.1, {"threshold": "auto"}, ("otsu", 0.29, "auto")),
+        ({"normalization": "ivr"}, 0.1, {"localizer": "ddt"}, ("otsu", 0.5, "auto")),
+        ({}, 0.1, {"affinity": "auto"}, ("otsu", 0.5, "auto")),
+        ({}, 0.1, {"normalization": "otsu", "threshold": 0.4}, ("otsu", 0.4, "option")),
+    ],
+)
+def test_where_maps_are_cut(
+    own: dict[str, Any],
+    chosen: float | None,
+    asked: dict[str, Any],
+    expected: tuple[str, float, str],
+) -> None:
+    """Scale, threshold and where it comes from, of the run's reading and what is asked for."""
+    found = chosen_cutting(Reading(**own), chosen, Asked(**asked))
+    assert (found.reading.normalization, found.threshold, found.threshold_from) == expected
+
+
+def test_auto_has_a_scale_of_its_own(tiny_run: Path) -> None:
+    """Another one is refused, as it would change nothing."""
+    with pytest.raises(ConfigError, match=r"^normalization: 'ivr' .*auto"):
+        Localizer(tiny_run, threshold="auto", normalization="ivr")
+
+
+def test_boxes_at_auto_are_those_of_the_otsu_scale(tiny_run: Path, toy: Path) -> None:
+    """The option is another name for it, and a run without boxes is read so by itself."""
+    images = sorted(toy.glob("test/*/*"))
+    spelt = list(Localizer(tiny_run, normalization="otsu", threshold=0.29, cpu=True)(images))
+    boxes = [found.boxes.tolist() for found in spelt]
+    found = [found.boxes.tolist() for found in Localizer(tiny_run, threshold="auto")(images)]
+    assert found == boxes
+    assert boxes != [found.boxes.tolist() for found in Localizer(tiny_run, threshold=0.9)(images)]
 
 
 def test_the_report_shows_what_was_measured(

@@ -220,12 +220,12 @@ def test_the_map_is_judged_by_the_boxes_of_its_class() -> None:
     for (x0, y0, x1, y1), found in zip(boxes.astype(int), (True, False, True), strict=True):
         score_map = np.zeros((32, 32), np.float32)
         score_map[y0:y1, x0:x1] = 1
-        rank, curves = judge_located(samples, protocol, Located(0, (32, 32), 3, score_map))
+        ((rank, curves),) = judge_located(samples, [protocol], Located(0, (32, 32), 3, score_map))
         assert rank == 3
         assert curves is not None
         assert (curves.largest.max() > 0.7) == found
     # Without a box of the label only the classification counts.
-    assert judge_located(samples, protocol, Located(1, (32, 32), 2, score_map)) == (2, None)
+    assert judge_located(samples, [protocol], Located(1, (32, 32), 2, score_map)) == [(2, None)]
 
 
 def test_evaluation_counts_any_label_as_right(run: Path, scenes: Path, tmp_path: Path) -> None:

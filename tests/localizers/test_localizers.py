@@ -19,7 +19,7 @@ ATTENTION = ("attention_rollout", "gradient_rollout", "tscam")
 """Localizers of transformers alone."""
 
 AGNOSTIC = (
-    *("attention_rollout", "ddt", "eigencam", "feature_norm"),
+    *("attention_rollout", "ddt", "eigencam", "feature_norm", "foreground"),
     *("maskcut", "ncut", "pixels", "psol"),
 )
 """Localizers whose maps belong to no class."""

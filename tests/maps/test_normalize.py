@@ -1,5 +1,8 @@
 """A scaled map lies in [0, 1] in the order of its scores, or says that it shows nothing."""
 
+from typing import get_args
+
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from wsol.maps.adl2019 import gray_heat_map
-from wsol.maps.normalize import Normalization, is_flat, normalize
+from wsol.maps.normalize import Normalization, is_flat, normalize, otsu_threshold
 
 MAPS = hnp.arrays(
     np.float32,
@@ -148,7 +151,10 @@ def test_equal_scores_at_the_percentile_stay_together() -> None:
     assert normalize(score_map, "ivr", 0.6)[0].tolist() == [[0, 0, 0, 0, 1]]
 
 
-@pytest.mark.parametrize("how", ["minmax", "max", "pas", "ivr"])
+ALL = pytest.mark.parametrize("how", get_args(Normalization))
+
+
+@ALL
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_no_way_makes_anything_of_what_is_not_finite(how: Normalization, bad: float) -> None:
     """Even where the percentile is an ordinary score."""
@@ -178,7 +184,7 @@ def test_a_scale_without_length_shows_nothing(
     assert not scaled.any()
 
 
-@pytest.mark.parametrize("how", ["minmax", "max", "pas", "ivr"])
+@ALL
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_scores_far_beyond_the_scale_do_not_overflow(
     how: Normalization, dtype: type[np.floating]
@@ -204,7 +210,7 @@ def test_a_percentile_is_a_share(how: Normalization, share: float) -> None:
         normalize(np.eye(3), how, share)
 
 
-@pytest.mark.parametrize("how", ["minmax", "max", "pas", "ivr"])
+@ALL
 def test_a_view_that_is_read_only_will_do(how: Normalization) -> None:
     """The order of the array in memory decides nothing, and nothing is written."""
     score_map = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
@@ -213,7 +219,7 @@ def test_a_view_that_is_read_only_will_do(how: Normalization) -> None:
     assert np.array_equal(normalize(view, how)[0], normalize(score_map, how)[0])
 
 
-@pytest.mark.parametrize("how", ["minmax", "max", "pas", "ivr"])
+@ALL
 @pytest.mark.parametrize("value", [0.37, -5.0, 1e-20, 3e8])
 def test_rounding_errors_of_a_constant_map_show_nothing(how: Normalization, value: float) -> None:
     """As many steps of float32 as interpolation is off by, at any scale and percentile."""
@@ -245,3 +251,74 @@ def test_small_differences_that_are_none_of_rounding_stay() -> None:
             scaled, has_object = normalize(score_map)
             assert has_object
             assert np.array_equal(scaled, np.eye(3))
+
+
+def best_split(values: NDArray[np.floating]) -> float:
+    """Return the middle of the class means of the split with the largest variance between them.
+
+    All splits of all pixels are tried, one after another.
+    """
+    ranked = np.sort(values.astype(np.float64).ravel())
+    found = []
+    for count in range(1, len(ranked)):
+        if ranked[count - 1] < ranked[count]:
+            low, high = ranked[:count].mean(), ranked[count:].mean()
+            share = count / len(ranked)
+            found.append((share * (1 - share) * (high - low) ** 2, (low + high) / 2))
+    return max(found)[1]
+
+
+def blob(seed: int) -> NDArray[np.float32]:
+    """Return a map of a bright object, a dim one and noise."""
+    chance = np.random.default_rng(seed)
+    y, x = np.mgrid[:40, :50]
+    centers, widths = chance.uniform(5, 35, (2, 2)), chance.uniform(3, 12, 2)
+    distances = [np.hypot(y - cy, x - cx) for cy, cx in centers]
+    bright, dim = (np.exp(-((d / w) ** 2)) for d, w in zip(distances, widths, strict=True))
+    noise = chance.normal(scale=0.05, size=y.shape)
+    return (bright + chance.uniform(0, 0.8) * dim + noise).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_otsu_is_the_best_of_all_splits(seed: int) -> None:
+    """Up to the width of a bin; OpenCV finds the same grey level."""
+    scaled = normalize(blob(seed))[0]
+    threshold = otsu_threshold(scaled)
+    assert threshold == pytest.approx(best_split(scaled), abs=2 / 256)
+    level, _ = cv2.threshold(np.rint(scaled * 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
+    assert threshold == pytest.approx(level / 255, abs=3 / 256)
+
+
+@given(MAPS)
+def test_otsu_moves_the_threshold_to_a_half(score_map: NDArray[np.float32]) -> None:
+    """In a straight line on either side, so that 0 and 1 stay and no two pixels change places."""
+    scaled, has_object = normalize(score_map)
+    found, same = normalize(score_map, "otsu")
+    assert found.dtype == np.float32
+    assert same == has_object
+    if has_object:
+        threshold = otsu_threshold(scaled)
+        assert 0 < threshold < 1
+        expected = np.interp(scaled, [0, threshold, 1], [0, 0.5, 1])
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        ranked = found.ravel()[np.argsort(score_map, axis=None)]
+        assert (np.diff(ranked) >= 0).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_otsu_keeps_all_differences(seed: int) -> None:
+    """Scores that differ by more than rounding errors stay apart."""
+    score_map = blob(seed)
+    steps = np.diff(np.sort(normalize(score_map, "otsu")[0], axis=None))
+    given_steps = np.diff(np.sort(normalize(score_map)[0], axis=None))
+    assert (steps[given_steps > 1e-6] > 0).all()
+
+
+def test_a_gap_does_not_move_otsus_threshold() -> None:
+    """Every split in it is as good: the middle is taken, and a little noise changes nothing."""
+    score_map = np.zeros((20, 20), np.float32)
+    score_map[5:12, 4:18] = 1
+    assert otsu_threshold(score_map) == 0.5
+    noise = np.random.default_rng(0).uniform(0, 1e-3, score_map.shape)
+    noisy, _ = normalize(score_map + noise)
+    assert otsu_threshold(noisy) == pytest.approx(0.5, abs=2e-3)

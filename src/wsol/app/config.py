@@ -8,7 +8,6 @@ from wsol.choices import Normalization, Number
 from wsol.engine.config import Precision
 from wsol.models.names import BUNDLED_BACKBONE
 from wsol.options import (
-    FractionBelowOne,
     ImageSize,
     MaxPixels,
     Name,
@@ -16,6 +15,7 @@ from wsol.options import (
     PositiveInt,
     Range,
     Scale,
+    Threshold,
     no_effect,
     refusal,
 )
@@ -37,7 +37,7 @@ class AppConfig(Options):
         label_studio_url: where Label Studio is, to fetch pictures that were uploaded there; its
             token is read from the environment variable LABEL_STUDIO_API_KEY.
         files: folders whose pictures Label Studio may name as local files.
-        localizer: makes the score maps; default: the run's, or feature_norm*ddt with affinity auto.
+        localizer: makes the score maps; default: the run's, or prototypes.
             One that is given leaves nothing of that reading.
         tap: modules of the network whose features the localizer reads; default: the run's; with
             --localizer, or without a run, found and logged.
@@ -48,10 +48,12 @@ class AppConfig(Options):
         scales: average score maps over pictures of these sizes, as shares of size; default: the
             run's; with --localizer, or without a run, the picture as it is.
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
-            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr);
-            default: the run's; with --localizer, or without a run, minmax.
-        threshold: share of the score map's maximum above which a pixel belongs to the object;
-            default: the run's; of another reading 0.5 with affinity, otherwise 0.2.
+            maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
+            that Otsu's threshold of each map becomes a half (otsu); default: the run's; with
+            --localizer, or without a run, otsu with threshold auto and minmax with a number.
+        threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
+            auto: each map's own, by Otsu's method; default: the run's where it was chosen on boxes,
+            otherwise auto.
         objects: one box for each class, or several; default: several for a run that was trained
             on pictures of several labels.
         size: side of the network's input in pixels; default: the run's, or 448.
@@ -79,7 +81,7 @@ class AppConfig(Options):
     flip: bool = False
     scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
-    threshold: FractionBelowOne | None = None
+    threshold: Threshold | None = None
     objects: Number | None = None
     size: ImageSize | None = None
     max_file: PositiveInt = 32

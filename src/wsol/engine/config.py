@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from wsol.choices import Normalization, learnt_part
+from wsol.choices import Normalization, SelectBy, learnt_part
 from wsol.data.box_row import OnBad
 from wsol.data.split_names import read_split_folders
 from wsol.methods import MethodConfig
@@ -24,6 +24,7 @@ from wsol.options import (
     Range,
     Scale,
     Seed,
+    Threshold,
     no_effect,
     refusal,
 )
@@ -66,6 +67,8 @@ class TrainConfig(Options):
         lr: learning rate of the head.
         backbone_lr: learning rate of the pretrained layers as a share of the head's; 0 leaves them
             as they are, and training is several times faster.
+        cache_features: compute the features of each image and of its mirror image once, and train
+            the head on them; images are whole, without crops. Needs backbone_lr 0.
         shifted_head: start the head with weights that are not negative, so that each class's map
             starts as a mean of the channels; the classifier is the same, its maps cover more. It
             has no effect where images have several labels.
@@ -86,13 +89,16 @@ class TrainConfig(Options):
             set has no val split.
         val_every: epochs between two validations; the last epoch is always validated.
         localizer: makes the score maps for validation, and later for evaluation; several with *
-            between them are joined.
+            between them are joined; default: the method's, foreground for trilite and c2am and cam
+            for all others.
         tap: modules of the network whose features the localizer reads; default: found and logged.
         affinity: a module of the network whose features the score map then follows; default: none.
         flip: average score maps with those of the flipped picture.
         scales: average score maps over pictures of these sizes, as shares of size.
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
-            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr).
+            maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
+            that Otsu's threshold of each map becomes a half (otsu); without boxes to choose a
+            threshold on, minmax becomes otsu, with each map's own threshold.
         seed: of everything drawn by chance.
         workers: processes that decode images; 0 decodes in the training process.
         precision: auto takes bfloat16 where the processor has it.
@@ -104,6 +110,9 @@ class TrainConfig(Options):
         save_every: steps between two checkpoints inside an epoch; each epoch's end is saved too.
         resume: go on from the run folder's last checkpoint.
         tensorboard: also log for TensorBoard (extra tensorboard).
+        keep_best: keep the weights of the epoch that is best on the val split instead of the last.
+        select_by: boxes that tell the best epoch: ground_truth, or pseudo_boxes, which need none;
+            auto is ground_truth where val has some, otherwise pseudo_boxes.
     """
 
     data: Path
@@ -122,6 +131,7 @@ class TrainConfig(Options):
     accumulate: PositiveInt = 1
     lr: PositiveFloat = 0.005
     backbone_lr: NonNegativeFloat = 0.1
+    cache_features: bool = False
     shifted_head: bool = True
     frozen_bn: bool = True
     sync_bn: bool = False
@@ -134,7 +144,7 @@ class TrainConfig(Options):
     scaled_decoding: bool = True
     val_share: FractionBelowOne = 0.1
     val_every: PositiveInt = 1
-    localizer: Name = "cam"
+    localizer: str = ""
     tap: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
@@ -150,18 +160,33 @@ class TrainConfig(Options):
     resume: bool = False
     tensorboard: bool = False
     split_folders: tuple[Name, ...] = ()
+    keep_best: bool = False
+    select_by: SelectBy = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
         super().__post_init__()
+        if not self.localizer:
+            object.__setattr__(self, "localizer", self.method.localizer)
         read_split_folders(self.split_folders)
+        if self.select_by != "auto" and not self.keep_best:
+            raise no_effect("select_by", self.select_by, "without keep_best")
+        if self.cache_features and (self.backbone_lr > 0 or not self.has_trained_body):
+            raise refusal(
+                "cache_features",
+                self.cache_features,
+                "set backbone_lr to 0 and use pretrained weights, as features of layers that learn "
+                "change",
+            )
+        if self.cache_features and not self.frozen_bn:
+            raise refusal("cache_features", self.cache_features, "set frozen_bn to true")
         if self.sync_bn and self.frozen_bn and self.has_trained_body:
             raise refusal(
                 "sync_bn",
                 self.sync_bn,
                 "add --frozen_bn false, as frozen statistics do not depend on the images",
             )
-        if self.resize < self.size:
+        if self.resize < self.size and not self.cache_features:
             raise refusal("resize", self.resize, f"use an integer >= size ({self.size})")
         student = learnt_part(self.localizer)
         if student is not None:
@@ -216,8 +241,12 @@ class EvaluateConfig(Options):
         scales: average score maps over pictures of these sizes, as shares of size; default: the
             run's; with --localizer, the picture as it is.
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
-            maximum alone (max), or with a percentile at the top (pas) or at the bottom (ivr);
-            default: the run's; with --localizer, minmax.
+            maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
+            that Otsu's threshold of each map becomes a half (otsu); default: the run's; with
+            --localizer, otsu with threshold auto and minmax with a number.
+        threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
+            auto: each map's own, by Otsu's method; default: the run's where it was chosen on boxes,
+            otherwise auto.
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
         precision: auto is that of the run, if it is known and the hardware supports it.
@@ -240,6 +269,7 @@ class EvaluateConfig(Options):
     flip: bool = False
     scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
+    threshold: Threshold | None = None
     batch_size: BatchSize = 32
     workers: NumWorkers = 2
     precision: Precision = "auto"

@@ -16,7 +16,7 @@ from wsol.engine.config import Precision
 from wsol.engine.config_file import save_config
 from wsol.engine.device import Compute, announce, choose_compute
 from wsol.engine.distill_config import DistillConfig
-from wsol.engine.evaluate import evaluate_split
+from wsol.engine.evaluate import at_own_thresholds, evaluate_split
 from wsol.engine.fit import Look, fit_localizer
 from wsol.engine.fit_head import fit_head
 from wsol.engine.folder import output_folder
@@ -31,7 +31,7 @@ from wsol.errors import ConfigError
 from wsol.localizers.learnt import Head, Learnt
 from wsol.localizers.pixels import LearntPixels
 from wsol.localizers.psol import PSOL
-from wsol.localizers.reading import Reading, chosen_reading
+from wsol.localizers.reading import Reading, chosen_cutting
 from wsol.lock import Hold
 from wsol.models import Network
 
@@ -39,9 +39,6 @@ log = logging.getLogger("wsol")
 
 STUDENTS: dict[Student, type[Learnt]] = {"pixels": LearntPixels, "psol": PSOL}
 """What learns, by name."""
-
-THRESHOLD = 0.5
-"""Of a map that is a probability; of a filled box, a pixel belongs to it if half of it does."""
 
 
 class Distilled(NamedTuple):
@@ -108,8 +105,7 @@ def _distill(config: DistillConfig) -> Distilled:
         config.batch_size,
         config.workers,
     )
-    reading = chosen_reading(info.reading, config)
-    teacher = _teacher(config, network, info, reading, splits["train"], look)
+    teacher = _teacher(config, network, info, splits["train"], look)
     own = teacher.localizer
     taps = config.head_tap or tuple(dict.fromkeys((*own.more_taps, *own.taps)))
     student = STUDENTS[config.student](network, taps)
@@ -121,7 +117,7 @@ def _distill(config: DistillConfig) -> Distilled:
     save_run(config.out, trained, described, student.state())
     write_val_list(config.out, splits.get("val"))
     save_config(config.out / "config.yaml", replace(config, **config.course._asdict()))
-    figures, missed = _measure(config, splits, network, student, compute, Fair(info.size))
+    figures, missed = _measure(config, splits, network, student, compute, described)
     return Distilled(config.out, figures, lessons.num_errors + missed, tuple(splits))
 
 
@@ -135,15 +131,14 @@ def _teacher(
     config: DistillConfig,
     network: Network,
     info: RunInfo,
-    reading: Reading,
     train: Samples,
     look: Look,
 ) -> Teacher:
     """Return the run's localizer, or the one that is asked for, ready to be asked."""
+    reading, threshold, _ = info.cutting(config)
     localizer = reading.create(network)
     if not (reading.shares_state(info.reading) and load_fitted(config.run, localizer)):
         fit_localizer(localizer, train.paths(), look)
-    threshold = info.read_as(reading).threshold if config.threshold is None else config.threshold
     return Teacher(localizer, reading.normalization, threshold)
 
 
@@ -157,8 +152,10 @@ def _trained_head(
 ) -> Head:
     log.info("learning from %d pictures and their mirror images", len(lessons.targets) // 2)
     torch.manual_seed(config.seed)
-    head = student.head_type(lessons.features.shape[1])
-    for known, found in zip((head.mean, head.std), lessons.channel_statistics(), strict=True):
+    head = student.head_type(lessons.features.values.shape[1])
+    for known, found in zip(
+        (head.mean, head.std), lessons.features.channel_statistics(), strict=True
+    ):
         known.copy_(found)
     written = RunLog(config.out, [])
     for row in fit_head(head.to(device), lessons, config, device):
@@ -169,11 +166,12 @@ def _trained_head(
 
 def _info(config: DistillConfig, info: RunInfo, student: Learnt, precision: Precision) -> RunInfo:
     """Return the description of the new run: the old one's, but for how boxes are found."""
+    reading, threshold, threshold_from = chosen_cutting(Reading(student.name, tap=student.taps))
     return replace(
         with_data(info, config),
-        **asdict(Reading(student.name, tap=student.taps)),
-        threshold=THRESHOLD,
-        threshold_from="default",
+        **asdict(reading),
+        threshold=threshold,
+        threshold_from=threshold_from,
         precision=precision,
     )
 
@@ -184,18 +182,19 @@ def _measure(
     network: Network,
     student: Learnt,
     compute: Compute,
-    protocol: Fair,
+    info: RunInfo,
 ) -> tuple[Figures | None, int]:
     """Return the student's figures on val, where that has boxes, and how much was not readable."""
     if "val" not in splits or not splits["val"].has_boxes:
         return None, 0
-    metric = evaluate_split(
+    cutting, protocol = info.cutting(), Fair(info.size)
+    metric, auto = evaluate_split(
         splits["val"],
         network,
         student,
         compute,
-        protocol=protocol,
+        protocols=[protocol, at_own_thresholds(cutting.reading, info.size)],
         batch_size=config.batch_size,
         workers=config.workers,
     )
-    return metric.at(THRESHOLD), int(metric.num_errors)
+    return protocol.report(metric, cutting, "val", auto).metrics, int(metric.num_errors)

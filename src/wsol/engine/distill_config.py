@@ -10,7 +10,6 @@ from wsol.data.split_names import read_split_folders
 from wsol.engine.config import Precision
 from wsol.options import (
     BatchSize,
-    FractionBelowOne,
     Name,
     NonNegativeFloat,
     NumWorkers,
@@ -19,6 +18,7 @@ from wsol.options import (
     PositiveInt,
     Scale,
     Seed,
+    Threshold,
 )
 
 
@@ -75,9 +75,10 @@ class DistillConfig(Options):
         scales: average the teacher's maps over pictures of these sizes, as shares of the run's;
             default: the run's; with --localizer, the picture as it is.
         normalization: how the teacher's maps are scaled to [0, 1]; default: the run's; with
-            --localizer, minmax.
-        threshold: share of a map's maximum above which a pixel belongs to the teacher's
-            object; default: the run's; of another reading 0.5 with affinity, otherwise 0.2.
+            --localizer, otsu with threshold auto and minmax with a number.
+        threshold: fraction of a map's maximum above which a pixel belongs to the teacher's object,
+            or auto: each map's own, by Otsu's method; default: the run's where it was chosen on
+            boxes, otherwise auto.
         head_tap: modules of the network whose features the head sees; default: all that the
             teacher reads and its maps follow.
         max_pictures: to learn from at most, taken evenly from the training split; default: 5,000
@@ -107,7 +108,7 @@ class DistillConfig(Options):
     flip: bool = False
     scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
-    threshold: FractionBelowOne | None = None
+    threshold: Threshold | None = None
     head_tap: tuple[Name, ...] = ()
     max_pictures: PositiveInt | None = None
     epochs: PositiveInt | None = None

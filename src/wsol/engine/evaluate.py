@@ -1,7 +1,8 @@
 """Evaluation: every picture of a split once, by any number of processes."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,14 +23,14 @@ from wsol.engine.hub import is_on_hub
 from wsol.engine.localize import Localizer
 from wsol.engine.opened import prepare_to_localize
 from wsol.engine.progress import Meter
-from wsol.engine.protocol import PROTOCOLS, EvaluationProtocol, Figures, Report
+from wsol.engine.protocol import PROTOCOLS, EvaluationProtocol, Fair, Figures, Report
 from wsol.engine.run import load_fitted, load_run
 from wsol.engine.run_data import open_run_data
 from wsol.errors import ConfigError
 from wsol.files import write_json
 from wsol.in_order import in_order
 from wsol.localizers import ScoreMaps
-from wsol.localizers.reading import Reading, chosen_reading, reading_options
+from wsol.localizers.reading import Reading, reading_options
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.maps.normalize import is_flat
@@ -47,8 +48,9 @@ class Evaluation(NamedTuple):
         metrics: with the run's own threshold, or with all that the protocol fixes.
         at_best_threshold: with the threshold that is best on this very split: full supervision
             in disguise, for comparison only.
-        threshold_from: ``val`` where the run's threshold was chosen on boxes, else ``default``;
-            ``protocol`` where that fixes thresholds.
+        threshold_from: ``val`` where the run's threshold was chosen on boxes, ``auto`` where each
+            map has its own, ``default`` for the fixed one of a normalization, ``option`` where one
+            was given; ``protocol`` where that fixes thresholds.
         columns: what to print, heading to figures.
         on_main_process: False in all processes but the first, which is the one to print.
         page: the report, to open in a browser; None where none was asked for.
@@ -82,7 +84,11 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         raise ConfigError(f"{config.run}: no place for the figures: give --out FILE.json")
     network, info = load_run(config.run)
     compute = choose_compute(config.precision, config.cpu, info.precision)
-    reading = chosen_reading(info.reading, config)
+    cutting = info.cutting(config)
+    reading = cutting.reading
+    if cutting.threshold_from == "auto":
+        # MaxBoxAcc has one threshold for all images, as published; the box has each map's own.
+        reading = replace(reading, normalization="minmax")
     protocol = PROTOCOLS[config.protocol](info.size, reading.normalization)
     plain = Reading(protocol.localizer or reading.localizer, normalization=reading.normalization)
     if protocol.localizer is not None and reading != plain:
@@ -118,21 +124,29 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             config.workers,
         )
         fit_localizer(localizer, splits.get("train", samples).paths(), look)
-    metric = evaluate_split(
+    protocols: list[EvaluationProtocol] = [protocol]
+    if config.protocol == "fair":
+        protocols.append(at_own_thresholds(reading, info.size))
+    metric, *auto = evaluate_split(
         samples,
         network,
         localizer,
         compute,
-        protocol=protocol,
+        protocols=protocols,
         batch_size=config.batch_size,
         workers=config.workers,
     )
-    report = protocol.report(metric, info.read_as(reading), config.split)
+    report = protocol.report(metric, cutting, config.split, *auto)
     if compute.is_main_process:
         is_detection = samples.has_several_labels and samples.has_boxes
         if is_detection and config.protocol == "fair":
             _add_precision(report, _predictor(config, localizer), samples)
-        write_json(out, report.metrics | {"precision": compute.precision})
+        measured = {
+            "precision": compute.precision,
+            "threshold_from": report.threshold_from,
+            "epoch_from": info.epoch_from,
+        }
+        write_json(out, report.metrics | measured)
         if config.report:
             _write_report(report, config, _predictor(config, localizer), samples, page)
     shown = page / "index.html" if config.report else None
@@ -164,6 +178,7 @@ def _predictor(config: EvaluateConfig, localizer: ScoreMaps) -> Localizer:
     locate = Localizer(
         config.run,
         **reading_options(config),
+        threshold=config.threshold,
         batch_size=config.batch_size,
         workers=config.workers,
         # As what was measured.
@@ -183,11 +198,11 @@ def evaluate_split(
     localizer: ScoreMaps,
     compute: Compute,
     *,
-    protocol: EvaluationProtocol,
+    protocols: Sequence[EvaluationProtocol],
     batch_size: int,
     workers: int,
-) -> LocalizationAccuracy:
-    """Return the counts of one split, summed over all processes.
+) -> list[LocalizationAccuracy]:
+    """Return the counts of one split by each protocol, summed over all processes.
 
     The batches are the same for any number of processes, which share them out. A picture that
     cannot be read counts as wrong and is logged.
@@ -197,24 +212,38 @@ def evaluate_split(
         network: classifier on its device.
         localizer: makes score maps of the true labels.
         compute: device, precision and processes.
-        protocol: how pictures are cut and maps are judged.
+        protocols: how images are cropped, the same for all, and maps are judged.
         batch_size: images per step.
         workers: processes that decode images.
     """
-    metric = LocalizationAccuracy(protocol.thresholds)
+    metrics = [LocalizationAccuracy(protocol.thresholds) for protocol in protocols]
     batches = split_batches(range(len(samples)), batch_size)
     mine = batches[compute.process_index :: compute.num_processes]
-    located = locate_split(samples, network, localizer, compute, protocol.transform, mine, workers)
-    located = counting_errors(located, [metric])
-    judge = partial(judge_located, samples, protocol)
+    transform = protocols[0].transform
+    located = locate_split(samples, network, localizer, compute, transform, mine, workers)
+    located = counting_errors(located, metrics)
+    judge = partial(judge_located, samples, protocols)
     with Meter("evaluate", sum(map(len, mine)), compute.is_main_process) as meter:
         # The maps of one batch are judged while the network works on the next.
-        for rank, curves in in_order(judge, located, num_processors(), ahead=batch_size):
-            metric.update(rank, curves)
+        for judged in in_order(judge, located, num_processors(), ahead=batch_size):
+            for metric, (rank, curves) in zip(metrics, judged, strict=True):
+                metric.update(rank, curves)
             meter.advance(1)
-    metric.to(compute.device)
-    metric.sync()
-    return metric
+    for metric in metrics:
+        metric.to(compute.device)
+        metric.sync()
+    return metrics
+
+
+def at_own_thresholds(reading: Reading, size: int) -> Fair:
+    """Return the protocol that judges the box of each map at the map's own threshold.
+
+    Args:
+        reading: how maps are made.
+        size: side of the network's input in pixels.
+    """
+    threshold = replace(reading, normalization="otsu").threshold
+    return Fair(size, "otsu", np.array([threshold]))
 
 
 def counting_errors(
@@ -292,27 +321,31 @@ def locate_split(
 
 
 def judge_located(
-    samples: Samples, protocol: EvaluationProtocol, located: Located
-) -> tuple[int | None, IouCurves | None]:
-    """Return an image's rank and its curves; None where it has no true box.
+    samples: Samples, protocols: Sequence[EvaluationProtocol], located: Located
+) -> list[tuple[int | None, IouCurves | None]]:
+    """Return an image's rank and its curves by each protocol; None where it has no true box.
 
     The map of an image of several labels is that of the one listed first, and so are the boxes.
 
     Args:
         samples: the split.
-        protocol: how maps are judged.
+        protocols: how maps are judged.
         located: what the network says about the image.
     """
     boxes = samples.own_boxes(located.image)
     if len(boxes) == 0:
-        return located.rank, None
-    if located.score_map is None:
-        nothing = np.zeros(len(protocol.thresholds))
-        return None, IouCurves(nothing, nothing)
-    least, most = located.score_map.min(), located.score_map.max()
+        return [(located.rank, None)] * len(protocols)
+    score_map = located.score_map
+    if score_map is None:
+        nothing = [np.zeros(len(protocol.thresholds)) for protocol in protocols]
+        return [(None, IouCurves(zeros, zeros)) for zeros in nothing]
+    least, most = score_map.min(), score_map.max()
     if not (np.isfinite(least) and np.isfinite(most)) or is_flat(least, most):
         log.warning("%s: the score map is constant or not finite", samples.ids[located.image])
-    return located.rank, protocol.judge(located.score_map, boxes, located.image_size)
+    return [
+        (located.rank, protocol.judge(score_map, boxes, located.image_size))
+        for protocol in protocols
+    ]
 
 
 def _best_true(logits: Tensor, truth: Tensor) -> Tensor:

@@ -130,6 +130,7 @@ def export_localizer(locate: Localizer, path: Path, form: GraphFormat = "onnx") 
         classes=locate.classes,
         size=locate.size,
         threshold=locate.threshold,
+        threshold_from=locate.threshold_from,
         several_labels=locate.several_labels,
         reading=locate.reading,
         mean=tuple(locate.mean),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsol.choices import GRAPH_ENDINGS, GraphFormat, Normalization
-from wsol.options import FractionBelowOne, ImageSize, Name, Options, Scale, refusal
+from wsol.options import ImageSize, Name, Options, Scale, Threshold, refusal
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,10 @@ class ExportConfig(Options):
         scales: average score maps over pictures of these sizes, as shares of size; default: the
             run's; with --localizer, the picture as it is.
         normalization: how score maps are to be scaled to [0, 1], as the graph gives them raw;
-            default: the run's; with --localizer, minmax.
-        threshold: share of the score map's maximum above which a pixel belongs to the object;
-            default: the run's; of another reading 0.5 with affinity, otherwise 0.2.
+            default: the run's; with --localizer, otsu with threshold auto and minmax with a number.
+        threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
+            auto: each map's own, by Otsu's method; default: the run's where it was chosen on boxes,
+            otherwise auto.
         size: side of the network's input in pixels; default: the run's.
     """
 
@@ -42,7 +43,7 @@ class ExportConfig(Options):
     flip: bool = False
     scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
-    threshold: FractionBelowOne | None = None
+    threshold: Threshold | None = None
     size: ImageSize | None = None
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from wsol.engine.config import ImportConfig
 from wsol.engine.folder import make_folder
 from wsol.engine.run import RunInfo, save_run
 from wsol.errors import ConfigError, did_you_mean
-from wsol.localizers.reading import Reading
+from wsol.localizers.reading import Reading, chosen_cutting
 from wsol.models.create import build_network, choose_method
 from wsol.models.published import published_names
 from wsol.models.published.read import method_in, network_in, num_classes_in, read_published
@@ -59,14 +59,15 @@ def import_run(config: ImportConfig) -> Path:
         with torch.no_grad():
             first = next(network.body.parameters())
             first.copy_(first.flip(1))
+    reading, threshold, threshold_from = chosen_cutting(Reading())
     info = RunInfo(
         backbone=name,
         output_stride=stride,
         classes=classes,
         size=config.size,
-        localizer="cam",
-        threshold=Reading().threshold,
-        threshold_from="default",
+        **asdict(reading),
+        threshold=threshold,
+        threshold_from=threshold_from,
         data="",
         boxes=None,
         val_share=0.0,

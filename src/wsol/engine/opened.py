@@ -18,7 +18,7 @@ from wsol.errors import ConfigError
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.choose import probe
 from wsol.localizers.look import TwoOutcomes, find_logits, has_classes
-from wsol.localizers.reading import BEST, Reading, chosen_reading
+from wsol.localizers.reading import BEST, Cutting, chosen_cutting
 from wsol.models.create import check_size, create_pretrained_network
 from wsol.models.fold import fold_batch_norms
 from wsol.models.imagenet import published_classes
@@ -27,12 +27,12 @@ from wsol.models.modes import device_of, first_weight, follows_autocast, unwrapp
 from wsol.models.names import class_indices, unique_names
 from wsol.options import (
     Fraction,
-    FractionBelowOne,
     ImageSize,
     Name,
     Options,
     Range,
     Scale,
+    Threshold,
     Unsplit,
     refusal,
 )
@@ -60,7 +60,7 @@ class Asked(Options):
     flip: bool = False
     scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
-    threshold: FractionBelowOne | None = None
+    threshold: Threshold | None = None
     labels: Annotated[tuple[Name, ...], Unsplit()] = ()
     classes: tuple[str, ...] | None = None
     size: ImageSize | None = None
@@ -85,30 +85,31 @@ class Opened:
         compute: has that device and its precision.
         localizer: makes score maps of it.
         is_fitted: whether the localizer has seen the pictures that it wants to see.
-        reading: what the localizer is made of.
+        cutting: what the localizer is made of, and where its maps are cut.
         classes: names, in the order of the logits.
         labels: numbers of the classes that are asked for.
         size: side of the input in pixels.
         mean: of the normalised input, per colour, on the scale of [0, 1].
         std: the same for the standard deviation.
         several_labels: whether each logit is a question of its own.
-        threshold: share of a map's maximum above which a pixel belongs to the object.
         description: what it is, in words.
+        num_known: number of classes, from the first, that are those of the logits; the others are
+            names of labels that are given.
     """
 
     model: nn.Module
     compute: Compute
     localizer: ScoreMaps
     is_fitted: bool
-    reading: Reading
+    cutting: Cutting
     classes: tuple[str, ...]
     labels: list[int]
     size: int
     mean: Sequence[float]
     std: Sequence[float]
     several_labels: bool
-    threshold: float
     description: str
+    num_known: int
 
 
 def open_backbone(name: str, asked: Asked) -> Opened:
@@ -116,16 +117,21 @@ def open_backbone(name: str, asked: Asked) -> Opened:
 
     Args:
         name: of the network.
-        asked: the options.
+        asked: the options; their classes are names of labels that are given.
 
     Raises:
         ConfigError: no such network, or an option does not fit.
     """
     size = asked.size or SIZE
     network = create_pretrained_network(name, size)
-    reading = chosen_reading(BEST, asked)
+    cutting = chosen_cutting(BEST, asked=asked)
     classes = published_classes(network.body.pretrained_cfg) or None
-    return _open(network, asked, reading, name, size=size, classes=classes)
+    if asked.classes is None or (classes is None and len(asked.classes) == 1):
+        return _open(network, asked, cutting, name, size=size, classes=classes)
+    own = replace(asked, classes=None, labels=())
+    opened = _open(network, own, cutting, name, size=size, classes=classes)
+    labels = class_indices(asked.labels, asked.classes)
+    return replace(opened, classes=asked.classes, labels=labels, num_known=0)
 
 
 def open_classifier(model: nn.Module, asked: Asked) -> Opened:
@@ -147,10 +153,10 @@ def open_classifier(model: nn.Module, asked: Asked) -> Opened:
             "size if it takes other sizes too"
         )
     size = asked.size or height
-    reading = chosen_reading(BEST, asked)
+    cutting = chosen_cutting(BEST, asked=asked)
     if _count_classes(model, size) == 1:
         model, asked = TwoOutcomes(model), _two_outcomes(model, asked)
-    return _open(model, asked, reading, name, size=size, own=False)
+    return _open(model, asked, cutting, name, size=size, own=False)
 
 
 def _two_outcomes(model: nn.Module, asked: Asked) -> Asked:
@@ -184,20 +190,21 @@ def open_run(folder: Path, asked: Asked) -> Opened:
         ConfigError: an option does not fit.
     """
     network, run = load_run(folder)
-    reading = chosen_reading(run.reading, asked)
-    return _open(
+    cutting = run.cutting(asked)
+    opened = _open(
         network,
         asked,
-        reading,
+        cutting,
         # A path would tell whoever gets the report how this machine is laid out.
         str(folder) if is_on_hub(folder) else folder.absolute().name,
         size=asked.size or run.size,
         classes=run.classes,
         several_labels=run.several_labels,
-        threshold=run.read_as(reading).threshold,
         precision=run.precision,
-        run=folder if reading.shares_state(run.reading) else None,
+        run=folder if cutting.reading.shares_state(run.reading) else None,
     )
+    parts = filter(None, (opened.description, run.choice))
+    return replace(opened, description=", ".join(parts))
 
 
 def open_graph_file(path: Path, asked: Asked) -> Opened:
@@ -227,7 +234,7 @@ def open_graph_file(path: Path, asked: Asked) -> Opened:
         compute=choose_compute("fp32", cpu=True),
         localizer=GraphMaps(graph),
         is_fitted=True,
-        reading=info.reading,
+        cutting=chosen_cutting(info.reading, info.chosen_threshold, asked),
         classes=unique_names(info.classes),
         labels=[],
         size=info.size,
@@ -235,8 +242,8 @@ def open_graph_file(path: Path, asked: Asked) -> Opened:
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
         several_labels=info.several_labels,
-        threshold=info.threshold if asked.threshold is None else asked.threshold,
         description=f"{path.name}, {info.reading.localizer}, {info.size} pixels, fp32",
+        num_known=len(info.classes),
     )
 
 
@@ -256,13 +263,12 @@ def prepare_to_localize(model: nn.Module, size: int) -> None:
 def _open(
     model: nn.Module,
     asked: Asked,
-    reading: Reading,
+    cutting: Cutting,
     source: str,
     *,
     size: int,
     classes: Sequence[str] | None = None,
     several_labels: bool = False,
-    threshold: float | None = None,
     precision: Precision | None = None,
     run: Path | None = None,
     own: bool = True,
@@ -272,12 +278,11 @@ def _open(
     Args:
         model: the classifier.
         asked: the options.
-        reading: how it is read.
+        cutting: how it is read.
         source: where it comes from, in words.
         size: side of the input in pixels.
         classes: names; default: those that are asked for, or that it knows.
         several_labels: whether each logit is a question of its own.
-        threshold: the run's, if it holds for this reading.
         precision: that the run's threshold was chosen in; None if unknown.
         run: has what the localizer has learnt.
         own: whether nobody else has the classifier.
@@ -309,24 +314,24 @@ def _open(
     # Only a network of somebody else's may take one size alone; others show their stages at the
     # published size too, which may be large.
     tap_size = min(spec.size[1], max(size, LEAST_PROBE)) if own else size
-    localizer = reading.create(model, several=several_labels or len(labels) > 1, size=tap_size)
+    localizer = cutting.reading.create(
+        model, several=several_labels or len(labels) > 1, size=tap_size
+    )
     has_state = run is not None and load_fitted(run, localizer)
-    if asked.threshold is not None:
-        threshold = asked.threshold
     return Opened(
         model=model,
         compute=compute,
         localizer=localizer,
         is_fitted=has_state or not localizer.needs_fit,
-        reading=reading,
+        cutting=cutting,
         classes=classes,
         labels=labels,
         size=size,
         mean=asked.mean or spec.mean,
         std=asked.std or spec.std,
         several_labels=several_labels,
-        threshold=reading.threshold if threshold is None else threshold,
-        description=f"{source}, {reading.localizer}, {size} pixels, {compute.precision}",
+        description=f"{source}, {cutting.reading.localizer}, {size} pixels, {compute.precision}",
+        num_known=len(classes),
     )
 
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from wsol.choices import Normalization
 from wsol.data.transforms import CenterCropTransform, EvalTransform, Transform
-from wsol.engine.run import RunInfo
 from wsol.errors import ConfigError
+from wsol.localizers.reading import Cutting
 from wsol.maps import IouCurves, box_iou, iou_curves, normalize, scale_boxes
 from wsol.maps.adl2019 import THRESHOLDS, fixed_boxes, gray_heat_map
 from wsol.metrics import LocalizationAccuracy
@@ -58,8 +58,21 @@ class EvaluationProtocol(Protocol):
         """
         ...
 
-    def report(self, metric: LocalizationAccuracy, info: RunInfo, split: str) -> Report:
-        """Return the figures of a split that was counted."""
+    def report(
+        self,
+        metric: LocalizationAccuracy,
+        cutting: Cutting,
+        split: str,
+        auto: LocalizationAccuracy | None = None,
+    ) -> Report:
+        """Return the figures of a split that was counted.
+
+        Args:
+            metric: the counts.
+            cutting: has the run's threshold.
+            split: name of the split.
+            auto: counts of the same maps at their own thresholds, if the protocol allows them.
+        """
         ...
 
 
@@ -69,6 +82,7 @@ class Fair:
     Args:
         size: side of the network's input in pixels.
         normalization: how score maps are scaled to [0, 1].
+        thresholds: to try, float64 ``(T,)``, rising; default: a thousand.
 
     Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
     2020, section 3.2.
@@ -79,11 +93,16 @@ class Fair:
     array([1., 1.])
     """
 
-    def __init__(self, size: int, normalization: Normalization = "minmax") -> None:
+    def __init__(
+        self,
+        size: int,
+        normalization: Normalization = "minmax",
+        thresholds: NDArray[np.float64] | None = None,
+    ) -> None:
         """Choose transform and thresholds."""
         self.transform: Transform = EvalTransform(size)
         self.normalization: Normalization = normalization
-        self.thresholds = default_thresholds()
+        self.thresholds = default_thresholds() if thresholds is None else thresholds
         self.localizer: str | None = None
         self.localizer_options: dict[str, Any] = {}
         self.metrics_file = "metrics.json"
@@ -100,16 +119,29 @@ class Fair:
         truth = scale_boxes(boxes, image_size, (width, height))
         return iou_curves(scaled, truth.astype(np.int64), self.thresholds)
 
-    def report(self, metric: LocalizationAccuracy, info: RunInfo, split: str) -> Report:
+    def report(
+        self,
+        metric: LocalizationAccuracy,
+        cutting: Cutting,
+        split: str,
+        auto: LocalizationAccuracy | None = None,
+    ) -> Report:
         """Return the figures at the run's threshold and, beside them, at the split's best one."""
-        threshold = metric.best_threshold()
-        metrics = metric.at(info.threshold)
-        best = metric.at(info.threshold if threshold is None else threshold)
+        threshold, source = cutting.threshold, cutting.threshold_from
+        best_threshold = metric.best_threshold()
+        metrics = metric.at(threshold)
+        best = metric.at(threshold if best_threshold is None else best_threshold)
+        if auto is not None:
+            at_own = auto.at(float(auto.thresholds[0]))
+            if source == "auto":
+                metrics |= {name: at_own[name] for name in THRESHOLD_FIGURES}
+            for figures in (metrics, best):
+                figures["gt_known_auto"] = at_own["gt_known"]
         columns = {
-            f"threshold from {info.threshold_from}": metrics,
+            "threshold auto" if source == "auto" else f"threshold from {source}": metrics,
             f"best threshold on {split} (for comparison only)": best,
         }
-        return Report(metrics, best, info.threshold_from, columns)
+        return Report(metrics, best, source, columns)
 
 
 class ADL2019:
@@ -156,7 +188,13 @@ class ADL2019:
         ious = box_iou(fixed_boxes(gray_heat_map(score_map)), truth)[:, 0]
         return IouCurves(ious, ious)
 
-    def report(self, metric: LocalizationAccuracy, info: RunInfo, split: str) -> Report:
+    def report(
+        self,
+        metric: LocalizationAccuracy,
+        cutting: Cutting,
+        split: str,
+        auto: LocalizationAccuracy | None = None,
+    ) -> Report:
         """Return the figures at all thresholds, of which the paper reports the best."""
         whole = {key: metric.at(0.0)[key] for key in WHOLE_FIGURES}
         columns = {}
@@ -171,6 +209,9 @@ class ADL2019:
         best = max(columns.values(), key=lambda figures: figures["top1_loc"] or 0.0)
         return Report(metrics, best, "protocol", columns)
 
+
+THRESHOLD_FIGURES = ("gt_known", "top1_loc", "top5_loc", "threshold")
+"""Figures of one threshold for all images."""
 
 WHOLE_FIGURES = ("top1_cls", "top5_cls", "num_images", "num_with_ground_truth", "num_error")
 """What ADL's authors measure once, and of how many pictures."""

@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
 from wsol.localizers.choose import choose_tap
-from wsol.localizers.look import Look, observe, tapped_part
+from wsol.localizers.look import Images, Look, observe, tapped_part
 from wsol.models.heads import scaled_maps
 from wsol.models.modes import full_precision, unwrapped
 from wsol.models.taps import find_tap
@@ -103,7 +103,7 @@ class ScoreMaps:
         """Return what is in the way of a graph of one pass that makes the maps; empty: nothing."""
         return "needs gradients" if self.needs_gradients else ""
 
-    def fit(self, batches: Iterable[Tensor]) -> None:
+    def fit(self, batches: Iterable[Images]) -> None:
         """Look at a collection of pictures, where the localizer needs one.
 
         Args:
@@ -124,7 +124,7 @@ class ScoreMaps:
             ConfigError: it does not fit this localizer.
         """
 
-    def __call__(self, images: Tensor, labels: Labels = None) -> Tensor:
+    def __call__(self, images: Images, labels: Labels = None) -> Tensor:
         """Return raw score maps, float32 ``(N, H, W)`` at the input's size.
 
         Args:
@@ -133,7 +133,7 @@ class ScoreMaps:
         """
         return self.locate(images, labels).maps
 
-    def locate(self, images: Tensor, labels: Labels = None) -> Localized:
+    def locate(self, images: Images, labels: Labels = None) -> Localized:
         """Return logits, labels and maps from one pass.
 
         Args:
@@ -204,7 +204,7 @@ class ScoreMaps:
 
 
 def locate_all(
-    localizers: Sequence[ScoreMaps], images: Tensor, labels: Labels = None
+    localizers: Sequence[ScoreMaps], images: Images, labels: Labels = None
 ) -> list[Localized]:
     """Return what several localizers of one classifier say, from one pass.
 
@@ -291,7 +291,7 @@ def likely_labels(logits: Tensor, least: float = 0.5) -> Tensor:
     return order.masked_fill(beyond, -1)
 
 
-def observe_for(localizers: Sequence[ScoreMaps], images: Tensor) -> Look:
+def observe_for(localizers: Sequence[ScoreMaps], images: Images) -> Look:
     """Return what one pass sees of all that several localizers of one classifier need.
 
     Args:

@@ -48,6 +48,16 @@ class Look:
         self._tapped, self._attentions = tapped, attentions
 
     @property
+    def shape(self) -> torch.Size:
+        """Shape of the images, ``(N, 3, H, W)``."""
+        return self.images.shape
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the images."""
+        return self.images.device
+
+    @property
     def has_gradients(self) -> bool:
         """Whether gradients of the logits can be taken."""
         return self._logits.requires_grad
@@ -115,6 +125,55 @@ class Look:
             shape = tuple(output.shape)
             raise ConfigError(f"tap {tap!r} gives no feature maps, but {shape}: choose another tap")
         return to_maps(output, layout, self.images).float()
+
+
+class StoredLook(Look):
+    """A pass that was made earlier, of which the features were kept.
+
+    It goes wherever a batch of images goes: the classifier is not asked again. There are no
+    gradients, no attentions and no other taps.
+
+    Args:
+        model: the classifier.
+        size: height and width of the images.
+        output: what the classifier returned.
+        features: float32 maps ``(N, C, h, w)`` of each tap.
+
+    >>> look = StoredLook(nn.Identity(), (64, 48), torch.zeros(2, 5), {})
+    >>> observe(nn.Identity(), look) is look, tuple(look.shape)
+    (True, (2, 3, 64, 48))
+    """
+
+    def __init__(
+        self, model: nn.Module, size: tuple[int, int], output: Any, features: dict[str, Tensor]
+    ) -> None:
+        """Keep what was kept."""
+        logits = find_logits(output, model)
+        # Nobody looks at the pixels, so they take no memory.
+        images = logits.new_empty(1).expand(len(logits), 3, *size)
+        super().__init__(model, images, output, {}, ())
+        self._stored = features
+
+    @property
+    def features(self) -> dict[str, Tensor]:
+        """The maps of each tap, float32 ``(N, C, h, w)``."""
+        return self._stored
+
+    def select(self, rows: Sequence[int]) -> "StoredLook":
+        """Return the pass of some of the images.
+
+        Args:
+            rows: their numbers in the batch.
+        """
+        chosen = list(rows)
+        output = type(self.output)(*(part[chosen] for part in self.output[:2]))
+        features = {tap: maps[chosen] for tap, maps in self._stored.items()}
+        height, width = self.shape[-2:]
+        return StoredLook(self.model, (height, width), output, features)
+
+
+Images = Tensor | Look
+"""A batch of normalised images ``(N, 3, H, W)``, or a pass that has been made of one."""
 
 
 def tapped_part(model: nn.Module) -> nn.Module:
@@ -223,7 +282,7 @@ def has_classes(model: nn.Module) -> bool:
 
 def observe(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     taps: Iterable[str] = (),
     *,
     gradients: bool = False,
@@ -236,7 +295,7 @@ def observe(
 
     Args:
         model: any classifier.
-        images: normalised, ``(N, 3, H, W)``.
+        images: normalised, ``(N, 3, H, W)``; a pass that has been made is returned as it is.
         taps: names of its modules (of a network's body), each of which must be passed.
         gradients: of logits at taps, or attentions, will be asked for.
         attentions: keep the attention of all layers.
@@ -250,6 +309,8 @@ def observe(
     >>> look.gradients(torch.tensor([0, 3]), ["norm"])[0].shape
     torch.Size([2, 64, 10, 10])
     """
+    if isinstance(images, Look):
+        return images
     taps = list(dict.fromkeys(taps))
     look = _observe(model, images, taps, gradients, attentions, always=False)
     if gradients and not look.has_gradients:

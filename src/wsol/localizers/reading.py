@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from wsol.choices import Normalization, Student
+from wsol.choices import Normalization
+from wsol.options import no_effect
 
 if TYPE_CHECKING:
     from torch import nn
 
     from wsol.localizers.base import ScoreMaps
 
-FLAT_MAPS = (*get_args(Student), "maskcut", "ncut")
-"""Localizers whose maps are nearly flat inside the object."""
+CLASS_MAPS = {
+    *("ablationcam", "bagcam", "cam", "gradcam", "gradcam++", "gradient_rollout", "hirescam"),
+    *("layercam", "scorecam", "tscam", "xgradcam"),
+}
+"""Localizers whose maps have one peak, where the class is seen best; those of all others are nearly
+flat inside the object."""
+
+Chosen = Literal["val", "pseudo_boxes"]
+"""What a threshold was chosen on: the ground truth of val, or pseudo-boxes."""
+
+ThresholdSource = Chosen | Literal["auto", "default", "option"]
+"""Where a threshold comes from: chosen, from each map itself, the fixed one for the kind of map, or
+given."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +62,21 @@ class Reading:
 
     @property
     def threshold(self) -> float:
-        """Share of a map's maximum for a box, where no true boxes exist to choose it on.
+        """Share of a map's maximum for a box, where no ground truth exists to choose it on.
 
-        A class map has one peak, and is cut low (Zhou et al., CVPR 2016, section 3.2); a map that
-        follows features is nearly flat inside the object, and so is one that has been learnt.
+        A class map has one peak, and is cut low (Zhou et al., CVPR 2016, section 3.2); any other
+        is nearly flat inside the object, and so is one that follows features. With normalization
+        ``otsu``, 0.5 is Otsu's threshold of the map, and 0.29 is 0.58 times of it.
+
+        >>> Reading("cam", normalization="otsu").threshold
+        0.29
+        >>> Reading("cam", affinity="auto").threshold, Reading("ddt").threshold
+        (0.5, 0.5)
         """
         names = {name.strip() for name in self.localizer.split("*")}
-        return 0.5 if self.affinity or not names.isdisjoint(FLAT_MAPS) else 0.2
+        if self.affinity or not names <= CLASS_MAPS:
+            return 0.5
+        return 0.29 if self.normalization == "otsu" else 0.2
 
     @property
     def without_views(self) -> Reading:
@@ -98,7 +118,7 @@ class Reading:
         )
 
 
-BEST = Reading("feature_norm*ddt", affinity="auto")
+BEST = Reading("prototypes")
 """The one that finds the best boxes on our data sets; docs/results.md has the table."""
 
 
@@ -118,6 +138,64 @@ def chosen_reading(own: Reading, asked: object) -> Reading:
     """
     given = {name: value for name, value in reading_options(asked).items() if value}
     return Reading(**given) if "localizer" in given else replace(own, **given)
+
+
+class Cutting(NamedTuple):
+    """How maps are made, and where they are cut.
+
+    Attributes:
+        reading: makes and scales the maps.
+        threshold: share of a map's maximum above which a pixel belongs to the object.
+        threshold_from: where the threshold comes from.
+    """
+
+    reading: Reading
+    threshold: float
+    threshold_from: ThresholdSource
+
+
+def chosen_cutting(
+    own: Reading, chosen: float | None = None, asked: object = None, source: Chosen = "val"
+) -> Cutting:
+    """Return how to read a run, and its threshold.
+
+    A threshold that was chosen holds for the maps that it was chosen for, and for
+    more views of the image. Where there is none, or ``auto`` is asked for, maps are scaled by
+    ``otsu``, so that each map's own threshold lies at the same value. A number is a share of maps
+    that are scaled by ``minmax``, unless the run's threshold was chosen for another scale.
+
+    Args:
+        own: the run's reading.
+        chosen: threshold that was chosen for it; None: there is none.
+        asked: options as for ``chosen_reading``, and ``threshold``: a number, ``auto`` or None;
+            None asks for nothing.
+        source: what that threshold was chosen on.
+
+    Raises:
+        ConfigError: ``auto``, and a normalization other than its own.
+
+    >>> auto = chosen_cutting(Reading("cam"))
+    >>> auto.reading.normalization, auto.threshold, auto.threshold_from
+    ('otsu', 0.29, 'auto')
+    >>> chosen_cutting(Reading("cam", flip=True), 0.4).threshold_from
+    'val'
+    """
+    reading = own if asked is None else chosen_reading(own, asked)
+    threshold: float | Literal["auto"] | None = getattr(asked, "threshold", None)
+    scale: Normalization | None = getattr(asked, "normalization", None)
+    if threshold == "auto" and scale not in (None, "otsu"):
+        raise no_effect("normalization", scale, "with threshold auto")
+    keeps = chosen is not None and reading.without_views == own.without_views
+    if chosen is not None and keeps and threshold is None:
+        return Cutting(reading, chosen, source)
+    is_free = scale is None and not keeps and reading.normalization in ("minmax", "otsu")
+    if is_free or threshold == "auto":
+        of_number = isinstance(threshold, float)
+        reading = replace(reading, normalization="minmax" if of_number else "otsu")
+    if isinstance(threshold, float):
+        return Cutting(reading, threshold, "option")
+    is_auto = reading.normalization == "otsu"
+    return Cutting(reading, reading.threshold, "auto" if is_auto else "default")
 
 
 def reading_options(source: object) -> dict[str, Any]:

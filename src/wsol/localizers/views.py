@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from wsol.errors import ConfigError
 from wsol.localizers.affinity import follow_features
 from wsol.localizers.base import (
     Interpolation,
@@ -17,7 +18,7 @@ from wsol.localizers.base import (
     observe_for,
     resized,
 )
-from wsol.localizers.look import Look, tapped_part
+from wsol.localizers.look import Images, Look, tapped_part
 from wsol.localizers.stages import stage_before
 from wsol.models.heads import scaled_maps
 from wsol.models.modes import full_precision
@@ -94,7 +95,7 @@ class Views(ScoreMaps):
         """Return what is in the way of the first localizer that none can be made of."""
         return next(filter(None, (each.why_no_graph() for each in self.localizers)), "")
 
-    def fit(self, batches: Iterable[Tensor]) -> None:
+    def fit(self, batches: Iterable[Images]) -> None:
         """Show a collection of pictures to those localizers that want it, from all views."""
         images = list(batches) if sum(each.needs_fit for each in self.localizers) > 1 else batches
         for each in self.localizers:
@@ -110,7 +111,7 @@ class Views(ScoreMaps):
         for each in self.localizers:
             each.load_state(state)
 
-    def locate(self, images: Tensor, labels: Labels = None) -> Localized:
+    def locate(self, images: Images, labels: Labels = None) -> Localized:
         """Return logits and labels of the first view, and the maps of all together.
 
         Args:
@@ -161,7 +162,12 @@ class Views(ScoreMaps):
             both = geometric_mean([own, scaled_maps(follow_features(own, features))])
             return resized(both, (height, width), self.interpolation)
 
-    def _views(self, images: Tensor) -> Iterator[Tensor]:
+    def _views(self, images: Images) -> Iterator[Images]:
+        if isinstance(images, Look):
+            if self.needs_views:
+                raise ConfigError("a pass that was made earlier has no other views")
+            yield images
+            return
         for scale in self.scales:
             step = side_step(tapped_part(self.model))
             size = [max(round(side * scale / step), 1) * step for side in images.shape[-2:]]

@@ -7,8 +7,9 @@ from wsol.maps.histograms import score_histograms
 from wsol.maps.iou import box_iou
 from wsol.maps.levels import grey_levels
 from wsol.maps.masks import masks_at, scale_mask
-from wsol.maps.normalize import normalize
+from wsol.maps.normalize import normalize, otsu_threshold
 from wsol.maps.objects import merge_boxes, objects_at
+from wsol.maps.separability import separability
 
 __all__ = [
     "Contours",
@@ -24,7 +25,9 @@ __all__ = [
     "merge_boxes",
     "normalize",
     "objects_at",
+    "otsu_threshold",
     "scale_boxes",
     "scale_mask",
     "score_histograms",
+    "separability",
 ]

@@ -13,6 +13,10 @@ FLAT_STEPS = 128
 gives differences of up to about 25 steps."""
 
 
+GREY_LEVELS = 256
+"""Bins of the histogram that Otsu's threshold is found on."""
+
+
 def is_flat(least: np.floating, most: np.floating) -> bool:
     """Return whether two scores differ by rounding errors alone.
 
@@ -39,7 +43,10 @@ def normalize(
     - ``minmax``: minimum and maximum of the map;
     - ``max``: 0 and the maximum;
     - ``pas`` (percentile as the standard): the minimum and a percentile;
-    - ``ivr`` (inferior value removal): a percentile and the maximum.
+    - ``ivr`` (inferior value removal): a percentile and the maximum;
+    - ``otsu``: the minimum and the maximum, and Otsu's threshold of the map becomes 0.5 (see
+      ``otsu_threshold``), linearly on either side. So one threshold for all maps means the same in
+      each of them, with no ground truth.
 
     Args:
         score_map: raw scores, ``(H, W)``, any range.
@@ -64,6 +71,8 @@ def normalize(
     (array([[0. , 0. , 0.5, 1. ]], dtype=float32), True)
     >>> normalize(np.array([[1.0, 2.0, 3.0, 5.0]]), "ivr", percentile=0.5)
     (array([[0., 0., 0., 1.]], dtype=float32), True)
+    >>> normalize(np.array([[0.0, 1.0, 2.0, 8.0]]), "otsu")[0].round(2)
+    array([[0.  , 0.11, 0.22, 1.  ]], dtype=float32)
     >>> normalize(np.ones((1, 2)))
     (array([[0., 0.]], dtype=float32), False)
     """
@@ -89,5 +98,41 @@ def normalize(
         return nothing
     # Far beyond a short scale a score becomes infinite, and is cut off as any other.
     with np.errstate(over="ignore"):
-        scaled = (score_map - least) / (most - least)
-    return scaled.clip(0, 1).astype(np.float32), True
+        scaled = ((score_map - least) / (most - least)).clip(0, 1)
+    if how == "otsu":
+        scaled = _raise_to_half(scaled, otsu_threshold(scaled))
+    return scaled.astype(np.float32), True
+
+
+def otsu_threshold(score_map: NDArray[np.floating]) -> float:
+    """Return the threshold that separates a map's pixels into two classes best.
+
+    Best is the largest variance between the classes, of all splits of a histogram of 256 bins. The
+    threshold is the middle of the two class means: it splits the pixels in the same way, and no
+    gap between the classes and no rounding of the map moves it.
+
+    Args:
+        score_map: float ``(H, W)`` in [0, 1], with both 0 and 1 in it.
+
+    Source: Otsu, A Threshold Selection Method from Gray-Level Histograms, IEEE Transactions on
+    Systems, Man, and Cybernetics 9, 1979, equation 18.
+
+    >>> otsu_threshold(np.array([[0.0, 0.0, 0.2, 0.9, 1.0]])).__round__(2)
+    0.51
+    """
+    bins = np.minimum(score_map * GREY_LEVELS, GREY_LEVELS - 1).astype(np.uint8)
+    counts = np.bincount(bins.ravel(), minlength=GREY_LEVELS)
+    centers = (np.arange(GREY_LEVELS) + 0.5) / GREY_LEVELS
+    below, sums = counts.cumsum(), (counts * centers).cumsum()
+    # Neither class is empty, as the first bin and the last one are not.
+    low, high = sums[:-1] / below[:-1], (sums[-1] - sums[:-1]) / (below[-1] - below[:-1])
+    best = (below[:-1] * (below[-1] - below[:-1]) * (high - low) ** 2).argmax()
+    return float(low[best] + high[best]) / 2
+
+
+def _raise_to_half(scaled: NDArray[np.floating], threshold: float) -> NDArray[np.floating]:
+    """Return a map in [0, 1] whose threshold has become 0.5, linearly on either side."""
+    below, above = scaled * (0.5 / threshold), 1 - (1 - scaled) * (0.5 / (1 - threshold))
+    # The steeper line comes first where the threshold is low.
+    raised: NDArray[np.floating] = (np.minimum if threshold <= 0.5 else np.maximum)(below, above)
+    return raised
