@@ -6,17 +6,20 @@ import numpy as np
 
 from wsol.choices import Number
 from wsol.localization import Localization
-from wsol.maps import scale_boxes
+from wsol.maps import scale_boxes, separability
 from wsol.maps.cut import cut_map
 
 
-def cut_again(found: Localization, threshold: float, objects: Number) -> Localization:
+def cut_again(
+    found: Localization, threshold: float, objects: Number, several_labels: bool = False
+) -> Localization:
     """Return what was found of one class with the boxes of another threshold.
 
     Args:
         found: of one class.
         threshold: share of the map's maximum above which a pixel belongs to the object, in [0, 1).
         objects: ``one`` box, around the largest contour, or ``several``.
+        several_labels: whether an image may have several labels, see ``Cut``.
 
     >>> found = Localization("a.jpg", (50, 10), "cat", 0, 0.5, np.array([[0.2, 0.9, 0, 1]]))
     >>> cut_again(found, 0.5, "several").boxes.tolist()
@@ -26,9 +29,10 @@ def cut_again(found: Localization, threshold: float, objects: Number) -> Localiz
         return found
     height, width = found.heat_map.shape
     boxes, peaks = cut_map(found.heat_map, threshold, objects)
+    sure = found.score if several_labels else separability(found.heat_map, threshold)
     return replace(
         found,
         boxes=scale_boxes(boxes, (width, height), found.image_size),
-        box_scores=found.score * peaks,
+        box_scores=sure * peaks,
         box_labels=np.full(len(boxes), found.class_index),
     )

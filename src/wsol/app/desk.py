@@ -117,7 +117,8 @@ class Desk:
         return await self.work(job)
 
     def _cut(self, found: Localization, threshold: float, choice: Choice) -> Localization:
-        return cut_again(found, threshold, choice.objects or self.pool.first.objects)
+        first = self.pool.first
+        return cut_again(found, threshold, choice.objects or first.objects, first.several_labels)
 
     def _look(
         self,

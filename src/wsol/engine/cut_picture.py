@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from wsol.choices import Normalization, Number
 from wsol.localization import Localization
-from wsol.maps import normalize, scale_boxes
+from wsol.maps import normalize, scale_boxes, separability
 from wsol.maps.cut import cut_map
 
 
@@ -19,12 +19,15 @@ class Cut(NamedTuple):
         threshold: share of a map's maximum above which a pixel belongs to the object.
         normalization: how maps are scaled to [0, 1].
         objects: ``one`` box for each class, or ``several``.
+        several_labels: whether an image may show any number of the classes, each with a probability
+            of its own.
     """
 
     classes: tuple[str, ...]
     threshold: float
     normalization: Normalization
     objects: Number
+    several_labels: bool = False
 
 
 def localize_picture(
@@ -62,7 +65,9 @@ def localize_picture(
         heat_map = np.maximum(heat_map, own)
         found, peaks = cut_map(own, cut.threshold, cut.objects)
         boxes.append(scale_boxes(found, (width, height), image_size))
-        box_scores.append(score * peaks)
+        # Of one label, the probability compares classes: it says nothing about the box.
+        sure = score if cut.several_labels else separability(own, cut.threshold)
+        box_scores.append(sure * peaks)
         box_labels.append(np.full(len(found), label))
     order = np.argsort(-np.concatenate(box_scores), kind="stable")
     best = int(np.where(labels < 0, -1, scores).argmax())

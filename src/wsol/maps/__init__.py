@@ -9,6 +9,7 @@ from wsol.maps.levels import grey_levels
 from wsol.maps.masks import masks_at, scale_mask
 from wsol.maps.normalize import normalize, otsu_threshold
 from wsol.maps.objects import merge_boxes, objects_at
+from wsol.maps.separability import separability
 
 __all__ = [
     "Contours",
@@ -28,4 +29,5 @@ __all__ = [
     "scale_boxes",
     "scale_mask",
     "score_histograms",
+    "separability",
 ]

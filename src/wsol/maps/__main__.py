@@ -6,7 +6,7 @@ half a minute once.
 
 import numpy as np
 
-from wsol.maps import boxes_at, iou_curves, masks_at, objects_at, score_histograms
+from wsol.maps import boxes_at, iou_curves, masks_at, objects_at, score_histograms, separability
 
 
 def main() -> None:
@@ -16,6 +16,7 @@ def main() -> None:
     iou_curves(score_map, np.array([[1, 1, 4, 4]]), thresholds)
     masks_at(score_map, 0.5, boxes_at(score_map, 0.5))
     objects_at(score_map, 0.5)
+    separability(score_map, 0.5)
     score_histograms(score_map, np.eye(8, dtype=np.uint8), thresholds)
 
 

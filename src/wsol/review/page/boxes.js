@@ -7,10 +7,10 @@
     { box: [x0, y0, x1, y1], score, label }
   ));
 
-  // A box of the page is of the class of the predicted box that it covers most of, as one map
-  // carries all classes.
+  // A box of the page has the class and score of the predicted box that it covers most of, as one
+  // map carries all classes.
   function named(row, box, peak) {
-    let best = { score: row.score * peak, label: row.label };
+    let best = { score: wsol.boxScore(row) * peak, label: row.label };
     let most = 0;
     for (const other of predicted(row)) {
       const iou = wsol.iou(box, other.box);
@@ -35,8 +35,11 @@
         .map(({ box, peak }) => named(row, wsol.scaleBox(box, map, row), peak / 255));
     }
     return wsol.boxesAt(map, threshold, 'largest')
-      .map((box) => ({ box: wsol.scaleBox(box, map, row), score: row.score, label: row.label }));
+      .map((box) => named(row, wsol.scaleBox(box, map, row), 1));
   };
+
+  // The highest score of an image's predicted boxes: the lower, the more doubtful they are.
+  wsol.boxScore = (row) => (row.boxes.length ? row.boxes[0][4] : 0);
 
   // The best IoU of any box with any true box, or null where no true box is known.
   wsol.bestIou = function (row, boxes) {

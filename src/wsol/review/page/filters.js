@@ -40,7 +40,7 @@
 
   function byFit(a, b) {
     if (a.iou !== null && b.iou !== null) return a.iou - b.iou;
-    if (a.iou === null && b.iou === null) return a.score - b.score;
+    if (a.iou === null && b.iou === null) return wsol.boxScore(a) - wsol.boxScore(b);
     return a.iou === null ? 1 : -1;
   }
 

@@ -59,7 +59,7 @@
     orders() {
       const { truth } = this.view.about;
       return [
-        ['worst', truth ? 'worst first (IoU)' : 'worst first (score)'],
+        ['worst', truth ? 'worst first (IoU)' : 'doubtful boxes first'],
         ...(truth ? [['best', 'best first (IoU)']] : []),
         ['high', 'highest score'], ['low', 'lowest score'], ['name', 'name'], ['given', 'as predicted'],
       ];

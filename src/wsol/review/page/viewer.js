@@ -126,7 +126,7 @@
       const many = found.length > 1 || found.some(({ label }) => label !== row.label);
       return el('ol', { class: 'boxes' }, ...found.map(({ box, score, label }) => el('li', {},
         many ? `${view.about.classes[label] ?? ''} ` : '',
-        many ? el('span', { class: 'number' }, wsol.percent(score)) : null,
+        el('span', { class: 'number' }, wsol.percent(score)),
         el('span', { class: 'corners' }, box.map((edge) => edge.toFixed(1)).join(' \u2009 ')))));
     }
 
