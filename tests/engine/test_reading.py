@@ -95,7 +95,8 @@ def test_another_reading_has_a_threshold_of_its_own(tiny_run: Path, tmp_path: Pa
         ({}, None, {"normalization": "minmax"}, ("minmax", 0.2, "default")),
         ({}, None, {"normalization": "otsu"}, ("otsu", 0.29, "auto")),
         ({"normalization": "ivr"}, None, {}, ("ivr", 0.2, "default")),
-        ({"localizer": "cam*ddt"}, None, {}, ("otsu", 0.5, "auto")),
+        ({"localizer": "cam*feature_norm"}, None, {}, ("otsu", 0.29, "auto")),
+        ({"localizer": "feature_norm"}, None, {}, ("otsu", 0.5, "auto")),
         ({"normalization": "otsu"}, None, {"threshold": 0.4}, ("minmax", 0.4, "option")),
         ({"localizer": "pixels"}, None, {}, ("otsu", 0.5, "auto")),
         # One that was chosen holds for its own maps and scale.
@@ -104,7 +105,7 @@ def test_another_reading_has_a_threshold_of_its_own(tiny_run: Path, tmp_path: Pa
         ({"normalization": "ivr"}, 0.1, {"threshold": 0.4}, ("ivr", 0.4, "option")),
         ({"normalization": "otsu"}, 0.1, {"threshold": 0.4}, ("otsu", 0.4, "option")),
         ({"normalization": "ivr"}, 0.1, {"threshold": "auto"}, ("otsu", 0.29, "auto")),
-        ({"normalization": "ivr"}, 0.1, {"localizer": "ddt"}, ("otsu", 0.5, "auto")),
+        ({"normalization": "ivr"}, 0.1, {"localizer": "ddt"}, ("otsu", 0.29, "auto")),
         ({}, 0.1, {"affinity": "auto"}, ("otsu", 0.5, "auto")),
         ({}, 0.1, {"normalization": "otsu", "threshold": 0.4}, ("otsu", 0.4, "option")),
     ],
