@@ -1,6 +1,6 @@
 """Train a detector on predicted boxes: torchvision's smallest, for an epoch, on the CPU.
 
-    wsol predict photos/ --out boxes/ --format coco
+    wsol annotate photos/ --out boxes/
     python examples/train_detector.py boxes/ photos/ --out detector.pt
 
 Boxes of all classes count as one, ``object``, unless ``--classes`` is given. The detector begins
@@ -42,7 +42,9 @@ class PredictedBoxes(CocoDetection):
         kept = [index for index in self.ids if self._boxes(index)]
         self.num_left_out = len(self.ids) - len(kept)
         self.ids = kept
-        self.num_classes = 1 + (len(self.coco.cats) if by_class else 1)  # 0 is background.
+        # 0 is background, and the ids of categories have gaps.
+        self.label_of = {number: place for place, number in enumerate(sorted(self.coco.cats), 1)}
+        self.num_classes = 1 + (len(self.label_of) if by_class else 1)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, Target]:
         """Return a picture, float (3, H, W) in [0, 1], and its boxes, x0 y0 x1 y1 in pixels."""
@@ -52,7 +54,7 @@ class PredictedBoxes(CocoDetection):
         rows = self._boxes(number)
         corners = torch.tensor([row["bbox"] for row in rows])
         corners[:, 2:] += corners[:, :2]
-        labels = [row["category_id"] if self.by_class else 1 for row in rows]
+        labels = [self.label_of[row["category_id"]] if self.by_class else 1 for row in rows]
         return pil_to_tensor(image) / 255, {"boxes": corners, "labels": torch.tensor(labels)}
 
     def _boxes(self, number: int) -> list[dict]:

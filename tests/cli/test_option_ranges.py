@@ -22,6 +22,7 @@ from wsol.app.config import AppConfig
 from wsol.cli.main import REFUSED, main
 from wsol.cli.options import read_options
 from wsol.data.prepare.config import CubConfig, ImagenetConfig, OpenimagesConfig
+from wsol.engine.annotate_config import AnnotateConfig
 from wsol.engine.benchmark_config import BenchmarkConfig
 from wsol.engine.compare_config import CompareConfig
 from wsol.engine.config import DemoConfig, EvaluateConfig, ImportConfig, TrainConfig
@@ -92,6 +93,7 @@ class Option(NamedTuple):
 
 
 COMMANDS: list[tuple[type[Options], dict[str, Any]]] = [
+    (AnnotateConfig, {"images": Path("photos"), "out": Path("new")}),
     (AppConfig, {}),
     (BenchmarkConfig, {}),
     (CompareConfig, {"data": Path("birds"), "out": Path("new")}),

@@ -15,7 +15,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
 import yaml
+from huggingface_hub import constants
+
+from wsol.engine import hub as engine_hub
 
 TOKEN = "hf_stand_in"
 
@@ -273,3 +277,15 @@ def serve_hub() -> Iterator[Hub]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def go_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do what the environment variable HF_ENDPOINT does for a process that starts."""
+    files = constants.HUGGINGFACE_CO_URL_TEMPLATE.removeprefix(constants.ENDPOINT)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + files)
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+
+
+def forget() -> None:
+    """Do as another process would, which remembers no name."""
+    engine_hub._download.cache_clear()

@@ -7,12 +7,15 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from wsol.cli.main import main
 from wsol.cli.options import read_options
-from wsol.engine.compare import _open, compare
+from wsol.data.open import open_data
+from wsol.data.samples import Samples
+from wsol.engine.compare import _images_to_choose_on, _open, compare
 from wsol.engine.compare_config import CompareConfig
 from wsol.engine.config import EvaluateConfig, TrainConfig
 from wsol.engine.evaluate import evaluate
@@ -98,23 +101,97 @@ def test_the_winner_becomes_the_runs_own(config: CompareConfig, tmp_path: Path) 
     assert figures["gt_known"] == pytest.approx(winner.gt_known, abs=0.006)
 
 
-def test_without_boxes_nothing_is_compared(config: CompareConfig, tmp_path: Path) -> None:
-    """The split that lacks them is named; so are options that cannot work."""
+def true_boxes(samples: Samples, **options: object) -> Samples:
+    """Return pseudo-boxes that are as good as can be, for data that has boxes."""
+    return samples
+
+
+def centre_boxes(samples: Samples, **options: object) -> Samples:
+    """Return pseudo-boxes of data without boxes: the same for every image."""
+    return replace(samples, boxes=tuple(np.array([[20.0, 20, 100, 100]]) for _ in samples.ids))
+
+
+def test_pseudo_boxes_take_the_place_of_ground_truth(
+    config: CompareConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If they are the ground truth, every choice is the same, and both stand side by side."""
+    monkeypatch.setattr("wsol.engine.compare.add_pseudo_boxes", true_boxes)
+    by_truth = compare(replace(config, pictures=0))
+    assert {row.threshold_from for row in by_truth} == {"val"}
+    assert all(
+        row.val_agreement is row.gt_threshold is row.gt_box_acc_50 is None for row in by_truth
+    )
+    rows = compare(replace(config, pictures=0, select_by="pseudo_boxes"))
+    assert {row.threshold_from for row in rows} == {"pseudo_boxes"}
+    assert [row.is_winner for row in rows] == [row.is_gt_winner for row in rows]
+    for row in rows:
+        assert row.val_agreement == row.val_max_box_acc_v2
+        assert row.threshold == row.gt_threshold
+        assert row.box_acc_50 == row.gt_box_acc_50 == row.gt_known
+        assert row.num_with_pseudo_box == row.val_num_with_ground_truth == 8
+    best = {row.val_max_box_acc_v2 for row in (rows[0], by_truth[0])}
+    assert len(best) == 1
+
+
+def test_pseudo_boxes_decide(
+    config: CompareConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ground truth does not move the order, and the run says where its threshold is from."""
+    monkeypatch.setattr("wsol.engine.compare.add_pseudo_boxes", centre_boxes)
+    run = tmp_path / "run"
+    shutil.copytree(config.run, run)
+    options = replace(config, run=run, pictures=0, save=True, select_by="pseudo_boxes")
+    rows = compare(options)
+    agreements = [row.val_agreement for row in rows]
+    assert agreements == sorted(agreements, reverse=True)
+    assert [row.is_winner for row in rows] == [True] + [False] * 7
+    truths = [row.val_max_box_acc_v2 for row in rows]
+    assert truths[[row.is_gt_winner for row in rows].index(True)] == max(truths)
+    info = load_run(run)[1]
+    assert (info.threshold, info.threshold_from) == (rows[0].threshold, "pseudo_boxes")
+
+
+def test_without_boxes_nothing_is_measured(
+    config: CompareConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The rows have an order and no figures by ground truth, whatever splits there are."""
+    monkeypatch.setattr("wsol.engine.compare.add_pseudo_boxes", centre_boxes)
     plain = tmp_path / "plain"
     shutil.copytree(config.data, plain)
     (plain / "boxes.csv").unlink()
-    with pytest.raises(DataError, match="the val split has no boxes"):
-        compare(replace(config, data=plain))
-    # Those of test alone are no help.
-    rows = (config.data / "boxes.csv").read_text().splitlines()
-    test = [row for row in rows if not row.startswith("val/")]
-    (plain / "boxes.csv").write_text("\n".join(test) + "\n")
-    with pytest.raises(DataError, match="the val split has no boxes"):
-        compare(replace(config, data=plain))
+    argv = ["compare", str(plain), "--run", str(config.run), "--out", str(config.out)]
+    options = ["--localizers", "cam", "--sizes", "64,96", "--workers", "0", "--cpu"]
+    assert main([*argv, *options, "--precision", "fp32", "--pictures", "1"]) == 0
+    saved = json.loads((config.out / "compare.json").read_text())
+    assert len(saved) == 2 * 2 * 2
+    measured = ("val_max_box_acc_v2", "max_box_acc_v2", "gt_known", "box_acc_50", "gt_box_acc_50")
+    assert all(row[name] is None for row in saved for name in measured)
+    assert saved[0]["num_with_pseudo_box"] == 8
+    printed = capsys.readouterr().out
+    assert f"--threshold={saved[0]['threshold']:.3f}" in printed
+    with pytest.raises(DataError, match="--select_by"):
+        compare(replace(config, data=plain, select_by="ground_truth"))
     with pytest.raises(ConfigError, match="localizers: "):
         replace(config, localizers=())
     with pytest.raises(ConfigError, match="add --run"):
         replace(config, run=None, save=True)
+
+
+def test_images_that_no_network_learned_from_are_chosen_on(
+    config: CompareConfig, toy: Path
+) -> None:
+    """A run's val split; without a run and boxes all training images, up to a limit."""
+    splits = open_data(toy, val_share=0.1, seed=0)
+    plain = {name: replace(samples, boxes=None) for name, samples in splits.items()}
+    untrained = replace(config, run=None)
+    assert _images_to_choose_on(config, plain).ids == splits["val"].ids
+    assert _images_to_choose_on(untrained, plain).ids == splits["train"].ids
+    assert _images_to_choose_on(untrained, splits).ids == splits["val"].ids
+    with pytest.raises(DataError, match="no train or val split"):
+        _images_to_choose_on(untrained, {"test": plain["test"]})
 
 
 def test_the_command_prints_the_table(

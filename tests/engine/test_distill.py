@@ -147,7 +147,7 @@ def test_a_full_disk_is_an_error(config: DistillConfig, monkeypatch: pytest.Monk
     def full(**_: object) -> BufferedWriter:
         return Path("/dev/full").open("wb")
 
-    monkeypatch.setattr("wsol.engine.lessons.TemporaryFile", full)
+    monkeypatch.setattr("wsol.engine.kept_features.TemporaryFile", full)
     with pytest.raises(OSError, match="No space left"):
         distill(config)
 
@@ -206,12 +206,12 @@ def test_lessons_are_the_teachers_boxes(
     lessons = take_lessons(samples, teacher, student, look, tmp_path)
     assert not list(tmp_path.iterdir())
     count = len(lessons.targets) // 2
-    assert lessons.features.shape == (2 * count, 288, 4, 4)
+    assert lessons.features.values.shape == (2 * count, 288, 4, 4)
     plain, mirrored = lessons.targets[::2], lessons.targets[1::2]
     np.testing.assert_allclose(
         mirrored, [1, 0, 1, 0] + plain[:, [2, 1, 0, 3]] * [-1, 1, -1, 1], atol=1e-6
     )
-    mean, std = lessons.channel_statistics(step=3)
+    mean, std = lessons.features.channel_statistics(step=3)
     points = lessons.batch(range(2 * count))[0].double().numpy()
     points = points.transpose(1, 0, 2, 3).reshape(288, -1)
     np.testing.assert_allclose(mean, points.mean(1), rtol=1e-4, atol=1e-6)
@@ -228,8 +228,8 @@ def test_lessons_are_the_teachers_places(
     teacher = Teacher(create_localizer("feature_norm", network), "minmax", 0.4)
     student = LearntPixels(network, ["layer2", "layer4"])
     samples = open_data(toy)["train"].select(range(7))
-    features, _, targets, _ = take_lessons(samples, teacher, student, look, tmp_path)
-    assert features.shape == (14, 144, 8, 8)
+    features, targets, _ = take_lessons(samples, teacher, student, look, tmp_path)
+    assert features.values.shape == (14, 144, 8, 8)
     assert targets.shape == (14, 8, 8)
     assert targets.dtype == np.int8
     assert set(np.unique(targets)) == {-1, 0, 1}
@@ -256,7 +256,7 @@ def test_features_of_any_magnitude_are_kept(
     largest = float(expected.abs().max())
     assert 0.01 * factor < largest < 1e5 * factor
     torch.testing.assert_close(features, expected, rtol=1e-3, atol=1e-6 * largest)
-    assert all(part.isfinite().all() for part in lessons.channel_statistics())
+    assert all(part.isfinite().all() for part in lessons.features.channel_statistics())
 
 
 def test_features_that_are_not_finite_are_left_out(

@@ -123,7 +123,8 @@ def test_figures_equal_the_slow_evaluation(tiny_run: Path, toy: Path, tmp_path: 
     result = evaluate(EvaluateConfig(run=tiny_run, out=tmp_path / "m.json", workers=0, cpu=True))
     assert list(result.metrics) == KEYS
     saved = json.loads((tmp_path / "m.json").read_text())
-    assert saved == result.metrics | {"precision": result.precision}
+    sources = {"threshold_from": result.threshold_from, "epoch_from": "last"}
+    assert saved == result.metrics | sources | {"precision": result.precision}
     expected = obvious(tiny_run, open_data(toy)["test"], load_run(tiny_run)[1].threshold)
     assert result.metrics == pytest.approx(expected)
     best = result.at_best_threshold
@@ -271,7 +272,7 @@ def test_two_processes_train_and_give_the_figures_of_one(
     done = subprocess.run(evaluate_two, check=True, capture_output=True, text=True)
     assert done.stdout.count("MaxBoxAccV2") == 1
     one = evaluate(EvaluateConfig(run=out, workers=0, batch_size=5, cpu=True)).metrics
-    expected = one | {"precision": "fp32"}
+    expected = one | {"precision": "fp32", "threshold_from": "val", "epoch_from": "last"}
     assert json.loads((tmp_path / "two.json").read_text()) == expected
     rows = (out / "metrics.jsonl").read_text().splitlines()
     assert len(rows) == 1

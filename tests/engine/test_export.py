@@ -80,6 +80,7 @@ def differences(locate: Localizer, logits: np.ndarray, maps: np.ndarray, size: i
     ("backbone", "localizer", "options"),
     [
         ("test_resnet", "feature_norm*ddt", {"affinity": "auto"}),
+        ("test_resnet", "prototypes", {}),
         ("test_vit", "tscam", {}),
     ],
 )
@@ -140,6 +141,23 @@ def test_what_was_learnt_travels_too(
     assert max(export_localizer(locate, path, "torch")) <= TOLERANCE
     logits, maps = torch.export.load(path).module()(pictures(3))
     assert max(differences(locate, logits.detach().numpy(), maps.detach().numpy(), SIDE)) < 1e-4
+
+
+@pytest.mark.parametrize("method", ["trilite", "c2am"])
+@pytest.mark.parametrize("options", [{}, {"affinity": "layer3"}])
+def test_the_foreground_map_of_a_head_travels_too(
+    method: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    """In both formats, alone and with affinity."""
+    torch.manual_seed(0)
+    network = create_network("test_resnet", num_classes=3, pretrained=False, method=method).eval()
+    locate = Localizer(
+        network, classes=CLASSES, localizer="foreground", size=SIDE, cpu=True, **options
+    )
+    for form, name in (("onnx", "model.onnx"), ("torch", "model.pt2")):
+        assert max(export_localizer(locate, tmp_path / name, form)) <= TOLERANCE
+    own = Localizer(tmp_path / "model.onnx")
+    assert own.reading.localizer == "foreground"
 
 
 def test_a_given_network_stays_in_its_mode(tmp_path: Path) -> None:

@@ -60,7 +60,9 @@ def look(network: Network, **options: int) -> Look:
     )
 
 
-def test_sixteen_are_shown(network: Network, pictures: list[Path], shown: list[int]) -> None:
+def test_no_more_than_the_most_are_shown(
+    network: Network, pictures: list[Path], shown: list[int]
+) -> None:
     """Or all, where there are fewer; a localizer that wants none is shown none."""
     ddt = create_localizer("ddt", network)
     assert fit_localizer(ddt, pictures, look(network))

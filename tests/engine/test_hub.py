@@ -5,16 +5,14 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from huggingface_hub import ModelCard, constants
+from huggingface_hub import ModelCard
 
-from wsol.engine import hub as engine_hub
 from wsol.engine.config import EvaluateConfig, TrainConfig
 from wsol.engine.evaluate import evaluate
 from wsol.engine.hub import MOST_BYTES, hub_name, local_run
@@ -27,38 +25,12 @@ from wsol.errors import ConfigError, RunError
 from wsol.localization import Localization
 from wsol.models import create_network
 
-from .hub_stand_in import TOKEN, Hub, serve_hub
+from .hub_stand_in import TOKEN, Hub, forget, go_to
 
 NAME = "owner/birds"
 
 # The client's way without Xet, which a stand-in can follow, uses what its own library deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """Return a stand-in that this process takes for the Hub, with a cache of its own."""
-    with serve_hub() as found:
-        go_to(found.url, monkeypatch)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        forget()
-        yield found
-    forget()
-
-
-def go_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do what the environment variable HF_ENDPOINT does for a process that starts."""
-    files = constants.HUGGINGFACE_CO_URL_TEMPLATE.removeprefix(constants.ENDPOINT)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + files)
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-
-
-def forget() -> None:
-    """Do as another process would, which remembers no name."""
-    engine_hub._download.cache_clear()
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -94,8 +94,8 @@ def test_another_class_for_one_call(bright: Network, tmp_path: Path) -> None:
 
 
 def test_names_are_for_classifiers_that_have_none(tmp_path: Path) -> None:
-    """A run and the ImageNet network have names of their own, which stay."""
-    for model in (tmp_path / "run", tmp_path / "a.onnx", None):
+    """A run and a graph have names of their own, which stay."""
+    for model in (tmp_path / "run", tmp_path / "a.onnx"):
         with pytest.raises(ConfigError, match="classes: "):
             wsol.Localizer(model, classes=("dark", "bright"))
 
@@ -156,9 +156,8 @@ def test_wrong_options_are_refused(bright: Network, tmp_path: Path) -> None:
 
 def test_classes_that_have_names_get_no_others(tiny_run: Path) -> None:
     """They would not be used."""
-    for model in (tiny_run, None):
-        with pytest.raises(ConfigError, match="classes"):
-            wsol.Localizer(model, classes=("cat", "dog"))
+    with pytest.raises(ConfigError, match="classes"):
+        wsol.Localizer(tiny_run, classes=("cat", "dog"))
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import timm
 import torch
-import torchvision
 from PIL import Image
 from torch import Tensor, nn
 
@@ -150,20 +148,12 @@ def test_a_network_of_one_size_is_read_at_it(localizer: str | None, photo: Path)
         create_localizer(localizer or "cam", model)
 
 
-def _headless() -> nn.Module:
-    model = torchvision.models.shufflenet_v2_x0_5()
-    model.fc = nn.Identity()
-    return model
-
-
 @pytest.mark.parametrize(
     "make",
     [
         FeaturesFirst,
         MapsFirst,
         Labels,
-        _headless,
-        lambda: timm.create_model("test_resnet", num_classes=0),
     ],
 )
 @pytest.mark.parametrize("localizer", ["cam", "feature_norm"])

@@ -233,7 +233,7 @@ def test_one_process_learns_and_the_others_wait(
             other.communicate()
 
     monkeypatch.setattr("wsol.engine.plan.time.sleep", wait)
-    locate = create_predictor(config)
+    locate = create_predictor(config, collect(config.images))
     _learn(config.out / FOLDER / STATE, collect(config.images), locate)
     assert WAIT in waited
     assert locate.is_fitted

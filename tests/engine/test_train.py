@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,14 +23,17 @@ import yaml
 from accelerate.state import AcceleratorState
 from torch import Tensor
 
+from wsol.choices import SelectBy
 from wsol.data.samples import Samples
 from wsol.data.toy import write_toy
 from wsol.engine.checkpoint import checkpoints
-from wsol.engine.config import TrainConfig
-from wsol.engine.evaluate import evaluate_split
+from wsol.engine.config import EvaluateConfig, TrainConfig
+from wsol.engine.evaluate import evaluate, evaluate_split
+from wsol.engine.localize import Localizer
 from wsol.engine.run import load_run
-from wsol.engine.train import train
+from wsol.engine.train import Training, Validation, train
 from wsol.errors import ConfigError, DataError, ImageError, RunError
+from wsol.maps import IouCurves
 from wsol.methods.adl.config import Config as ADLConfig
 from wsol.methods.base import Method, MethodConfig
 from wsol.methods.cutmix.config import Config as CutMixConfig
@@ -176,6 +179,140 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(
     train(replace(config, out=tmp_path / "parts", resume=True))
     assert digest(tmp_path / "parts") == digest(whole)
     assert figures(tmp_path / "parts") == figures(whole)
+
+
+class Scores:
+    """Stands in for the evaluation of a training: one score after another, in percent.
+
+    Args:
+        truth: MaxBoxAccV2 of each epoch on val, by ground truth; None: val has none.
+        agreement: the same by pseudo-boxes.
+    """
+
+    def __init__(
+        self, truth: Sequence[int] | None = None, agreement: Sequence[int] | None = None
+    ) -> None:
+        """Start with the first epoch."""
+        self.truth, self.agreement = iter(truth or []), iter(agreement or [])
+
+    def __call__(self, samples: Samples, *_: object, **__: object) -> list[LocalizationAccuracy]:
+        """Return counts of a hundred images with the next score."""
+        metric = LocalizationAccuracy()
+        # Pseudo-boxes of the tests are marked by this corner.
+        is_pseudo = samples.boxes is not None and samples.boxes[0][0, 0] == 7
+        score = next(self.agreement if is_pseudo else self.truth, None)
+        for number in range(0 if score is None else 100):
+            curve = np.full(1000, float(number < score))
+            metric.update(0, IouCurves(curve, curve))
+        return [metric]
+
+
+def seven(samples: Samples, **_: object) -> Samples:
+    """Return pseudo-boxes of which a test knows that they are some."""
+    return replace(samples, boxes=tuple(np.array([[7.0, 7, 60, 60]]) for _ in samples.ids))
+
+
+def weights_after(run: Path, step: int) -> dict[str, Tensor]:
+    """Return the network's weights in a checkpoint."""
+    state = torch.load(run / f"checkpoints/step_{step:08d}.pt", weights_only=True)
+    weights: dict[str, Tensor] = state["network"]
+    return weights
+
+
+@pytest.mark.parametrize("select_by", ["ground_truth", "pseudo_boxes"])
+def test_the_best_epoch_is_kept(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, select_by: SelectBy
+) -> None:
+    """The weights are those of the first epoch with the highest score, by either kind of box."""
+    monkeypatch.setattr("wsol.engine.checkpoint.KEEP", 9)
+    monkeypatch.setattr("wsol.engine.train.add_pseudo_boxes", seven)
+    scores: dict[str, Sequence[int]] = {"ground_truth": [1, 5, 2, 5], "pseudo_boxes": [1, 2, 9, 3]}
+    monkeypatch.setattr("wsol.engine.train.evaluate_split", Scores(*scores.values()))
+    run = train(replace(tiny, out=tmp_path / "run", epochs=4, keep_best=True, select_by=select_by))
+    best = 1 + int(np.argmax(scores[select_by]))
+    network, info = load_run(run)
+    assert (info.epoch, info.epoch_from) == (best, select_by)
+    saved = weights_after(run, 3 * best)
+    assert all(torch.equal(value, saved[name]) for name, value in network.state_dict().items())
+    last = weights_after(run, 3 * 4)
+    assert any(not torch.equal(value, last[name]) for name, value in saved.items())
+    rows = figures(run)
+    assert [row["val_max_box_acc_v2"] for row in rows] == scores["ground_truth"]
+    if select_by == "pseudo_boxes":
+        assert [row["val_agreement"] for row in rows] == scores["pseudo_boxes"]
+        assert (run / "pseudo_boxes.csv").read_text().count("7.0,7.0,60.0,60.0") == 8
+
+
+def test_without_ground_truth_the_best_epoch_is_chosen_by_pseudo_boxes(
+    tiny: TrainConfig, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figures by ground truth stay empty, and the threshold is not chosen on pseudo-boxes."""
+    plain = tmp_path / "plain"
+    shutil.copytree(toy, plain)
+    (plain / "boxes.csv").unlink()
+    monkeypatch.setattr("wsol.engine.train.add_pseudo_boxes", seven)
+    config = replace(tiny, data=plain, out=tmp_path / "run", keep_best=True)
+    run = train(config)
+    info = load_run(run)[1]
+    assert (info.threshold_from, info.epoch_from) == ("auto", "pseudo_boxes")
+    rows = figures(run)
+    assert [row["val_max_box_acc_v2"] for row in rows] == [None, None]
+    agreements = [row["val_agreement"] for row in rows]
+    assert info.epoch == 1 + int(np.argmax(agreements))
+    # Whoever uses the run is told.
+    assert info.choice
+    assert Localizer(run, cpu=True).about(plain).model.endswith(info.choice)
+    evaluate(EvaluateConfig(run=run, report=0, workers=0, cpu=True))
+    written = json.loads((run / "metrics.json").read_text())
+    assert (written["threshold_from"], written["epoch_from"]) == ("auto", "pseudo_boxes")
+    # What is not asked for is not predicted.
+    monkeypatch.setattr("wsol.engine.train.add_pseudo_boxes", None)
+    plain_run = train(replace(config, out=tmp_path / "last", keep_best=False, epochs=1))
+    assert (load_run(plain_run)[1].epoch, load_run(plain_run)[1].epoch_from) == (1, "last")
+    assert not (plain_run / "pseudo_boxes.csv").exists()
+
+
+@pytest.mark.parametrize("after", [2, 4, 7])
+def test_the_best_epoch_survives_an_interruption(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Stopped before or after it, the resumed run keeps the same weights."""
+    monkeypatch.setattr("wsol.engine.train.add_pseudo_boxes", seven)
+    config = replace(tiny, epochs=3, keep_best=True, select_by="pseudo_boxes", save_every=1)
+    nothing = LocalizationAccuracy()
+
+    def validate(training: Training) -> Validation:
+        return Validation(nothing, {3: 20.0, 6: 30.0, 9: 10.0}[training.step])
+
+    def stop(method: Method, output: Output, labels: Tensor) -> Tensor:
+        calls.append(1)
+        if len(calls) > after:
+            raise StopError
+        return plain(method, output, labels)
+
+    monkeypatch.setattr(Training, "_validate", validate)
+    whole = train(replace(config, out=tmp_path / "whole"))
+    calls: list[int] = []
+    plain = Method.loss
+    with monkeypatch.context() as patch:
+        patch.setattr(Method, "loss", stop)
+        with pytest.raises(StopError):
+            train(replace(config, out=tmp_path / "parts"))
+    train(replace(config, out=tmp_path / "parts", resume=True))
+    assert digest(tmp_path / "parts") == digest(whole)
+    assert load_run(tmp_path / "parts")[1].epoch == 2
+
+
+def test_a_choice_that_cannot_be_made_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
+    """Without a val split there is nothing to choose on, nor anything to choose by."""
+    with pytest.raises(ConfigError, match="select_by"):
+        replace(tiny, select_by="pseudo_boxes")
+    data = tmp_path / "data"
+    write_toy(data, train=8, val=0, test=2)
+    shutil.rmtree(data / "val", ignore_errors=True)
+    with pytest.raises(DataError, match="--val_share"):
+        train(replace(tiny, data=data, out=tmp_path / "run", val_share=0.0, keep_best=True))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_killed_process_goes_on(

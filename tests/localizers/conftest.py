@@ -8,7 +8,6 @@ from torch import Tensor
 
 from wsol.localizers import ScoreMaps, create_localizer
 from wsol.localizers.by_forward import ForwardCAM
-from wsol.localizers.ddt import DDT
 from wsol.localizers.learnt import Learnt
 from wsol.localizers.look import observe
 from wsol.models import Network, create_network
@@ -21,7 +20,7 @@ ATTENTION = ("attention_rollout", "gradient_rollout", "tscam")
 
 def prepare(localizer: ScoreMaps, images: Tensor) -> None:
     """Show pictures to a localizer that wants some, or give it a head that has learnt nothing."""
-    if isinstance(localizer, DDT):
+    if localizer.needs_fit and not isinstance(localizer, Learnt):
         localizer.fit([images])
     if isinstance(localizer, Learnt):
         features = localizer.features(observe(localizer.model, images, localizer.taps))
@@ -44,7 +43,8 @@ def tiny() -> Callable[[str], Network]:
     def tiny(name: str) -> Network:
         torch.manual_seed(0)
         backbone = "test_vit" if name in ATTENTION else "test_resnet"
-        return create_network(backbone, num_classes=4, pretrained=False).train()
+        method = "c2am" if name == "foreground" else "none"
+        return create_network(backbone, num_classes=4, pretrained=False, method=method).train()
 
     return tiny
 

@@ -60,7 +60,7 @@ def test_the_tap_is_the_last_that_decides(models: dict[str, nn.Module], kind: st
     assert choose_tap(model_of(models, kind)[0]) == ARCHITECTURES[kind][2]
 
 
-@pytest.mark.parametrize("localizer", list_localizers())
+@pytest.mark.parametrize("localizer", sorted({*list_localizers()} - {"foreground"}))
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_every_localizer_runs(
     models: dict[str, nn.Module],

@@ -18,7 +18,10 @@ ALL = list_localizers()
 ATTENTION = ("attention_rollout", "gradient_rollout", "tscam")
 """Localizers of transformers alone."""
 
-AGNOSTIC = ("attention_rollout", "ddt", "eigencam", "feature_norm", "pixels", "psol")
+AGNOSTIC = (
+    *("attention_rollout", "ddt", "eigencam", "feature_norm", "foreground"),
+    *("maskcut", "ncut", "pixels", "psol"),
+)
 """Localizers whose maps belong to no class."""
 
 

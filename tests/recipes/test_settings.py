@@ -34,4 +34,4 @@ def test_they_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """One a line, with what it is for."""
     assert main(["list", "settings"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["boxes", "fast"]
+    assert [line.split()[0] for line in lines] == ["boxes", "c2am", "fast", "trilite"]

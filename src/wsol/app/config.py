@@ -38,7 +38,7 @@ class AppConfig(Options):
         label_studio_url: where Label Studio is, to fetch pictures that were uploaded there; its
             token is read from the environment variable LABEL_STUDIO_API_KEY.
         files: folders whose pictures Label Studio may name as local files.
-        localizer: makes the score maps; default: the run's, or feature_norm*ddt with affinity auto.
+        localizer: makes the score maps; default: the run's, or prototypes.
             One that is given leaves nothing of that reading.
         tap: modules of the network whose features the localizer reads; default: the run's; with
             --localizer, or without a run, found and logged.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wsol.app.config import AppConfig
 from wsol.app.shelf import Choice
-from wsol.choices import learnt_part
+from wsol.choices import is_learnt
 from wsol.engine.fit import MOST_PICTURES
 from wsol.engine.localize import Localizer
 from wsol.localization import Localization
@@ -117,4 +117,4 @@ def localizer_names() -> list[str]:
     (True, False)
     """
     # What is learnt by distilling is in the run that was distilled, or nowhere.
-    return [name for name in list_localizers() if learnt_part(name) is None]
+    return [name for name in list_localizers() if not is_learnt(name)]

@@ -13,18 +13,21 @@ from wsol.figures import figure_of
 if TYPE_CHECKING:
     from wsol.engine.compare import Row
 
-HEADINGS = (
-    "localizer",
-    "affinity",
-    "size",
-    "normalization",
-    "val MaxBoxAccV2",
-    "threshold",
-    "test MaxBoxAccV2",
-    f"test {figure_of('box_acc_50').title}",
-    "at threshold auto",
-    "images/s",
-)
+COLUMNS = {
+    "localizer": "localizer",
+    "affinity": "affinity",
+    "size": "size",
+    "normalization": "normalization",
+    "val_agreement": "val agreement",
+    "val_max_box_acc_v2": "val MaxBoxAccV2",
+    "threshold": "threshold",
+    "max_box_acc_v2": "test MaxBoxAccV2",
+    "box_acc_50": f"test {figure_of('box_acc_50').title}",
+    "auto_box_acc_50": "at threshold auto",
+    "gt_box_acc_50": "at threshold by ground truth",
+    "images_per_second": "images/s",
+}
+"""Field of a row to its heading; one that no row has is left out."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -33,32 +36,49 @@ def run(argv: Sequence[str]) -> int:
     from wsol.engine.compare import compare
 
     rows = compare(config)
+    shown = [key for key in COLUMNS if getattr(rows[0], key) is not None]
     print_table(
-        HEADINGS,
-        [
-            (
-                row.localizer,
-                row.affinity,
-                str(row.size),
-                row.normalization,
-                f"{row.val_max_box_acc_v2:.1f}",
-                f"{row.threshold:.3f}",
-                f"{row.max_box_acc_v2:.1f}",
-                f"{row.box_acc_50:.1f}",
-                f"{row.auto_box_acc_50:.1f}",
-                f"{row.images_per_second:.1f}",
-            )
-            for row in rows
-        ],
+        [COLUMNS[key] for key in shown],
+        [[_text(key, getattr(row, key)) for key in shown] for row in rows],
     )
     sys.stdout.write(
         f"images with ground truth: {rows[0].val_num_with_ground_truth} of val, "
-        f"{rows[0].num_with_ground_truth} of test\n"
+        f"{rows[0].num_with_ground_truth} of test\n{_choice(rows)}"
     )
     drawn = ", compare.jpg" if config.pictures else ""
     sys.stdout.write(f"wrote {config.out}: compare.json, compare.csv{drawn}\n")
     sys.stdout.write(f"next, {_winner_step(config, rows[0])}\n")
     return SOME_IN_ERROR if any(row.num_error for row in rows) else OK
+
+
+def _text(key: str, value: str | float) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}" if key == "threshold" else f"{value:.1f}"
+    return str(value)
+
+
+def _choice(rows: Sequence["Row"]) -> str:
+    """Return what a choice without ground truth was made by, and what ground truth would choose."""
+    if rows[0].val_agreement is None:
+        return ""
+    text = (
+        f"chosen without ground truth, by {rows[0].num_with_pseudo_box} pseudo-boxes: not "
+        "comparable with figures of a choice by ground truth\n"
+    )
+    for row in rows:
+        if row.is_gt_winner:
+            text += (
+                f"ground truth of val chooses {row.localizer}, affinity {row.affinity}, size "
+                f"{row.size}, {row.normalization}, threshold {row.gt_threshold:.3f}"
+            )
+            text += _difference(rows[0].box_acc_50, row.gt_box_acc_50)
+    return text
+
+
+def _difference(chosen: float | None, by_truth: float | None) -> str:
+    if chosen is None or by_truth is None:
+        return "\n"
+    return f": {by_truth:.1f} instead of {chosen:.1f} right on test\n"
 
 
 def _winner_step(config: CompareConfig, row: "Row") -> str:

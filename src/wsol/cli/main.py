@@ -22,6 +22,7 @@ COMMANDS = {
     "demo": "train CAM and ADL on toy pictures and compare them",
     "prepare": "make a data set of the archives of CUB, ImageNet or OpenImages30k",
     "pack": "write a data set as tar shards, which wsol reads in place",
+    "annotate": "find boxes in a folder of labelled images, for a detector to train on",
     "train": "train a classifier on folders of images by class",
     "evaluate": "measure a run's labels and boxes, or score maps made by anyone",
     "compare": "find the localizer that reads a data set best",
@@ -39,6 +40,7 @@ COMMANDS = {
 """Subcommand and its line in the help."""
 
 LESS_MEMORY = {
+    "annotate": "give a lower --batch_size, --part_size or --size",
     "benchmark": "give a lower --batch_size or --size",
     "compare": "give a lower --batch_size or lower --sizes",
     "distill": "give a lower --batch_size",

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from wsol.choices import FOREGROUND
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import next_steps, read_options
 from wsol.engine.config import TrainConfig
@@ -27,6 +28,8 @@ def run(argv: Sequence[str]) -> int:
 
 def _better(config: TrainConfig, training: "Training") -> str:
     """Return what gives better boxes, of the path that docs/results.md measures."""
+    if config.localizer == FOREGROUND:
+        return ""
     if "feature_norm" not in config.localizer:
         return "; for better boxes, train with --config boxes"
     # Distilling has one object an image in view; with several it has made boxes worse.

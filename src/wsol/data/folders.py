@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +90,37 @@ def read_folders(
     return with_boxes(splits, boxes, on_bad) if boxes else splits
 
 
+def folder_classes(
+    root: Path, images: Sequence[str], split_folders: Sequence[str] = ()
+) -> Iterator[str | None]:
+    """Yield the class of each image by its folders, as `read_folders` has it.
+
+    Nothing is looked up on the disk, so that the images may be anywhere.
+
+    Args:
+        root: Folder of the images, for messages.
+        images: Path of each image below `root`.
+        split_folders: Which folders are splits, see `read_split_folders`.
+
+    Yields:
+        Name of the class, None for an image in no class folder.
+
+    Raises:
+        DataError: If a folder may be a split or a class.
+
+    >>> list(folder_classes(Path("birds"), ["train/crow/a.jpg", "test/wren/b.jpg", "c.jpg"]))
+    ['crow', 'wren', None]
+    """
+    names = sorted({image.partition("/")[0] for image in images if "/" in image})
+    given = read_split_folders(split_folders)
+    splits = _found_splits(root, images, names) if given is None else _known(root, given, names)
+    for image in images:
+        first, slash, rest = image.partition("/")
+        if splits:
+            first, slash, _ = rest.partition("/") if first in splits else ("", "", "")
+        yield class_name(first) if slash else None
+
+
 def _split_folders(
     root: Path, images: Sequence[str], given: Mapping[str, str] | None
 ) -> dict[str, str]:
@@ -99,13 +130,7 @@ def _split_folders(
         splits = _found_splits(root, images, names)
         reason = "by their names"
     else:
-        missing = next((name for name in given if name not in names), None)
-        if missing is not None:
-            raise DataError(
-                f"{root / missing}: no such folder, but --split_folders names it; "
-                f"{did_you_mean(missing, names)}"
-            )
-        splits, reason = dict(given), "by --split_folders"
+        splits, reason = _known(root, given, names), "by --split_folders"
     if not splits:
         return {"train": ""}
     if set(splits.values()) == {"val"}:
@@ -116,6 +141,17 @@ def _split_folders(
     meanings = ", ".join(f"{folder} is {split}" for split, folder in found.items())
     _logger.info("%s: folders are splits %s: %s", root, reason, meanings)
     return found
+
+
+def _known(root: Path, given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Return the folders that are named as splits, all of which must exist."""
+    missing = next((name for name in given if name not in names), None)
+    if missing is not None:
+        raise DataError(
+            f"{root / missing}: no such folder, but --split_folders names it; "
+            f"{did_you_mean(missing, names)}"
+        )
+    return dict(given)
 
 
 def _found_splits(root: Path, images: Sequence[str], names: Sequence[str]) -> dict[str, str]:

@@ -121,13 +121,9 @@ def read_labels(
     (('a.jpg', 'b.jpg'), ('crow', 'wren'), array([1, 1]), [[0, 1], [1]])
     """
     root, labels = Path(root), Path(labels)
-    read = _READERS.get(labels.suffix.lower())
-    if read is None:
-        raise DataError(f"{labels}: labels are read from {' or '.join(_READERS)} files")
-    if not labels.is_file():
-        raise DataError(f"{labels}: no such file of labels")
+    rows = read_label_rows(labels)
     images = find_images(root, follow_links=follow_links)
-    by_split = _by_split(root, images, read(labels), read_split_folders(split_folders))
+    by_split = _by_split(root, images, rows, read_split_folders(split_folders))
     _log_folders(root, by_split)
     if not by_split:
         raise DataError(f"{labels}: has no labels")
@@ -139,6 +135,24 @@ def read_labels(
     splits = _samples(root, by_split)
     boxes = boxes or find_boxes(root)
     return with_boxes(splits, boxes, on_bad) if boxes else splits
+
+
+def read_label_rows(path: Path) -> Iterator[LabelRow]:
+    """Return the rows of a file of labels, in its order.
+
+    Args:
+        path: See `read_labels`.
+
+    Raises:
+        AnnotationError: If a row, or the file as a whole, cannot be used.
+        DataError: If there is no such file, or its suffix is unknown.
+    """
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise DataError(f"{path}: labels are read from {' or '.join(_READERS)} files")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file of labels")
+    return read(path)
 
 
 def _csv_labels(path: Path) -> Iterator[LabelRow]:

@@ -16,6 +16,8 @@ _MARKS: Final[tuple[tuple[str, ...], ...]] = (
     ("localizations/about.json",),
     ("plan.json", "part-000000.parquet"),
     ("about.json", "part-000000.parquet"),
+    # An annotation that has not finished.
+    ("annotate.yaml", "rounds"),
     # A report, a comparison, an evaluation of score maps, and the demo.
     ("index.html", "data/index.js"),
     ("compare.json", "compare.csv"),

@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from wsol.errors import ConfigError
 
 SPLITS: Final = ("train", "val", "test")
+
+FOLDERS: Final = Path("folders")
+"""In place of a file of labels: the class of an image is that of its folder."""
 
 AUTO: Final = "auto"
 NONE: Final = "none"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from wsol.choices import Normalization, learnt_part
+from wsol.choices import Normalization, SelectBy, learnt_part
 from wsol.data.box_row import OnBad
 from wsol.data.split_names import read_split_folders
 from wsol.engine.config import Precision
@@ -67,6 +67,9 @@ class CompareConfig(Options):
         workers: processes that decode images; 0 decodes in this one.
         precision: auto is that of the run, or without one bfloat16 where the hardware supports it.
         cpu: stay on the CPU even where there is a GPU.
+        select_by: boxes that candidates are ranked by: ground_truth of val, or pseudo_boxes, which
+            need none; figures by ground truth stand beside them where val has some. auto is
+            ground_truth where val has some, otherwise pseudo_boxes.
     """
 
     data: Path
@@ -92,6 +95,7 @@ class CompareConfig(Options):
     precision: Precision = "auto"
     cpu: bool = False
     split_folders: tuple[Name, ...] = ()
+    select_by: SelectBy = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""

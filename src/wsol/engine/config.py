@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from wsol.choices import Normalization, learnt_part
+from wsol.choices import Normalization, SelectBy, learnt_part
 from wsol.data.box_row import OnBad
 from wsol.data.split_names import read_split_folders
 from wsol.methods import MethodConfig
@@ -67,6 +67,8 @@ class TrainConfig(Options):
         lr: learning rate of the head.
         backbone_lr: learning rate of the pretrained layers as a share of the head's; 0 leaves them
             as they are, and training is several times faster.
+        cache_features: compute the features of each image and of its mirror image once, and train
+            the head on them; images are whole, without crops. Needs backbone_lr 0.
         shifted_head: start the head with weights that are not negative, so that each class's map
             starts as a mean of the channels; the classifier is the same, its maps cover more. It
             has no effect where images have several labels.
@@ -87,7 +89,8 @@ class TrainConfig(Options):
             set has no val split.
         val_every: epochs between two validations; the last epoch is always validated.
         localizer: makes the score maps for validation, and later for evaluation; several with *
-            between them are joined.
+            between them are joined; default: the method's, foreground for trilite and c2am and cam
+            for all others.
         tap: modules of the network whose features the localizer reads; default: found and logged.
         affinity: a module of the network whose features the score map then follows; default: none.
         flip: average score maps with those of the flipped picture.
@@ -107,6 +110,9 @@ class TrainConfig(Options):
         save_every: steps between two checkpoints inside an epoch; each epoch's end is saved too.
         resume: go on from the run folder's last checkpoint.
         tensorboard: also log for TensorBoard (extra tensorboard).
+        keep_best: keep the weights of the epoch that is best on the val split instead of the last.
+        select_by: boxes that tell the best epoch: ground_truth, or pseudo_boxes, which need none;
+            auto is ground_truth where val has some, otherwise pseudo_boxes.
     """
 
     data: Path
@@ -125,6 +131,7 @@ class TrainConfig(Options):
     accumulate: PositiveInt = 1
     lr: PositiveFloat = 0.005
     backbone_lr: NonNegativeFloat = 0.1
+    cache_features: bool = False
     shifted_head: bool = True
     frozen_bn: bool = True
     sync_bn: bool = False
@@ -137,7 +144,7 @@ class TrainConfig(Options):
     scaled_decoding: bool = True
     val_share: FractionBelowOne = 0.1
     val_every: PositiveInt = 1
-    localizer: Name = "cam"
+    localizer: str = ""
     tap: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
@@ -153,18 +160,33 @@ class TrainConfig(Options):
     resume: bool = False
     tensorboard: bool = False
     split_folders: tuple[Name, ...] = ()
+    keep_best: bool = False
+    select_by: SelectBy = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
         super().__post_init__()
+        if not self.localizer:
+            object.__setattr__(self, "localizer", self.method.localizer)
         read_split_folders(self.split_folders)
+        if self.select_by != "auto" and not self.keep_best:
+            raise no_effect("select_by", self.select_by, "without keep_best")
+        if self.cache_features and (self.backbone_lr > 0 or not self.has_trained_body):
+            raise refusal(
+                "cache_features",
+                self.cache_features,
+                "set backbone_lr to 0 and use pretrained weights, as features of layers that learn "
+                "change",
+            )
+        if self.cache_features and not self.frozen_bn:
+            raise refusal("cache_features", self.cache_features, "set frozen_bn to true")
         if self.sync_bn and self.frozen_bn and self.has_trained_body:
             raise refusal(
                 "sync_bn",
                 self.sync_bn,
                 "add --frozen_bn false, as frozen statistics do not depend on the images",
             )
-        if self.resize < self.size:
+        if self.resize < self.size and not self.cache_features:
             raise refusal("resize", self.resize, f"use an integer >= size ({self.size})")
         student = learnt_part(self.localizer)
         if student is not None:

@@ -152,8 +152,10 @@ def _trained_head(
 ) -> Head:
     log.info("learning from %d pictures and their mirror images", len(lessons.targets) // 2)
     torch.manual_seed(config.seed)
-    head = student.head_type(lessons.features.shape[1])
-    for known, found in zip((head.mean, head.std), lessons.channel_statistics(), strict=True):
+    head = student.head_type(lessons.features.values.shape[1])
+    for known, found in zip(
+        (head.mean, head.std), lessons.features.channel_statistics(), strict=True
+    ):
         known.copy_(found)
     written = RunLog(config.out, [])
     for row in fit_head(head.to(device), lessons, config, device):

@@ -141,7 +141,12 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         is_detection = samples.has_several_labels and samples.has_boxes
         if is_detection and config.protocol == "fair":
             _add_precision(report, _predictor(config, localizer), samples)
-        write_json(out, report.metrics | {"precision": compute.precision})
+        measured = {
+            "precision": compute.precision,
+            "threshold_from": report.threshold_from,
+            "epoch_from": info.epoch_from,
+        }
+        write_json(out, report.metrics | measured)
         if config.report:
             _write_report(report, config, _predictor(config, localizer), samples, page)
     shown = page / "index.html" if config.report else None

@@ -16,7 +16,7 @@ from wsol.localizers import ScoreMaps
 
 log = logging.getLogger("wsol")
 
-MOST_PICTURES = 16
+MOST_PICTURES = 32
 """A localizer is shown no more, taken evenly: what they have in common shows in so many."""
 
 SEARCHED = 256

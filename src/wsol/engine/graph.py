@@ -17,6 +17,7 @@ from wsol.engine.hub import is_on_hub
 from wsol.errors import ConfigError, RunError, not_installed, raise_if_out_of_memory
 from wsol.localizers import Localized, ScoreMaps
 from wsol.localizers.base import Labels, chosen_labels
+from wsol.localizers.look import Images, Look
 from wsol.localizers.reading import Reading
 
 FORMATS = {ending: form for form, ending in GRAPH_ENDINGS.items()}
@@ -146,7 +147,7 @@ class GraphMaps(ScoreMaps):
         """Keep the graph; it has no taps."""
         self.model, self.taps, self.interpolation = graph, (), "bicubic"
 
-    def locate(self, images: Tensor, labels: Labels = None) -> Localized:
+    def locate(self, images: Images, labels: Labels = None) -> Localized:
         """Return logits, labels and maps; where several labels are asked for, the likeliest alone.
 
         Args:
@@ -156,6 +157,8 @@ class GraphMaps(ScoreMaps):
         Raises:
             ConfigError: another class is asked for.
         """
+        if isinstance(images, Look):
+            raise ConfigError("an exported graph takes images alone")
         logits, maps = self.model(images)
         chosen = chosen_labels(labels, logits)
         first = chosen if chosen.ndim == 1 else chosen[:, 0]

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from wsol.choices import Normalization
 from wsol.data.batches import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.samples import Samples
 from wsol.engine.fit import Look
+from wsol.engine.kept_features import KeptFeatures, feature_file
 from wsol.engine.progress import Meter
 from wsol.errors import DataError
 from wsol.localizers import ScoreMaps
@@ -56,40 +56,19 @@ class Lessons(NamedTuple):
     """Pictures and their mirror images.
 
     Attributes:
-        features: float16 ``(N, C, h, w)``, on disk, not to be written to.
-        exponents: int32 ``(N,)``; the features times 2 to its power are the network's.
+        features: of the network.
         targets: what the head is to say: float32 ``(N, 4)``, boxes as shares of the picture, or
             int8 ``(N, h, w)``, labels of places.
         num_errors: pictures that could not be read, and are left out.
     """
 
-    features: NDArray[np.float16]
-    exponents: NDArray[np.int32]
+    features: KeptFeatures
     targets: NDArray[Any]
     num_errors: int = 0
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return features ``(n, C, h, w)``, float32, and targets ``(n, ...)`` of some."""
-        chosen = list(indices)
-        features = torch.from_numpy(self._float32(chosen))
-        return features, torch.from_numpy(self.targets[chosen])
-
-    def _float32(self, chosen: list[int]) -> NDArray[np.float32]:
-        exponents = self.exponents[chosen][:, None, None, None]
-        return np.ldexp(self.features[chosen].astype(np.float32), exponents)
-
-    def channel_statistics(self, step: int = 16) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation of each channel, float32 ``(C,)`` each."""
-        sums = np.zeros((2, self.features.shape[1]))
-        for start in range(0, len(self.features), step):
-            chosen = list(range(start, min(start + step, len(self.features))))
-            some = self._float32(chosen).astype(np.float64)
-            sums += some.sum((0, 2, 3)), np.square(some).sum((0, 2, 3))
-        mean, square = sums / (len(self.features) * np.prod(self.features.shape[2:]))
-        std = np.sqrt((square - mean**2).clip(0))
-        # A channel that never changes tells nothing, however it is scaled.
-        std[std == 0] = 1
-        return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+        return self.features.batch(indices), torch.from_numpy(self.targets[list(indices)])
 
 
 def take_lessons(
@@ -111,11 +90,9 @@ def take_lessons(
     """
     files = ImageFiles(samples.paths(), look.transform)
     batches = split_batches(range(len(samples)), look.batch_size)
-    shape: tuple[int, ...] = ()
-    exponents: list[int] = []
     targets: list[NDArray[Any]] = []
     num_errors = 0
-    with Meter("teach", len(samples)) as meter, TemporaryFile(dir=folder) as file:
+    with Meter("teach", len(samples)) as meter, feature_file(folder) as file:
         for batch in load_batches(files, batches, look.workers):
             for _, error in batch.errors:
                 log.warning("left out: %s", error)
@@ -129,7 +106,7 @@ def take_lessons(
             seen = student.features(observe(student.model, images, student.taps))
             mirrored = student.features(observe(student.model, images.flip(-1), student.taps))
             finite = (seen.isfinite() & mirrored.isfinite()).flatten(1).all(1)
-            shape, grid = seen.shape[1:], (seen.shape[2], seen.shape[3])
+            grid = (seen.shape[2], seen.shape[3])
             for row, index in enumerate(batch.indices):
                 target = teacher.target(maps[row], student, grid)
                 if target is None or not finite[row]:
@@ -138,34 +115,8 @@ def take_lessons(
                     log.warning("left out: %s: %s", samples.ids[index], reason)
                     continue
                 for view, of_view in ((seen, target), (mirrored, student.mirrored(target))):
-                    values, exponent = as_float16(view[row])
-                    file.write(values.cpu().numpy().tobytes())
-                    exponents.append(exponent)
+                    file.add(view[row])
                     targets.append(of_view)
         if not targets:
             raise DataError(f"{samples.root}: the teacher sees no object in any training picture")
-        # Written before it is mapped: a disk that is full is an error then, and not the end.
-        file.flush()
-        features = np.memmap(file, np.float16, "r", shape=(len(targets), *shape))
-    return Lessons(features, np.array(exponents, np.int32), np.stack(targets), num_errors)
-
-
-def as_float16(features: Tensor) -> tuple[Tensor, int]:
-    """Return features in float16, brought into its range by a power of two, and the exponent.
-
-    The precision is that of float16 for features of any magnitude; multiplication by a power of
-    two rounds nothing.
-
-    Args:
-        features: float32, any shape.
-
-    Returns:
-        Values of float16, which times 2 to the power of the exponent are the features.
-
-    >>> as_float16(torch.tensor([0.5, 2.0**19]))
-    (tensor([1.5625e-02, 1.6384e+04], dtype=torch.float16), 5)
-    """
-    # The largest magnitude becomes one from 2^14 to 2^15. Below 2^-100 it stays less, as the factor
-    # would leave float32.
-    exponent = max(int(torch.frexp(features.abs().amax()).exponent) - 15, -100)
-    return torch.ldexp(features, torch.tensor(-exponent)).half(), exponent
+        return Lessons(file.kept(), np.stack(targets), num_errors)

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from wsol.choices import Normalization, Number
-from wsol.data.batches import Batch, ImageFiles, load_batches, normalized, split_batches
+from wsol.data.batches import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.source import Picture
 from wsol.data.transforms import EvalTransform
 from wsol.engine.config import Precision
@@ -21,16 +21,16 @@ from wsol.engine.graph import is_graph
 from wsol.engine.opened import (
     Asked,
     Opened,
+    open_backbone,
     open_classifier,
     open_graph_file,
-    open_imagenet,
     open_run,
 )
+from wsol.errors import ConfigError, ImageError
 from wsol.formats.about import About
 from wsol.localization import Localization
 from wsol.localizers.base import ScoreMaps, likely_labels
-from wsol.localizers.look import find_logits
-from wsol.models.modes import evaluating, forward
+from wsol.localizers.look import Images, has_classes, observe, tapped_part
 from wsol.models.names import BUNDLED_BACKBONE, class_index
 from wsol.options import (
     BatchSize,
@@ -46,20 +46,38 @@ from wsol.options import (
 log = logging.getLogger("wsol")
 
 
+class Inputs(NamedTuple):
+    """A batch as it goes into the network.
+
+    Attributes:
+        indices: of the images that could be read.
+        images: normalised, ``(N, 3, H, W)``, or a pass that has been made of them.
+        sizes: width and height of each original image in pixels.
+        errors: index and error of the images that could not be read.
+    """
+
+    indices: list[int]
+    images: Images
+    sizes: list[tuple[int, int]]
+    errors: list[tuple[int, ImageError]]
+
+
 class Localizer:
     """Finds the objects of the predicted classes in pictures.
 
     Args:
         model: a run folder, a run on the Hub (``hf:owner/name``), an ONNX file of
             ``wsol export``, any classifier (ours, timm's, torchvision's, Hugging Face's, your
-            own), or None for an ImageNet network with its 1,000 classes. A classifier stays as it
-            is, on its own device.
-        backbone: timm name of that ImageNet network.
-        classes: names, in the order of the logits, all different, for a classifier of your own
-            alone; default: those that it knows, or the numbers. For a classifier of one logit the
-            name of its positive outcome, or those of both outcomes.
-        localizer: makes the score maps; default: the run's, or ``feature_norm*ddt`` with
-            affinity ``auto``, which finds the best boxes, whatever the class.
+            own), or None for a pretrained network. A classifier stays as it is, on its own device.
+        backbone: timm name of that pretrained network. Its classes are those of ImageNet that it
+            was published with; one without a classifier finds objects of one class, ``object``.
+        classes: names, in the order of the logits, all different, for a classifier of your own;
+            default: those that it knows, or the numbers. For a classifier of one logit the
+            name of its positive outcome, or those of both outcomes; for a network without
+            classes the name of all objects. Without a model, names of the labels that are given of
+            images: results then have these, and none of ImageNet's.
+        localizer: makes the score maps; default: the run's, or ``prototypes``, which
+            finds the best boxes.
         tap: name or names of the modules whose features the localizer reads; default: the run's,
             or found and logged.
         affinity: name of a module whose features the score map then follows; default: the run's.
@@ -75,7 +93,7 @@ class Localizer:
             sees there, which is the likeliest alone unless it is a run that was trained
             on pictures of several labels.
         objects: ``one`` box for each class, around the largest contour, or ``several``, one for
-            each part of the map that is above the threshold; default: several for such a run.
+            each object of the map, see ``wsol.maps.objects_at``; default: several for such a run.
         size: side of the network's input in pixels; default: the run's, that which
             a classifier says it takes, or 448.
         batch_size: images per step.
@@ -156,8 +174,8 @@ class Localizer:
         checked("backbone", backbone, Name)
         if model is not None and backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", backbone, "with a model")
-        if classes is not None and not isinstance(model, nn.Module):
-            raise no_effect("classes", classes, "without a classifier of your own")
+        if classes is not None and not isinstance(model, nn.Module | None):
+            raise no_effect("classes", classes, "with a run, which has its own")
         opened = _open(model, backbone, Asked(**asked))
         self.model, self.compute = opened.model, opened.compute
         self.localizer, self.is_fitted = opened.localizer, opened.is_fitted
@@ -165,6 +183,7 @@ class Localizer:
         self.classes, self.labels, self.size = opened.classes, opened.labels, opened.size
         self.mean, self.std = opened.mean, opened.std
         self.several_labels, self.description = opened.several_labels, opened.description
+        self.num_known = opened.num_known
         if self.labels and not _tells_classes_apart(self.localizer):
             log.info(
                 "labels: %s makes one map for all classes; labels change names and scores alone",
@@ -178,6 +197,7 @@ class Localizer:
         images: Path | str | Iterable[Path | str],
         ids: Iterable[str] | None = None,
         label: int | str | None = None,
+        labels: Iterable[int | str | Sequence[int | str] | None] | None = None,
     ) -> Iterator[Localization]:
         """Yield one result for each picture, in order; one that cannot be read has an ``error``.
 
@@ -187,10 +207,13 @@ class Localizer:
         Args:
             images: paths of the files, or one path.
             ids: names of the pictures in the results, as many; default: the paths.
-            label: number or name of the class to look for in these images, instead of ``labels``.
+            label: number or name of the class to look for in these images, instead of the
+                localizer's ``labels``.
+            labels: the same for each image, as many; a list for an image of several classes, None
+                for the class that the classifier sees.
 
         Raises:
-            ConfigError: no such class, no paths, or another number of names.
+            ConfigError: no such class, no paths, or another number of names or labels.
         """
         paths: list[Path] = checked("images", images, list[Path])
         names: list[str] | None = checked("ids", ids, list[Name] | None)
@@ -198,16 +221,24 @@ class Localizer:
             names = [path.as_posix() for path in paths]
         if len(names) != len(paths):
             raise refusal("ids", names, f"use {len(paths)} names, one for each image")
+        if labels is None:
+            given = [self.labels if label is None else [self._index_of(label)]] * len(paths)
+        elif label is None:
+            given = [self._indices_of(own) for own in labels]
+        else:
+            raise refusal("label", label, "leave it out, or leave out labels")
+        if len(given) != len(paths):
+            raise refusal("labels", len(given), f"use {len(paths)} labels, one for each image")
         if not self.is_fitted:
             self.fit(paths)
-        return self.locate_parts(paths, names, [range(len(paths))], label)
+        return self.locate_parts(paths, names, [range(len(paths))], given)
 
     def locate_parts(
         self,
         paths: Sequence[Picture],
         names: Sequence[str],
         parts: Iterable[range],
-        label: int | str | None = None,
+        labels: Sequence[Sequence[int]] | None = None,
     ) -> Iterator[Localization]:
         """Yield one result for each picture of some parts of a collection, in order.
 
@@ -218,17 +249,18 @@ class Localizer:
             paths: of the whole collection.
             names: of its pictures in the results.
             parts: numbers of pictures, taken as they are needed.
-            label: number or name of the class to look for in these images, instead of ``labels``.
+            labels: numbers of the classes to look for in each, none for what the classifier sees;
+                default: the localizer's ``labels`` in all.
 
         Raises:
-            ConfigError: no such class, or a localizer that wants to see pictures has seen none.
+            ConfigError: a localizer that wants to see pictures has seen none.
         """
-        labels = self.labels if label is None else [self._index_of(label)]
-        for batch in self._batches(paths, parts):
+        for inputs in self._inputs(paths, parts):
             found = {
-                index: Localization(names[index], error=error) for index, error in batch.errors
+                index: Localization(names[index], error=error) for index, error in inputs.errors
             }
-            found |= self._locate(batch, names, labels)
+            given = [self.labels if labels is None else labels[index] for index in inputs.indices]
+            found |= self._locate(inputs, names, given)
             yield from (found[index] for index in sorted(found))
 
     def fit(self, images: Iterable[Picture]) -> bool:
@@ -242,7 +274,14 @@ class Localizer:
         Returns:
             Whether it has seen what it wants to see: False where none can be read.
         """
-        look = Look(
+        paths = images if isinstance(images, Sequence) else list(images)
+        self.is_fitted = fit_localizer(self.localizer, paths, self.look) or self.is_fitted
+        return self.is_fitted
+
+    @property
+    def look(self) -> Look:
+        """How images are made the network's input."""
+        return Look(
             EvalTransform(self.size),
             self.mean,
             self.std,
@@ -251,9 +290,6 @@ class Localizer:
             self.workers,
             self.max_pixels,
         )
-        paths = images if isinstance(images, Sequence) else list(images)
-        self.is_fitted = fit_localizer(self.localizer, paths, look) or self.is_fitted
-        return self.is_fitted
 
     def classify(
         self, images: Path | str | Iterable[Path | str], count: int = 5
@@ -267,6 +303,9 @@ class Localizer:
         Yields:
             Names and probabilities in [0, 1], the likeliest first.
 
+        Raises:
+            ConfigError: the network has no classes.
+
         >>> from PIL import Image
         >>> import tempfile
         >>> from wsol.models import create_network
@@ -278,6 +317,11 @@ class Localizer:
         >>> sorted(name for name, _ in likely), f"{sum(share for _, share in likely):.3f}"
         (['cat', 'dog'], '1.000')
         """
+        if not has_classes(self.model):
+            name = type(tapped_part(self.model)).__name__
+            raise ConfigError(
+                f"classify: {name} has no classes; use a run that was trained with it"
+            )
         for likely in self.likely_labels(images, count):
             yield [(self.classes[label], score) for label, score in likely]
 
@@ -290,21 +334,29 @@ class Localizer:
             images: paths of the files.
             count: of classes at most.
         """
+        if not self.num_known:
+            raise ConfigError("the ImageNet network does not know these classes: leave out classes")
         paths: list[Path] = checked("images", images, list[Path])
         count = checked("count", count, PositiveInt)
-        for batch in self._batches(paths, [range(len(paths))]):
-            found: dict[int, list[tuple[int, float]]] = {index: [] for index, _ in batch.errors}
-            if batch.indices:
-                with evaluating(self.model), torch.no_grad(), self.compute.autocast():
-                    logits = find_logits(forward(self.model, self._inputs(batch)), self.model)
+        for inputs in self._inputs(paths, [range(len(paths))]):
+            found: dict[int, list[tuple[int, float]]] = {index: [] for index, _ in inputs.errors}
+            if inputs.indices:
+                with self.compute.autocast():
+                    logits = observe(self.model, inputs.images).logits
                 scores = self._probabilities(logits)
                 top = scores.topk(min(count, len(self.classes)))
                 for index, *row in zip(
-                    batch.indices, top.values.tolist(), top.indices.tolist(), strict=True
+                    inputs.indices, top.values.tolist(), top.indices.tolist(), strict=True
                 ):
                     pairs = zip(*row, strict=True)
                     found[index] = [(label, score) for score, label in pairs]
             yield from (found[index] for index in sorted(found))
+
+    def _indices_of(self, labels: int | str | Sequence[int | str] | None) -> list[int]:
+        if labels is None:
+            return []
+        several = [labels] if isinstance(labels, int | str) else labels
+        return list(dict.fromkeys(map(self._index_of, several)))
 
     def _index_of(self, label: int | str) -> int:
         if isinstance(label, str):
@@ -314,15 +366,16 @@ class Localizer:
             raise refusal("label", label, f"use an index from 0 to {len(self.classes) - 1}")
         return index
 
-    def _batches(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Batch]:
+    def _inputs(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Inputs]:
+        """Yield the network's inputs, batch by batch; no batch has images of two parts."""
         transform = EvalTransform(self.size)
         least_side = transform.least_side if self.scaled_decoding else None
         files = ImageFiles(paths, transform, self.max_pixels, least_side)
         keys = chain.from_iterable(split_batches(part, self.batch_size) for part in parts)
-        return load_batches(files, keys, self.workers)
-
-    def _inputs(self, batch: Batch) -> Tensor:
-        return normalized(batch.images.to(self.compute.device), self.mean, self.std)
+        for batch in load_batches(files, keys, self.workers):
+            images = batch.images.to(self.compute.device)
+            images = normalized(images, self.mean, self.std) if batch.indices else images
+            yield Inputs(batch.indices, images, batch.sizes, batch.errors)
 
     def _probabilities(self, logits: Tensor) -> Tensor:
         logits = logits.float()
@@ -338,36 +391,58 @@ class Localizer:
         """
         return About(self.classes, images, self.threshold, self.objects, self.description)
 
-    def _choose(self, logits: Tensor, labels: Sequence[int]) -> Tensor:
-        """Return the classes to look for, ``(N, K)``; -1 where a picture has fewer."""
-        if labels:
-            return torch.tensor(labels, device=logits.device).expand(len(logits), -1)
-        return likely_labels(logits) if self.several_labels else logits.argmax(1, keepdim=True)
+    def _choose(self, logits: Tensor, given: Sequence[Sequence[int]]) -> Tensor:
+        """Return the network's classes to look for, ``(N, K)``; -1 where an image has fewer.
+
+        For a class that it does not know it looks for what it sees.
+        """
+        if all(own and max(own) < self.num_known for own in given):
+            return _as_columns(given, logits.device)
+        seen = likely_labels(logits) if self.several_labels else logits.argmax(1, keepdim=True)
+        rows = [
+            [label if label < self.num_known else row[0] for label in own] or row
+            for own, row in zip(given, seen.tolist(), strict=True)
+        ]
+        return _as_columns(rows, logits.device)
 
     def _locate(
-        self, batch: Batch, names: Sequence[str], given: Sequence[int]
+        self, inputs: Inputs, names: Sequence[str], given: Sequence[Sequence[int]]
     ) -> dict[int, Localization]:
-        if not batch.indices:
+        if not inputs.indices:
             return {}
         with self.compute.autocast():
-            logits, labels, maps = self.localizer.locate(
-                self._inputs(batch), lambda logits: self._choose(logits, given)
+            logits, seen, maps = self.localizer.locate(
+                inputs.images, lambda logits: self._choose(logits, given)
             )
-        scores = self._probabilities(logits)
+        scores = self._probabilities(logits).gather(1, seen.clamp(min=0)).cpu().double().numpy()
+        labels = seen.cpu().numpy()
+        for row, own in enumerate(given):
+            if not (own or self.num_known):
+                labels[row] = -1
+            for column, label in enumerate(own):
+                if label >= self.num_known:
+                    # It is certain, as nothing but what is known of the image says it.
+                    labels[row, column], scores[row, column] = label, 1
         cut = Cut(
             self.classes, self.threshold, self.normalization, self.objects, self.several_labels
         )
-        return {
+        found = {
             index: localize_picture(cut, names[index], size, *rest)
             for index, size, *rest in zip(
-                batch.indices,
-                batch.sizes,
-                labels.cpu().numpy(),
-                scores.gather(1, labels.clamp(min=0)).cpu().double().numpy(),
-                maps.cpu().numpy(),
-                strict=True,
+                inputs.indices, inputs.sizes, labels, scores, maps.cpu().numpy(), strict=True
             )
         }
+        for index, own in zip(inputs.indices, given, strict=True):
+            if not (own or self.num_known):
+                error = ImageError(names[index], "has no label, and there is no run to find one")
+                found[index] = Localization(names[index], error=error)
+        return found
+
+
+def _as_columns(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """Return lists of classes as int64 ``(N, K)``, K at least 1, with -1 behind shorter ones."""
+    longest = max([1, *map(len, rows)])
+    return torch.tensor([[*row, *[-1] * (longest - len(row))] for row in rows], device=device)
 
 
 def _tells_classes_apart(localizer: ScoreMaps) -> bool:
@@ -381,5 +456,5 @@ def _open(model: object, backbone: str, asked: Asked) -> Opened:
         raise refusal("model", type(model), "use a torch.nn.Module, a path or None")
     path: Path | None = checked("model", model, Path | None)
     if path is None:
-        return open_imagenet(backbone, asked)
+        return open_backbone(backbone, asked)
     return open_graph_file(path, asked) if is_graph(path) else open_run(path, asked)

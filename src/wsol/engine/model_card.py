@@ -146,6 +146,9 @@ def _text(name: str, info: RunInfo, shown: Mapping[str, float], data: str) -> st
         ),
         "threshold of the boxes": f"{info.threshold:g} (from {info.threshold_from})",
     }
+    if info.epoch is not None:
+        by = "" if info.epoch_from == "last" else f", the best by {info.epoch_from} of val"
+        facts["weights"] = f"of epoch {info.epoch}{by}"
     lines = [
         f"# {escaped(name)}",
         "",

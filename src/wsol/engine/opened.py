@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from wsol.choices import Normalization
 from wsol.engine.config import Precision
@@ -17,11 +17,11 @@ from wsol.engine.run import load_fitted, load_run
 from wsol.errors import ConfigError
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.choose import probe
-from wsol.localizers.look import TwoOutcomes, find_logits
+from wsol.localizers.look import TwoOutcomes, find_logits, has_classes
 from wsol.localizers.reading import BEST, Cutting, chosen_cutting
-from wsol.models.create import check_size, create_imagenet_network
+from wsol.models.create import check_size, create_pretrained_network
 from wsol.models.fold import fold_batch_norms
-from wsol.models.imagenet import imagenet_classes
+from wsol.models.imagenet import published_classes
 from wsol.models.inputs import class_names, input_spec
 from wsol.models.modes import device_of, first_weight, follows_autocast, unwrapped
 from wsol.models.names import class_indices, unique_names
@@ -38,7 +38,13 @@ from wsol.options import (
 )
 
 SIZE = 448
-"""Side in pixels of the input of the ImageNet network."""
+"""Side in pixels of the input of a network without a run."""
+
+LEAST_PROBE = 224
+"""Side in pixels of an image in which each stage of a network has maps of several pixels."""
+
+OBJECT = "object"
+"""Class of all boxes of a network without classes."""
 
 
 Std = Annotated[float, Range(above=0, at_most=1)]
@@ -87,6 +93,8 @@ class Opened:
         std: the same for the standard deviation.
         several_labels: whether each logit is a question of its own.
         description: what it is, in words.
+        num_known: number of classes, from the first, that are those of the logits; the others are
+            names of labels that are given.
     """
 
     model: nn.Module
@@ -101,22 +109,29 @@ class Opened:
     std: Sequence[float]
     several_labels: bool
     description: str
+    num_known: int
 
 
-def open_imagenet(backbone: str, asked: Asked) -> Opened:
-    """Return a network of ImageNet's 1,000 classes.
+def open_backbone(name: str, asked: Asked) -> Opened:
+    """Return a network with its published classifier, or with none where none was published.
 
     Args:
-        backbone: its name.
-        asked: the options.
+        name: of the network.
+        asked: the options; their classes are names of labels that are given.
 
     Raises:
         ConfigError: no such network, or an option does not fit.
     """
     size = asked.size or SIZE
-    network = create_imagenet_network(backbone, size)
+    network = create_pretrained_network(name, size)
     cutting = chosen_cutting(BEST, asked=asked)
-    return _open(network, asked, cutting, backbone, size=size, classes=imagenet_classes())
+    classes = published_classes(network.body.pretrained_cfg) or None
+    if asked.classes is None or (classes is None and len(asked.classes) == 1):
+        return _open(network, asked, cutting, name, size=size, classes=classes)
+    own = replace(asked, classes=None, labels=())
+    opened = _open(network, own, cutting, name, size=size, classes=classes)
+    labels = class_indices(asked.labels, asked.classes)
+    return replace(opened, classes=asked.classes, labels=labels, num_known=0)
 
 
 def open_classifier(model: nn.Module, asked: Asked) -> Opened:
@@ -139,7 +154,7 @@ def open_classifier(model: nn.Module, asked: Asked) -> Opened:
         )
     size = asked.size or height
     cutting = chosen_cutting(BEST, asked=asked)
-    if _logits(model, size).shape[1] == 1:
+    if _count_classes(model, size) == 1:
         model, asked = TwoOutcomes(model), _two_outcomes(model, asked)
     return _open(model, asked, cutting, name, size=size, own=False)
 
@@ -176,7 +191,7 @@ def open_run(folder: Path, asked: Asked) -> Opened:
     """
     network, run = load_run(folder)
     cutting = run.cutting(asked)
-    return _open(
+    opened = _open(
         network,
         asked,
         cutting,
@@ -188,6 +203,8 @@ def open_run(folder: Path, asked: Asked) -> Opened:
         precision=run.precision,
         run=folder if cutting.reading.shares_state(run.reading) else None,
     )
+    parts = filter(None, (opened.description, run.choice))
+    return replace(opened, description=", ".join(parts))
 
 
 def open_graph_file(path: Path, asked: Asked) -> Opened:
@@ -226,6 +243,7 @@ def open_graph_file(path: Path, asked: Asked) -> Opened:
         std=(1.0, 1.0, 1.0),
         several_labels=info.several_labels,
         description=f"{path.name}, {info.reading.localizer}, {info.size} pixels, fp32",
+        num_known=len(info.classes),
     )
 
 
@@ -274,21 +292,28 @@ def _open(
     else:
         compute = _own_compute(model, asked)
     spec = input_spec(model.model if isinstance(model, TwoOutcomes) else model)
-    count = _logits(model, size).shape[1]
+    count = _count_classes(model, size)
     if classes is None:
-        classes = class_names(model, count) if asked.classes is None else asked.classes
-        if len(classes) != count:
+        own_names = class_names(model, count) if count else (OBJECT,)
+        classes = own_names if asked.classes is None else asked.classes
+        if len(classes) != len(own_names):
             raise ConfigError(
                 f"{len(classes)} classes, but {source} has {count} logits: give a name for each"
             )
     classes = unique_names(classes)
+    if asked.labels and not count:
+        raise ConfigError(
+            f"labels: {source} has no classes, it finds objects of any kind; leave labels out, or "
+            "use a run that was trained with it"
+        )
     labels = class_indices(asked.labels, classes)
     if own:
         prepare_to_localize(model, size)
         model.to(compute.device)
         model.to(memory_format=torch.channels_last)
-    # Only a network of somebody else's may take one size alone.
-    tap_size = None if own else size
+    # Only a network of somebody else's may take one size alone; others show their stages at the
+    # published size too, which may be large.
+    tap_size = min(spec.size[1], max(size, LEAST_PROBE)) if own else size
     localizer = cutting.reading.create(
         model, several=several_labels or len(labels) > 1, size=tap_size
     )
@@ -306,12 +331,14 @@ def _open(
         std=asked.std or spec.std,
         several_labels=several_labels,
         description=f"{source}, {cutting.reading.localizer}, {size} pixels, {compute.precision}",
+        num_known=len(classes),
     )
 
 
-def _logits(model: nn.Module, size: int) -> Tensor:
-    """Return the logits ``(1, classes)`` of a black image of a size."""
-    return find_logits(check_size(model, size), model)
+def _count_classes(model: nn.Module, size: int) -> int:
+    """Return the number of logits of an image of a size, 0 for a network without classes."""
+    output = check_size(model, size)
+    return find_logits(output, model).shape[1] if has_classes(model) else 0
 
 
 _PRECISIONS: dict[torch.dtype, Precision] = {torch.bfloat16: "bf16", torch.float16: "fp16"}

@@ -1,16 +1,28 @@
 """The pictures that a command is given."""
 
+import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from itertools import chain, compress
 from pathlib import Path
 
+from wsol.data.class_map import read_class_map
+from wsol.data.cub import is_cub
 from wsol.data.find import IMAGE_SUFFIXES
 from wsol.data.flat_names import Names, PathsBelow
+from wsol.data.given_labels import (
+    GivenLabels,
+    file_labels,
+    folder_labels,
+    with_new_names,
+)
 from wsol.data.images import index_images
 from wsol.data.remote import RemoteFiles, index_remote
-from wsol.errors import DataError
+from wsol.data.split_names import FOLDERS
+from wsol.errors import ConfigError, DataError
 from wsol.uri import is_uri, shown, uri_of
+
+log = logging.getLogger("wsol")
 
 
 @dataclass(frozen=True)
@@ -20,10 +32,12 @@ class Pictures:
     Attributes:
         root: folder that the names are relative to, or its URI.
         names: of the files, which are their ids.
+        labels: classes of each, where they are given.
     """
 
     root: Path
     names: Names
+    labels: GivenLabels | None = None
 
     @property
     def are_remote(self) -> bool:
@@ -36,6 +50,15 @@ class Pictures:
         if self.are_remote:
             return RemoteFiles(uri_of(self.root), self.names)
         return PathsBelow(self.root, self.names)
+
+    def select(self, some: slice) -> "Pictures":
+        """Return some of them.
+
+        Args:
+            some: which.
+        """
+        labels = None if self.labels is None else self.labels[some]
+        return replace(self, names=self.names[some], labels=labels)
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -77,6 +100,65 @@ def collect(inputs: Sequence[Path]) -> Pictures:
         name, count = repeated
         raise DataError(f"{name}: given {count} times; give each image once")
     return pictures
+
+
+def with_labels(
+    pictures: Pictures,
+    labels_from: Path,
+    class_map: Path | None = None,
+    split_folders: Sequence[str] = (),
+) -> Pictures:
+    """Return pictures with the labels that are given of them.
+
+    Args:
+        pictures: all of them.
+        labels_from: a file of labels, or ``FOLDERS``.
+        class_map: file of new names of classes; a picture all of whose classes are left out there
+            is left out here.
+        split_folders: which folders are splits, see ``read_split_folders``.
+
+    Returns:
+        The pictures; the classes of their labels are those that occur, sorted.
+
+    Raises:
+        DataError: the labels or the class map cannot be used, or no picture has a label.
+        ConfigError: the labels are those of folders, and the pictures are not in one folder.
+
+    >>> pictures = Pictures(Path("photos"), Names(["cat/1.jpg", "dog/2.jpg"]))
+    >>> labels = with_labels(pictures, FOLDERS).labels
+    >>> labels.classes, list(labels)
+    (('cat', 'dog'), [(0,), (1,)])
+    """
+    if labels_from != FOLDERS:
+        found = file_labels(pictures.root, pictures.names, labels_from)
+    elif pictures.root == Path():
+        raise ConfigError(
+            "labels_from is folders, but there are several images or folders: give the one folder "
+            "that has the class folders"
+        )
+    else:
+        # CUB's class folders are all below images/.
+        above = "images/" if is_cub(pictures.root) else ""
+        names = [name.removeprefix(above) for name in pictures.names]
+        found = folder_labels(pictures.root / above, names, split_folders)
+    new_names = {} if class_map is None else read_class_map(class_map)
+    renamed = list(with_new_names(found, new_names))
+    classes = tuple(sorted({name for own in renamed for name in own or ()}))
+    if not classes:
+        raise DataError(f"{class_map or labels_from}: leaves no class of the images")
+    index_of = {name: index for index, name in enumerate(classes)}
+    kept = [own is not None for own in renamed]
+    if left_out := len(kept) - sum(kept):
+        log.info("%d images of classes that %s leaves out are left out", left_out, class_map)
+    if unlabelled := sum(own == () for own in renamed):
+        log.warning("%d images have no label in %s", unlabelled, labels_from)
+    return replace(
+        pictures,
+        names=Names(compress(pictures.names, kept)) if left_out else pictures.names,
+        labels=GivenLabels(
+            classes, ([index_of[name] for name in own] for own in renamed if own is not None)
+        ),
+    )
 
 
 def _found(given: Path) -> Iterator[str]:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,9 @@ FREE = {
     "images",
     "out",
     "run",
+    "labels_from",
+    "class_map",
+    "split_folders",
     "pictures",
     "format",
     "val_fraction",
@@ -64,25 +69,38 @@ class Plan:
         folder: of the prediction.
         number: of pictures.
         part_size: pictures in a part; the last may have fewer.
+        rounds: numbers of pictures that came together, where some came later; no part has pictures
+            of two rounds, so that what is done stays as it is.
     """
 
     folder: Path
     number: int
     part_size: int
+    rounds: tuple[int, ...] = ()
+
+    @cached_property
+    def _parts(self) -> list[range]:
+        ends = list(accumulate(self.rounds or (self.number,)))
+        return [
+            range(first, min(first + self.part_size, end))
+            for start, end in pairwise([0, *ends])
+            for first in range(start, end, self.part_size)
+        ]
 
     @property
     def parts(self) -> int:
         """Number of parts."""
-        return -(-self.number // self.part_size)
+        return len(self._parts)
 
     def pictures(self, part: int) -> range:
         """Return the numbers of a part's pictures.
 
         >>> Plan(Path("boxes"), 10, 4).pictures(2)
         range(8, 10)
+        >>> Plan(Path("boxes"), 10, 4, rounds=(5, 5)).pictures(2)
+        range(5, 9)
         """
-        start = part * self.part_size
-        return range(start, min(start + self.part_size, self.number))
+        return self._parts[part]
 
     def missing(self, parts: Sequence[int] | None = None) -> list[int]:
         """Return the parts that are not there yet.
@@ -95,20 +113,24 @@ class Plan:
 
 
 @contextmanager
-def begin(config: PredictConfig, pictures: Pictures, locate: Localizer) -> Iterator[Plan]:
+def begin(
+    config: PredictConfig, pictures: Pictures, locate: Localizer, rounds: tuple[int, ...] = ()
+) -> Iterator[Plan]:
     """Make the plan of a prediction, or take up the one that is there, and keep others out.
 
     Args:
         config: the options.
         pictures: to predict.
         locate: it is shown pictures here, where it wants to see some.
+        rounds: numbers of pictures that came together, where more may come later: the caller sees
+            to it that those of earlier rounds are the same.
 
     Raises:
         ConfigError: another prediction is there, another process writes to it, or the folder
             cannot be written.
     """
     home = config.out / FOLDER
-    inputs = _inputs(config, pictures, locate)
+    inputs = _inputs(config, pictures, locate, grows=bool(rounds))
     if config.overwrite and home.exists():
         _remove(home)
     if not home.exists():
@@ -123,20 +145,27 @@ def begin(config: PredictConfig, pictures: Pictures, locate: Localizer) -> Itera
             shutil.rmtree(left, ignore_errors=True)
         _check(home, inputs)
         _learn(home / STATE, pictures, locate)
-        yield Plan(config.out, len(pictures), config.part_size)
+        yield Plan(config.out, len(pictures), config.part_size, rounds)
 
 
-def _inputs(config: PredictConfig, pictures: Pictures, locate: Localizer) -> dict[str, Any]:
-    """Return what the rows are a function of."""
+def _inputs(
+    config: PredictConfig, pictures: Pictures, locate: Localizer, grows: bool
+) -> dict[str, Any]:
+    """Return what the rows are a function of, but for the pictures of a plan that grows."""
     options = {name: value for name, value in plain(config).items() if name not in FREE}
-    return options | {
+    options |= {
         "version": __version__,
         # Not as they were asked for: another machine may take others.
         "precision": locate.compute.precision,
         "device": _device(config, locate),
         "weights": _digest(config.run),
+    }
+    if grows:
+        return options
+    return options | {
         "number": len(pictures),
         "pictures": pictures.names.digest(),
+        "given_labels": pictures.labels and pictures.labels.digest(),
     }
 
 
@@ -227,8 +256,9 @@ def _check(home: Path, inputs: dict[str, Any]) -> None:
             raise ConfigError(
                 f"{home.parent}: holds a prediction of other pictures ({was}, now {now}): {instead}"
             )
-        if name == "weights":
-            raise ConfigError(f"{home.parent}: holds a prediction of another run: {instead}")
+        if name in ("weights", "given_labels"):
+            what = "another run" if name == "weights" else "other labels"
+            raise ConfigError(f"{home.parent}: holds a prediction of {what}: {instead}")
         raise ConfigError(
             f"{home.parent}: holds a prediction whose {name} was {saved.get(name)!r} and is "
             f"{value!r} now: {instead}"

@@ -14,8 +14,9 @@ from wsol.engine.device import announce
 from wsol.engine.elsewhere import working_in
 from wsol.engine.folder import output_folder
 from wsol.engine.format_options import format_options
+from wsol.engine.graph import is_graph
 from wsol.engine.localize import Localizer
-from wsol.engine.pictures import Pictures, collect
+from wsol.engine.pictures import Pictures, collect, with_labels
 from wsol.engine.plan import Plan, begin, finish
 from wsol.engine.predict_config import PredictConfig, shard_of
 from wsol.engine.progress import Meter
@@ -56,33 +57,42 @@ def predict(config: PredictConfig) -> Counter[str]:
         ErrorLimitError: more pictures than were allowed are in error.
     """
     pictures = collect(config.images)
-    _check_links(config, pictures)
+    if config.labels_from is not None:
+        pictures = with_labels(pictures, config.labels_from, config.class_map, config.split_folders)
+    check_links(config.format, config.images, pictures)
     if pictures.are_remote:
         config = _without_pictures(config)
     with working_in(config) as (here, written), output_folder(here.out):
-        return _predict(here, pictures, written)
+        if here.report:
+            check_folder(here.out / "report")
+        if here.engine == "ray" and here.precision == "auto":
+            # Those choose that compute, not the machine that starts them.
+            here = replace(here, precision=_ray().cluster_precision(here))
+        return predict_pictures(here, pictures, create_predictor(here, pictures), written=written)
 
 
-def _predict(
-    config: PredictConfig, pictures: Pictures, written: Callable[[], None]
+def predict_pictures(
+    config: PredictConfig,
+    pictures: Pictures,
+    locate: Localizer,
+    rounds: tuple[int, ...] = (),
+    written: Callable[[], None] = lambda: None,
 ) -> Counter[str]:
     """Predict, and write to a folder here.
 
     Args:
         config: the options.
         pictures: all of them.
+        locate: finds the boxes.
+        rounds: numbers of pictures that came together, where more may come later.
         written: called when parts are there.
     """
-    if config.report:
-        check_folder(config.out / "report")
-    if config.engine == "ray" and config.precision == "auto":
-        # Those choose that compute, not the machine that starts them.
-        config = replace(config, precision=_ray().cluster_precision(config))
-    locate = create_predictor(config)
+    if pictures.labels is not None:
+        pictures = replace(pictures, labels=pictures.labels.numbered(locate.classes))
     about = locate.about(pictures.root)
     # What stands in their way is said now, not after the last picture.
     create_writers(config.format, config.out, about)
-    with begin(config, pictures, locate) as plan:
+    with begin(config, pictures, locate, rounds) as plan:
         if config.engine == "local":
             announce(locate.compute, config.cpu)
         else:
@@ -99,12 +109,21 @@ def _predict(
         return count_statuses(config.out, mine)
 
 
-def _check_links(config: PredictConfig, pictures: Pictures) -> None:
-    """Refuse formats that link to pictures which are no files here."""
-    linking = LINKING.intersection(config.format)
-    if linking and (pictures.are_remote or any(map(is_sharded, config.images))):
+def check_links(formats: Sequence[str], images: Sequence[Path], pictures: Pictures) -> None:
+    """Refuse formats that link to pictures which are no files here.
+
+    Args:
+        formats: names of the formats.
+        images: the images as they were given.
+        pictures: all of them.
+
+    Raises:
+        ConfigError: there is one, and they are in tar files or elsewhere.
+    """
+    linking = LINKING.intersection(formats)
+    if linking and (pictures.are_remote or any(map(is_sharded, images))):
         raise ConfigError(
-            f"format is {', '.join(config.format)}, but {' and '.join(sorted(linking))} links to "
+            f"format is {', '.join(formats)}, but {' and '.join(sorted(linking))} links to "
             "the images, which are no files here: choose another, or unpack or copy them first"
         )
 
@@ -123,15 +142,29 @@ def _without_pictures(config: PredictConfig) -> PredictConfig:
     return replace(config, report=0)
 
 
-def create_predictor(config: PredictConfig) -> Localizer:
+def create_predictor(
+    config: PredictConfig, pictures: Pictures, kind: Callable[..., Localizer] = Localizer
+) -> Localizer:
     """Return the localizer of a prediction.
 
     Args:
         config: the options.
+        pictures: all of them; their labels are the classes where there is no run.
+        kind: makes the localizer.
+
+    Raises:
+        ConfigError: an option does not fit.
     """
-    return Localizer(
+    labels = pictures.labels
+    if labels is not None and config.run is not None and is_graph(config.run):
+        raise ConfigError(
+            f"labels_from: {config.run} is an exported graph, which has a map of each image's "
+            "likeliest class alone: give --run the run folder"
+        )
+    return kind(
         config.run,
         backbone=config.backbone,
+        classes=labels.classes if labels is not None and config.run is None else None,
         **reading_options(config),
         threshold=config.threshold,
         labels=config.labels,
@@ -170,7 +203,8 @@ def predict_parts(
     number = sum(len(plan.pictures(part)) for part in parts)
     if number < plan.number:
         log.info("%d of %d pictures are left to do here", number, plan.number)
-    found = locate.locate_parts(pictures.paths, pictures.names, map(plan.pictures, parts))
+    wanted = map(plan.pictures, parts)
+    found = locate.locate_parts(pictures.paths, pictures.names, wanted, pictures.labels)
     with Meter("predict", number) as meter:
         # Rows are packed while the network looks at the next pictures.
         rows = in_order(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from wsol.choices import Normalization, Number
+from wsol.data.split_names import FOLDERS, read_split_folders
 from wsol.engine.config import Precision
 from wsol.engine.format_options import check_formats
 from wsol.models.names import BUNDLED_BACKBONE
@@ -38,7 +39,7 @@ class PredictConfig(Options):
         run: a run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: an
             ImageNet network with its 1,000 classes.
         backbone: the ImageNet network where no run is given.
-        localizer: makes the score maps; default: the run's, or feature_norm*ddt with affinity auto.
+        localizer: makes the score maps; default: the run's, or prototypes.
             One that is given leaves nothing of that reading.
         tap: modules of the network whose features the localizer reads; default: the run's; with
             --localizer, or without a run, found and logged.
@@ -59,6 +60,14 @@ class PredictConfig(Options):
             them; names may have commas too. Where two classes have one name, crane#517 is the one
             with index 517. Default: those that the network sees there, one or, for a run on
             pictures of several labels, several.
+        labels_from: labels that are known of the images, whose classes are looked for instead of
+            those that the network sees: folders, where the images lie in one folder for each class,
+            or a file of labels, CSV with image,label or COCO JSON. Names are those of the run;
+            without a run any names.
+        class_map: file that renames, merges or leaves out classes of these labels: CSV with
+            class,new_name, or YAML with class: new_name; no new name leaves a class out.
+        split_folders: folders above the class folders, as train=FOLDER,test=FOLDER; none makes
+            every folder a class; default: those named after splits.
         objects: one box for each class, or several; default: several for such a run.
         size: side of the network's input in pixels; default: the run's, or 448.
         pictures: also write one picture per image, with heat map and boxes.
@@ -100,6 +109,9 @@ class PredictConfig(Options):
     normalization: Normalization | None = None
     threshold: Threshold | None = None
     labels: Annotated[tuple[Name, ...], Unsplit()] = ()
+    labels_from: Path | None = None
+    class_map: Path | None = None
+    split_folders: tuple[Name, ...] = ()
     objects: Number | None = None
     size: ImageSize | None = None
     pictures: bool = False
@@ -128,6 +140,13 @@ class PredictConfig(Options):
         shard_of(self.shard, 1)
         if self.run is not None and self.backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", self.backbone, "with a run")
+        if self.labels_from is not None and self.labels:
+            raise no_effect("labels", self.labels, "with labels_from")
+        if self.labels_from is None and self.class_map is not None:
+            raise no_effect("class_map", self.class_map, "without labels_from")
+        if self.labels_from != FOLDERS and self.split_folders:
+            raise no_effect("split_folders", self.split_folders, "without labels_from folders")
+        read_split_folders(self.split_folders)
         for option in ("actors", "gpus"):
             if self.engine != "ray" and getattr(self, option):
                 raise no_effect(option, getattr(self, option), f"with engine {self.engine}")

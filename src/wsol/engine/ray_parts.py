@@ -59,7 +59,9 @@ class Cargo:
         torch.set_num_threads(self.threads)
         folder = Path(tempfile.mkdtemp(prefix="wsol-run-"))
         try:
-            locate = create_predictor(replace(self.config, run=self._unpacked(folder)))
+            locate = create_predictor(
+                replace(self.config, run=self._unpacked(folder)), self.pictures
+            )
         finally:
             shutil.rmtree(folder)
         if self.config.gpus and locate.compute.device.type == "cpu":
@@ -163,5 +165,5 @@ class PartPredictor:
             )
         pictures = self.cargo.pictures
         numbers = [self.cargo.plan.pictures(part)]
-        results = self.locate.locate_parts(pictures.paths, pictures.names, numbers)
+        results = self.locate.locate_parts(pictures.paths, pictures.names, numbers, pictures.labels)
         return pack_part([to_row(result) for result in results])

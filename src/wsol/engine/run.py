@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from safetensors import SafetensorError
 from torch import Tensor
@@ -17,7 +17,7 @@ from wsol.engine.tensors import read_tensors, write_tensors
 from wsol.errors import ConfigError, RunError
 from wsol.files import write_json
 from wsol.localizers import ScoreMaps
-from wsol.localizers.reading import Cutting, Reading, chosen_cutting
+from wsol.localizers.reading import Chosen, Cutting, Reading, chosen_cutting
 from wsol.methods import MethodConfig, method_config
 from wsol.models import Network
 from wsol.models.create import build_network
@@ -45,8 +45,9 @@ class RunInfo:
         scales: of the pictures that it looks at.
         normalization: how its maps are scaled to [0, 1].
         threshold: share of a map's maximum above which a pixel belongs to the object.
-        threshold_from: ``val`` where it was chosen on boxes; otherwise it is not kept, and maps
-            are cut at their own threshold, see ``wsol.localizers.reading.chosen_cutting``.
+        threshold_from: ``val`` where it was chosen on the ground truth of val, ``pseudo_boxes``
+            where it was chosen without ground truth; otherwise it is not kept, and maps are cut at
+            their own threshold, see ``wsol.localizers.reading.chosen_cutting``.
         data: folder of the data set that it was trained on.
         boxes: file of true boxes, where one was given.
         val_share: share of the training images that was kept for choosing the threshold.
@@ -57,6 +58,9 @@ class RunInfo:
             its own, answered by the sigmoid; otherwise all are one, answered by the softmax.
         split_folders: which folders of the data set are splits, as the option states it.
         method: the training method and its options, which tell what the head is.
+        epoch: after which the weights were kept; None if unknown.
+        epoch_from: ``last``, or what the best epoch was chosen by: ``ground_truth`` or
+            ``pseudo_boxes`` of val.
         precision: that the threshold was chosen in, ``fp32``, ``bf16`` or ``fp16``, which ``auto``
             follows; None if unknown.
     """
@@ -83,6 +87,8 @@ class RunInfo:
     several_labels: bool = False
     split_folders: tuple[str, ...] = ()
     precision: Precision | None = None
+    epoch: int | None = None
+    epoch_from: Literal["last", "ground_truth", "pseudo_boxes"] = "last"
 
     def __post_init__(self) -> None:
         """Refuse what no training writes."""
@@ -106,6 +112,19 @@ class RunInfo:
         """How score maps are read."""
         return Reading.of(self)
 
+    @property
+    def choice(self) -> str:
+        """What was chosen without ground truth, in words; empty where nothing was.
+
+        >>> info = RunInfo("resnet18", 16, ("a",), 224, "cam", 0.2, "val", "", None, 0.1, 0)
+        >>> from dataclasses import replace
+        >>> info.choice, replace(info, epoch=3, epoch_from="pseudo_boxes").choice
+        ('', 'epoch chosen without ground truth')
+        """
+        sources = {"epoch": self.epoch_from, "threshold": self.threshold_from}
+        chosen = [name for name, source in sources.items() if source == "pseudo_boxes"]
+        return f"{' and '.join(chosen)} chosen without ground truth" if chosen else ""
+
     def cutting(self, asked: object = None) -> Cutting:
         """Return how score maps are read and cut.
 
@@ -115,8 +134,9 @@ class RunInfo:
         Raises:
             ConfigError: they do not fit each other.
         """
-        chosen = self.threshold if self.threshold_from == "val" else None
-        return chosen_cutting(self.reading, chosen, asked)
+        source: Chosen = "pseudo_boxes" if self.threshold_from == "pseudo_boxes" else "val"
+        chosen = self.threshold if self.threshold_from == source else None
+        return chosen_cutting(self.reading, chosen, asked, source)
 
 
 def save_run(

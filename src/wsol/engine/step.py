@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from wsol.data.batches import Batch, normalized
 from wsol.data.samples import Samples
+from wsol.engine.cached_training import FeatureBatch
 from wsol.engine.config import TrainConfig
 from wsol.engine.device import Compute
 from wsol.engine.finite import BufferCopy, SkippedSteps, gradients_are_finite
@@ -32,7 +33,8 @@ class Stepper:
         accelerator: shares the step among processes.
         compute: device and precision.
         network: that learns.
-        model: the same as the accelerator has prepared it, perhaps compiled.
+        model: the same, or its head on features, as the accelerator has prepared it, perhaps
+            compiled.
         optimizer: of its weights; its groups have a ``share`` of the learning rate.
         method: the training method, already attached.
         frozen: layers that stay in evaluation mode.
@@ -52,7 +54,7 @@ class Stepper:
     skipped: SkippedSteps
     total_steps: int
 
-    def step(self, number: int, batches: Sequence[Batch]) -> Tensor:
+    def step(self, number: int, batches: Sequence[Batch | FeatureBatch]) -> Tensor:
         """Learn from one step's pictures.
 
         A step whose loss or gradient is not finite changes nothing and counts for no picture.
@@ -96,17 +98,16 @@ class Stepper:
         self.skipped.note(number, sound)
         return sums if sound else torch.zeros_like(sums)
 
-    def _learn(self, number: int, batch: Batch, images: int) -> Tensor:
+    def _learn(self, number: int, batch: Batch | FeatureBatch, images: int) -> Tensor:
         """Add one batch's share of the gradient of a step that sees so many images."""
-        if batch.errors:
-            raise batch.errors[0][1]
         device = self.accelerator.device
-        inputs = normalized(
-            batch.images.to(device, non_blocking=True), self.network.mean, self.network.std
-        )
         of_images = step_truth(self.samples, batch.indices, self.config.seed, number)
         labels, truth = (each.to(device) for each in of_images)
-        inputs, targets = self.method.prepare(inputs, truth)
+        inputs: Tensor | list[Tensor]
+        if isinstance(batch, FeatureBatch):
+            inputs, targets = [layer.to(device) for layer in batch.layers], truth
+        else:
+            inputs, targets = self.method.prepare(self._images(batch), truth)
         with self.compute.autocast():
             # Losses are no place to round.
             output = convert_to_fp32(self.model(inputs, labels))
@@ -115,6 +116,12 @@ class Stepper:
         self.accelerator.backward(loss if count == images else loss * (count / images))
         right = count_right(output.logits, truth)
         return torch.tensor([float(loss.detach()) * count, right, count], dtype=torch.float64)
+
+    def _images(self, batch: Batch) -> Tensor:
+        if batch.errors:
+            raise batch.errors[0][1]
+        images = batch.images.to(self.accelerator.device, non_blocking=True)
+        return normalized(images, self.network.mean, self.network.std)
 
     def _is_sound(self, loss: float) -> bool:
         """Return whether loss and gradients are finite, in all processes alike."""

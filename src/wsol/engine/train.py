@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.train_files import TrainFiles
 from wsol.data.transforms import TrainTransform
+from wsol.engine.cached_training import FeatureBatch, OnFeatures, cache_features, check_cached
 from wsol.engine.checkpoint import load_last, save_checkpoint
 from wsol.engine.claim import check_folder, check_shares, claim_folder, keep_options, trainable
 from wsol.engine.compiled import check_compiler, compiled
@@ -32,15 +34,25 @@ from wsol.engine.opened import prepare_to_localize
 from wsol.engine.order import TrainingOrder
 from wsol.engine.progress import Meter
 from wsol.engine.protocol import Fair
+from wsol.engine.pseudo_boxes import (
+    PSEUDO_BOXES,
+    add_pseudo_boxes,
+    choose_reference,
+    read_pseudo_boxes,
+    write_pseudo_boxes,
+)
 from wsol.engine.run import RunInfo, load_start, save_run
 from wsol.engine.step import Stepper
-from wsol.errors import ConfigError, RunError, raise_if_out_of_memory
+from wsol.errors import ConfigError, DataError, RunError, raise_if_out_of_memory
 from wsol.localizers.reading import Reading, chosen_cutting
 from wsol.metrics import LocalizationAccuracy
+from wsol.models import Network
 from wsol.models.create import build_network
 from wsol.models.weights import load_weights
 
 log = logging.getLogger("wsol")
+
+B = TypeVar("B")
 
 
 def train(config: TrainConfig) -> Path:
@@ -61,6 +73,36 @@ def train(config: TrainConfig) -> Path:
     return Training(config).run()
 
 
+class Validation(NamedTuple):
+    """How good the network is on the val split.
+
+    Attributes:
+        metric: counts of the whole split; box figures where it has ground truth.
+        agreement: MaxBoxAccV2 against pseudo-boxes, in percent; None where these are not used.
+    """
+
+    metric: LocalizationAccuracy
+    agreement: float | None
+
+
+class BestEpoch(NamedTuple):
+    """What is kept of the epoch that is best on val so far.
+
+    Attributes:
+        epoch: its number.
+        score: MaxBoxAccV2 on val, against ground truth or pseudo-boxes, in percent.
+        threshold: best on the ground truth of val; None without any.
+        network: weights, on the CPU.
+        fitted: what the localizer learnt from images.
+    """
+
+    epoch: int
+    score: float
+    threshold: float | None
+    network: dict[str, Tensor]
+    fitted: dict[str, Tensor]
+
+
 class Training:
     """One training: what it works on, and how far it is.
 
@@ -71,6 +113,7 @@ class Training:
         num_errors: pictures of the val split that could not be read when it was last looked at;
             they count as wrong.
         fitted: what the localizer learnt from images in the last validation.
+        best: the best epoch, with ``keep_best``.
         splits: those of the data set.
     """
 
@@ -78,6 +121,8 @@ class Training:
         """Open the data, make or restore the network, and claim the run folder."""
         self.config, self.num_errors = config, 0
         self.fitted: Mapping[str, Tensor] = {}
+        self.best: BestEpoch | None = None
+        self.pseudo: Samples | None = None
         self.accelerator, self.compute = make_accelerator(config.precision, config.cpu)
         if config.sync_bn:
             check_sync_bn(self.accelerator.device)
@@ -95,6 +140,14 @@ class Training:
         )
         self.splits = tuple(splits)
         self.samples, self.val = trainable(splits, config), splits.get("val")
+        if config.keep_best and self.val is None:
+            raise DataError(
+                f"{config.data}: no val split to choose the best epoch on; use a higher "
+                "--val_share, or --keep_best false"
+            )
+        self.reference = (
+            choose_reference(config.select_by, splits, config.data) if config.keep_best else None
+        )
         _tell_ground_truth(config, splits)
         self.data_digest = data_digest(self.samples, self.val)
         self.order = TrainingOrder(len(self.samples), config.batch_size, config.epochs, config.seed)
@@ -141,6 +194,8 @@ class Training:
             nesterov=config.momentum > 0,
             weight_decay=config.weight_decay,
         )
+        if config.cache_features:
+            check_cached(self.network, self.method, self.accelerator.num_processes)
         # Loss times images, right predictions and images of the epoch: of this process since they
         # were last gathered, and of all processes.
         self.sums, self.total = torch.zeros(2, 3, dtype=torch.float64)
@@ -148,7 +203,8 @@ class Training:
         self.skipped = SkippedSteps(config.out, config.max_skipped + halvings)
         self.step, rows = self._restore() if config.resume else (0, [])
         self.log = RunLog(config.out, rows, config.tensorboard)
-        model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
+        learns = OnFeatures(self.network) if config.cache_features else self.network
+        model, self.optimizer = self.accelerator.prepare(learns, self.optimizer)
         self.stepper = Stepper(
             config=config,
             samples=self.samples,
@@ -172,7 +228,8 @@ class Training:
             return self._run()
 
     def _run(self) -> Path:
-        metric: LocalizationAccuracy | None = None
+        validation: Validation | None = None
+        self._open_pseudo_boxes()
         images_left = (self.order.total_steps - self.step) * self.order.images_per_step
         with Meter("train", images_left, self.accelerator.is_main_process) as meter:
             for batches in self._steps():
@@ -181,24 +238,50 @@ class Training:
                 meter.advance(self.order.images_per_step)
                 epoch, position = divmod(self.step, self.order.steps_per_epoch)
                 if position == 0:
-                    metric = self._end_epoch(epoch, meter.rate)
+                    validation = self._end_epoch(epoch, meter.rate)
                 if position == 0 or position % self.config.save_every == 0:
                     self._save_checkpoint()
-        if metric is None:
-            metric = self._validate()
-        if metric is not None:
-            self.num_errors = int(metric.num_errors)
+        if validation is None:
+            validation = self._validate()
+        threshold = None
+        if validation is not None:
+            self.num_errors = int(validation.metric.num_errors)
+            threshold = validation.metric.best_threshold()
+        if self.best is not None:
+            log.info("keeping epoch %d, the best by %s", self.best.epoch, self.reference)
+            load_weights(self.network, self.best.network)
+            threshold, self.fitted = self.best.threshold, self.best.fitted
         if self.accelerator.is_main_process:
             check_finite(self.config.out, self.step, self.network.state_dict())
-            save_run(self.config.out, self.network, self._info(metric), self.fitted)
+            save_run(self.config.out, self.network, self._info(threshold), self.fitted)
         self.accelerator.wait_for_everyone()
         return self.config.out
 
-    def _steps(self) -> Iterator[list[Batch]]:
+    def _open_pseudo_boxes(self) -> None:
+        """Predict the pseudo-boxes of val where they are needed, or read those of the run."""
+        config = self.config
+        if self.reference != "pseudo_boxes" or self.val is None:
+            return
+        if self.accelerator.is_main_process and not (config.out / PSEUDO_BOXES).is_file():
+            found = add_pseudo_boxes(
+                self.val,
+                batch_size=config.batch_size,
+                workers=config.workers,
+                precision=config.precision,
+                cpu=config.cpu,
+            )
+            write_pseudo_boxes(config.out, found)
+        self.accelerator.wait_for_everyone()
+        found = read_pseudo_boxes(config.out, self.val)
+        self.pseudo = found.select([i for i in range(len(found)) if len(found.own_boxes(i))])
+        if len(self.pseudo) == 0:
+            raise DataError(
+                f"{config.data}: no image of the val split has a pseudo-box; use --keep_best false"
+            )
+
+    def _steps(self) -> Iterator[list[Batch] | list[FeatureBatch]]:
         """Yield this process's batches of each step, one after another through the network."""
         config, process = self.config, self.accelerator
-        transform = TrainTransform(config.size, config.resize)
-        files = TrainFiles(self.samples.paths(), transform, config.scaled_decoding)
         keys = self.order.keys(
             self.step,
             self.order.total_steps,
@@ -206,9 +289,35 @@ class Training:
             process.num_processes,
             config.accumulate,
         )
-        batches = load_batches(files, keys, config.workers, process.device.type == "cuda")
-        while step := list(islice(batches, config.accumulate)):
-            yield step
+        if config.cache_features:
+            look, network = self._look(), deepcopy(self.network)
+            self._prepare_to_localize(network)
+            cached = cache_features(network, self.samples.paths(), look, config.out)
+            yield from _in_steps(cached.batches(keys), config.accumulate)
+        else:
+            transform = TrainTransform(config.size, config.resize)
+            files = TrainFiles(self.samples.paths(), transform, config.scaled_decoding)
+            batches = load_batches(files, keys, config.workers, process.device.type == "cuda")
+            yield from _in_steps(batches, config.accumulate)
+
+    def _prepare_to_localize(self, network: Network) -> None:
+        """Make a copy of the network ready to localize, on the device."""
+        prepare_to_localize(network.cpu(), self.config.size)
+        network.to(self.compute.device)
+
+    def _look(self) -> Look:
+        """Return how whole images are read."""
+        config = self.config
+        # As many images as a training step has in memory at once, so that memory suffices.
+        processes = self.accelerator.num_processes
+        return Look(
+            Fair(config.size, config.normalization).transform,
+            self.network.mean,
+            self.network.std,
+            self.compute,
+            -(-self.order.images_per_step // (processes * config.accumulate)),
+            config.workers,
+        )
 
     def _gather_sums(self) -> None:
         """Add what this process has seen since the last time to the sums over all processes."""
@@ -218,7 +327,7 @@ class Training:
         self.total += gathered.cpu()
         self.sums.zero_()
 
-    def _end_epoch(self, epoch: int, rate: float) -> LocalizationAccuracy | None:
+    def _end_epoch(self, epoch: int, rate: float) -> Validation | None:
         """Log the epoch; return the validation where one was due."""
         self._gather_sums()
         loss, right, seen = self.total.tolist()
@@ -233,19 +342,41 @@ class Training:
             "images_per_second": round(rate, 2),
         }
         self.skipped.in_epoch = 0
-        metric = None
+        validation = None
         if epoch == self.config.epochs or epoch % self.config.val_every == 0:
-            metric = self._validate()
-        if metric is not None:
+            validation = self._validate()
+        if validation is not None:
             # Not compute(), which would add up the processes a second time.
+            metric = validation.metric
             figures = metric.at(metric.best_threshold() or 0.0)
             row |= {f"val_{key}": figures[key] for key in VAL_FIGURES}
+            if validation.agreement is not None:
+                row["val_agreement"] = validation.agreement
+            self._keep_if_best(epoch, validation)
         if self.accelerator.is_main_process:
             self.log.add(row)
             log.info("%s", describe(row, self.config.epochs))
-        return metric
+        return validation
 
-    def _validate(self) -> LocalizationAccuracy | None:
+    def _keep_if_best(self, epoch: int, validation: Validation) -> None:
+        if self.reference is None:
+            return
+        score = validation.agreement
+        if self.reference == "ground_truth":
+            score = validation.metric.at(0.0)["max_box_acc_v2"]
+        # Of equals the earliest stays.
+        if score is None or (self.best is not None and score <= self.best.score):
+            return
+        weights = self.network.state_dict()
+        self.best = BestEpoch(
+            epoch=epoch,
+            score=score,
+            threshold=validation.metric.best_threshold(),
+            network={name: value.detach().cpu().clone() for name, value in weights.items()},
+            fitted={name: value.detach().cpu().clone() for name, value in self.fitted.items()},
+        )
+
+    def _validate(self) -> Validation | None:
         config = self.config
         if self.accelerator.num_processes > 1:
             # Each process has statistics of its own pictures; those of the first are saved.
@@ -253,38 +384,32 @@ class Training:
                 torch.distributed.broadcast(buffer, src=0)
         # A copy, as what localizes cannot be trained any more.
         network, localizer = deepcopy((self.network, self.localizer))
-        prepare_to_localize(network.cpu(), config.size)
-        network.to(self.compute.device)
-        protocol = Fair(config.size, config.normalization)
-        # As many images as a training step has in memory at once, so that memory suffices.
-        processes = self.accelerator.num_processes
-        batch_size = -(-self.order.images_per_step // (processes * config.accumulate))
-        look = Look(
-            protocol.transform,
-            network.mean,
-            network.std,
-            self.compute,
-            batch_size,
-            config.workers,
-        )
+        self._prepare_to_localize(network)
+        look = self._look()
         fit_localizer(localizer, self.samples.paths(), look)
         self.fitted = localizer.state()
         if self.val is None:
             return None
-        (metric,) = evaluate_split(
-            self.val,
-            network,
-            localizer,
-            self.compute,
-            protocols=[protocol],
-            batch_size=batch_size,
-            workers=config.workers,
-        )
-        return metric
 
-    def _info(self, metric: LocalizationAccuracy | None) -> RunInfo:
+        def evaluate(samples: Samples) -> LocalizationAccuracy:
+            (metric,) = evaluate_split(
+                samples,
+                network,
+                localizer,
+                self.compute,
+                protocols=[Fair(config.size, config.normalization)],
+                batch_size=look.batch_size,
+                workers=config.workers,
+            )
+            return metric
+
+        agreement = None
+        if self.pseudo is not None:
+            agreement = evaluate(self.pseudo).at(0.0)["max_box_acc_v2"]
+        return Validation(evaluate(self.val), agreement)
+
+    def _info(self, chosen: float | None) -> RunInfo:
         config = self.config
-        chosen = None if metric is None else metric.best_threshold()
         reading, threshold, threshold_from = chosen_cutting(Reading.of(config), chosen)
         return RunInfo(
             backbone=config.backbone,
@@ -304,6 +429,8 @@ class Training:
             split_folders=config.split_folders,
             several_labels=self.samples.has_several_labels,
             precision=self.compute.precision,
+            epoch=config.epochs if self.best is None else self.best.epoch,
+            epoch_from="last" if self.reference is None else self.reference,
         )
 
     def _save_checkpoint(self) -> None:
@@ -321,6 +448,7 @@ class Training:
             "rows": self.log.rows,
             "total": self.total,
             "skipped": [self.skipped.in_epoch, self.skipped.in_row],
+            "best": None if self.best is None else self.best._asdict(),
         }
         check_finite(self.config.out, self.step, state)
         save_checkpoint(self.config.out / "checkpoints", self.step, state)
@@ -345,6 +473,8 @@ class Training:
             step, rows = int(state["step"]), list(state["rows"])
             self.total += state["total"]
             self.skipped.in_epoch, self.skipped.in_row = state.get("skipped", (0, 0))
+            best: dict[str, Any] | None = state.get("best")
+            self.best = None if best is None else BestEpoch(**best)
         except (ConfigError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise_if_out_of_memory(error)
             reason = str(error).splitlines()[0]
@@ -359,6 +489,11 @@ class Training:
             )
         log.info("going on after step %d of %d", step, self.order.total_steps)
         return step, rows
+
+
+def _in_steps(batches: Iterator[B], accumulate: int) -> Iterator[list[B]]:
+    while step := list(islice(batches, accumulate)):
+        yield step
 
 
 def _tell_ground_truth(config: TrainConfig, splits: Mapping[str, Samples]) -> None:

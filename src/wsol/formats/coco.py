@@ -26,7 +26,8 @@ class CocoWriter:
 
     Args:
         folder: to write to; it exists.
-        about: has the classes; category ids start at 1, in their order.
+        about: has the classes; category ids start at 1, in their order, and ``categories`` has
+            those that occur.
     """
 
     def __init__(self, folder: Path, about: About) -> None:
@@ -36,6 +37,7 @@ class CocoWriter:
         self.images, self.annotations = JsonList(folder), JsonList(folder)
         self.errors = JsonList(folder)
         self.number = self.boxes = 0
+        self.labels: set[int] = set()
 
     def add(self, result: Localization) -> None:
         """Add one picture's rows."""
@@ -55,6 +57,7 @@ class CocoWriter:
             strict=True,
         ):
             self.boxes += 1
+            self.labels.add(label)
             box = {
                 "image_id": self.number,
                 "category_id": label + 1,
@@ -70,8 +73,8 @@ class CocoWriter:
     def close(self) -> None:
         """Write the files, each whole or not at all."""
         categories = JsonList(self.folder)
-        for number, name in enumerate(self.about.names, start=1):
-            categories.add({"id": number, "name": portable(name)})
+        for label in sorted(self.labels):
+            categories.add({"id": label + 1, "name": portable(self.about.names[label])})
         write_lists(
             self.folder / "annotations.json",
             {

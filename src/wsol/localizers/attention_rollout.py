@@ -28,6 +28,7 @@ class AttentionRollout(ScoreMaps):
 
     needs_attention = True
     sees_classes = False
+    needs_classes = False
 
     def default_taps(self) -> tuple[str, ...]:
         """Return none: attention is watched wherever it is."""

@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
 from wsol.localizers.choose import choose_tap
-from wsol.localizers.look import Look, observe, tapped_part
+from wsol.localizers.look import Images, Look, observe, tapped_part
 from wsol.models.heads import scaled_maps
 from wsol.models.modes import full_precision, unwrapped
 from wsol.models.taps import find_tap
@@ -60,6 +60,7 @@ class ScoreMaps:
         needs_fit: whether ``fit`` must be called first, with a collection of pictures.
         needs_views: whether pictures are flipped or resized, which takes passes of its own.
         sees_classes: whether the maps of one picture's classes differ.
+        needs_classes: whether the network must have classes.
         more_taps: modules that are looked at besides.
 
     Raises:
@@ -71,6 +72,7 @@ class ScoreMaps:
     needs_fit = False
     needs_views = False
     sees_classes = True
+    needs_classes = True
     more_taps: tuple[str, ...] = ()
 
     def __init__(
@@ -101,7 +103,7 @@ class ScoreMaps:
         """Return what is in the way of a graph of one pass that makes the maps; empty: nothing."""
         return "needs gradients" if self.needs_gradients else ""
 
-    def fit(self, batches: Iterable[Tensor]) -> None:
+    def fit(self, batches: Iterable[Images]) -> None:
         """Look at a collection of pictures, where the localizer needs one.
 
         Args:
@@ -122,7 +124,7 @@ class ScoreMaps:
             ConfigError: it does not fit this localizer.
         """
 
-    def __call__(self, images: Tensor, labels: Labels = None) -> Tensor:
+    def __call__(self, images: Images, labels: Labels = None) -> Tensor:
         """Return raw score maps, float32 ``(N, H, W)`` at the input's size.
 
         Args:
@@ -131,7 +133,7 @@ class ScoreMaps:
         """
         return self.locate(images, labels).maps
 
-    def locate(self, images: Tensor, labels: Labels = None) -> Localized:
+    def locate(self, images: Images, labels: Labels = None) -> Localized:
         """Return logits, labels and maps from one pass.
 
         Args:
@@ -168,12 +170,7 @@ class ScoreMaps:
         # The network may work in a low precision, but its maps are made in float32.
         with torch.no_grad(), full_precision(look.images.device):
             small = self.score_maps(look, labels)
-            if any(maps.shape[-2:].numel() == 1 for maps in small):
-                rows, columns = look.images.shape[-2:]
-                raise ConfigError(
-                    f"score maps have one pixel for an input of {columns} x {rows} pixels: use a "
-                    "larger size or another tap"
-                )
+            check_grids(small, look.images)
             if len(small) == 1:
                 return resized(small[0], (height, width), self.interpolation)
             maps = [scaled_maps(each) for each in small]
@@ -207,7 +204,7 @@ class ScoreMaps:
 
 
 def locate_all(
-    localizers: Sequence[ScoreMaps], images: Tensor, labels: Labels = None
+    localizers: Sequence[ScoreMaps], images: Images, labels: Labels = None
 ) -> list[Localized]:
     """Return what several localizers of one classifier say, from one pass.
 
@@ -294,7 +291,7 @@ def likely_labels(logits: Tensor, least: float = 0.5) -> Tensor:
     return order.masked_fill(beyond, -1)
 
 
-def observe_for(localizers: Sequence[ScoreMaps], images: Tensor) -> Look:
+def observe_for(localizers: Sequence[ScoreMaps], images: Images) -> Look:
     """Return what one pass sees of all that several localizers of one classifier need.
 
     Args:
@@ -314,6 +311,26 @@ def observe_for(localizers: Sequence[ScoreMaps], images: Tensor) -> Look:
         gradients=any(each.needs_gradients for each in localizers),
         attentions=any(each.needs_attention for each in localizers),
     )
+
+
+def check_grids(maps: Iterable[Tensor], images: Tensor) -> None:
+    """Refuse maps of one pixel, which rank no place above another.
+
+    Args:
+        maps: ``(..., h, w)`` each.
+        images: the input that they are of, ``(N, 3, H, W)``.
+
+    Raises:
+        ConfigError: one of the maps has one pixel.
+
+    >>> check_grids([torch.zeros(2, 7, 7)], torch.zeros(2, 3, 224, 224))
+    """
+    if any(each.shape[-2:].numel() == 1 for each in maps):
+        rows, columns = images.shape[-2:]
+        raise ConfigError(
+            f"score maps have one pixel for an input of {columns} x {rows} pixels: use a larger "
+            "size or another tap"
+        )
 
 
 def resized(

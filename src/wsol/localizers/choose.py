@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from wsol.errors import ConfigError, raise_if_out_of_memory
 from wsol.localizers.grid import find_layout, to_maps
-from wsol.localizers.look import changed_output, find_logits, recorded, tapped_part
+from wsol.localizers.look import changed_output, find_logits, has_classes, recorded, tapped_part
 from wsol.models.inputs import input_spec
 from wsol.models.layout import Layout
 from wsol.models.modes import device_of, evaluating, forward, is_quantized
@@ -42,6 +42,11 @@ def choose_tap(model: nn.Module, size: int | None = None) -> str:
     'blocks.5.norm1'
     """
     images, body = probe(model, size), tapped_part(model)
+    if not has_classes(model):
+        raise ConfigError(
+            f"{type(body).__name__} has no classes that could tell which layer to read: name a tap "
+            "and choose a localizer that needs no class, such as feature_norm"
+        )
     passed: dict[str, Tensor] = {}
     with evaluating(model), torch.inference_mode(False), torch.enable_grad(), ExitStack() as stack:
         for name, module in named_layers(body).items():

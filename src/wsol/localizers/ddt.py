@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from wsol.errors import ConfigError
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.components import leading_direction
-from wsol.localizers.look import observe
+from wsol.localizers.look import Images, observe
 from wsol.localizers.stages import last_stage
 
 
@@ -38,6 +38,7 @@ class DDT(ScoreMaps):
 
     needs_fit = True
     sees_classes = False
+    needs_classes = False
 
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
         """Keep the classifier."""
@@ -49,7 +50,7 @@ class DDT(ScoreMaps):
         """Return the last stage: what is wanted is no class's own."""
         return (last_stage(self.model, self.size),)
 
-    def fit(self, batches: Iterable[Tensor]) -> None:
+    def fit(self, batches: Iterable[Images]) -> None:
         """Find the component over all pictures; earlier ones are forgotten.
 
         Args:
@@ -58,8 +59,9 @@ class DDT(ScoreMaps):
         seen = {tap: Moments() for tap in self.taps}
         for images in batches:
             look = observe(self.model, images, self.taps)
-            for tap, features in look.features.items():
-                seen[tap].add(features.transpose(0, 1).flatten(1).T)
+            for tap, moments in seen.items():
+                features = look.features[tap]
+                moments.add(features.transpose(0, 1).flatten(1).T)
         for tap, moments in seen.items():
             self.means[tap], self.directions[tap] = moments.component()
 

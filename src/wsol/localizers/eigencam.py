@@ -28,6 +28,7 @@ class EigenCAM(ScoreMaps):
     """
 
     sees_classes = False
+    needs_classes = False
 
     def default_taps(self) -> tuple[str, ...]:
         """Return the last stage: what is wanted is no class's own."""

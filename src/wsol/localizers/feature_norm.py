@@ -26,6 +26,7 @@ class FeatureNorm(ScoreMaps):
     """
 
     sees_classes = False
+    needs_classes = False
 
     def default_taps(self) -> tuple[str, ...]:
         """Return the last stage: what is wanted is no class's own."""

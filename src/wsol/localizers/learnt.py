@@ -10,7 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from wsol.errors import ConfigError
 from wsol.localizers.base import ScoreMaps
-from wsol.localizers.look import Look
+from wsol.localizers.look import Images, Look
 
 
 class Head(nn.Module):
@@ -78,7 +78,7 @@ class Learnt(ScoreMaps):
         super().__init__(model, *arguments, **options)
         self.head: Head | None = None
 
-    def fit(self, batches: Iterable[Tensor]) -> None:
+    def fit(self, batches: Iterable[Images]) -> None:
         """Refuse: nothing is learnt from pictures alone.
 
         Raises:

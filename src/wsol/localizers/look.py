@@ -24,6 +24,7 @@ class Look:
         model: the classifier.
         images: normalised, ``(N, 3, H, W)``.
         output: what the classifier returned.
+        has_classes: whether the classifier has classes; without, it has one constant logit.
         logits: float32 ``(N, classes)``.
         features: float32 maps ``(N, C, h, w)`` of each tap.
         attentions: float32 ``(N, heads, L, L)``, a transformer's attention, first layer first.
@@ -39,8 +40,22 @@ class Look:
     ) -> None:
         """Keep what was seen."""
         self.model, self.images, self.output = model, images, output
-        self._logits = find_logits(output, model)
+        self.has_classes = has_classes(model)
+        if self.has_classes:
+            self._logits = find_logits(output, model)
+        else:
+            self._logits = images.new_zeros(images.shape[0], 1)
         self._tapped, self._attentions = tapped, attentions
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the images, ``(N, 3, H, W)``."""
+        return self.images.shape
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the images."""
+        return self.images.device
 
     @property
     def has_gradients(self) -> bool:
@@ -112,6 +127,55 @@ class Look:
         return to_maps(output, layout, self.images).float()
 
 
+class StoredLook(Look):
+    """A pass that was made earlier, of which the features were kept.
+
+    It goes wherever a batch of images goes: the classifier is not asked again. There are no
+    gradients, no attentions and no other taps.
+
+    Args:
+        model: the classifier.
+        size: height and width of the images.
+        output: what the classifier returned.
+        features: float32 maps ``(N, C, h, w)`` of each tap.
+
+    >>> look = StoredLook(nn.Identity(), (64, 48), torch.zeros(2, 5), {})
+    >>> observe(nn.Identity(), look) is look, tuple(look.shape)
+    (True, (2, 3, 64, 48))
+    """
+
+    def __init__(
+        self, model: nn.Module, size: tuple[int, int], output: Any, features: dict[str, Tensor]
+    ) -> None:
+        """Keep what was kept."""
+        logits = find_logits(output, model)
+        # Nobody looks at the pixels, so they take no memory.
+        images = logits.new_empty(1).expand(len(logits), 3, *size)
+        super().__init__(model, images, output, {}, ())
+        self._stored = features
+
+    @property
+    def features(self) -> dict[str, Tensor]:
+        """The maps of each tap, float32 ``(N, C, h, w)``."""
+        return self._stored
+
+    def select(self, rows: Sequence[int]) -> "StoredLook":
+        """Return the pass of some of the images.
+
+        Args:
+            rows: their numbers in the batch.
+        """
+        chosen = list(rows)
+        output = type(self.output)(*(part[chosen] for part in self.output[:2]))
+        features = {tap: maps[chosen] for tap, maps in self._stored.items()}
+        height, width = self.shape[-2:]
+        return StoredLook(self.model, (height, width), output, features)
+
+
+Images = Tensor | Look
+"""A batch of normalised images ``(N, 3, H, W)``, or a pass that has been made of one."""
+
+
 def tapped_part(model: nn.Module) -> nn.Module:
     """Return what the names of taps start from: a network's body, or any other classifier itself.
 
@@ -165,10 +229,10 @@ def find_logits(output: Any, model: nn.Module) -> Tensor:
     torch.Size([2, 5])
     """
     name = type(tapped_part(model)).__name__
-    if _is_headless(unwrapped(model)):
+    if not has_classes(model):
         raise ConfigError(
-            f"{name} has no classes, its output is features: give it a classifier (in timm, "
-            "num_classes=...)"
+            f"{name} has no classes, its output is features: use a localizer that needs no class, "
+            "such as feature_norm, or add a classifier (in timm, num_classes=...)"
         )
     found = output.get("logits") if isinstance(output, Mapping) else None
     parts = getattr(output, "logits", output) if found is None else found
@@ -193,18 +257,32 @@ _HEADS = ("fc", "head", "heads", "classifier")
 """Names of the last layer in torchvision, timm and Hugging Face's transformers."""
 
 
-def _is_headless(model: nn.Module) -> bool:
-    """Return whether a network has no classifier: timm says so, in others it is an ``Identity``."""
-    classes = getattr(model, "num_classes", None)
+def has_classes(model: nn.Module) -> bool:
+    """Return whether a network has a classifier, or gives features alone.
+
+    Networks of timm and our own say so. In others the last layer is an ``Identity``, and a network
+    of Hugging Face's is its own base model.
+
+    Args:
+        model: any network.
+
+    >>> import timm
+    >>> has_classes(timm.create_model("test_vit", num_classes=0))
+    False
+    """
+    model = unwrapped(model)
+    classes = getattr(model.head if isinstance(model, Network) else model, "num_classes", None)
     if isinstance(classes, int):
-        return classes == 0
+        return classes > 0
+    if getattr(model, "base_model", None) is model:
+        return False
     heads = [head for name in _HEADS if isinstance(head := getattr(model, name, None), nn.Module)]
-    return bool(heads) and all(isinstance(head, nn.Identity) for head in heads)
+    return not heads or any(not isinstance(head, nn.Identity) for head in heads)
 
 
 def observe(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     taps: Iterable[str] = (),
     *,
     gradients: bool = False,
@@ -217,7 +295,7 @@ def observe(
 
     Args:
         model: any classifier.
-        images: normalised, ``(N, 3, H, W)``.
+        images: normalised, ``(N, 3, H, W)``; a pass that has been made is returned as it is.
         taps: names of its modules (of a network's body), each of which must be passed.
         gradients: of logits at taps, or attentions, will be asked for.
         attentions: keep the attention of all layers.
@@ -231,6 +309,8 @@ def observe(
     >>> look.gradients(torch.tensor([0, 3]), ["norm"])[0].shape
     torch.Size([2, 64, 10, 10])
     """
+    if isinstance(images, Look):
+        return images
     taps = list(dict.fromkeys(taps))
     look = _observe(model, images, taps, gradients, attentions, always=False)
     if gradients and not look.has_gradients:

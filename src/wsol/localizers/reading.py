@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 FLAT_MAPS = {"feature_norm", "prototypes", *get_args(Student)}
 """Localizers whose maps are nearly flat inside the object."""
 
-ThresholdSource = Literal["val", "auto", "default", "option"]
-"""Where a threshold comes from: chosen on ground truth, from each map itself, the fixed one for the
-kind of map, or given."""
+Chosen = Literal["val", "pseudo_boxes"]
+"""What a threshold was chosen on: the ground truth of val, or pseudo-boxes."""
+
+ThresholdSource = Chosen | Literal["auto", "default", "option"]
+"""Where a threshold comes from: chosen, from each map itself, the fixed one for the kind of map, or
+given."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class Reading:
         )
 
 
-BEST = Reading("feature_norm*ddt", affinity="auto")
+BEST = Reading("prototypes")
 """The one that finds the best boxes on our data sets; docs/results.md has the table."""
 
 
@@ -148,19 +151,22 @@ class Cutting(NamedTuple):
     threshold_from: ThresholdSource
 
 
-def chosen_cutting(own: Reading, chosen: float | None = None, asked: object = None) -> Cutting:
+def chosen_cutting(
+    own: Reading, chosen: float | None = None, asked: object = None, source: Chosen = "val"
+) -> Cutting:
     """Return how to read a run, and its threshold.
 
-    A threshold that was chosen on ground truth holds for the maps that it was chosen for, and for
+    A threshold that was chosen holds for the maps that it was chosen for, and for
     more views of the image. Where there is none, or ``auto`` is asked for, maps are scaled by
     ``otsu``, so that each map's own threshold lies at the same value. A number is a share of maps
     that are scaled by ``minmax``, unless the run's threshold was chosen for another scale.
 
     Args:
         own: the run's reading.
-        chosen: threshold that was chosen on ground truth for it; None: there is none.
+        chosen: threshold that was chosen for it; None: there is none.
         asked: options as for ``chosen_reading``, and ``threshold``: a number, ``auto`` or None;
             None asks for nothing.
+        source: what that threshold was chosen on.
 
     Raises:
         ConfigError: ``auto``, and a normalization other than its own.
@@ -178,7 +184,7 @@ def chosen_cutting(own: Reading, chosen: float | None = None, asked: object = No
         raise no_effect("normalization", scale, "with threshold auto")
     keeps = chosen is not None and reading.without_views == own.without_views
     if chosen is not None and keeps and threshold is None:
-        return Cutting(reading, chosen, "val")
+        return Cutting(reading, chosen, source)
     is_free = scale is None and not keeps and reading.normalization in ("minmax", "otsu")
     if is_free or threshold == "auto":
         of_number = isinstance(threshold, float)

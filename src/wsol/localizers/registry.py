@@ -8,6 +8,7 @@ from torch import nn
 
 from wsol.errors import ConfigError, did_you_mean
 from wsol.localizers.base import ScoreMaps
+from wsol.localizers.look import has_classes, tapped_part
 from wsol.localizers.views import Views
 from wsol.options import ImageSize, Name, checked
 
@@ -19,12 +20,16 @@ LOCALIZERS = {
     "ddt": "wsol.localizers.ddt:DDT",
     "eigencam": "wsol.localizers.eigencam:EigenCAM",
     "feature_norm": "wsol.localizers.feature_norm:FeatureNorm",
+    "foreground": "wsol.localizers.foreground:Foreground",
     "gradcam": "wsol.localizers.gradcam:GradCAM",
     "gradcam++": "wsol.localizers.gradcam_plusplus:GradCAMPlusPlus",
     "gradient_rollout": "wsol.localizers.gradient_rollout:GradientRollout",
     "hirescam": "wsol.localizers.hirescam:HiResCAM",
     "layercam": "wsol.localizers.layercam:LayerCAM",
+    "maskcut": "wsol.localizers.ncut:MaskCut",
+    "ncut": "wsol.localizers.ncut:NCut",
     "pixels": "wsol.localizers.pixels:LearntPixels",
+    "prototypes": "wsol.localizers.prototypes:Prototypes",
     "psol": "wsol.localizers.psol:PSOL",
     "scorecam": "wsol.localizers.scorecam:ScoreCAM",
     "tscam": "wsol.localizers.tscam:TSCAM",
@@ -100,8 +105,20 @@ def create_localizer(
 
 
 def _create(name: str, model: nn.Module, options: dict[str, Any]) -> ScoreMaps:
+    kind = _class_of(name)
+    if kind.needs_classes and not has_classes(model):
+        free = [each for each in list_localizers() if not _class_of(each).needs_classes]
+        raise ConfigError(
+            f"localizer: {name} needs the classes of a classifier, which "
+            f"{type(tapped_part(model)).__name__} does not have; use one of {', '.join(free)}, or "
+            "a run that was trained with it"
+        )
+    return kind(model, **options)
+
+
+def _class_of(name: str) -> type[ScoreMaps]:
     if name not in LOCALIZERS:
         raise ConfigError(f"no localizer {name!r}: {did_you_mean(name, LOCALIZERS)}")
     module, _, attribute = LOCALIZERS[name].partition(":")
-    localizer: ScoreMaps = getattr(import_module(module), attribute)(model, **options)
-    return localizer
+    found: type[ScoreMaps] = getattr(import_module(module), attribute)
+    return found

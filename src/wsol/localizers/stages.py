@@ -51,7 +51,11 @@ def find_stages(model: nn.Module, size: int | None = None) -> list[Stage]:
     [('blocks', 10, 10)]
     """
     several = _watch(model, size, layers=2)
-    return several if len(several) > 1 else _watch(model, size, layers=1)
+    if len(several) > 1:
+        return several
+    single = _watch(model, size, layers=1)
+    # Where single layers find no further stage, they are the patches' embedding or the like.
+    return single if len(single) > len(several) else several
 
 
 def _watch(model: nn.Module, size: int | None, layers: int) -> list[Stage]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from wsol.errors import ConfigError
 from wsol.localizers.affinity import follow_features
 from wsol.localizers.base import (
     Interpolation,
@@ -17,11 +18,12 @@ from wsol.localizers.base import (
     observe_for,
     resized,
 )
-from wsol.localizers.look import Look, tapped_part
+from wsol.localizers.look import Images, Look, tapped_part
 from wsol.localizers.stages import stage_before
 from wsol.models.heads import scaled_maps
 from wsol.models.modes import full_precision
 from wsol.models.taps import find_tap
+from wsol.models.tokens import side_step
 from wsol.options import Scale, checked
 
 log = logging.getLogger("wsol")
@@ -40,7 +42,8 @@ class Views(ScoreMaps):
             the size of these features. ``auto`` takes the last stage but one; empty: it does not.
         flip: look at each picture from left to right and from right to left.
         scales: sides of the views as shares of the input's; sizes are rounded to multiples of 32
-            pixels. Labels are chosen, and logits taken, from the first view.
+            pixels, or of the patches' side where that does not divide 32. Labels are chosen, and
+            logits taken, from the first view.
         classes: where pictures have several labels and no localizer sees classes, each place of the
             map belongs to the label whose map by this one is highest there; default: all labels
             have the same map.
@@ -92,7 +95,7 @@ class Views(ScoreMaps):
         """Return what is in the way of the first localizer that none can be made of."""
         return next(filter(None, (each.why_no_graph() for each in self.localizers)), "")
 
-    def fit(self, batches: Iterable[Tensor]) -> None:
+    def fit(self, batches: Iterable[Images]) -> None:
         """Show a collection of pictures to those localizers that want it, from all views."""
         images = list(batches) if sum(each.needs_fit for each in self.localizers) > 1 else batches
         for each in self.localizers:
@@ -108,7 +111,7 @@ class Views(ScoreMaps):
         for each in self.localizers:
             each.load_state(state)
 
-    def locate(self, images: Tensor, labels: Labels = None) -> Localized:
+    def locate(self, images: Images, labels: Labels = None) -> Localized:
         """Return logits and labels of the first view, and the maps of all together.
 
         Args:
@@ -159,9 +162,15 @@ class Views(ScoreMaps):
             both = geometric_mean([own, scaled_maps(follow_features(own, features))])
             return resized(both, (height, width), self.interpolation)
 
-    def _views(self, images: Tensor) -> Iterator[Tensor]:
+    def _views(self, images: Images) -> Iterator[Images]:
+        if isinstance(images, Look):
+            if self.needs_views:
+                raise ConfigError("a pass that was made earlier has no other views")
+            yield images
+            return
         for scale in self.scales:
-            size = [max(round(side * scale / 32), 1) * 32 for side in images.shape[-2:]]
+            step = side_step(tapped_part(self.model))
+            size = [max(round(side * scale / step), 1) * step for side in images.shape[-2:]]
             view = images
             if scale != 1:
                 view = interpolate(images, size, mode="bilinear", antialias=scale < 1)

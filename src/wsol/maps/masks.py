@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from wsol.maps.checks import check_score_map, check_thresholds
 from wsol.maps.components import label_components
 from wsol.maps.levels import grey_levels, threshold_levels
+from wsol.maps.objects import label_parts
 
 
 def masks_at(
@@ -13,9 +14,10 @@ def masks_at(
 ) -> NDArray[np.bool_]:
     """Return the mask of each box of a map, bool ``(N, H, W)``.
 
-    A mask has the pixels above the threshold of the one connected part that the box was drawn
-    around; where a box holds several, of all that lie in it; where the part goes on beyond the
-    box, as on a map of several classes, of what is inside. A box that is not of this map, so that
+    A mask has the pixels above the threshold of the one connected component that the box was drawn
+    around, or of the object of ``objects_at`` in it; where a box holds several, of all that lie in
+    it; where the component goes on beyond the box, as on a map of several classes, of what is
+    inside. A box that is not of this map, so that
     its sides are not reached, is filled. So the bounding box of a mask is always its box.
 
     Args:
@@ -36,16 +38,18 @@ def masks_at(
     check_thresholds(thresholds)
     grey = grey_levels(score_map)
     above = grey > threshold_levels(grey, thresholds)[0]
-    labels, parts = label_components(np.ascontiguousarray(above))
+    components = label_components(np.ascontiguousarray(above))
+    objects = label_parts(score_map, threshold)
     masks = np.zeros((len(boxes), *grey.shape), np.bool_)
     for mask, box in zip(masks, boxes, strict=True):
         x0, y0, x1, y1 = box.tolist()
-        window = labels[y0:y1, x0:x1]
+        own = [_same(part, box) for part in (components, objects)]
+        labels, parts = components
         inside = (parts[:, :2] >= box[:2]).all(1) & (parts[:, 2:] <= box[2:]).all(1)
-        same = (parts == box).all(1)
-        chosen = np.flatnonzero(same if same.any() else inside) + 1
-        candidates = (np.isin(window, chosen), window > 0, np.ones_like(window, np.bool_))
-        mask[y0:y1, x0:x1] = next(found for found in candidates if _reaches_all_sides(found))
+        several = np.isin(labels, np.flatnonzero(inside) + 1)
+        candidates = (*own, several, labels > 0, np.ones_like(several))
+        windows = (found[y0:y1, x0:x1] for found in candidates)
+        mask[y0:y1, x0:x1] = next(found for found in windows if _reaches_all_sides(found))
     return masks
 
 
@@ -76,6 +80,14 @@ def _scale_rows(mask: NDArray[np.bool_], number: int) -> NDArray[np.bool_]:
     np.cumsum(mask, axis=0, dtype=np.int32, out=count[1:])
     covered: NDArray[np.bool_] = count[past] > count[first]
     return covered
+
+
+def _same(
+    labelled: tuple[NDArray[np.int32], NDArray[np.int64]], box: NDArray[np.integer]
+) -> NDArray[np.bool_]:
+    """Return the pixels of the labels whose boxes are equal to one."""
+    labels, boxes = labelled
+    return np.isin(labels, np.flatnonzero((boxes == box).all(1)) + 1)
 
 
 def _reaches_all_sides(mask: NDArray[np.bool_]) -> bool:

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MethodConfig(Options):
-    """Options of a training method; the one source for Python, YAML and the command line."""
+    """Options of a training method; the one source for Python, YAML and the command line.
+
+    Attributes:
+        localizer: name of the localizer that a run of the method has unless another is chosen.
+    """
 
     section: ClassVar[str] = "method."
+    localizer: ClassVar[str] = "cam"
 
     name: str
 
@@ -35,6 +40,8 @@ class Method:
             of a picture's.
         acts_through_body: whether the method helps only by what the body's weights learn, so that
             it is of no use where all of them are frozen.
+        changes_images: whether ``prepare`` changes the images, so that the network must see them
+            anew in each step.
 
     >>> import torch
     >>> images, labels = torch.rand(2, 3, 8, 8), torch.tensor([0, 1])
@@ -44,6 +51,7 @@ class Method:
 
     several_labels = False
     acts_through_body = False
+    changes_images = False
 
     def prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Change a normalised batch before the network; leave the arguments as they are.

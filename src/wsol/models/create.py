@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from wsol.errors import ConfigError, did_you_mean, raise_if_out_of_memory, shortened
 from wsol.methods import MethodConfig, method_config
-from wsol.models.heads import LinearHead, Output
-from wsol.models.imagenet import NUM_CLASSES
+from wsol.models.heads import Head, LinearHead, NoHead, Output
+from wsol.models.imagenet import published_classes
 from wsol.models.modes import device_of, evaluating, forward
 from wsol.models.names import BUNDLED_BACKBONE
 from wsol.models.network import Network
@@ -48,7 +48,7 @@ def create_network(
     Args:
         name: a timm name or one of the papers' networks; ``wsol list backbones`` shows them.
         num_classes: the pretrained classifier is kept where it has as many, otherwise the head
-            is new.
+            is new. 0: no classifier (timm's networks only).
         method: name of a training method, or its options; ``cam`` is another name of ``none``.
         output_stride: input pixels per pixel of the last feature maps (8, 16 or 32), where the
             network offers a choice; None leaves it as published.
@@ -125,27 +125,26 @@ def build_network(
     return network
 
 
-def create_imagenet_network(name: str, size: int | None = None) -> Network:
-    """Make a network with its published classifier of ImageNet's 1,000 classes.
+def create_pretrained_network(name: str, size: int | None = None) -> Network:
+    """Make a network with its published classifier, or with none where none was published.
 
     Args:
         name: a timm name.
         size: side in pixels of the input that the network is made for; default: the published.
 
     Raises:
-        ConfigError: there is no such network, it has no such classifier, or its weights cannot be
-            downloaded.
+        ConfigError: there is no such network, or its weights cannot be downloaded.
 
-    >>> create_imagenet_network("tf_efficientnet_lite0").head.linear.out_features
+    >>> create_pretrained_network("tf_efficientnet_lite0").head.linear.out_features
     1000
     """
-    published = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
-    if name in published_names() or (published and published.num_classes != NUM_CLASSES):
+    if name in published_names():
         raise ConfigError(
-            f"backbone: {name!r} has no published classifier of ImageNet's {NUM_CLASSES:,} classes;"
-            " use another backbone, or a run that was trained with it"
+            f"backbone: {name!r} has no published weights for prediction; use another backbone, or "
+            "a run that was trained with it"
         )
-    return create_network(name, num_classes=NUM_CLASSES, output_stride=None, size=size)
+    classes = published_classes(timm.get_pretrained_cfg(name)) if timm.is_model(name) else ()
+    return create_network(name, num_classes=len(classes), output_stride=None, size=size)
 
 
 def choose_method(name: str, method: str | MethodConfig, options: dict[str, Any]) -> MethodConfig:
@@ -196,20 +195,23 @@ def _timm_network(
     config, classifier = model.pretrained_cfg, model.get_classifier()
     channels, *published = config["input_size"]
     probe = torch.zeros(1, channels, *((size, size) if size else published))
-    keeps_classes = pretrained is not False and config["num_classes"] == num_classes
+    keeps_classes = pretrained is not False and 0 < num_classes == len(published_classes(config))
     fault = f"{backbone} makes no feature maps of images"
     with _refusal(fault, probe, "use another size or backbone"):
         expected = _infer(model, probe) if keeps_classes else None
         model.reset_classifier(0, "")
         _drop_unused_children(model, probe)
-        head = LinearHead(model.num_features, num_classes, shifted_head)
+        channels = model.num_features
+        head: Head = NoHead(channels)
+        if num_classes:
+            head = LinearHead(channels, num_classes, shifted_head)
+            if (
+                keeps_classes
+                and isinstance(classifier, nn.Linear)
+                and classifier.in_features == channels
+            ):
+                head.linear.load_state_dict(classifier.state_dict())
         network = Network(model, head, mean=tuple(config["mean"]), std=tuple(config["std"]))
-        if (
-            keeps_classes
-            and isinstance(classifier, nn.Linear)
-            and classifier.in_features == model.num_features
-        ):
-            head.linear.load_state_dict(classifier.state_dict())
         found = _infer(network, probe)
     _check_maps(backbone, found.features, probe)
     if expected is not None and not torch.allclose(found.logits, expected, atol=1e-3):

@@ -98,5 +98,8 @@ def _put(model: nn.Module, name: str, part: nn.Module) -> None:
 
 
 def _tensor(output: Any) -> Tensor:
-    found: Tensor = output if isinstance(output, Tensor) else output[0]
+    # A network without classes has empty logits, which features follow.
+    found: Tensor = (
+        output if isinstance(output, Tensor) else next(part for part in output if part.numel())
+    )
     return found.float()

@@ -110,6 +110,29 @@ class LinearHead(Head):
         return torch.einsum("nchw,nc->nhw", features, self.linear.weight[labels])
 
 
+class NoHead(Head):
+    """The head of a network without classes: it returns no logits.
+
+    Args:
+        channels: C, of the features.
+
+    >>> NoHead(8)(torch.rand(2, 8, 4, 4)).shape
+    torch.Size([2, 0])
+    """
+
+    num_classes = 0
+    classifiers = ()
+
+    def __init__(self, channels: int) -> None:
+        """Keep the number of channels."""
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return logits ``(N, 0)`` of features ``(N, C, h, w)``."""
+        return features.new_zeros(features.shape[0], 0)
+
+
 class ChannelMeanHead(LinearHead):
     """The same, with the maps of wsolevaluation: the mean over channels in place of their sum.
 

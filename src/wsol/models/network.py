@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from wsol.errors import ConfigError
 from wsol.models.heads import Head, Output
-from wsol.models.layout import tapped_maps, to_feature_maps
+from wsol.models.layout import probe_images, tapped_maps, to_feature_maps
+from wsol.models.modes import evaluating
 from wsol.models.taps import find_output, find_tap
 
 NO_CHOICES: Mapping[str, tuple[str, ...]] = {}
@@ -83,6 +85,19 @@ class Network(nn.Module):
                 hooks.callback(handle.remove)
             features = self.features(images)
         return features, tuple(tapped_maps(tap, outputs, self.body, images) for tap in taps)
+
+    def channels_at(self, taps: tuple[str, ...]) -> tuple[int, ...]:
+        """Return the number of channels of the outputs of modules of the body.
+
+        Args:
+            taps: names of modules, as in ``body.named_modules()``.
+
+        Raises:
+            ConfigError: no such module, or its output is no feature maps.
+        """
+        with evaluating(self), torch.no_grad():
+            _, tapped = self.tapped_features(probe_images(self.body), taps)
+        return tuple(maps.shape[1] for maps in tapped)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Output:
         """Return logits and features of normalised images ``(N, 3, H, W)``.

@@ -70,6 +70,18 @@ def patch_grid(images: Tensor, model: nn.Module) -> tuple[int, int] | None:
     return None
 
 
+def side_step(model: nn.Module) -> int:
+    """Return a number of whose multiples a model takes images: 32, or its patches' side.
+
+    Patches of 14 pixels need it, those of 8, 16 and 32 pixels fit 32.
+
+    >>> side_step(nn.Conv2d(3, 8, 14, 14)), side_step(nn.Conv2d(3, 8, 16, 16))
+    (14, 32)
+    """
+    first = next((each for each in model.modules() if isinstance(each, nn.Conv2d)), None)
+    return 32 if first is None or 32 % first.stride[0] == 0 else first.stride[0]
+
+
 def grid_size(patches: int, height: int, width: int) -> tuple[int, int]:
     """Return rows and columns of a grid of patches that has the aspect ratio of the image.
 

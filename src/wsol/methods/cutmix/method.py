@@ -17,6 +17,8 @@ class CutMixMethod(Method):
     losses, weighted with their shares, for one label of a picture or several.
     """
 
+    changes_images = True
+
     def __init__(self, config: Config) -> None:
         """Keep the options."""
         self.config = config

@@ -10,6 +10,8 @@ from wsol.methods.has.patches import hide_patches
 class HaSMethod(Method):
     """Plain training on pictures with hidden patches."""
 
+    changes_images = True
+
     def __init__(self, config: Config) -> None:
         """Keep the options."""
         self.config = config

@@ -2,7 +2,6 @@
 
 import logging
 
-import torch
 from torch import Tensor, nn
 
 from wsol.errors import ConfigError
@@ -12,8 +11,6 @@ from wsol.methods.spg.guidance import distance, enlarged
 from wsol.methods.spg.head import SPGHead
 from wsol.models import Network, Output
 from wsol.models.heads import scaled_maps
-from wsol.models.layout import probe_images
-from wsol.models.modes import evaluating
 
 log = logging.getLogger("wsol")
 
@@ -36,7 +33,7 @@ class SPGMethod(Method):
         log.info("SPG's guided branches at taps %s", ", ".join(taps))
         old = network.head
         channels = self.config.channels or network.guide_channels or GUIDE_CHANNELS
-        return SPGHead(old.channels, old.num_classes, taps, _channels_at(network, taps), channels)
+        return SPGHead(old.channels, old.num_classes, taps, network.channels_at(taps), channels)
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
         """Return the classification loss plus those of the three guided branches.
@@ -65,10 +62,3 @@ def _default_taps(body: nn.Module) -> tuple[str, ...]:
             f"{type(body).__name__} does not name three stages: give two taps, --method.taps A,B"
         )
     return stages[-3], stages[-2]
-
-
-def _channels_at(network: Network, taps: tuple[str, ...]) -> tuple[int, ...]:
-    """Return the channels of the outputs of modules of the body."""
-    with evaluating(network), torch.no_grad():
-        _, tapped = network.tapped_features(probe_images(network.body), taps)
-    return tuple(maps.shape[1] for maps in tapped)

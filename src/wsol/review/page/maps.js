@@ -8,7 +8,8 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
 */
 (function (wsol) {
   const LEAST_AREA = 0.005;
-  const MOST_OVERLAP = 0.5;
+  const LEAST_SADDLE = 0.75;
+  const MOST_OVERLAP = 0.8;
 
   // The grey level that a threshold, a share of the brightest, stands for.
   wsol.levelOf = function (map, threshold) {
@@ -153,18 +154,117 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
     }
   }
 
+  // Levels above the threshold with the margin, 0 elsewhere.
+  function levelsAbove(map, threshold) {
+    const mask = above(map, threshold);
+    const stride = map.width + 2;
+    const levels = new Uint8Array(mask.length);
+    for (let pixel = 0; pixel < mask.length; pixel++) {
+      const from = (Math.floor(pixel / stride) - 1) * map.width + (pixel % stride) - 1;
+      if (mask[pixel]) levels[pixel] = map.grey[from];
+    }
+    return levels;
+  }
+
+  // Which peak each pixel climbs to, from 1; 0 where the level is 0. As label_basins has it.
+  function basinsOf(levels, stride) {
+    const steps = [-1, 1, -stride, stride, -stride - 1, -stride + 1, stride - 1, stride + 1];
+    const next = new Int32Array(levels.length).fill(-1);
+    for (let pixel = 0; pixel < levels.length; pixel++) {
+      if (!levels[pixel]) continue;
+      let best = levels[pixel];
+      for (const step of steps) {
+        if (levels[pixel + step] > best) {
+          best = levels[pixel + step];
+          next[pixel] = pixel + step;
+        }
+      }
+    }
+    // A plateau climbs to one pixel of it that climbs; one that cannot is a peak.
+    const basins = new Int32Array(levels.length);
+    const done = new Uint8Array(levels.length);
+    let number = 0;
+    for (let first = 0; first < levels.length; first++) {
+      if (!levels[first] || done[first] || next[first] >= 0) continue;
+      const path = [first];
+      let wayUp = -1;
+      done[first] = 1;
+      for (const pixel of path) {
+        for (const step of steps) {
+          const there = pixel + step;
+          if (levels[there] !== levels[first]) continue;
+          if (next[there] >= 0 && !done[there]) {
+            wayUp = there;
+          } else if (!done[there]) {
+            done[there] = 1;
+            path.push(there);
+          }
+        }
+      }
+      if (wayUp < 0) number += 1;
+      for (const pixel of path) {
+        if (wayUp < 0) basins[pixel] = number;
+        else next[pixel] = wayUp;
+      }
+    }
+    for (let first = 0; first < levels.length; first++) {
+      if (!levels[first]) continue;
+      const path = [];
+      let pixel = first;
+      for (; !basins[pixel]; pixel = next[pixel]) path.push(pixel);
+      for (const each of path) basins[each] = basins[pixel];
+    }
+    return { basins, number };
+  }
+
+  // Basins that a saddle joins, the highest first, are one object; labels as components has them.
+  function partsOf(levels, stride) {
+    const { basins, number } = basinsOf(levels, stride);
+    const peak = new Uint8Array(number + 1);
+    const links = [];
+    for (let pixel = 0; pixel < levels.length; pixel++) {
+      if (levels[pixel] > peak[basins[pixel]]) peak[basins[pixel]] = levels[pixel];
+      for (const step of [-1, -stride, -stride - 1, -stride + 1]) {
+        const level = Math.min(levels[pixel], levels[pixel + step] || 0);
+        if (level && basins[pixel] !== basins[pixel + step]) {
+          links.push([level, basins[pixel], basins[pixel + step]]);
+        }
+      }
+    }
+    const parent = Int32Array.from({ length: number + 1 }, (_, node) => node);
+    const rootOf = (node) => {
+      while (parent[node] !== node) node = parent[node];
+      return node;
+    };
+    links.sort((a, b) => b[0] - a[0]);
+    for (const [level, a, b] of links) {
+      const [one, other] = [rootOf(a), rootOf(b)];
+      const [high, low] = peak[one] >= peak[other] ? [one, other] : [other, one];
+      if (level >= LEAST_SADDLE * peak[low]) parent[low] = high;
+    }
+    const names = new Int32Array(number + 1);
+    const labels = new Int32Array(levels.length);
+    let count = 0;
+    for (let pixel = 0; pixel < levels.length; pixel++) {
+      if (!levels[pixel]) continue;
+      const root = rootOf(basins[pixel]);
+      if (!names[root]) names[root] = ++count;
+      labels[pixel] = names[root];
+    }
+    return { labels, number: count };
+  }
+
   // [{box, peak: highest grey level}], the highest first.
   wsol.objectsAt = function (map, threshold) {
     const stride = map.width + 2;
-    const objects = components(above(map, threshold), stride, 1, true);
+    const levels = levelsAbove(map, threshold);
+    const objects = partsOf(levels, stride);
     const parts = boxesOf(objects, stride, 0).map((box) => ({ box, peak: 0, area: 0 }));
-    for (let y = 0, from = 0; y < map.height; y++) {
-      for (let x = 0, at = (y + 1) * stride + 1; x < map.width; x++, from++, at++) {
-        if (!objects.labels[at]) continue;
-        const part = parts[objects.labels[at] - 1];
-        part.area += 1;
-        if (map.grey[from] > part.peak) part.peak = map.grey[from];
-      }
+    for (let pixel = 0; pixel < levels.length; pixel++) {
+      if (!levels[pixel]) continue;
+      const part = parts[objects.labels[pixel] - 1];
+      part.area += 1;
+      if (levels[pixel] > part.peak) part.peak = levels[pixel];
     }
     const most = parts.reduce((area, part) => Math.max(area, part.area), 0);
     const least = Math.min(LEAST_AREA * map.width * map.height, most);

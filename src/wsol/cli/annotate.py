@@ -1,0 +1,25 @@
+"""``wsol annotate``."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+from wsol.cli.main import OK, SOME_IN_ERROR
+from wsol.cli.options import read_options
+from wsol.engine.annotate_config import AnnotateConfig
+
+
+def run(argv: Sequence[str]) -> int:
+    """Annotate, and say how many images have a box, and how many are new."""
+    config = read_options("annotate", AnnotateConfig, argv, positional="images")
+    from wsol.engine.annotate import annotate
+
+    done = annotate(config)
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(done.statuses.items()))
+    sys.stdout.write(f"wrote {config.out}: {counts}; {done.new} images were new\n")
+    if config.report:
+        page = config.out / "report" / "index.html"
+        sys.stdout.write(f"look at them, in any browser: {page}\n")
+    out = shlex.quote(str(config.out))
+    sys.stdout.write(f"next, train a detector on {out}/yolo/data.yaml, or annotate new images\n")
+    return SOME_IN_ERROR if done.statuses["error"] else OK

@@ -1,0 +1,306 @@
+"""Normalized cuts of the graph of what looks alike in one image: TokenCut and MaskCut."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import max_pool2d, normalize
+
+from wsol.localizers.base import ScoreMaps, check_grids, resized
+from wsol.localizers.components import leading_direction
+from wsol.localizers.look import Look
+from wsol.localizers.stages import last_stage
+from wsol.models.heads import FLAT
+from wsol.models.modes import full_precision
+
+FAINT = 1e-5
+"""Weight of edges between places that do not look alike: epsilon of TokenCut, section 3.2."""
+
+MOST_CORNERS = 2
+"""Corners of the image that an object covers at most."""
+
+MOST_CUTS = 3
+"""Objects that MaskCut finds in an image at most: N of its section 3.2."""
+
+SAMPLED_ROWS = 64
+"""Places whose cosines with all others tell the median of all pairs, about."""
+
+STEPS = 24
+"""Steps of Lanczos' iteration: the eigenvector of the graph of a photograph is exact after 20."""
+
+
+class NCut(ScoreMaps):
+    """TokenCut: the object is one of the two sides of a normalized cut.
+
+    The places of the last stage are the nodes of a graph, whose edges join those that look alike.
+    The eigenvector of the second smallest eigenvalue of its normalized Laplacian is cut at its
+    mean; the object is the side of the largest absolute value, unless that side has more than two
+    corners of the image. The map is linear in the eigenvector on each side: 0.5 at the cut, 0 and 1
+    at the extremes, so that a threshold of 0.5 is the published partition.
+
+    Args:
+        model: any network, also one without classes; meant for transformers that learned without
+            labels.
+        options: as of ``ScoreMaps``.
+
+    Source: Wang et al., Self-Supervised Transformers for Unsupervised Object Discovery using
+    Normalized Cut, CVPR 2022, section 3.2. There two places look alike if the cosine of their keys
+    in the last attention is above 0.2; here if that of their features in the last stage is above
+    the median of all pairs, which suits any network. The rule of the corners is MaskCut's.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_vit", num_classes=5, pretrained=False)
+    >>> NCut(network)(torch.rand(2, 3, 160, 160)).shape
+    torch.Size([2, 160, 160])
+    """
+
+    sees_classes = False
+    needs_classes = False
+
+    def default_taps(self) -> tuple[str, ...]:
+        """Return the last stage: what is wanted is no class's own."""
+        return (last_stage(self.model, self.size),)
+
+    def why_no_graph(self) -> str:
+        """Return that graphs know no eigenvectors."""
+        return "needs eigenvectors of each image's features"
+
+    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return maps ``(N, h, w)`` in [0, 1]."""
+        # One image at a time, as its matrix stays in the processor's cache.
+        return torch.stack([normalized_cut(own) for own in features])
+
+
+class MaskCut(NCut):
+    """MaskCut: several objects by repeated cuts, whatever their classes.
+
+    Each of three cuts finds an object as ``NCut`` does, takes its connected part around the place
+    of the largest value, and leaves the graph without it. Objects of different cuts that touch are
+    parted by a line of zeros, so that each has a box where several are looked for. An object's map
+    is the higher the less its cut costs.
+
+    Three objects are found in an image that shows one too: fewer are missed than by ``NCut``, and
+    more boxes are wrong.
+
+    Args:
+        model: as of ``NCut``.
+        options: as of ``ScoreMaps``.
+
+    Source: Wang et al., Cut and Learn for Unsupervised Object Detection and Instance Segmentation,
+    CVPR 2023, section 3.2; what looks alike is that of ``NCut``.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_vit", num_classes=5, pretrained=False)
+    >>> MaskCut(network)(torch.rand(2, 3, 160, 160)).shape
+    torch.Size([2, 160, 160])
+    """
+
+    def read_label(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Return one map ``(N, H, W)`` of all objects of each image.
+
+        Args:
+            look: what the pass has seen.
+            labels: of no meaning.
+            size: height and width; default: the input's.
+
+        Raises:
+            ConfigError: features of one place.
+        """
+        height, width = size or look.images.shape[-2:]
+        with torch.no_grad(), full_precision(look.images.device):
+            features = [look.features[tap] for tap in self.taps]
+            check_grids(features, look.images)
+            found = []
+            for images in zip(*features, strict=True):
+                objects = [
+                    resized(repeated_cuts(own), (height, width), self.interpolation)
+                    for own in images
+                ]
+                found.append(set_apart(torch.cat(objects)))
+            return torch.stack(found)
+
+
+def normalized_cut(features: Tensor) -> Tensor:
+    """Return the map of the object of one image, float32 ``(h, w)`` in [0, 1], 0.5 at the cut.
+
+    Args:
+        features: float32 ``(C, h, w)``.
+
+    >>> features = torch.eye(2)[:, [0, 0, 0, 0, 1, 0]].reshape(2, 2, 3)
+    >>> normalized_cut(features).round(decimals=3)
+    tensor([[0., 0., 0.],
+            [0., 1., 0.]])
+    """
+    nodes = torch.ones(features.shape[1:], dtype=torch.bool, device=features.device)
+    return cut(likeness(features), nodes)[0]
+
+
+def repeated_cuts(features: Tensor, number: int = MOST_CUTS) -> Tensor:
+    """Return maps of several objects of one image, float32 ``(number, h, w)``.
+
+    Each is above 0.5 inside its object and zero beside it; objects share no place. Where nothing is
+    left to be cut, maps are zero.
+
+    Args:
+        features: float32 ``(C, h, w)``.
+        number: of cuts.
+
+    >>> features = torch.eye(2)[:, [0, 0, 0, 0, 1, 0]].reshape(2, 2, 3)
+    >>> (repeated_cuts(features, 2) > 0.5).sum((1, 2))
+    tensor([1, 0])
+    """
+    weights = likeness(features)
+    maps = features.new_zeros(number, *features.shape[1:])
+    nodes = torch.ones_like(maps[0], dtype=torch.bool)
+    for index in range(number):
+        if nodes.sum() < 2:
+            break
+        found, value = cut(weights, nodes)
+        inside = connected_part(found > 0.5, int(found.argmax()))
+        # Above 0.5, by the more the better the cut.
+        maps[index] = inside * (0.5 + (found - 0.5) * value.clamp(min=FLAT))
+        nodes &= ~inside
+    return maps
+
+
+def likeness(features: Tensor) -> Tensor:
+    """Return the weights of the edges of one image's graph, float32 ``(h * w, h * w)``.
+
+    They are 1 for the half of all pairs of places that look most alike, by the cosine of their
+    features, and faint for the others.
+
+    Args:
+        features: float32 ``(C, h, w)``.
+
+    >>> likeness(torch.tensor([[[1.0, 2, 0]], [[0, 0, 1.0]]])).round().int().tolist()
+    [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    """
+    points = normalize(features.flatten(1), dim=0)
+    cosines = points.T @ points
+    # Some rows are enough; their step is odd, so as not to follow the grid's columns.
+    median = cosines[:: len(cosines) // SAMPLED_ROWS | 1].median()
+    # Rounding errors of features that are all equal are no differences.
+    return torch.where(cosines > median - FLAT, 1.0, FAINT)
+
+
+def cut(weights: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
+    """Cut a graph, or a part of it, in two.
+
+    Args:
+        weights: of the edges, symmetric and positive, float32 ``(h * w, h * w)``.
+        nodes: bool ``(h, w)``, the places that are in the graph.
+
+    Returns:
+        The map ``(h, w)``, zero at other places, and 1 minus the eigenvalue: 1 where no edge is
+        cut.
+
+    >>> weights = torch.tensor([[1, 1, 0.1], [1, 1, 0.1], [0.1, 0.1, 1]])
+    >>> cut(weights, torch.ones(1, 3, dtype=torch.bool))[0].round(decimals=3)
+    tensor([[0., 0., 1.]])
+    """
+    inside = nodes.flatten()
+    value, vector = second_eigenvector(weights[inside][:, inside])
+    centred = vector - vector.mean()
+    if centred[vector.abs().argmax()] < 0:
+        centred = -centred
+    found = torch.zeros_like(nodes, dtype=vector.dtype)
+    found[nodes] = centred
+    if (found[[0, 0, -1, -1], [0, -1, 0, -1]] > 0).sum() > MOST_CORNERS:
+        centred = -centred
+    extreme = torch.where(centred > 0, centred.max(), -centred.min())
+    found[nodes] = 0.5 + 0.5 * centred / extreme.clamp(min=torch.finfo(extreme.dtype).tiny)
+    return found, value
+
+
+def connected_part(mask: Tensor, place: int) -> Tensor:
+    """Return the part of a mask that is 8-connected with a place, bool ``(h, w)``.
+
+    Args:
+        mask: bool ``(h, w)``.
+        place: index in the flat mask.
+
+    >>> connected_part(torch.tensor([[True, False, True, True]]), 3)
+    tensor([[False, False,  True,  True]])
+    """
+    part = torch.zeros_like(mask)
+    part.view(-1)[place] = True
+    part &= mask
+    while True:
+        grown = max_pool2d(part[None].float(), 3, 1, 1)[0].bool() & mask
+        if torch.equal(grown, part):
+            return part
+        part = grown
+
+
+def set_apart(maps: Tensor) -> Tensor:
+    """Join maps of several objects in one, with zeros where two objects touch.
+
+    Args:
+        maps: float32 ``(K, H, W)``, each zero or less beside its object.
+
+    Returns:
+        Float32 ``(H, W)``.
+
+    >>> set_apart(torch.tensor([[[1.0, 1, 1, 0, 0, 0]], [[0.0, 0, 0, 0.7, 0.7, 0.7]]]))
+    tensor([[1.0000, 1.0000, 0.0000, 0.0000, 0.7000, 0.7000]])
+    """
+    best, owner = maps.max(0)
+    names = torch.where(best > 0, owner + 1.0, 0.0)[None]
+    highest = max_pool2d(names, 3, 1, 1)
+    lowest = -max_pool2d(torch.where(names > 0, -names, -torch.inf), 3, 1, 1)
+    return best.clamp(min=0) * (highest <= lowest)[0]
+
+
+def second_eigenvector(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the solution of (D - W) y = λ D y with the second smallest λ.
+
+    D is the diagonal of the sums of W's rows. Substituting z = D^½ y gives a symmetric problem,
+    whose first eigenvector is known: the roots of D.
+
+    Args:
+        weights: W, symmetric and positive, ``(P, P)``.
+
+    Returns:
+        1 - λ, and y ``(P,)``; both are zero where all weights are equal.
+
+    Source: Shi & Malik, Normalized Cuts and Image Segmentation, TPAMI 2000, section 2.1.
+
+    >>> weights = torch.tensor([[1, 0.9, 0.1], [0.9, 1, 0.1], [0.1, 0.1, 1]])
+    >>> second_eigenvector(weights)[1].sign().unique().tolist()
+    [-1.0, 1.0]
+    """
+    roots = weights.sum(1).sqrt()
+    first = normalize(roots, dim=0)
+    rest = weights / torch.outer(roots, roots) - torch.outer(first, first)
+    value, vector = largest_eigenvector(rest)
+    is_cut = value > FLAT
+    return value * is_cut, vector / roots * is_cut
+
+
+def largest_eigenvector(matrix: Tensor, steps: int = STEPS) -> tuple[Tensor, Tensor]:
+    """Return the largest eigenvalue of a symmetric matrix, and its eigenvector of length one.
+
+    Lanczos' iteration with full orthogonalization: the best vector in the space that repeated
+    products with the matrix span. It is some thirty times as fast as a full decomposition.
+
+    Args:
+        matrix: ``(P, P)``.
+        steps: products of the matrix and a vector.
+
+    Source: Golub & Van Loan, Matrix Computations, 4th edition, section 10.1.
+
+    >>> value, vector = largest_eigenvector(torch.diag(torch.tensor([1.0, 3, 2])))
+    >>> round(value.item(), 4), vector.abs().round().tolist()
+    (3.0, [0.0, 1.0, 0.0])
+    """
+    size = len(matrix)
+    steps = min(steps, size)
+    basis, products = matrix.new_zeros(steps, size), matrix.new_zeros(steps, steps)
+    following = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(matrix)
+    for step in range(steps):
+        basis[step] = normalize(following, dim=0)
+        following = matrix @ basis[step]
+        products[step] = products[:, step] = basis @ following
+        # The first time leaves rounding errors of what is taken away.
+        for _ in range(2):
+            following = following - (basis @ following) @ basis
+    vector = leading_direction(products) @ basis
+    return vector @ matrix @ vector, vector

@@ -1,0 +1,374 @@
+"""Object and background told apart by prototypes that images of a collection share."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, normalize
+
+from wsol.errors import ConfigError
+from wsol.localizers.base import ScoreMaps, observe_for
+from wsol.localizers.class_evidence import class_evidence, find_linear_layer
+from wsol.localizers.feature_norm import FeatureNorm
+from wsol.localizers.look import Images, Look
+from wsol.localizers.stages import last_stage, stage_before
+from wsol.localizers.views import Views
+from wsol.models.heads import scaled_maps
+from wsol.models.modes import full_precision
+
+DIMENSIONS = 128
+"""Of the descriptors that places are compared by."""
+
+ROUNDS = 2
+"""Times that the prototypes are shared between images."""
+
+OWN_WEIGHT = 0.3
+"""Of an image's own prototypes, beside the cosines to those of the collection."""
+
+RIDGE = 0.02
+"""Share of the total variance that is added to the variance of each direction."""
+
+SEED_SHARE = 0.3
+"""Of the logarithm of the final map; the rest is the posterior's."""
+
+SHARPNESS = 3.0
+"""Log odds of the object at its own prototype."""
+
+COSINE_SHARPNESS = 8.0
+"""Log odds per difference of cosines, before prototypes are shared."""
+
+
+class Seen(NamedTuple):
+    """What the localizer takes from a pass.
+
+    Attributes:
+        features: float32 ``(N, C, h, w)`` of each layer.
+        seed: float32 ``(N, h, w)`` in [0, 1], how much a place stands out.
+        evidence: float32 ``(N, h, w)`` in [0, 1], where the label's class is.
+    """
+
+    features: dict[str, Tensor]
+    seed: Tensor
+    evidence: Tensor
+
+
+class Prototypes(ScoreMaps):
+    """Posterior probability of the object, from prototypes that images which look alike share.
+
+    1. The seed is the feature norm of the last stage, which follows the features of the stage
+       before (see ``follow_features``): what stands out.
+    2. The class evidence is the class activation map of the label and of the classes that the
+       network takes for it, as many as are likely.
+    3. Each place is described by the features of both stages and of the classifier's input,
+       projected on their first principal components over the collection.
+    4. The means of the places with high seed and evidence, and of the others, are an image's own
+       two prototypes, and the difference of cosines to them its first posterior.
+    5. The geometric mean of seed and posterior weighs the places anew. The new prototypes are
+       averaged with those of the images in the collection, the more alike their objects look the
+       more; a linear discriminant between the averages, with the covariance inside objects and
+       backgrounds over the collection, is the next posterior. This is done twice.
+
+    A network without a linear classifier on its last features has no class evidence; then the seed
+    takes its place, and all labels have the same map.
+
+    Args:
+        model: the classifier.
+        taps: one or two layers, the finer first: the last is the seed's, the first is followed
+            and sets the map's resolution; default: the last two stages.
+        options: as of ``ScoreMaps``.
+
+    Source: the prototypes follow Snell et al., Prototypical Networks for Few-shot Learning,
+    NeurIPS 2017, equations 1 and 2, the discriminant is Fisher's with a ridge (Friedman,
+    Regularized Discriminant Analysis, JASA 1989, section 3); that images share them, and how they
+    are found without labels of places, is our own. docs/localizers.md has the measurements.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
+    >>> images = torch.rand(4, 3, 64, 64)
+    >>> localizer = Prototypes(network)
+    >>> localizer.fit([images[:2], images[2:]])
+    >>> localizer(images).shape
+    torch.Size([4, 64, 64])
+    """
+
+    needs_fit = True
+
+    def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
+        """Find the layers and the classifier."""
+        super().__init__(model, *arguments, **options)
+        norm = FeatureNorm(self.model, self.taps[-1:], size=self.size)
+        self.seed = Views([norm], affinity=self.taps[0])
+        self.linear = find_linear_layer(self.model, self.size)
+        self.sees_classes = self.linear is not None
+        self.more_taps = (self.linear.tap,) if self.linear and self.linear.tap else ()
+        self.fitted: dict[str, Tensor] = {}
+
+    def default_taps(self) -> tuple[str, ...]:
+        """Return the last stage but one and the last."""
+        stages = (stage_before(self.model, self.size), last_stage(self.model, self.size))
+        return tuple(dict.fromkeys(stages))
+
+    def fit(self, batches: Iterable[Images]) -> None:
+        """Find the principal components and the prototypes of a collection.
+
+        Args:
+            batches: of normalised images ``(N, 3, H, W)``; all of them are kept until the end.
+
+        Raises:
+            ConfigError: there are none.
+        """
+        with torch.no_grad():
+            seen = [self._observe(images) for images in batches]
+            if not seen:
+                raise ConfigError("prototypes has seen no images: pass at least one batch to fit")
+            with full_precision(seen[0].seed.device):
+                whole = finite_images(seen)
+                self.fitted = principal_components(whole.features, whole.seed.shape[1:])
+                self._posterior(whole)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what ``fit`` found, as tensors by name."""
+        return {f"prototypes.{name}": value for name, value in self.fitted.items()}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take what an earlier ``fit`` found.
+
+        Raises:
+            ConfigError: it was found at other layers.
+        """
+        own = {
+            name.removeprefix("prototypes."): value
+            for name, value in state.items()
+            if name.startswith("prototypes.")
+        }
+        for name in self._layers():
+            if f"basis.{name}" not in own:
+                raise ConfigError(
+                    f"prototypes was fitted at other layers than {name}: fit it again"
+                )
+        self.fitted = own
+
+    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
+        """Return one map ``(N, h, w)`` in [0, 1], from all layers together."""
+        if not self.fitted:
+            raise ConfigError(
+                "prototypes has seen no images: call fit with batches of images first"
+            )
+        return [self._posterior(self.observe_places(look, labels))]
+
+    def _layers(self) -> tuple[str, ...]:
+        """Return the names of the layers that places are described by."""
+        return (*self.taps, *(("classifier",) if self.linear else ()))
+
+    def _observe(self, images: Images) -> Seen:
+        look = observe_for([self], images)
+        with full_precision(images.device):
+            return self.observe_places(look, look.logits.argmax(1))
+
+    def observe_places(self, look: Look, labels: Tensor) -> Seen:
+        """Return what the localizer takes from a pass.
+
+        Args:
+            look: what the pass has seen.
+            labels: int64 ``(N,)``.
+        """
+        features = look.features
+        seen = {tap: features[tap] for tap in self.taps}
+        grid = (seen[self.taps[0]].shape[2], seen[self.taps[0]].shape[3])
+        seed = scaled_maps(self.seed.read_label(look, labels, grid)).clamp(0, 1)
+        if self.linear is None:
+            return Seen(seen, seed, torch.ones_like(seed))
+        seen["classifier"] = self.linear.features(look)
+        return Seen(seen, seed, class_evidence(self.linear, look, labels, seed))
+
+    def _posterior(self, seen: Seen) -> Tensor:
+        """Return the maps ``(N, h, w)``; while fitting, keep the prototypes of each round."""
+        fitted = {name: value.to(seen.seed) for name, value in self.fitted.items()}
+        seed = seen.seed
+        points = describe(seen.features, fitted, (seed.shape[1], seed.shape[2]))
+        weights = seed * seen.evidence, (1 - seed) ** 2 + (seed * (1 - seen.evidence)) ** 2
+        maps = scaled_maps((seed * cosine_posterior(points, *weights)) ** 0.5)
+        for number in range(ROUNDS):
+            inside, outside = maps**2, (1 - maps) ** 2
+            own = torch.stack((mean_point(points, inside), mean_point(points, outside)))
+            names = f"prototypes.{number}", f"inverse.{number}"
+            if names[0] not in fitted:
+                inverse = inverse_covariance(points, (inside, outside), own)
+                fitted |= dict(zip(names, (own, inverse), strict=True))
+                self.fitted = fitted
+            shared = share_prototypes(own, fitted[names[0]])
+            posterior = discriminant_posterior(points, shared, fitted[names[1]]).reshape(seed.shape)
+            maps = scaled_maps(seed**SEED_SHARE * posterior ** (1 - SEED_SHARE))
+        return maps
+
+
+def finite_images(seen: list[Seen]) -> Seen:
+    """Return batches as one, without the images that have numbers which are not finite.
+
+    Args:
+        seen: of each batch. Where no image is finite, all are kept, with zeros in their place.
+    """
+    features = {
+        name: torch.cat([each.features[name] for each in seen]) for name in seen[0].features
+    }
+    seed, evidence = (
+        torch.cat([getattr(each, name) for each in seen]) for name in Seen._fields[1:]
+    )
+    finite = seed.flatten(1).isfinite().all(1)
+    for maps in features.values():
+        finite &= maps.flatten(1).isfinite().all(1)
+    kept = torch.where(finite.any(), finite, True)
+    chosen = {name: maps[kept].nan_to_num() for name, maps in features.items()}
+    return Seen(chosen, seed[kept].nan_to_num(), evidence[kept].nan_to_num())
+
+
+def principal_components(
+    features: dict[str, Tensor], grid: tuple[int, ...], dimensions: int = DIMENSIONS
+) -> dict[str, Tensor]:
+    """Return the projection of features on the first principal components over a collection.
+
+    The layers are centred, and scaled to equal mean squares. Every second row and column of the
+    grid is looked at. The components are those of a subspace iteration, which is as good as exact
+    for those that matter (Halko et al., SIAM Review 2011, algorithm 4.4).
+
+    Args:
+        features: float32 ``(N, C, h, w)`` of each layer.
+        grid: height and width that all layers are brought to.
+        dimensions: number of components at most.
+
+    Returns:
+        ``basis.LAYER``, float32 ``(C, D)``, for each layer, and ``offset``, float32 ``(D,)``, to be
+        subtracted.
+
+    >>> found = principal_components({"a": torch.rand(3, 8, 4, 4)}, (4, 4), 2)
+    >>> [(name, tuple(value.shape)) for name, value in found.items()]
+    [('basis.a', (8, 2)), ('offset', (2,))]
+    """
+    means, scales, columns = {}, {}, []
+    for name, maps in features.items():
+        means[name] = maps.mean((0, 2, 3))
+        centred = maps - means[name][:, None, None]
+        scales[name] = centred.square().sum(1).mean().sqrt().clamp(min=1e-12)
+        sampled = on_grid(centred / scales[name], grid)[:, :, ::2, ::2]
+        columns.append(sampled.transpose(0, 1).flatten(1).T)
+    points = torch.cat(columns, 1)
+    number = min(dimensions, *points.shape)
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(points.shape[1], min(number + 8, *points.shape), generator=generator)
+    subspace = torch.linalg.qr(start.to(points)).Q
+    for _ in range(3):
+        subspace = torch.linalg.qr(points.T @ (points @ subspace)).Q
+    inside = points @ subspace
+    basis = subspace @ torch.linalg.eigh(inside.T @ inside).eigenvectors[:, -number:]
+    parts = basis.split([maps.shape[1] for maps in features.values()])
+    bases = {name: part / scales[name] for name, part in zip(features, parts, strict=True)}
+    offset = torch.stack([means[name] @ part for name, part in bases.items()]).sum(0)
+    return {f"basis.{name}": part for name, part in bases.items()} | {"offset": offset}
+
+
+def on_grid(maps: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """Return maps ``(N, C, h, w)`` at another height and width, bilinear."""
+    if tuple(maps.shape[2:]) == tuple(grid):
+        return maps
+    return interpolate(maps, tuple(grid), mode="bilinear", align_corners=False)
+
+
+def describe(
+    features: dict[str, Tensor], fitted: dict[str, Tensor], grid: tuple[int, int]
+) -> Tensor:
+    """Return the descriptors of all places, float32 ``(N, h * w, D)``.
+
+    Args:
+        features: float32 ``(N, C, h, w)`` of each layer.
+        fitted: as ``principal_components`` returned it.
+        grid: height and width.
+    """
+    total = -fitted["offset"][None, :, None, None]
+    for name, maps in features.items():
+        # Projecting first is the same and has fewer channels to enlarge.
+        total = total + on_grid(torch.einsum("nchw,cd->ndhw", maps, fitted[f"basis.{name}"]), grid)
+    return total.flatten(2).mT
+
+
+def mean_point(points: Tensor, weights: Tensor) -> Tensor:
+    """Return weighted means ``(N, D)`` of points ``(N, P, D)``; zeros where no weight is above 0.
+
+    Args:
+        points: float32.
+        weights: float32 ``(N, h, w)``, of P places.
+
+    >>> mean_point(torch.tensor([[[0.0], [4.0]]]), torch.tensor([[[1.0, 3.0]]]))
+    tensor([[3.]])
+    """
+    flat = weights.flatten(1)
+    shares = flat / flat.sum(1, keepdim=True).clamp(min=1e-9)
+    return (shares[:, None] @ points)[:, 0]
+
+
+def cosine_posterior(points: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
+    """Return the posterior ``(N, h, w)`` of the object by cosines to its mean and to the others'.
+
+    Args:
+        points: float32 ``(N, P, D)``; each image's mean is taken out.
+        inside: float32 ``(N, h, w)``, weights of the places of the object.
+        outside: the same for the background.
+    """
+    centred = points - points.mean(1, keepdim=True)
+    means = [normalize(mean_point(centred, weights), dim=1) for weights in (inside, outside)]
+    cosines = (normalize(centred, dim=2) @ (means[0] - means[1])[:, :, None])[..., 0]
+    return (COSINE_SHARPNESS * cosines).sigmoid().reshape(inside.shape)
+
+
+def inverse_covariance(points: Tensor, weights: tuple[Tensor, Tensor], means: Tensor) -> Tensor:
+    """Return the inverse covariance ``(D, D)`` of points around their own images' means.
+
+    Args:
+        points: float32 ``(N, P, D)``.
+        weights: float32 ``(N, h, w)``, of objects and of backgrounds.
+        means: float32 ``(2, N, D)``, of both.
+    """
+    total = points.new_zeros(points.shape[2], points.shape[2])
+    for each, own in zip(weights, means, strict=True):
+        flat = each.flatten(1)
+        shares = flat / flat.sum(1, keepdim=True).clamp(min=1e-9)
+        scaled = ((points - own[:, None]) * shares.sqrt()[..., None]).flatten(0, 1)
+        total += scaled.T @ scaled / (2 * len(points))
+    ridge = RIDGE * total.diagonal().sum().clamp(min=1e-12)
+    return torch.cholesky_inverse(
+        torch.linalg.cholesky(total + ridge * torch.eye(len(total), device=total.device))
+    )
+
+
+def share_prototypes(own: Tensor, others: Tensor) -> Tensor:
+    """Return the means of prototypes over images, weighted by the cosines between their objects.
+
+    Images whose object looks like no other's keep mostly their own.
+
+    Args:
+        own: float32 ``(2, N, D)``, of objects and of backgrounds.
+        others: float32 ``(2, B, D)``, of the collection.
+
+    Returns:
+        float32 ``(2, N, D)``.
+    """
+    cosines = normalize(own[0], dim=1) @ normalize(others[0], dim=1).T
+    shares = cosines.clamp(min=0)
+    return (OWN_WEIGHT * own + shares @ others) / (OWN_WEIGHT + shares.sum(1, keepdim=True))
+
+
+def discriminant_posterior(points: Tensor, means: Tensor, inverse: Tensor) -> Tensor:
+    """Return the posterior ``(N, P)`` of the object by a linear discriminant.
+
+    The log odds are zero half way between the means, and ``SHARPNESS`` at that of the object.
+
+    Args:
+        points: float32 ``(N, P, D)``.
+        means: float32 ``(2, N, D)``, of objects and of backgrounds.
+        inverse: float32 ``(D, D)``, inverse covariance inside both.
+    """
+    direction = (means[0] - means[1]) @ inverse
+    middle = (direction * (means[0] + means[1])).sum(1, keepdim=True) / 2
+    half = (direction * (means[0] - means[1])).sum(1, keepdim=True) / 2
+    along = (points @ direction[:, :, None])[..., 0] - middle
+    return (SHARPNESS * along / half.clamp(min=1e-6)).sigmoid()

@@ -1,0 +1,132 @@
+"""Heads that separate foreground from background at each place of the features."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
+
+from wsol.models.heads import LinearHead
+from wsol.models.network import Network
+
+EPSILON = 1e-5
+"""Added to variances, as batch normalization does."""
+
+
+class ForegroundHead(LinearHead):
+    """Base of heads with a foreground map beside the linear classifier.
+
+    A 1x1 convolution reads the last features and those of earlier layers, concatenated on the
+    finest grid. Batch normalization standardizes each channel before it, and each of its outputs
+    after it. The linear classifier does not depend on the map.
+
+    Args:
+        old: the head of plain training, whose classifier is kept.
+        taps: modules of the body whose outputs are read beside the last features.
+        tapped_channels: of these outputs.
+        num_maps: number of maps that the convolution makes.
+    """
+
+    def __init__(
+        self, old: LinearHead, taps: Sequence[str], tapped_channels: Sequence[int], num_maps: int
+    ) -> None:
+        """Keep the classifier and draw the convolution."""
+        super().__init__(old.channels, old.num_classes)
+        self.linear, self.taps = old.linear, tuple(taps)
+        channels = (old.channels, *tapped_channels)
+        self.layers = nn.ModuleList(_StandardizedConv(each, num_maps) for each in channels)
+        # The weights are those of one convolution of all layers.
+        bound = sum(channels) ** -0.5
+        for weight in self.layers.parameters():
+            nn.init.uniform_(weight, -bound, bound)
+        self.norm = nn.BatchNorm2d(num_maps)
+
+    def normalized_maps(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
+        """Return the normalized maps of the convolution, ``(N, num_maps, h, w)``.
+
+        Args:
+            features: the last ones, ``(N, C, h, w)``.
+            tapped: outputs of ``taps``, as maps; the result has the finest grid of all.
+        """
+        maps = [layer(each) for layer, each in zip(self.layers, (features, *tapped), strict=True)]
+        finest = max(maps, key=lambda each: each.shape[2] * each.shape[3]).shape[2:]
+        # Interpolation is linear, so that it may follow the convolution, which has fewer channels.
+        total: Tensor = torch.stack([_enlarged(each, finest) for each in maps]).sum(0)
+        normalized: Tensor = self.norm(total)
+        return normalized
+
+    def scaled_layers(self, features: Tensor, tapped: Sequence[Tensor]) -> list[Tensor]:
+        """Return the features of each layer, their channels divided by the standard deviations.
+
+        The deviations are those that batch normalization keeps, without a gradient.
+
+        Args:
+            features: the last ones, ``(N, C, h, w)``.
+            tapped: outputs of ``taps``, as maps.
+        """
+        variances = [self.get_buffer(f"layers.{i}.0.running_var") for i in range(len(self.layers))]
+        return [
+            each * (variance + EPSILON).rsqrt()[:, None, None]
+            for variance, each in zip(variances, (features, *tapped), strict=True)
+        ]
+
+    def foreground(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
+        """Return the foreground map, ``(N, h, w)`` in [0, 1].
+
+        Args:
+            features: the last ones, ``(N, C, h, w)``.
+            tapped: outputs of ``taps``, as maps.
+        """
+        raise NotImplementedError
+
+
+class _StandardizedConv(nn.Sequential):
+    """Batch normalization without weights, and a 1x1 convolution without bias."""
+
+    def __init__(self, channels: int, num_maps: int) -> None:
+        super().__init__(
+            nn.BatchNorm2d(channels, affine=False), nn.Conv2d(channels, num_maps, 1, bias=False)
+        )
+
+
+def _enlarged(maps: Tensor, size: tuple[int, ...]) -> Tensor:
+    if maps.shape[2:] == size:
+        return maps
+    return interpolate(maps, size, mode="bilinear", align_corners=False)
+
+
+def pooled(features: Tensor, maps: Tensor) -> Tensor:
+    """Return the sum of features weighted by maps, divided by the number of places, ``(N, C)``.
+
+    Args:
+        features: ``(N, C, h, w)``.
+        maps: ``(N, H, W)``, on this grid or a finer one, of which the mean is taken.
+
+    >>> pooled(torch.tensor([[[[2.0, 6.0]]]]), torch.tensor([[[1.0, 0.5]]]))
+    tensor([[2.5000]])
+    """
+    weights = adaptive_avg_pool2d(maps[:, None], (features.shape[2], features.shape[3]))
+    return (features * weights).mean((2, 3))
+
+
+def plain_head(network: Network) -> LinearHead:
+    """Return the linear head of a network, or a new one where its head is another.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
+    >>> plain_head(network) is network.head
+    True
+    """
+    old = network.head
+    return old if isinstance(old, LinearHead) else LinearHead(old.channels, old.num_classes)
+
+
+def finer_taps(network: Network) -> tuple[str, ...]:
+    """Return the module of the last stage but one of a network of timm; of any other none.
+
+    >>> from wsol.models import create_network
+    >>> finer_taps(create_network("test_resnet", num_classes=5, pretrained=False))
+    ('layer3',)
+    """
+    info = getattr(network.body, "feature_info", None) or ()
+    return tuple(stage["module"] for stage in info)[-2:-1]

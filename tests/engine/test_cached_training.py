@@ -1,0 +1,182 @@
+"""Training on features that are computed once."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from wsol.data.batches import Key
+from wsol.data.open import open_data
+from wsol.data.transforms import EvalTransform
+from wsol.engine import cached_training
+from wsol.engine.cached_training import cache_features, is_mirrored
+from wsol.engine.config import EvaluateConfig, TrainConfig
+from wsol.engine.device import Compute
+from wsol.engine.distill import distill
+from wsol.engine.distill_config import DistillConfig
+from wsol.engine.evaluate import evaluate
+from wsol.engine.fit import Look
+from wsol.engine.localize import Localizer
+from wsol.engine.run import load_run
+from wsol.engine.step import Stepper
+from wsol.engine.train import train
+from wsol.errors import ConfigError, ImageError
+from wsol.methods import MethodConfig
+from wsol.methods.c2am.config import Config as C2AMConfig
+from wsol.methods.cutmix.config import Config as CutMixConfig
+from wsol.methods.none.config import Config as NoMethod
+from wsol.methods.trilite.config import Config as TriLiteConfig
+from wsol.models import create_network
+
+
+@pytest.fixture
+def frozen(tiny: TrainConfig, tiny_run: Path, tmp_path: Path) -> TrainConfig:
+    """Return options of a training of the head alone, from a run."""
+    return replace(
+        tiny,
+        out=tmp_path / "run",
+        start=tiny_run,
+        backbone_lr=0,
+        cache_features=True,
+        method=TriLiteConfig(),
+        localizer="",
+    )
+
+
+def test_features_are_those_of_images_and_mirror_images(toy: Path, tmp_path: Path) -> None:
+    """Of each layer, whole images, by the seed of the key."""
+    network = create_network("test_resnet", num_classes=4, pretrained=False, method="c2am").eval()
+    samples = open_data(toy)["train"]
+    compute = Compute(torch.device("cpu"), "fp32")
+    look = Look(EvalTransform(64), network.mean, network.std, compute, batch_size=5)
+    cached = cache_features(network, samples.paths(), look, tmp_path)
+    assert [layer.values.shape for layer in cached.layers] == [(48, 96, 4, 4), (48, 192, 4, 4)]
+    keys = [Key(index, (0, 1, index)) for index in (7, 2, 20, 11)]
+    assert {is_mirrored(key) for key in keys} == {True, False}
+    (batch,) = cached.batches([keys])
+    assert batch.indices == [7, 2, 20, 11]
+    for row, key in enumerate(keys):
+        with Image.open(str(samples.paths()[key.index])) as opened:
+            pixels = torch.from_numpy(EvalTransform(64)(opened.convert("RGB")).copy())
+        image = (pixels.permute(2, 0, 1)[None] / 255 - 0.5) / 0.5
+        image = image.flip(-1) if is_mirrored(key) else image
+        with torch.inference_mode():
+            features, tapped = network.tapped_features(image, network.head.taps)
+        for found, expected in zip(batch.layers, (features, *tapped), strict=True):
+            torch.testing.assert_close(found[row], expected[0], atol=2e-3, rtol=2e-3)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("method", [TriLiteConfig(), C2AMConfig(), NoMethod()])
+def test_a_head_learns_and_its_run_is_like_any_other(
+    frozen: TrainConfig, tiny_run: Path, method: MethodConfig
+) -> None:
+    """The body stays as it is; figures, boxes and a distilled run come from the head's map."""
+    config = replace(frozen, method=method, localizer="", epochs=4, lr=0.05)
+    run = train(config)
+    network, info = load_run(run)
+    before = load_run(tiny_run)[0].state_dict()
+    for name, weight in network.state_dict().items():
+        if name.startswith("body."):
+            assert torch.equal(weight, before[name])
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert info.localizer == ("cam" if method.name == "none" else "foreground")
+    options = EvaluateConfig(run, split="val", report=0, workers=0, cpu=True)
+    assert evaluate(options).metrics["max_box_acc_v2"] == rows[-1]["val_max_box_acc_v2"]
+    locate = Localizer(run, cpu=True)
+    assert locate.reading.localizer == info.localizer
+    new = config.out.with_name("new")
+    teacher = DistillConfig(run=run, out=new, epochs=1, workers=0, cpu=True)
+    assert load_run(distill(teacher).folder)[1].localizer == "pixels"
+
+
+def test_a_run_goes_on_as_if_it_had_never_stopped(
+    frozen: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Features are computed once for each start; weights and buffers are the same bytes."""
+    calls = []
+
+    def counted(*arguments: object) -> cached_training.CachedFeatures:
+        calls.append(1)
+        return cache_features(*arguments)
+
+    monkeypatch.setattr("wsol.engine.train.cache_features", counted)
+    frozen = replace(frozen, method=C2AMConfig(), epochs=3)
+    whole = train(replace(frozen, out=tmp_path / "whole"))
+    assert len(calls) == 1
+
+    class StopError(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        if len(list((frozen.out / "checkpoints").glob("*"))) == 2:
+            raise StopError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wsol.engine.train.Stepper.step", stopping(stop))
+        with pytest.raises(StopError):
+            train(frozen)
+    resumed = train(replace(frozen, resume=True))
+    name = "model.safetensors"
+    assert (resumed / name).read_bytes() == (whole / name).read_bytes()
+    assert len(calls) == 3
+
+
+def stopping(stop: Callable[..., None]) -> Callable[..., torch.Tensor]:
+    """Return a step that may stop before it learns."""
+    own = Stepper.step
+
+    def step(self: Stepper, *arguments: object) -> torch.Tensor:
+        stop()
+        return own(self, *arguments)
+
+    return step
+
+
+def test_several_labels_are_learnt_too(tiny_run: Path, tmp_path: Path, frozen: TrainConfig) -> None:
+    """Each of an image's labels counts, in both methods."""
+    folder = tmp_path / "data"
+    shutil.copytree(frozen.data / "train", folder / "images")
+    rows = [f"images/{path.parent.name}/{path.name}" for path in folder.glob("images/*/*")]
+    lines = ["image,label", *(f"{row},{label}" for row in sorted(rows) for label in ("a", "b"))]
+    lines[-1] = lines[-1].replace(",b", ",c")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    for method in (TriLiteConfig(), C2AMConfig()):
+        out = tmp_path / method.name
+        run = train(replace(frozen, data=folder, out=out, method=method, val_share=0, epochs=1))
+        assert load_run(run)[1].several_labels
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"backbone_lr": 0.1}, "backbone_lr"),
+        ({"start": None}, "backbone_lr"),
+        ({"frozen_bn": False}, "frozen_bn"),
+        ({"method": CutMixConfig()}, "method"),
+    ],
+)
+def test_what_features_do_not_allow_is_refused(
+    frozen: TrainConfig, options: dict[str, object], word: str
+) -> None:
+    """Layers that learn, statistics that change, and methods that change images."""
+    with pytest.raises(ConfigError, match=word) as refused:
+        train(replace(frozen, localizer="", **options))
+    assert "cache_features" in str(refused.value)
+    assert not frozen.out.exists()
+
+
+def test_an_image_that_cannot_be_read_is_named(frozen: TrainConfig, tmp_path: Path) -> None:
+    """As in any other training."""
+    data = tmp_path / "data"
+    shutil.copytree(frozen.data, data)
+    bad = next((data / "train").rglob("*.jpg"), None) or next((data / "train").rglob("*.png"))
+    bad.write_bytes(b"no image")
+    with pytest.raises(ImageError, match=bad.name):
+        train(replace(frozen, data=data))
