@@ -17,7 +17,8 @@ from wsol.engine.opened import Asked
 from wsol.engine.run import load_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, RunError
-from wsol.localizers.reading import Reading, chosen_cutting
+from wsol.localizers import list_localizers
+from wsol.localizers.reading import FLAT_MAPS, Reading, chosen_cutting
 
 READING = {
     "affinity": "layer2",
@@ -119,6 +120,11 @@ def test_where_maps_are_cut(
     """Scale, threshold and where it comes from, of the run's reading and what is asked for."""
     found = chosen_cutting(Reading(**own), chosen, Asked(**asked))
     assert (found.reading.normalization, found.threshold, found.threshold_from) == expected
+
+
+def test_flat_maps_are_of_localizers() -> None:
+    """A name that is none would change nothing."""
+    assert set(list_localizers()) >= FLAT_MAPS
 
 
 def test_auto_has_a_scale_of_its_own(tiny_run: Path) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from wsol.localizers.base import ScoreMaps
 
-FLAT_MAPS = {"feature_norm", "prototypes", *get_args(Student)}
+FLAT_MAPS = {"feature_norm", "foreground", "maskcut", "ncut", "prototypes", *get_args(Student)}
 """Localizers whose maps are nearly flat inside the object."""
 
 Chosen = Literal["val", "pseudo_boxes"]
