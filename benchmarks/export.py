@@ -2,11 +2,15 @@
 
     python benchmarks/export.py
     python benchmarks/export.py --networks resnet18 test_vit --localizers cam
+    python benchmarks/export.py --boxes ../shared/data/cats ...
 
 For each network (random weights, as differences come from operations) and each localizer one graph
 is exported, opened again from its file, and compared on pictures that the export has not seen. The
 table says how far logits and maps are apart, as shares of the largest value, and how large the file
 is, or why there is none.
+
+``--boxes`` counts instead how many of 24 images of a folder have the same boxes by ONNX as by the
+network, with the default localizer fitted to that folder.
 """
 
 import argparse
@@ -14,10 +18,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from wsol import Localizer
 from wsol.choices import GRAPH_ENDINGS
+from wsol.data.images import find_images
 from wsol.engine.export import export_localizer
 from wsol.engine.graph import READERS
 from wsol.errors import WsolError
@@ -91,6 +97,29 @@ def compare(locate: Localizer, form: str, folder: Path) -> str:
     return f"| {shares[0]:.1e} | {shares[1]:.1e} | {megabytes:.1f} | in {seconds:.0f} s |"
 
 
+def count_equal_boxes(folder: Path, count: int = 24) -> str:
+    """Return how many images have the same boxes by ONNX as by the network, and the largest step.
+
+    The step is the largest difference between boxes, as a share of the image's longer side.
+    """
+    paths = [folder / name for name in find_images(folder)]
+    chosen = [paths[index * len(paths) // count] for index in range(count)]
+    locate = Localizer(cpu=True, precision="fp32", scaled_decoding=False)
+    locate.fit(paths)
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "model.onnx"
+        export_localizer(locate, path)
+        graph = Localizer(path, scaled_decoding=False)
+        pairs = list(zip(locate(chosen), graph(chosen), strict=True))
+    equal = [np.array_equal(own.boxes, other.boxes) for own, other in pairs]
+    steps = [
+        float(np.abs(own.boxes - other.boxes).max(initial=0)) / max(own.image_size)
+        for own, other in pairs
+        if own.boxes.shape == other.boxes.shape
+    ]
+    return f"| {folder.name} | {sum(equal)} of {count} | {max(steps):.4f} |"
+
+
 def main() -> None:
     """Print the table, a row as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -98,7 +127,13 @@ def main() -> None:
     parser.add_argument("--localizers", nargs="+", default=["cam", "feature_norm*ddt"])
     parser.add_argument("--forms", nargs="+", choices=GRAPH_ENDINGS, default=list(GRAPH_ENDINGS))
     parser.add_argument("--size", type=int, default=224, help="side of the pictures in pixels")
+    parser.add_argument("--boxes", type=Path, nargs="+", default=[], help="folders of images")
     given = parser.parse_args()
+    if given.boxes:
+        print("| images | same boxes | largest difference |\n|---|---|---|")
+        for folder in given.boxes:
+            print(count_equal_boxes(folder), flush=True)
+        return
     rows = [(FIRST, name, 64) for name in ALL_LOCALIZERS] if given.networks is None else []
     rows += [
         (network, name, 160 if network == "test_vit" else given.size)

@@ -112,7 +112,7 @@ def test_a_localizer_sees_the_pictures_that_it_is_shown(tmp_path: Path) -> None:
     one, other = (Localizer(network, localizer="ddt", size=64, cpu=True) for _ in range(2))
     one.fit(paths[:1])
     one.fit(paths[1:])
-    list(other(paths[1:]))
+    other.fit(paths[1:])
     (result,), (expected,) = one(paths[:1]), other(paths[:1])
     assert np.array_equal(result.heat_map, expected.heat_map)
     alone = Localizer(network, localizer="ddt", size=64, cpu=True)
@@ -255,18 +255,25 @@ def test_any_classifier_and_its_own_names(tmp_path: Path) -> None:
     assert next(iter(named([tmp_path / "a.png"]))).label in named.classes
 
 
-def test_ddt_is_shown_the_pictures_of_the_first_call(tmp_path: Path) -> None:
-    """Without a run there is no other collection; unreadable files do not count."""
+@pytest.mark.parametrize("name", ["ddt", "prototypes"])
+def test_each_call_is_a_collection(name: str, tmp_path: Path) -> None:
+    """Results depend on no other call, also in turns, until ``fit`` is called."""
     random = np.random.default_rng(0)
-    for name in ("a", "b", "c"):
-        pixels = random.integers(0, 255, (64, 64, 3), np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-    (tmp_path / "d.png").write_bytes(b"no picture")
+    for number in range(5):
+        pixels = random.integers(0, 255, (6, 6, 3), np.uint8)
+        large = Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC)
+        large.save(tmp_path / f"{number}.png")
+    (tmp_path / "5.png").write_bytes(b"no image")
     paths = sorted(tmp_path.iterdir())
+    torch.manual_seed(0)
     network = create_network("test_resnet", num_classes=2, pretrained=False)
-    locate = Localizer(network, localizer="ddt", size=64, batch_size=2)
-    results = list(locate(paths))
-    assert [result.status == "error" for result in results] == [False, False, False, True]
-    state = {name: value.clone() for name, value in locate.localizer.state().items()}
-    list(locate(paths[:1]))
-    assert all(torch.equal(value, state[name]) for name, value in locate.localizer.state().items())
+    locate = Localizer(network, localizer=name, size=64, batch_size=2)
+    alone = [list(locate(some)) for some in (paths[:3], paths[3:])]
+    assert [found.status == "error" for found in alone[1]] == [False, False, True]
+    turns = list(zip(locate(paths[:3]), locate(paths[3:]), strict=True))
+    for one, other, *expected in zip(*zip(*turns, strict=True), *alone, strict=True):
+        assert np.array_equal(one.heat_map, expected[0].heat_map)
+        assert np.array_equal(other.heat_map, expected[1].heat_map)
+    locate.fit(paths[:3])
+    (fitted,) = locate(paths[3:4])
+    assert not np.array_equal(fitted.heat_map, alone[1][0].heat_map)

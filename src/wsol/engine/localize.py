@@ -201,8 +201,8 @@ class Localizer:
     ) -> Iterator[Localization]:
         """Yield one result for each picture, in order; one that cannot be read has an ``error``.
 
-        A localizer that wants to see a collection of pictures first, and comes without a run that
-        has seen one, is shown those of the first call.
+        A localizer that is fitted to a collection, and comes without a run, is fitted to the images
+        of each call for that call alone, unless ``fit`` was called before.
 
         Args:
             images: paths of the files, or one path.
@@ -229,9 +229,23 @@ class Localizer:
             raise refusal("label", label, "leave it out, or leave out labels")
         if len(given) != len(paths):
             raise refusal("labels", len(given), f"use {len(paths)} labels, one for each image")
-        if not self.is_fitted:
-            self.fit(paths)
-        return self.locate_parts(paths, names, [range(len(paths))], given)
+        found = self.locate_parts(paths, names, [range(len(paths))], given)
+        return found if self.is_fitted else self._fitted_to(paths, found)
+
+    def _fitted_to(
+        self, paths: Sequence[Picture], results: Iterator[Localization]
+    ) -> Iterator[Localization]:
+        """Yield results of the localizer as it is when fitted to the images of this call."""
+        can_locate = fit_localizer(self.localizer, paths, self.look)
+        state = self.localizer.state()
+        while True:
+            if can_locate:
+                # Another call may have fitted it to other images since.
+                self.localizer.load_state(state)
+            result = next(results, None)
+            if result is None:
+                return
+            yield result
 
     def locate_parts(
         self,
