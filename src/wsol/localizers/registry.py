@@ -23,6 +23,7 @@ LOCALIZERS = {
     "gradcam++": "wsol.localizers.gradcam_plusplus:GradCAMPlusPlus",
     "gradient_rollout": "wsol.localizers.gradient_rollout:GradientRollout",
     "hirescam": "wsol.localizers.hirescam:HiResCAM",
+    "instances": "wsol.localizers.instances:LearntInstances",
     "layercam": "wsol.localizers.layercam:LayerCAM",
     "pixels": "wsol.localizers.pixels:LearntPixels",
     "psol": "wsol.localizers.psol:PSOL",
