@@ -18,9 +18,7 @@ ALL = list_localizers()
 ATTENTION = ("attention_rollout", "gradient_rollout", "tscam")
 """Localizers of transformers alone."""
 
-AGNOSTIC = (
-    *("attention_rollout", "ddt", "eigencam", "feature_norm", "instances", "pixels", "psol"),
-)
+AGNOSTIC = ("attention_rollout", "ddt", "eigencam", "feature_norm", "pixels", "psol")
 """Localizers whose maps belong to no class."""
 
 

@@ -1,7 +1,8 @@
 """The learnt head that says of each place how deep in an object it is, and of which class."""
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from wsol.localizers.learnt import Head
 
@@ -58,7 +59,10 @@ class InstanceHead(Head):
 
 
 def instance_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean cross-entropy of the depths, plus that of the classes of object places.
+    """Return the mean cross-entropy of the depths, plus that of each class summed over classes.
+
+    Each class is a question of its own, answered with no where there is no object, so that doubtful
+    objects have low probabilities of all classes.
 
     Args:
         logits: float32 ``(N, 1 + classes, h, w)``.
@@ -66,11 +70,11 @@ def instance_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
     >>> targets = torch.tensor([0.0, -1.0]).view(1, 2, 1, 1)
     >>> round(float(instance_loss(torch.zeros(1, 3, 1, 1), targets)), 4)
-    0.6931
+    2.0794
     """
     depth, classes = targets.unbind(1)
-    loss = binary_cross_entropy_with_logits(logits[:, 0], depth)
-    known = classes >= 0
-    if known.any():
-        loss = loss + cross_entropy(logits[:, 1:].movedim(1, -1)[known], classes[known].long())
-    return loss
+    numbers = torch.arange(logits.shape[1] - 1, device=logits.device)
+    is_class = (classes[:, None] == numbers.view(1, -1, 1, 1)).float()
+    depths = binary_cross_entropy_with_logits(logits[:, 0], depth)
+    each = binary_cross_entropy_with_logits(logits[:, 1:], is_class, reduction="none")
+    return depths + each.sum(1).mean()

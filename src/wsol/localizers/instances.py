@@ -18,9 +18,9 @@ class LearntInstances(Learnt):
     """A head that has learnt objects cut out of images and pasted together.
 
     Its map is the square of the depth, see ``InstanceHead``: 1 in the middle of an object, one
-    quarter at its edge. Where two objects touch, the map has a valley, and ``objects_at`` cuts
-    there. Of several labels each place belongs to the likeliest. ``wsol distill`` makes runs whose
-    localizer this is.
+    quarter at its edge, times the probability of the class. Where two objects touch, the map has a
+    valley, and ``objects_at`` cuts there. Of several labels each place belongs to the likeliest.
+    ``wsol distill`` makes runs whose localizer this is.
 
     Args:
         model: the classifier.
@@ -61,8 +61,7 @@ class LearntInstances(Learnt):
 
         Args:
             look: what the pass has seen.
-            labels: int64 ``(N,)``: the map of all objects; or ``(N, K)``: each place is of one
-                label.
+            labels: int64 ``(N,)``; or ``(N, K)``, -1 for none: each place is in one map alone.
             size: height and width; default: the input's.
         """
         if labels.ndim == 1:
@@ -77,10 +76,11 @@ class LearntInstances(Learnt):
             return torch.stack(sized, 1)
 
     def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
-        """Return one map ``(N, h, w)`` of squared depths, from all taps together."""
-        return [self._depths_and_classes(look)[0]]
+        """Return one map ``(N, h, w)``: squared depths times the label's probability."""
+        maps, shares = self._depths_and_classes(look)
+        return [maps * shares[torch.arange(len(labels), device=labels.device), labels]]
 
     def _depths_and_classes(self, look: Look) -> tuple[Tensor, Tensor]:
         """Return squared depths ``(N, h, w)`` and probabilities of classes ``(N, C, h, w)``."""
         said: Tensor = self.ready_head(look.images.device)(self.features(look))
-        return said[:, 0].sigmoid() ** 2, said[:, 1:].softmax(1)
+        return said[:, 0].sigmoid() ** 2, said[:, 1:].sigmoid()
