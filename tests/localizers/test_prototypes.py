@@ -68,8 +68,8 @@ def reference(
             inside, outside = (np.average(each, axis=0, weights=shares) for each in own)
             direction = np.linalg.solve(covariance, inside - outside)
             odds = (points[n] - (inside + outside) / 2) @ direction
-            odds *= 3 / ((inside - outside) / 2 @ direction)
-            maps[n] = seed[n] ** 0.3 * (1 / (1 + np.exp(-odds))) ** 0.7
+            odds *= 4 / ((inside - outside) / 2 @ direction)
+            maps[n] = seed[n] ** 0.4 * (1 / (1 + np.exp(-odds))) ** 0.6
         maps = scaled(maps)
     return maps
 
@@ -121,7 +121,7 @@ def test_a_discriminant_is_even_half_way_between_the_prototypes() -> None:
     points = torch.tensor([[[1.0, 5.0], [2.0, 0.0], [0.0, 0.0]]])
     even, inside, outside = discriminant_posterior(points, means, torch.eye(2))[0].tolist()
     assert even == pytest.approx(0.5)
-    assert inside == pytest.approx(1 / (1 + np.exp(-3)))
+    assert inside == pytest.approx(1 / (1 + np.exp(-4)))
     assert outside == pytest.approx(1 - inside)
 
 

@@ -97,8 +97,8 @@ def check_cached(network: Network, method: Method, processes: int) -> None:
 def is_mirrored(key: Key) -> bool:
     """Return whether a training sees the mirror image: half of the time.
 
-    >>> sum(is_mirrored(Key(0, (0, epoch, 0))) for epoch in range(1000))
-    506
+    >>> 450 < sum(is_mirrored(Key(0, (0, epoch, 0))) for epoch in range(1000)) < 550
+    True
     """
     return bool(np.random.default_rng(key.seed).random() < 0.5)
 

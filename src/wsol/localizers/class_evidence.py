@@ -12,6 +12,7 @@ from wsol.localizers.choose import choose_tap, probe
 from wsol.localizers.look import Look, has_classes, observe, tapped_part
 from wsol.models import Network
 from wsol.models.heads import scaled_maps
+from wsol.models.modes import evaluating
 
 POOLING_POWER = 4
 """Of the seed, as weights of the places that the classes of an image are told from."""
@@ -40,12 +41,15 @@ class LinearLayer(NamedTuple):
 
     def weight(self) -> Tensor:
         """Return the weights, float32 ``(classes, C)``."""
-        return self.module.weight.detach().flatten(1).float()
+        # A parametrised weight is computed when it is asked for, in training with side effects.
+        with evaluating(self.module):
+            weight = self.module.weight
+        return weight.detach().flatten(1).float()
 
     def bias(self) -> Tensor:
-        """Return the biases, float32 ``(classes,)``."""
-        weight, bias = self.module.weight, self.module.bias
-        return weight.new_zeros(len(weight)).float() if bias is None else bias.detach().float()
+        """Return the biases, float32 ``(classes,)``, or a zero where there are none."""
+        bias = self.module.bias
+        return torch.zeros(()) if bias is None else bias.detach().float()
 
 
 def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer | None:
@@ -77,13 +81,22 @@ def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer 
     pooled = look.features[tap].mean((2, 3))
     shape = (look.logits.shape[1], pooled.shape[1])
     for module in reversed(list(tapped_part(model).modules())):
-        if not isinstance(module, nn.Linear | nn.Conv2d) or module.weight.flatten(1).shape != shape:
+        if not isinstance(module, nn.Linear | nn.Conv2d):
+            continue
+        if _shape(module) != shape:
             continue
         layer = LinearLayer(module, tap)
         logits = pooled @ layer.weight().T + layer.bias()
         if (logits - look.logits).abs().max() <= SAME * look.logits.abs().max():
             return layer
     return None
+
+
+def _shape(module: nn.Linear | nn.Conv2d) -> tuple[int, int] | None:
+    """Return outputs and inputs of a layer that can be asked of each place."""
+    if isinstance(module, nn.Linear):
+        return module.out_features, module.in_features
+    return (module.out_channels, module.in_channels) if module.kernel_size == (1, 1) else None
 
 
 def class_evidence(layer: LinearLayer, look: Look, labels: Tensor, seed: Tensor) -> Tensor:

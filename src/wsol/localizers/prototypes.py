@@ -29,10 +29,10 @@ OWN_WEIGHT = 0.3
 RIDGE = 0.02
 """Share of the total variance that is added to the variance of each direction."""
 
-SEED_SHARE = 0.3
+SEED_SHARE = 0.4
 """Of the logarithm of the final map; the rest is the posterior's."""
 
-SHARPNESS = 3.0
+SHARPNESS = 4.0
 """Log odds of the object at its own prototype."""
 
 COSINE_SHARPNESS = 8.0
