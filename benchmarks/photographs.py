@@ -75,6 +75,7 @@ SETTINGS = (
     Setting("CAM * feature norm, affinity", Reading("cam*feature_norm", affinity="auto"), 224),
     Setting("CAM * feature norm, affinity", Reading("cam*feature_norm", affinity="auto")),
     Setting("DDT", Reading("ddt")),
+    Setting("normalized cut, affinity", Reading("ncut", affinity="auto")),
     Setting("feature norm * DDT, affinity", Reading("feature_norm*ddt", affinity="auto")),
     Setting("fast", BEST, 224),
     Setting("default", BEST),

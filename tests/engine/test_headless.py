@@ -1,5 +1,6 @@
 """Networks without classes: boxes of one class, and a word to whoever asks for a class."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,18 @@ import torchvision
 from PIL import Image
 from safetensors.torch import save
 from torch import nn
+from transformers import Dinov2Config, Dinov2Model
 
+from wsol.app.config import AppConfig
+from wsol.app.pool import Pool
+from wsol.app.shelf import Choice
+from wsol.engine.export import export_localizer
 from wsol.engine.localize import Localizer
+from wsol.engine.predict import predict
+from wsol.engine.predict_config import PredictConfig
 from wsol.errors import ConfigError
-from wsol.localizers import create_localizer
+from wsol.formats import FORMATS
+from wsol.localizers import create_localizer, list_localizers
 from wsol.localizers.look import has_classes, observe
 from wsol.localizers.stages import last_stage
 from wsol.models import create_network
@@ -74,8 +83,22 @@ def _torchvision() -> nn.Module:
     return model
 
 
+def _base_model() -> nn.Module:
+    config = Dinov2Config(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=112, patch_size=14
+    )
+    return Dinov2Model(config)
+
+
+FREE = (
+    *("attention_rollout", "ddt", "eigencam", "feature_norm", "maskcut", "ncut"),
+    "prototypes",
+)
+"""Localizers that need no classes."""
+
 GIVEN: list[Callable[[], nn.Module]] = [
     _torchvision,
+    _base_model,
     lambda: timm.create_model("test_resnet", num_classes=0),
     lambda: timm.create_model("test_vit", num_classes=0, dynamic_img_size=True),
 ]
@@ -103,12 +126,12 @@ def test_a_given_network_without_classes_finds_objects(
 ) -> None:
     """Under the name that it is given, or as an object."""
     model = make()
-    (found,) = Localizer(model, localizer=localizer, size=96, cpu=True)([photo])
+    (found,) = Localizer(model, localizer=localizer, size=112, cpu=True)([photo])
     assert (found.label, len(found.boxes)) == ("object", 1)
-    (found,) = Localizer(model, localizer=localizer, size=96, classes=("disc",))([photo])
+    (found,) = Localizer(model, localizer=localizer, size=112, classes=("disc",))([photo])
     assert found.label == "disc"
     with pytest.raises(ConfigError, match="2 classes"):
-        Localizer(model, localizer=localizer, size=96, classes=("disc", "square"))
+        Localizer(model, localizer=localizer, size=112, classes=("disc", "square"))
 
 
 @pytest.mark.parametrize("make", GIVEN)
@@ -117,34 +140,54 @@ def test_what_needs_a_class_names_what_does_not(make: Callable[[], nn.Module]) -
     model = make()
     for localizer in ("cam", "gradcam", "scorecam", "ddt*cam"):
         with pytest.raises(ConfigError, match=r"feature_norm") as caught:
-            Localizer(model, localizer=localizer, size=96)
+            Localizer(model, localizer=localizer, size=112)
         assert "\n" not in str(caught.value)
         assert "layercam" not in str(caught.value)
     with pytest.raises(ConfigError, match="labels"):
-        Localizer(model, labels=("dog",), size=96)
+        Localizer(model, labels=("dog",), size=112)
 
 
 @pytest.mark.parametrize("make", GIVEN)
 def test_classes_cannot_be_asked_for(make: Callable[[], nn.Module], photo: Path) -> None:
     """Neither the likeliest ones nor one for a picture."""
-    locate = Localizer(make(), size=96, localizer="feature_norm")
+    locate = Localizer(make(), size=112, localizer="feature_norm")
     with pytest.raises(ConfigError, match="classes"):
         list(locate.classify([photo]))
     with pytest.raises(ConfigError, match="dog"):
         list(locate([photo], label="dog"))
 
 
+@pytest.mark.parametrize("name", FREE)
+def test_localizers_without_a_class_make_maps(name: str) -> None:
+    """Of networks without classes."""
+    model = timm.create_model("test_vit", num_classes=0, dynamic_img_size=True)
+    localizer, images = create_localizer(name, model, size=112), torch.rand(2, 3, 112, 112)
+    localizer.fit([images])
+    assert localizer(images).shape == (2, 112, 112)
+
+
+@pytest.mark.parametrize("name", sorted({*list_localizers()} - {*FREE}))
+def test_localizers_of_a_class_name_those_without(name: str) -> None:
+    """And none of the others."""
+    model = timm.create_model("test_vit", num_classes=0, dynamic_img_size=True)
+    with pytest.raises(ConfigError) as caught:
+        create_localizer(name, model, size=112)
+    named = re.findall(r"\w+", str(caught.value).partition("use one of")[2])
+    assert {*FREE} <= {*named}
+    assert name not in named
+
+
 def test_attention_needs_no_class(photo: Path) -> None:
     """That of a transformer shows what its class token looks at."""
     model = timm.create_model("test_vit", num_classes=0, dynamic_img_size=True)
-    (found,) = Localizer(model, localizer="attention_rollout", size=96)([photo])
+    (found,) = Localizer(model, localizer="attention_rollout", size=112)([photo])
     assert found.label == "object"
 
 
 @pytest.mark.parametrize("make", GIVEN)
 def test_a_pass_says_whether_there_are_classes(make: Callable[[], nn.Module]) -> None:
     """Without them it has one logit that is the same everywhere."""
-    images = torch.rand(3, 3, 96, 96)
+    images = torch.rand(3, 3, 112, 112)
     look = observe(make(), images)
     assert not look.has_classes
     assert look.logits.tolist() == [[0.0]] * 3
@@ -230,3 +273,51 @@ def test_published_weights_come_from_the_hub(
     assert all(torch.equal(found[key], weights[key]) for key in found)
     (result,) = locate([photo])
     assert (result.label, result.error) == ("object", None)
+
+
+@pytest.mark.usefixtures("random_weights")
+def test_a_prediction_names_no_class_of_imagenet(photo: Path, tmp_path: Path) -> None:
+    """In any format, nor in the report."""
+    config = PredictConfig(
+        images=[photo],
+        out=tmp_path / "out",
+        backbone="convnextv2_atto.fcmae",
+        localizer="ncut",
+        size=64,
+        format=tuple(FORMATS),
+        workers=0,
+        cpu=True,
+    )
+    assert predict(config) == {"ok": 1}
+    texts = [
+        path.read_text(encoding="utf-8")
+        for path in (tmp_path / "out").rglob("*")
+        if path.suffix in {".csv", ".json", ".html", ".txt", ".xml", ".yaml", ".jsonl"}
+    ]
+    assert sum("object" in text for text in texts) >= 5
+    synonyms = [name for name in imagenet_classes() if ", " in name]
+    assert not [name for name in synonyms if any(name in text for text in texts)]
+
+
+def test_a_graph_of_a_network_without_classes_finds_the_same(photo: Path, tmp_path: Path) -> None:
+    """Under the same name."""
+    torch.manual_seed(0)
+    model = timm.create_model("test_resnet", num_classes=0)
+    locate = Localizer(model, localizer="feature_norm", size=64)
+    export_localizer(locate, tmp_path / "model.onnx")
+    graph = Localizer(tmp_path / "model.onnx")
+    assert graph.classes == ("object",)
+    (expected,), (found,) = locate([photo]), graph([photo])
+    assert (found.label, found.score) == ("object", 1)
+    np.testing.assert_allclose(found.heat_map, expected.heat_map, atol=1e-2)
+
+
+@pytest.mark.usefixtures("random_weights")
+def test_the_app_shows_objects(photo: Path) -> None:
+    """And says so in one line where a class is asked for."""
+    pool = Pool(AppConfig(backbone="convnextv2_atto.fcmae", size=64, cpu=True))
+    assert pool.classify(photo) == [(0, 1.0)]
+    found, _ = pool.look(photo, "a", Choice(localizer="ncut", label=0))
+    assert (found.label, len(found.boxes)) == ("object", 1)
+    with pytest.raises(ConfigError, match="ncut"):
+        pool.look(photo, "a", Choice(localizer="cam"))

@@ -30,6 +30,8 @@ def network() -> Network:
         ("cam", {"taps": ["0", "1"]}),
         ("layercam", {"taps": ["1"]}),
         ("feature_norm", {"taps": ["1"]}),
+        ("ncut", {"taps": ["1"]}),
+        ("maskcut", {"taps": ["1"]}),
         ("cam", {"flip": True, "scales": (1.0, 1.5)}),
         ("feature_norm", {"taps": ["1"], "affinity": "0"}),
         ("cam*feature_norm", {"taps": ["1"], "affinity": "0", "flip": True}),

@@ -3,6 +3,7 @@
 import pytest
 import timm
 from torch import nn
+from transformers import ViTConfig, ViTModel
 
 from wsol.localizers import create_localizer
 from wsol.localizers.choose import choose_tap
@@ -44,6 +45,14 @@ def test_a_transformer_has_one_stage() -> None:
     """Its features then follow themselves."""
     model = timm.create_model("test_vit")
     assert stage_before(model) == last_stage(model) == "blocks"
+
+
+def test_the_last_stage_ends_with_the_last_block_however_deep_it_lies() -> None:
+    """Not with the embedding of the patches, which holds several layers too and is less nested."""
+    config = ViTConfig(
+        hidden_size=8, num_hidden_layers=3, num_attention_heads=2, image_size=64, patch_size=16
+    )
+    assert last_stage(ViTModel(config)).endswith(".2")
 
 
 def test_without_stages_the_tap_of_the_classifier_is_taken() -> None:

@@ -26,9 +26,8 @@ class AppConfig(Options):
     """Options of the app.
 
     Args:
-        run: a run folder, or hf:owner/name on the Hub; default: an ImageNet network with its
-            1,000 classes.
-        backbone: the ImageNet network where no run is given.
+        run: a run folder, or hf:owner/name on the Hub; default: a pretrained network.
+        backbone: the pretrained network where no run is given.
         host: address to listen at; any other than 127.0.0.1 lets other machines in.
         port: to listen at; 0 takes a free one.
         names: names of this machine by which a browser or Label Studio calls it, besides

@@ -24,8 +24,8 @@ from wsol.options import (
     refusal,
 )
 
-LOCALIZERS = ("cam", "gradcam", "layercam", "feature_norm", "ddt", "cam*ddt", "feature_norm*ddt")
-"""What is compared by default: one of each kind, and products."""
+LOCALIZERS = ("cam", "gradcam", "layercam", "feature_norm", "ddt", "prototypes")
+"""What is compared by default: one of each kind, and the default of prediction."""
 
 
 VAL_SHARE = 0.1
@@ -43,9 +43,9 @@ class CompareConfig(Options):
             run's, if the data is, else boxes.csv or boxes.json in the data folder.
         on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
             leaves such rows out, each with a line that says where and why.
-        run: a run on this data, a folder or hf:owner/name on the Hub; default: an ImageNet
+        run: a run on this data, a folder or hf:owner/name on the Hub; default: a pretrained
             network, whose score maps are of the class that it prefers.
-        backbone: the ImageNet network where no run is given.
+        backbone: the pretrained network where no run is given.
         localizers: names, several with * between them are joined.
         sizes: sides of the network's input in pixels.
         normalizations: how score maps are scaled to [0, 1].

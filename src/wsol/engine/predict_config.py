@@ -36,9 +36,10 @@ class PredictConfig(Options):
     Args:
         images: image files or folders, or the URI of one folder elsewhere, as s3://bucket/photos.
         out: folder to write, or its URI, as s3://bucket/boxes.
-        run: a run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: an
-            ImageNet network with its 1,000 classes.
-        backbone: the ImageNet network where no run is given.
+        run: a run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: a
+            pretrained network.
+        backbone: the pretrained network where no run is given, by its timm name. Its classes are
+            those of ImageNet; one without a classifier finds objects of one class, object.
         localizer: makes the score maps; default: the run's, or prototypes.
             One that is given leaves nothing of that reading.
         tap: modules of the network whose features the localizer reads; default: the run's; with

@@ -24,6 +24,8 @@ class GradientRollout(AttentionRollout):
     """
 
     needs_gradients = True
+    needs_classes = True
+    sees_classes = True
 
     def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
         """Return one map ``(N, h, w)``."""

@@ -93,6 +93,7 @@ class Prototypes(ScoreMaps):
     """
 
     needs_fit = True
+    needs_classes = False
 
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
         """Find the layers and the classifier."""

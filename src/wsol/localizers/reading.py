@@ -70,6 +70,9 @@ class Reading:
         >>> Reading("cam", affinity="auto").threshold, Reading("pixels").threshold
         (0.5, 0.5)
         """
+        if self.localizer == "instances":
+            # The edge of an object, see ``LearntInstances``.
+            return 0.25
         names = {name.strip() for name in self.localizer.split("*")}
         if self.affinity or names <= FLAT_MAPS:
             return 0.5

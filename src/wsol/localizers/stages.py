@@ -32,7 +32,8 @@ def find_stages(model: nn.Module, size: int | None = None) -> list[Stage]:
     """Return the stages of a classifier, the one with the finest maps first.
 
     Of all modules that hold several layers with weights and give feature maps of one size, the last
-    of those nested least ends the stage. A single layer behind them, such as the convolution that
+    of those nested least ends the stage, as the first module of the next stage may hold some; the
+    last of all ends the last stage. A single layer behind them, such as the convolution that
     widens the features for the classifier alone, does not count: what is common to many classes
     shows better before it. Networks that are no more than a list of layers, such as VGG, have
     stages that end with a single one, and a transformer of one grid has one stage.
@@ -62,15 +63,17 @@ def _watch(model: nn.Module, size: int | None, layers: int) -> list[Stage]:
     """Return the stages that end with a module of at least so many layers."""
     images, body = probe(model, size), tapped_part(model)
     found: dict[tuple[int, int], Stage] = {}
+    last: dict[tuple[int, int], Stage] = {}
     # Not inference mode: what a network keeps of this pass could never be trained through.
     with evaluating(model), torch.no_grad(), ExitStack() as stack:
         for name, module in named_layers(body).items():
             # Scales and shifts, as of normalisations, are no layers of their own.
             if sum(weight.ndim > 1 for weight in module.parameters()) >= layers:
-                keep = _keeper(found, name, images, body)
+                keep = _keeper(found, last, name, images, body)
                 stack.enter_context(changed_output(module, keep))
         pass_probe(model, images)
-    return sorted(found.values(), key=lambda stage: -stage.rows * stage.columns)
+    stages = sorted(found.values(), key=lambda stage: -stage.rows * stage.columns)
+    return [*stages[:-1], *(last[stage.rows, stage.columns] for stage in stages[-1:])]
 
 
 def last_stage(model: nn.Module, size: int | None = None) -> str:
@@ -100,12 +103,17 @@ def stage_before(model: nn.Module, size: int | None = None) -> str:
 
 
 def _keeper(
-    found: dict[tuple[int, int], Stage], name: str, images: Tensor, body: nn.Module
+    found: dict[tuple[int, int], Stage],
+    last: dict[tuple[int, int], Stage],
+    name: str,
+    images: Tensor,
+    body: nn.Module,
 ) -> Callable[[Tensor], Tensor]:
     def keep(output: Tensor) -> Tensor:
         layout = find_layout(output, images, body)
         if layout is not None:
             rows, columns = to_maps(output, layout, images).shape[2:]
+            last[rows, columns] = Stage(name, rows, columns)
             before = found.get((rows, columns))
             if before is None or name.count(".") <= before.tap.count("."):
                 found[rows, columns] = Stage(name, rows, columns)
