@@ -24,8 +24,8 @@ from wsol.options import (
     refusal,
 )
 
-LOCALIZERS = ("cam", "gradcam", "layercam", "feature_norm", "ddt", "cam*ddt", "feature_norm*ddt")
-"""What is compared by default: one of each kind, and products."""
+LOCALIZERS = ("cam", "gradcam", "layercam", "feature_norm", "ddt", "prototypes")
+"""What is compared by default: one of each kind, and the default of prediction."""
 
 
 VAL_SHARE = 0.1
