@@ -12,6 +12,7 @@ from wsol.localizers.choose import choose_tap, probe
 from wsol.localizers.look import Look, has_classes, observe, tapped_part
 from wsol.models import Network
 from wsol.models.heads import scaled_maps
+from wsol.models.modes import evaluating
 
 POOLING_POWER = 4
 """Of the seed, as weights of the places that the classes of an image are told from."""
@@ -40,12 +41,14 @@ class LinearLayer(NamedTuple):
 
     def weight(self) -> Tensor:
         """Return the weights, float32 ``(classes, C)``."""
-        return self.module.weight.detach().flatten(1).float()
+        # In training mode a parametrization may change its state when its weight is read.
+        with evaluating(self.module):
+            return self.module.weight.detach().flatten(1).float()
 
     def bias(self) -> Tensor:
         """Return the biases, float32 ``(classes,)``."""
-        weight, bias = self.module.weight, self.module.bias
-        return weight.new_zeros(len(weight)).float() if bias is None else bias.detach().float()
+        weight, bias = self.weight(), self.module.bias
+        return weight.new_zeros(len(weight)) if bias is None else bias.detach().float()
 
 
 def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer | None:
@@ -77,9 +80,11 @@ def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer 
     pooled = look.features[tap].mean((2, 3))
     shape = (look.logits.shape[1], pooled.shape[1])
     for module in reversed(list(tapped_part(model).modules())):
-        if not isinstance(module, nn.Linear | nn.Conv2d) or module.weight.flatten(1).shape != shape:
+        if not isinstance(module, nn.Linear | nn.Conv2d):
             continue
         layer = LinearLayer(module, tap)
+        if layer.weight().shape != shape:
+            continue
         logits = pooled @ layer.weight().T + layer.bias()
         if (logits - look.logits).abs().max() <= SAME * look.logits.abs().max():
             return layer
