@@ -8,7 +8,7 @@ Normalization = Literal["minmax", "max", "pas", "ivr", "otsu"]
 Number = Literal["one", "several"]
 """Boxes of a class in a picture: around the largest contour, or of each object of the map."""
 
-Student = Literal["pixels", "psol"]
+Student = Literal["pixels", "psol", "instances"]
 """Localizers that learn in ``wsol distill``, and belong to the runs that it makes alone."""
 
 Reference = Literal["ground_truth", "pseudo_boxes"]

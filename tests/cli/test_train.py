@@ -3,7 +3,6 @@
 import json
 import shlex
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -101,20 +100,13 @@ def test_without_a_test_split_the_next_command_measures_val(
 
 
 @pytest.mark.parametrize(
-    ("options", "several", "better"),
+    ("options", "better"),
     [
-        ({}, False, "train with --config boxes"),
-        (
-            {"localizer": "feature_norm*ddt"},
-            False,
-            "wsol distill 'my run' --out 'my run-distilled'",
-        ),
-        ({"localizer": "feature_norm*ddt"}, True, ""),
+        ({}, "train with --config boxes"),
+        ({"localizer": "feature_norm*ddt"}, "wsol distill 'my run' --out 'my run-distilled'"),
     ],
 )
-def test_what_gives_better_boxes_is_named(options: dict, several: bool, better: str) -> None:
-    """One path: the settings for boxes, then distilling where an image has one object."""
+def test_what_gives_better_boxes_is_named(options: dict, better: str) -> None:
+    """One path: the settings for boxes, then distilling."""
     config = TrainConfig(data=Path("data"), out=Path("my run"), **options)
-    training = SimpleNamespace(samples=SimpleNamespace(has_several_labels=several))
-    assert _better(config, training).endswith(better)
-    assert bool(_better(config, training)) == bool(better)
+    assert _better(config).endswith(better)

@@ -15,9 +15,14 @@ from wsol.engine import annotate as annotate_module
 from wsol.engine import learn_labels, stored_features
 from wsol.engine import predict as predict_module
 from wsol.engine.annotate_config import AnnotateConfig
+from wsol.engine.lessons import Teacher
+from wsol.engine.pictures import collect, with_labels
 from wsol.engine.run import load_info, load_run
+from wsol.engine.stored_features import StoredFeatures
 from wsol.errors import ConfigError, DataError
 from wsol.formats.record import Record, part_file
+from wsol.localizers.look import Look
+from wsol.localizers.pixels import LearntPixels
 from wsol.models.create import build_network
 
 
@@ -257,7 +262,26 @@ def test_a_distilled_head_is_used_where_it_helps(
 
 
 def test_the_comparison_prefers_what_agrees(config: AnnotateConfig) -> None:
-    """A student that says what its teacher says of the other view helps, one of noise does not."""
+    """A student that says what its teacher says helps, one that says the opposite does not."""
+    pictures = with_labels(collect([config.images]), Path("folders"))
+    stored = StoredFeatures(config.out / "features", 64, range(12), 5)
+    config.out.mkdir()
+    learning = learn_labels.Learning(config, pictures, stored)
+    stored.compute(learning.network, learning.taps, pictures.paths, learning.look, None)
+    learning._fit_head()
+    learning._fit_localizer()
+    teacher = Teacher(learning.localizer, "otsu", 0.5)
+
+    class Student(LearntPixels):
+        sign = 1
+
+        def score_maps(self, look: Look, labels: torch.Tensor) -> list[torch.Tensor]:
+            return [self.sign * each for each in teacher.localizer.score_maps(look, labels)]
+
+    student = Student(learning.network, learning.taps)
+    assert learning._helps(student, teacher)
+    student.sign = -1
+    assert not learning._helps(student, teacher)
     boxes = np.array([[0.0, 0.0, 0.5, 0.5], [0.1, 0.1, 0.4, 0.9]])
     others = np.array([[0.0, 0.0, 0.5, 1.0], [0.5, 0.1, 0.9, 0.9]])
     np.testing.assert_allclose(learn_labels._ious(boxes, others), [0.5, 0])

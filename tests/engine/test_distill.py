@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from torch import Tensor
 
 from wsol import Localizer
 from wsol.cli.main import main
@@ -18,8 +19,10 @@ from wsol.data.batches import ImageFiles, load_batches, normalized, split_batche
 from wsol.data.open import open_data
 from wsol.data.scenes import write_scenes
 from wsol.data.transforms import EvalTransform
+from wsol.engine import composites
 from wsol.engine import distill as module
 from wsol.engine.compare_config import CompareConfig
+from wsol.engine.composites import Cutout
 from wsol.engine.config import EvaluateConfig, TrainConfig
 from wsol.engine.device import Compute
 from wsol.engine.distill import distill
@@ -33,10 +36,11 @@ from wsol.engine.run import load_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, DataError, RunError
 from wsol.localizers import create_localizer
+from wsol.localizers.instances import LearntInstances
 from wsol.localizers.look import observe
 from wsol.localizers.pixels import LearntPixels
 from wsol.localizers.psol import PSOL
-from wsol.localizers.reading import Reading
+from wsol.localizers.reading import Reading, chosen_cutting
 from wsol.lock import Hold
 from wsol.models.heads import scaled_maps
 
@@ -183,7 +187,7 @@ def test_unreadable_pictures_are_left_out(
         folder, val, num_errors, _ = distill(replace(config, data=data))
     assert num_errors == 1
     assert f"left out: {broken}" in caplog.text
-    assert "learning from 23 pictures" in caplog.text
+    assert "learning from 46 images" in caplog.text
     assert val is None
     assert load_run(folder)[1].data == str(data.resolve())
 
@@ -301,6 +305,73 @@ def test_a_student_elsewhere_is_refused_early(
         CompareConfig(toy, toy, localizers=("cam", name))
     with pytest.raises(ConfigError, match="run that has with wsol distill"):
         evaluate(EvaluateConfig(tiny_run, localizer=name, workers=0, cpu=True))
+
+
+@pytest.fixture
+def composed(
+    config: DistillConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> DistillConfig:
+    """Return options for images with several labels, of which any object can be cut out."""
+
+    def middle(image: Tensor, _: object, __: float, label: int) -> Cutout:
+        return Cutout(image[:, 16:48, 16:48], torch.ones(32, 32, dtype=torch.bool), label)
+
+    monkeypatch.setattr(composites, "find_cutout", middle)
+    monkeypatch.setattr(module, "NUM_HELD_OUT", 2)
+    write_scenes(tmp_path / "scenes", train=6, test=4, seed=0, most_objects=3)
+    options = TrainConfig(
+        tmp_path / "scenes",
+        tmp_path / "several",
+        backbone="test_resnet",
+        pretrained=False,
+        size=64,
+        resize=64,
+        epochs=1,
+        workers=0,
+        precision="fp32",
+        cpu=True,
+    )
+    return replace(config, run=train(options), student=None, epochs=1)
+
+
+@pytest.mark.parametrize("config", ["pixels"], indirect=True)
+def test_images_with_several_labels_teach_instances(
+    composed: DistillConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of the student where it is better, and otherwise of the teacher."""
+    monkeypatch.setattr(module, "is_better", lambda *_: True)
+    folder = distill(composed).folder
+    info = load_run(folder)[1]
+    assert (info.localizer, info.normalization, info.threshold) == ("instances", "max", 0.25)
+    locate = Localizer(folder, cpu=True)
+    assert isinstance(locate.localizer, LearntInstances)
+    found = list(locate(open_data(composed.run.parent / "scenes")["test"].paths()))
+    assert all(len(result.box_labels) == len(result.boxes) for result in found)
+    kept = yaml.safe_load((folder / "config.yaml").read_text())
+    assert kept["student"] == "instances"
+    monkeypatch.setattr(module, "is_better", lambda *_: False)
+    teacher = distill(replace(composed, out=tmp_path / "teacher")).folder
+    info = load_run(teacher)[1]
+    assert (info.localizer, info.threshold) == ("feature_norm", 0.3)
+    assert not (teacher / "localizer.safetensors").exists()
+
+
+@pytest.mark.parametrize(("student", "teacher"), [(50, 40), (40, 50), (50, 50)])
+def test_the_student_must_find_more_pasted_objects(
+    student: float, teacher: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Than its teacher, in the same images."""
+    asked: list[tuple[object, ...]] = []
+
+    def ap50(localizer: object, *arguments: object) -> float:
+        asked.append(arguments[1:])
+        return {"student": student, "teacher": teacher}[str(localizer)]
+
+    monkeypatch.setattr(module, "composite_ap50", ap50)
+    cutting = chosen_cutting(Reading("cam"))
+    better = module.is_better(("student", cutting), ("teacher", cutting), ["a"], None, [1], None)
+    assert better == (student > teacher)
+    assert asked[0] == asked[1]
 
 
 def test_options_out_of_range_are_refused(config: DistillConfig) -> None:

@@ -144,13 +144,19 @@ def wait_for(what: Callable[[], object], process: subprocess.Popen[str]) -> None
 def test_an_actor_that_is_killed_loses_nothing(
     wsol: Started, local: Callable[..., None], photos: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
-    """Parts that a local process began stay, the rest comes from the cluster, all bit for bit."""
-    expected, out = tmp_path / "expected", tmp_path / "out"
-    local(expected, localizer="ddt")
-    local(out, localizer="ddt", shard="1/3")
+    """Parts that a local process began stay, the rest comes from the cluster, all bit for bit.
+
+    Some of the images have labels, which go to the cluster as well.
+    """
+    expected, out, labels = tmp_path / "expected", tmp_path / "out", tmp_path / "labels.csv"
+    rows = [f"{number:02d} 日本.png,{'disc' if number % 3 else 'cross'}" for number in range(15)]
+    labels.write_text("\n".join(["image,label", *rows]), encoding="utf-8")
+    local(expected, localizer="ddt", labels_from=labels)
+    local(out, localizer="ddt", labels_from=labels, shard="1/3")
     begun = {path: path.stat().st_mtime_ns for path in out.glob("localizations/part*")}
     assert len(begun) == 2
     run = ("--run", tiny_run, "--workers", 1, "--localizer", "ddt", *OPTIONS)
+    run = (*run, "--labels_from", labels)
     process = wsol.start("predict", photos, "--out", out, *run, "--engine", "ray", "--actors", 1)
     wait_for(wsol.actors, process)
     (first,) = wsol.actors()

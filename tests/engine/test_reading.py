@@ -17,7 +17,8 @@ from wsol.engine.opened import Asked
 from wsol.engine.run import load_run
 from wsol.engine.train import train
 from wsol.errors import ConfigError, RunError
-from wsol.localizers.reading import Reading, chosen_cutting
+from wsol.localizers import list_localizers
+from wsol.localizers.reading import FLAT_MAPS, Reading, chosen_cutting
 
 READING = {
     "affinity": "layer2",
@@ -95,7 +96,8 @@ def test_another_reading_has_a_threshold_of_its_own(tiny_run: Path, tmp_path: Pa
         ({}, None, {"normalization": "minmax"}, ("minmax", 0.2, "default")),
         ({}, None, {"normalization": "otsu"}, ("otsu", 0.29, "auto")),
         ({"normalization": "ivr"}, None, {}, ("ivr", 0.2, "default")),
-        ({"localizer": "cam*ddt"}, None, {}, ("otsu", 0.5, "auto")),
+        ({"localizer": "cam*feature_norm"}, None, {}, ("otsu", 0.29, "auto")),
+        ({"localizer": "feature_norm"}, None, {}, ("otsu", 0.5, "auto")),
         ({"normalization": "otsu"}, None, {"threshold": 0.4}, ("minmax", 0.4, "option")),
         ({"localizer": "pixels"}, None, {}, ("otsu", 0.5, "auto")),
         # One that was chosen holds for its own maps and scale.
@@ -104,7 +106,7 @@ def test_another_reading_has_a_threshold_of_its_own(tiny_run: Path, tmp_path: Pa
         ({"normalization": "ivr"}, 0.1, {"threshold": 0.4}, ("ivr", 0.4, "option")),
         ({"normalization": "otsu"}, 0.1, {"threshold": 0.4}, ("otsu", 0.4, "option")),
         ({"normalization": "ivr"}, 0.1, {"threshold": "auto"}, ("otsu", 0.29, "auto")),
-        ({"normalization": "ivr"}, 0.1, {"localizer": "ddt"}, ("otsu", 0.5, "auto")),
+        ({"normalization": "ivr"}, 0.1, {"localizer": "ddt"}, ("otsu", 0.29, "auto")),
         ({}, 0.1, {"affinity": "auto"}, ("otsu", 0.5, "auto")),
         ({}, 0.1, {"normalization": "otsu", "threshold": 0.4}, ("otsu", 0.4, "option")),
     ],
@@ -118,6 +120,11 @@ def test_where_maps_are_cut(
     """Scale, threshold and where it comes from, of the run's reading and what is asked for."""
     found = chosen_cutting(Reading(**own), chosen, Asked(**asked))
     assert (found.reading.normalization, found.threshold, found.threshold_from) == expected
+
+
+def test_flat_maps_are_of_localizers() -> None:
+    """A name that is none would change nothing."""
+    assert set(list_localizers()) >= FLAT_MAPS
 
 
 def test_auto_has_a_scale_of_its_own(tiny_run: Path) -> None:

@@ -25,7 +25,7 @@ def prepare(localizer: ScoreMaps, images: Tensor) -> None:
     if isinstance(localizer, Learnt):
         features = localizer.features(observe(localizer.model, images, localizer.taps))
         torch.manual_seed(0)
-        localizer.head = localizer.head_type(features.shape[1])
+        localizer.head = localizer.new_head(features.shape[1], num_classes=4)
         localizer.head.mean.copy_(features.mean((0, 2, 3)))
         localizer.head.std.copy_(features.std((0, 2, 3)).clamp(min=1e-6))
 

@@ -21,5 +21,8 @@ def run(argv: Sequence[str]) -> int:
         page = config.out / "report" / "index.html"
         sys.stdout.write(f"look at them, in any browser: {page}\n")
     out = shlex.quote(str(config.out))
-    sys.stdout.write(f"next, train a detector on {out}/yolo/data.yaml, or annotate new images\n")
+    if "yolo" in config.format:
+        sys.stdout.write(f"next, train a detector on {out}/yolo/data.yaml\n")
+    else:
+        sys.stdout.write(f"next, wsol convert {out} --format yolo (or voc, cvat, csv ...)\n")
     return SOME_IN_ERROR if done.statuses["error"] else OK

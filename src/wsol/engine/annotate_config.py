@@ -41,8 +41,8 @@ class AnnotateConfig(Options):
         backbone: the network, which stays as it is.
         size: side of the network's input in pixels.
         distill: whether boxes are those of a head that has learnt the localizer's maps: auto where
-            it agrees with the localizer on changed images at least as well as the localizer with
-            itself; always; never.
+            it agrees with the localizer's boxes of mirrored images at least as well as the
+            localizer with itself; always; never.
         objects: one box for each class, or several; default: several where images have several
             labels.
         max_images: to learn from at most, taken evenly; their features are kept in the folder.

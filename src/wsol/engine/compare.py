@@ -140,30 +140,9 @@ def compare(config: CompareConfig) -> list[Row]:
         ConfigError: no such localizer, or the folder cannot be written.
     """
     network, splits, of_run = _open(config)
-    return compare_splits(config, network, splits, of_run)
-
-
-def compare_splits(
-    config: CompareConfig,
-    network: Network,
-    splits: Mapping[str, Samples],
-    of_run: Precision | None = None,
-) -> list[Row]:
-    """Do the same with a network and splits that are open already.
-
-    Args:
-        config: the options; those of the data are not looked at.
-        network: its score maps are compared.
-        splits: of the data set, val and test with or without boxes.
-        of_run: precision of the run, where there is one.
-
-    Raises:
-        DataError: as of ``compare``.
-        ConfigError: as of ``compare``.
-    """
     reference = choose_reference(config.select_by, splits, config.data)
     if reference == "pseudo_boxes":
-        splits = {**splits, "val": _images_to_choose_on(config, splits)}
+        splits["val"] = _images_to_choose_on(config, splits)
     with output_folder(config.out):
         return _compare(config, network, splits, of_run, reference)
 

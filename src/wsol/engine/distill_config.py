@@ -41,6 +41,7 @@ class Course(NamedTuple):
 COURSES: dict[Student, Course] = {
     "pixels": Course(max_pictures=5_000, epochs=12, lr=0.005),
     "psol": Course(max_pictures=20_000, epochs=20, lr=0.001),
+    "instances": Course(max_pictures=2_000, epochs=10, lr=0.002),
 }
 """What is good for each student, where nothing else is asked for."""
 
@@ -63,7 +64,9 @@ class DistillConfig(Options):
             data folder.
         split_folders: folders that are splits, as train=FOLDER,test=FOLDER; none makes every folder
             a class; default: the run's, if the data is, else those named after splits.
-        student: what learns: pixels, which places belong to objects; psol, one box a picture.
+        student: what learns: pixels, which places belong to objects; psol, one box an image;
+            instances, which objects touch, from composed images; default: instances where images
+            have several labels, otherwise pixels.
         localizer: makes the teacher's score maps; default: the run's. One that is given leaves
             nothing of the run's own reading.
         tap: modules of the network whose features the teacher reads; default: the run's; with
@@ -81,11 +84,12 @@ class DistillConfig(Options):
             boxes, otherwise auto.
         head_tap: modules of the network whose features the head sees; default: all that the
             teacher reads and its maps follow.
-        max_pictures: to learn from at most, taken evenly from the training split; default: 5,000
-            for pixels, 20,000 for psol.
+        max_pictures: to learn from at most, taken evenly from the training split; for instances
+            composed images; default: 5,000 for pixels, 20,000 for psol, 2,000 for instances.
         epochs: passes of the head over the pictures and their mirror images; default: 12 for
-            pixels, 20 for psol.
-        lr: learning rate of the head; default: 0.005 for pixels, 0.001 for psol.
+            pixels, 20 for psol, 10 for instances.
+        lr: learning rate of the head; default: 0.005 for pixels, 0.001 for psol, 0.002 for
+            instances.
         weight_decay: of the head's weights.
         seed: of everything drawn by chance.
         batch_size: images per step.
@@ -101,7 +105,7 @@ class DistillConfig(Options):
     on_bad_annotation: OnBad = "fail"
     splits: Path | None = None
     labels: Path | None = None
-    student: Student = "pixels"
+    student: Student | None = None
     localizer: Name | None = None
     tap: tuple[Name, ...] = ()
     affinity: str = ""
@@ -128,7 +132,10 @@ class DistillConfig(Options):
 
     @property
     def course(self) -> Course:
-        """What is asked for, and for the rest what is good for the student."""
+        """What is asked for, and for the rest what is good for the student.
+
+        The student is known, see ``with_student``.
+        """
         asked = {name: getattr(self, name) for name in Course._fields}
         given = {name: value for name, value in asked.items() if value is not None}
-        return COURSES[self.student]._replace(**given)
+        return COURSES[self.student or "pixels"]._replace(**given)

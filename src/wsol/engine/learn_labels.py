@@ -41,8 +41,8 @@ from wsol.models.create import build_network
 COMPARED = 64
 """Images at most on which a distilled head is compared with its teacher."""
 
-CHANGED_SIZE = 0.75
-"""Side of an image that is looked at again, mirrored."""
+VIEWS = (1.0, 0.75)
+"""Sides of mirrored images that are looked at again, as shares of the input's."""
 
 log = logging.getLogger("wsol")
 
@@ -228,33 +228,48 @@ class Learning:
         learnt what images have in common then agrees with the other view better than the teacher
         does with itself. An error that the teacher makes in each view is not noticed.
         """
+        for share in VIEWS:
+            own, of_student = self._agreement(student, teacher, share)
+            helps = of_student >= own
+            log.info(
+                "boxes of mirrored images, at %g of their size: the localizer agrees with itself "
+                "to %.3f (IoU), a distilled head to %.3f; %s",
+                share,
+                own,
+                of_student,
+                "it may be used" if helps else "it is not used",
+            )
+            if not helps:
+                return False
+        return True
+
+    def _agreement(
+        self, student: LearntPixels, teacher: Teacher, share: float
+    ) -> tuple[float, float]:
+        """Return the mean IoU of a teacher's boxes of another view with its own, and a student's.
+
+        Args:
+            student: its head has learnt.
+            teacher: looks at both views.
+            share: side of the mirrored images.
+        """
+        side = max(round(self.config.size * share / 32), 1) * 32
         taught, learnt = [], []
         for indices, look in self._evenly(COMPARED):
-            (batch,) = load_batches(
-                ImageFiles(self.pictures.paths, self.look.transform, self.look.max_pixels),
-                split_batches(indices, len(indices)),
-                0,
-            )
-            images = normalized(batch.images.to(self.compute.device), self.look.mean, self.look.std)
-            side = max(round(self.config.size * CHANGED_SIZE / 32), 1) * 32
-            changed = interpolate(images.flip(-1), (side, side), mode="bilinear", antialias=True)
+            files = ImageFiles(self.pictures.paths, self.look.transform, self.look.max_pixels)
+            (batch,) = load_batches(files, split_batches(indices, len(indices)), 0)
+            images = batch.images.to(self.compute.device)
+            images = normalized(images, self.look.mean, self.look.std).flip(-1)
+            if side != self.config.size:
+                images = interpolate(images, (side, side), mode="bilinear", antialias=True)
             labels = self._labels_of(indices, look)
             with self.compute.autocast():
-                again = teacher.localizer(changed, labels).flip(-1)
+                again = teacher.localizer(images, labels).flip(-1)
                 maps = teacher.localizer(look, labels), student(look, labels)
             other = _boxes(again, self.cutting)
             taught.append(_ious(_boxes(maps[0], self.cutting), other))
             learnt.append(_ious(_boxes(maps[1], _cutting_of(student)), other))
-        own, of_student = (float(np.concatenate(ious).mean()) for ious in (taught, learnt))
-        helps = of_student >= own
-        log.info(
-            "boxes of mirrored, smaller images: the localizer agrees with itself to %.3f (IoU), a "
-            "distilled head to %.3f; it is %s",
-            own,
-            of_student,
-            "used" if helps else "not used",
-        )
-        return helps
+        return float(np.concatenate(taught).mean()), float(np.concatenate(learnt).mean())
 
 
 def _cutting_of(student: LearntPixels) -> Cutting:

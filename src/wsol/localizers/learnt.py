@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from wsol.choices import Normalization
 from wsol.errors import ConfigError
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.look import Images, Look
@@ -64,6 +65,7 @@ class Learnt(ScoreMaps):
 
     Attributes:
         name: of the localizer; names in its state begin with it.
+        normalization: how its maps are scaled to [0, 1]; minmax leaves it to the threshold.
         head_type: of the head.
         head: what has learnt; None where nothing has.
     """
@@ -71,6 +73,7 @@ class Learnt(ScoreMaps):
     needs_fit = True
     sees_classes = False
     name: str
+    normalization: Normalization = "minmax"
     head_type: type[Head]
 
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
@@ -104,13 +107,30 @@ class Learnt(ScoreMaps):
             if name.startswith(prefix)
         }
         try:
-            width, channels = own["mix.weight"].shape[:2]
-            head = self.head_type(channels, width)
+            head = self.head_like(own)
             head.load_state_dict(own)
         except (KeyError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(f"not the weights of a {self.name} head: {reason}") from error
         self.head = head
+
+    def new_head(self, channels: int, num_classes: int) -> Head:
+        """Return a head that has learnt nothing.
+
+        Args:
+            channels: of its features.
+            num_classes: classes of the classifier; most heads see none.
+        """
+        return self.head_type(channels)
+
+    def head_like(self, weights: dict[str, Tensor]) -> Head:
+        """Return a head whose weights have the shapes of others.
+
+        Args:
+            weights: by name.
+        """
+        width, channels = weights["mix.weight"].shape[:2]
+        return self.head_type(channels, width)
 
     def ready_head(self, device: torch.device | None = None) -> Head:
         """Return the head.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from wsol.choices import Normalization
+from wsol.choices import Normalization, Student
 from wsol.options import no_effect
 
 if TYPE_CHECKING:
@@ -13,12 +13,8 @@ if TYPE_CHECKING:
 
     from wsol.localizers.base import ScoreMaps
 
-CLASS_MAPS = {
-    *("ablationcam", "bagcam", "cam", "gradcam", "gradcam++", "gradient_rollout", "hirescam"),
-    *("layercam", "scorecam", "tscam", "xgradcam"),
-}
-"""Localizers whose maps have one peak, where the class is seen best; those of all others are nearly
-flat inside the object."""
+FLAT_MAPS = {"feature_norm", "foreground", "maskcut", "ncut", "prototypes", *get_args(Student)}
+"""Localizers whose maps are nearly flat inside the object."""
 
 Chosen = Literal["val", "pseudo_boxes"]
 """What a threshold was chosen on: the ground truth of val, or pseudo-boxes."""
@@ -64,17 +60,21 @@ class Reading:
     def threshold(self) -> float:
         """Share of a map's maximum for a box, where no ground truth exists to choose it on.
 
-        A class map has one peak, and is cut low (Zhou et al., CVPR 2016, section 3.2); any other
-        is nearly flat inside the object, and so is one that follows features. With normalization
-        ``otsu``, 0.5 is Otsu's threshold of the map, and 0.29 is 0.58 times of it.
+        A map that is nearly flat inside the object, as one that follows features or has been
+        learnt, is cut in the middle; any other, as that of a class, has one peak and is cut low
+        (Zhou et al., CVPR 2016, section 3.2). With normalization ``otsu``, 0.5 is Otsu's threshold
+        of the map, and 0.29 is 0.58 times of it.
 
         >>> Reading("cam", normalization="otsu").threshold
         0.29
-        >>> Reading("cam", affinity="auto").threshold, Reading("ddt").threshold
+        >>> Reading("cam", affinity="auto").threshold, Reading("pixels").threshold
         (0.5, 0.5)
         """
+        if self.localizer == "instances":
+            # The edge of an object, see ``LearntInstances``.
+            return 0.25
         names = {name.strip() for name in self.localizer.split("*")}
-        if self.affinity or not names <= CLASS_MAPS:
+        if self.affinity or names <= FLAT_MAPS:
             return 0.5
         return 0.29 if self.normalization == "otsu" else 0.2
 

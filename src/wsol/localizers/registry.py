@@ -25,6 +25,7 @@ LOCALIZERS = {
     "gradcam++": "wsol.localizers.gradcam_plusplus:GradCAMPlusPlus",
     "gradient_rollout": "wsol.localizers.gradient_rollout:GradientRollout",
     "hirescam": "wsol.localizers.hirescam:HiResCAM",
+    "instances": "wsol.localizers.instances:LearntInstances",
     "layercam": "wsol.localizers.layercam:LayerCAM",
     "maskcut": "wsol.localizers.ncut:MaskCut",
     "ncut": "wsol.localizers.ncut:NCut",

@@ -30,7 +30,7 @@ class Config(MethodConfig):
 
     name: Literal["trilite"] = "trilite"
     taps: tuple[Name, ...] = ()
-    background_weight: NonNegativeFloat = 1.0
+    background_weight: NonNegativeFloat = 5.0
 
     def create(self) -> TriLiteMethod:
         """Return the method with these options."""
