@@ -41,15 +41,14 @@ class LinearLayer(NamedTuple):
 
     def weight(self) -> Tensor:
         """Return the weights, float32 ``(classes, C)``."""
-        # A parametrised weight is computed when it is asked for, in training with side effects.
+        # In training mode a parametrization may change its state when its weight is read.
         with evaluating(self.module):
-            weight = self.module.weight
-        return weight.detach().flatten(1).float()
+            return self.module.weight.detach().flatten(1).float()
 
     def bias(self) -> Tensor:
-        """Return the biases, float32 ``(classes,)``, or a zero where there are none."""
-        bias = self.module.bias
-        return torch.zeros(()) if bias is None else bias.detach().float()
+        """Return the biases, float32 ``(classes,)``."""
+        weight, bias = self.weight(), self.module.bias
+        return weight.new_zeros(len(weight)) if bias is None else bias.detach().float()
 
 
 def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer | None:
@@ -83,20 +82,13 @@ def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer 
     for module in reversed(list(tapped_part(model).modules())):
         if not isinstance(module, nn.Linear | nn.Conv2d):
             continue
-        if _shape(module) != shape:
-            continue
         layer = LinearLayer(module, tap)
+        if layer.weight().shape != shape:
+            continue
         logits = pooled @ layer.weight().T + layer.bias()
         if (logits - look.logits).abs().max() <= SAME * look.logits.abs().max():
             return layer
     return None
-
-
-def _shape(module: nn.Linear | nn.Conv2d) -> tuple[int, int] | None:
-    """Return outputs and inputs of a layer that can be asked of each place."""
-    if isinstance(module, nn.Linear):
-        return module.out_features, module.in_features
-    return (module.out_channels, module.in_channels) if module.kernel_size == (1, 1) else None
 
 
 def class_evidence(layer: LinearLayer, look: Look, labels: Tensor, seed: Tensor) -> Tensor:
