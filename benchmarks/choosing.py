@@ -70,7 +70,8 @@ class Candidate(NamedTuple):
         self, reference: Reference, images: NDArray[np.int64], others: NDArray[np.int64]
     ) -> float:
         """Return GT-known on other images at the threshold that is best on some."""
-        hits = self.largest[reference][images, :, 1].sum(0)
+        levels = slice(None) if reference == "pseudo_boxes" else slice(1, 2)
+        hits = self.largest[reference][images][..., levels].sum((0, 2))
         index = int(np.abs(THRESHOLDS - best_threshold(hits, THRESHOLDS)).argmin())
         return 100 * float(self.largest["ground_truth"][others, index, 1].mean())
 

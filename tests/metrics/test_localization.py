@@ -155,3 +155,12 @@ def test_reset_forgets_everything() -> None:
     for image in fresh:
         metric.update(image.rank, image.curves)
     assert metric.compute() == metric_of(fresh).compute()
+
+
+def test_the_best_threshold_over_several_levels() -> None:
+    """Where a plateau at IoU 50 hides which threshold fits best, higher levels tell."""
+    metric = LocalizationAccuracy(THRESHOLDS)
+    curve = np.array([0.55, 0.6, 0.6, 0.6, 0.9])
+    metric.update(0, IouCurves(largest=curve, all=curve))
+    assert metric.best_threshold() == 0.4
+    assert metric.best_threshold((30, 50, 70)) == 0.8

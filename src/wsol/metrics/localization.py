@@ -1,5 +1,6 @@
 """Classification and localization accuracy, accumulated as counts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -100,11 +101,15 @@ class LocalizationAccuracy(CountMetric):
             "num_error": int(self.num_errors),
         }
 
-    def best_threshold(self) -> float | None:
-        """Return the threshold with the most right boxes at IoU 50; None without true boxes."""
+    def best_threshold(self, levels: Sequence[int] = (50,)) -> float | None:
+        """Return the threshold with the most right boxes; None without true boxes.
+
+        Args:
+            levels: IoU in percent, some of 30, 50 and 70; right boxes are summed over them.
+        """
         if int(self.num_boxed) == 0:
             return None
-        hits = self.largest[:, IOU_LEVELS.index(50)].cpu().numpy()
+        hits = self.largest[:, [IOU_LEVELS.index(level) for level in levels]].sum(1).cpu().numpy()
         return best_threshold(hits, self.thresholds)
 
     def compute(self) -> dict[str, float | int | None]:
