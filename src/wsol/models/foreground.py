@@ -55,21 +55,6 @@ class ForegroundHead(LinearHead):
         normalized: Tensor = self.norm(total)
         return normalized
 
-    def scaled_layers(self, features: Tensor, tapped: Sequence[Tensor]) -> list[Tensor]:
-        """Return the features of each layer, their channels divided by the standard deviations.
-
-        The deviations are those that batch normalization keeps, without a gradient.
-
-        Args:
-            features: the last ones, ``(N, C, h, w)``.
-            tapped: outputs of ``taps``, as maps.
-        """
-        variances = [self.get_buffer(f"layers.{i}.0.running_var") for i in range(len(self.layers))]
-        return [
-            each * (variance + EPSILON).rsqrt()[:, None, None]
-            for variance, each in zip(variances, (features, *tapped), strict=True)
-        ]
-
     def foreground(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
         """Return the foreground map, ``(N, h, w)`` in [0, 1].
 
@@ -93,6 +78,21 @@ def _enlarged(maps: Tensor, size: tuple[int, ...]) -> Tensor:
     if maps.shape[2:] == size:
         return maps
     return interpolate(maps, size, mode="bilinear", align_corners=False)
+
+
+def unit_variance(features: Tensor) -> Tensor:
+    """Return features with each channel divided by its standard deviation over the batch.
+
+    The deviations have no gradient.
+
+    Args:
+        features: ``(N, C, h, w)``.
+
+    >>> unit_variance(torch.tensor([[[[2.0, 6.0]]]]))
+    tensor([[[[1.0000, 3.0000]]]])
+    """
+    variances = features.detach().var((0, 2, 3), correction=0)
+    return features * (variances + EPSILON).rsqrt()[:, None, None]
 
 
 def pooled(features: Tensor, maps: Tensor) -> Tensor:

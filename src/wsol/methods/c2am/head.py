@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from wsol.models.foreground import ForegroundHead, pooled
+from wsol.models.foreground import ForegroundHead, pooled, unit_variance
 from wsol.models.heads import LinearHead, Output, scaled_maps
 
 MOMENTUM = 0.1
@@ -70,7 +70,7 @@ class C2AMHead(ForegroundHead):
             return Output(logits, features)
         activation = self.activation(features, tapped)
         self._update_evidence(features, activation, logits.argmax(1) if labels is None else labels)
-        layers = self.scaled_layers(features, tapped)
+        layers = [unit_variance(layer.float()) for layer in (features, *tapped)]
         sides = (
             torch.cat([pooled(layer, side) for layer in layers], 1)
             for side in (activation, 1 - activation)
