@@ -69,7 +69,7 @@ def reference(
             direction = np.linalg.solve(covariance, inside - outside)
             odds = (points[n] - (inside + outside) / 2) @ direction
             odds *= 4 / ((inside - outside) / 2 @ direction)
-            maps[n] = seed[n] ** 0.4 * (1 / (1 + np.exp(-odds))) ** 0.6
+            maps[n] = seed[n] ** 0.37 * (1 / (1 + np.exp(-odds))) ** 0.63
         maps = scaled(maps)
     return maps
 

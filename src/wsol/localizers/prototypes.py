@@ -29,7 +29,7 @@ OWN_WEIGHT = 0.3
 RIDGE = 0.02
 """Share of the total variance that is added to the variance of each direction."""
 
-SEED_SHARE = 0.4
+SEED_SHARE = 0.37
 """Of the logarithm of the final map; the rest is the posterior's."""
 
 SHARPNESS = 4.0
