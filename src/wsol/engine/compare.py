@@ -18,7 +18,7 @@ from wsol.data.images import load_image
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.transforms import EvalTransform
-from wsol.engine.compare_config import VAL_SHARE, CompareConfig
+from wsol.engine.compare_config import LOCALIZERS, VAL_SHARE, CompareConfig
 from wsol.engine.config import Precision
 from wsol.engine.device import Compute, announce, choose_compute
 from wsol.engine.evaluate import (
