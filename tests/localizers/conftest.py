@@ -23,9 +23,10 @@ def prepare(localizer: ScoreMaps, images: Tensor) -> None:
     if localizer.needs_fit and not isinstance(localizer, Learnt):
         localizer.fit([images])
     if isinstance(localizer, Learnt):
-        features = localizer.features(observe(localizer.model, images, localizer.taps))
+        look = observe(localizer.model, images, localizer.taps)
+        features = localizer.features(look)
         torch.manual_seed(0)
-        localizer.head = localizer.new_head(features.shape[1], num_classes=4)
+        localizer.head = localizer.new_head(features.shape[1], num_classes=look.logits.shape[1])
         localizer.head.mean.copy_(features.mean((0, 2, 3)))
         localizer.head.std.copy_(features.std((0, 2, 3)).clamp(min=1e-6))
 

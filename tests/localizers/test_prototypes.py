@@ -198,3 +198,12 @@ def test_images_without_content_have_constant_maps(images: Tensor) -> None:
     assert found.isfinite().all()
     localizer.fit([images, torch.full_like(images, torch.nan)])
     assert localizer(images).isfinite().all()
+
+
+def test_a_head_of_two_branches_has_no_class_evidence(images: Tensor) -> None:
+    """ACoL has no single linear classifier; the seed takes its place."""
+    network = create_network("test_resnet", num_classes=4, method="acol", pretrained=False)
+    localizer = Prototypes(network)
+    localizer.fit([images])
+    assert not localizer.sees_classes
+    assert localizer(images).isfinite().all()

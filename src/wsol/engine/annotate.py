@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wsol.data.given_labels import GivenLabels
 from wsol.data.source import Picture
 from wsol.engine.annotate_config import AnnotateConfig
 from wsol.engine.config_file import check_same, resolved, save_config
@@ -27,7 +28,8 @@ from wsol.lock import NAME, Hold
 from wsol.models import Network
 from wsol.review.report import check_folder
 
-FOLDERS = ("run", "features", "rounds", "localizations")
+# Rows first: what is left after a kill while they are removed must not look finished.
+FOLDERS = ("localizations", "run", "features", "rounds")
 """What an annotation writes, beside formats and report, which are replaced as a whole."""
 
 OPTIONS = "annotate.yaml"
@@ -83,7 +85,7 @@ def annotate(config: AnnotateConfig) -> Annotated:
         _check_ways(config, pictures)
         rounds_before = len(list((config.out / "rounds").glob("round-*")))
         pictures, rounds = take_rounds(config.out / "rounds", pictures)
-        first = pictures.select(slice(rounds[0]))
+        first = _with_own_classes(pictures.select(slice(rounds[0])))
         stored = _stored(config, rounds[0])
         run = _learnt_run(config, first, stored)
         asked = _prediction(config, run)
@@ -91,6 +93,15 @@ def annotate(config: AnnotateConfig) -> Annotated:
         _add_classes(locate, pictures)
         statuses = predict_pictures(asked, pictures, locate, rounds)
     return Annotated(config.out, statuses, rounds[-1] if len(rounds) > rounds_before else 0)
+
+
+def _with_own_classes(pictures: Pictures) -> Pictures:
+    """Return pictures without the classes that occur in later rounds only, which come last."""
+    labels = pictures.labels
+    if labels is None:
+        return pictures
+    number = 1 + max((label for own in labels for label in own), default=-1)
+    return replace(pictures, labels=GivenLabels(labels.classes[:number], labels))
 
 
 def _claim(config: AnnotateConfig) -> None:

@@ -280,7 +280,9 @@ def _measure(
     """Return the localizer's figures on val, where that has boxes, and the number of errors."""
     if "val" not in splits or not splits["val"].has_boxes:
         return None, 0
-    cutting, protocol = info.cutting(), Fair(info.size)
+    cutting = info.cutting()
+    is_auto = cutting.threshold_from == "auto"
+    protocol = Fair(info.size, "minmax" if is_auto else cutting.reading.normalization)
     metric, auto = evaluate_split(
         splits["val"],
         network,

@@ -30,13 +30,14 @@ from wsol.engine.pictures import Pictures
 from wsol.engine.run import RunInfo, save_run
 from wsol.engine.stored_features import StoredFeatures
 from wsol.errors import DataError
-from wsol.localizers.look import StoredLook
+from wsol.localizers.look import StoredLook, tapped_part
 from wsol.localizers.pixels import LearntPixels
 from wsol.localizers.reading import BEST, Cutting, Reading, chosen_cutting
 from wsol.maps import normalize
 from wsol.maps.cut import cut_map
 from wsol.methods.none.config import Config
 from wsol.models.create import build_network
+from wsol.models.tokens import side_step
 
 COMPARED = 64
 """Images at most on which a distilled head is compared with its teacher."""
@@ -253,7 +254,8 @@ class Learning:
             teacher: looks at both views.
             share: side of the mirrored images.
         """
-        side = max(round(self.config.size * share / 32), 1) * 32
+        step = side_step(tapped_part(self.network))
+        side = max(round(self.config.size * share / step), 1) * step
         taught, learnt = [], []
         for indices, look in self._evenly(COMPARED):
             files = ImageFiles(self.pictures.paths, self.look.transform, self.look.max_pixels)

@@ -239,10 +239,13 @@ class Localizer:
         can_locate = fit_localizer(self.localizer, paths, self.look)
         state = self.localizer.state()
         while True:
+            # Another call, or ``fit``, may have fitted it to other images since.
+            other = self.localizer.state()
             if can_locate:
-                # Another call may have fitted it to other images since.
                 self.localizer.load_state(state)
             result = next(results, None)
+            if self.is_fitted:
+                self.localizer.load_state(other)
             if result is None:
                 return
             yield result

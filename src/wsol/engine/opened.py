@@ -234,7 +234,12 @@ def open_graph_file(path: Path, asked: Asked) -> Opened:
         compute=choose_compute("fp32", cpu=True),
         localizer=GraphMaps(graph),
         is_fitted=True,
-        cutting=chosen_cutting(info.reading, info.chosen_threshold, asked),
+        cutting=chosen_cutting(
+            info.reading,
+            info.chosen_threshold,
+            asked,
+            "pseudo_boxes" if info.threshold_from == "pseudo_boxes" else "val",
+        ),
         classes=unique_names(info.classes),
         labels=[],
         size=info.size,

@@ -90,7 +90,9 @@ def collect(inputs: Sequence[Path]) -> Pictures:
     if remote:
         pictures = Pictures(remote[0], index_remote(uri_of(remote[0]), IMAGE_SUFFIXES))
     elif len(inputs) == 1 and inputs[0].is_dir():
-        pictures = Pictures(inputs[0], index_images(inputs[0]))
+        # The root of files that are given one by one is Path(), which equals ".".
+        root = inputs[0] if inputs[0] != Path() else Path.cwd()
+        pictures = Pictures(root, index_images(root))
     else:
         pictures = Pictures(Path(), Names(chain.from_iterable(map(_found, inputs))))
     if not len(pictures):

@@ -17,8 +17,9 @@ from wsol.models.modes import evaluating
 POOLING_POWER = 4
 """Of the seed, as weights of the places that the classes of an image are told from."""
 
-SAME = 1e-3
-"""Largest difference, as a share of the largest logit, of logits that are the same."""
+SAME = {torch.bfloat16: 2e-2, torch.float16: 2e-3}
+"""Largest difference, as a share of the largest logit, of logits that are the same, by the type
+they are computed in; 1e-3 for all others."""
 
 
 class LinearLayer(NamedTuple):
@@ -68,7 +69,7 @@ def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer 
         return None
     if isinstance(model, Network):
         name, *others = model.head.classifiers
-        module = getattr(model.head, name)
+        module = model.head.get_submodule(name)
         if others or not isinstance(module, nn.Linear | nn.Conv2d):
             return None
         return LinearLayer(module)
@@ -85,8 +86,9 @@ def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer 
         layer = LinearLayer(module, tap)
         if layer.weight().shape != shape:
             continue
+        same = SAME.get(module.weight.dtype, 1e-3)
         logits = pooled @ layer.weight().T + layer.bias()
-        if (logits - look.logits).abs().max() <= SAME * look.logits.abs().max():
+        if (logits - look.logits).abs().max() <= same * look.logits.abs().max():
             return layer
     return None
 

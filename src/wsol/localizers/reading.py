@@ -70,7 +70,7 @@ class Reading:
         >>> Reading("cam", affinity="auto").threshold, Reading("pixels").threshold
         (0.5, 0.5)
         """
-        if self.localizer == "instances":
+        if self.localizer == "instances" and self.normalization != "otsu":
             # The edge of an object, see ``LearntInstances``.
             return 0.25
         names = {name.strip() for name in self.localizer.split("*")}
