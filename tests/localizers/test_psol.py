@@ -45,9 +45,8 @@ def test_a_filled_box_is_its_area(
     box = [share / (12 * FINE) for share in (across[0], down[0], across[1], down[1])]
     expected = by_counting(tuple(box), height, width)
     found = filled(torch.tensor([box]), height, width)[0].numpy()
-    if found.min() < expected.min():
-        # A map without a free pixel would have no object.
-        assert found[0, 0] == 0 < expected.min()
+    if found[0, 0] == 0 and found.ravel()[1:].min() > 0:
+        # A map without a free pixel would have no object, also where points miss a thin strip.
         expected[0, 0] = 0
     # An edge may miss half a point in each direction.
     np.testing.assert_allclose(found, expected, atol=1.1 / FINE)
