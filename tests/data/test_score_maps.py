@@ -1,11 +1,15 @@
 """Score maps are matched to images without guessing, and read without trust."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.lib import format as npy
 from PIL import Image
 
 from wsol.data.score_maps import find_score_maps, load_score_map, usual_shape
@@ -208,3 +212,24 @@ def test_the_usual_shape_is_that_of_the_first_sound_map(tmp_path: Path) -> None:
     np.save(tmp_path / "c.npy", np.zeros((4, 5)))
     assert usual_shape(tmp_path / name for name in ("a.npy", "b.npy", "c.npy")) == (2, 3)
     assert usual_shape([tmp_path / "a.npy"]) is None
+
+
+def test_threads_do_not_parse_headers_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of CPython 3.11's syntax trees only one may be built at a time."""
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros((2, 3), np.float32))
+    parse, inside, most = npy.read_array_header_1_0, [0], [0]
+
+    def watched(file: BinaryIO) -> object:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.005)
+        inside[0] -= 1
+        return parse(file)
+
+    monkeypatch.setattr(npy, "read_array_header_1_0", watched)
+    with ThreadPoolExecutor(4) as pool:
+        shapes = [found.shape for found in pool.map(load_score_map, [path] * 8)]
+    assert (most[0], set(shapes)) == (1, {(2, 3)})

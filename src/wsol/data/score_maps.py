@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,6 +15,10 @@ from wsol.data.names import ends, map_names
 from wsol.errors import DataError, ImageError
 
 MAP_SUFFIXES: Final = (".npy", ".png")
+
+_parsing = Lock()
+"""Held while a header is parsed: numpy uses ``ast.literal_eval``, of which CPython 3.11 counts the
+recursion for all threads together, and then raises SystemError for a sound file."""
 
 
 class FoundMaps(NamedTuple):
@@ -144,7 +149,8 @@ def _load_npy(path: Path, max_pixels: int) -> NDArray[np.floating]:
     with path.open("rb") as file:
         version = npy.read_magic(file)
         read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, in_columns, dtype = read_header(file)
+        with _parsing:
+            shape, in_columns, dtype = read_header(file)
         if dtype.kind not in "fiub":
             raise ImageError(path, f"holds {dtype}, not numbers")
         if len(shape) != 2:
