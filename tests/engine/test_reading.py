@@ -100,6 +100,13 @@ def test_another_reading_has_a_threshold_of_its_own(tiny_run: Path, tmp_path: Pa
         ({"localizer": "feature_norm"}, None, {}, ("otsu", 0.5, "auto")),
         ({"normalization": "otsu"}, None, {"threshold": 0.4}, ("minmax", 0.4, "option")),
         ({"localizer": "pixels"}, None, {}, ("otsu", 0.5, "auto")),
+        # Probabilities need no scale of their own.
+        ({"localizer": "prototypes"}, None, {}, ("minmax", 0.5, "auto")),
+        ({"localizer": "prototypes"}, None, {"threshold": "auto"}, ("minmax", 0.5, "auto")),
+        ({"localizer": "prototypes"}, None, {"normalization": "otsu"}, ("otsu", 0.5, "auto")),
+        ({"localizer": "prototypes"}, 0.1, {"localizer": "cam"}, ("otsu", 0.29, "auto")),
+        ({"localizer": "cam"}, 0.1, {"localizer": "prototypes"}, ("minmax", 0.5, "auto")),
+        ({"localizer": "prototypes*cam"}, None, {}, ("otsu", 0.29, "auto")),
         # One that was chosen holds for its own maps and scale.
         ({"normalization": "ivr"}, 0.1, {}, ("ivr", 0.1, "val")),
         ({"normalization": "ivr"}, 0.1, {"flip": True}, ("ivr", 0.1, "val")),

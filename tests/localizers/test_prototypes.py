@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
 from wsol.localizers import create_localizer
+from wsol.localizers.affinity import follow_details
 from wsol.localizers.look import observe
 from wsol.localizers.prototypes import (
     Prototypes,
@@ -46,7 +47,7 @@ def reference(
         posterior = 1 / (1 + np.exp(-8 * (cosines[0] - cosines[1])))
         maps[n] = np.sqrt(seed[n] * posterior)
     maps = scaled(maps)
-    for _ in range(2):
+    for _ in range(4):
         flat = points.reshape(count, -1, dimensions)
         weights = [(maps**2).reshape(count, -1), ((1 - maps) ** 2).reshape(count, -1)]
         own = np.array(
@@ -78,7 +79,7 @@ def test_maps_are_those_of_a_slow_reference(images: Tensor) -> None:
     """From the localizer's own seed, evidence and descriptors."""
     torch.manual_seed(0)
     network = create_network("test_resnet", num_classes=4, pretrained=False)
-    localizer = Prototypes(network)
+    localizer = Prototypes(network, taps=Prototypes(network).taps[-2:])
     localizer.fit([images[:2], images[2:]])
     look = observe(network, images, [*localizer.taps, *localizer.more_taps])
     seen = localizer.observe_places(look, look.logits.argmax(1))
@@ -92,6 +93,21 @@ def test_maps_are_those_of_a_slow_reference(images: Tensor) -> None:
     )
     found = localizer.score_maps(look, look.logits.argmax(1))[0]
     np.testing.assert_allclose(found.numpy(), expected, atol=2e-3)
+
+
+def test_maps_take_on_the_outlines_of_a_third_tap(images: Tensor) -> None:
+    """Of three taps the first is no part of what is fitted, and gives the maps their size."""
+    torch.manual_seed(0)
+    network = create_network("test_resnet", num_classes=4, pretrained=False)
+    whole = Prototypes(network)
+    coarse = Prototypes(network, taps=whole.taps[1:])
+    look = observe(network, images, [*whole.taps, *whole.more_taps])
+    labels = look.logits.argmax(1)
+    coarse.fit([images])
+    whole.load_state(coarse.state())
+    expected = follow_details(coarse.score_maps(look, labels)[0], look.features[whole.taps[0]])
+    assert len(whole.taps) == 3
+    assert torch.equal(whole.score_maps(look, labels)[0], expected)
 
 
 def test_components_are_the_principal_ones() -> None:

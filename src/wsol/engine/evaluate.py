@@ -30,7 +30,7 @@ from wsol.errors import ConfigError
 from wsol.files import write_json
 from wsol.in_order import in_order
 from wsol.localizers import ScoreMaps
-from wsol.localizers.reading import Reading, reading_options
+from wsol.localizers.reading import Reading, chosen_cutting, reading_options
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.maps.normalize import is_flat
@@ -242,8 +242,8 @@ def at_own_thresholds(reading: Reading, size: int) -> Fair:
         reading: how maps are made.
         size: side of the network's input in pixels.
     """
-    threshold = replace(reading, normalization="otsu").threshold
-    return Fair(size, "otsu", np.array([threshold]))
+    auto = chosen_cutting(replace(reading, normalization="minmax"))
+    return Fair(size, auto.reading.normalization, np.array([auto.threshold]))
 
 
 def counting_errors(

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from wsol.errors import ConfigError
+from wsol.localizers.affinity import MOST_PLACES, follow_details
 from wsol.localizers.base import ScoreMaps, observe_for
 from wsol.localizers.class_evidence import class_evidence, find_linear_layer
 from wsol.localizers.feature_norm import FeatureNorm
 from wsol.localizers.look import Images, Look
-from wsol.localizers.stages import last_stage, stage_before
+from wsol.localizers.stages import find_stages, last_stage
 from wsol.localizers.views import Views
 from wsol.models.heads import scaled_maps
 from wsol.models.modes import full_precision
@@ -20,7 +21,7 @@ from wsol.models.modes import full_precision
 DIMENSIONS = 128
 """Of the descriptors that places are compared by."""
 
-ROUNDS = 2
+ROUNDS = 4
 """Times that the prototypes are shared between images."""
 
 OWN_WEIGHT = 0.3
@@ -67,15 +68,18 @@ class Prototypes(ScoreMaps):
     5. The geometric mean of seed and posterior weighs the places anew. The new prototypes are
        averaged with those of the images in the collection, the more alike their objects look the
        more; a linear discriminant between the averages, with the covariance inside objects and
-       backgrounds over the collection, is the next posterior. This is done twice.
+       backgrounds over the collection, is the next posterior. This is done four times.
+    6. The map takes on the outlines of the features of a finer stage (see ``follow_details``).
 
     A network without a linear classifier on its last features has no class evidence; then the seed
     takes its place, and all labels have the same map.
 
     Args:
         model: the classifier.
-        taps: one or two layers, the finer first: the last is the seed's, the first is followed
-            and sets the map's resolution; default: the last two stages.
+        taps: one to three layers, the finest first: the last is the seed's, the one before is
+            followed and sets the grid of the places, and of three the first gives the outlines;
+            default: the last two stages, and before them the finest of at most
+            ``MOST_PLACES``.
         options: as of ``ScoreMaps``.
 
     Source: the prototypes follow Snell et al., Prototypical Networks for Few-shot Learning,
@@ -99,16 +103,21 @@ class Prototypes(ScoreMaps):
         """Find the layers and the classifier."""
         super().__init__(model, *arguments, **options)
         norm = FeatureNorm(self.model, self.taps[-1:], size=self.size)
-        self.seed = Views([norm], affinity=self.taps[0])
+        *details, self.followed = self.taps[:-1] or self.taps
+        self.details = details[-1] if details else None
+        self.seed = Views([norm], affinity=self.followed)
         self.linear = find_linear_layer(self.model, self.size)
         self.sees_classes = self.linear is not None
         self.more_taps = (self.linear.tap,) if self.linear and self.linear.tap else ()
         self.fitted: dict[str, Tensor] = {}
 
     def default_taps(self) -> tuple[str, ...]:
-        """Return the last stage but one and the last."""
-        stages = (stage_before(self.model, self.size), last_stage(self.model, self.size))
-        return tuple(dict.fromkeys(stages))
+        """Return the stage for outlines and the last two, or what there is of them."""
+        stages = find_stages(self.model, self.size)
+        if not stages:
+            return (last_stage(self.model, self.size),)
+        finer = [stage for stage in stages[:-2] if stage.rows * stage.columns <= MOST_PLACES]
+        return tuple(stage.tap for stage in (*finer[:1], *stages[-2:]))
 
     def fit(self, batches: Iterable[Images]) -> None:
         """Find the principal components and the prototypes of a collection.
@@ -156,11 +165,15 @@ class Prototypes(ScoreMaps):
             raise ConfigError(
                 "prototypes has seen no images: call fit with batches of images first"
             )
-        return [self._posterior(self.observe_places(look, labels))]
+        maps = self._posterior(self.observe_places(look, labels))
+        return [follow_details(maps, look.features[self.details]) if self.details else maps]
 
     def _layers(self) -> tuple[str, ...]:
         """Return the names of the layers that places are described by."""
-        return (*self.taps, *(("classifier",) if self.linear else ()))
+        return (
+            *dict.fromkeys((self.followed, self.taps[-1])),
+            *(("classifier",) if self.linear else ()),
+        )
 
     def _observe(self, images: Images) -> Seen:
         look = observe_for([self], images)
@@ -175,8 +188,8 @@ class Prototypes(ScoreMaps):
             labels: int64 ``(N,)``.
         """
         features = look.features
-        seen = {tap: features[tap] for tap in self.taps}
-        grid = (seen[self.taps[0]].shape[2], seen[self.taps[0]].shape[3])
+        seen = {tap: features[tap] for tap in (self.followed, self.taps[-1])}
+        grid = (seen[self.followed].shape[2], seen[self.followed].shape[3])
         seed = scaled_maps(self.seed.read_label(look, labels, grid)).clamp(0, 1)
         if self.linear is None:
             return Seen(seen, seed, torch.ones_like(seed))

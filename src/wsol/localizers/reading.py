@@ -79,6 +79,17 @@ class Reading:
         return 0.29 if self.normalization == "otsu" else 0.2
 
     @property
+    def auto_normalization(self) -> Normalization:
+        """How maps are scaled where no threshold was chosen for them.
+
+        Probabilities are cut in the middle as they are; other maps at a threshold of their own.
+
+        >>> Reading("prototypes").auto_normalization, Reading("cam").auto_normalization
+        ('minmax', 'otsu')
+        """
+        return "minmax" if self.localizer == "prototypes" else "otsu"
+
+    @property
     def without_views(self) -> Reading:
         """The same reading of the picture alone, neither flipped nor resized."""
         return replace(self, flip=False, scales=())
@@ -161,8 +172,9 @@ def chosen_cutting(
 
     A threshold that was chosen holds for the maps that it was chosen for, and for
     more views of the image. Where there is none, or ``auto`` is asked for, maps are scaled by
-    ``otsu``, so that each map's own threshold lies at the same value. A number is a share of maps
-    that are scaled by ``minmax``, unless the run's threshold was chosen for another scale.
+    ``Reading.auto_normalization``: mostly ``otsu``, so that each map's own threshold lies at the
+    same value. A number is a share of maps that are scaled by ``minmax``, unless the run's
+    threshold was chosen for another scale.
 
     Args:
         own: the run's reading.
@@ -183,18 +195,19 @@ def chosen_cutting(
     reading = own if asked is None else chosen_reading(own, asked)
     threshold: float | Literal["auto"] | None = getattr(asked, "threshold", None)
     scale: Normalization | None = getattr(asked, "normalization", None)
-    if threshold == "auto" and scale not in (None, "otsu"):
+    if threshold == "auto" and scale not in (None, "otsu", reading.auto_normalization):
         raise no_effect("normalization", scale, "with threshold auto")
     keeps = chosen is not None and reading.without_views == own.without_views
     if chosen is not None and keeps and threshold is None:
         return Cutting(reading, chosen, source)
     is_free = scale is None and not keeps and reading.normalization in ("minmax", "otsu")
-    if is_free or threshold == "auto":
+    if is_free or (threshold == "auto" and scale is None):
         of_number = isinstance(threshold, float)
-        reading = replace(reading, normalization="minmax" if of_number else "otsu")
+        scale = "minmax" if of_number else reading.auto_normalization
+        reading = replace(reading, normalization=scale)
     if isinstance(threshold, float):
         return Cutting(reading, threshold, "option")
-    is_auto = reading.normalization == "otsu"
+    is_auto = reading.normalization in ("otsu", reading.auto_normalization)
     return Cutting(reading, reading.threshold, "auto" if is_auto else "default")
 
 
