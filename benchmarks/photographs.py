@@ -40,7 +40,7 @@ from wsol.engine.opened import prepare_to_localize
 from wsol.engine.protocol import Fair
 from wsol.in_order import in_order
 from wsol.localizers.reading import BEST, Reading
-from wsol.maps import normalize, separability
+from wsol.maps import box_confidence, normalize
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import create_network
@@ -162,7 +162,7 @@ def scores_and_ious(
             return np.nan, np.nan
         scaled, _ = normalize(image.score_map, protocol.normalization)
         curves = protocol.judge(image.score_map, boxes, image.image_size)
-        return separability(scaled, threshold), curves.largest[0]
+        return box_confidence(scaled, threshold), curves.largest[0]
 
     pairs = np.array(list(in_order(judge, iter(found), num_processors())))
     return pairs[~np.isnan(pairs[:, 0])]

@@ -53,8 +53,8 @@ class Localization:
         boxes: float64 ``(N, 4)``, x0 y0 x1 y1 in pixels of the original picture, x1 and y1 on
             the box's far edge; empty where the map shows no object.
         box_scores: float64 ``(N,)`` in [0, 1], the highest first: the share of the heat map's
-            variance that lies between object and background (``wsol.maps.separability``), which is
-            low where it is doubtful where the object ends; where an image may have several labels,
+            variance that lies between object and background, less where the object touches the
+            picture's border (``wsol.maps.box_confidence``); where an image may have several labels,
             the probability of the box's class. It is multiplied by the peak of the box's heat where
             a map may have several boxes.
         box_labels: int64 ``(N,)``, class of each box.

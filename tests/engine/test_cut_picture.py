@@ -7,14 +7,14 @@ from wsol.app.cut import cut_again
 from wsol.choices import Number
 from wsol.engine.cut_picture import Cut, localize_picture
 from wsol.localization import Localization
-from wsol.maps import separability
+from wsol.maps import box_confidence
 
 # A bright object, a dim one and a slope between them.
 SCORE_MAP = np.zeros((20, 40), np.float32)
 SCORE_MAP[2:12, 2:12], SCORE_MAP[4:14, 24:36] = 0.7, 1
 SCORE_MAP += np.linspace(0, 0.2, 40, dtype=np.float32)
 HEAT_MAP = (SCORE_MAP - SCORE_MAP.min()) / (SCORE_MAP.max() - SCORE_MAP.min())
-SHARE = separability(HEAT_MAP, 0.5)
+SHARE = box_confidence(HEAT_MAP, 0.5)
 
 
 def found(objects: Number, several_labels: bool, probability: float = 0.3) -> Localization:

@@ -14,7 +14,7 @@ from torch import nn
 import wsol
 from wsol import Localizer
 from wsol.errors import ConfigError, ImageError, RunError
-from wsol.maps import separability
+from wsol.maps import box_confidence
 from wsol.models import LinearHead, Network, create_network
 
 
@@ -57,7 +57,7 @@ def test_the_box_is_where_the_object_is(bright: Network, tmp_path: Path) -> None
     weight = 120 * 240 / (300 * 600)
     assert result.score == pytest.approx(1 / (1 + np.exp(-2 * weight)), abs=0.01)
     # The probability of the class says nothing about the box.
-    assert result.box_scores.tolist() == [separability(result.heat_map, 0.5)]
+    assert result.box_scores.tolist() == [box_confidence(result.heat_map, 0.5)]
 
 
 def test_classes_are_told_with_their_probabilities(bright: Network, tmp_path: Path) -> None:

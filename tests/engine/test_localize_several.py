@@ -11,7 +11,7 @@ from torch import nn
 
 from wsol import Localizer
 from wsol.errors import ConfigError
-from wsol.maps import separability
+from wsol.maps import box_confidence
 from wsol.models import LinearHead, Network
 
 
@@ -90,7 +90,7 @@ def test_one_box_a_class_is_the_largest(colours: Network, picture: Path) -> None
     (first,) = Localizer(colours, size=160, **options)([picture])
     assert first.box_labels.tolist() == [1]
     np.testing.assert_allclose(first.boxes, [BOXES["green"][0]], atol=3)
-    assert first.box_scores.tolist() == [separability(first.heat_map, 0.5)]
+    assert first.box_scores.tolist() == [box_confidence(first.heat_map, 0.5)]
 
 
 def test_several_objects_of_the_first_choice(colours: Network, picture: Path) -> None:

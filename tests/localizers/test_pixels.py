@@ -11,9 +11,11 @@ from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
 from wsol.localizers import create_localizer
+from wsol.localizers.affinity import follow_details
 from wsol.localizers.look import observe
 from wsol.localizers.pixel_head import PixelHead, pixel_loss
 from wsol.localizers.pixels import LearntPixels, sure_places
+from wsol.localizers.stages import outline_stage
 from wsol.models import Network
 
 Tiny = Callable[[str], Network]
@@ -94,12 +96,19 @@ def test_the_grid_is_the_finest(tiny: Tiny, images: Tensor) -> None:
 
 
 def test_maps_are_probabilities(tiny: Tiny, images: Tensor) -> None:
-    """The sigmoid of what the head says, enlarged as any map."""
+    """The sigmoid of what the head says, with outlines of a finer stage, enlarged as any map."""
     localizer = LearntPixels(tiny("cam"), TAPS, interpolation="bilinear")
     localizer.head = PixelHead(CHANNELS)
-    logits = localizer.head(localizer.features(observe(localizer.model, images, TAPS)))
+    outline = outline_stage(localizer.model)
+    assert outline is not None
+    assert localizer.more_taps == (outline,)
+    look = observe(localizer.model, images, [*TAPS, outline])
+    small = localizer.head(localizer.features(look)).detach().sigmoid()
     expected = interpolate(
-        logits.detach().sigmoid()[:, None], images.shape[2:], mode="bilinear", align_corners=False
+        follow_details(small, look.features[outline])[:, None],
+        images.shape[2:],
+        mode="bilinear",
+        align_corners=False,
     )
     torch.testing.assert_close(localizer(images), expected[:, 0])
 

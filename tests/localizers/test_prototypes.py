@@ -19,6 +19,7 @@ from wsol.localizers.prototypes import (
     principal_components,
     share_prototypes,
 )
+from wsol.localizers.stages import outline_stage
 from wsol.models import create_network
 
 
@@ -79,7 +80,8 @@ def test_maps_are_those_of_a_slow_reference(images: Tensor) -> None:
     """From the localizer's own seed, evidence and descriptors."""
     torch.manual_seed(0)
     network = create_network("test_resnet", num_classes=4, pretrained=False)
-    localizer = Prototypes(network, taps=Prototypes(network).taps[-2:])
+    localizer = Prototypes(network)
+    localizer.outline_tap = None
     localizer.fit([images[:2], images[2:]])
     look = observe(network, images, [*localizer.taps, *localizer.more_taps])
     seen = localizer.observe_places(look, look.logits.argmax(1))
@@ -95,19 +97,30 @@ def test_maps_are_those_of_a_slow_reference(images: Tensor) -> None:
     np.testing.assert_allclose(found.numpy(), expected, atol=2e-3)
 
 
-def test_maps_take_on_the_outlines_of_a_third_tap(images: Tensor) -> None:
-    """Of three taps the first is no part of what is fitted, and gives the maps their size."""
+def test_maps_take_on_the_outlines_of_a_finer_stage(images: Tensor) -> None:
+    """Which is no part of what is fitted, and gives the maps their size."""
     torch.manual_seed(0)
     network = create_network("test_resnet", num_classes=4, pretrained=False)
-    whole = Prototypes(network)
-    coarse = Prototypes(network, taps=whole.taps[1:])
-    look = observe(network, images, [*whole.taps, *whole.more_taps])
+    localizer, coarse = Prototypes(network), Prototypes(network)
+    coarse.outline_tap = None
+    look = observe(network, images, [*localizer.taps, *localizer.more_taps])
     labels = look.logits.argmax(1)
     coarse.fit([images])
-    whole.load_state(coarse.state())
-    expected = follow_details(coarse.score_maps(look, labels)[0], look.features[whole.taps[0]])
-    assert len(whole.taps) == 3
-    assert torch.equal(whole.score_maps(look, labels)[0], expected)
+    localizer.load_state(coarse.state())
+    assert localizer.outline_tap == outline_stage(network)
+    assert localizer.outline_tap not in localizer.described_by
+    details = look.features[localizer.outline_tap]
+    expected = follow_details(coarse.score_maps(look, labels)[0], details)
+    assert torch.equal(localizer.score_maps(look, labels)[0], expected)
+
+
+def test_views_look_at_all_that_prototypes_need(images: Tensor) -> None:
+    """Flipped, in a product, and with affinity."""
+    network = create_network("test_resnet", num_classes=4, pretrained=False)
+    localizer = create_localizer("prototypes*cam", network, flip=True, affinity="auto")
+    localizer.fit([images])
+    assert localizer.outline_tap == outline_stage(network)
+    assert localizer(images).shape == (len(images), *images.shape[2:])
 
 
 def test_components_are_the_principal_ones() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from wsol.maps import separability
+from wsol.maps import box_confidence, separability
 
 MAPS = hnp.arrays(
     np.float32,
@@ -56,3 +56,21 @@ def test_what_is_no_score_map_is_refused(bad: NDArray[np.float64]) -> None:
     """As for boxes."""
     with pytest.raises(ValueError, match="score map"):
         separability(bad, 0.5)
+
+
+@given(MAPS, st.floats(0, 1, exclude_max=True))
+def test_confidence_falls_with_the_border_above_the_threshold(
+    score_map: NDArray[np.float32], threshold: float
+) -> None:
+    """Beside the count of border pixels one by one."""
+    grey = np.floor(score_map * np.float32(255))
+    above = grey > int(threshold * int(grey.max()))
+    height, width = above.shape
+    border = [
+        above[row, column]
+        for row in range(height)
+        for column in range(width)
+        if row in (0, height - 1) or column in (0, width - 1)
+    ]
+    expected = separability(score_map, threshold) * (1 - np.mean(border))
+    assert box_confidence(score_map, threshold) == pytest.approx(expected, abs=1e-9)

@@ -50,10 +50,10 @@ class AppConfig(Options):
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
             maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
             that Otsu's threshold of each map becomes a half (otsu); default: the run's; with
-            --localizer, or without a run, otsu with threshold auto and minmax with a number.
+            --localizer, or without a run, otsu with threshold auto (minmax for prototypes) and
+            minmax with a number.
         threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
-            auto: each map's own, by Otsu's method; default: the run's where it was chosen on boxes,
-            otherwise auto.
+            auto: each map's own; default: the run's where it was chosen on boxes, otherwise auto.
         objects: one box for each class, or several; default: several for a run that was trained
             on pictures of several labels.
         size: side of the network's input in pixels; default: the run's, or 448.

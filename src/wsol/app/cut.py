@@ -6,7 +6,7 @@ import numpy as np
 
 from wsol.choices import Number
 from wsol.localization import Localization
-from wsol.maps import scale_boxes, separability
+from wsol.maps import box_confidence, scale_boxes
 from wsol.maps.cut import cut_map
 
 
@@ -29,7 +29,7 @@ def cut_again(
         return found
     height, width = found.heat_map.shape
     boxes, peaks = cut_map(found.heat_map, threshold, objects)
-    sure = found.score if several_labels else separability(found.heat_map, threshold)
+    sure = found.score if several_labels else box_confidence(found.heat_map, threshold)
     return replace(
         found,
         boxes=scale_boxes(boxes, (width, height), found.image_size),

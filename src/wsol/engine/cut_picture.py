@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from wsol.choices import Normalization, Number
 from wsol.localization import Localization
-from wsol.maps import normalize, scale_boxes, separability
+from wsol.maps import box_confidence, normalize, scale_boxes
 from wsol.maps.cut import cut_map
 
 
@@ -66,7 +66,7 @@ def localize_picture(
         found, peaks = cut_map(own, cut.threshold, cut.objects)
         boxes.append(scale_boxes(found, (width, height), image_size))
         # Of one label, the probability compares classes: it says nothing about the box.
-        sure = score if cut.several_labels else separability(own, cut.threshold)
+        sure = score if cut.several_labels else box_confidence(own, cut.threshold)
         box_scores.append(sure * peaks)
         box_labels.append(np.full(len(found), label))
     order = np.argsort(-np.concatenate(box_scores), kind="stable")

@@ -126,7 +126,7 @@ def _distill(config: DistillConfig) -> Distilled:
     config = replace(config, student=config.student or choose_student(splits["train"]))
     teacher = _teacher(config, network, info, splits["train"], look)
     own = teacher.localizer
-    taps = config.head_tap or tuple(dict.fromkeys((*own.more_taps, *own.taps)))
+    taps = config.head_tap or own.described_by
     student = STUDENTS[config.student or "pixels"](network, taps)
     pictures = _evenly(splits["train"], config.course.max_pictures)
     is_composed = config.student == "instances"

@@ -27,10 +27,10 @@ class ExportConfig(Options):
         scales: average score maps over pictures of these sizes, as shares of size; default: the
             run's; with --localizer, the picture as it is.
         normalization: how score maps are to be scaled to [0, 1], as the graph gives them raw;
-            default: the run's; with --localizer, otsu with threshold auto and minmax with a number.
+            default: the run's; with --localizer, otsu with threshold auto (minmax for prototypes)
+            and minmax with a number.
         threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
-            auto: each map's own, by Otsu's method; default: the run's where it was chosen on boxes,
-            otherwise auto.
+            auto: each map's own; default: the run's where it was chosen on boxes, otherwise auto.
         size: side of the network's input in pixels; default: the run's.
     """
 

@@ -172,7 +172,7 @@ class Learning:
         # A head sees one object in an image: with several it has made boxes worse.
         if choice == "never" or (choice == "auto" and self.several_labels):
             return None
-        student = LearntPixels(self.network, self.taps)
+        student = LearntPixels(self.network, self.localizer.described_by)
         reading, threshold, _ = self.cutting
         teacher = Teacher(self.localizer, reading.normalization, threshold)
         with feature_file(self.config.out) as file:

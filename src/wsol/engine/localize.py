@@ -84,10 +84,9 @@ class Localizer:
         flip: average score maps with those of the flipped picture.
         scales: average score maps over pictures of these sizes, as shares of ``size``.
         normalization: how score maps are scaled to [0, 1]; default: the run's, ``otsu`` with
-            threshold ``auto``, or by minimum and maximum.
+            threshold ``auto`` (``minmax`` for prototypes), or by minimum and maximum.
         threshold: share of a map's maximum above which a pixel belongs to the object, or ``auto``:
-            each map's own, by Otsu's method; default: the run's where it was chosen on boxes,
-            otherwise ``auto``.
+            each map's own; default: the run's where it was chosen on boxes, otherwise ``auto``.
         labels: names or indices of the classes to look for in each picture; where two classes have
             one name, ``crane#517`` is the one with index 517. Default: those that the classifier
             sees there, which is the likeliest alone unless it is a run that was trained

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
 
+from wsol.localizers.stages import MOST_PLACES
 from wsol.models.heads import FLAT, scaled_maps
 
 
@@ -48,9 +49,6 @@ def follow_features(maps: Tensor, features: Tensor) -> Tensor:
     found = torch.where(share > 0, total / share, wanted[:, :, 0])
     return found.reshape(maps.shape)
 
-
-MOST_PLACES = 80 * 80
-"""Of the grid that outlines are taken from."""
 
 POWER = 4
 """Of the cosines between a place and those whose scores it takes over."""

@@ -60,8 +60,11 @@ class ScoreMaps:
         needs_fit: whether ``fit`` must be called first, with a collection of pictures.
         needs_views: whether pictures are flipped or resized, which takes passes of its own.
         sees_classes: whether the maps of one picture's classes differ.
+        tells_apart: whether the maps of several labels of one picture show different objects; where
+            they do not, each place is given to one label.
         needs_classes: whether the network must have classes.
         more_taps: modules that are looked at besides.
+        outline_tap: the one of them that gives the maps their outlines alone, if any.
 
     Raises:
         ConfigError: no such tap, or none can be found.
@@ -72,8 +75,10 @@ class ScoreMaps:
     needs_fit = False
     needs_views = False
     sees_classes = True
+    tells_apart = True
     needs_classes = True
     more_taps: tuple[str, ...] = ()
+    outline_tap: str | None = None
 
     def __init__(
         self,
@@ -94,6 +99,12 @@ class ScoreMaps:
             find_tap(tapped_part(model), tap)
         self.model, self.interpolation, self.size = model, interpolation, size
         self.taps = tuple(taps) or self.default_taps()
+
+    @property
+    def described_by(self) -> tuple[str, ...]:
+        """The taps whose features tell a head what is where: all but that of the outlines."""
+        taps = dict.fromkeys((*self.more_taps, *self.taps))
+        return tuple(tap for tap in taps if tap != self.outline_tap)
 
     def default_taps(self) -> tuple[str, ...]:
         """Return the taps to read where none are given."""

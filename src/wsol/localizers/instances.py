@@ -71,7 +71,7 @@ class LearntInstances(Learnt):
             maps, shares = self._depths_and_classes(look)
             rows = torch.arange(len(labels), device=labels.device)[:, None]
             chosen = shares[rows, labels.clamp(min=0)]
-            owned = share_places(maps, chosen, labels) * chosen
+            owned = share_places(maps[:, None], chosen, labels) * chosen
             sized = [resized(own, (height, width), self.interpolation) for own in owned.unbind(1)]
             return torch.stack(sized, 1)
 

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from wsol.localizers.affinity import follow_details
 from wsol.localizers.learnt import Learnt
 from wsol.localizers.look import Look
 from wsol.localizers.pixel_head import PixelHead
+from wsol.localizers.stages import outline_stage
 
 UNSURE = (0.7, 1.2)
 """Shares of the threshold between which a teacher's map does not say what a place is."""
@@ -26,7 +28,8 @@ class LearntPixels(Learnt):
 
     Args:
         model: the classifier.
-        options: as of ``ScoreMaps``. Features of several taps are brought to the finest grid.
+        options: as of ``ScoreMaps``. Features of several taps are brought to the finest grid; the
+            map then takes on the outlines of a finer stage, as that of ``Prototypes``.
 
     Source: Siméoni et al., Unsupervised Object Localization: Observing the Background to Discover
     Objects (FOUND), CVPR 2023, section 3; there the coarse masks are of the background in a
@@ -43,10 +46,17 @@ class LearntPixels(Learnt):
     name = "pixels"
     head_type = PixelHead
 
+    def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
+        """Find the stage that gives the outlines."""
+        super().__init__(model, *arguments, **options)
+        self.outline_tap = outline_stage(self.model, self.size)
+        self.more_taps = (self.outline_tap,) if self.outline_tap else ()
+
     def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
         """Return one map ``(N, h, w)`` of probabilities, from all taps together."""
         logits: Tensor = self.ready_head(look.images.device)(self.features(look))
-        return [logits.sigmoid()]
+        maps = logits.sigmoid()
+        return [follow_details(maps, look.features[self.outline_tap]) if self.outline_tap else maps]
 
     def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
         """Return the finest: outlines are seen there."""

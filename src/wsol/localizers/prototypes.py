@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from wsol.errors import ConfigError
-from wsol.localizers.affinity import MOST_PLACES, follow_details
+from wsol.localizers.affinity import follow_details
 from wsol.localizers.base import ScoreMaps, observe_for
 from wsol.localizers.class_evidence import class_evidence, find_linear_layer
 from wsol.localizers.feature_norm import FeatureNorm
 from wsol.localizers.look import Images, Look
-from wsol.localizers.stages import find_stages, last_stage
+from wsol.localizers.stages import last_stage, outline_stage, stage_before
 from wsol.localizers.views import Views
 from wsol.models.heads import scaled_maps
 from wsol.models.modes import full_precision
@@ -69,17 +69,16 @@ class Prototypes(ScoreMaps):
        averaged with those of the images in the collection, the more alike their objects look the
        more; a linear discriminant between the averages, with the covariance inside objects and
        backgrounds over the collection, is the next posterior. This is done four times.
-    6. The map takes on the outlines of the features of a finer stage (see ``follow_details``).
+    6. The map takes on the outlines of a finer stage, if there is one (see ``outline_stage`` and
+       ``follow_details``).
 
     A network without a linear classifier on its last features has no class evidence; then the seed
     takes its place, and all labels have the same map.
 
     Args:
         model: the classifier.
-        taps: one to three layers, the finest first: the last is the seed's, the one before is
-            followed and sets the grid of the places, and of three the first gives the outlines;
-            default: the last two stages, and before them the finest of at most
-            ``MOST_PLACES``.
+        taps: one or two layers, the finer first: the last is the seed's, the first is followed
+            and sets the grid of the places; default: the last two stages.
         options: as of ``ScoreMaps``.
 
     Source: the prototypes follow Snell et al., Prototypical Networks for Few-shot Learning,
@@ -97,27 +96,25 @@ class Prototypes(ScoreMaps):
     """
 
     needs_fit = True
+    tells_apart = False
     needs_classes = False
 
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
         """Find the layers and the classifier."""
         super().__init__(model, *arguments, **options)
         norm = FeatureNorm(self.model, self.taps[-1:], size=self.size)
-        *details, self.followed = self.taps[:-1] or self.taps
-        self.details = details[-1] if details else None
-        self.seed = Views([norm], affinity=self.followed)
+        self.seed = Views([norm], affinity=self.taps[0])
+        self.outline_tap = outline_stage(self.model, self.size)
         self.linear = find_linear_layer(self.model, self.size)
         self.sees_classes = self.linear is not None
-        self.more_taps = (self.linear.tap,) if self.linear and self.linear.tap else ()
+        more = (self.linear.tap if self.linear else None, self.outline_tap)
+        self.more_taps = tuple(tap for tap in more if tap)
         self.fitted: dict[str, Tensor] = {}
 
     def default_taps(self) -> tuple[str, ...]:
-        """Return the stage for outlines and the last two, or what there is of them."""
-        stages = find_stages(self.model, self.size)
-        if not stages:
-            return (last_stage(self.model, self.size),)
-        finer = [stage for stage in stages[:-2] if stage.rows * stage.columns <= MOST_PLACES]
-        return tuple(stage.tap for stage in (*finer[:1], *stages[-2:]))
+        """Return the last stage but one and the last."""
+        stages = (stage_before(self.model, self.size), last_stage(self.model, self.size))
+        return tuple(dict.fromkeys(stages))
 
     def fit(self, batches: Iterable[Images]) -> None:
         """Find the principal components and the prototypes of a collection.
@@ -166,14 +163,11 @@ class Prototypes(ScoreMaps):
                 "prototypes has seen no images: call fit with batches of images first"
             )
         maps = self._posterior(self.observe_places(look, labels))
-        return [follow_details(maps, look.features[self.details]) if self.details else maps]
+        return [follow_details(maps, look.features[self.outline_tap]) if self.outline_tap else maps]
 
     def _layers(self) -> tuple[str, ...]:
         """Return the names of the layers that places are described by."""
-        return (
-            *dict.fromkeys((self.followed, self.taps[-1])),
-            *(("classifier",) if self.linear else ()),
-        )
+        return (*self.taps, *(("classifier",) if self.linear else ()))
 
     def _observe(self, images: Images) -> Seen:
         look = observe_for([self], images)
@@ -188,8 +182,8 @@ class Prototypes(ScoreMaps):
             labels: int64 ``(N,)``.
         """
         features = look.features
-        seen = {tap: features[tap] for tap in (self.followed, self.taps[-1])}
-        grid = (seen[self.followed].shape[2], seen[self.followed].shape[3])
+        seen = {tap: features[tap] for tap in self.taps}
+        grid = (seen[self.taps[0]].shape[2], seen[self.taps[0]].shape[3])
         seed = scaled_maps(self.seed.read_label(look, labels, grid)).clamp(0, 1)
         if self.linear is None:
             return Seen(seen, seed, torch.ones_like(seed))

@@ -67,8 +67,8 @@ def create_localizer(
         affinity: a tap whose features the map follows, see ``Views``.
         flip: average with the map of the flipped picture.
         scales: average over pictures of these sizes, as shares of the input's.
-        several: pictures have several labels: where no localizer sees classes, each place of the
-            map belongs to one label alone, by the class maps of ``cam``.
+        several: pictures have several labels: where no localizer tells their objects apart, each
+            place of the map belongs to one label alone, by the class maps of ``cam``.
         options: of that localizer, such as ``taps``, or ``size`` for a network that takes one size
             only.
 
@@ -91,7 +91,7 @@ def create_localizer(
         options["taps"] = checked("taps", options["taps"], tuple[Name, ...])
     parts = [_create(part.strip(), model, options) for part in name.split("*")]
     classes = None
-    if several and not any(part.sees_classes for part in parts):
+    if several and not any(part.sees_classes and part.tells_apart for part in parts):
         classes = _create("cam", model, {"size": options.get("size")})
     if len(parts) == 1 and not (affinity or flip or scales or classes):
         return parts[0]

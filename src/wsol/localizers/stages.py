@@ -13,6 +13,9 @@ from wsol.localizers.look import changed_output, tapped_part
 from wsol.models.modes import evaluating
 from wsol.models.taps import named_layers
 
+MOST_PLACES = 80 * 80
+"""Of the grid of a stage that shows outlines."""
+
 
 class Stage(NamedTuple):
     """A module whose output ends a stage.
@@ -100,6 +103,22 @@ def stage_before(model: nn.Module, size: int | None = None) -> str:
     """
     stages = find_stages(model, size)
     return stages[-2].tap if len(stages) > 1 else last_stage(model, size)
+
+
+def outline_stage(model: nn.Module, size: int | None = None) -> str | None:
+    """Return the tap of the finest stage before the last two that shows outlines at a fair price.
+
+    Arguments and errors are those of ``find_stages``.
+
+    Returns:
+        None where there are no more than two stages, or no stage has at most ``MOST_PLACES``.
+
+    >>> import timm
+    >>> outline_stage(timm.create_model("tf_efficientnet_lite0"))
+    'blocks.1'
+    """
+    stages = find_stages(model, size)[:-2]
+    return next((each.tap for each in stages if each.rows * each.columns <= MOST_PLACES), None)
 
 
 def _keeper(

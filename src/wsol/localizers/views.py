@@ -44,9 +44,9 @@ class Views(ScoreMaps):
         scales: sides of the views as shares of the input's; sizes are rounded to multiples of 32
             pixels, or of the patches' side where that does not divide 32. Labels are chosen, and
             logits taken, from the first view.
-        classes: where pictures have several labels and no localizer sees classes, each place of the
-            map belongs to the label whose map by this one is highest there; default: all labels
-            have the same map.
+        classes: where pictures have several labels, each place belongs to the label whose map by
+            this one is highest there; default: the maps of several labels may overlap, and are the
+            same where no localizer sees classes.
         interpolation: how maps are brought to the input's size.
 
     Raises:
@@ -84,12 +84,15 @@ class Views(ScoreMaps):
         self.needs_fit = any(each.needs_fit for each in self.localizers)
         self.needs_views = flip or self.scales != (1,)
         self.sees_classes = any(each.sees_classes for each in self.localizers)
-        self.classes = None if self.sees_classes else classes
+        self.classes = classes
         readers = [*self.localizers, *([self.classes] if self.classes else [])]
         self.needs_gradients = any(each.needs_gradients for each in readers)
         self.needs_attention = any(each.needs_attention for each in readers)
-        class_taps = self.classes.taps if self.classes else ()
-        self.more_taps = (affinity, *class_taps) if affinity else class_taps
+        more = [affinity, *(tap for each in readers for tap in each.more_taps)]
+        more += self.classes.taps if self.classes else ()
+        self.more_taps = tuple(dict.fromkeys(filter(None, more)))
+        outlines = (each.outline_tap for each in self.localizers)
+        self.outline_tap = next(filter(None, outlines), None)
 
     def why_no_graph(self) -> str:
         """Return what is in the way of the first localizer that none can be made of."""
@@ -139,7 +142,8 @@ class Views(ScoreMaps):
         """
         if labels.ndim == 1 or self.classes is None:
             return super().read(look, labels, size)
-        maps = self.read_label(look, labels[:, 0].clamp(min=0), size)
+        known = labels if self.sees_classes else labels[:, :1]
+        maps = super().read(look, known, size)
         return share_places(maps, self.classes.read(look, labels, size), labels)
 
     def read_label(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -193,13 +197,13 @@ def share_places(maps: Tensor, class_maps: Tensor, labels: Tensor) -> Tensor:
     """Return maps ``(N, K, H, W)`` of which each place is in one alone: that of its class.
 
     Args:
-        maps: of no class, float32 ``(N, H, W)``; they begin at zero.
+        maps: float32 ``(N, K, H, W)``, or ``(N, 1, H, W)`` of no class; they begin at zero.
         class_maps: of each label, float32 ``(N, K, H, W)``.
         labels: int64 ``(N, K)``; -1 where a picture has fewer than K.
 
-    >>> maps, class_maps = torch.tensor([[[5.0, 7.0]]]), torch.tensor([[[[1.0, 0]], [[0.5, 2]]]])
+    >>> maps, class_maps = torch.tensor([[[[5.0, 7.0]]]]), torch.tensor([[[[1.0, 0]], [[0.5, 2]]]])
     >>> share_places(maps, class_maps, torch.tensor([[3, 1]])).tolist()
     [[[[5.0, 0.0]], [[0.0, 7.0]]]]
     """
     known = class_maps.masked_fill((labels < 0)[:, :, None, None], -torch.inf)
-    return maps[:, None] * (known == known.amax(1, keepdim=True))
+    return maps * (known == known.amax(1, keepdim=True))

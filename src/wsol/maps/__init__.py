@@ -9,13 +9,14 @@ from wsol.maps.levels import grey_levels
 from wsol.maps.masks import masks_at, scale_mask
 from wsol.maps.normalize import normalize, otsu_threshold
 from wsol.maps.objects import merge_boxes, objects_at
-from wsol.maps.separability import separability
+from wsol.maps.separability import box_confidence, separability
 
 __all__ = [
     "Contours",
     "IouCurves",
     "best_iou_curve",
     "best_iou_curves",
+    "box_confidence",
     "box_iou",
     "boxes_at",
     "contours_at",

@@ -1,4 +1,4 @@
-"""How well a threshold separates the object of a map from its background."""
+"""How sure the box of a map is: how well a threshold separates the object from the background."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +32,49 @@ def separability(score_map: NDArray[np.floating], threshold: float) -> float:
     >>> separability(np.array([[0.0, 0.4, 0.6, 1.0]]), 0.5).__round__(3)
     0.692
     """
+    return _share(np.ascontiguousarray(score_map, np.float32), _above(score_map, threshold))
+
+
+def box_confidence(score_map: NDArray[np.floating], threshold: float) -> float:
+    """Return how sure the box at a threshold is: low where it is doubtful where the object ends.
+
+    It is the separability, times the share of the map's border pixels that are not above the
+    threshold: where an object is cut off by the border, or background is taken for it, more of the
+    border is above.
+
+    Args:
+        score_map: float ``(H, W)`` in [0, 1].
+        threshold: share of the map's maximum, in [0, 1).
+
+    Returns:
+        A number in [0, 1].
+
+    Raises:
+        ValueError: a map or threshold outside its range.
+
+    >>> score_map = np.zeros((4, 4))
+    >>> score_map[1:3, 1:3] = 1
+    >>> box_confidence(score_map, 0.5)
+    1.0
+    >>> score_map[3, 1:3] = 1
+    >>> box_confidence(score_map, 0.5).__round__(3)
+    0.833
+    """
+    separated: float = separability(score_map, threshold)
+    border = _above(score_map, threshold)
+    border[1:-1, 1:-1] = False
+    height, width = border.shape
+    inside = max(height - 2, 0) * max(width - 2, 0)
+    share: float = np.count_nonzero(border) / (height * width - inside)
+    return separated * (1 - share)
+
+
+def _above(score_map: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
     thresholds = np.array([threshold])
     check_score_map(score_map)
     check_thresholds(thresholds)
     grey = grey_levels(score_map)
-    above = np.ascontiguousarray(grey > threshold_levels(grey, thresholds)[0])
-    return _share(np.ascontiguousarray(score_map, np.float32), above)
+    return np.ascontiguousarray(grey > threshold_levels(grey, thresholds)[0])
 
 
 @compiled(nogil=True)
