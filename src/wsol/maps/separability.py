@@ -60,13 +60,13 @@ def box_confidence(score_map: NDArray[np.floating], threshold: float) -> float:
     >>> box_confidence(score_map, 0.5).__round__(3)
     0.833
     """
-    separated: float = separability(score_map, threshold)
+    separated = separability(score_map, threshold)
     border = _above(score_map, threshold)
     border[1:-1, 1:-1] = False
     height, width = border.shape
     inside = max(height - 2, 0) * max(width - 2, 0)
     share: float = np.count_nonzero(border) / (height * width - inside)
-    return separated * (1 - share)
+    return float(separated * (1 - share))
 
 
 def _above(score_map: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
