@@ -8,10 +8,10 @@ Each data set is a folder with test images and ground-truth boxes, in CUB's layo
 MaxBoxAcc at IoU 50 and 70; GT-known at each map's own threshold (``auto``) and at the fixed
 threshold that is best on these images; the gap between the two; images per second from file to
 score map. No threshold is chosen on the images of the table, but the default was found on the four
-sets cub10, cats, animals and objects64 together. A localizer that is fitted to a collection sees 32
-of the train images, or of the test images where there are no others. ``--only`` chooses rows.
-``--scenes`` writes drawn scenes of one object to a folder and measures on them too. No other work
-may run beside it.
+sets cub10, cats, animals and objects64, and on drawn scenes, together. A localizer that is fitted
+to a collection sees 32 of the train images, or of the test images where there are no others.
+``--only`` chooses rows. ``--scenes`` writes drawn scenes of one object to a folder and measures on
+them too. No other work may run beside it.
 
 ``--scores`` prints another table, of the default: the share of right boxes (IoU 50) and the mean
 IoU of the images in each fifth by the score of their box, per data set and over all images.

@@ -21,6 +21,7 @@ from wsol.localizers.prototypes import (
 )
 from wsol.localizers.stages import outline_stage
 from wsol.models import create_network
+from wsol.models.heads import scaled_maps
 
 
 def scaled(maps: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -121,6 +122,24 @@ def test_views_look_at_all_that_prototypes_need(images: Tensor) -> None:
     localizer.fit([images])
     assert localizer.outline_tap == outline_stage(network)
     assert localizer(images).shape == (len(images), *images.shape[2:])
+
+
+def test_several_labels_share_places(images: Tensor) -> None:
+    """Their maps are alike, so each place stays in the map of one label alone."""
+    torch.manual_seed(0)
+    network = create_network("test_resnet", num_classes=4, pretrained=False)
+    localizer = create_localizer("prototypes", network, several=True)
+    localizer.fit([images])
+    labels = torch.tensor([[0, 1], [2, 3], [1, -1]])
+    maps = localizer(images, labels)
+    assert maps.shape == (3, 2, *images.shape[2:])
+    assert not maps.prod(1).any()
+    assert not maps[2, 1].any()
+    alone = create_localizer("prototypes", network)
+    alone.load_state(localizer.state())
+    own = scaled_maps(alone(images, labels[:, 0]))
+    torch.testing.assert_close(maps[:, 0], own * (maps[:, 0] != 0))
+    torch.testing.assert_close(maps[2, 0], own[2])
 
 
 def test_components_are_the_principal_ones() -> None:

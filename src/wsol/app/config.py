@@ -53,7 +53,8 @@ class AppConfig(Options):
             --localizer, or without a run, otsu with threshold auto (minmax for prototypes) and
             minmax with a number.
         threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
-            auto: each map's own; default: the run's where it was chosen on boxes, otherwise auto.
+            auto: each map's own, and 0.5 for prototypes; default: the run's where it was chosen on
+            boxes, otherwise auto.
         objects: one box for each class, or several; default: several for a run that was trained
             on pictures of several labels.
         size: side of the network's input in pixels; default: the run's, or 448.

@@ -98,7 +98,8 @@ class TrainConfig(Options):
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
             maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
             that Otsu's threshold of each map becomes a half (otsu); without boxes to choose a
-            threshold on, minmax becomes otsu, with each map's own threshold.
+            threshold on, minmax becomes otsu, with each map's own threshold (prototypes keep
+            minmax).
         seed: of everything drawn by chance.
         workers: processes that decode images; 0 decodes in the training process.
         precision: auto takes bfloat16 where the processor has it.
@@ -245,7 +246,8 @@ class EvaluateConfig(Options):
             that Otsu's threshold of each map becomes a half (otsu); default: the run's; with
             --localizer, otsu with threshold auto (minmax for prototypes) and minmax with a number.
         threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
-            auto: each map's own; default: the run's where it was chosen on boxes, otherwise auto.
+            auto: each map's own, and 0.5 for prototypes; default: the run's where it was chosen on
+            boxes, otherwise auto.
         batch_size: images per step.
         workers: processes that decode images; 0 decodes in this one.
         precision: auto is that of the run, if it is known and the hardware supports it.

@@ -80,8 +80,8 @@ class DistillConfig(Options):
         normalization: how the teacher's maps are scaled to [0, 1]; default: the run's; with
             --localizer, otsu with threshold auto (minmax for prototypes) and minmax with a number.
         threshold: fraction of a map's maximum above which a pixel belongs to the teacher's object,
-            or auto: each map's own; default: the run's where it was chosen on boxes, otherwise
-            auto.
+            or auto: each map's own, and 0.5 for prototypes; default: the run's where it was chosen
+            on boxes, otherwise auto.
         head_tap: modules of the network whose features the head sees; default: all that the
             teacher reads and its maps follow.
         max_pictures: to learn from at most, taken evenly from the training split; for instances

@@ -86,7 +86,8 @@ class Localizer:
         normalization: how score maps are scaled to [0, 1]; default: the run's, ``otsu`` with
             threshold ``auto`` (``minmax`` for prototypes), or by minimum and maximum.
         threshold: share of a map's maximum above which a pixel belongs to the object, or ``auto``:
-            each map's own; default: the run's where it was chosen on boxes, otherwise ``auto``.
+            each map's own, and 0.5 for prototypes; default: the run's where it was chosen on boxes,
+            otherwise ``auto``.
         labels: names or indices of the classes to look for in each picture; where two classes have
             one name, ``crane#517`` is the one with index 517. Default: those that the classifier
             sees there, which is the likeliest alone unless it is a run that was trained

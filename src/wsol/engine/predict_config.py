@@ -56,7 +56,8 @@ class PredictConfig(Options):
             --localizer, or without a run, otsu with threshold auto (minmax for prototypes) and
             minmax with a number.
         threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
-            auto: each map's own; default: the run's where it was chosen on boxes, otherwise auto.
+            auto: each map's own, and 0.5 for prototypes; default: the run's where it was chosen on
+            boxes, otherwise auto.
         labels: names or indices of the classes to look for in each picture, with commas between
             them; names may have commas too. Where two classes have one name, crane#517 is the one
             with index 517. Default: those that the network sees there, one or, for a run on

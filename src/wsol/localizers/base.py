@@ -60,8 +60,8 @@ class ScoreMaps:
         needs_fit: whether ``fit`` must be called first, with a collection of pictures.
         needs_views: whether pictures are flipped or resized, which takes passes of its own.
         sees_classes: whether the maps of one picture's classes differ.
-        tells_apart: whether the maps of several labels of one picture show different objects; where
-            they do not, each place is given to one label.
+        separates_labels: whether the maps of several labels of one picture show different objects;
+            where they do not, each place is given to one label.
         needs_classes: whether the network must have classes.
         more_taps: modules that are looked at besides.
         outline_tap: the one of them that gives the maps their outlines alone, if any.
@@ -75,7 +75,7 @@ class ScoreMaps:
     needs_fit = False
     needs_views = False
     sees_classes = True
-    tells_apart = True
+    separates_labels = True
     needs_classes = True
     more_taps: tuple[str, ...] = ()
     outline_tap: str | None = None

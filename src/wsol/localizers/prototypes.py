@@ -96,7 +96,7 @@ class Prototypes(ScoreMaps):
     """
 
     needs_fit = True
-    tells_apart = False
+    separates_labels = False
     needs_classes = False
 
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:

@@ -91,7 +91,7 @@ def create_localizer(
         options["taps"] = checked("taps", options["taps"], tuple[Name, ...])
     parts = [_create(part.strip(), model, options) for part in name.split("*")]
     classes = None
-    if several and not any(part.sees_classes and part.tells_apart for part in parts):
+    if several and not any(part.sees_classes and part.separates_labels for part in parts):
         classes = _create("cam", model, {"size": options.get("size")})
     if len(parts) == 1 and not (affinity or flip or scales or classes):
         return parts[0]
