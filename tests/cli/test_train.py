@@ -103,7 +103,7 @@ def test_without_a_test_split_the_next_command_measures_val(
     ("options", "better"),
     [
         ({}, "train with --config boxes"),
-        ({"localizer": "feature_norm*ddt"}, "wsol distill 'my run' --out 'my run-distilled'"),
+        ({"localizer": "prototypes"}, "wsol distill 'my run' --out 'my run-distilled'"),
     ],
 )
 def test_what_gives_better_boxes_is_named(options: dict, better: str) -> None:

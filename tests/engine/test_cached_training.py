@@ -2,8 +2,11 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,11 +19,13 @@ from wsol.data.transforms import EvalTransform
 from wsol.engine import cached_training
 from wsol.engine.cached_training import cache_features, is_mirrored
 from wsol.engine.config import EvaluateConfig, TrainConfig
+from wsol.engine.config_file import save_config
 from wsol.engine.device import Compute
 from wsol.engine.distill import distill
 from wsol.engine.distill_config import DistillConfig
 from wsol.engine.evaluate import evaluate
 from wsol.engine.fit import Look
+from wsol.engine.fit_classifier import fit_classifier
 from wsol.engine.localize import Localizer
 from wsol.engine.run import load_run
 from wsol.engine.step import Stepper
@@ -48,6 +53,16 @@ def frozen(tiny: TrainConfig, tiny_run: Path, tmp_path: Path) -> TrainConfig:
     )
 
 
+def several_labels(data: Path, folder: Path) -> Path:
+    """Copy the training images of a data set, with labels of which most images have two."""
+    shutil.copytree(data / "train", folder / "images")
+    rows = [f"images/{path.parent.name}/{path.name}" for path in folder.glob("images/*/*")]
+    lines = ["image,label", *(f"{row},{label}" for row in sorted(rows) for label in ("a", "b"))]
+    lines[-1] = lines[-1].replace(",b", ",c")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
 def test_features_are_those_of_images_and_mirror_images(toy: Path, tmp_path: Path) -> None:
     """Of each layer, whole images, by the seed of the key."""
     network = create_network("test_resnet", num_classes=4, pretrained=False, method="c2am").eval()
@@ -72,7 +87,7 @@ def test_features_are_those_of_images_and_mirror_images(toy: Path, tmp_path: Pat
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("method", [TriLiteConfig(), C2AMConfig(), NoMethod()])
+@pytest.mark.parametrize("method", [TriLiteConfig(), C2AMConfig()])
 def test_a_head_learns_and_its_run_is_like_any_other(
     frozen: TrainConfig, tiny_run: Path, method: MethodConfig
 ) -> None:
@@ -86,7 +101,7 @@ def test_a_head_learns_and_its_run_is_like_any_other(
             assert torch.equal(weight, before[name])
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["loss"] < rows[0]["loss"]
-    assert info.localizer == ("cam" if method.name == "none" else "foreground")
+    assert info.localizer == "foreground"
     options = EvaluateConfig(run, split="val", report=0, workers=0, cpu=True)
     assert evaluate(options).metrics["max_box_acc_v2"] == rows[-1]["val_max_box_acc_v2"]
     locate = Localizer(run, cpu=True)
@@ -94,6 +109,56 @@ def test_a_head_learns_and_its_run_is_like_any_other(
     new = config.out.with_name("new")
     teacher = DistillConfig(run=run, out=new, epochs=1, workers=0, cpu=True)
     assert load_run(distill(teacher).folder)[1].localizer == "pixels"
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_linear_head_is_fitted_at_once(
+    frozen: TrainConfig, tiny_run: Path, tmp_path: Path, several: bool
+) -> None:
+    """To all images and their mirror images, in place of all epochs; and it goes on to nothing."""
+    config = replace(frozen, method=NoMethod(), localizer="cam", epochs=4)
+    if several:
+        config = replace(config, data=several_labels(frozen.data, tmp_path / "data"), val_share=0)
+    run = train(config)
+    (row,) = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    assert row["epoch"] == 4
+    network, info = load_run(run)
+    assert info.several_labels == several
+    before = load_run(tiny_run)[0].eval()
+    samples = open_data(config.data, val_share=0 if several else None)["train"]
+    rows = []
+    for path in samples.paths():
+        with Image.open(str(path)) as opened:
+            pixels = torch.from_numpy(EvalTransform(info.size)(opened.convert("RGB")).copy())
+        image = (pixels.permute(2, 0, 1)[None] / 255 - 0.5) / 0.5
+        with torch.inference_mode():
+            rows += [before(view).features.mean((2, 3))[0] for view in (image, image.flip(-1))]
+    labels = [samples.labels_of(index).tolist() for index in range(len(samples)) for _ in range(2)]
+    targets = torch.tensor([own[0] for own in labels])
+    if several:
+        targets = torch.tensor([[float(c in own) for c in range(3)] for own in labels])
+    weight, bias = fit_classifier(torch.stack(rows), targets, len(samples.classes))
+    points = torch.stack(rows)
+    expected, found = points @ weight.T + bias, network.head.linear(points)
+    likely = torch.sigmoid if several else partial(torch.softmax, dim=1)
+    torch.testing.assert_close(likely(found), likely(expected), atol=1e-2, rtol=1e-2)
+    weights = (run / "model.safetensors").read_bytes()
+    assert (train(replace(config, resume=True)) / "model.safetensors").read_bytes() == weights
+
+
+def test_processes_fit_one_linear_head(frozen: TrainConfig, tmp_path: Path) -> None:
+    """Together they look at each image once; the head is that of one process."""
+    config = replace(frozen, method=NoMethod(), localizer="cam", out=tmp_path / "one")
+    launch = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+    for number in (1, 2):
+        file, out = tmp_path / f"{number}.yaml", tmp_path / str(number)
+        save_config(file, replace(config, out=out))
+        command = (*launch, "--nproc_per_node", str(number), "-m", "wsol", "train", "--config")
+        done = subprocess.run([*command, str(file)], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    one, two = (load_run(tmp_path / str(number))[0].state_dict() for number in (1, 2))
+    for name, value in one.items():
+        torch.testing.assert_close(value, two[name], atol=1e-3, rtol=1e-3)
 
 
 def test_a_run_goes_on_as_if_it_had_never_stopped(
@@ -141,12 +206,7 @@ def stopping(stop: Callable[..., None]) -> Callable[..., torch.Tensor]:
 
 def test_several_labels_are_learnt_too(tiny_run: Path, tmp_path: Path, frozen: TrainConfig) -> None:
     """Each of an image's labels counts, in both methods."""
-    folder = tmp_path / "data"
-    shutil.copytree(frozen.data / "train", folder / "images")
-    rows = [f"images/{path.parent.name}/{path.name}" for path in folder.glob("images/*/*")]
-    lines = ["image,label", *(f"{row},{label}" for row in sorted(rows) for label in ("a", "b"))]
-    lines[-1] = lines[-1].replace(",b", ",c")
-    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    folder = several_labels(frozen.data, tmp_path / "data")
     for method in (TriLiteConfig(), C2AMConfig()):
         out = tmp_path / method.name
         run = train(replace(frozen, data=folder, out=out, method=method, val_share=0, epochs=1))

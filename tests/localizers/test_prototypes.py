@@ -124,6 +124,18 @@ def test_views_look_at_all_that_prototypes_need(images: Tensor) -> None:
     assert localizer(images).shape == (len(images), *images.shape[2:])
 
 
+def test_views_may_be_of_several_sizes(images: Tensor) -> None:
+    """What smaller views show is brought to the places of the first, and counts as much."""
+    network = create_network("test_resnet", num_classes=5, pretrained=False).eval()
+    localizer = create_localizer("prototypes", network, scales=(1, 0.5), flip=True)
+    localizer.fit([images])
+    (part,) = localizer.localizers
+    assert part.fitted["prototypes.0"].shape[1] == 4 * len(images)
+    maps = localizer(images)
+    assert maps.shape == (len(images), *images.shape[2:])
+    assert maps.isfinite().all()
+
+
 def test_several_labels_share_places(images: Tensor) -> None:
     """Their maps are alike, so each place stays in the map of one label alone."""
     torch.manual_seed(0)

@@ -24,9 +24,11 @@ def run(argv: Sequence[str]) -> int:
 
 def _better(config: TrainConfig) -> str:
     """Return what gives better boxes, of the path that docs/results.md measures."""
+    from wsol.localizers.reading import BEST
+
     if config.localizer == FOREGROUND:
         return ""
-    if "feature_norm" not in config.localizer:
+    if config.localizer != BEST.localizer:
         return "; for better boxes, train with --config boxes"
     run, new = (shlex.quote(str(config.out) + end) for end in ("", "-distilled"))
     return f"; for better boxes, wsol distill {run} --out {new}"

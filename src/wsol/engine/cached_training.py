@@ -2,18 +2,25 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, multilabel_soft_margin_loss
 
 from wsol.data.batches import ImageFiles, Key, load_batches, normalized, split_batches
+from wsol.data.samples import Samples
 from wsol.data.source import Picture
 from wsol.engine.fit import Look
+from wsol.engine.fit_classifier import classifier_targets, fit_classifier, set_last_layer
 from wsol.engine.kept_features import KeptFeatures, feature_file
 from wsol.engine.progress import Meter
+from wsol.engine.truth import count_right
 from wsol.errors import ConfigError
 from wsol.methods.base import Method
 from wsol.models import Network, Output
@@ -117,20 +124,71 @@ def cache_features(
     Raises:
         ImageError: an image could not be read.
     """
+    with ExitStack() as stack:
+        number = 1 + len(network.head.taps)
+        kept = [stack.enter_context(feature_file(folder)) for _ in range(number)]
+        for views in _views(network, paths, look):
+            for row in range(len(views[0][0])):
+                for view in views:
+                    for file, layer in zip(kept, view, strict=True):
+                        file.add(layer[row].float())
+        return CachedFeatures([file.kept() for file in kept])
+
+
+def _views(
+    network: Network, paths: Sequence[Picture], look: Look
+) -> Iterator[list[tuple[Tensor, ...]]]:
+    """Yield the layers that the head reads of each batch and of its mirror images."""
     taps = network.head.taps
     files = ImageFiles(paths, look.transform, look.max_pixels)
     keys = split_batches(range(len(paths)), look.batch_size)
-    with Meter("features", len(paths)) as meter, ExitStack() as stack:
-        kept = [stack.enter_context(feature_file(folder)) for _ in range(1 + len(taps))]
+    with Meter("features", len(paths)) as meter:
         for batch in load_batches(files, keys, look.workers):
             if batch.errors:
                 raise batch.errors[0][1]
             images = normalized(batch.images.to(look.compute.device), look.mean, look.std)
             with torch.inference_mode(), look.compute.autocast():
                 views = [network.tapped_features(view, taps) for view in (images, images.flip(-1))]
-            for row in range(len(images)):
-                for features, tapped in views:
-                    for file, layer in zip(kept, (features, *tapped), strict=True):
-                        file.add(layer[row].float())
+            yield [(features, *tapped) for features, tapped in views]
             meter.advance(len(images))
-        return CachedFeatures([file.kept() for file in kept])
+
+
+def fit_head(
+    network: Network, samples: Samples, looks_with: Network, look: Look, accelerator: Accelerator
+) -> Tensor:
+    """Fit a network's linear head to the features of images and of their mirror images.
+
+    Where only a linear head learns, the loss is convex. Logistic regression finds its minimum,
+    which gradient descent with one learning rate for all features comes nowhere near.
+
+    Args:
+        network: its head's only classifier gets the weights.
+        samples: the images and their labels.
+        looks_with: a copy of the network, on the device and ready to localize.
+        look: how images are read.
+        accelerator: its processes share the images; all of them fit the same head.
+
+    Returns:
+        The loss times images, the right predictions and the images, float64 ``(3,)``.
+
+    Raises:
+        ImageError: an image could not be read.
+        DataError: no image has finite features.
+    """
+    indices = range(accelerator.process_index, len(samples), accelerator.num_processes)
+    paths, rows = samples.paths(), []
+    for views in _views(looks_with, [paths[index] for index in indices], look):
+        pooled = [features.float().mean((2, 3)).cpu() for features, *_ in views]
+        rows += list(torch.stack(pooled, 1))
+    every = gather_object(list(zip(indices, rows, strict=True)))
+    every.sort(key=itemgetter(0))
+    points = torch.stack([row for _, row in every]).flatten(0, 1)
+    number, several = len(samples.classes), samples.has_several_labels
+    labels = [samples.labels_of(index).tolist() for index, _ in every]
+    targets = classifier_targets(labels, number, several).repeat_interleave(2, 0)
+    weight, bias = fit_classifier(points, targets, number)
+    set_last_layer(network, weight, bias)
+    logits = points @ weight.T + bias
+    loss = multilabel_soft_margin_loss if several else cross_entropy
+    sums = float(loss(logits, targets)) * len(points), count_right(logits, targets), len(points)
+    return torch.tensor(sums, dtype=torch.float64)

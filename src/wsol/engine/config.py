@@ -68,7 +68,9 @@ class TrainConfig(Options):
         backbone_lr: learning rate of the pretrained layers as a share of the head's; 0 leaves them
             as they are, and training is several times faster.
         cache_features: compute the features of each image and of its mirror image once, and train
-            the head on them; images are whole, without crops. Needs backbone_lr 0.
+            the head on them; images are whole, without crops. A linear head of method none is
+            fitted by logistic regression, at once: shifted_head, epochs and the options of gradient
+            descent have no effect on it. Needs backbone_lr 0.
         shifted_head: start the head with weights that are not negative, so that each class's map
             starts as a mean of the channels; the classifier is the same, its maps cover more. It
             has no effect where images have several labels.

@@ -1,9 +1,14 @@
 """The last layer of a classifier, fitted to features that do not change."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, multilabel_soft_margin_loss
 from torch.optim import LBFGS, Optimizer
+
+from wsol.errors import DataError
+from wsol.models import Network
 
 WEIGHT_DECAY = 0.01
 """Of weights of features with a standard deviation of 1."""
@@ -17,15 +22,26 @@ def fit_classifier(features: Tensor, targets: Tensor, num_classes: int) -> tuple
     The loss is convex and nothing is drawn by chance, so the same features give the same weights.
 
     Args:
-        features: float32 ``(N, C)``; each is brought to a standard deviation of 1, and back.
+        features: float32 ``(N, C)``; each is brought to a standard deviation of 1, and back. Rows
+            with numbers that are not finite are left out.
         targets: int64 ``(N,)``, one class for each, or float32 ``(N, classes)``, 1 for each class.
         num_classes: number of classes.
+
+    Raises:
+        DataError: no row is finite.
 
     >>> features = torch.tensor([[0.0, 5.0], [1.0, 5.0], [9.0, 5.0], [8.0, 5.0]])
     >>> weight, bias = fit_classifier(features, torch.tensor([0, 0, 1, 1]), 2)
     >>> (features @ weight.T + bias).argmax(1)
     tensor([0, 0, 1, 1])
     """
+    finite = features.isfinite().all(1)
+    if not finite.any():
+        raise DataError(
+            "the network's features of all images are infinite or not a number: compute with "
+            "--precision fp32, or use another backbone"
+        )
+    features, targets = features[finite], targets[finite]
     mean, std = features.mean(0), features.std(0, correction=0)
     # A feature that never changes tells nothing.
     std = torch.where(std > 0, std, torch.inf)
@@ -48,3 +64,34 @@ def fit_classifier(features: Tensor, targets: Tensor, num_classes: int) -> tuple
         optimizer.step(closure)
     weight, bias = weight.detach() / std, bias.detach()
     return weight, bias - weight @ mean
+
+
+def classifier_targets(labels: Sequence[Sequence[int]], num_classes: int, several: bool) -> Tensor:
+    """Return the targets of ``fit_classifier``.
+
+    Args:
+        labels: of each image, at least one.
+        num_classes: number of classes.
+        several: whether images may have several labels.
+
+    >>> classifier_targets([[1], [0]], 2, several=False)
+    tensor([1, 0])
+    >>> classifier_targets([[1], [0, 1]], 2, several=True)
+    tensor([[0., 1.],
+            [1., 1.]])
+    """
+    if not several:
+        return torch.tensor([own[0] for own in labels])
+    targets = torch.zeros(len(labels), num_classes)
+    for row, own in zip(targets, labels, strict=True):
+        row[list(own)] = 1
+    return targets
+
+
+def set_last_layer(network: Network, weight: Tensor, bias: Tensor) -> None:
+    """Give a network's only classifier the weights and biases of ``fit_classifier``."""
+    (name,) = network.head.classifiers
+    for parameter, value in zip(
+        network.head.get_submodule(name).parameters(), (weight, bias), strict=True
+    ):
+        parameter.data.copy_(value.view_as(parameter))

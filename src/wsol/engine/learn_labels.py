@@ -20,7 +20,7 @@ from wsol.engine.annotate_config import AnnotateConfig
 from wsol.engine.device import announce, choose_compute
 from wsol.engine.distill_config import DistillConfig
 from wsol.engine.fit import MOST_PICTURES, Look
-from wsol.engine.fit_classifier import fit_classifier
+from wsol.engine.fit_classifier import classifier_targets, fit_classifier, set_last_layer
 from wsol.engine.fit_head import fit_head
 from wsol.engine.kept_features import FeatureFile, feature_file
 from wsol.engine.lessons import Lessons, Teacher
@@ -118,16 +118,11 @@ class Learning:
         if not kept:
             raise DataError(f"{self.pictures.root}: no image with a label can be read")
         own = [self.labels[indices[place]] for place in kept]
-        targets = torch.tensor([labels[0] for labels in own])
-        if self.several_labels:
-            targets = torch.zeros(len(own), len(self.labels.classes))
-            for row, labels in zip(targets, own, strict=True):
-                row[list(labels)] = 1
-        found = fit_classifier(torch.cat(pooled)[kept], targets, len(self.labels.classes))
+        number = len(self.labels.classes)
+        targets = classifier_targets(own, number, self.several_labels)
+        found = fit_classifier(torch.cat(pooled)[kept], targets, number)
         for network in (self.trained, self.network):
-            layer = network.head.get_submodule(network.head.classifiers[0])
-            for parameter, value in zip(layer.parameters(), found, strict=True):
-                parameter.data.copy_(value.view_as(parameter))
+            set_last_layer(network, *found)
 
     def _fit_localizer(self) -> None:
         """Show the localizer images evenly taken of all."""

@@ -1,6 +1,7 @@
 """Training of a classifier on image-level labels."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from copy import deepcopy
@@ -18,7 +19,13 @@ from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.train_files import TrainFiles
 from wsol.data.transforms import TrainTransform
-from wsol.engine.cached_training import FeatureBatch, OnFeatures, cache_features, check_cached
+from wsol.engine.cached_training import (
+    FeatureBatch,
+    OnFeatures,
+    cache_features,
+    check_cached,
+    fit_head,
+)
 from wsol.engine.checkpoint import load_last, save_checkpoint
 from wsol.engine.claim import check_folder, check_shares, claim_folder, keep_options, trainable
 from wsol.engine.compiled import check_compiler, compiled
@@ -44,6 +51,7 @@ from wsol.engine.pseudo_boxes import (
 from wsol.engine.run import RunInfo, load_start, save_run
 from wsol.engine.step import Stepper
 from wsol.errors import ConfigError, DataError, RunError, raise_if_out_of_memory
+from wsol.localizers.class_evidence import find_linear_layer
 from wsol.localizers.reading import Reading, chosen_cutting
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import Network
@@ -195,7 +203,8 @@ class Training:
             weight_decay=config.weight_decay,
         )
         if config.cache_features:
-            check_cached(self.network, self.method, self.accelerator.num_processes)
+            processes = 1 if self._fits_head else self.accelerator.num_processes
+            check_cached(self.network, self.method, processes)
         # Loss times images, right predictions and images of the epoch: of this process since they
         # were last gathered, and of all processes.
         self.sums, self.total = torch.zeros(2, 3, dtype=torch.float64)
@@ -228,19 +237,8 @@ class Training:
             return self._run()
 
     def _run(self) -> Path:
-        validation: Validation | None = None
         self._open_pseudo_boxes()
-        images_left = (self.order.total_steps - self.step) * self.order.images_per_step
-        with Meter("train", images_left, self.accelerator.is_main_process) as meter:
-            for batches in self._steps():
-                self.sums += self.stepper.step(self.step, batches)
-                self.step += 1
-                meter.advance(self.order.images_per_step)
-                epoch, position = divmod(self.step, self.order.steps_per_epoch)
-                if position == 0:
-                    validation = self._end_epoch(epoch, meter.rate)
-                if position == 0 or position % self.config.save_every == 0:
-                    self._save_checkpoint()
+        validation = self._fit_head() if self._fits_head else self._take_steps()
         if validation is None:
             validation = self._validate()
         threshold = None
@@ -256,6 +254,47 @@ class Training:
             save_run(self.config.out, self.network, self._info(threshold), self.fitted)
         self.accelerator.wait_for_everyone()
         return self.config.out
+
+    @property
+    def _fits_head(self) -> bool:
+        """Whether the head is linear and alone learns, so that its best weights can be found."""
+        config = self.config
+        linear = find_linear_layer(self.network, config.size) is not None
+        return config.cache_features and config.method.name == "none" and linear
+
+    def _take_steps(self) -> Validation | None:
+        """Train step by step to the end; return the last validation, if there is a val split."""
+        validation: Validation | None = None
+        images_left = (self.order.total_steps - self.step) * self.order.images_per_step
+        with Meter("train", images_left, self.accelerator.is_main_process) as meter:
+            for batches in self._steps():
+                self.sums += self.stepper.step(self.step, batches)
+                self.step += 1
+                meter.advance(self.order.images_per_step)
+                epoch, position = divmod(self.step, self.order.steps_per_epoch)
+                if position == 0:
+                    validation = self._end_epoch(epoch, meter.rate)
+                if position == 0 or position % self.config.save_every == 0:
+                    self._save_checkpoint()
+        return validation
+
+    def _fit_head(self) -> Validation | None:
+        """Fit the head to the features at once, in place of all steps."""
+        if self.step == self.order.total_steps:
+            return None
+        begin, network = time.perf_counter(), self._network_to_localize()
+        self.sums += fit_head(self.network, self.samples, network, self._look(), self.accelerator)
+        self.step = self.order.total_steps
+        rate = len(self.samples) / (time.perf_counter() - begin)
+        validation = self._end_epoch(self.config.epochs, rate)
+        self._save_checkpoint()
+        return validation
+
+    def _network_to_localize(self) -> Network:
+        """Return a copy of the network that is ready to localize, on the device."""
+        network = deepcopy(self.network)
+        self._prepare_to_localize(network)
+        return network
 
     def _open_pseudo_boxes(self) -> None:
         """Predict the pseudo-boxes of val where they are needed, or read those of the run."""
@@ -290,9 +329,8 @@ class Training:
             config.accumulate,
         )
         if config.cache_features:
-            look, network = self._look(), deepcopy(self.network)
-            self._prepare_to_localize(network)
-            cached = cache_features(network, self.samples.paths(), look, config.out)
+            network, paths = self._network_to_localize(), self.samples.paths()
+            cached = cache_features(network, paths, self._look(), config.out)
             yield from _in_steps(cached.batches(keys), config.accumulate)
         else:
             transform = TrainTransform(config.size, config.resize)
@@ -343,7 +381,8 @@ class Training:
         }
         self.skipped.in_epoch = 0
         validation = None
-        if epoch == self.config.epochs or epoch % self.config.val_every == 0:
+        last = epoch == self.config.epochs
+        if self.val is not None and (last or epoch % self.config.val_every == 0):
             validation = self._validate()
         if validation is not None:
             # Not compute(), which would add up the processes a second time.

@@ -215,13 +215,17 @@ def finite_images(seen: list[Seen]) -> Seen:
     """Return batches as one, without the images that have numbers which are not finite.
 
     Args:
-        seen: of each batch. Where no image is finite, all are kept, with zeros in their place.
+        seen: of each batch; all are brought to the grids of the first, as views may be of several
+            sizes. Where no image is finite, all are kept, with zeros in their place.
     """
     features = {
-        name: torch.cat([each.features[name] for each in seen]) for name in seen[0].features
+        name: torch.cat([on_grid(each.features[name], maps.shape[2:]) for each in seen])
+        for name, maps in seen[0].features.items()
     }
+    grid = seen[0].seed.shape[1:]
     seed, evidence = (
-        torch.cat([getattr(each, name) for each in seen]) for name in Seen._fields[1:]
+        torch.cat([on_grid(getattr(each, name)[:, None], grid)[:, 0] for each in seen])
+        for name in Seen._fields[1:]
     )
     finite = seed.flatten(1).isfinite().all(1)
     for maps in features.values():
