@@ -21,6 +21,7 @@ lint: $(VENV)/.installed-dev ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: $(VENV)/.installed-dev ## build the pages into docs/_build
 	$(BIN)/sphinx-build -W -b html docs docs/_build

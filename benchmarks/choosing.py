@@ -21,19 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photographs import open_boxes
-from wsol.choices import Reference
-from wsol.data.batches import split_batches
+from wsol.data.loader import split_batches
 from wsol.data.samples import Samples
-from wsol.engine.device import Compute, choose_compute
-from wsol.engine.evaluate import Located, judge_located, locate_split
-from wsol.engine.fit import Look, fit_localizer
-from wsol.engine.opened import prepare_to_localize
-from wsol.engine.protocol import Fair
-from wsol.engine.pseudo_boxes import add_pseudo_boxes
-from wsol.localizers.reading import BEST, Reading
+from wsol.evaluation.evaluate import Located, judge_located, locate_split
+from wsol.evaluation.protocols import Fair
+from wsol.evaluation.pseudo_boxes import add_pseudo_boxes
+from wsol.inference.device import Compute, choose_compute
+from wsol.inference.fitting import Look, fit_localizer
+from wsol.inference.loading import prepare_to_localize
+from wsol.localizers.config import BEST, Reading
 from wsol.metrics.functional import best_threshold, box_hits, default_thresholds
 from wsol.models import create_network
 from wsol.models.imagenet import NUM_CLASSES
+from wsol.types import Reference
 
 LOCALIZERS = (
     *(BEST.localizer, "cam", "feature_norm", "ddt"),

@@ -20,8 +20,8 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from wsol.data.toy import toy_pictures
-from wsol.formats.record import read_rows
+from wsol.data.synthetic.toy import toy_pictures
+from wsol.results.store import read_rows
 
 MARK = "WSOL_CLUSTER_BENCHMARK"
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from wsol.engine import evaluate_maps as room
-from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
-from wsol.engine.measure_boxes import BoxMeasure
+from wsol.evaluation import score_maps as room
+from wsol.evaluation.config import EvaluateMapsConfig
+from wsol.evaluation.measure_boxes import BoxMeasure
 
 SHOWN_EVERY = 2000
 

@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsol.data.open import open_data
-from wsol.engine.device import choose_compute
-from wsol.engine.evaluate import evaluate_split
-from wsol.engine.protocol import Fair
-from wsol.engine.run import load_run
+from wsol.evaluation.evaluate import evaluate_split
+from wsol.evaluation.protocols import Fair
+from wsol.inference.device import choose_compute
 from wsol.localizers import create_localizer
+from wsol.runs.run import load_run
 
 
 def main() -> None:

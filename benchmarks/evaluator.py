@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wsol.data.batches import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.images import find_images
+from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.transforms import EvalTransform
 from wsol.localizers import create_localizer
 from wsol.maps import best_iou_curves, box_iou, iou_curves, normalize

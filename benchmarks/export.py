@@ -22,18 +22,18 @@ import numpy as np
 import torch
 
 from wsol import Localizer
-from wsol.choices import GRAPH_ENDINGS
 from wsol.data.images import find_images
-from wsol.engine.export import export_localizer
-from wsol.engine.graph import READERS
 from wsol.errors import WsolError
+from wsol.inference.export import export_localizer
+from wsol.inference.exported import READERS
 from wsol.localizers import list_localizers
 from wsol.localizers.box_head import BoxHead
-from wsol.localizers.learnt import Learnt
-from wsol.localizers.pixel_head import PixelHead
+from wsol.localizers.distilled import Learnt
+from wsol.localizers.distilled_heads import PixelHead
 from wsol.models import create_network
-from wsol.models.names import BUNDLED_BACKBONE
 from wsol.models.published import published_names
+from wsol.names import BUNDLED_BACKBONE
+from wsol.types import GRAPH_ENDINGS
 
 NETWORKS = (
     BUNDLED_BACKBONE,

@@ -20,8 +20,8 @@ import numpy as np
 import psutil
 
 from wsol.formats import About, create_writer, list_formats
-from wsol.formats.record import RecordWriter
-from wsol.localization import Localization
+from wsol.results.localization import Localization
+from wsol.results.store import RecordWriter
 
 SIZE = (64, 48)
 

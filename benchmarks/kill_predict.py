@@ -21,8 +21,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from wsol.data.toy import toy_pictures
-from wsol.formats.record import Record, is_finished, part_file
+from wsol.data.synthetic.toy import toy_pictures
+from wsol.results.store import Record, is_finished, part_file
 
 KINDS = 100
 """Different pictures; the rest are links to them."""

@@ -25,8 +25,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from wsol.data.toy import write_toy
-from wsol.engine.checkpoint import checkpoints
+from wsol.data.synthetic.toy import write_toy
+from wsol.training.checkpoint import checkpoints
 
 
 def main() -> None:

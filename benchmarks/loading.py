@@ -23,13 +23,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from wsol.data.batches import load_batches, normalized
 from wsol.data.images import find_images
-from wsol.data.photographs import write_photographs
+from wsol.data.loader import load_batches, normalized
+from wsol.data.synthetic.photographs import write_photographs
 from wsol.data.train_files import TrainFiles
 from wsol.data.transforms import TrainTransform
-from wsol.engine.order import TrainingOrder
-from wsol.models.inputs import IMAGENET_MEAN, IMAGENET_STD
+from wsol.models.utils import IMAGENET_MEAN, IMAGENET_STD
+from wsol.training.sampler import TrainingOrder
 
 BATCH, SIZE, RESIZE = 16, 224, 256
 

@@ -24,9 +24,9 @@ import timm
 import torch
 from torch import Tensor
 
-from wsol.engine.device import has_bfloat16
+from wsol.inference.device import has_bfloat16
 from wsol.localizers import create_localizer
-from wsol.models.fold import fold_batch_norms
+from wsol.models.batch_norm import fold_batch_norms
 
 PUBLISHED = {
     "gradcam": "GradCAM",

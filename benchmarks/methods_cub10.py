@@ -20,12 +20,13 @@ from PIL import Image, ImageDraw
 
 from wsol.data.images import load_image
 from wsol.data.open import open_data
-from wsol.engine.config import EvaluateConfig, TrainConfig
-from wsol.engine.evaluate import evaluate
-from wsol.engine.localize import Localizer
-from wsol.engine.train import train
+from wsol.evaluation.config import EvaluateConfig
+from wsol.evaluation.evaluate import evaluate
+from wsol.inference.localizer import Localizer
 from wsol.methods import list_methods, method_config
-from wsol.review.picture import draw, grid
+from wsol.training.config import TrainConfig
+from wsol.training.trainer import train
+from wsol.visualization.draw import draw, grid
 
 FIGURES = {
     "top1_cls": "top-1",

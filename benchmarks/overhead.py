@@ -32,10 +32,10 @@ from torch import Tensor
 from torch.optim import SGD
 from torch.utils.flop_counter import FlopCounterMode
 
-from wsol.engine.config import TrainConfig
 from wsol.localizers import create_localizer
 from wsol.methods import list_methods, method_config
-from wsol.models.create import build_network
+from wsol.methods.network import build_network
+from wsol.training.config import TrainConfig
 
 PLAIN = "none"
 COLUMNS = {

@@ -27,24 +27,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.data.batches import split_batches
+from wsol._utils.concurrency import in_order
 from wsol.data.decode import image_size
+from wsol.data.loader import split_batches
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
-from wsol.data.scenes import write_scenes
-from wsol.engine.config import Precision
-from wsol.engine.device import Compute, choose_compute
-from wsol.engine.evaluate import Located, at_own_thresholds, judge_located, locate_split
-from wsol.engine.fit import Look, fit_localizer
-from wsol.engine.opened import prepare_to_localize
-from wsol.engine.protocol import Fair
-from wsol.in_order import in_order
-from wsol.localizers.reading import BEST, Reading
+from wsol.data.synthetic.scenes import write_scenes
+from wsol.evaluation.evaluate import Located, at_own_thresholds, judge_located, locate_split
+from wsol.evaluation.protocols import Fair
+from wsol.inference.device import Compute, choose_compute
+from wsol.inference.fitting import Look, fit_localizer
+from wsol.inference.loading import prepare_to_localize
+from wsol.localizers.config import BEST, Reading
 from wsol.maps import box_confidence, normalize
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import create_network
 from wsol.models.imagenet import NUM_CLASSES
+from wsol.types import Precision
 
 HEADINGS = (
     *("localizer", "size", "MaxBoxAccV2", "MaxBoxAcc 50", "MaxBoxAcc 70", "GT-known"),

@@ -17,11 +17,11 @@ from pathlib import Path
 import torch
 
 from wsol.data.images import find_images
-from wsol.engine.device import choose_compute
-from wsol.engine.predict import predict
-from wsol.engine.predict_config import PredictConfig
+from wsol.inference.device import choose_compute
 from wsol.models import create_network
 from wsol.models.imagenet import NUM_CLASSES
+from wsol.prediction.config import PredictConfig
+from wsol.prediction.predict import predict
 
 BATCH = 16
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wsol.data.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_pictures
 
 
 def write_plain(folder: Path) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 
 from wsol.data.images import index_images
-from wsol.data.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_pictures
 
 KINDS = 100
 

@@ -20,11 +20,11 @@ from playwright.sync_api import sync_playwright
 
 from wsol.data.decode import image_size
 from wsol.data.images import find_images
-from wsol.formats.about import About
-from wsol.localization import Localization
 from wsol.maps import boxes_at, normalize, scale_boxes
-from wsol.review.report import INDEX, write_report
-from wsol.review.truth import Truth
+from wsol.reports.ground_truth import Truth
+from wsol.reports.report import INDEX, write_report
+from wsol.results.about import About
+from wsol.results.localization import Localization
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]

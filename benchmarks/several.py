@@ -18,11 +18,11 @@ from pathlib import Path
 
 from wsol.cli.options import read_options
 from wsol.data.open import open_data
-from wsol.data.scenes import write_scenes
-from wsol.engine.config import TrainConfig
-from wsol.engine.detect import average_precision
-from wsol.engine.localize import Localizer, Number
-from wsol.engine.train import train
+from wsol.data.synthetic.scenes import write_scenes
+from wsol.evaluation.detect import average_precision
+from wsol.inference.localizer import Localizer, Number
+from wsol.training.config import TrainConfig
+from wsol.training.trainer import train
 
 PLAIN_THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
 

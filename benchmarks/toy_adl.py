@@ -10,12 +10,12 @@ import argparse
 import statistics
 from pathlib import Path
 
-from wsol.data.toy import write_toy
-from wsol.engine.config import EvaluateConfig
-from wsol.engine.demo import demo_adl, demo_training
-from wsol.engine.evaluate import evaluate
-from wsol.engine.train import train
+from wsol.data.synthetic.toy import write_toy
+from wsol.demo import demo_adl, demo_training
+from wsol.evaluation.config import EvaluateConfig
+from wsol.evaluation.evaluate import evaluate
 from wsol.methods.none.config import Config as NoMethod
+from wsol.training.trainer import train
 
 
 def main() -> None:

@@ -28,10 +28,10 @@ from torch.optim import SGD
 
 from loading import plain
 from wsol.data.images import find_images
-from wsol.data.photographs import write_photographs
-from wsol.engine.config import TrainConfig
-from wsol.engine.device import choose_precision
-from wsol.engine.train import train
+from wsol.data.synthetic.photographs import write_photographs
+from wsol.inference.device import choose_precision
+from wsol.training.config import TrainConfig
+from wsol.training.trainer import train
 
 BATCH, STRIDE, CLASSES = 16, 16, 2
 

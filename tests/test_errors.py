@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from wsol import Localizer
-from wsol.engine.checkpoint import load_last, save_checkpoint
-from wsol.engine.compiled import check_compiler
 from wsol.errors import ConfigError, is_out_of_memory
-from wsol.localizers.choose import choose_tap
+from wsol.localizers._layers import choose_tap
 from wsol.localizers.stages import find_stages
 from wsol.models.create import check_size
+from wsol.training.checkpoint import load_last, save_checkpoint
+from wsol.training.compiled import check_compiler
 
 
 class Hungry(nn.Module):

@@ -11,11 +11,17 @@ from tempfile import TemporaryDirectory
 
 from wsol import Localizer
 from wsol.data.open import open_data
-from wsol.engine.evaluate_maps import evaluate_maps
-from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
-from wsol.engine.predict import predict
-from wsol.engine.predict_config import PredictConfig
-from wsol.plot import new_figure, plot_curves, plot_localization, plot_methods, read_curve
+from wsol.evaluation.config import EvaluateMapsConfig
+from wsol.evaluation.score_maps import evaluate_maps
+from wsol.prediction.config import PredictConfig
+from wsol.prediction.predict import predict
+from wsol.visualization.plots import (
+    new_figure,
+    plot_curves,
+    plot_localization,
+    plot_methods,
+    read_curve,
+)
 
 PICTURES = (3, 40)
 FIGURES = ("gt_known", "top1_loc", "max_box_acc_v2")

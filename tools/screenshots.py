@@ -15,14 +15,14 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from wsol.data.open import open_data
-from wsol.data.toy import write_toy
-from wsol.engine.demo import demo_adl, demo_training
-from wsol.engine.predict import predict
-from wsol.engine.predict_config import PredictConfig
-from wsol.engine.train import train
-from wsol.formats.record import Record
-from wsol.review.report import write_report
-from wsol.review.truth import truth_of
+from wsol.data.synthetic.toy import write_toy
+from wsol.demo import demo_adl, demo_training
+from wsol.prediction.config import PredictConfig
+from wsol.prediction.predict import predict
+from wsol.reports.ground_truth import truth_of
+from wsol.reports.report import write_report
+from wsol.results.store import Record
+from wsol.training.trainer import train
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]

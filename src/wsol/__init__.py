@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from wsol._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from wsol.engine.annotate import annotate
-    from wsol.engine.evaluate import evaluate
-    from wsol.engine.localize import Localizer
-    from wsol.engine.train import train
-    from wsol.localization import Localization
+    from wsol.annotation.annotate import annotate
+    from wsol.evaluation.evaluate import evaluate
+    from wsol.inference.localizer import Localizer
+    from wsol.results.localization import Localization
+    from wsol.training.trainer import train
 
 __version__ = "0.1.0"
 __all__ = ["Localization", "Localizer", "__version__", "annotate", "evaluate", "train"]
@@ -17,10 +17,10 @@ __all__ = ["Localization", "Localizer", "__version__", "annotate", "evaluate", "
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Localization": "wsol.localization",
-        "Localizer": "wsol.engine.localize",
-        "annotate": "wsol.engine.annotate",
-        "evaluate": "wsol.engine.evaluate",
-        "train": "wsol.engine.train",
+        "Localization": "wsol.results.localization",
+        "Localizer": "wsol.inference.localizer",
+        "annotate": "wsol.annotation.annotate",
+        "evaluate": "wsol.evaluation.evaluate",
+        "train": "wsol.training.trainer",
     },
 )

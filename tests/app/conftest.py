@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from wsol.app.config import AppConfig
-from wsol.app.serve import create_limited, listen, make_server, url_of
-from wsol.engine.run import RunInfo, save_run
+from wsol.app.server import create_limited, listen, make_server, url_of
 from wsol.models import create_network
+from wsol.runs.run import RunInfo, save_run
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 CLASSES = (HOSTILE, "disc", "square", "cross\n%41", "star", "ring")

@@ -20,10 +20,10 @@ import pytest
 from wsol import Localizer
 from wsol.app.label_config import read_label_config
 from wsol.app.label_studio import _Backend
-from wsol.app.task_images import TaskImages
+from wsol.app.label_studio_images import TaskImages
 from wsol.errors import ConfigError, ImageError
 from wsol.formats import About
-from wsol.localization import Localization
+from wsol.results.localization import Localization
 
 CONFIG = """<View>
   <Image name="photo" value="$picture"/>

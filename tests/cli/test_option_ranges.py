@@ -18,26 +18,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import wsol
+from wsol.annotation.config import AnnotateConfig
 from wsol.app.config import AppConfig
+from wsol.benchmark.config import BenchmarkConfig
 from wsol.cli.main import REFUSED, main
 from wsol.cli.options import read_options
-from wsol.data.prepare.config import CubConfig, ImagenetConfig, OpenimagesConfig
-from wsol.engine.annotate_config import AnnotateConfig
-from wsol.engine.benchmark_config import BenchmarkConfig
-from wsol.engine.compare_config import CompareConfig
-from wsol.engine.config import DemoConfig, EvaluateConfig, ImportConfig, TrainConfig
-from wsol.engine.convert_config import ConvertConfig
-from wsol.engine.distill_config import DistillConfig
-from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
-from wsol.engine.export_config import ExportConfig
-from wsol.engine.pack_config import PackConfig
-from wsol.engine.predict_config import PredictConfig
-from wsol.engine.push_config import PushConfig
-from wsol.engine.report_config import ReportConfig
+from wsol.data.pack_config import PackConfig
+from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig
+from wsol.distillation.config import DistillConfig
 from wsol.errors import ConfigError
+from wsol.evaluation.compare_config import CompareConfig
+from wsol.evaluation.config import EvaluateConfig, EvaluateMapsConfig
+from wsol.formats.convert_config import ConvertConfig
+from wsol.inference.config import ExportConfig
 from wsol.methods import list_methods, method_config
 from wsol.methods.base import MethodConfig
 from wsol.options import NotEmpty, Options, Range, option_types
+from wsol.prediction.config import PredictConfig
+from wsol.reports.config import ReportConfig
+from wsol.runs.config import ImportConfig, PushConfig
+from wsol.training.config import DemoConfig, TrainConfig
 
 
 class Option(NamedTuple):

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsol.cli.options import gives, predict_step, read_options
-from wsol.engine.compare_config import CompareConfig
-from wsol.engine.config import EvaluateConfig, TrainConfig
-from wsol.engine.distill_config import DistillConfig
-from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
-from wsol.engine.pack_config import PackConfig
-from wsol.engine.predict_config import PredictConfig
+from wsol.data.pack_config import PackConfig
+from wsol.distillation.config import DistillConfig
 from wsol.errors import ConfigError
+from wsol.evaluation.compare_config import CompareConfig
+from wsol.evaluation.config import EvaluateConfig, EvaluateMapsConfig
 from wsol.methods.adl.config import Config as ADLConfig
 from wsol.methods.has.config import Config as HaSConfig
 from wsol.methods.none.config import Config as NoMethod
+from wsol.prediction.config import PredictConfig
+from wsol.training.config import TrainConfig
 
 BIRDS = ("birds", "--out", "run")
 PLAIN = TrainConfig(data=Path("birds"), out=Path("run"))

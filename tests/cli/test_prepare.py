@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wsol.cli.main import main
-from wsol.data.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_pictures
 
 
 @pytest.fixture

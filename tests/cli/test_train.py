@@ -8,8 +8,8 @@ import pytest
 
 from wsol.cli.main import main
 from wsol.cli.train import _better
-from wsol.data.toy import write_toy
-from wsol.engine.config import TrainConfig
+from wsol.data.synthetic.toy import write_toy
+from wsol.training.config import TrainConfig
 
 NETWORK = ("--backbone", "test_resnet", "--pretrained", "false", "--epochs", "1", "--cpu")
 SIZES = ("--size", "32", "--resize", "36", "--batch_size", "8", "--precision", "fp32")

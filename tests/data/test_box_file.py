@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from wsol.data.annotations import BoxAnnotations, open_annotations
+from wsol.data.annotations.boxes import find_boxes, with_boxes
 from wsol.data.box_file import read_box_file
-from wsol.data.boxes import find_boxes, with_boxes
 from wsol.data.decode import image_size
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError, ImageError
 from wsol.formats import About, create_writer
-from wsol.localization import Localization
+from wsol.results.localization import Localization
 
 CLASSES = ("crow", "wr\nen")
 SIZES = {"crow/a.jpg": (50, 40), "crow/b.png": (30, 31), "wren/=c 1.jpg": (64, 33)}
@@ -271,6 +271,6 @@ def test_an_image_with_many_boxes_is_opened_once_for_each_size(
         asked.append((path, header_only))
         return image_size(path, header_only=header_only)
 
-    monkeypatch.setattr("wsol.data.boxes.image_size", counting)
+    monkeypatch.setattr("wsol.data.annotations.boxes.image_size", counting)
     assert list(map(len, boxes_of(images, tmp_path / "yolo"))) == [0, 5, 0]
     assert len(asked) == len(set(asked))

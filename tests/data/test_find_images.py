@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wsol.data.find import IMAGE_SUFFIXES
+from wsol.data.file_index import IMAGE_SUFFIXES
 from wsol.data.images import find_images
 from wsol.errors import DataError
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsol.data.folders import read_folders
+from wsol.data.datasets.folders import read_folders
+from wsol.data.datasets.label_table import read_labels
 from wsol.data.given_labels import GivenLabels, file_labels, folder_labels, with_new_names
-from wsol.data.labels import read_labels
 from wsol.errors import AnnotationError, ConfigError, DataError
 
 

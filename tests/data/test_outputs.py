@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wsol.data.find import OTHER_SUFFIXES, find_files
+from wsol.data.file_index import OTHER_SUFFIXES, find_files
 from wsol.data.images import find_images
 from wsol.data.outputs import is_output_folder
 

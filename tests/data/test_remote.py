@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from wsol._utils.uri import is_uri, shown, uri_of
 from wsol.data import remote
-from wsol.data.find import IMAGE_SUFFIXES
+from wsol.data.file_index import IMAGE_SUFFIXES
 from wsol.data.images import load_image
 from wsol.data.remote import RemoteFile, RemoteFiles, index_remote
-from wsol.data.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_pictures
 from wsol.errors import DataError, ImageError
-from wsol.uri import is_uri, shown, uri_of
 
 from .s3_stand_in import S3, serve_s3
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from globox import Annotation, AnnotationSet, BoundingBox
 
-from wsol.data.box_row import BoxRow, ImageRow
+from wsol.data.annotations.types import BoxRow, ImageRow
 from wsol.data.voc_boxes import read_voc_boxes
 from wsol.errors import AnnotationError, DataError
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from globox import Annotation, AnnotationSet, BoundingBox
 
-from wsol.data.box_row import BoxRow, ImageRow
+from wsol.data.annotations.types import BoxRow, ImageRow
 from wsol.data.yolo_boxes import read_yolo_boxes
 from wsol.errors import AnnotationError, DataError
 

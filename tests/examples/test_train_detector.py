@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
-from wsol.data.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_pictures
 from wsol.errors import ImageError
 from wsol.formats import About, create_writer
-from wsol.localization import Localization
+from wsol.results.localization import Localization
 
 EXAMPLE = Path(__file__).parents[2] / "examples/train_detector.py"
 

@@ -9,31 +9,12 @@ from hypothesis import strategies as st
 
 from wsol.errors import ImageError
 from wsol.formats import About, create_writer
-from wsol.localization import Localization
 from wsol.maps import boxes_at, objects_at, scale_boxes
+from wsol.results.localization import Localization
+
+from ..conftest import HOSTILE
 
 CLASSES = ("crow", "<img src=x onerror=alert(1)>", "日本\n%41", "=1+1", "a, 'b' \"c\": #d")
-HOSTILE = (
-    "=cmd|x.jpg",
-    "../../x.jpg",
-    "/etc/x.jpg",
-    "a//b/./c.jpg",
-    "images/a.jpg",
-    "a.txt/images.csv/labels.xml/b.png.png",
-    "line\nbreak \u202egpj.jpg",
-    "not utf-8 \udcff.jpg",
-    "C:\\x.jpg",
-    "]]>&amp;<!--'\".jpg",
-    " spaces .jpg ",
-    "%41%2F.jpg",
-    "without suffix",
-    "a" * 240 + ".jpg",
-    "日" * 80 + ".jpg",
-    "same.jpg",
-    "same.png",
-    "same.png.png",
-    "other/same.jpg",
-)
 _PART = st.text(
     st.characters(exclude_categories=(), exclude_characters="/\0"), min_size=1, max_size=6
 ).filter(lambda name: all(not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff" for c in name))
@@ -86,12 +67,6 @@ def predictions() -> st.SearchStrategy[list[Localization]]:
 def classes() -> tuple[str, ...]:
     """Return the names of the classes."""
     return CLASSES
-
-
-@pytest.fixture(scope="session")
-def hostile() -> tuple[str, ...]:
-    """Return names that break what is careless."""
-    return HOSTILE
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wsol._utils.locks import Hold
 from wsol.cli.main import main
 from wsol.errors import ImageError
 from wsol.formats import About, list_formats
 from wsol.formats.cells import from_cell
-from wsol.formats.record import RecordWriter
-from wsol.localization import Localization
-from wsol.lock import Hold
+from wsol.results.localization import Localization
+from wsol.results.store import RecordWriter
 
 SCORES = np.array([0.9, 0.2])
 
@@ -242,7 +242,7 @@ def test_every_format_has_its_place_in_the_documentation() -> None:
 
 def test_each_picture_is_read_once(predicted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All formats are written in one pass, a format that is given twice once."""
-    from wsol.formats import record as module
+    from wsol.results import store as module
 
     seen = []
     own = module.Record.__iter__

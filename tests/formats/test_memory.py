@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wsol.formats import About, create_writer, list_formats, parquet_table
-from wsol.localization import Localization
+from wsol.results.localization import Localization
 
 EACH = 150
 """Bytes for each picture that may stay; a row of any format is larger."""

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsol.data.score_maps import find_score_maps, load_score_map
-from wsol.formats.box_masks import box_masks
 from wsol.formats.cells import from_cell
-from wsol.localization import Localization
 from wsol.maps.levels import grey_levels
+from wsol.results.localization import Localization
+from wsol.results.masks import box_masks
 
 Write = Callable[[str, list[Localization]], Path]
 

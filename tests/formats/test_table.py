@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsol._utils.names import original
 from wsol.formats.cells import from_cell, to_cell
 from wsol.formats.flat import COLUMNS
-from wsol.formats.portable import original
-from wsol.localization import Localization
+from wsol.results.localization import Localization
 
 
 def read_csv(path: Path) -> list[dict[str, object]]:

@@ -7,7 +7,7 @@ import pytest
 from wsol.errors import ConfigError
 from wsol.formats import About, create_writer
 from wsol.formats.tree import Tree
-from wsol.localization import Localization
+from wsol.results.localization import Localization
 
 FOLDERS = ("cvat", "heatmaps", "labelstudio", "masks", "voc", "yolo")
 

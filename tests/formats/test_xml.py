@@ -10,8 +10,8 @@ from globox import AnnotationSet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsol.formats.portable import original
-from wsol.localization import Localization
+from wsol._utils.names import original
+from wsol.results.localization import Localization
 
 Write = Callable[[str, list[Localization]], Path]
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from wsol.localizers import ScoreMaps, create_localizer
-from wsol.localizers.by_forward import ForwardCAM
-from wsol.localizers.learnt import Learnt
-from wsol.localizers.look import observe
+from wsol.localizers._forward import observe
+from wsol.localizers.distilled import Learnt
+from wsol.localizers.perturbation import ForwardCAM
 from wsol.models import Network, create_network
 
 Make = Callable[..., ScoreMaps]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from wsol.errors import ConfigError
+from wsol.localizers._forward import observe
 from wsol.localizers.ddt import DDT
-from wsol.localizers.look import observe
 from wsol.models import create_network
 
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from wsol.errors import ConfigError
+from wsol.localizers._forward import observe
 from wsol.localizers.instance_head import InstanceHead, instance_loss
 from wsol.localizers.instances import LearntInstances
-from wsol.localizers.look import observe
 from wsol.models import Network
 
 Tiny = Callable[[str], Network]

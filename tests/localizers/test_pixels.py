@@ -11,9 +11,9 @@ from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
 from wsol.localizers import create_localizer
+from wsol.localizers._forward import observe
 from wsol.localizers.affinity import follow_details
-from wsol.localizers.look import observe
-from wsol.localizers.pixel_head import PixelHead, pixel_loss
+from wsol.localizers.distilled_heads import PixelHead, pixel_loss
 from wsol.localizers.pixels import LearntPixels, sure_places
 from wsol.localizers.stages import outline_stage
 from wsol.models import Network

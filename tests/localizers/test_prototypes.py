@@ -10,8 +10,8 @@ from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
 from wsol.localizers import create_localizer
+from wsol.localizers._forward import observe
 from wsol.localizers.affinity import follow_details
-from wsol.localizers.look import observe
 from wsol.localizers.prototypes import (
     Prototypes,
     discriminant_posterior,

@@ -6,9 +6,9 @@ from torch import nn
 from transformers import ViTConfig, ViTModel
 
 from wsol.localizers import create_localizer
-from wsol.localizers.choose import choose_tap
+from wsol.localizers._layers import choose_tap
+from wsol.localizers.ensemble import Views
 from wsol.localizers.stages import find_stages, last_stage, stage_before
-from wsol.localizers.views import Views
 
 LAST_TWO = {
     "resnet18": ("layer3", "layer4"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wsol.maps.basins import list_steps
+from wsol.maps._basins import list_steps
 
 Box = tuple[int, int, int, int]
 

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from wsol.maps._opencv import contours_at
 from wsol.maps.boxes import boxes_at, scale_boxes
-from wsol.maps.contours import contours_at
 
 SIZES = st.tuples(st.integers(1, 4000), st.integers(1, 4000))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.maps.basins import label_basins
+from wsol.maps._basins import label_basins
 from wsol.maps.links import find_links, find_root
 
 FindParts = Callable[[NDArray[np.bool_], bool], list[list[tuple[int, int]]]]

@@ -5,7 +5,7 @@ import pytest
 
 from wsol.maps import boxes_at, iou_curves, score_histograms
 from wsol.maps.__main__ import main
-from wsol.maps.components import find_components
+from wsol.maps._components import find_components
 from wsol.maps.histograms import _count
 from wsol.maps.tree import tree_curves
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from wsol.maps import IouCurves, iou_curves
-from wsol.maps.basins import label_basins, list_steps
+from wsol.maps._basins import label_basins, list_steps
 
 KINDS = [
     *("noise", "few levels", "rings", "thin", "smooth"),

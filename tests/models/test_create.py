@@ -5,8 +5,8 @@ import timm
 import torch
 
 from wsol.errors import ConfigError
+from wsol.methods.network import create_pretrained_network
 from wsol.models import Network, create_network, list_backbones
-from wsol.models.create import create_pretrained_network
 from wsol.models.weights import load_bundled_weights
 
 FAMILIES = {

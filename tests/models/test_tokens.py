@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from wsol.localizers.grid import find_layout
+from wsol.localizers._layout import find_layout
 from wsol.models.tokens import prefix_tokens
 
 

@@ -11,14 +11,14 @@ import pytest
 
 from wsol.cli.main import main
 from wsol.cli.options import read_options
-from wsol.data.toy import write_toy
-from wsol.engine.config import TrainConfig
-from wsol.engine.run import load_run
-from wsol.engine.train import train
+from wsol.data.synthetic.toy import write_toy
 from wsol.errors import ConfigError
 from wsol.methods import list_methods
 from wsol.models import list_backbones
 from wsol.recipes import find_recipe, list_recipes
+from wsol.runs.run import load_run
+from wsol.training.config import TrainConfig
+from wsol.training.trainer import train
 
 NAMES = [recipe.name for recipe in list_recipes()]
 

@@ -6,10 +6,10 @@ import pytest
 
 from wsol.cli.main import main
 from wsol.cli.options import read_options
-from wsol.engine.config import TrainConfig
-from wsol.engine.predict_config import PredictConfig
-from wsol.localizers.reading import BEST, Reading
+from wsol.localizers.config import BEST, Reading
+from wsol.prediction.config import PredictConfig
 from wsol.recipes import list_settings
+from wsol.training.config import TrainConfig
 
 COMMANDS = {"train": (TrainConfig, "data"), "predict": (PredictConfig, "images")}
 

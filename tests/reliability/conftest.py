@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wsol.data.toy import write_toy
-from wsol.engine.config import TrainConfig
-from wsol.engine.train import train
+from wsol.data.synthetic.toy import write_toy
+from wsol.training.config import TrainConfig
+from wsol.training.trainer import train
 
 from .support import Tally
 

@@ -23,7 +23,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
 """As ``prlimit --fsize``, once what Python itself may want to write is written."""
 
 AFTER_ONE_CHECKPOINT = """
-import resource, wsol.engine.train as module
+import resource, wsol.training.trainer as module
 save = module.save_checkpoint
 def save_and_fill(*given):
     save(*given)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsol.data.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_pictures
 
 from .support import Tally, coco_boxes, coco_rows, read_json
 

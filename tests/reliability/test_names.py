@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from wsol.data.toy import toy_pictures
-from wsol.files import write_json
+from wsol._utils.files import write_json
+from wsol._utils.names import original
+from wsol.data.synthetic.toy import toy_pictures
 from wsol.formats.cells import from_cell
-from wsol.formats.portable import original
 
 from .support import Tally, coco_rows, digests, names_below, read_csv, read_json
 

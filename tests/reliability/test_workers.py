@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wsol.data import batches
-from wsol.data.toy import write_toy
+from wsol.data import loader as batches
+from wsol.data.synthetic.toy import write_toy
 
 from .support import Tally, coco_boxes, coco_rows, digests, names_below, read_json
 

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from wsol.choices import Normalization, Number
-from wsol.engine.config import Precision
-from wsol.models.names import BUNDLED_BACKBONE
+from wsol.names import BUNDLED_BACKBONE
 from wsol.options import (
     ImageSize,
     MaxPixels,
@@ -19,6 +17,7 @@ from wsol.options import (
     no_effect,
     refusal,
 )
+from wsol.types import Normalization, Number, Precision
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from wsol.app.shelf import Picture
+from wsol.app.storage import Picture
 from wsol.formats import About, check_format
 from wsol.formats.convert import convert
-from wsol.formats.record import Record, RecordWriter
-from wsol.localization import Localization
+from wsol.results.localization import Localization
+from wsol.results.store import Record, RecordWriter
 
 PIECE = 1 << 16
 """Bytes that are sent at once."""

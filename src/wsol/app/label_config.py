@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from wsol.errors import ConfigError
-from wsol.models.names import without_index
+from wsol.names import without_index
 
 
 @dataclass(frozen=True)

@@ -16,18 +16,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import wsol
+from wsol._utils.names import portable
 from wsol.app.label_config import LabelConfig, read_label_config
-from wsol.app.limits import read_json
-from wsol.app.pool import Pool
+from wsol.app.label_studio_images import TaskImages
+from wsol.app.localizer_cache import Pool
+from wsol.app.middleware import read_json
 from wsol.app.routes import REFUSED, refuse
-from wsol.app.shelf import Choice
-from wsol.app.task_images import TaskImages
+from wsol.app.storage import Choice
 from wsol.data.images import load_image
 from wsol.errors import ConfigError, ImageError
-from wsol.formats.labelstudio import regions
-from wsol.formats.portable import portable
-from wsol.localization import Localization
-from wsol.models.names import without_index
+from wsol.formats.label_studio import regions
+from wsol.names import without_index
+from wsol.results.localization import Localization
 
 log = logging.getLogger("wsol")
 

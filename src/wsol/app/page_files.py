@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import wsol.review
+import wsol.reports
 
 MEDIA_TYPES = {
     ".html": "text/html",
@@ -23,7 +23,7 @@ def page_files() -> dict[str, bytes]:
     """
     files = {
         file.name: file.read_bytes()
-        for folder in (Path(wsol.review.__path__[0], "page"), Path(__file__).with_name("page"))
+        for folder in (Path(wsol.reports.__path__[0], "page"), Path(__file__).with_name("page"))
         for file in sorted(folder.iterdir())
         if file.suffix in MEDIA_TYPES
     }

@@ -13,19 +13,19 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 import wsol
-from wsol.app.desk import Desk
+from wsol._utils.names import original, portable
 from wsol.app.download import pieces
-from wsol.app.limits import as_json, read_json
+from wsol.app.localizer_cache import localizer_names
+from wsol.app.middleware import as_json, read_json
 from wsol.app.page_files import MEDIA_TYPES, page_files
-from wsol.app.pool import localizer_names
-from wsol.app.shelf import Choice, Picture
-from wsol.app.upload import receive_files
+from wsol.app.service import Desk
+from wsol.app.storage import Choice, Picture
+from wsol.app.uploads import receive_files
 from wsol.errors import ImageError, WsolError, is_out_of_memory
 from wsol.formats import list_formats
-from wsol.formats.portable import original, portable
-from wsol.models.names import class_index
-from wsol.review.rows import about_page, row_of
-from wsol.review.score_map import encode_small_map, small_map
+from wsol.names import class_index
+from wsol.reports.page_data import about_page, row_of
+from wsol.reports.score_map import encode_small_map, small_map
 
 REFUSED: tuple[type[Exception], ...] = (HTTPException, WsolError, MemoryError, RuntimeError)
 """Errors that ``refuse`` sees; most libraries say by a RuntimeError that memory runs out."""

@@ -4,15 +4,15 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from wsol.annotation.config import AnnotateConfig
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import read_options
-from wsol.engine.annotate_config import AnnotateConfig
 
 
 def run(argv: Sequence[str]) -> int:
     """Annotate, and say how many images have a box, and how many are new."""
     config = read_options("annotate", AnnotateConfig, argv, positional="images")
-    from wsol.engine.annotate import annotate
+    from wsol.annotation.annotate import annotate
 
     done = annotate(config)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(done.statuses.items()))

@@ -23,7 +23,7 @@ def run(argv: Sequence[str]) -> int:
             import_module(package)
     except ModuleNotFoundError as error:
         raise not_installed(str(error.name), "wsol[app]") from error
-    from wsol.app.serve import serve
+    from wsol.app.server import serve
 
     try:
         serve(config)

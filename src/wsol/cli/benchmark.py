@@ -3,16 +3,16 @@
 import sys
 from collections.abc import Sequence
 
+from wsol.benchmark.config import BenchmarkConfig
 from wsol.cli.main import OK
 from wsol.cli.options import read_options
 from wsol.cli.table import print_table
-from wsol.engine.benchmark_config import BenchmarkConfig
 
 
 def run(argv: Sequence[str]) -> int:
     """Measure this machine, and print a table of stages and what bounds the whole."""
     config = read_options("benchmark", BenchmarkConfig, argv, positional="data")
-    from wsol.engine.benchmark import benchmark
+    from wsol.benchmark.benchmark import benchmark
 
     jobs = benchmark(config)
     for job in jobs:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import predict_step, read_options
 from wsol.cli.table import print_table
-from wsol.engine.compare_config import CompareConfig
-from wsol.figures import figure_of
+from wsol.evaluation.compare_config import CompareConfig
+from wsol.reports.figures import figure_of
 
 if TYPE_CHECKING:
-    from wsol.engine.compare import Row
+    from wsol.evaluation.compare import Row
 
 COLUMNS = {
     "localizer": "localizer",
@@ -33,7 +33,7 @@ COLUMNS = {
 def run(argv: Sequence[str]) -> int:
     """Compare localizers on a data set, and print the rows, the best on val first."""
     config = read_options("compare", CompareConfig, argv, positional="data")
-    from wsol.engine.compare import compare
+    from wsol.evaluation.compare import compare
 
     rows = compare(config)
     shown = [key for key in COLUMNS if getattr(rows[0], key) is not None]

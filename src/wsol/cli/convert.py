@@ -5,16 +5,16 @@ from collections.abc import Sequence
 
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import read_options
-from wsol.engine.convert_config import ConvertConfig
+from wsol.formats.convert_config import ConvertConfig
 
 
 def run(argv: Sequence[str]) -> int:
     """Write predictions in other formats, and say where."""
     config = read_options("convert", ConvertConfig, argv, positional="predictions")
-    from wsol.engine.folder import make_folder
-    from wsol.engine.format_options import format_options
+    from wsol._utils.folder import make_folder
     from wsol.formats.convert import convert
-    from wsol.formats.record import Record, count_statuses
+    from wsol.formats.options import format_options
+    from wsol.results.store import Record, count_statuses
 
     record = Record(config.predictions, config.images)
     out = config.predictions if config.out is None else config.out

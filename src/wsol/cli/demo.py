@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from wsol.cli.main import OK
 from wsol.cli.options import read_options
 from wsol.cli.table import print_figures
-from wsol.engine.config import DemoConfig
+from wsol.training.config import DemoConfig
 
 
 def run(argv: Sequence[str]) -> int:
     """Run the demonstration, and print its comparison."""
     config = read_options("demo", DemoConfig, argv)
-    from wsol.engine.demo import demo
+    from wsol.demo import demo
 
     results = demo(config)
     print_figures({name: result.metrics for name, result in results.items()})

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import next_steps, read_options
 from wsol.cli.table import print_figures
-from wsol.engine.distill_config import DistillConfig
+from wsol.distillation.config import DistillConfig
 
 
 def run(argv: Sequence[str]) -> int:
     """Distill a run, print the figures on val where there are any, and say where the new run is."""
     config = read_options("distill", DistillConfig, argv, positional="run")
-    from wsol.engine.distill import distill
+    from wsol.distillation.distill import distill
 
     done = distill(config)
     if done.val is not None:

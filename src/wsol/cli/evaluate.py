@@ -8,9 +8,8 @@ from typing import NoReturn
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import gives, predict_step, read_options
 from wsol.cli.table import print_figures, print_rows
-from wsol.engine.config import EvaluateConfig
-from wsol.engine.evaluate_maps_config import EvaluateMapsConfig
 from wsol.errors import ConfigError
+from wsol.evaluation.config import EvaluateConfig, EvaluateMapsConfig
 
 NOT_BOTH = "give a run or --maps, not both"
 
@@ -25,7 +24,7 @@ def run(argv: Sequence[str]) -> int:
     if {"-h", "--help"} & set(argv):
         _help()
     config = read_options("evaluate", EvaluateConfig, argv, positional="run")
-    from wsol.engine.evaluate import evaluate
+    from wsol.evaluation.evaluate import evaluate
 
     result = evaluate(config)
     if result.on_main_process:
@@ -40,7 +39,7 @@ def _evaluate_maps(argv: Sequence[str]) -> int:
     if gives(argv, "run"):
         raise ConfigError(f"wsol evaluate: {NOT_BOTH}")
     config = read_options("evaluate", EvaluateMapsConfig, argv, instead=NOT_BOTH)
-    from wsol.engine.evaluate_maps import evaluate_maps
+    from wsol.evaluation.score_maps import evaluate_maps
 
     result = evaluate_maps(config)
     given = "no threshold" if config.threshold is None else f"threshold {config.threshold:g}"

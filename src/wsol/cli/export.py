@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from wsol.cli.main import OK
 from wsol.cli.options import predict_step, read_options
-from wsol.engine.export_config import ExportConfig
+from wsol.inference.config import ExportConfig
 
 
 def run(argv: Sequence[str]) -> int:
     """Write a run as one graph, and say how near it is."""
     config = read_options("export", ExportConfig, argv, positional="run")
-    from wsol.engine.export import export
+    from wsol.inference.export import export
 
     logits, maps = export(config)
     after = f"; next, {predict_step(config.out)}" if config.format == "onnx" else ""

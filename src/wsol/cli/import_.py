@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from wsol.cli.main import OK
 from wsol.cli.options import predict_step, read_options
-from wsol.engine.config import ImportConfig
 from wsol.errors import ConfigError, did_you_mean
+from wsol.runs.config import ImportConfig
 
 FAMILIES = ("tensorpack", "wsolevaluation")
 
@@ -21,7 +21,7 @@ def run(argv: Sequence[str]) -> int:
     if family not in FAMILIES:
         raise ConfigError(f"wsol import: no {family!r}: {did_you_mean(family, FAMILIES)}")
     config = read_options("import", ImportConfig, [f"--family={family}", *rest], positional="file")
-    from wsol.engine.import_run import import_run
+    from wsol.runs.import_weights import import_run
 
     folder = import_run(config)
     sys.stdout.write(

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from wsol.engine.config_file import plain
 from wsol.errors import ConfigError, did_you_mean
 from wsol.methods import MethodConfig, method_config
 from wsol.options import Options, describe, item_kind, option_types, parse, validate
 from wsol.recipes import find_recipe
+from wsol.runs.config_io import plain
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -51,7 +51,7 @@ def read_options(
         ConfigError: an unknown or missing option or key, or a value that is not valid.
         SystemExit: the help or the options were asked for, and are written.
 
-    >>> from wsol.engine.config import TrainConfig
+    >>> from wsol.training.config import TrainConfig
     >>> argv = ["birds", "--out", "run", "--method", "adl", "--method.drop_rate", "0.5"]
     >>> options = read_options("train", TrainConfig, argv, positional="data")
     >>> options.data.name, options.method.drop_rate

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import read_options
-from wsol.engine.predict_config import PredictConfig
+from wsol.prediction.config import PredictConfig
 
 
 def run(argv: Sequence[str]) -> int:
     """Predict, and say how many pictures have a box."""
     config = read_options("predict", PredictConfig, argv, positional="images")
-    from wsol.engine.predict import predict
-    from wsol.formats.record import is_finished
-    from wsol.uri import is_uri, shown, uri_of
+    from wsol._utils.uri import is_uri, shown, uri_of
+    from wsol.prediction.predict import predict
+    from wsol.results.store import is_finished
 
     statuses = predict(config)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))

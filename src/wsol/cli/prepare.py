@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import read_options
-from wsol.data.prepare.config import (
+from wsol.data.preparation.config import (
     CubConfig,
     ImagenetConfig,
     OpenimagesConfig,
     PrepareConfig,
 )
-from wsol.data.prepare.verify import OFFICIAL, Report
+from wsol.data.preparation.verify import OFFICIAL, Report
 from wsol.errors import ConfigError, did_you_mean
 
 CONFIGS: dict[str, type[PrepareConfig]] = {
@@ -36,7 +36,7 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError(f"wsol prepare: no data set {name!r}: {did_you_mean(name, CONFIGS)}")
     positional = "archives" if name == "openimages" else None
     config = read_options(f"prepare {name}", CONFIGS[name], argv[1:], positional)
-    from wsol.engine.prepare import prepare
+    from wsol.data.preparation.prepare import prepare
 
     _print(name, report := prepare(config))
     for fault in report.faults[:SHOWN]:

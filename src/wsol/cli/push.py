@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from wsol.cli.main import OK
 from wsol.cli.options import predict_step, read_options
-from wsol.engine.push_config import PushConfig
+from wsol.runs.config import PushConfig
 
 
 def run(argv: Sequence[str]) -> int:
@@ -14,7 +14,7 @@ def run(argv: Sequence[str]) -> int:
     if len(given) > 1 and not given[0].startswith("-") and not given[1].startswith("-"):
         given[1] = f"--name={given[1]}"
     config = read_options("push", PushConfig, given, positional="run")
-    from wsol.engine.push import push
+    from wsol.runs.push import push
 
     pushed = push(config)
     sys.stdout.write(

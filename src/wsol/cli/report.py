@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import read_options
-from wsol.engine.report_config import ReportConfig
+from wsol.reports.config import ReportConfig
 
 
 def run(argv: Sequence[str]) -> int:
     """Write the report, and say where it is."""
     config = read_options("report", ReportConfig, argv, positional="predictions")
-    from wsol.engine.report import report
+    from wsol.reports.report import report
 
     written = report(config)
     shown = f"{written.shown} of " if written.shown < written.number else ""

@@ -4,16 +4,16 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from wsol.choices import FOREGROUND
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import next_steps, read_options
-from wsol.engine.config import TrainConfig
+from wsol.training.config import TrainConfig
+from wsol.types import FOREGROUND
 
 
 def run(argv: Sequence[str]) -> int:
     """Train, and say where the run is."""
     config = read_options("train", TrainConfig, argv, positional="data")
-    from wsol.engine.train import Training
+    from wsol.training.trainer import Training
 
     training = Training(config)
     folder = training.run()
@@ -24,7 +24,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _better(config: TrainConfig) -> str:
     """Return what gives better boxes, of the path that docs/results.md measures."""
-    from wsol.localizers.reading import BEST
+    from wsol.localizers.config import BEST
 
     if config.localizer == FOREGROUND:
         return ""

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from wsol.data.box_row import Row
-from wsol.data.coco_boxes import read_coco_boxes
-from wsol.data.csv_boxes import read_csv_boxes
-from wsol.data.find import find_files
+from wsol.data.annotations.coco_boxes import read_coco_boxes
+from wsol.data.annotations.csv_boxes import read_csv_boxes
+from wsol.data.annotations.types import Row
+from wsol.data.file_index import find_files
 from wsol.data.voc_boxes import VOC_SUFFIX, read_voc_boxes
 from wsol.data.yolo_boxes import YOLO_SUFFIXES, find_labels, find_yolo, read_yolo_boxes
 from wsol.errors import DataError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from wsol.data.csv_rows import read_csv_rows
-from wsol.data.names import class_fault, class_name
+from wsol.data.annotations.csv import read_csv_rows
+from wsol.data.annotations.names import class_fault, class_name
 from wsol.errors import AnnotationError, DataError
 
 _LEFT_OUT = ("", "~", "null")

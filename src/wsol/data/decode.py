@@ -23,7 +23,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from wsol.data.source import Picture, name_of, open_source
+from wsol.data.sources import Picture, name_of, open_source
 from wsol.errors import ImageError, not_installed
 
 MAX_PIXELS: Final = 50_000_000

@@ -8,10 +8,10 @@ from typing import overload
 
 import numpy as np
 
-from wsol.data.folders import folder_classes
+from wsol.data.annotations.names import class_fault
+from wsol.data.datasets.folders import folder_classes
+from wsol.data.datasets.label_table import LabelRow, read_label_rows
 from wsol.data.image_names import ImageNames, some
-from wsol.data.labels import LabelRow, read_label_rows
-from wsol.data.names import class_fault
 from wsol.errors import ConfigError, DataError, did_you_mean
 
 _logger = logging.getLogger("wsol")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
 
-from wsol.data.find import IMAGE_SUFFIXES
-from wsol.data.names import ends, index_by_end
+from wsol.data.annotations.names import ends, index_by_end
+from wsol.data.file_index import IMAGE_SUFFIXES
 from wsol.portable import original
 
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")

@@ -9,10 +9,10 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from wsol.data.decode import MAX_PIXELS, is_image_file, open_image, orientation
-from wsol.data.find import IMAGE_SUFFIXES, LeftOut, index_files
+from wsol.data.file_index import IMAGE_SUFFIXES, LeftOut, index_files
 from wsol.data.flat_names import Names
-from wsol.data.shards import is_sharded, list_shards
-from wsol.data.source import Picture
+from wsol.data.shards.reader import is_sharded, list_shards
+from wsol.data.sources import Picture
 
 _TO_DISPLAYED: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

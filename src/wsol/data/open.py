@@ -4,16 +4,16 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsol.data.box_row import OnBad
-from wsol.data.boxes import with_boxes
-from wsol.data.cub import is_cub, read_cub
-from wsol.data.find import list_folders
-from wsol.data.folders import read_folders
-from wsol.data.labels import find_labels, read_labels
+from wsol.data.annotations.boxes import with_boxes
+from wsol.data.annotations.types import OnBad
+from wsol.data.datasets.cub import is_cub, read_cub
+from wsol.data.datasets.folders import read_folders
+from wsol.data.datasets.label_table import find_labels, read_labels
+from wsol.data.datasets.published_splits import read_splits
+from wsol.data.file_index import list_folders
 from wsol.data.samples import Samples, split_off
-from wsol.data.shards import is_sharded, read_shards
+from wsol.data.shards.reader import is_sharded, read_shards
 from wsol.data.split_names import read_split_folders
-from wsol.data.splits import read_splits
 from wsol.errors import ConfigError, DataError
 
 _logger = logging.getLogger("wsol")

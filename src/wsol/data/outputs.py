@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 _MARKS: Final[tuple[tuple[str, ...], ...]] = (
-    # What a command is writing to, see wsol.lock.
+    # What a command is writing to, see wsol._utils.locks.
     (".wsol-lock",),
     # A run, and a training or distillation that has not finished.
     ("model.json", "model.safetensors"),

@@ -12,11 +12,11 @@ from typing import BinaryIO, overload
 import pyarrow as pa
 from pyarrow import fs
 
-from wsol.data.find import LeftOut
+from wsol._utils.uri import shown
+from wsol.data.file_index import LeftOut
 from wsol.data.flat_names import Names
 from wsol.data.outputs import is_output
 from wsol.errors import DataError, ImageError
-from wsol.uri import shown
 
 _logger = logging.getLogger("wsol")
 

@@ -8,10 +8,10 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL.JpegImagePlugin import JpegImageFile
 
-from wsol.data.batches import ImageFiles, Key
 from wsol.data.decode import MAX_PIXELS, open_image, orientation
 from wsol.data.images import decode_image
-from wsol.data.source import Picture, open_source
+from wsol.data.loader import ImageFiles, Key
+from wsol.data.sources import Picture, open_source
 from wsol.data.transforms import TrainTransform
 
 

@@ -9,8 +9,8 @@ from typing import Final, NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from wsol.data.box_row import Box, BoxRow, ImageRow, Row, Size, size_fault
-from wsol.data.find import find_files
+from wsol.data.annotations.types import Box, BoxRow, ImageRow, Row, Size, size_fault
+from wsol.data.file_index import find_files
 from wsol.errors import AnnotationError, DataError
 from wsol.portable import original
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import yaml
 
-from wsol.data.box_row import Box, BoxRow, ImageRow, Row
-from wsol.data.find import find_files
+from wsol.data.annotations.types import Box, BoxRow, ImageRow, Row
+from wsol.data.file_index import find_files
 from wsol.errors import AnnotationError, DataError
 from wsol.portable import original
 

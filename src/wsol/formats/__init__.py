@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wsol.errors import ConfigError, did_you_mean
-from wsol.formats.about import About
-from wsol.localization import Localization
+from wsol.results.about import About
+from wsol.results.localization import Localization
 
 __all__ = ["FORMATS", "LINKING", "About", "Writer", "check_format", "create_writer", "list_formats"]
 
 FORMATS = {
     "coco": "wsol.formats.coco:CocoWriter",
-    "csv": "wsol.formats.csv_table:CsvWriter",
+    "csv": "wsol.formats.tables:CsvWriter",
     "cvat": "wsol.formats.cvat:CvatWriter",
     "heatmaps": "wsol.formats.heatmaps:HeatMapsWriter",
-    "labelstudio": "wsol.formats.labelstudio:LabelStudioWriter",
-    "masks": "wsol.formats.masks:MasksWriter",
+    "labelstudio": "wsol.formats.label_studio:LabelStudioWriter",
+    "masks": "wsol.formats.images:MasksWriter",
     "parquet": "wsol.formats.parquet_table:ParquetWriter",
     "voc": "wsol.formats.voc:VocWriter",
     "yolo": "wsol.formats.yolo:YoloWriter",

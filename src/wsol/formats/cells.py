@@ -4,9 +4,9 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsol.files import write_atomically
-from wsol.formats.portable import original, portable
-from wsol.formats.spool import Spool
+from wsol._utils.files import write_atomically
+from wsol._utils.names import original, portable
+from wsol.formats._files import Spool
 
 _QUOTED = ("=", "+", "-", "@", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a formula begins with, also as the wide signs of East Asian fonts, and the mark itself."""

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol import __version__
-from wsol.formats.about import About
-from wsol.formats.box_masks import box_masks
-from wsol.formats.portable import portable
-from wsol.formats.spool import JsonList, write_lists
-from wsol.localization import Localization
+from wsol._utils.names import portable
+from wsol.formats._files import JsonList, write_lists
+from wsol.results.about import About
+from wsol.results.localization import Localization
+from wsol.results.masks import box_masks
 
 
 class CocoWriter:

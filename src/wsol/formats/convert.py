@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wsol._utils.locks import Hold
 from wsol.errors import ConfigError
 from wsol.formats import About, Writer, check_format, create_writer
-from wsol.formats.record import Record
-from wsol.localization import Localization
-from wsol.lock import Hold
+from wsol.results.localization import Localization
+from wsol.results.store import Record
 
 log = logging.getLogger("wsol")
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from wsol.formats.about import About
-from wsol.formats.spool import Spool
+from wsol.formats._files import Spool
+from wsol.formats._xml import attributes, element, pixels
 from wsol.formats.tree import Tree
-from wsol.formats.xml_text import attributes, element, pixels
-from wsol.localization import Localization
+from wsol.results.about import About
+from wsol.results.localization import Localization
 
 _DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 

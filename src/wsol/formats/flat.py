@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from wsol.localization import Localization
+from wsol.results.localization import Localization
 
 COLUMNS = {
     "image_id": str,

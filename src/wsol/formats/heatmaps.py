@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from wsol.formats.about import About
-from wsol.formats.rows import encode_map
 from wsol.formats.tree import Tree
-from wsol.localization import Localization
+from wsol.results.about import About
+from wsol.results.localization import Localization
+from wsol.results.rows import encode_map
 
 
 class HeatMapsWriter:

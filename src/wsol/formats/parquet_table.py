@@ -8,12 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wsol.files import write_atomically
-from wsol.formats.about import About
+from wsol._utils.files import write_atomically
+from wsol._utils.names import portable
+from wsol.formats._files import nameless_file
 from wsol.formats.flat import COLUMNS, flat_rows
-from wsol.formats.portable import portable
-from wsol.formats.spool import nameless_file
-from wsol.localization import Localization
+from wsol.results.about import About
+from wsol.results.localization import Localization
 
 _TYPES = {str: pa.string(), int: pa.int32(), float: pa.float64()}
 _SCHEMA = pa.schema([(name, _TYPES[kind]) for name, kind in COLUMNS.items()])

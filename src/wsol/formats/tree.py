@@ -7,11 +7,11 @@ from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from wsol._utils.files import write_folder
+from wsol._utils.place import place
 from wsol.errors import ConfigError
-from wsol.files import write_folder
 from wsol.formats.cells import CsvFile, inert, to_cell
-from wsol.formats.place import place
-from wsol.localization import Localization
+from wsol.results.localization import Localization
 
 LIST = "images.csv"
 """Lists every picture of a prediction: its name, its file in the folder, its status and error."""
@@ -21,7 +21,7 @@ class Tree:
     """Files that are written beside their place, and all moved there at the end.
 
     A folder that an earlier prediction wrote is replaced as a whole. One process at a time writes
-    to a folder, which it holds (``wsol.lock``); only to begin a tree changes nothing there.
+    to a folder, which it holds (``wsol._utils.locks``); only to begin a tree changes nothing there.
 
     Args:
         folder: of the prediction; it exists.

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from wsol.formats.about import About
+from wsol.formats._xml import element, pixels
 from wsol.formats.tree import Tree
-from wsol.formats.xml_text import element, pixels
-from wsol.localization import Localization
+from wsol.results.about import About
+from wsol.results.localization import Localization
 
 
 class VocWriter:

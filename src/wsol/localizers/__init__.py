@@ -1,7 +1,7 @@
 """What makes score maps: a localizer looks at a trained network and says where."""
 
+from wsol.localizers._layers import choose_tap
 from wsol.localizers.base import Localized, ScoreMaps, locate_all
-from wsol.localizers.choose import choose_tap
 from wsol.localizers.registry import create_localizer, list_localizers
 
 __all__ = [

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from wsol.localizers.by_forward import ForwardCAM
-from wsol.localizers.grid import find_layout
-from wsol.localizers.look import changed_output, find_logits, tapped_part
+from wsol.localizers._forward import changed_output, find_logits, tapped_part
+from wsol.localizers._layout import find_layout
+from wsol.localizers.perturbation import ForwardCAM
 from wsol.models.layout import Layout
 from wsol.models.modes import forward
 from wsol.models.taps import find_output

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
-from wsol.localizers.choose import choose_tap
-from wsol.localizers.look import Images, Look, observe, tapped_part
+from wsol.localizers._forward import Images, Look, observe, tapped_part
+from wsol.localizers._layers import choose_tap
 from wsol.models.heads import scaled_maps
 from wsol.models.modes import full_precision, unwrapped
 from wsol.models.taps import find_tap

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss, softplus
 from torchvision.ops import generalized_box_iou_loss
 
-from wsol.localizers.learnt import Head
+from wsol.localizers.distilled import Head
 
 WIDTH = 128
 """Channels between a head's two convolutions."""

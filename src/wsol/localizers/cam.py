@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wsol.localizers._forward import Look
 from wsol.localizers.base import ScoreMaps
-from wsol.localizers.look import Look
 from wsol.models import Network
 
 

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from wsol.errors import ConfigError
+from wsol.localizers._forward import Look, has_classes, observe, tapped_part
+from wsol.localizers._layers import choose_tap, probe
 from wsol.localizers.base import resized
-from wsol.localizers.choose import choose_tap, probe
-from wsol.localizers.look import Look, has_classes, observe, tapped_part
 from wsol.models import Network
 from wsol.models.heads import scaled_maps
 from wsol.models.modes import evaluating

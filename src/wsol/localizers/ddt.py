@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from wsol.errors import ConfigError
+from wsol.localizers._forward import Images, observe
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.components import leading_direction
-from wsol.localizers.look import Images, observe
 from wsol.localizers.stages import last_stage
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from wsol.errors import ConfigError
+from wsol.localizers._forward import Look
 from wsol.localizers.base import ScoreMaps
-from wsol.localizers.look import Look
 from wsol.models import Network
 from wsol.models.foreground import ForegroundHead
 from wsol.models.modes import evaluating

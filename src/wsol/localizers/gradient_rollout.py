@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from wsol.localizers.attention_rollout import AttentionRollout, checked, patches_of
-from wsol.localizers.look import Look
+from wsol.localizers._forward import Look
+from wsol.localizers.transformer import AttentionRollout, checked, patches_of
 
 
 class GradientRollout(AttentionRollout):

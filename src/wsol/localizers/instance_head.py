@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from wsol.localizers.learnt import Head
+from wsol.localizers.distilled import Head
 
 WIDTH = 64
 """Channels of the convolutions."""

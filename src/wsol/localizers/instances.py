@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from wsol.choices import Normalization
+from wsol.localizers._forward import Look
 from wsol.localizers.base import resized
+from wsol.localizers.distilled import Head, Learnt
+from wsol.localizers.ensemble import share_places
 from wsol.localizers.instance_head import InstanceHead
-from wsol.localizers.learnt import Head, Learnt
-from wsol.localizers.look import Look
-from wsol.localizers.views import share_places
 from wsol.models.modes import full_precision
+from wsol.types import Normalization
 
 
 class LearntInstances(Learnt):

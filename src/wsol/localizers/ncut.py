@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d, normalize
 
+from wsol.localizers._forward import Look
 from wsol.localizers.base import ScoreMaps, check_grids, resized
 from wsol.localizers.components import leading_direction
-from wsol.localizers.look import Look
 from wsol.localizers.stages import last_stage
 from wsol.models.heads import FLAT
 from wsol.models.modes import full_precision

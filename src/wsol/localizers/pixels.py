@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from wsol.localizers._forward import Look
 from wsol.localizers.affinity import follow_details
-from wsol.localizers.learnt import Learnt
-from wsol.localizers.look import Look
-from wsol.localizers.pixel_head import PixelHead
+from wsol.localizers.distilled import Learnt
+from wsol.localizers.distilled_heads import PixelHead
 from wsol.localizers.stages import outline_stage
 
 UNSURE = (0.7, 1.2)

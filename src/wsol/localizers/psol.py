@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wsol.localizers._forward import Look
 from wsol.localizers.box_head import BoxHead
-from wsol.localizers.learnt import Learnt
-from wsol.localizers.look import Look
+from wsol.localizers.distilled import Learnt
 from wsol.maps import boxes_at
 from wsol.models.modes import full_precision
 

@@ -7,21 +7,21 @@ from typing import Any
 from torch import nn
 
 from wsol.errors import ConfigError, did_you_mean
+from wsol.localizers._forward import has_classes, tapped_part
 from wsol.localizers.base import ScoreMaps
-from wsol.localizers.look import has_classes, tapped_part
-from wsol.localizers.views import Views
+from wsol.localizers.ensemble import Views
 from wsol.options import ImageSize, Name, checked
 
 LOCALIZERS = {
     "ablationcam": "wsol.localizers.ablationcam:AblationCAM",
-    "attention_rollout": "wsol.localizers.attention_rollout:AttentionRollout",
+    "attention_rollout": "wsol.localizers.transformer:AttentionRollout",
     "bagcam": "wsol.localizers.bagcam:BagCAM",
     "cam": "wsol.localizers.cam:CAM",
     "ddt": "wsol.localizers.ddt:DDT",
     "eigencam": "wsol.localizers.eigencam:EigenCAM",
-    "feature_norm": "wsol.localizers.feature_norm:FeatureNorm",
+    "feature_norm": "wsol.localizers.features:FeatureNorm",
     "foreground": "wsol.localizers.foreground:Foreground",
-    "gradcam": "wsol.localizers.gradcam:GradCAM",
+    "gradcam": "wsol.localizers.gradient:GradCAM",
     "gradcam++": "wsol.localizers.gradcam_plusplus:GradCAMPlusPlus",
     "gradient_rollout": "wsol.localizers.gradient_rollout:GradientRollout",
     "hirescam": "wsol.localizers.hirescam:HiResCAM",

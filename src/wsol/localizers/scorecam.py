@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from wsol.localizers.by_forward import ForwardCAM
-from wsol.localizers.look import find_logits
+from wsol.localizers._forward import find_logits
+from wsol.localizers.perturbation import ForwardCAM
 from wsol.models.modes import forward
 
 EPSILON = 1e-8

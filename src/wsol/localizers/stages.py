@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wsol.localizers.choose import choose_tap, pass_probe, probe
-from wsol.localizers.grid import find_layout, to_maps
-from wsol.localizers.look import changed_output, tapped_part
+from wsol.localizers._forward import changed_output, tapped_part
+from wsol.localizers._layers import choose_tap, pass_probe, probe
+from wsol.localizers._layout import find_layout, to_maps
 from wsol.models.modes import evaluating
 from wsol.models.taps import named_layers
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from wsol.localizers.attention_rollout import checked, patches_of
+from wsol.localizers._forward import Look
 from wsol.localizers.cam import CAM
-from wsol.localizers.look import Look
+from wsol.localizers.transformer import checked, patches_of
 
 
 class TSCAM(CAM):

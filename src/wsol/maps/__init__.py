@@ -1,7 +1,7 @@
 """Score maps as plain arrays: normalise, threshold, contours, boxes. No torch in this room."""
 
+from wsol.maps._opencv import Contours, contours_at
 from wsol.maps.boxes import boxes_at, scale_boxes
-from wsol.maps.contours import Contours, contours_at
 from wsol.maps.curves import IouCurves, best_iou_curve, best_iou_curves, iou_curves
 from wsol.maps.histograms import score_histograms
 from wsol.maps.iou import box_iou

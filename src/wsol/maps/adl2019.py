@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.maps.components import find_components
+from wsol.maps._components import find_components
 from wsol.maps.levels import threshold_levels
 from wsol.maps.normalize import is_flat
 

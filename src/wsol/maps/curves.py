@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wsol.maps._opencv import contour_curves
 from wsol.maps.checks import check_score_map, check_thresholds
-from wsol.maps.contours import contour_curves
 from wsol.maps.levels import fine_levels, grey_levels, threshold_levels
 from wsol.maps.tree import tree_curves
 

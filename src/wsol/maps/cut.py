@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.choices import Number
 from wsol.maps.boxes import boxes_at
 from wsol.maps.objects import Objects, objects_at
+from wsol.types import Number
 
 
 def cut_map(heat_map: NDArray[np.floating], threshold: float, objects: Number) -> Objects:

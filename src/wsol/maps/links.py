@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.maps.basins import Basins
-from wsol.maps.compiled import compiled
+from wsol.maps._basins import Basins
+from wsol.maps._numba import compiled
 
 
 class Links(NamedTuple):
@@ -29,7 +29,7 @@ def find_links(grey: NDArray[np.uint8], basins: Basins) -> Links:
         grey: uint8 ``(H, W)`` with its margin.
         basins: of the image.
 
-    >>> from wsol.maps.basins import label_basins, list_steps
+    >>> from wsol.maps._basins import label_basins, list_steps
     >>> grey = np.zeros((3, 6), np.uint8)
     >>> grey[1, 1:5] = [9, 1, 3, 7]
     >>> start = (grey == 9).astype(np.uint8)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.choices import Normalization
+from wsol.types import Normalization
 
 PERCENTILES = {"pas": 0.9, "ivr": 0.45}
 """Share of the pixels below the value that counts as the map's most (pas) or least (ivr)."""

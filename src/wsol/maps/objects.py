@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.maps.basins import label_basins, list_steps
+from wsol.maps._basins import label_basins, list_steps
+from wsol.maps._numba import compiled
 from wsol.maps.checks import check_score_map, check_thresholds
-from wsol.maps.compiled import compiled
 from wsol.maps.levels import fine_levels, grey_levels, threshold_levels
 from wsol.maps.links import Links, find_links, find_root
 

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from wsol.maps._numba import compiled
 from wsol.maps.checks import check_score_map, check_thresholds
-from wsol.maps.compiled import compiled
 from wsol.maps.levels import grey_levels, threshold_levels
 
 

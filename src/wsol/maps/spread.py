@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.maps.compiled import compiled
+from wsol.maps._numba import compiled
 
 
 @compiled()

@@ -12,11 +12,11 @@ change which outline is the largest.
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.maps.basins import Basins, label_basins, list_steps
-from wsol.maps.cells import LEVELS, gather_cells
-from wsol.maps.compiled import compiled
+from wsol.maps._basins import Basins, label_basins, list_steps
+from wsol.maps._cells import LEVELS, gather_cells
+from wsol.maps._numba import compiled
+from wsol.maps._tree import Sweep, best_overlap, sweep
 from wsol.maps.links import find_links
-from wsol.maps.sweep import Sweep, best_overlap, sweep
 
 
 @compiled(nogil=True)

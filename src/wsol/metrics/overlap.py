@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsol.maps.curves import IouCurves
-from wsol.metrics.counts import CountMetric
+from wsol.metrics._base import CountMetric
 from wsol.metrics.functional import IOU_UNIT, fixed_point, percent
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from wsol._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from wsol.models.create import create_network, list_backbones
+    from wsol.methods.network import create_network
+    from wsol.models.create import list_backbones
     from wsol.models.heads import ConvHead, Head, LinearHead, Output
     from wsol.models.network import Network
     from wsol.models.taps import find_tap
@@ -29,7 +30,7 @@ __getattr__, __dir__ = lazy_names(
         "LinearHead": "wsol.models.heads",
         "Network": "wsol.models.network",
         "Output": "wsol.models.heads",
-        "create_network": "wsol.models.create",
+        "create_network": "wsol.methods.network",
         "find_tap": "wsol.models.taps",
         "list_backbones": "wsol.models.create",
     },

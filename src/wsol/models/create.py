@@ -1,9 +1,8 @@
 """Networks by name: a timm body at a chosen stride with its weights, or one of the papers'."""
 
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any
 
 import timm
@@ -11,14 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from wsol.errors import ConfigError, did_you_mean, raise_if_out_of_memory, shortened
-from wsol.methods import MethodConfig, method_config
 from wsol.models.heads import Head, LinearHead, NoHead, Output
 from wsol.models.imagenet import published_classes
 from wsol.models.modes import device_of, evaluating, forward
-from wsol.models.names import BUNDLED_BACKBONE
 from wsol.models.network import Network
-from wsol.models.published import create_published, published_names, tensorpack
+from wsol.models.published import create_published, published_names
 from wsol.models.weights import load_bundled_weights
+from wsol.names import BUNDLED_BACKBONE
 
 log = logging.getLogger("wsol")
 
@@ -32,152 +30,46 @@ def list_backbones() -> list[str]:
     return sorted([*timm.list_models(), *published_names()])
 
 
-def create_network(
-    name: str = BUNDLED_BACKBONE,
-    *,
-    num_classes: int,
-    method: str | MethodConfig = "none",
-    output_stride: int | None = 16,
-    pretrained: bool | None = None,
-    shifted_head: bool = True,
-    size: int | None = None,
-    **options: Any,
-) -> Network:
-    """Make a classifier with named taps, ready to be trained by a method.
-
-    Args:
-        name: a timm name or one of the papers' networks; ``wsol list backbones`` shows them.
-        num_classes: the pretrained classifier is kept where it has as many, otherwise the head
-            is new. 0: no classifier (timm's networks only).
-        method: name of a training method, or its options; ``cam`` is another name of ``none``.
-        output_stride: input pixels per pixel of the last feature maps (8, 16 or 32), where the
-            network offers a choice; None leaves it as published.
-        pretrained: load ImageNet weights, for the default network from an installed package,
-            for the others from the hub; default: true for timm's networks, false for the papers'.
-        shifted_head: start a new head as ``LinearHead`` does with ``shifted``; the papers'
-            networks do not.
-        size: side in pixels of the input that the network is made for; default: the published.
-        options: those of the method where only its name is given; ``large_feature_map=True`` is
-            ``output_stride=8``; ``adl_positions`` are numbers of ADL's places in tensorpack's
-            networks, in place of ``taps``.
-
-    Raises:
-        ConfigError: unknown name or option, weights that cannot be had, or a network that does
-            not take this size or makes no feature maps.
-
-    >>> network = create_network("resnet18", num_classes=5, pretrained=False)
-    >>> network(torch.rand(1, 3, 64, 64)).features.shape
-    torch.Size([1, 512, 4, 4])
-    >>> network = create_network("wsolevaluation/vgg16", num_classes=5, method="acol")
-    >>> network.eval().score_maps(torch.rand(1, 3, 64, 64), torch.tensor([2])).shape
-    torch.Size([1, 4, 4])
-    """
-    if options.pop("large_feature_map", False):
-        output_stride = 8
-    config = choose_method(name, method, options)
-    chosen = config.create()
-    network = build_network(
-        name,
-        num_classes=num_classes,
-        method=config,
-        output_stride=output_stride,
-        pretrained=pretrained,
-        shifted_head=shifted_head,
-        size=size,
-    )
-    chosen.attach(network)
-    return network
-
-
-def build_network(
+def create_classifier(
     name: str,
     *,
     num_classes: int,
-    method: MethodConfig,
+    method: str = "none",
     output_stride: int | None = 16,
     pretrained: bool | None = None,
     shifted_head: bool = True,
     size: int | None = None,
 ) -> Network:
-    """Make the same network without what the method attaches for training alone.
+    """Make a classifier with named taps and a plain head.
 
-    Arguments and errors are those of ``create_network``.
+    Args:
+        name: a timm name or one of the papers' networks.
+        num_classes: as of ``wsol.models.create_network``.
+        method: name of the training method; some of the papers' networks have layers for one.
+        output_stride: as of ``create_network``; so are the other options.
+        pretrained: load ImageNet weights.
+        shifted_head: start a new head as ``LinearHead`` does with ``shifted``.
+        size: side in pixels of the input that the network is made for.
 
-    >>> from wsol.methods.adl import Config
-    >>> network = build_network("resnet18", num_classes=5, method=Config(), pretrained=False)
+    Raises:
+        ConfigError: as of ``create_network``.
+
+    >>> network = create_classifier("resnet18", num_classes=5, pretrained=False)
     >>> type(network.head).__name__
     'LinearHead'
     """
-    network: Network
-    if name in published_names():
-        network = create_published(
-            name,
-            num_classes=num_classes,
-            method=method.name,
-            large_feature_map=output_stride == 8,
-            pretrained=bool(pretrained),
-        )
-        if size is not None:
-            check_size(network, size)
-    else:
-        network = _timm_network(name, num_classes, output_stride, pretrained, shifted_head, size)
-    network.head = method.create().head(network)
+    if name not in published_names():
+        return _timm_network(name, num_classes, output_stride, pretrained, shifted_head, size)
+    network = create_published(
+        name,
+        num_classes=num_classes,
+        method=method,
+        large_feature_map=output_stride == 8,
+        pretrained=bool(pretrained),
+    )
+    if size is not None:
+        check_size(network, size)
     return network
-
-
-def create_pretrained_network(name: str, size: int | None = None) -> Network:
-    """Make a network with its published classifier, or with none where none was published.
-
-    Args:
-        name: a timm name.
-        size: side in pixels of the input that the network is made for; default: the published.
-
-    Raises:
-        ConfigError: there is no such network, or its weights cannot be downloaded.
-
-    >>> create_pretrained_network("tf_efficientnet_lite0").head.linear.out_features
-    1000
-    """
-    if name in published_names():
-        raise ConfigError(
-            f"backbone: {name!r} has no published weights for prediction; use another backbone, or "
-            "a run that was trained with it"
-        )
-    classes = published_classes(timm.get_pretrained_cfg(name)) if timm.is_model(name) else ()
-    return create_network(name, num_classes=len(classes), output_stride=None, size=size)
-
-
-def choose_method(name: str, method: str | MethodConfig, options: dict[str, Any]) -> MethodConfig:
-    """Return a method's options from its name and some of them.
-
-    Args:
-        name: of the network; tensorpack's have ADL positions and thresholds of their own.
-        method: name, or all options.
-        options: by name.
-
-    Raises:
-        ConfigError: no such method or option; names the nearest one.
-
-    >>> choose_method("tensorpack/vgg_gap", "none", {"adl_positions": (3, 53)})
-    Config(name='adl', taps=('pool3', 'relu5_3'), drop_rate=0.75, threshold=0.8)
-    """
-    family, _, short = name.partition("/")
-    if family == "tensorpack" and name in published_names() and isinstance(method, str):
-        method, options = tensorpack.method_options(short, method, options)
-    if isinstance(method, str):
-        kind = method_config("none" if method == "cam" else method)
-        known = [field.name for field in fields(kind) if field.name != "name"]
-        _check_options(options, known)
-        return kind(**options)
-    _check_options(options, ())
-    return method
-
-
-def _check_options(options: Iterable[str], known: Collection[str]) -> None:
-    for option in options:
-        if option not in known:
-            hint = did_you_mean(option, {*known, "large_feature_map"})
-            raise ConfigError(f"create_network has no option {option!r} here: {hint}")
 
 
 def _timm_network(
@@ -232,7 +124,7 @@ def check_size(model: nn.Module, size: int) -> Any:
     Raises:
         ConfigError: it does not, or its last feature maps have one pixel.
 
-    >>> network = create_network("resnet18", num_classes=5, pretrained=False)
+    >>> network = create_classifier("resnet18", num_classes=5, pretrained=False)
     >>> check_size(network, 96).logits.shape
     torch.Size([1, 5])
     """

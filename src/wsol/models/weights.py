@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wsol.errors import ConfigError, not_installed
-from wsol.models.names import BUNDLED_BACKBONE
+from wsol.names import BUNDLED_BACKBONE
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

@@ -1,6 +1,21 @@
-"""What is known of the images that score maps are measured on: one reader per layout."""
+"""Boxes, masks and labels of images, from the files of each layout."""
 
-from wsol.data.annotations.annotations import BoxAnnotations, MaskAnnotations, MaskFiles
-from wsol.data.annotations.open import open_annotations
+from typing import TYPE_CHECKING
+
+from wsol._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from wsol.data.annotations.annotations import BoxAnnotations, MaskAnnotations, MaskFiles
+    from wsol.data.annotations.open import open_annotations
 
 __all__ = ["BoxAnnotations", "MaskAnnotations", "MaskFiles", "open_annotations"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "BoxAnnotations": "wsol.data.annotations.annotations",
+        "MaskAnnotations": "wsol.data.annotations.annotations",
+        "MaskFiles": "wsol.data.annotations.annotations",
+        "open_annotations": "wsol.data.annotations.open",
+    },
+)

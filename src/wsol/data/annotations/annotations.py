@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.data.box_row import Size
+from wsol.data.annotations.types import Size
 from wsol.data.decode import image_size
 from wsol.errors import AnnotationError
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from wsol.data.annotations.annotations import BoxAnnotations
-from wsol.data.annotations.box_table import BoxTable
+from wsol.data.annotations.ground_truth import BoxTable
+from wsol.data.annotations.types import ImageRow, OnBad, Row, Size
 from wsol.data.box_file import is_yolo, read_box_file
-from wsol.data.box_row import ImageRow, OnBad, Row, Size
 from wsol.data.decode import image_size
 from wsol.data.image_names import ImageNames
 from wsol.data.images import find_images

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from wsol.data.annotations.annotations import MaskAnnotations, MaskFiles
-from wsol.data.find import find_files
+from wsol.data.file_index import find_files
 from wsol.data.images import find_images
 from wsol.errors import DataError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from wsol.choices import FOREGROUND
 from wsol.methods.base import MethodConfig
 from wsol.options import Name, NonNegativeFloat
+from wsol.types import FOREGROUND
 
 if TYPE_CHECKING:
     from wsol.methods.trilite.method import TriLiteMethod

@@ -17,8 +17,8 @@ from torch import nn
 
 from wsol.errors import ConfigError
 from wsol.models.heads import ChannelMeanHead, ConvHead, init_new_layers
-from wsol.models.published.inception import CHANNELS as INCEPTION_CHANNELS
-from wsol.models.published.inception import inception_v3
+from wsol.models.published.bodies import CHANNELS as INCEPTION_CHANNELS
+from wsol.models.published.bodies import inception_v3
 from wsol.models.published.network import PublishedNetwork, replaced
 from wsol.models.published.vgg import CHANNELS as VGG_CHANNELS
 from wsol.models.published.vgg import vgg16

@@ -1,0 +1,1 @@
+"""Files, locks, names and addresses."""

@@ -1,0 +1,1 @@
+"""Boxes for folders of labelled images, as training data of detectors."""

@@ -1,0 +1,199 @@
+"""From a folder of labelled images to boxes that a detector trains on."""
+
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wsol._utils.folder import output_folder
+from wsol._utils.locks import NAME, Hold
+from wsol.annotation.config import AnnotateConfig
+from wsol.annotation.learning import Learning
+from wsol.annotation.rounds import take_rounds
+from wsol.annotation.stored_features import StoredFeatures
+from wsol.data.given_labels import GivenLabels
+from wsol.data.sources import Picture
+from wsol.errors import ConfigError
+from wsol.formats import About
+from wsol.formats.convert import create_writers
+from wsol.inference.localizer import Inputs, Localizer
+from wsol.models import Network
+from wsol.prediction.config import PredictConfig
+from wsol.prediction.inputs import Pictures, collect, with_labels
+from wsol.prediction.local import create_predictor
+from wsol.prediction.predict import check_links, predict_pictures
+from wsol.reports.report import check_folder
+from wsol.runs.config_io import check_same, resolved, save_config
+
+# Rows first: what is left after a kill while they are removed must not look finished.
+FOLDERS = ("localizations", "run", "features", "rounds")
+"""What an annotation writes, beside formats and report, which are replaced as a whole."""
+
+OPTIONS = "annotate.yaml"
+
+FREE = {
+    *("images", "out", "labels_from", "class_map", "split_folders", "format", "val_fraction"),
+    *("copy_images", "report", "workers", "cpu", "overwrite", "max_errors"),
+}
+"""Options that may differ when an annotation goes on: what they change is compared otherwise."""
+
+log = logging.getLogger("wsol")
+
+
+class Annotated(NamedTuple):
+    """What an annotation has written.
+
+    Attributes:
+        folder: that it is in.
+        statuses: number of images of each status, ``ok``, ``no_object`` or ``error``.
+        new: number of images that were not there the last time; all at first.
+    """
+
+    folder: Path
+    statuses: Counter[str]
+    new: int
+
+
+def annotate(config: AnnotateConfig) -> Annotated:
+    """Find the objects in labelled images, and write boxes that a detector trains on.
+
+    A classifier is fitted to the labels, on features that are computed once and kept; a localizer
+    reads it, and where that agrees better with itself, a head is distilled from the localizer's
+    maps. The same call goes on where it was stopped, and takes images that are new since; the boxes
+    of the others stay as they are.
+
+    Args:
+        config: the options.
+
+    Returns:
+        The folder, and how many images have boxes.
+
+    Raises:
+        DataError: no image is found, or their labels cannot be used.
+        ConfigError: the folder cannot be written, another process writes to it, or an option does
+            not fit or differs from those that the annotation began with.
+        ErrorLimitError: more images than were allowed are in error.
+    """
+    pictures = with_labels(
+        collect([config.images]), config.labels_from, config.class_map, config.split_folders
+    )
+    with output_folder(config.out), Hold(config.out, f"{NAME}-annotate"):
+        _claim(config)
+        _check_ways(config, pictures)
+        rounds_before = len(list((config.out / "rounds").glob("round-*")))
+        pictures, rounds = take_rounds(config.out / "rounds", pictures)
+        first = _with_own_classes(pictures.select(slice(rounds[0])))
+        stored = _stored(config, rounds[0])
+        run = _learnt_run(config, first, stored)
+        asked = _prediction(config, run)
+        locate = create_predictor(asked, first, partial(_FromFeatures, stored))
+        _add_classes(locate, pictures)
+        statuses = predict_pictures(asked, pictures, locate, rounds)
+    return Annotated(config.out, statuses, rounds[-1] if len(rounds) > rounds_before else 0)
+
+
+def _with_own_classes(pictures: Pictures) -> Pictures:
+    """Return pictures without the classes that occur in later rounds only, which come last."""
+    labels = pictures.labels
+    if labels is None:
+        return pictures
+    number = 1 + max((label for own in labels for label in own), default=-1)
+    return replace(pictures, labels=GivenLabels(labels.classes[:number], labels))
+
+
+def _claim(config: AnnotateConfig) -> None:
+    """Take the folder for this annotation, or refuse that of another one."""
+    saved = config.out / OPTIONS
+    if config.overwrite and saved.exists():
+        for name in FOLDERS:
+            shutil.rmtree(config.out / name, ignore_errors=True)
+        saved.unlink()
+    if saved.exists():
+        check_same(saved, config, FREE)
+        return
+    for name in FOLDERS:
+        if (config.out / name).exists():
+            raise ConfigError(f"{config.out}: holds {name}/ of another command; use another --out")
+    save_config(saved, resolved(replace(config, overwrite=False)))
+
+
+def _check_ways(config: AnnotateConfig, pictures: Pictures) -> None:
+    """Refuse what could not be written at the end."""
+    if config.report:
+        check_folder(config.out / "report")
+    check_links(config.format, [config.images], pictures)
+    classes = pictures.labels.classes if pictures.labels else ()
+    create_writers(config.format, config.out, About(classes, pictures.root, threshold=0.5))
+
+
+def _stored(config: AnnotateConfig, number: int) -> StoredFeatures:
+    """Return the files of features of the images to learn from, evenly taken of so many."""
+    count = min(number, config.max_images)
+    indices = [index * number // count for index in range(count)]
+    return StoredFeatures(config.out / "features", config.size, indices, config.part_size)
+
+
+def _prediction(config: AnnotateConfig, run: Path | None) -> PredictConfig:
+    """Return the options of the prediction that an annotation ends with."""
+    shared: dict[str, Any] = {
+        field.name: getattr(config, field.name)
+        for field in fields(PredictConfig)
+        if hasattr(config, field.name) and field.name not in ("images", "overwrite", "backbone")
+    }
+    if run is None:
+        shared["backbone"] = config.backbone
+    return PredictConfig(images=[config.images], run=run, **shared)
+
+
+class _FromFeatures(Localizer):
+    """A localizer that looks at features, where they are kept, instead of images.
+
+    Args:
+        stored: features of the first images, in parts as those of the prediction.
+        model: a run, or None.
+        options: as of ``Localizer``.
+    """
+
+    def __init__(self, stored: StoredFeatures, model: Path | None, **options: Any) -> None:
+        """Keep where features are."""
+        super().__init__(model, **options)
+        self.stored = stored
+
+    def _inputs(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Inputs]:
+        for part in parts:
+            number = self.stored.part_of(part)
+            if number is None or not isinstance(self.model, Network):
+                yield from super()._inputs(paths, [part])
+            else:
+                yield self.stored.read(number, self.model, self.look)
+
+
+def _add_classes(locate: Localizer, pictures: Pictures) -> None:
+    """Let a localizer write classes of images that came later, which its network does not know."""
+    known = set(locate.classes)
+    classes = pictures.labels.classes if pictures.labels else ()
+    new = tuple(name for name in classes if name not in known)
+    if new and locate.num_known:
+        log.warning(
+            "the head does not know the classes %s, which came later: boxes of their images are "
+            "those of the class that it sees; --overwrite learns them",
+            ", ".join(new),
+        )
+    locate.classes += new
+
+
+def _learnt_run(config: AnnotateConfig, first: Pictures, stored: StoredFeatures) -> Path | None:
+    """Return the run that has learnt the labels of the first images; of one class there is none."""
+    assert first.labels is not None
+    run = config.out / "run"
+    if len(first.labels.classes) < 2:
+        log.info("one class: nothing is learnt, boxes are those of the ImageNet network")
+        return None
+    if not (run / "model.safetensors").exists():
+        run.mkdir(exist_ok=True)
+        Learning(config, first, stored).write(run)
+    return run

@@ -1,0 +1,183 @@
+"""Features of images, computed once and kept in files."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from wsol._utils.feature_file import as_float16
+from wsol._utils.progress import Meter
+from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
+from wsol.data.sources import Picture
+from wsol.errors import ConfigError, ImageError
+from wsol.inference.fitting import Look
+from wsol.inference.localizer import Inputs
+from wsol.localizers._forward import StoredLook, observe
+from wsol.models import Network
+from wsol.runs.tensors import read_tensors, write_tensors
+
+LAST = "last"
+"""In place of a tap's name: what the head sees."""
+
+
+class StoredFeatures:
+    """Files of the features of some images each, as float16.
+
+    Args:
+        folder: of the files.
+        size: side of the network's input in pixels.
+        indices: of the images, in order.
+        part_size: images in a file; the last may have fewer.
+    """
+
+    def __init__(self, folder: Path, size: int, indices: Sequence[int], part_size: int) -> None:
+        """Name the images."""
+        self.folder, self.size = folder, size
+        starts = range(0, len(indices), part_size)
+        self.parts = [list(indices[start : start + part_size]) for start in starts]
+
+    def part_of(self, numbers: range) -> int | None:
+        """Return the number of the file of just these images, or None where there is none.
+
+        Args:
+            numbers: of images.
+        """
+        for part, indices in enumerate(self.parts):
+            if indices[:1] == [numbers.start]:
+                return part if indices == list(numbers) and self.file(part).exists() else None
+        return None
+
+    def file(self, part: int) -> Path:
+        """Return the place of a file."""
+        return self.folder / f"part-{part:06d}.safetensors"
+
+    def compute(
+        self,
+        network: Network,
+        taps: Sequence[str],
+        paths: Sequence[Picture],
+        look: Look,
+        least_side: int | None,
+    ) -> None:
+        """Send the images that are in no file yet through a network, and keep what it sees.
+
+        Args:
+            network: on its device.
+            taps: names of the modules whose features are kept, besides the last ones.
+            paths: of all images.
+            look: how they are read.
+            least_side: see ``ImageFiles``.
+        """
+        self.folder.mkdir(exist_ok=True)
+        missing = [part for part in range(len(self.parts)) if not self.file(part).exists()]
+        number = sum(len(self.parts[part]) for part in missing)
+        if not number:
+            return
+        files = ImageFiles(paths, look.transform, look.max_pixels, least_side)
+        keys = [key for part in missing for key in split_batches(self.parts[part], look.batch_size)]
+        batches = load_batches(files, keys, look.workers)
+        with Meter("features", number) as meter:
+            for part in missing:
+                kept = _Kept()
+                while kept.number < len(self.parts[part]):
+                    batch = next(batches)
+                    images = batch.images.to(look.compute.device)
+                    features: dict[str, Tensor] = {}
+                    if batch.indices:
+                        images = normalized(images, look.mean, look.std)
+                        with look.compute.autocast(), torch.no_grad():
+                            seen = observe(network, images, taps)
+                        features = seen.features | {LAST: seen.output.features.float()}
+                    kept.add(batch.indices, batch.sizes, batch.errors, features)
+                    meter.advance(len(batch.indices) + len(batch.errors))
+                write_tensors(self.file(part), kept.tensors())
+
+    def read(self, part: int, network: Network, look: Look) -> Inputs:
+        """Return the images of a file as a batch that has been through a network.
+
+        Args:
+            part: number of the file.
+            network: whose body has made the features; it may have another head.
+            look: has its device and precision.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        try:
+            content = read_tensors(self.file(part))
+            errors = json.loads(content["errors"].numpy().tobytes())
+            indices, sizes = content["indices"].tolist(), content["sizes"].tolist()
+            found = {
+                name.partition(".")[2]: _float32(content, name.partition(".")[2])
+                for name in content
+                if name.startswith("features.")
+            }
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise ConfigError(
+                f"{self.file(part)}: cannot be read: {error}; remove it and give the same command "
+                "again"
+            ) from error
+        failed = [(index, ImageError(path, reason)) for index, path, reason in errors]
+        if not indices:
+            return Inputs([], torch.empty(0), [], failed)
+        features = {name: value.to(look.compute.device) for name, value in found.items()}
+        with look.compute.autocast(), torch.no_grad():
+            output = network.head.output(features.pop(LAST))
+        seen = StoredLook(network, (self.size, self.size), output, features)
+        return Inputs(indices, seen, [(width, height) for width, height in sizes], failed)
+
+    def batches(self, network: Network, look: Look) -> Iterator[tuple[list[int], StoredLook]]:
+        """Yield indices and features of all images that could be read, file by file."""
+        for part in range(len(self.parts)):
+            inputs = self.read(part, network, look)
+            if isinstance(inputs.images, StoredLook):
+                yield inputs.indices, inputs.images
+
+
+class _Kept:
+    """The content of a file, gathered batch by batch."""
+
+    def __init__(self) -> None:
+        self.indices: list[int] = []
+        self.sizes: list[tuple[int, int]] = []
+        self.errors: list[tuple[int, str, str]] = []
+        self.features: dict[str, list[tuple[Tensor, int]]] = {}
+
+    @property
+    def number(self) -> int:
+        return len(self.indices) + len(self.errors)
+
+    def add(
+        self,
+        indices: list[int],
+        sizes: list[tuple[int, int]],
+        errors: list[tuple[int, ImageError]],
+        features: dict[str, Tensor],
+    ) -> None:
+        for index, error in errors:
+            self.errors.append((index, str(error.path), error.reason))
+        self.indices += indices
+        self.sizes += sizes
+        for name, maps in features.items():
+            self.features.setdefault(name, []).extend(map(as_float16, maps.cpu()))
+
+    def tensors(self) -> dict[str, Tensor]:
+        text = json.dumps(self.errors).encode()
+        found = {
+            "errors": torch.from_numpy(np.frombuffer(text, np.uint8).copy()),
+            "indices": torch.tensor(self.indices, dtype=torch.int64),
+            "sizes": torch.tensor(self.sizes, dtype=torch.int64),
+        }
+        for name, rows in self.features.items():
+            found[f"features.{name}"] = torch.stack([values for values, _ in rows])
+            found[f"exponents.{name}"] = torch.tensor([exponent for _, exponent in rows])
+        return found
+
+
+def _float32(content: dict[str, Tensor], name: str) -> Tensor:
+    exponents = content[f"exponents.{name}"][:, None, None, None]
+    return torch.ldexp(content[f"features.{name}"].float(), exponents)

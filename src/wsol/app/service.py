@@ -1,0 +1,190 @@
+"""Uploaded pictures and the localizers that look at them: one thread works, the server waits."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+
+from wsol.app.download import zip_formats
+from wsol.app.localizer_cache import Pool
+from wsol.app.storage import Choice, Picture, Shelf, save_shown
+from wsol.app.uploads import Upload
+from wsol.errors import ImageError
+from wsol.inference.cut import cut_again
+from wsol.results.localization import Localization
+from wsol.results.rows import encode_map
+
+Result = TypeVar("Result")
+
+
+class Desk:
+    """What all routes work on.
+
+    Args:
+        pool: looks at pictures.
+        shelf: keeps them.
+        most_bytes: of one file.
+    """
+
+    def __init__(self, pool: Pool, shelf: Shelf, most_bytes: int) -> None:
+        """Take its place."""
+        self.pool, self.shelf, self.most_bytes = pool, shelf, most_bytes
+        self.one = CapacityLimiter(1)
+
+    async def work(self, job: Callable[[], Result]) -> Result:
+        """Do a job in a thread when no other job is done; it is not waited for at the end."""
+        return await run_sync(job, limiter=self.one, abandon_on_cancel=True)
+
+    async def take(self, uploads: Sequence[Upload], choice: Choice) -> list[Picture | str]:
+        """Keep uploaded files and look at them.
+
+        Args:
+            uploads: files; those that are not kept are removed.
+            choice: how they are looked at.
+
+        Returns:
+            For each a picture, or why there is none.
+
+        Raises:
+            ConfigError: no such way to look; no file is kept.
+        """
+        waiting = {upload.path for upload in uploads}
+        try:
+            # All of them first, for localizers that want to see a collection.
+            reasons = [await self._open(upload) for upload in uploads]
+            good = [up.path for up, reason in zip(uploads, reasons, strict=True) if reason is None]
+            answers: list[Picture | str] = []
+            for upload, reason in zip(uploads, reasons, strict=True):
+                answer = reason or await self._keep(upload, choice, good)
+                if isinstance(answer, Picture):
+                    waiting.remove(upload.path)
+                answers.append(answer)
+        finally:
+            for path in waiting:
+                path.unlink(missing_ok=True)
+                shown_path(path).unlink(missing_ok=True)
+        return answers
+
+    async def look(self, picture: Picture, choice: Choice) -> Picture:
+        """Look at a picture again, in another way.
+
+        Raises:
+            ConfigError: no such way.
+        """
+        others = [each.path for each in self.shelf]
+        found, threshold = await self.work(
+            lambda: self._look(picture.path, picture.likely, choice, others)
+        )
+        again = replace(
+            picture,
+            found=_without_map(found, picture.found.image_id),
+            heat_map=encode_map(found.heat_map),
+            choice=choice,
+            threshold=threshold,
+        )
+        if picture.id in self.shelf.pictures:
+            self.shelf.add(again)
+        return again
+
+    async def download(self, formats: Sequence[str], threshold: float | None) -> BinaryIO:
+        """Return a zip of some formats.
+
+        Args:
+            formats: their names.
+            threshold: of all boxes; default: the one that all pictures have, and where they differ
+                that of the localizer that the app was started with.
+
+        Raises:
+            ConfigError: no such format.
+        """
+        pictures, first = list(self.shelf), self.pool.first
+        about = first.about(self.shelf.folder)
+        if threshold is None:
+            # Formats know one for all: masks are made by it, and boxes must be theirs.
+            own = {each.threshold for each in pictures}
+            threshold = own.pop() if len(own) == 1 else about.threshold
+        about = replace(about, threshold=threshold)
+
+        def job() -> BinaryIO:
+            found = (self._cut(each.whole(), about.threshold, each.choice) for each in pictures)
+            return zip_formats(self.shelf.folder, pictures, found, about, formats)
+
+        return await self.work(job)
+
+    def _cut(self, found: Localization, threshold: float, choice: Choice) -> Localization:
+        first = self.pool.first
+        return cut_again(found, threshold, choice.objects or first.objects, first.several_labels)
+
+    def _look(
+        self,
+        path: Path,
+        likely: Sequence[tuple[int, float]],
+        choice: Choice,
+        others: Sequence[Path],
+    ) -> tuple[Localization, float]:
+        # One class at a time: of several, one map could not say where the boxes of each are.
+        label = likely[0][0] if choice.label is None else choice.label
+        found, threshold = self.pool.look(path, path.name, replace(choice, label=label), others)
+        if found.error is not None:
+            raise found.error
+        return self._cut(found, threshold, choice), threshold
+
+    async def _open(self, upload: Upload) -> str | None:
+        """Return why a file is not taken, or None: then there is a picture of it to show."""
+        if upload.size > self.most_bytes:
+            return f"larger than {self.most_bytes:,} bytes"
+        shown, most = shown_path(upload.path), self.pool.config.max_pixels
+        job = partial(save_shown, upload.path, shown, most)
+        try:
+            await self.work(job)
+        except ImageError as error:
+            return error.reason
+        return None
+
+    async def _keep(self, upload: Upload, choice: Choice, good: Sequence[Path]) -> Picture | str:
+        reason = self.shelf.full()
+        if reason is not None:
+            return reason
+        path = upload.path
+        others = list(dict.fromkeys([*(each.path for each in self.shelf), *good]))
+
+        def job() -> tuple[list[tuple[int, float]], Localization, float]:
+            likely = self.pool.classify(path)
+            return likely, *self._look(path, likely, choice, others)
+
+        try:
+            likely, found, threshold = await self.work(job)
+        except ImageError as error:
+            return error.reason
+        # Others may have come meanwhile; from here on nothing comes between.
+        reason = self.shelf.full()
+        if reason is not None:
+            return reason
+        picture = Picture(
+            id=path.name,
+            name=upload.name,
+            path=path,
+            shown=shown_path(path),
+            found=_without_map(found, self.shelf.free_name(upload.name)),
+            heat_map=encode_map(found.heat_map),
+            likely=likely,
+            choice=choice,
+            threshold=threshold,
+        )
+        self.shelf.add(picture)
+        return picture
+
+
+def shown_path(path: Path) -> Path:
+    """Return the place of the JPEG that the page shows of a picture."""
+    return path.with_suffix(".jpg")
+
+
+def _without_map(found: Localization, name: str) -> Localization:
+    # A part of the map would keep all of it in memory.
+    return replace(found, image_id=name, heat_map=np.zeros((0, 0), np.float32))

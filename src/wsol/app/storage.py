@@ -1,0 +1,180 @@
+"""The pictures that were uploaded, in a folder of the server's own, under names of its own."""
+
+import re
+import secrets
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from wsol.data.images import load_image
+from wsol.errors import ImageError
+from wsol.results.localization import Localization
+from wsol.results.rows import decode_map
+from wsol.types import Number
+
+SIDE = 1280
+"""Longest side of the picture that the page shows, in pixels."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a picture is looked at.
+
+    Attributes:
+        localizer: its name, or None for the one that the app was started with.
+        tap: a module, or empty for the localizer's own.
+        label: number of the class, as some share a name, or None for the likeliest.
+        objects: ``one`` box or ``several``, or None as the app was started.
+    """
+
+    localizer: str | None = None
+    tap: str = ""
+    label: int | None = None
+    objects: Number | None = None
+
+
+@dataclass
+class Picture:
+    """One uploaded picture, and what was found in it.
+
+    Attributes:
+        id: of the server's making.
+        name: as it was sent, to be shown as text and for nothing else.
+        path: the file.
+        shown: a smaller JPEG of it.
+        found: without its heat map; its ``image_id`` is a relative path that no other picture here
+            has.
+        heat_map: the map's grey levels as PNG, a twentieth of its size; None where it is empty.
+        likely: numbers and probabilities of its likeliest classes.
+        choice: how it was looked at.
+        threshold: of the localizer that looked.
+    """
+
+    id: str
+    name: str
+    path: Path
+    shown: Path
+    found: Localization
+    heat_map: bytes | None
+    likely: list[tuple[int, float]]
+    choice: Choice
+    threshold: float
+
+    def whole(self) -> Localization:
+        """Return what was found, with its heat map."""
+        return replace(self.found, heat_map=decode_map(self.heat_map))
+
+
+class Shelf:
+    """Keeps pictures, so many and so large at most.
+
+    Args:
+        folder: of the files; it exists.
+        most_pictures: that are kept at once.
+        most_bytes: that their files have.
+    """
+
+    def __init__(self, folder: Path, most_pictures: int, most_bytes: int) -> None:
+        """Start with none."""
+        self.folder, self.most_pictures, self.most_bytes = folder, most_pictures, most_bytes
+        self.pictures: dict[str, Picture] = {}
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Yield the pictures in the order in which they came."""
+        return iter(list(self.pictures.values()))
+
+    def __len__(self) -> int:
+        """Return their number."""
+        return len(self.pictures)
+
+    def new_path(self) -> Path:
+        """Return the place of a new file."""
+        return self.folder / secrets.token_hex(8)
+
+    def full(self) -> str | None:
+        """Return why there is no room for one more picture, or None."""
+        if len(self) >= self.most_pictures:
+            return f"{len(self):,} pictures are here already: remove some first"
+        used = sum(file.stat().st_size for each in self for file in (each.path, each.shown))
+        if used >= self.most_bytes:
+            return f"the pictures here take {used:,} bytes already: remove some first"
+        return None
+
+    def free_name(self, name: str) -> str:
+        """Return a name of a picture that exports may use as a relative path.
+
+        Args:
+            name: as it was sent.
+        """
+        return free_name(name, [picture.found.image_id for picture in self])
+
+    def add(self, picture: Picture) -> None:
+        """Keep a picture, or what was found when it was looked at again."""
+        self.pictures[picture.id] = picture
+
+    def remove(self, picture: Picture) -> None:
+        """Forget a picture and its files."""
+        self.pictures.pop(picture.id, None)
+        picture.path.unlink(missing_ok=True)
+        picture.shown.unlink(missing_ok=True)
+
+
+def save_shown(path: Path, shown: Path, max_pixels: int) -> None:
+    """Write a JPEG of a picture that the page can show: upright, without metadata, not too large.
+
+    Args:
+        path: of the picture.
+        shown: to write.
+        max_pixels: larger pictures are refused.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    image = load_image(path, max_pixels=max_pixels)
+    image.thumbnail((SIDE, SIDE))
+    try:
+        image.save(shown, "jpeg", quality=88)
+    except OSError as error:
+        shown.unlink(missing_ok=True)
+        raise ImageError(path, f"cannot be kept: {error.strerror}") from error
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    r"""Return a relative path for a file: below its folder, and no other's, whatever was sent.
+
+    A second file of one name goes into a folder ``2``, so that all names stay what they were.
+
+    Args:
+        name: as it was sent, with or without folders.
+        taken: such paths of other files.
+
+    >>> free_name("birds/a.jpg", []), free_name("a.jpg", ["A.jpg", "2/A.jpg"])
+    ('birds/a.jpg', '3/a.jpg')
+    >>> free_name("../../etc/passwd", []), free_name("C:\\..\\x", []), free_name("/..", [])
+    ('etc/passwd', 'C:/x', 'picture')
+    """
+    parts = [_short(part) for part in re.split(r"[/\\]", name.replace("\0", ""))]
+    # Of a deeper path the last folders are enough.
+    kept = [part for part in parts if part not in ("", ".", "..")][-4:] or ["picture"]
+    path = free = "/".join(kept)
+    # Some systems know no capital letters.
+    files = {each.casefold() for each in taken}
+    folders = {folder for each in files for folder in _folders(each)}
+    number = 1
+    while free.casefold() in files | folders or files & _folders(free.casefold()):
+        number += 1
+        free = f"{number}/{path}"
+    return free
+
+
+def _folders(path: str) -> set[str]:
+    return {str(folder) for folder in PurePosixPath(path).parents}
+
+
+def _short(part: str) -> str:
+    """Return a part of a path that file systems take: 255 bytes, and some for a number."""
+    data = part.encode("utf-8", "replace")
+    if len(data) <= 200:
+        return data.decode()
+    end = PurePosixPath(part).suffix.encode("utf-8", "replace")[:20]
+    return (data[: 200 - len(end)] + end).decode("utf-8", "ignore")

@@ -1,0 +1,1 @@
+"""Speed of training and prediction on this machine."""

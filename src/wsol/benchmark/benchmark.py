@@ -1,0 +1,217 @@
+"""What this machine does in a second, stage by stage, and what bounds the whole."""
+
+import logging
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from wsol._utils.files import write_json
+from wsol._utils.folder import make_folder
+from wsol.benchmark.benchmark_training import TrainStages
+from wsol.benchmark.bottleneck import (
+    ADVICE,
+    READING,
+    Machine,
+    Stage,
+    expected_seconds,
+    find_bound,
+    wanted_workers,
+)
+from wsol.benchmark.config import BenchmarkConfig
+from wsol.benchmark.stages import PredictStages
+from wsol.data.images import decode_image, find_images
+from wsol.data.synthetic.photographs import write_photographs
+from wsol.errors import ConfigError, DataError, ImageError
+from wsol.inference.device import announce
+from wsol.inference.exported import is_graph
+from wsol.inference.loading import SIZE
+from wsol.inference.localizer import Localizer
+from wsol.localizers._layers import probe
+from wsol.methods.network import build_network
+from wsol.methods.none.config import Config as NoMethod
+from wsol.models import Network
+from wsol.models.batch_norm import fold_batch_norms
+from wsol.models.imagenet import NUM_CLASSES
+from wsol.names import BUNDLED_BACKBONE
+from wsol.runs.run import load_run
+from wsol.training.config import TrainConfig
+
+log = logging.getLogger("wsol")
+
+MOST_STEPS = 50
+
+
+@dataclass(frozen=True)
+class Job:
+    """How fast training or prediction is.
+
+    Attributes:
+        name: ``training`` or ``prediction``.
+        size: side of the network's input in pixels.
+        precision: of the network.
+        stages: each by itself.
+        workers: number of processes that read pictures.
+        expected: images per second of the whole, as the stages tell.
+        measured: images per second of the whole.
+        bound: what it waits for.
+        advice: what to change.
+    """
+
+    name: str
+    size: int
+    precision: str
+    stages: tuple[Stage, ...]
+    workers: int
+    expected: float
+    measured: float
+    bound: str
+    advice: str
+
+
+def benchmark(config: BenchmarkConfig) -> list[Job]:
+    """Measure training and prediction on this machine.
+
+    Args:
+        config: the options.
+
+    Returns:
+        Training, then prediction.
+
+    Raises:
+        DataError: no picture of the folder can be read.
+        ConfigError: an option does not fit.
+        RunError: not a run.
+    """
+    if config.out is not None:
+        make_folder(config.out.parent)
+    if config.run is not None and is_graph(config.run):
+        raise ConfigError(f"{config.run}: an exported graph cannot be trained: give the run folder")
+    with _pictures(config) as paths:
+        jobs = [_training(config, paths), _prediction(config, paths)]
+    if config.out is not None:
+        write_json(config.out, report(jobs))
+    return jobs
+
+
+def report(jobs: Sequence[Job]) -> dict[str, Any]:
+    """Return what was measured, and on what, for JSON."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return {
+        "cores": cores(),
+        "threads": torch.get_num_threads(),
+        "device": device,
+        "torch": torch.__version__,
+        "jobs": [asdict(job) for job in jobs],
+    }
+
+
+def cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _training(config: BenchmarkConfig, paths: Sequence[Path]) -> Job:
+    network, size = _network(config)
+    log.info("training at %d pixels, stage by stage", size)
+    stages = TrainStages(network, paths, size, config.batch_size, config.precision, config.cpu)
+    return _job(config, "training", size, stages)
+
+
+def _prediction(config: BenchmarkConfig, paths: Sequence[Path]) -> Job:
+    locate = _localizer(config)
+    log.info("prediction at %d pixels, stage by stage", locate.size)
+    return _job(config, "prediction", locate.size, PredictStages(locate, paths))
+
+
+def _job(
+    config: BenchmarkConfig, name: str, size: int, subject: TrainStages | PredictStages
+) -> Job:
+    compute = subject.compute
+    announce(compute, config.cpu)
+    machine = Machine(cores(), shared=compute.device.type == "cpu")
+    stages = tuple(subject.measure(config.seconds))
+    wanted = wanted_workers(stages, machine)
+    workers = wanted if config.workers is None else config.workers
+    expected = expected_seconds(stages, workers, machine)
+    steps = min(math.ceil(3 * config.seconds / (expected * config.batch_size)), MOST_STEPS)
+    log.info("%s as a whole, %d workers", name, workers)
+    measured = subject.whole(workers, steps)
+    if isinstance(subject, PredictStages):
+        measured += stages[-1].seconds
+    bound = find_bound(stages, workers, machine)
+    advice = ADVICE[bound]
+    if bound == READING and workers < wanted:
+        advice = f"give --workers {wanted}"
+    return Job(
+        name, size, compute.precision, stages, workers, 1 / expected, 1 / measured, bound, advice
+    )
+
+
+def _network(config: BenchmarkConfig) -> tuple[Network, int]:
+    if config.run is not None:
+        network, info = load_run(config.run)
+        return network, config.size or info.size
+    size = config.size or TrainConfig.size
+    return _untrained(config.backbone, size, config.output_stride), size
+
+
+def _localizer(config: BenchmarkConfig) -> Localizer:
+    model: Path | Network | None = config.run
+    size = config.size
+    if model is None and config.backbone != BUNDLED_BACKBONE:
+        size = size or SIZE
+        model = _untrained(config.backbone, size, output_stride=None).eval()
+        # As prediction does with networks that it has loaded itself.
+        fold_batch_norms(model, probe(model, size))
+    return Localizer(
+        model,
+        localizer=config.localizer,
+        size=size,
+        batch_size=config.batch_size,
+        precision=config.precision,
+        cpu=config.cpu,
+    )
+
+
+def _untrained(backbone: str, size: int, output_stride: int | None) -> Network:
+    return build_network(
+        backbone,
+        num_classes=NUM_CLASSES,
+        method=NoMethod(),
+        output_stride=output_stride,
+        pretrained=False,
+        size=size,
+    )
+
+
+@contextmanager
+def _pictures(config: BenchmarkConfig) -> Iterator[list[Path]]:
+    """Yield some pictures that can be read, of the folder or generated ones."""
+    if config.data is None:
+        with TemporaryDirectory() as folder:
+            log.info("making %d pictures", config.pictures)
+            yield write_photographs(Path(folder), config.pictures)
+        return
+    names = find_images(config.data)
+    count = min(len(names), config.pictures)
+    paths = [config.data / names[index * len(names) // count] for index in range(count)]
+    readable = [path for path in paths if _can_be_read(path)]
+    if not readable:
+        raise DataError(f"{config.data}: no picture there that can be read")
+    yield readable
+
+
+def _can_be_read(path: Path) -> bool:
+    try:
+        decode_image(path)
+    except ImageError as error:
+        log.warning("%s", error)
+        return False
+    return True

@@ -1,0 +1,312 @@
+"""Boxes from an annotation file, matched to images and checked."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.data.annotations.types import Box, BoxRow, ImageRow, OnBad, Size, box_fault
+from wsol.data.box_file import is_voc, is_yolo, read_box_file
+from wsol.data.decode import image_size
+from wsol.data.image_names import ImageNames, some
+from wsol.data.samples import Samples
+from wsol.errors import AnnotationError, ImageError, did_you_mean
+from wsol.portable import original
+
+_Found = dict[tuple[str, Box], None]
+"""Class and box of an image's rows: a dictionary keeps the order and finds a repeated one."""
+
+_logger = logging.getLogger("wsol")
+
+
+def read_boxes(
+    path: Path | str, ids: Sequence[str], class_names: Sequence[str], on_bad: OnBad = "fail"
+) -> tuple[NDArray[np.float64], ...]:
+    r"""Read the boxes of images from a file or folder of any format.
+
+    An image is named as `ImageNames` says. A box is never clipped: a row is bad if it is
+    malformed, not finite, empty, swapped or negative by more than a pixel, repeats another, names
+    no image or several, or a class other than the image's. The right and lower edges are not
+    checked, as that needs the images: see `with_boxes`.
+
+    Args:
+        path: See `read_box_file`. YOLO's labels need the images.
+        ids: Path of each image, with forward slashes.
+        class_names: Class of each image, in the order of `ids`.
+        on_bad: Whether a bad row ends the reading or is skipped, with a line on the logger
+            "wsol". A file that cannot be read as a whole always ends it.
+
+    Returns:
+        Per image (k, 4) `x0 y0 x1 y1` in pixels of the image as displayed, in the order of the
+        file; (0, 4) for an image without a row.
+
+    Raises:
+        AnnotationError: If a row, or the file as a whole, cannot be used.
+        DataError: If there is no such file or its format is unknown.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "boxes.csv")
+    ...     _ = file.write_text("image,class,x0,y0,x1,y1\ncrow/a.jpg,crow,1,2,30,40\n")
+    ...     boxes = read_boxes(file, ["test/crow/a.jpg", "test/crow/b.jpg"], ["crow", "crow"])
+    >>> boxes[0].tolist(), boxes[1].shape
+    ([[1.0, 2.0, 30.0, 40.0]], (0, 4))
+    """
+    own = {name: (name,) for name in class_names}
+    table = _Table(Path(path), ids, [own[name] for name in class_names], on_bad=on_bad)
+    return tuple(_boxes(of_image) for of_image in table.read())
+
+
+def find_boxes(root: Path) -> Path | None:
+    """Return the file of boxes that a data set has of its own.
+
+    Args:
+        root: Folder of the data set.
+
+    Returns:
+        Its `boxes.csv`, or else its `boxes.json`, or None. A line on the logger "wsol" tells of
+        folders that may have boxes of other formats, which are read on request alone: their
+        classes need not be those of the images.
+
+    >>> find_boxes(Path("no such folder"))
+    """
+    files = (root / name for name in ("boxes.csv", "boxes.json"))
+    found = next((file for file in files if file.is_file()), None)
+    for folder in map(root.joinpath, ("Annotations", "labels") if found is None else ()):
+        if folder.is_dir() and (is_voc(folder) or is_yolo(folder)):
+            _logger.info("%s: not read; use --boxes %s for its ground truth", folder, folder)
+    return found
+
+
+def with_boxes(
+    splits: Mapping[str, Samples], path: Path | str, on_bad: OnBad = "fail"
+) -> dict[str, Samples]:
+    r"""Give all splits of a data set their boxes from one file or folder.
+
+    Where images have several labels, a box may be of any of its image's, and keeps its class. A
+    row is bad where `read_boxes` says so, and where its box ends more than a pixel outside the
+    image, whose header is read. Rows that name no image are told together, in one line.
+
+    Args:
+        splits: The splits, by name; boxes they have are replaced.
+        path: Boxes for any of the images, see `read_box_file`.
+        on_bad: Whether a bad row ends the reading or is skipped with a line in the log.
+
+    Returns:
+        The same splits with boxes.
+
+    Raises:
+        AnnotationError: If a row, or the file as a whole, cannot be used.
+        DataError: If there is no such file or its format is unknown.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> train = Samples(Path("birds"), ("a.jpg",), np.array([0]), ("crow",))
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "boxes.csv")
+    ...     _ = file.write_text("image,class,x0,y0,x1,y1\na.jpg,crow,1,2,30,40\n")
+    ...     with_boxes({"train": train}, file)["train"].boxes
+    (array([[ 1.,  2., 30., 40.]]),)
+    """
+    ids = [name for samples in splits.values() for name in samples.ids]
+    allowed, known = [], None
+    for samples in splits.values():
+        names = [(name,) for name in samples.classes]
+        if samples.has_several_labels:
+            known = samples.classes
+            sets = (samples.labels_of(index) for index in range(len(samples)))
+            allowed += [tuple(samples.classes[label] for label in own) for own in sets]
+        else:
+            allowed += [names[label] for label in samples.labels]
+    paths = [path for samples in splits.values() for path in samples.paths()]
+    found = iter(_Table(Path(path), ids, allowed, known, paths, on_bad).read())
+    return {name: _boxed(samples, islice(found, len(samples))) for name, samples in splits.items()}
+
+
+def _boxed(samples: Samples, found: Iterable[_Found]) -> Samples:
+    """Return samples with the boxes found for their images."""
+    rows = tuple(found)
+    boxes = tuple(map(_boxes, rows))
+    if not samples.has_several_labels:
+        return replace(samples, boxes=boxes, box_labels=None)
+    number = {name: label for label, name in enumerate(samples.classes)}
+    labels = tuple(np.array([number[name] for name, _ in of], dtype=np.int64) for of in rows)
+    return replace(samples, boxes=boxes, box_labels=labels)
+
+
+def _boxes(found: _Found) -> NDArray[np.float64]:
+    return np.array([box for _, box in found], dtype=np.float64).reshape(-1, 4)
+
+
+class _Table:
+    """The boxes of images, gathered from the rows of one file or folder.
+
+    Args:
+        path: See `read_box_file`.
+        ids: Path of each image, with forward slashes.
+        allowed: Per image the classes that its boxes may have.
+        known: Names of all classes, where one that is none of them is told apart.
+        paths: Files of the images; None leaves their sizes unknown.
+        on_bad: Whether a bad row is raised, or skipped with a line on the logger "wsol".
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        ids: Sequence[str],
+        allowed: Sequence[tuple[str, ...]],
+        known: Sequence[str] | None = None,
+        paths: Sequence[Path] | None = None,
+        on_bad: OnBad = "fail",
+    ) -> None:
+        self.path, self.ids, self.allowed, self.known = path, ids, allowed, known
+        self.on_bad = on_bad
+        self.names = ImageNames(ids)
+        self.sizes = _Sizes(paths)
+        self.found: list[_Found] = [{} for _ in ids]
+        # What the image of an index is called, where that is not its path.
+        self.called: dict[int, str] = {}
+        self.unknown: list[BoxRow] = []
+        self.resized: dict[int, BoxRow] = {}
+
+    def read(self) -> list[_Found]:
+        """Return class and box of each row of each image.
+
+        Raises:
+            AnnotationError: If a row, or the file as a whole, cannot be used.
+        """
+        for row in read_box_file(self.path):
+            try:
+                self._add(row)
+            except AnnotationError as error:
+                if self.on_bad != "skip":
+                    raise
+                _logger.warning("%s (row skipped)", error)
+        self._tell()
+        return self.found
+
+    def _add(self, row: BoxRow | ImageRow | AnnotationError) -> None:
+        """Add a row to the boxes of its image, or raise what is wrong with it."""
+        if isinstance(row, ImageRow):
+            return
+        if isinstance(row, AnnotationError):
+            raise row
+        index = self._index(row)
+        if index is None:
+            self.unknown.append(row)
+            return
+        if row.class_name not in self.allowed[index]:
+            # As wsol's own exports escape it.
+            row = replace(row, class_name=original(row.class_name))
+        if self.known is not None and row.class_name not in self.known:
+            near = did_you_mean(row.class_name, self.known)
+            raise row.bad(self.path, f"no class {row.class_name!r}: {near}")
+        if row.class_name not in self.allowed[index]:
+            own = " and ".join(map(repr, self.allowed[index]))
+            raise row.bad(self.path, f"class {row.class_name!r}, but the image is of class {own}")
+        box = self._checked(row, index)
+        if (row.class_name, box) in self.found[index]:
+            raise row.bad(self.path, f"repeats an earlier box of {row.image!r}")
+        self.found[index][row.class_name, box] = None
+
+    def _index(self, row: BoxRow) -> int | None:
+        """Return the index of the image of a row, None if there is none."""
+        match = self.names.find(row.image)
+        if match is None:
+            return None
+        index = match.index
+        if index is None:
+            raise row.bad(self.path, f"several images end in {row.image!r}; give more of the path")
+        if not match.is_exact:
+            self.called.setdefault(index, row.image)
+        other = self.called.get(index, row.image)
+        if other != row.image:
+            names = f"{row.image!r} and {other!r}"
+            raise row.bad(self.path, f"{names} both name the image {self.ids[index]!r}")
+        return index
+
+    def _checked(self, row: BoxRow, index: int) -> Box:
+        """Return the box of a row in pixels, or raise what is wrong with it."""
+        if row.is_relative:
+            size = self.sizes.displayed(index)
+            if size is None:
+                # It counts as wrong wherever it is, as the image cannot be read either.
+                return row.box
+            row = row.in_pixels(size)
+        else:
+            size = self.sizes.header(index)
+        fault = box_fault(row.box, size)
+        if fault or row.size not in (None, size):
+            size = self.sizes.displayed(index)
+            fault = box_fault(row.box, size)
+            if size and row.size not in (None, size):
+                self.resized.setdefault(index, row)
+        if fault:
+            raise row.bad(self.path, fault)
+        return row.box
+
+    def _tell(self) -> None:
+        """Say which rows name no image, and which state another size than their image has."""
+        if self.resized:
+            index, row = next(iter(self.resized.items()))
+            _logger.warning(
+                "%s; boxes are taken as pixels of the images as they are",
+                row.bad(
+                    self.path,
+                    f"states {row.size} for {row.image!r}, whose size is "
+                    f"{self.sizes.displayed(index)} ({len(self.resized)} images in all)",
+                ),
+            )
+        if not self.unknown:
+            return
+        first = self.unknown[0]
+        names = dict.fromkeys(row.image for row in self.unknown)
+        more = ""
+        if len(self.unknown) > 1:
+            rows, images = len(self.unknown), len(names)
+            more = f"; in all {rows} rows of {images} unknown images: {some(names)}"
+        error = first.bad(self.path, f"unknown image {first.image!r}{more}")
+        if self.on_bad != "skip":
+            raise error
+        skipped = "row skipped" if len(self.unknown) == 1 else "rows skipped"
+        _logger.warning("%s (%s)", error, skipped)
+
+
+class _Sizes:
+    """Sizes of images from their headers, read when they are asked for.
+
+    Args:
+        paths: Files of the images; None leaves all sizes unknown.
+    """
+
+    def __init__(self, paths: Sequence[Path] | None) -> None:
+        self.paths = paths
+        # By the index of the image, and whether the header alone is read.
+        self.known: dict[tuple[int, bool], Size | None] = {}
+
+    def header(self, index: int) -> Size | None:
+        """Return the size that the header states, None where it cannot be read.
+
+        A PNG whose header does not state its orientation may be displayed as high as it is wide:
+        it is not decoded here.
+        """
+        return self._size(index, header_only=True)
+
+    def displayed(self, index: int) -> Size | None:
+        """Return the size of an image as displayed, None where it cannot be read."""
+        return None if self.header(index) is None else self._size(index, header_only=False)
+
+    def _size(self, index: int, *, header_only: bool) -> Size | None:
+        if self.paths is None:
+            return None
+        key = index, header_only
+        if key not in self.known:
+            try:
+                self.known[key] = image_size(self.paths[index], header_only=header_only)
+            except ImageError:
+                # Whoever needs the image says what is wrong with it.
+                self.known[key] = None
+        return self.known[key]

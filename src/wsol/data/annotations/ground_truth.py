@@ -1,0 +1,155 @@
+"""Rows of boxes, gathered by image and checked."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from wsol.data.annotations.annotations import BoxAnnotations
+from wsol.data.annotations.types import Box, BoxRow, ImageRow, OnBad, Row, Size, box_fault
+from wsol.data.decode import image_size
+from wsol.data.image_names import ImageNames
+from wsol.data.images import find_images
+from wsol.errors import AnnotationError, DataError, ImageError
+
+_logger = logging.getLogger("wsol")
+
+
+class BoxTable:
+    """Gathers the boxes of images in the order in which the images are first named.
+
+    Args:
+        path: The file, for messages.
+        repeats: Whether the same box may come twice; it is kept once.
+        on_bad: Whether a bad row is raised, or skipped with a line on the logger "wsol". Its image
+            stays, where the row can be read.
+
+    >>> table = BoxTable(Path("boxes.csv"))
+    >>> table.add(BoxRow("a.jpg", "crow", (1.0, 2.0, 3.0, 4.0), line=2, size=(8, 6)))
+    >>> table.annotations(images=None).ids
+    ('a.jpg',)
+    """
+
+    def __init__(self, path: Path, *, repeats: bool = False, on_bad: OnBad = "fail") -> None:
+        """Start without images."""
+        self.path, self.repeats, self.on_bad = path, repeats, on_bad
+        self.classes: dict[str, str | None] = {}
+        self.sizes: dict[str, Size] = {}
+        # Dictionaries keep the order of the file and find a repeated box at once.
+        self.boxes: dict[str, dict[Box, BoxRow]] = {}
+
+    def add_image(self, name: str, class_name: str | None, size: Size | None) -> None:
+        """Add an image without boxes; what is None may become known by its boxes."""
+        self.boxes[name] = {}
+        self.classes[name] = class_name
+        if size is not None:
+            self.sizes[name] = size
+
+    def add(self, row: Row) -> None:
+        """Add an image, or a box to its image, which may be new.
+
+        Args:
+            row: The image or box; an empty class says nothing.
+
+        Raises:
+            AnnotationError: If the row is one, or does not fit what is known of the image.
+        """
+        try:
+            self._add(row)
+        except AnnotationError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: AnnotationError) -> None:
+        if self.on_bad != "skip":
+            raise error
+        _logger.warning("%s (row skipped)", error)
+
+    def _add(self, row: Row) -> None:
+        if isinstance(row, AnnotationError):
+            raise row
+        if isinstance(row, ImageRow):
+            if row.image not in self.boxes:
+                self.add_image(row.image, None, row.size)
+            return
+        if row.image not in self.boxes:
+            self.add_image(row.image, row.class_name or None, row.size)
+        elif self.classes[row.image] is None:
+            self.classes[row.image] = row.class_name or None
+        fault = self._fault(row)
+        if fault:
+            raise row.bad(self.path, fault)
+        self.boxes[row.image][row.box] = row
+
+    def annotations(self, images: Path | None) -> BoxAnnotations:
+        """Return what was gathered.
+
+        Args:
+            images: Folder of the pictures, for the sizes that the rows did not state.
+
+        Raises:
+            AnnotationError: If a box ends outside its image.
+            DataError: If there is no box, or the size of an image with boxes is not to be had.
+        """
+        pictures = self._pictures(images)
+        self._check_ends(pictures)
+        if not any(self.boxes.values()):
+            raise DataError(f"{self.path}: no image here has a box")
+        boxes = [np.array(list(boxes), dtype=np.float64) for boxes in self.boxes.values()]
+        return BoxAnnotations(
+            self.path,
+            tuple(self.boxes),
+            tuple(self.classes.values()),
+            tuple(box.reshape(-1, 4) for box in boxes),
+            tuple(self.sizes.get(name) or pictures.get(name) for name in self.boxes),
+        )
+
+    def _fault(self, row: BoxRow) -> str | None:
+        """Return what is wrong with a row whose image is known."""
+        known, size = self.classes[row.image], self.sizes.get(row.image)
+        if row.class_name and row.class_name != known:
+            return (
+                f"class {row.class_name!r}, but {row.image!r} is of class {known!r}: "
+                "an image can be of one class only, as its score map is"
+            )
+        if row.size is not None and row.size != size:
+            return f"{row.image!r} has another size here than before"
+        if row.box in self.boxes[row.image] and not self.repeats:
+            return f"repeats an earlier box of {row.image!r}"
+        return box_fault(row.box, size)
+
+    def _check_ends(self, pictures: Mapping[str, Path]) -> None:
+        """Read the sizes of images from their headers, and check the boxes that they have."""
+        for name, path in pictures.items():
+            try:
+                size = image_size(path)
+            except ImageError:
+                # Said when the image's size is asked for.
+                continue
+            self.sizes[name] = size
+            for box, row in list(self.boxes[name].items()):
+                fault = box_fault(box, size)
+                if fault:
+                    self._refuse(row.bad(self.path, fault))
+                    del self.boxes[name][box]
+
+    def _pictures(self, images: Path | None) -> dict[str, Path]:
+        """Return the pictures of the images with boxes whose size is not known."""
+        unsized = [name for name, boxes in self.boxes.items() if boxes and name not in self.sizes]
+        if not unsized:
+            return {}
+        if images is None:
+            raise DataError(
+                f"{self.path}: does not say how large {unsized[0]!r} is: add its width and "
+                "height, or give the folder of the pictures with --images"
+            )
+        files = find_images(images)
+        names = ImageNames(files)
+        matches = {name: names.find(name) for name in unsized}
+        found = {name: match.index for name, match in matches.items() if match is not None}
+        lost = [name for name in unsized if found.get(name) is None]
+        if lost:
+            what = "several images for" if lost[0] in found else "no image of"
+            more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+            raise DataError(f"{images}: {what} {lost[0]!r}{more}, named in {self.path}")
+        return {name: images / files[index] for name, index in found.items() if index is not None}

@@ -1,0 +1,229 @@
+"""The metadata folder of wsolevaluation (Choe et al., CVPR 2020): boxes or mask files per image."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from wsol.data.annotations.annotations import BoxAnnotations, MaskAnnotations, MaskFiles
+from wsol.data.annotations.ground_truth import BoxTable
+from wsol.data.annotations.types import BoxRow, OnBad, Size, size_fault
+from wsol.errors import AnnotationError, DataError
+
+IDS, LABELS, SIZES, TRUTH = (
+    "image_ids.txt",
+    "class_labels.txt",
+    "image_sizes.txt",
+    "localization.txt",
+)
+
+_logger = logging.getLogger("wsol")
+
+
+def is_metadata(folder: Path) -> bool:
+    """Return whether a folder is laid out like one of wsolevaluation's splits.
+
+    >>> is_metadata(Path("no such folder"))
+    False
+    """
+    return any((folder / name).is_file() for name in (IDS, TRUTH))
+
+
+def read_metadata(
+    folder: Path,
+    images: Path | None = None,
+    masks: Path | None = None,
+    on_bad: OnBad = "fail",
+) -> BoxAnnotations | MaskAnnotations:
+    r"""Read the metadata of one split.
+
+    The images are those of `image_ids.txt`; what the other files say of further images is left
+    out with one line on the logger "wsol". A repeated box is kept once: the published metadata
+    of ILSVRC has some.
+
+    Args:
+        folder: Has `image_ids.txt` (an id a line), `localization.txt` (`id,x0,y0,x1,y1`, or
+            `id,mask,ignore` with paths of files, the last of which may be empty; any number of
+            lines per image), and optionally `class_labels.txt` (`id,label`) and
+            `image_sizes.txt` (`id,width,height`).
+        images: Folder of the pictures, needed where boxes have no sizes.
+        masks: Folder that the paths of masks start from; by default `folder`.
+        on_bad: Whether a bad box ends the reading or is skipped with a line in the log.
+
+    Raises:
+        AnnotationError: If a line cannot be used.
+        DataError: If a file is missing, or no size to an image with boxes.
+
+    Source: the formats that wsolevaluation's `data_loaders.py` reads.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> files = {IDS: "a/1.jpg\n", LABELS: "a/1.jpg,0\n", SIZES: "a/1.jpg,60,50\n",
+    ...          TRUTH: "a/1.jpg,1,2,30,40\na/1.jpg,5,5,9,9\n"}
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = [Path(folder, name).write_text(text) for name, text in files.items()]
+    ...     annotations = read_metadata(Path(folder))
+    >>> annotations.ids, annotations.classes, annotations.boxes[0].tolist()
+    (('a/1.jpg',), ('0',), [[1.0, 2.0, 30.0, 40.0], [5.0, 5.0, 9.0, 9.0]])
+    """
+    ids = _ids(folder / IDS)
+    labels = dict(_labels(folder / LABELS))
+    truth = _lines(folder / TRUTH)
+    fields = _fields(truth[0][1]) if truth else 4
+    rows = list(_rows(folder / TRUTH, truth, fields))
+    unlisted = {row.image for row in rows} - ids.keys()
+    if unlisted:
+        _logger.warning("%s: left out %d images not in %s", folder / TRUTH, len(unlisted), IDS)
+    rows = [row for row in rows if row.image in ids]
+    if fields == 4:
+        return _boxes(folder, ids, labels, rows, images, on_bad)
+    return _masks(folder, ids, labels, rows, masks or folder)
+
+
+def read_listing(folder: Path) -> dict[str, str | None]:
+    """Return the ids of a split in their order, with the label of each where one is given.
+
+    Args:
+        folder: As for `read_metadata`; `localization.txt` is not read.
+
+    Raises:
+        AnnotationError: If a line cannot be used.
+        DataError: If a file is missing.
+    """
+    labels = dict(_labels(folder / LABELS))
+    return {name: labels.get(name) for name in _ids(folder / IDS)}
+
+
+def holds_boxes(folder: Path) -> bool:
+    """Return whether the truth of a split is boxes, and not masks or nothing.
+
+    Args:
+        folder: As for `read_metadata`.
+
+    >>> holds_boxes(Path("no such folder"))
+    False
+    """
+    truth = _lines(folder / TRUTH) if (folder / TRUTH).is_file() else []
+    return bool(truth) and _fields(truth[0][1]) == 4
+
+
+class _Row(NamedTuple):
+    """One line of a file: its number, the image and what is said of it."""
+
+    line: int
+    image: str
+    values: list[str]
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """Return the lines of a file that are not empty, with their numbers."""
+    try:
+        # A file name that is not UTF-8 reads as os.fsdecode() gives it, so it still matches.
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+
+def _rows(path: Path, lines: Sequence[tuple[int, str]], fields: int) -> Iterator[_Row]:
+    for number, line in lines:
+        # From the right, as an id may hold commas.
+        image, *values = line.strip("\r").rsplit(",", fields)
+        if len(values) != fields:
+            raise AnnotationError(path, number, f"expected {fields + 1} fields, not {line!r}")
+        yield _Row(number, image, values)
+
+
+def _ids(path: Path) -> dict[str, int]:
+    """Return the ids with the number of their line."""
+    ids: dict[str, int] = {}
+    for number, line in _lines(path):
+        name = line.strip("\r")
+        if name in ids:
+            raise AnnotationError(path, number, f"{name!r} comes twice")
+        ids[name] = number
+    return ids
+
+
+def _labels(path: Path) -> Iterator[tuple[str, str]]:
+    if path.exists():
+        for row in _rows(path, _lines(path), 1):
+            yield row.image, row.values[0]
+
+
+def _sizes(path: Path) -> Iterator[tuple[str, Size]]:
+    if path.exists():
+        for row in _rows(path, _lines(path), 2):
+            try:
+                size = int(row.values[0]), int(row.values[1])
+            except ValueError as error:
+                raise AnnotationError(path, row.line, str(error)) from error
+            fault = size_fault(size)
+            if fault:
+                raise AnnotationError(path, row.line, fault)
+            yield row.image, size
+
+
+def _fields(line: str) -> int:
+    """Return how many fields follow the id: the four of a box, or the two paths of a mask."""
+    try:
+        numbers = [float(field) for field in line.rsplit(",", 4)[1:]]
+    except ValueError:
+        return 2
+    return 4 if len(numbers) == 4 else 2
+
+
+def _boxes(
+    folder: Path,
+    ids: Iterable[str],
+    labels: Mapping[str, str],
+    rows: Iterable[_Row],
+    images: Path | None,
+    on_bad: OnBad,
+) -> BoxAnnotations:
+    table = BoxTable(folder / TRUTH, repeats=True, on_bad=on_bad)
+    sizes = dict(_sizes(folder / SIZES))
+    for name in ids:
+        table.add_image(name, labels.get(name), sizes.get(name))
+    for row in rows:
+        table.add(_box(folder, row))
+    return table.annotations(images)
+
+
+def _box(folder: Path, row: _Row) -> BoxRow | AnnotationError:
+    try:
+        x0, y0, x1, y1 = map(float, row.values)
+    except ValueError as error:
+        return AnnotationError(folder / TRUTH, row.line, str(error))
+    return BoxRow(row.image, "", (x0, y0, x1, y1), row.line)
+
+
+def _masks(
+    folder: Path,
+    ids: Iterable[str],
+    labels: Mapping[str, str],
+    rows: Iterable[_Row],
+    root: Path,
+) -> MaskAnnotations:
+    objects: dict[str, list[Path]] = {name: [] for name in ids}
+    ignored: dict[str, Path] = {}
+    for row in rows:
+        mask, ignore = row.values
+        objects[row.image].append(root / mask)
+        if ignore:
+            if row.image in ignored:
+                reason = f"{row.image!r} has a second file of pixels to ignore"
+                raise AnnotationError(folder / TRUTH, row.line, reason)
+            ignored[row.image] = root / ignore
+    files = [*(path for paths in objects.values() for path in paths), *ignored.values()]
+    lost = [path for path in files if not path.is_file()]
+    if lost:
+        raise DataError(
+            f"{lost[0]}: no such file ({len(lost)} of {len(files)} masks are missing); "
+            "give the folder that the paths of masks start from with --masks"
+        )
+    return MaskAnnotations(
+        folder,
+        tuple(ids),
+        tuple(labels.get(name) for name in ids),
+        tuple(MaskFiles(tuple(objects[name]), ignored.get(name)) for name in ids),
+    )

@@ -1,0 +1,276 @@
+"""Data sets whose labels are in a file: an image may have several."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.data.annotations.boxes import find_boxes, with_boxes
+from wsol.data.annotations.coco import coco_names, link_fault, load_coco
+from wsol.data.annotations.csv import read_csv_rows
+from wsol.data.annotations.names import class_fault, class_name, index_by_end, listed_name
+from wsol.data.annotations.types import OnBad
+from wsol.data.images import find_images
+from wsol.data.samples import Samples
+from wsol.data.split_names import SPLITS, read_split_folders, split_of
+from wsol.errors import AnnotationError, DataError, did_you_mean
+
+_logger = logging.getLogger("wsol")
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """Hold one label of one image, as a file states it.
+
+    Args:
+        path: The file.
+        image: Name of the image.
+        label: Name of the class; blanks around it do not count.
+        split: Name of the split, where the file says so.
+        line: Line of the file, from 1, where the format has lines.
+        item: What the format calls the row, as the start of an error message.
+
+    >>> str(LabelRow(Path("labels.csv"), "a.jpg", "crow", line=2).bad("no such image"))
+    'labels.csv:2: no such image'
+    """
+
+    path: Path
+    image: str
+    label: str
+    split: str | None = None
+    line: int | None = None
+    item: str = ""
+
+    def __post_init__(self) -> None:
+        """Bring the label to the form in which all classes are compared."""
+        object.__setattr__(self, "label", class_name(self.label))
+
+    def bad(self, reason: str) -> AnnotationError:
+        """Return the error that the row cannot be used."""
+        return AnnotationError(self.path, self.line, self.item + reason)
+
+
+_Labelled = dict[str, list[LabelRow]]
+"""Image to its rows, in the order of the file."""
+
+
+def find_labels(root: Path) -> Path | None:
+    """Return the file of labels that a data set has of its own.
+
+    Args:
+        root: Folder of the data set.
+
+    Returns:
+        Its `labels.csv`, or else its `labels.json`, or None.
+
+    >>> find_labels(Path("no such folder"))
+    """
+    files = (root / name for name in ("labels.csv", "labels.json"))
+    return next((file for file in files if file.is_file()), None)
+
+
+def read_labels(
+    root: Path | str,
+    labels: Path | str,
+    boxes: Path | str | None = None,
+    on_bad: OnBad = "fail",
+    *,
+    split_folders: Sequence[str] = (),
+    follow_links: bool = False,
+) -> dict[str, Samples]:
+    r"""Read a data set whose labels are in one file, any number for an image.
+
+    An image is named by its path below `root` or by the end of it, from a slash on, where that
+    fits one image only; blanks around names do not count where no image has them. Its split is
+    what the file says, else that of the first folder of its path if that is named after one (see
+    `split_of`), else `train`. The classes are the sorted labels of `train`
+    (of `test` where there is no `train`). Images without a label are left out, with a line on the
+    logger "wsol". A repeated row changes nothing.
+
+    Args:
+        root: Folder of the images, in any layout.
+        labels: CSV file with the columns `image,label`, a row for each label, and perhaps `split`;
+            or COCO JSON file with the lists `images` (`id`, `file_name`), `categories` (`id`,
+            `name`) and `annotations` (`image_id`, `category_id`), whose boxes are not looked at.
+        boxes: File of boxes for any of the images, see `read_boxes`; `boxes.csv` or else
+            `boxes.json` in `root` if there is one.
+        on_bad: Whether a bad row of boxes ends the reading or is skipped with a line in the log.
+        split_folders: Which folders are splits, see `read_split_folders`.
+        follow_links: Whether to follow symbolic links, see `find_images`.
+
+    Returns:
+        The splits that have images, by name, the images in the order of the file. Where no image
+        of any split has several labels, they are as `read_folders` gives them.
+
+    Raises:
+        AnnotationError: If a row, or a file as a whole, cannot be used, or an image is missing.
+        DataError: If there is no such file, its suffix is unknown, or it has no labels.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "labels.csv")
+    ...     _ = file.write_text("image,label\na.jpg,wren\na.jpg,crow\nb.jpg,wren\n")
+    ...     for name in ("a.jpg", "b.jpg"):
+    ...         Path(folder, name).touch()
+    ...     train = read_labels(folder, file)["train"]
+    >>> train.ids, train.classes, train.labels, [own.tolist() for own in train.label_sets]
+    (('a.jpg', 'b.jpg'), ('crow', 'wren'), array([1, 1]), [[0, 1], [1]])
+    """
+    root, labels = Path(root), Path(labels)
+    rows = read_label_rows(labels)
+    images = find_images(root, follow_links=follow_links)
+    by_split = _by_split(root, images, rows, read_split_folders(split_folders))
+    _log_folders(root, by_split)
+    if not by_split:
+        raise DataError(f"{labels}: has no labels")
+    if list(by_split) == ["val"]:
+        raise DataError(f"{labels}: the split 'val' needs a split 'train' or 'test' beside it")
+    left_out = len(images) - sum(map(len, by_split.values()))
+    if left_out:
+        _logger.warning("%s: %d images without a label were left out", root, left_out)
+    splits = _samples(root, by_split)
+    boxes = boxes or find_boxes(root)
+    return with_boxes(splits, boxes, on_bad) if boxes else splits
+
+
+def read_label_rows(path: Path) -> Iterator[LabelRow]:
+    """Return the rows of a file of labels, in its order.
+
+    Args:
+        path: See `read_labels`.
+
+    Raises:
+        AnnotationError: If a row, or the file as a whole, cannot be used.
+        DataError: If there is no such file, or its suffix is unknown.
+    """
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise DataError(f"{path}: labels are read from {' or '.join(_READERS)} files")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file of labels")
+    return read(path)
+
+
+def _csv_labels(path: Path) -> Iterator[LabelRow]:
+    for row in read_csv_rows(path, ("image", "label"), ("split",)):
+        if isinstance(row, AnnotationError):
+            raise row
+        image, label, *split = row.fields
+        yield LabelRow(path, image, label, split[0].strip() if split else None, row.line)
+
+
+def _coco_labels(path: Path) -> Iterator[LabelRow]:
+    lists = load_coco(path)
+    images, categories, faults = coco_names(path, lists)
+    for fault in faults:
+        raise fault
+    for place, entry in enumerate(lists["annotations"]):
+        item = f"annotations[{place}]"
+        wrong = (
+            link_fault(entry, images, categories) if isinstance(entry, dict) else "is not an object"
+        )
+        if wrong:
+            raise AnnotationError(path, None, f"{item}: {wrong}")
+        image, label = images[entry["image_id"]], categories[entry["category_id"]]
+        yield LabelRow(path, image, label, item=f"{item}: ")
+
+
+_READERS: Final[dict[str, Callable[[Path], Iterator[LabelRow]]]] = {
+    ".csv": _csv_labels,
+    ".json": _coco_labels,
+}
+
+
+def _by_split(
+    root: Path,
+    images: Sequence[str],
+    rows: Iterator[LabelRow],
+    folders: Mapping[str, str] | None,
+) -> Mapping[str, _Labelled]:
+    """Return the rows of each image of each split that has any, in the order of `SPLITS`."""
+    index_of = index_by_end(images)
+    labelled: _Labelled = {}
+    split_of: dict[str, str] = {}
+    for row in rows:
+        name = listed_name(row.image, index_of)
+        if name not in index_of:
+            raise row.bad(f"no image {row.image!r} in {root}")
+        index = index_of[name]
+        if index is None:
+            raise row.bad(f"several images end in {row.image!r}; give more of the path")
+        fault = class_fault(row.label)
+        if fault:
+            raise row.bad(f"the label {row.label!r} of {row.image!r} {fault}")
+        image = images[index]
+        split = row.split
+        if split is None:
+            split = _folder_split(image, folders)
+        if split not in SPLITS:
+            raise row.bad(f"no split {split!r}: {did_you_mean(split, SPLITS)}")
+        if split_of.setdefault(image, split) != split:
+            raise row.bad(f"{row.image!r} is in the split {split_of[image]!r} already")
+        labelled.setdefault(image, []).append(row)
+    found: dict[str, _Labelled] = {name: {} for name in SPLITS}
+    for image, of_image in labelled.items():
+        found[split_of[image]][image] = of_image
+    return {name: members for name, members in found.items() if members}
+
+
+def _folder_split(image: str, folders: Mapping[str, str] | None) -> str:
+    """Return the split of an image by the first folder of its path.
+
+    Args:
+        image: Path below the root.
+        folders: Folder to split; None where the folders' names decide.
+    """
+    first, slash, _ = image.partition("/")
+    if not slash:
+        return "train"
+    split = split_of(first) if folders is None else folders.get(first)
+    return split or "train"
+
+
+def _log_folders(root: Path, by_split: Mapping[str, _Labelled]) -> None:
+    """Say which folders were taken for which split."""
+    found = {
+        (image.partition("/")[0], split)
+        for split, members in by_split.items()
+        for image, rows in members.items()
+        if "/" in image and rows[0].split is None
+    }
+    splits = sorted((folder, split) for folder, split in found if split != "train")
+    if splits:
+        meanings = ", ".join(f"{folder}/ is {split}" for folder, split in splits)
+        _logger.info("%s: folders are splits: %s; all others are train", root, meanings)
+
+
+def _samples(root: Path, by_split: Mapping[str, _Labelled]) -> dict[str, Samples]:
+    first = next(name for name in ("train", "test") if name in by_split)
+    classes = sorted({row.label for rows in by_split[first].values() for row in rows})
+    number = {name: label for label, name in enumerate(classes)}
+    listed: dict[str, list[list[int]]] = {}
+    for split, members in by_split.items():
+        for row in (row for rows in members.values() for row in rows):
+            if row.label not in number:
+                hint = did_you_mean(row.label, classes)
+                raise row.bad(f"no image of {first} has the label {row.label!r}: {hint}")
+        listed[split] = [[number[row.label] for row in rows] for rows in members.values()]
+    several = any(len(set(own)) > 1 for sets in listed.values() for own in sets)
+    return {
+        split: Samples(
+            root,
+            tuple(members),
+            np.array([own[0] for own in listed[split]], dtype=np.int64),
+            tuple(classes),
+            label_sets=tuple(map(_rising, listed[split])) if several else None,
+        )
+        for split, members in by_split.items()
+    }
+
+
+def _rising(labels: list[int]) -> NDArray[np.int64]:
+    return np.unique(np.array(labels, dtype=np.int64))

@@ -1,0 +1,197 @@
+"""Published splits of a data set: wsolevaluation's metadata, or the ADL authors' label files."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.data.annotations.annotations import BoxAnnotations
+from wsol.data.annotations.listing import Listing
+from wsol.data.annotations.names import class_name, ends, index_by_end
+from wsol.data.annotations.wsolevaluation import (
+    holds_boxes,
+    is_metadata,
+    read_listing,
+    read_metadata,
+)
+from wsol.data.datasets.cub import is_cub
+from wsol.data.datasets.label_file import read_label_file
+from wsol.data.images import find_images
+from wsol.data.samples import Samples
+from wsol.data.split_names import SPLITS
+from wsol.errors import DataError
+
+_logger = logging.getLogger("wsol")
+
+
+def read_splits(
+    root: Path | str, splits: Path | str, *, follow_links: bool = False
+) -> dict[str, Samples]:
+    r"""Read exactly the images that published files list, with their classes and boxes.
+
+    A listed name stands for the image of that path below `root`; else its ends are tried, from
+    the longest on, so `val/a.JPEG` finds `test/n01440764/a.JPEG`. A class is called as the folder
+    of its images is, else by its number.
+
+    Args:
+        root: Folder of the images, in any layout.
+        splits: Folder that holds, for each of `train`, `val` and `test`, either a folder of
+            wsolevaluation's metadata (see `read_metadata`) or a text file (see `read_label_file`).
+            A `val.txt` without a `test.txt` of other images is `test`, as in the authors' code;
+            boxes of a `train.txt` are not read.
+        follow_links: Whether to follow symbolic links, see `find_images`.
+
+    Returns:
+        The splits with images, by name. One of which no image is here is left out with a line on
+        the logger "wsol".
+
+    Raises:
+        AnnotationError: If a line cannot be used.
+        DataError: If some images of a split are missing, or the files say no splits or classes.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("birds/crow/a.jpg", "birds/wren/b.jpg", "lists/train.txt"):
+    ...         Path(folder, name).parent.mkdir(parents=True, exist_ok=True)
+    ...         Path(folder, name).touch()
+    ...     _ = Path(folder, "lists/train.txt").write_text("crow/a.jpg 0\nwren/b.jpg 1\n")
+    ...     train = read_splits(Path(folder, "birds"), Path(folder, "lists"))["train"]
+    >>> train.ids, train.classes, train.labels
+    (('crow/a.jpg', 'wren/b.jpg'), ('crow', 'wren'), array([0, 1]))
+    """
+    root, splits = Path(root), Path(splits)
+    # CUB's own pictures are all below images/, and its ids begin there.
+    root = root / "images" if is_cub(root) else root
+    listings = _listings(splits, root)
+    if not listings:
+        raise DataError(
+            f"{splits}: has no splits: give a folder with train, val or test, each a folder of "
+            "wsolevaluation's metadata or a .txt file of names and classes"
+        )
+    finder = _Finder(find_images(root, follow_links=follow_links))
+    found = {name: ids for name, listing in listings.items() if (ids := finder.find(root, listing))}
+    if not found:
+        raise DataError(f"{root}: none of the images listed in {splits} is here")
+    _check_apart(found, listings)
+    numbers = {name: _numbers(listings[name]) for name in found}
+    classes = _class_names(found, numbers)
+    return {
+        name: Samples(root, ids, numbers[name], classes, listings[name].boxes)
+        for name, ids in found.items()
+    }
+
+
+def _listings(splits: Path, root: Path) -> dict[str, Listing]:
+    folders = [name for name in SPLITS if is_metadata(splits / name)]
+    if folders:
+        listings = {name: _metadata(splits / name, root) for name in folders}
+        return {name: listing for name, listing in listings.items() if listing.labels}
+    return {
+        split: read_label_file(path, with_boxes=split != "train")
+        for split, path in _label_files(splits).items()
+    }
+
+
+def _metadata(folder: Path, root: Path) -> Listing:
+    labels = read_listing(folder)
+    found = read_metadata(folder, root) if labels and holds_boxes(folder) else None
+    return Listing(folder, labels, found.boxes if isinstance(found, BoxAnnotations) else None)
+
+
+def _label_files(splits: Path) -> dict[str, Path]:
+    """Return the files of the splits.
+
+    The ADL authors measure on `val.txt`, which has the test images of CUB and the official
+    validation images of ILSVRC. Their `test.txt` of CUB has the same images once more, with boxes
+    as `x y width height`, and their code does not read it.
+    """
+    files = {name: splits / f"{name}.txt" for name in SPLITS}
+    files = {name: path for name, path in files.items() if path.is_file()}
+    if "val" not in files:
+        return files
+    if "test" in files:
+        val, test = (
+            read_label_file(files[name], with_boxes=False).labels for name in ("val", "test")
+        )
+        if not val.keys() & test.keys():
+            return files
+    _logger.info("%s: is what is measured on, so it is the split test", files["val"])
+    return {name: path for name, path in files.items() if name == "train"} | {"test": files["val"]}
+
+
+class _Finder:
+    """Finds images by what lists call them."""
+
+    def __init__(self, images: Sequence[str]) -> None:
+        self.images = images
+        self.whole = frozenset(images)
+        self.index_of: dict[str, int | None] | None = None
+
+    def find(self, root: Path, listing: Listing) -> tuple[str, ...]:
+        """Return the image of each name, or nothing where none of them is here."""
+        found = [self._find(name, listing) for name in listing.labels]
+        lost = [name for name, image in zip(listing.labels, found, strict=True) if image is None]
+        if lost and len(lost) < len(found):
+            raise DataError(
+                f"{root}: {len(lost)} of the {len(found)} images listed in {listing.source} are "
+                f"not here, the first is {lost[0]!r}"
+            )
+        if lost:
+            _logger.warning("%s: none of these images is in %s; left out", listing.source, root)
+        ids = tuple(image for image in found if image is not None)
+        if len(set(ids)) < len(ids):
+            raise DataError(f"{listing.source}: two of its names stand for one image in {root}")
+        return ids
+
+    def _find(self, name: str, listing: Listing) -> str | None:
+        if name in self.whole:
+            return name
+        if self.index_of is None:
+            # Not before it is needed: for a million images it takes a while.
+            self.index_of = index_by_end(self.images)
+        for end in (name, *ends(name)):
+            if end in self.index_of:
+                index = self.index_of[end]
+                if index is None:
+                    raise DataError(f"{listing.source}: {name!r} stands for several images")
+                return self.images[index]
+        return None
+
+
+def _check_apart(found: Mapping[str, Sequence[str]], listings: Mapping[str, Listing]) -> None:
+    """Refuse an image that is in two splits."""
+    seen: dict[str, str] = {}
+    for split, ids in found.items():
+        for image in ids:
+            if image in seen:
+                where = listings[split].source
+                raise DataError(f"{where}: {image!r} is an image of {seen[image]} too")
+        seen.update(dict.fromkeys(ids, split))
+
+
+def _numbers(listing: Listing) -> NDArray[np.int64]:
+    """Return the number of the class of each image."""
+    for name, label in listing.labels.items():
+        if label is None or not label.isdecimal():
+            raise DataError(f"{listing.source}: {name!r} has no number of a class, but {label!r}")
+    return np.array([int(label or 0) for label in listing.labels.values()], dtype=np.int64)
+
+
+def _class_names(
+    found: Mapping[str, Sequence[str]], numbers: Mapping[str, NDArray[np.int64]]
+) -> tuple[str, ...]:
+    """Return the names of the classes from 0 on: of folders if they fit, else the numbers."""
+    count = 1 + max(int(of.max()) for of in numbers.values())
+    for split in ("train", "test", "val"):
+        pairs = set(zip(numbers.get(split, ()), map(_folder, found.get(split, ())), strict=True))
+        names = {int(number): name for number, name in pairs}
+        if len(pairs) == len(names) == len(set(names.values())) == count:
+            return tuple(names[number] for number in range(count))
+    return tuple(map(str, range(count)))
+
+
+def _folder(image: str) -> str:
+    """Return the name of the folder that an image lies in, empty at the root."""
+    return class_name(image.rpartition("/")[0].rpartition("/")[2])

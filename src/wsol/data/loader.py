@@ -1,0 +1,279 @@
+"""From image files to batches of tensors, in worker processes."""
+
+import logging
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from traceback import clear_frames
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from wsol._utils.isolated import Death, ending_after, isolated
+from wsol.data.images import decode_image
+from wsol.data.sources import Picture, name_of
+from wsol.data.transforms import Transform
+from wsol.errors import ImageError
+
+MOST_SECONDS = 300.0
+"""That one picture may take in a worker process; one that hangs would stop all others."""
+
+log = logging.getLogger("wsol")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Which picture, and the seed of its random transform."""
+
+    index: int
+    seed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One picture, or the reason why there is none."""
+
+    index: int
+    pixels: NDArray[np.uint8] | None
+    size: tuple[int, int]
+    error: ImageError | None
+
+
+class Batch(NamedTuple):
+    """Pictures of one size.
+
+    Attributes:
+        indices: of the pictures that could be read, ``(N,)`` in the data set's order.
+        images: uint8 ``(N, 3, H, W)``, channels last in memory.
+        sizes: width and height of each original picture in pixels.
+        errors: index and error of the pictures that could not be read.
+    """
+
+    indices: list[int]
+    images: Tensor
+    sizes: list[tuple[int, int]]
+    errors: list[tuple[int, ImageError]]
+
+
+class ImageFiles(Dataset[Item]):
+    """Image files, decoded and transformed when asked for.
+
+    Args:
+        paths: the files, or sources of their bytes.
+        transform: makes a picture an array.
+        max_pixels: pictures above are refused before they are decoded.
+        least_side: JPEG may be decoded at a smaller scale as long as both sides have as many
+            pixels; default: it is decoded at its own size.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Picture],
+        transform: Transform,
+        max_pixels: int = 50_000_000,
+        least_side: int | None = None,
+    ) -> None:
+        """Name the files and their transform."""
+        self.paths, self.transform, self.max_pixels = paths, transform, max_pixels
+        self.least_side = least_side
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self.paths)
+
+    def __getitem__(self, key: Key) -> Item:
+        """Decode and transform one picture; a bad file is an item with its error."""
+        try:
+            pixels, size = self.read(key)
+        except ImageError as error:
+            return Item(key.index, None, (0, 0), error)
+        return Item(key.index, pixels, size, None)
+
+    def read(self, key: Key) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """Return the array, uint8 ``(H, W, 3)``, and width and height of the original picture.
+
+        Raises:
+            ImageError: the picture cannot be read.
+        """
+        image, size = decode_image(self.paths[key.index], self.max_pixels, self.least_side)
+        return self.transform(image, key.seed), size
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Put items into one batch.
+
+    >>> pixels = np.zeros((4, 4, 3), np.uint8)
+    >>> bad = Item(1, None, (0, 0), ImageError("b.jpg", "the file is empty"))
+    >>> batch = collate([Item(0, pixels, (8, 8), None), bad])
+    >>> batch.indices, batch.images.shape, batch.errors[0][0]
+    ([0], torch.Size([1, 3, 4, 4]), 1)
+    """
+    good = [(item, item.pixels) for item in items if item.pixels is not None]
+    stack = np.stack([pixels for _, pixels in good]) if good else np.zeros((0, 1, 1, 3), np.uint8)
+    return Batch(
+        indices=[item.index for item, _ in good],
+        images=torch.from_numpy(stack).permute(0, 3, 1, 2),
+        sizes=[item.size for item, _ in good],
+        errors=[(item.index, item.error) for item in items if item.error is not None],
+    )
+
+
+def load_batches(
+    files: ImageFiles,
+    keys: Iterable[list[Key]],
+    workers: int,
+    pin_memory: bool = False,
+    most_seconds: float = MOST_SECONDS,
+) -> Iterator[Batch]:
+    """Yield one batch for each list of keys, in order.
+
+    Where a worker process dies or hangs, the pictures that it may have died of are loaded again in
+    processes of their own; the one that ends its process is an error of its batch, and new workers
+    go on with the rest. Without workers it would end the program.
+
+    Args:
+        files: the pictures.
+        keys: of each batch.
+        workers: number of processes that decode; 0 decodes in this one.
+        pin_memory: copy into page-locked memory, for a GPU.
+        most_seconds: that one picture may take in a worker process.
+
+    Raises:
+        OSError: no worker process can be started.
+    """
+    # The loader draws one number, and the global generator is the caller's.
+    generator = torch.Generator()
+    if not workers:
+        yield from DataLoader(
+            files,
+            batch_sampler=keys,
+            collate_fn=collate,
+            pin_memory=pin_memory,
+            generator=generator,
+        )
+        return
+    limited, rest = _Limited(files, most_seconds), iter(keys)
+    while True:
+        # Batches that were asked for and have not come yet.
+        waiting: deque[list[Key]] = deque()
+        loader: DataLoader[Item] = DataLoader(
+            limited,
+            batch_sampler=_noted(rest, waiting),
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=pin_memory,
+            generator=generator,
+        )
+        batches: Iterator[Batch] = iter(())
+        try:
+            with _deaths_found_in_order():
+                batches = iter(loader)
+            for batch in batches:
+                waiting.popleft()
+                yield batch
+        except (RuntimeError, OSError, EOFError) as error:
+            # Nothing was handed out to die of: no process could be started.
+            if not waiting:
+                raise
+            # What a worker leaves behind when it dies; an error of the code is raised once more.
+            reason = str(error).partition("\n")[0]
+            log.warning("a process that loads images has died, going on with care: %s", reason)
+            # What the error remembers would keep the other workers waiting.
+            del batches
+            clear_frames(error.__traceback__)
+        else:
+            return
+        for late in waiting:
+            yield collate(_with_care(limited, late))
+
+
+class _Limited(Dataset[Item]):
+    """Image files, each of which has so long to be loaded as this process has to live."""
+
+    def __init__(self, files: ImageFiles, most_seconds: float) -> None:
+        self.files, self.most_seconds = files, most_seconds
+
+    def __getitem__(self, key: Key) -> Item:
+        with ending_after(self.most_seconds):
+            return self.files[key]
+
+
+def _noted(keys: Iterator[list[Key]], waiting: deque[list[Key]]) -> Iterator[list[Key]]:
+    for batch in keys:
+        waiting.append(batch)
+        yield batch
+
+
+@contextmanager
+def _deaths_found_in_order() -> Iterator[None]:
+    """Keep torch from raising a worker's death wherever this program is at that moment.
+
+    It is found when the next batch is asked for as well.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def _with_care(files: _Limited, keys: Sequence[Key]) -> list[Item]:
+    found = isolated(files.__getitem__, keys)
+    return [
+        _dead(files.files.paths[key.index], key, item) if isinstance(item, Death) else item
+        for key, item in zip(keys, found, strict=True)
+    ]
+
+
+def _dead(picture: Picture, key: Key, death: Death) -> Item:
+    reason = f"cannot be loaded, the process that tried died: {death.reason}"
+    return Item(key.index, None, (0, 0), ImageError(name_of(picture), reason))
+
+
+def split_batches(indices: Sequence[int], batch_size: int) -> list[list[Key]]:
+    """Return the keys of consecutive batches of indices, for pictures seen without chance.
+
+    >>> [[key.index for key in batch] for batch in split_batches([5, 6, 7], 2)]
+    [[5, 6], [7]]
+    """
+    return [
+        [Key(index) for index in indices[start : start + batch_size]]
+        for start in range(0, len(indices), batch_size)
+    ]
+
+
+def normalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Return uint8 images ``(N, 3, H, W)`` as float32 with the mean and deviation taken out.
+
+    Args:
+        images: uint8 ``(N, 3, H, W)``, best channels last in memory, as the result is.
+        mean: per colour, on the scale of [0, 1].
+        std: per colour, on the scale of [0, 1].
+
+    >>> white = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
+    >>> normalized(white, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).flatten().tolist()
+    [1.0, 1.0, 1.0]
+    """
+    count, colours, height, width = images.shape
+    # Whole rows at once: torch is fifteen times as slow where each colour has its own constants.
+    offset, scale = (_row(tuple(values), width, images.device) for values in (mean, std))
+    rows = images.permute(0, 2, 3, 1).float().reshape(count, height, width * colours)
+    rows.div_(255).sub_(offset).div_(scale)
+    return rows.view(count, height, width, colours).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=64)
+def _row(values: tuple[float, ...], width: int, device: torch.device) -> Tensor:
+    """Return constants of colours for a row of pixels; a device is waited for to make them."""
+    return torch.tensor(values, device=device).repeat(width)

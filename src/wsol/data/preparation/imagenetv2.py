@@ -1,0 +1,149 @@
+"""ImageNetV2 (Recht et al., 2019) as the val split of ILSVRC, with wsolevaluation's boxes."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from wsol._utils.meter import Meters
+from wsol.data.annotations.box_file import BoxLine
+from wsol.data.annotations.types import Box, box_fault
+from wsol.data.archives import Archive, Member
+from wsol.data.decode import image_size
+from wsol.data.names import parts_of
+from wsol.data.preparation.config import ImagenetConfig
+from wsol.data.preparation.state import State
+from wsol.data.preparation.unpack import unpack
+from wsol.errors import AnnotationError, DataError
+
+
+def add_imagenetv2(
+    config: ImagenetConfig,
+    wnids: Sequence[str],
+    trained: Collection[str],
+    state: State,
+    meters: Meters,
+) -> list[BoxLine]:
+    """Write the pictures as `val/<wnid>/<number>/<name>`, and return their boxes.
+
+    The archive has a folder per class, numbered from 0 in the order of the sorted wnids. The
+    number stays in the path, so that wsolevaluation's metadata fit.
+
+    Args:
+        config: The options.
+        wnids: All classes, sorted.
+        trained: The classes of `train`; where there are any, others are left out.
+        state: What is finished.
+        meters: Show the progress.
+
+    Raises:
+        DataError: If the classes are not known, or boxes and pictures do not fit.
+    """
+    archive = config.imagenetv2
+    if archive is None:
+        return []
+    if not state.is_finished(archive):
+        _check_classes(archive, wnids)
+    names = _read_names(config.imagenetv2_names) if config.imagenetv2_names else {}
+    route = _Route(wnids, trained, {after: before for before, after in names.items()})
+    unpack(archive, config.out, route, state, meters)
+    there = {
+        path.relative_to(config.out / "val").as_posix().partition("/")[2]: path
+        for path in sorted((config.out / "val").glob("*/*/*"))
+        if not path.name.startswith(".")
+    }
+    if config.imagenetv2_boxes is None:
+        return []
+    numbers = {name.partition("/")[0] for name in there}
+    return _boxes(config.imagenetv2_boxes, config.out, there, numbers, wnids)
+
+
+def _check_classes(archive: Path, wnids: Sequence[str]) -> None:
+    """Refuse an archive whose numbers do not count the known classes: they would be others."""
+    with Archive(archive) as opened:
+        numbers = {_number(member) for member in opened.members()}
+    if numbers != set(range(len(wnids))):
+        raise DataError(
+            f"{archive}: has {len(numbers)} classes, numbered to {max(numbers, default=0)}, and "
+            f"{len(wnids)} are known: give the official boxes, which name all 1,000"
+        )
+
+
+def _number(member: Member) -> int:
+    parts = parts_of(member.name)
+    if len(parts) < 2 or not parts[-2].isdecimal():
+        raise DataError(f"{member.where}: expected <number of the class>/<picture>")
+    return int(parts[-2])
+
+
+class _Route:
+    """Where a picture belongs."""
+
+    def __init__(
+        self, wnids: Sequence[str], trained: Collection[str], published: dict[str, str]
+    ) -> None:
+        self.wnids, self.trained, self.published = wnids, trained, published
+
+    def __call__(self, member: Member) -> str | None:
+        number = _number(member)
+        wnid = self.wnids[number]
+        if self.trained and wnid not in self.trained:
+            return None
+        name = f"{number}/{parts_of(member.name)[-1]}"
+        return f"val/{wnid}/{self.published.get(name, name)}"
+
+
+def _read_names(path: Path) -> dict[str, str]:
+    """Return the name in the file of boxes to the name in the archive."""
+    names: dict[str, str] = {}
+    for number, line in _lines(path):
+        before, comma, after = (part.strip() for part in line.partition(","))
+        if not comma or before.count("/") != 1 or after.count("/") != 1:
+            raise AnnotationError(path, number, f"expected two names, not {line!r}")
+        names[before] = after
+    return names
+
+
+def _boxes(
+    path: Path, out: Path, there: dict[str, Path], numbers: Collection[str], wnids: Sequence[str]
+) -> list[BoxLine]:
+    lines: dict[tuple[str, Box], BoxLine] = {}
+    for number, line in _lines(path):
+        if line.startswith("image_id,"):
+            continue
+        name, box = _box(path, number, line)
+        label = name.partition("/")[0]
+        if not label.isdecimal() or int(label) >= len(wnids):
+            raise AnnotationError(path, number, f"no class {label!r}")
+        if label not in numbers:
+            # Of a class that the data set does not have.
+            continue
+        file = there.get(name)
+        if file is None:
+            reason = f"no picture {name!r}: archives since 2020 need imagenetv2_names too"
+            raise AnnotationError(path, number, reason)
+        image = file.relative_to(out).as_posix()
+        lines[image, box] = BoxLine(image, wnids[int(label)], box, image_size(file))
+    return list(lines.values())
+
+
+def _box(path: Path, number: int, line: str) -> tuple[str, Box]:
+    """Return the last two parts of the name, and the box."""
+    fields = line.split(",")
+    try:
+        x0, y0, x1, y1 = map(float, fields[1:])
+    except ValueError as error:
+        raise AnnotationError(path, number, f"expected a name and a box: {error}") from error
+    box = x0, y0, x1, y1
+    fault = box_fault(box)
+    if fault:
+        raise AnnotationError(path, number, fault)
+    return "/".join(fields[0].split("/")[-2:]), box
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    return [
+        (number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()
+    ]

@@ -1,0 +1,191 @@
+"""What is in a folder of tar shards, and where: as a table in memory and as Parquet."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from wsol._utils.files import write_atomically
+from wsol.data.samples import Samples
+from wsol.errors import DataError
+
+INDEX: Final = "index.parquet"
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, eq=False)
+class ShardIndex:
+    """Where each picture of some shards lies.
+
+    Args:
+        shards: paths of the shards below their folder.
+        ids: (N,) names of the pictures; unique.
+        shard: int32 (N,) which shard a picture is in.
+        offset: int64 (N,) its first byte there.
+        size: int64 (N,) its bytes.
+        splits: the pictures with their labels and boxes; together they are all, in this order.
+            Empty where the labels are not known.
+        fault: why they are not known, and what to do.
+    """
+
+    shards: tuple[str, ...]
+    ids: tuple[str, ...]
+    shard: NDArray[np.int32]
+    offset: NDArray[np.int64]
+    size: NDArray[np.int64]
+    splits: Mapping[str, Samples]
+    fault: str = ""
+
+
+def save_index(root: Path, index: ShardIndex) -> None:
+    """Write the index of a packed data set beside its shards, whole or not at all.
+
+    Args:
+        root: folder of the shards.
+        index: of a data set, so its labels are known.
+    """
+    every = list(index.splits.values())
+    columns: dict[str, pa.Array] = {
+        # As bytes, since the name of a file need not be text.
+        "id": pa.array([_bytes(name) for name in index.ids], pa.binary()),
+        "split": pa.array(
+            [name for name, samples in index.splits.items() for _ in range(len(samples))]
+        ),
+        "shard": pa.array(index.shard),
+        "offset": pa.array(index.offset),
+        "size": pa.array(index.size),
+        "label": pa.array(np.concatenate([samples.labels for samples in every])),
+    }
+    for name in ("boxes", "label_sets", "box_labels"):
+        lists = [getattr(samples, name) for samples in every]
+        if all(of_split is not None for of_split in lists):
+            columns[name] = pa.array([each.ravel() for of_split in lists for each in of_split])
+    about = {
+        "version": _VERSION,
+        "classes": every[0].classes,
+        "shards": {name: (root / name).stat().st_size for name in index.shards},
+    }
+    table = pa.table(columns).replace_schema_metadata({"wsol": json.dumps(about)})
+    write_atomically(root / INDEX, lambda part: pq.write_table(table, part, compression="zstd"))
+
+
+def load_index(root: Path, present: Sequence[str]) -> ShardIndex:
+    """Read the index that lies beside shards.
+
+    Args:
+        root: folder of the shards.
+        present: paths of the tar files there, below it.
+
+    Raises:
+        DataError: it is damaged, or does not belong to these shards.
+    """
+    path = root / INDEX
+    try:
+        table = pq.read_table(path)
+        about = json.loads(table.schema.metadata[b"wsol"])
+        if about["version"] != _VERSION:
+            raise DataError(
+                f"{path}: is of version {about['version']} and this wsol reads {_VERSION}: pack "
+                "the data set again"
+            )
+        sizes: dict[str, int] = dict(about["shards"])
+        index = _from_table(root, table, tuple(map(str, about["classes"])), tuple(sizes))
+        limits = np.array(list(sizes.values()), dtype=np.int64)[index.shard]
+        if not bool(np.all((index.offset >= 0) & (index.size >= 0))) or np.any(
+            index.offset > limits - index.size
+        ):
+            raise ValueError("a picture lies outside its shard")
+    except DataError:
+        raise
+    except (
+        pa.ArrowException,
+        OSError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{path}: not a sound index ({reason}): pack the data set again, or remove the file to "
+            "read the shards without it"
+        ) from error
+    for name, size in sizes.items():
+        found = (root / name).stat().st_size if name in present else None
+        if found != size:
+            has = "is missing" if found is None else f"has {found:,} bytes instead of {size:,}"
+            raise DataError(f"{root / name}: {has}: copy it again, or pack the data set again")
+    return index
+
+
+def _from_table(
+    root: Path, table: pa.Table, classes: tuple[str, ...], shards: tuple[str, ...]
+) -> ShardIndex:
+    ids = tuple(_text(name) for name in table["id"].to_pylist())
+    if not ids or len(set(ids)) < len(ids):
+        raise ValueError("no pictures, or one that is listed twice")
+    split_of = table["split"].to_pylist()
+    labels = _numbers(table["label"], np.int64)
+    label_sets, box_labels = (
+        _lists(table, name, np.int64) for name in ("label_sets", "box_labels")
+    )
+    boxes = _lists(table, "boxes", np.float64)
+    if boxes is not None:
+        boxes = tuple(each.reshape(-1, 4) for each in boxes)
+        every = np.concatenate([np.empty((0, 4)), *boxes])
+        if not (np.isfinite(every).all() and (every >= 0).all()) or np.any(
+            every[:, :2] >= every[:, 2:]
+        ):
+            raise ValueError("a box is not one")
+    splits: dict[str, Samples] = {}
+    begin = 0
+    for name in dict.fromkeys(split_of):
+        end = begin + split_of.count(name)
+        if set(split_of[begin:end]) != {name}:
+            raise ValueError("the splits are mixed")
+        splits[name] = Samples(
+            root,
+            ids[begin:end],
+            labels[begin:end],
+            classes,
+            boxes and boxes[begin:end],
+            label_sets and label_sets[begin:end],
+            box_labels and box_labels[begin:end],
+        )
+        begin = end
+    return ShardIndex(
+        shards,
+        ids,
+        _numbers(table["shard"], np.int32),
+        _numbers(table["offset"], np.int64),
+        _numbers(table["size"], np.int64),
+        splits,
+    )
+
+
+def _numbers(column: pa.ChunkedArray, kind: Any) -> NDArray[Any]:
+    return np.asarray(column.to_numpy()).astype(kind, casting="same_kind")
+
+
+def _lists(table: pa.Table, name: str, kind: Any) -> tuple[NDArray[Any], ...] | None:
+    """Return the list of each row as an array, None where the table has none."""
+    if name not in table.column_names:
+        return None
+    column = table[name].combine_chunks()
+    values = np.asarray(column.flatten().to_numpy(zero_copy_only=False)).astype(kind)
+    ends = np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False))
+    return tuple(np.split(values, ends[:-1]))
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogatepass")
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogatepass")

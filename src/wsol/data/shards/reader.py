@@ -1,0 +1,172 @@
+"""Data sets packed in tar files, read in place: nothing is ever extracted."""
+
+import os
+from bisect import bisect_left
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Final
+
+from wsol.data.file_index import IMAGE_SUFFIXES, index_files
+from wsol.data.outputs import is_output_folder
+from wsol.data.samples import Samples
+from wsol.data.shards.index import INDEX, ShardIndex, load_index
+from wsol.data.shards.part import Part, forget_files
+from wsol.data.shards.webdataset import scan_shards
+from wsol.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """Shards that this process has looked into.
+
+    `prefix` is what the paths of their pictures begin with; `rows` are those of the index by id, so
+    that one is found by halving; `stamps` tell whether the files are still the same.
+    """
+
+    prefix: str
+    index: ShardIndex
+    rows: list[int]
+    stamps: tuple[object, ...]
+
+    def find(self, name: str) -> Part | None:
+        index = self.index
+        place = bisect_left(self.rows, name, key=index.ids.__getitem__)
+        if place == len(self.rows) or index.ids[row := self.rows[place]] != name:
+            return None
+        file = Path(self.prefix, index.shards[index.shard[row]])
+        return Part(self.prefix + name, file, int(index.offset[row]), int(index.size[row]))
+
+
+_COMPRESSED: Final = (
+    *(".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst"),
+)
+
+_SUFFIXES: Final = {".tar"} | {PurePath(f"a{name}").suffix for name in _COMPRESSED}
+
+_opened: dict[str, _Opened] = {}
+"""By prefix. Worker processes that are forked have it too."""
+
+
+def is_sharded(root: Path | str) -> bool:
+    """Return whether a folder holds its pictures in tar files.
+
+    That is so where `wsol pack` wrote it, or where it has tar files, or folders of them, but no
+    images and no other folders. What is hidden and folders that wsol has written do not count.
+    Compressed tar files count, so that they are refused and not overlooked.
+
+    Args:
+        root: Any folder.
+
+    >>> is_sharded("no such folder")
+    False
+    """
+    return _holds_shards(Path(root), deep=True)
+
+
+def _holds_shards(root: Path, *, deep: bool) -> bool:
+    try:
+        with os.scandir(root) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError:
+        return False
+    names = {entry.name for entry in visible}
+    has_shards = any(name.lower().endswith((".tar", *_COMPRESSED)) for name in names)
+    if has_shards and INDEX in names:
+        return True
+    if any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names):
+        return False
+    for folder in (Path(entry.path) for entry in visible if entry.is_dir()):
+        if is_output_folder(folder):
+            continue
+        if not (deep and _holds_shards(folder, deep=False)):
+            return False
+        has_shards = True
+    return has_shards
+
+
+def list_shards(root: Path | str, *, follow_links: bool = False) -> list[str]:
+    """Return the names of the pictures in a folder of shards, sorted.
+
+    Each is opened as `root / name`, as if it were a file there.
+
+    Args:
+        root: Folder for which `is_sharded` holds.
+        follow_links: Whether tar files may be links that lead out of the folder.
+
+    Raises:
+        DataError: If a shard or the index is damaged.
+    """
+    opened = _open(Path(root), follow_links)
+    return [opened.index.ids[row] for row in opened.rows]
+
+
+def read_shards(root: Path | str, *, follow_links: bool = False) -> dict[str, Samples]:
+    """Return the splits of a data set in a folder of shards.
+
+    Args:
+        root: Folder for which `is_sharded` holds: of `wsol pack`, or of any tar files in
+            WebDataset's form, see `scan_shards`.
+        follow_links: Whether tar files may be links that lead out of the folder.
+
+    Raises:
+        DataError: If a shard or the index is damaged, or there are no pictures with labels.
+    """
+    index = _open(Path(root), follow_links).index
+    if not index.ids:
+        raise DataError(f"{root}: no images in the tar files of this folder")
+    if not index.splits:
+        raise DataError(f"{root}: {index.fault}")
+    return dict(index.splits)
+
+
+def find_part(path: Path | str, *, search: bool = False) -> Part | None:
+    """Return where the picture lies that a path names, if it is one in a folder of shards.
+
+    Args:
+        path: As `root / name`, of a name that `list_shards` has.
+        search: Look for shards in the folders above; otherwise only those count that this process
+            has opened.
+
+    Raises:
+        DataError: If a shard or the index is damaged.
+    """
+    text = os.fspath(path)
+    for prefix, opened in _opened.items():
+        if text.startswith(prefix):
+            part = opened.find(text[len(prefix) :])
+            if part is not None:
+                return part
+    for parent in Path(path).parents if search else ():
+        if is_sharded(parent):
+            name = Path(path).relative_to(parent).as_posix()
+            return _open(parent, follow_links=False).find(name)
+    return None
+
+
+def _open(root: Path, follow_links: bool) -> _Opened:
+    """Return what is in a folder of shards, which is looked through where it has changed."""
+    found_files = index_files(root, _SUFFIXES, follow_links=follow_links, inputs_only=True)
+    packed = next((name for name in found_files if name.lower().endswith(_COMPRESSED)), None)
+    if packed is not None:
+        raise DataError(
+            f"{root / packed}: is a compressed tar file, which cannot be read in place; "
+            "decompress it"
+        )
+    files = [name for name in found_files if name.lower().endswith(".tar")]
+    index = root / INDEX
+    stamps = tuple(
+        (name, status.st_ino, status.st_size, status.st_mtime_ns)
+        for name in [*files, INDEX]
+        if (root / name).is_file()
+        for status in [(root / name).stat()]
+    )
+    # Paths in the folder `.` are written without it.
+    prefix = str(root / "_")[:-1]
+    known = _opened.get(prefix)
+    if known is not None and known.stamps == stamps:
+        return known
+    found = load_index(root, files) if index.is_file() else scan_shards(root, files)
+    forget_files()
+    rows = sorted(range(len(found.ids)), key=found.ids.__getitem__)
+    _opened[prefix] = opened = _Opened(prefix, found, rows, stamps)
+    return opened

@@ -1,0 +1,201 @@
+"""Tar shards that somebody else has written, in the form of WebDataset."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import numpy as np
+
+from wsol.data.annotations.names import class_fault, class_name
+from wsol.data.archives import Member, plain_members
+from wsol.data.file_index import IMAGE_SUFFIXES, LeftOut
+from wsol.data.names import parts_of
+from wsol.data.samples import Samples
+from wsol.data.shards.index import ShardIndex
+from wsol.data.split_names import SPLIT_OF, SPLITS
+from wsol.errors import DataError
+
+_LARGEST_LABEL: Final = 2**20
+
+_COMPANIONS: Final = re.compile(
+    r"(?:^|[._-])(?:seg|segmentation|semantic|instance|panoptic|mask|masks|matte|alpha|trimap|gt|"
+    r"label|labels|depth|normal|normals|flow|edge|edges|heatmap|thumb|thumbnail|preview)"
+    r"(?:[._-]|$)"
+)
+"""What images are called that belong to another image of the same sample."""
+
+_logger = logging.getLogger("wsol")
+
+
+@dataclass
+class _Sample:
+    """What the members of one key say."""
+
+    shard: int
+    key: str
+    pictures: list[Member] = field(default_factory=list)
+    by_suffix: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Name of the class: of the `.json`, else the `.cls`, else the folder; may be empty."""
+        try:
+            label = json.loads(self.by_suffix.get("json", "{}"))["label"]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            label = None
+        if isinstance(label, str | int) and class_name(str(label)):
+            return class_name(str(label))
+        text = class_name(self.by_suffix.get("cls", ""))
+        return text or class_name(PurePosixPath(self.key).parent.name)
+
+    @property
+    def images(self) -> list[Member]:
+        """Those of the pictures that are images and do not belong to another one.
+
+        Beside `a.jpg`, `a.seg.png` and `a.thumb.jpg` are not; `a.left.jpg` and `a.right.jpg` are
+        two images where no `a.jpg` is beside them.
+        """
+        plain = [each for each in self.pictures if "." not in self._suffix(each)]
+        if plain:
+            return plain
+        return [each for each in self.pictures if not _COMPANIONS.search(self._suffix(each))]
+
+    def _suffix(self, member: Member) -> str:
+        """Return what follows the key in a member's name, in lower case."""
+        return PurePosixPath(member.name).name.partition(".")[2].lower()
+
+
+def scan_shards(root: Path, shards: Sequence[str]) -> ShardIndex:
+    """Look through the headers of tar shards for pictures and their labels.
+
+    Members whose names are the same up to the first dot are one sample. A picture is called as its
+    shard and member are, `shard-0/key.jpg`; its label is `label` in the sample's `.json`, else what
+    its `.cls` says, else the folder that it lies in. Suffixes may be in any case. Images that
+    belong to another one of their sample, such as masks, and hidden members are left out. The split
+    is told by a word in the shard's name or folder (train, val, validation, test), and is `train`
+    where there is none.
+
+    Args:
+        root: Folder of the shards.
+        shards: Their paths below it.
+
+    Returns:
+        The pictures; without splits where one has no label, or a sample has two images of which
+        one may be the other's mask.
+
+    Raises:
+        DataError: If a shard is damaged, or `val` or `test` has a class that `train` lacks.
+    """
+    found: dict[str, list[tuple[str, str, Member, int]]] = {}
+    fault = ""
+    companions: list[str] = []
+    left_out = LeftOut()
+    for number, shard in enumerate(shards):
+        of_split = found.setdefault(_split_of(shard), [])
+        stem = shard.removesuffix(".tar")
+        for sample in _samples(root / shard, number, left_out):
+            label, images = sample.label, sample.images
+            fault = fault or _fault(shard, sample, images, label)
+            companions += [each.name for each in sample.pictures if each not in images]
+            for each in images:
+                # As paths are: what tar writes of a folder `.` begins with `./`.
+                name = "/".join((stem, *parts_of(each.name)))
+                of_split.append((name, label, each, number))
+    if companions:
+        _logger.warning(
+            "%s: %d images that belong to another image of their sample were left out, as %r",
+            root,
+            len(companions),
+            companions[0],
+        )
+    left_out.log(root)
+    found = {split: found[split] for split in SPLITS if found.get(split)}
+    rows = [row for of_split in found.values() for row in of_split]
+    named = {split: [(row[0], row[1]) for row in of] for split, of in found.items()}
+    return ShardIndex(
+        tuple(shards),
+        tuple(row[0] for row in rows),
+        np.array([row[3] for row in rows], dtype=np.int32),
+        np.array([row[2].offset for row in rows], dtype=np.int64),
+        np.array([row[2].size for row in rows], dtype=np.int64),
+        {} if fault or not rows else _splits(root, named),
+        fault,
+    )
+
+
+def _fault(shard: str, sample: _Sample, images: Sequence[Member], label: str) -> str:
+    """Return why a sample is none of a data set, and what to do; empty where it is one."""
+    if not images:
+        return ""
+    name = f"{shard}: {images[0].name}"
+    if not label:
+        return (
+            f"{name} has no class: put a .cls or .json with the same name up to the first dot "
+            "beside it, or put it in a folder of its class; or use --labels"
+        )
+    wrong = class_fault(label)
+    if wrong:
+        return f"{name}: its class {label!r} {wrong}"
+    kinds = [each.name for each in images if "." not in PurePosixPath(each.name).stem]
+    if len(kinds) > 1:
+        return (
+            f"{name} and {kinds[1]} are images of one sample: rename a mask to "
+            f"{sample.key}.mask{PurePosixPath(kinds[1]).suffix}, and another image to another key"
+        )
+    return ""
+
+
+def _samples(path: Path, shard: int, left_out: LeftOut) -> Iterator[_Sample]:
+    """Yield the samples of a shard, whose members follow one another."""
+    sample = _Sample(shard, "")
+    for member in plain_members(path, lambda fault: _logger.warning("%s; passed over", fault)):
+        # macOS puts a file `._name` of its own before each file.
+        if any(part.startswith(".") for part in parts_of(member.name)):
+            continue
+        folder, slash, file = member.name.rpartition("/")
+        stem, _, suffix = file.partition(".")
+        key = folder + slash + stem
+        if key != sample.key:
+            yield sample
+            sample = _Sample(shard, key)
+        if PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES and stem:
+            sample.pictures.append(member)
+        elif suffix.lower() in ("cls", "json"):
+            text = member.read(_LARGEST_LABEL).decode("utf-8-sig", "surrogateescape")
+            sample.by_suffix[suffix.lower()] = text
+        else:
+            left_out.add(file)
+    yield sample
+
+
+def _split_of(shard: str) -> str:
+    words = re.split(r"[^a-z]+", shard.lower())
+    return next((SPLIT_OF[word] for word in words if word in SPLIT_OF), "train")
+
+
+def _splits(root: Path, found: dict[str, list[tuple[str, str]]]) -> dict[str, Samples]:
+    names = {split: {label for _, label in rows} for split, rows in found.items()}
+    first = next(split for split in ("train", "test", "val") if split in names)
+    classes = sorted(names[first], key=lambda name: (name.isdecimal(), _number(name), name))
+    for split, own in names.items():
+        extra = min(own - set(classes), default=None)
+        if extra is not None:
+            raise DataError(f"{root}: the shards of {split} have a class {extra!r}, {first} none")
+    number = {name: index for index, name in enumerate(classes)}
+    return {
+        split: Samples(
+            root,
+            tuple(name for name, _ in rows),
+            np.array([number[label] for _, label in rows], dtype=np.int64),
+            tuple(classes),
+        )
+        for split, rows in found.items()
+    }
+
+
+def _number(name: str) -> int:
+    return int(name) if name.isdecimal() else 0

@@ -1,0 +1,221 @@
+"""Toy scenes: objects of several kinds, sizes and places, one or several in a picture.
+
+Where the toy animals of ``wsol.data.synthetic.toy`` show what a class map leaves out, scenes show
+what it finds: shapes tell the class, coats and colours do not, and an object is anything from a
+fifth of the picture's side to nearly all of it, anywhere.
+"""
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from wsol.data.synthetic.ground import textured_ground
+
+SIZE = 224
+_SCALE = 2
+
+Points = list[tuple[float, float]]
+
+
+def _disc(x: float, y: float, radius_x: float, radius_y: float) -> Points:
+    turns = np.linspace(0, 2 * math.pi, 40)
+    return [(x + radius_x * math.cos(t), y + radius_y * math.sin(t)) for t in turns]
+
+
+SHAPES: dict[str, list[Points]] = {
+    "bottle": [
+        [(-0.1, -1), (0.1, -1), (0.1, -0.5), (0.3, -0.3), (0.3, 1)],
+        [(-0.1, -1), (0.1, -1), (0.1, 1), (-0.3, 1), (-0.3, -0.3), (-0.1, -0.5)],
+        [(0.3, -0.3), (0.3, 1), (-0.3, 1), (-0.3, -0.3)],
+    ],
+    "fish": [_disc(-0.2, 0, 0.8, 0.45), [(0.45, 0), (1, -0.5), (0.85, 0), (1, 0.5)]],
+    "house": [
+        [(-0.8, -0.1), (0, -1), (0.8, -0.1)],
+        [(-0.65, -0.15), (0.65, -0.15), (0.65, 0.9), (-0.65, 0.9)],
+    ],
+    "key": [
+        _disc(-0.65, 0, 0.35, 0.35),
+        [(-0.4, -0.12), (1, -0.12), (1, 0.12), (-0.4, 0.12)],
+        [(0.82, 0), (1, 0), (1, 0.4), (0.82, 0.4)],
+        [(0.42, 0), (0.6, 0), (0.6, 0.35), (0.42, 0.35)],
+    ],
+    "mushroom": [
+        [*_disc(0, -0.1, 0.9, 0.8)[20:40], (0.9, -0.05), (-0.9, -0.05)],
+        [(-0.22, -0.1), (0.22, -0.1), (0.3, 0.95), (-0.3, 0.95)],
+    ],
+    "star": [
+        [
+            (radius * math.sin(turn * math.pi / 5), -radius * math.cos(turn * math.pi / 5))
+            for turn in range(10)
+            for radius in (1.0 if turn % 2 == 0 else 0.42,)
+        ]
+    ],
+}
+"""Kind of object to its polygons, about the origin, within a radius of about one."""
+
+CLASSES = tuple(SHAPES)
+
+LEAST, MOST = 0.2, 0.9
+"""Larger side of an object as a share of the picture's."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One picture and the truth about it.
+
+    Attributes:
+        image: RGB, 224 x 224.
+        labels: int64 ``(K,)``, index into ``CLASSES`` of each object.
+        boxes: float64 ``(K, 4)``, x0 y0 x1 y1 in pixels.
+    """
+
+    image: Image.Image
+    labels: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+
+
+def toy_scenes(count: int, seed: int, most_objects: int = 1) -> Iterator[Scene]:
+    """Yield scenes; the first objects are of all classes in turn.
+
+    Args:
+        count: number of pictures.
+        seed: the same seed gives the same pictures.
+        most_objects: as many objects in a picture at most, of up to three classes.
+
+    >>> first = next(toy_scenes(1, seed=0))
+    >>> first.image.size, CLASSES[first.labels[0]], first.boxes.shape
+    ((224, 224), 'bottle', (1, 4))
+    """
+    random = np.random.default_rng(seed)
+    for index in range(count):
+        number = int(random.integers(1, most_objects + 1))
+        kinds = random.permutation(len(CLASSES))[:3]
+        labels = [index % len(CLASSES), *random.choice(kinds, number - 1).tolist()]
+        yield _scene(_few_kinds(labels), random)
+
+
+def write_scenes(
+    root: Path, *, train: int = 300, test: int = 150, seed: int = 0, most_objects: int = 1
+) -> None:
+    """Write a data set of scenes, with the boxes of the test split in ``boxes.csv``.
+
+    Scenes of one object are put in folders by class. Scenes of several are put in folders by split,
+    with the classes of each picture in ``labels.csv``, a row for each.
+
+    Args:
+        root: folder to write; it is made.
+        train: number of training pictures; they get no boxes.
+        test: number of test pictures.
+        seed: of all pictures.
+        most_objects: as many objects in a picture at most.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_scenes(Path(folder), train=6, test=0)
+    ...     len(list(Path(folder, "train").iterdir()))
+    6
+    """
+    boxes: list[Sequence[object]] = [("image", "class", "x0", "y0", "x1", "y1")]
+    labels: list[Sequence[object]] = [("image", "label")]
+    for number, (split, count) in enumerate((("train", train), ("test", test))):
+        scenes = toy_scenes(count, seed * 2 + number, most_objects)
+        for index, scene in enumerate(scenes):
+            names = [CLASSES[label] for label in scene.labels]
+            folder = Path(split, names[0]) if most_objects == 1 else Path(split)
+            path = folder / f"{index:04d}.jpg"
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            scene.image.save(root / path, quality=92)
+            labels += [(path.as_posix(), name) for name in dict.fromkeys(names)]
+            if split == "test":
+                rows = zip(names, scene.boxes.tolist(), strict=True)
+                boxes += [(path.as_posix(), name, *box) for name, box in rows]
+    _write_csv(root / "boxes.csv", boxes)
+    if most_objects > 1:
+        _write_csv(root / "labels.csv", labels)
+
+
+def _write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+
+
+def _few_kinds(labels: list[int]) -> list[int]:
+    """Return labels of at most three kinds: the first three that come."""
+    kinds = list(dict.fromkeys(labels))[:3]
+    return [label if label in kinds else kinds[0] for label in labels]
+
+
+def _scene(labels: Sequence[int], random: np.random.Generator) -> Scene:
+    image = textured_ground(random, SIZE)
+    taken = np.zeros((SIZE, SIZE), bool)
+    shown: list[int] = []
+    boxes: list[tuple[int, int, int, int]] = []
+    most = MOST if len(labels) == 1 else 0.45
+    for label in labels:
+        mask = _place(CLASSES[label], most, taken, random)
+        if mask is None:
+            continue
+        image.paste(_coat(random), mask=mask)
+        solid = mask.point(lambda value: 255 * (value >= 128))
+        box = solid.getbbox()
+        if box is not None:
+            shown.append(label)
+            boxes.append(box)
+            # A margin, so that objects do not touch.
+            x0, y0, x1, y1 = box
+            taken[max(y0 - 6, 0) : y1 + 6, max(x0 - 6, 0) : x1 + 6] = True
+    noise = random.normal(0, 5, (SIZE, SIZE, 3))
+    pixels = np.clip(np.asarray(image, np.float64) + noise, 0, 255).astype(np.uint8)
+    return Scene(Image.fromarray(pixels), np.array(shown, np.int64), np.array(boxes, np.float64))
+
+
+def _place(
+    kind: str, most: float, taken: NDArray[np.bool_], random: np.random.Generator
+) -> Image.Image | None:
+    """Return the silhouette of an object on free ground, or None where none is found."""
+    for _ in range(40):
+        mask = _silhouette(kind, random.uniform(LEAST, most), random)
+        box = mask.getbbox()
+        if box is not None and not taken[box[1] : box[3], box[0] : box[2]].any():
+            return mask
+    return None
+
+
+def _silhouette(kind: str, share: float, random: np.random.Generator) -> Image.Image:
+    turn, wide = random.uniform(-0.5, 0.5), random.uniform(0.8, 1.25)
+    mirror = -1 if random.random() < 0.5 else 1
+    cosine, sine = math.cos(turn), math.sin(turn)
+    parts = [
+        np.array(part) * (mirror * wide, 1) @ np.array([[cosine, sine], [-sine, cosine]])
+        for part in SHAPES[kind]
+    ]
+    every = np.concatenate(parts)
+    least, extent = every.min(0), np.ptp(every, axis=0)
+    factor = share * SIZE / extent.max()
+    corner = random.uniform(0, 1, 2) * (SIZE - extent * factor)
+    canvas = Image.new("L", (SIZE * _SCALE, SIZE * _SCALE))
+    pen = ImageDraw.Draw(canvas)
+    for part in parts:
+        placed = ((part - least) * factor + corner) * _SCALE
+        pen.polygon([(float(x), float(y)) for x, y in placed], fill=255)
+    return canvas.resize((SIZE, SIZE), Image.Resampling.BOX)
+
+
+def _coat(random: np.random.Generator) -> Image.Image:
+    """Return a pattern of two colours that says nothing of the class."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    turn, pitch = random.uniform(0, math.pi), random.uniform(0.15, 0.6)
+    along = np.sin((x * math.cos(turn) + y * math.sin(turn)) * pitch)
+    across = np.sin((y * math.cos(turn) - x * math.sin(turn)) * pitch)
+    pattern = (along, along * across, np.zeros_like(along))[int(random.integers(3))]
+    hue = random.uniform(30, 225, 3)
+    pixels = hue + random.uniform(15, 60) * np.asarray(pattern)[..., None] * random.uniform(
+        -1, 1, 3
+    )
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

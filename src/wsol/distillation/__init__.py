@@ -1,0 +1,1 @@
+"""Distillation of score maps into a head."""

@@ -1,0 +1,394 @@
+"""Images composed of objects that a teacher cut out, so that each object's pixels are known."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, max_pool2d, pad
+
+from wsol._utils.feature_file import feature_file
+from wsol._utils.progress import Meter
+from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
+from wsol.data.samples import Samples
+from wsol.distillation.dataset import Lessons, Teacher
+from wsol.errors import DataError
+from wsol.inference.fitting import Look
+from wsol.inference.postprocess import Cut, localize_picture
+from wsol.localizers import ScoreMaps
+from wsol.localizers._forward import observe
+from wsol.localizers.distilled import Learnt
+from wsol.maps import normalize, objects_at
+from wsol.maps._components import label_components
+from wsol.maps.levels import grey_levels, threshold_levels
+from wsol.metrics.average_precision import Boxes, box_average_precision
+
+log = logging.getLogger("wsol")
+
+AREAS = (0.03, 0.8)
+"""Shares of an image between which the area of a cut-out object lies."""
+
+MOST_OBJECTS = 6
+"""In one composed image."""
+
+COMPOSITES_PER_IMAGE = 3
+"""Composed images for each image that a teacher has seen."""
+
+MOST_GROUNDS = 200
+"""Kept in memory."""
+
+GROUND_CELLS = 56
+"""Cells along each side of an image, in which the colours around an object are averaged."""
+
+DEPTH_SIDE = 112
+"""Side in pixels of the masks on which depths are counted."""
+
+
+class Cutout(NamedTuple):
+    """An object on its own.
+
+    Attributes:
+        pixels: uint8 ``(3, h, w)``, its bounding box.
+        mask: bool ``(h, w)``.
+        label: its class.
+    """
+
+    pixels: Tensor
+    mask: Tensor
+    label: int
+
+
+@dataclass(frozen=True)
+class Material:
+    """What images are composed of.
+
+    Attributes:
+        cutouts: objects.
+        grounds: uint8 ``(3, H, W)`` each, images whose objects are blurred away.
+        num_errors: images that could not be read.
+    """
+
+    cutouts: tuple[Cutout, ...]
+    grounds: tuple[Tensor, ...]
+    num_errors: int = 0
+
+
+class Composite(NamedTuple):
+    """A composed image.
+
+    Attributes:
+        image: uint8 ``(3, H, W)``.
+        instances: int16 ``(H, W)``, number of the object that is seen at each pixel, from 1.
+        labels: classes of the objects.
+    """
+
+    image: Tensor
+    instances: Tensor
+    labels: list[int]
+
+
+def find_cutout(
+    image: Tensor, heat_map: NDArray[np.float32], threshold: float, label: int
+) -> Cutout | None:
+    """Return the object of an image that has one; None where it seems to have none or several.
+
+    One object is a compact component that has nearly all that is above the threshold, one peak, and
+    at most one side on the image's border.
+
+    Args:
+        image: uint8 ``(3, H, W)``.
+        heat_map: ``(H, W)`` in [0, 1].
+        threshold: share of its maximum above which a pixel belongs to an object.
+        label: class of the image.
+    """
+    grey = grey_levels(heat_map)
+    above = np.ascontiguousarray(grey > threshold_levels(grey, np.array([threshold]))[0])
+    labels, boxes = label_components(above)
+    areas = np.bincount(labels.ravel())[1:]
+    if len(areas) == 0 or len(objects_at(heat_map, threshold).boxes) > 1:
+        return None
+    largest = int(areas.argmax())
+    x0, y0, x1, y1 = boxes[largest].tolist()
+    height, width = above.shape
+    borders = (x0 == 0) + (y0 == 0) + (x1 == width) + (y1 == height)
+    area = areas[largest]
+    fills = area >= 0.9 * areas.sum() and area >= 0.4 * (x1 - x0) * (y1 - y0)
+    if borders > 1 or not fills or not AREAS[0] <= area / above.size <= AREAS[1]:
+        return None
+    mask = torch.from_numpy(labels[y0:y1, x0:x1] == largest + 1)
+    return Cutout(image[:, y0:y1, x0:x1].clone(), mask, label)
+
+
+def blurred_away(image: Tensor, mask: Tensor, reach: int = 5) -> Tensor:
+    """Return an image whose masked pixels have the mean colour of what lies around them.
+
+    Args:
+        image: uint8 ``(3, H, W)``.
+        mask: bool ``(H, W)``.
+        reach: of what is around, in cells of a grid of 56 x 56; where all of it is masked, the
+            colour is the mean of the image.
+    """
+    kept = (~mask)[None].float()
+    cells = adaptive_avg_pool2d(torch.cat((image * kept, kept)), GROUND_CELLS)
+    around = avg_pool2d(cells, 2 * reach + 1, 1, reach)
+    mean = cells.sum((1, 2), keepdim=True)
+    colours = torch.where(around[3:] > 0, around, mean)
+    colours = colours[:3] / colours[3:].clamp(min=1e-6)
+    filled = interpolate(colours[None], mask.shape, mode="bilinear", align_corners=False)[0]
+    return torch.where(mask, filled.round().to(torch.uint8), image)
+
+
+def compose(material: Material, generator: np.random.Generator) -> Composite:
+    """Return an image of one to six objects, many of which touch.
+
+    Args:
+        material: what it is composed of; at least one object and one ground.
+        generator: of everything that is drawn.
+
+    Source: Dwibedi, Misra & Hebert, Cut, Paste and Learn: Surprisingly Easy Synthesis for Instance
+    Detection, ICCV 2017, section 3: blended edges, occlusion, truncation; the masks are a
+    teacher's.
+    """
+    ground = material.grounds[generator.integers(len(material.grounds))]
+    image = (ground.flip(-1) if generator.random() < 0.5 else ground).float()
+    height, width = image.shape[1:]
+    instances = torch.zeros(height, width, dtype=torch.int16)
+    number = int(generator.integers(1, MOST_OBJECTS + 1))
+    side = generator.uniform(0.25, 0.85) * min(height, width) / np.sqrt(number)
+    labels: list[int] = []
+    places: list[tuple[float, float, int, int]] = []
+    first = generator.integers(len(material.cutouts))
+    alike = generator.random() < 0.7
+    same = [each for each in material.cutouts if each.label == material.cutouts[first].label]
+    choice = same if alike else material.cutouts
+    for _ in range(number):
+        cutout = choice[generator.integers(len(choice))]
+        pixels, cover = _scaled(cutout, side * generator.uniform(0.75, 1.3), (height, width))
+        if generator.random() < 0.5:
+            pixels, cover = pixels.flip(-1), cover.flip(-1)
+        rows, columns = cover.shape
+        x, y = _place(places, (rows, columns), (height, width), generator)
+        # At least four fifths of the object are in the image.
+        left = int(np.clip(x - columns / 2, -0.2 * columns, width - 0.8 * columns))
+        top = int(np.clip(y - rows / 2, -0.2 * rows, height - 0.8 * rows))
+        ys, xs = slice(max(top, 0), top + rows), slice(max(left, 0), left + columns)
+        window = image[:, ys, xs]
+        inner = (
+            slice(max(-top, 0), max(-top, 0) + window.shape[1]),
+            slice(max(-left, 0), max(-left, 0) + window.shape[2]),
+        )
+        alpha = _blended(cover, int(generator.integers(0, 4)))[inner]
+        shown = pixels[:, *inner] * generator.uniform(0.85, 1.15)
+        image[:, ys, xs] = window * (1 - alpha) + shown * alpha
+        labels.append(cutout.label)
+        instances[ys, xs][cover[inner] > 0.5] = len(labels)
+        places.append((left + columns / 2, top + rows / 2, rows, columns))
+    return Composite(image.clamp(0, 255).to(torch.uint8), instances, labels)
+
+
+def _scaled(cutout: Cutout, side: float, most: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return pixels and soft mask of an object whose box has the area of a square."""
+    rows, columns = cutout.mask.shape
+    scale = side / np.sqrt(rows * columns)
+    size = [
+        int(np.clip(round(sides * scale), 12, limit))
+        for sides, limit in zip((rows, columns), most, strict=True)
+    ]
+    stacked = torch.cat((cutout.pixels.float(), cutout.mask[None].float()))[None]
+    resized = interpolate(stacked, size, mode="bilinear", antialias=True)[0]
+    return resized[:3], resized[3]
+
+
+def _place(
+    places: Sequence[tuple[float, float, int, int]],
+    own: tuple[int, int],
+    size: tuple[int, int],
+    generator: np.random.Generator,
+) -> tuple[float, float]:
+    """Return a centre, mostly where the box touches that of an object that is there."""
+    if not places or generator.random() < 0.2:
+        x, y = generator.uniform(0.15, 0.85, 2) * (size[1], size[0])
+        return float(x), float(y)
+    x, y, rows, columns = places[int(generator.integers(len(places)))]
+    angle, reach = generator.uniform(0, 2 * np.pi), generator.uniform(0.35, 0.55)
+    across, down = np.cos(angle), np.sin(angle)
+    touch = min((columns + own[1]) / max(abs(across), 1e-3), (rows + own[0]) / max(abs(down), 1e-3))
+    return float(x + across * touch * reach), float(y + down * touch * reach)
+
+
+def _blended(cover: Tensor, radius: int) -> Tensor:
+    side = 2 * radius + 1
+    return avg_pool2d(cover[None, None], side, 1, radius)[0, 0]
+
+
+def instance_targets(composite: Composite, grid: tuple[int, int]) -> NDArray[np.float16]:
+    """Return what a head is to say of a composed image, float16 ``(2, h, w)``: depth and class.
+
+    The depth is one half at an object's edge and 1 where it is deepest, counted in pixels by
+    which the mask shrinks; 0 outside. The class is that of the object at the middle of a place, -1
+    outside.
+
+    Args:
+        composite: the image.
+        grid: height and width.
+    """
+    instances = composite.instances
+    number = len(composite.labels)
+    masks = torch.stack([instances == each for each in range(1, number + 1)]).float()
+    small = (adaptive_avg_pool2d(masks, DEPTH_SIDE) > 0.5).float()
+    left, depth = small, torch.zeros_like(small)
+    while left.any():
+        depth += left
+        left = -max_pool2d(-pad(left, (1, 1, 1, 1)), 3, 1)
+    deepest = depth.amax((1, 2), keepdim=True).clamp(min=1)
+    depths = adaptive_avg_pool2d((small * (0.5 + 0.5 * depth / deepest)).amax(0)[None], grid)[0]
+    rows, columns = (
+        ((torch.arange(count) + 0.5) * total / count).long()
+        for count, total in zip(grid, instances.shape, strict=True)
+    )
+    classes = torch.tensor([-1, *composite.labels])[instances.long()[rows][:, columns]]
+    found: NDArray[np.float16] = torch.stack((depths, classes.float())).half().numpy()
+    return found
+
+
+def take_material(samples: Samples, teacher: Teacher, look: Look) -> Material:
+    """Return objects and grounds of a data set, as a teacher sees them.
+
+    Images that cannot be read are left out and logged.
+
+    Args:
+        samples: the images; objects are cut out of those with one label.
+        teacher: says where the objects are.
+        look: how images are read.
+
+    Raises:
+        DataError: no object can be cut out.
+    """
+    files = ImageFiles(samples.paths(), look.transform)
+    batches = split_batches(range(len(samples)), look.batch_size)
+    cutouts: list[Cutout] = []
+    grounds: list[Tensor] = []
+    num_errors = 0
+    with Meter("cut out", len(samples)) as meter:
+        for batch in load_batches(files, batches, look.workers):
+            for _, error in batch.errors:
+                log.warning("left out: %s", error)
+                num_errors += 1
+            meter.advance(len(batch.indices) + len(batch.errors))
+            if not batch.indices:
+                continue
+            images = normalized(batch.images.to(look.compute.device), look.mean, look.std)
+            labels = _padded([samples.labels_of(index) for index in batch.indices])
+            maps = teacher.localizer(images, labels.to(look.compute.device)).cpu().numpy()
+            for own, image, score_maps in zip(labels.tolist(), batch.images, maps, strict=True):
+                known = [label for label in own if label >= 0]
+                of_labels = [
+                    normalize(score_map, teacher.normalization)
+                    for score_map in score_maps[: len(known)]
+                ]
+                if not all(has_object for _, has_object in of_labels):
+                    continue
+                heat_map = np.max([each for each, _ in of_labels], axis=0)
+                if len(known) == 1:
+                    found = find_cutout(image, heat_map, teacher.threshold, known[0])
+                    cutouts += [found] if found else []
+                if len(grounds) < MOST_GROUNDS:
+                    # The object's edge and its shadow are to go as well.
+                    object_mask = torch.from_numpy(heat_map > 0.7 * teacher.threshold)
+                    grounds.append(blurred_away(image, object_mask))
+    if not cutouts:
+        raise DataError(
+            f"{samples.root}: no image shows one object on its own that could be cut out; use "
+            "--student pixels"
+        )
+    log.info("cut out %d objects of %d images", len(cutouts), len(samples))
+    return Material(tuple(cutouts), tuple(grounds), num_errors)
+
+
+def _padded(labels: Sequence[Sequence[int] | NDArray[np.int64]]) -> Tensor:
+    """Return the labels of each image, int64 ``(N, K)`` with -1 where it has fewer than K."""
+    known = [torch.as_tensor(np.asarray(each, np.int64)) for each in labels]
+    return torch.nn.utils.rnn.pad_sequence(known, batch_first=True, padding_value=-1)
+
+
+def take_composites(
+    material: Material, number: int, student: Learnt, look: Look, folder: Path, seed: int
+) -> Lessons:
+    """Compose images, send them through the network, and keep what there is to learn.
+
+    Args:
+        material: what they are composed of.
+        number: of images.
+        student: says which features to keep.
+        look: how images are made the network's input.
+        folder: where the features lie meanwhile; the file has no name, so nothing is left of it.
+        seed: image number n is drawn from (seed, n).
+    """
+    targets: list[NDArray[np.float16]] = []
+    with Meter("compose", number) as meter, feature_file(folder) as file:
+        for composed, inputs in _batches(material, range(number), look, seed):
+            seen = student.features(observe(student.model, inputs, student.taps))
+            for features, composite in zip(seen, composed, strict=True):
+                file.add(features)
+                targets.append(instance_targets(composite, (seen.shape[2], seen.shape[3])))
+            meter.advance(len(composed))
+        return Lessons(file.kept(), np.stack(targets), material.num_errors)
+
+
+def composite_ap50(
+    localizer: ScoreMaps,
+    cut: Cut,
+    material: Material,
+    numbers: Sequence[int],
+    look: Look,
+    seed: int = 0,
+) -> float:
+    """Return AP50 in percent of the boxes that a localizer finds in composed images.
+
+    Args:
+        localizer: is given the labels of each image.
+        cut: how its maps are cut.
+        material: what the images are composed of.
+        numbers: of the images, see ``take_composites``.
+        look: how images are made the network's input.
+        seed: image number n is drawn from (seed, n).
+    """
+    found, true = [], []
+    for composed, inputs in _batches(material, numbers, look, seed):
+        labels = _padded([sorted(set(each.labels)) for each in composed])
+        maps = localizer(inputs, labels.to(look.compute.device)).cpu().numpy()
+        for own, composite, score_maps in zip(labels.numpy(), composed, maps, strict=True):
+            height, width = composite.instances.shape
+            scores = np.where(own < 0, 0.0, 1.0)
+            said = localize_picture(cut, "", (width, height), own, scores, score_maps)
+            found.append(Boxes(said.boxes, said.box_labels, said.box_scores))
+            true.append(_seen_boxes(composite))
+    return box_average_precision(found, true).ap50 or 0.0
+
+
+def _batches(
+    material: Material, numbers: Sequence[int], look: Look, seed: int
+) -> Iterator[tuple[list[Composite], Tensor]]:
+    """Yield composed images and the network's input."""
+    for keys in split_batches(numbers, look.batch_size):
+        composed = [compose(material, np.random.default_rng([seed, key.index])) for key in keys]
+        images = torch.stack([each.image for each in composed])
+        images = images.contiguous(memory_format=torch.channels_last).to(look.compute.device)
+        yield composed, normalized(images, look.mean, look.std)
+
+
+def _seen_boxes(composite: Composite) -> Boxes:
+    """Return the boxes of what is seen of each object."""
+    boxes, labels = [], []
+    for number, label in enumerate(composite.labels, 1):
+        ys, xs = np.nonzero((composite.instances == number).numpy())
+        if len(ys):
+            boxes.append([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+            labels.append(label)
+    corners = np.array(boxes, np.float64).reshape(-1, 4)
+    return Boxes(corners, np.array(labels, np.int64), np.ones(len(labels)))

@@ -1,0 +1,294 @@
+"""A run whose boxes are learnt from another run's score maps."""
+
+import logging
+import os
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from wsol._utils.folder import output_folder
+from wsol._utils.locks import Hold
+from wsol.data.samples import Samples
+from wsol.data.transforms import EvalTransform
+from wsol.distillation.composites import (
+    COMPOSITES_PER_IMAGE,
+    Material,
+    composite_ap50,
+    take_composites,
+    take_material,
+)
+from wsol.distillation.config import DistillConfig
+from wsol.distillation.dataset import Lessons, Teacher, take_lessons
+from wsol.distillation.fit_head import fit_head
+from wsol.errors import ConfigError
+from wsol.evaluation.evaluate import at_own_thresholds, evaluate_split
+from wsol.evaluation.protocols import Fair, Figures
+from wsol.inference.device import Compute, announce, choose_compute
+from wsol.inference.fitting import Look, fit_localizer
+from wsol.inference.loading import prepare_to_localize
+from wsol.inference.postprocess import Cut
+from wsol.localizers import ScoreMaps
+from wsol.localizers.config import Cutting, Reading, chosen_cutting
+from wsol.localizers.distilled import Head, Learnt
+from wsol.localizers.instances import LearntInstances
+from wsol.localizers.pixels import LearntPixels
+from wsol.localizers.psol import PSOL
+from wsol.models import Network
+from wsol.runs.config_io import save_config
+from wsol.runs.dataset import open_run_data, with_data
+from wsol.runs.run import RunInfo, load_fitted, load_run, save_run
+from wsol.runs.val_list import write_val_list
+from wsol.training.logger import RunLog, describe
+from wsol.types import Precision, Student
+
+log = logging.getLogger("wsol")
+
+STUDENTS: dict[Student, type[Learnt]] = {
+    "pixels": LearntPixels,
+    "psol": PSOL,
+    "instances": LearntInstances,
+}
+"""What learns, by name."""
+
+NUM_HELD_OUT = 32
+"""Composed images on which student and teacher are compared."""
+
+
+class Distilled(NamedTuple):
+    """A run that was made of another one.
+
+    Attributes:
+        folder: of the new run.
+        val: its figures on the val split; None where that has no boxes.
+        num_errors: pictures that could not be read, of those to learn from and of val; they are
+            left out, and count as wrong on val.
+        splits: those of the data set.
+    """
+
+    folder: Path
+    val: Figures | None
+    num_errors: int
+    splits: tuple[str, ...]
+
+
+def distill(config: DistillConfig) -> Distilled:
+    """Train a head on the objects that a run sees in its training pictures, and make both a run.
+
+    True boxes are not used, but to measure the result on the val split where there are some.
+
+    Args:
+        config: the options.
+
+    Returns:
+        The new run folder, and its figures.
+
+    Raises:
+        RunError: not a finished run, or the loss is not finite.
+        DataError: there are no pictures to learn from.
+        ConfigError: an option does not fit, or the run folder is taken.
+
+    Source: Siméoni et al., Unsupervised Object Localization: Observing the Background to Discover
+    Objects (FOUND), CVPR 2023, section 3 (pixels); Zhang, Cao & Wu, Rethinking the Route Towards
+    Weakly Supervised Object Localization, CVPR 2020, algorithm 1 (psol).
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("wsol distill works in one process: start it without accelerate launch")
+    with output_folder(config.out), Hold(config.out):
+        _check_free(config.out)
+        return _distill(config)
+
+
+def _distill(config: DistillConfig) -> Distilled:
+    trained, info = load_run(config.run)
+    compute = choose_compute(config.precision, config.cpu, info.precision)
+    # The new run keeps the weights as they were trained.
+    network = deepcopy(trained)
+    prepare_to_localize(network, info.size)
+    splits = open_run_data(config, info)
+    if "train" not in splits:
+        raise ConfigError(f"{config.data or info.data}: no train split to learn from")
+    announce(compute, config.cpu)
+    network.to(compute.device)
+    network.to(memory_format=torch.channels_last)
+    look = Look(
+        EvalTransform(info.size),
+        network.mean,
+        network.std,
+        compute,
+        config.batch_size,
+        config.workers,
+    )
+    config = replace(config, student=config.student or choose_student(splits["train"]))
+    teacher = _teacher(config, network, info, splits["train"], look)
+    own = teacher.localizer
+    taps = config.head_tap or own.described_by
+    student = STUDENTS[config.student or "pixels"](network, taps)
+    pictures = _evenly(splits["train"], config.course.max_pictures)
+    is_composed = config.student == "instances"
+    with compute.autocast():
+        material = take_material(pictures, teacher, look) if is_composed else None
+        if material is not None:
+            number = min(COMPOSITES_PER_IMAGE * len(pictures), config.course.max_pictures)
+            lessons = take_composites(material, number, student, look, config.out, config.seed)
+        else:
+            lessons = take_lessons(pictures, teacher, student, look, config.out)
+    student.head = _trained_head(student, lessons, config, len(info.classes), compute.device)
+    kept: ScoreMaps = student
+    cutting = chosen_cutting(
+        Reading(student.name, tap=student.taps, normalization=student.normalization)
+    )
+    if material is not None:
+        # As prediction reads a run of several labels: each place of a map belongs to one label.
+        asked = info.cutting(config)
+        of_teacher = asked.reading.create(network, several=True)
+        of_teacher.load_state(own.state())
+        held_out = range(len(lessons.targets), len(lessons.targets) + NUM_HELD_OUT)
+        pair = (student, cutting), (of_teacher, asked)
+        with compute.autocast():
+            better = is_better(*pair, info.classes, material, held_out, look)
+        if not better:
+            log.warning("the student is not better than its teacher, whose localizer is kept")
+            kept, cutting = own, asked
+    described = _info(config, info, cutting, compute.precision)
+    save_run(config.out, trained, described, kept.state())
+    write_val_list(config.out, splits.get("val"))
+    save_config(config.out / "config.yaml", replace(config, **config.course._asdict()))
+    figures, missed = _measure(config, splits, network, kept, compute, described)
+    return Distilled(config.out, figures, lessons.num_errors + missed, tuple(splits))
+
+
+def _check_free(folder: Path) -> None:
+    # A folder without them may be what is left of a distillation that was interrupted.
+    if any((folder / name).exists() for name in ("config.yaml", "model.safetensors")):
+        raise ConfigError(f"{folder}: holds a run already: choose another --out")
+
+
+def _teacher(
+    config: DistillConfig,
+    network: Network,
+    info: RunInfo,
+    train: Samples,
+    look: Look,
+) -> Teacher:
+    """Return the run's localizer, or the one that is asked for, ready to be asked."""
+    reading, threshold, _ = info.cutting(config)
+    localizer = reading.create(network)
+    if not (reading.shares_state(info.reading) and load_fitted(config.run, localizer)):
+        fit_localizer(localizer, train.paths(), look)
+    return Teacher(localizer, reading.normalization, threshold)
+
+
+def choose_student(samples: Samples) -> Student:
+    """Return what learns best from the images of a data set.
+
+    Where images have several labels they have several objects, often touching. A map that only says
+    which places belong to objects then loses the borders that the teacher's map still shows
+    (``pixels`` made AP50 worse), so the student learns the objects themselves. Otherwise it learns
+    the object's place.
+
+    Args:
+        samples: the images to learn from.
+    """
+    return "instances" if samples.has_several_labels else "pixels"
+
+
+def is_better(
+    student: tuple[ScoreMaps, Cutting],
+    teacher: tuple[ScoreMaps, Cutting],
+    classes: Sequence[str],
+    material: Material,
+    numbers: Sequence[int],
+    look: Look,
+) -> bool:
+    """Return whether a student finds pasted objects better than its teacher, and log both figures.
+
+    No ground truth is needed: where an object was pasted is known. If the student is not better,
+    the new run keeps the teacher's localizer, so that distilling does not make boxes worse.
+
+    Args:
+        student: its localizer, and how its maps are cut.
+        teacher: the same.
+        classes: names.
+        material: what the images are composed of.
+        numbers: of composed images that the student has not learnt from.
+        look: how images are made the network's input.
+    """
+    figures = [
+        composite_ap50(
+            localizer,
+            Cut(tuple(classes), threshold, reading.normalization, "several"),
+            material,
+            numbers,
+            look,
+        )
+        for localizer, (reading, threshold, _) in (student, teacher)
+    ]
+    log.info("AP50 of pasted objects: student %.1f, teacher %.1f", *figures)
+    return figures[0] > figures[1]
+
+
+def _evenly(samples: Samples, most: int) -> Samples:
+    count = min(len(samples), most)
+    return samples.select([index * len(samples) // count for index in range(count)])
+
+
+def _trained_head(
+    student: Learnt,
+    lessons: Lessons,
+    config: DistillConfig,
+    num_classes: int,
+    device: torch.device,
+) -> Head:
+    log.info("learning from %d images", len(lessons.targets))
+    torch.manual_seed(config.seed)
+    head = student.new_head(lessons.features.values.shape[1], num_classes)
+    statistics = lessons.features.channel_statistics()
+    for known, found in zip((head.mean, head.std), statistics, strict=True):
+        known.copy_(found)
+    written = RunLog(config.out, [])
+    for row in fit_head(head.to(device), lessons, config, device):
+        written.add(row)
+        log.info("%s", describe(row, config.course.epochs))
+    return head
+
+
+def _info(config: DistillConfig, info: RunInfo, cutting: Cutting, precision: Precision) -> RunInfo:
+    """Return the description of the new run: the old one's, but for how boxes are found."""
+    reading, threshold, threshold_from = cutting
+    return replace(
+        with_data(info, config),
+        **asdict(reading),
+        threshold=threshold,
+        threshold_from=threshold_from,
+        precision=precision,
+    )
+
+
+def _measure(
+    config: DistillConfig,
+    splits: dict[str, Samples],
+    network: Network,
+    localizer: ScoreMaps,
+    compute: Compute,
+    info: RunInfo,
+) -> tuple[Figures | None, int]:
+    """Return the localizer's figures on val, where that has boxes, and the number of errors."""
+    if "val" not in splits or not splits["val"].has_boxes:
+        return None, 0
+    cutting = info.cutting()
+    is_auto = cutting.threshold_from == "auto"
+    protocol = Fair(info.size, "minmax" if is_auto else cutting.reading.normalization)
+    metric, auto = evaluate_split(
+        splits["val"],
+        network,
+        localizer,
+        compute,
+        protocols=[protocol, at_own_thresholds(cutting.reading, info.size)],
+        batch_size=config.batch_size,
+        workers=config.workers,
+    )
+    return protocol.report(metric, cutting, "val", auto).metrics, int(metric.num_errors)

@@ -1,1 +1,0 @@
-"""Train, evaluate, predict."""

@@ -1,0 +1,1 @@
+"""Evaluation of localizers on data sets and of score maps from files."""

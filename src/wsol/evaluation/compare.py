@@ -1,0 +1,447 @@
+"""Which localizer, size and normalization finds the objects of a data set best."""
+
+import csv
+import io
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Literal, NamedTuple
+
+import torch
+from PIL import Image
+
+from wsol._utils.concurrency import in_order
+from wsol._utils.files import write_atomically, write_json
+from wsol._utils.folder import output_folder
+from wsol._utils.progress import Meter
+from wsol.data.images import load_image
+from wsol.data.loader import split_batches
+from wsol.data.open import open_data
+from wsol.data.samples import Samples
+from wsol.data.transforms import EvalTransform
+from wsol.errors import DataError
+from wsol.evaluation.compare_config import LOCALIZERS, VAL_SHARE, CompareConfig
+from wsol.evaluation.evaluate import (
+    Located,
+    at_own_thresholds,
+    counting_errors,
+    judge_located,
+    locate_split,
+)
+from wsol.evaluation.protocols import Fair
+from wsol.evaluation.pseudo_boxes import MAX_IMAGES, add_pseudo_boxes, choose_reference
+from wsol.inference.device import Compute, announce, choose_compute
+from wsol.inference.fitting import Look, fit_localizer
+from wsol.inference.loading import prepare_to_localize
+from wsol.inference.localizer import Localizer
+from wsol.localizers import ScoreMaps
+from wsol.localizers.config import BEST, Reading
+from wsol.maps import IouCurves
+from wsol.maps.curves import num_processors
+from wsol.methods.network import create_pretrained_network
+from wsol.metrics import LocalizationAccuracy
+from wsol.metrics.functional import IOU_LEVELS
+from wsol.models import Network
+from wsol.models.create import check_size
+from wsol.runs.dataset import open_run_data
+from wsol.runs.run import load_run, save_run
+from wsol.types import Normalization, Precision, Reference
+from wsol.visualization.draw import draw, grid
+
+log = logging.getLogger("wsol")
+
+Judge = Normalization | Literal["auto"]
+"""How maps are scaled before one threshold for all, or cut at each map's own threshold."""
+
+Metrics = dict[tuple[Reference, Judge], LocalizationAccuracy]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to read score maps, and how well it does.
+
+    Attributes:
+        localizer: name.
+        affinity: module whose features the maps follow, ``auto`` or ``none``.
+        size: side of the network's input in pixels.
+        normalization: how score maps are scaled.
+        val_max_box_acc_v2: in percent; None without ground truth on val.
+        val_agreement: the same against pseudo-boxes; None where rows are ranked by ground truth.
+        threshold: best on val, for boxes of one threshold.
+        threshold_from: what it is best by, ``val`` (its ground truth) or ``pseudo_boxes``.
+        max_box_acc_v2: on test, in percent; this and the next two are None without ground truth.
+        gt_known: on test, at the threshold, in percent; None without a run, where maps are of the
+            class that the network prefers.
+        box_acc_50: the same of either: images whose box is right at IoU 50, in percent.
+        auto_box_acc_50: the same at each map's own threshold, which needs no boxes.
+        gt_threshold: best by ground truth on val, where rows are ranked by pseudo-boxes.
+        gt_box_acc_50: on test at that threshold, in percent.
+        images_per_second: from file to curve, over both splits.
+        num_error: pictures of both splits that could not be read; they count as wrong.
+        val_num_with_ground_truth: images of val with a box.
+        num_with_ground_truth: images of test with a box.
+        num_with_pseudo_box: images that were chosen on without ground truth.
+        precision: that the network computed in.
+        is_winner: whether it is the best on val, by ground truth or by pseudo-boxes.
+        is_gt_winner: whether it is the best on val by ground truth.
+    """
+
+    localizer: str
+    affinity: str
+    size: int
+    normalization: Normalization
+    val_max_box_acc_v2: float | None
+    val_agreement: float | None
+    threshold: float
+    threshold_from: Literal["val", "pseudo_boxes"]
+    max_box_acc_v2: float | None
+    gt_known: float | None
+    box_acc_50: float | None
+    auto_box_acc_50: float | None
+    gt_threshold: float | None
+    gt_box_acc_50: float | None
+    images_per_second: float
+    num_error: int = 0
+    precision: Precision = "fp32"
+    is_winner: bool = False
+    is_gt_winner: bool = False
+    val_num_with_ground_truth: int = 0
+    num_with_ground_truth: int = 0
+    num_with_pseudo_box: int = 0
+
+
+class Setup(NamedTuple):
+    """What all ways to read have in common."""
+
+    config: CompareConfig
+    network: Network
+    compute: Compute
+    splits: Mapping[str, Samples]
+    references: dict[Reference, Samples]
+    """The images to choose on, with the boxes to choose by; the first reference ranks."""
+
+
+def compare(config: CompareConfig) -> list[Row]:
+    """Compare ways to read score maps on a data set: chosen on val, reported on test.
+
+    They are ranked by ground truth, or where there is none by how well they agree with
+    pseudo-boxes, see ``wsol.evaluation.pseudo_boxes``.
+
+    Args:
+        config: the options.
+
+    Returns:
+        The rows, the best on val first.
+
+    Raises:
+        DataError: ground truth is asked for and val has none, or there is no image to choose on.
+        RunError: not a finished run.
+        ConfigError: no such localizer, or the folder cannot be written.
+    """
+    network, splits, of_run = _open(config)
+    reference = choose_reference(config.select_by, splits, config.data)
+    if reference == "pseudo_boxes":
+        splits["val"] = _images_to_choose_on(config, splits)
+    with output_folder(config.out):
+        return _compare(config, network, splits, of_run, reference)
+
+
+def _images_to_choose_on(config: CompareConfig, splits: Mapping[str, Samples]) -> Samples:
+    """Return val, or without a run and ground truth the training images, as no network saw them."""
+    val = splits.get("val")
+    if config.run is None and not (val is not None and val.has_boxes):
+        val = splits.get("train", val)
+    if val is None or len(val) == 0:
+        raise DataError(f"{config.data}: no train or val split to choose on")
+    if val.has_boxes:
+        return val
+    count = min(len(val), MAX_IMAGES)
+    return val.select([index * len(val) // count for index in range(count)])
+
+
+def _compare(
+    config: CompareConfig,
+    network: Network,
+    splits: Mapping[str, Samples],
+    of_run: Precision | None,
+    reference: Reference,
+) -> list[Row]:
+    compute = choose_compute(config.precision, config.cpu, of_run)
+    announce(compute, config.cpu)
+    prepare_to_localize(network, config.sizes[0])
+    network.to(compute.device)
+    network.to(memory_format=torch.channels_last)
+    references: dict[Reference, Samples] = {}
+    if reference == "pseudo_boxes":
+        references[reference] = add_pseudo_boxes(
+            splits["val"],
+            batch_size=config.batch_size,
+            workers=config.workers,
+            precision=config.precision,
+            cpu=config.cpu,
+        )
+    if splits["val"].has_boxes:
+        references["ground_truth"] = splits["val"]
+    setup = Setup(config, network, compute, splits, references)
+    localizers = config.localizers
+    if reference == "pseudo_boxes" and localizers == LOCALIZERS:
+        # It made the pseudo-boxes, so it would win by construction.
+        localizers = tuple(name for name in LOCALIZERS if name != BEST.localizer)
+        log.info("%s is left out, as the pseudo-boxes are its own", BEST.localizer)
+    rows = [
+        row
+        for size in config.sizes
+        for name in localizers
+        for affinity in config.affinities
+        for row in _measure(setup, name, affinity, size)
+    ]
+    rows = _ranked(rows)
+    _write(config, rows)
+    if config.pictures:
+        _draw(setup, rows).save(config.out / "compare.jpg", quality=88)
+    if config.save:
+        _save_winner(setup, rows[0])
+    return rows
+
+
+def _ranked(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows with the best first; of equals the faster one wins."""
+
+    def by(value: float | None, row: Row) -> tuple[float, float]:
+        return -(value or 0.0), -row.images_per_second
+
+    by_truth = sorted(rows, key=lambda row: by(row.val_max_box_acc_v2, row))
+    if by_truth[0].val_max_box_acc_v2 is not None:
+        by_truth[0] = replace(by_truth[0], is_gt_winner=True)
+    ranked = by_truth
+    if by_truth[0].val_agreement is not None:
+        ranked = sorted(by_truth, key=lambda row: by(row.val_agreement, row))
+    return [replace(ranked[0], is_winner=True), *ranked[1:]]
+
+
+def _open(config: CompareConfig) -> tuple[Network, dict[str, Samples], Precision | None]:
+    """Return the network, the data with classes numbered as a run has them, and its precision."""
+    if config.run is not None:
+        network, info = load_run(config.run)
+        splits = open_run_data(config, info, val_share=config.val_share, seed=config.seed)
+        return network, splits, info.precision
+    splits = open_data(
+        config.data,
+        boxes=config.boxes,
+        splits=config.splits,
+        labels=config.labels,
+        val_share=VAL_SHARE if config.val_share is None else config.val_share,
+        seed=config.seed or 0,
+        on_bad=config.on_bad_annotation,
+        split_folders=config.split_folders,
+    )
+    return create_pretrained_network(config.backbone), splits, None
+
+
+def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]:
+    """Yield a row for each normalization of a localizer's maps at one size."""
+    config = setup.config
+    check_size(setup.network, size)
+    reading = _reading(config, name, affinity)
+    localizer = reading.create(setup.network)
+    _fit(setup, localizer, size)
+    protocols: dict[Judge, Fair] = {how: Fair(size, how) for how in config.normalizations}
+    protocols["auto"] = at_own_thresholds(reading, size)
+    begin, images = time.perf_counter(), 0
+    found: dict[str, Metrics] = {}
+    to_judge = {"val": setup.references, "test": _measured(setup.splits)}
+    for split, references in to_judge.items():
+        title = f"{name} {size} {split}"
+        found[split] = _judge_all(setup, references, localizer, protocols, title)
+        images += max(map(len, references.values()), default=0)
+    speed = images / (time.perf_counter() - begin)
+    for normalization in config.normalizations:
+        by: dict[Reference, LocalizationAccuracy] = {
+            reference: found["val"][reference, normalization] for reference in setup.references
+        }
+        first, val = next(iter(by.values())), by.get("ground_truth")
+        pseudo, test = by.get("pseudo_boxes"), found["test"].get(("ground_truth", normalization))
+        # Boxes that are all close to the pseudo-boxes differ at the highest IoU alone.
+        threshold = first.best_threshold((50,) if pseudo is None else IOU_LEVELS) or 0.0
+        right = _percent(test, threshold, "gt_known")
+        gt_threshold = None if val is None or pseudo is None else val.best_threshold()
+        row = Row(
+            localizer=name,
+            affinity=affinity,
+            size=size,
+            normalization=normalization,
+            val_max_box_acc_v2=_percent(val, threshold, "max_box_acc_v2"),
+            val_agreement=_percent(pseudo, threshold, "max_box_acc_v2"),
+            threshold=threshold,
+            threshold_from="val" if pseudo is None else "pseudo_boxes",
+            max_box_acc_v2=_percent(test, threshold, "max_box_acc_v2"),
+            gt_known=right if config.run is not None else None,
+            box_acc_50=right,
+            auto_box_acc_50=_percent(found["test"].get(("ground_truth", "auto")), 0.0, "gt_known"),
+            gt_threshold=gt_threshold,
+            gt_box_acc_50=_percent(test, gt_threshold, "gt_known"),
+            images_per_second=round(speed, 2),
+            num_error=sum(int(each.num_errors) for each in (first, test) if each is not None),
+            val_num_with_ground_truth=0 if val is None else int(val.num_boxed),
+            num_with_ground_truth=0 if test is None else int(test.num_boxed),
+            num_with_pseudo_box=0 if pseudo is None else int(pseudo.num_boxed),
+            precision=setup.compute.precision,
+        )
+        log.info(
+            "%s, affinity %s, %d pixels, %s: val %.2f",
+            name,
+            affinity,
+            size,
+            normalization,
+            first.at(threshold)["max_box_acc_v2"] or 0.0,
+        )
+        yield row
+
+
+def _measured(splits: Mapping[str, Samples]) -> dict[Reference, Samples]:
+    """Return the test split as what is reported; nothing where it has no ground truth."""
+    test = splits.get("test")
+    return {"ground_truth": test} if test is not None and test.has_boxes else {}
+
+
+def _percent(
+    metric: LocalizationAccuracy | None, threshold: float | None, key: str
+) -> float | None:
+    """Return a figure at a threshold, rounded; None where there is nothing to measure."""
+    if metric is None or threshold is None:
+        return None
+    return round(metric.at(threshold)[key] or 0.0, 2)
+
+
+def _reading(config: CompareConfig, name: str, affinity: str) -> Reading:
+    return Reading(name, config.tap, "" if affinity == "none" else affinity, config.flip)
+
+
+def _fit(setup: Setup, localizer: ScoreMaps, size: int) -> None:
+    config, network = setup.config, setup.network
+    look = Look(
+        EvalTransform(size),
+        network.mean,
+        network.std,
+        setup.compute,
+        config.batch_size,
+        config.workers,
+    )
+    fit_localizer(localizer, setup.splits.get("train", setup.splits["val"]).paths(), look)
+
+
+def _judge_all(
+    setup: Setup,
+    references: Mapping[Reference, Samples],
+    localizer: ScoreMaps,
+    protocols: Mapping[Judge, Fair],
+    title: str,
+) -> Metrics:
+    """Return the counts of a split by each reference and protocol, from one pass."""
+    config = setup.config
+    if not references:
+        return {}
+    samples = next(iter(references.values()))
+    metrics: Metrics = {
+        (reference, how): LocalizationAccuracy(each.thresholds)
+        for reference in references
+        for how, each in protocols.items()
+    }
+    located = locate_split(
+        samples,
+        setup.network,
+        localizer,
+        setup.compute,
+        next(iter(protocols.values())).transform,
+        split_batches(range(len(samples)), config.batch_size),
+        config.workers,
+        knows_classes=config.run is not None,
+    )
+    located = counting_errors(located, metrics.values())
+    judge = partial(_judge_each, references, tuple(protocols.values()))
+    with Meter(title, len(samples)) as meter:
+        for judged in in_order(judge, located, num_processors(), ahead=config.batch_size):
+            for metric, (rank, curves) in zip(metrics.values(), judged, strict=True):
+                metric.update(rank, curves)
+            meter.advance(1)
+    return metrics
+
+
+def _judge_each(
+    references: Mapping[Reference, Samples], protocols: Sequence[Fair], located: Located
+) -> list[tuple[int | None, IouCurves | None]]:
+    return [
+        judged
+        for samples in references.values()
+        for judged in judge_located(samples, protocols, located)
+    ]
+
+
+def _write(config: CompareConfig, rows: Iterable[Row]) -> None:
+    table = [asdict(row) for row in rows]
+    write_json(config.out / "compare.json", table)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    write_atomically(
+        config.out / "compare.csv", lambda part: part.write_text(text.getvalue(), encoding="utf-8")
+    )
+
+
+def _draw(setup: Setup, rows: Iterable[Row]) -> Image.Image:
+    """Return the same test pictures read by the best row of each localizer, best first."""
+    best: dict[str, Row] = {}
+    for row in rows:
+        best.setdefault(row.localizer, row)
+    test = setup.splits.get("test", setup.splits["val"])
+    count = min(setup.config.pictures, len(test))
+    chosen = test.select([index * len(test) // count for index in range(count)])
+    columns = []
+    for row in best.values():
+        locate = Localizer(
+            setup.network,
+            localizer=row.localizer,
+            tap=setup.config.tap,
+            affinity="" if row.affinity == "none" else row.affinity,
+            flip=setup.config.flip,
+            normalization=row.normalization,
+            threshold=row.threshold,
+            size=row.size,
+            precision=setup.compute.precision,
+            cpu=setup.config.cpu,
+        )
+        _fit(setup, locate.localizer, row.size)
+        locate.is_fitted = True
+        columns.append(list(locate(chosen.paths())))
+    sheet = []
+    for index, path in enumerate(chosen.paths()):
+        truth = None if chosen.boxes is None else chosen.boxes[index]
+        good = [column[index] for column in columns]
+        if all(result.error is None for result in good):
+            image = load_image(path)
+            sheet.append([draw(image, r.heat_map, r.boxes, truth, side=240) for r in good])
+    return grid(sheet) if sheet else Image.new("RGB", (1, 1))
+
+
+def _save_winner(setup: Setup, winner: Row) -> None:
+    """Make the winner the run's own reading, with what its localizer has learnt."""
+    run = setup.config.run
+    if run is None:
+        return
+    network, info = load_run(run)
+    reading = _reading(setup.config, winner.localizer, winner.affinity)
+    reading = replace(reading, normalization=winner.normalization)
+    localizer = reading.create(setup.network)
+    _fit(setup, localizer, winner.size)
+    info = replace(
+        info,
+        **asdict(reading),
+        size=winner.size,
+        threshold=winner.threshold,
+        threshold_from=winner.threshold_from,
+        precision=setup.compute.precision,
+    )
+    save_run(run, network, info, localizer.state())

@@ -1,0 +1,148 @@
+"""The options of evaluation: of runs, and of score maps from files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from wsol.data.annotations.types import OnBad
+from wsol.data.split_names import read_split_folders
+from wsol.options import (
+    BatchSize,
+    FractionBelowOne,
+    ImageSize,
+    MaxPixels,
+    Name,
+    NonNegativeInt,
+    NumWorkers,
+    Options,
+    Range,
+    Scale,
+    Threshold,
+    refusal,
+)
+from wsol.types import Normalization, Precision
+
+
+@dataclass(frozen=True)
+class EvaluateMapsConfig(Options):
+    """Options of the evaluation of score maps made by anyone.
+
+    Args:
+        maps: folder of score maps, .npy or gray PNG, one per image.
+        annotations: ground-truth boxes or masks: a CSV or COCO file, or a folder of Pascal VOC, of
+            YOLO, of wsolevaluation's metadata, of CUB-200-2011 or of masks as PNG.
+        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
+            leaves such rows out, each with a line that says where and why, and their images in.
+        out: folder to write; default: beside the maps, with -evaluation added to the name.
+        images: folder of the pictures, where the annotations do not say how large they are; also
+            tells which masks belong to which picture.
+        masks: folder that the paths of masks in wsolevaluation's metadata start from; default:
+            the metadata folder.
+        ignore_value: value of pixels to ignore in masks, often 255; -1 where none has it; by
+            default all but 0 is an object, and a mask that mixes 255 with others is refused.
+        ignore_extra: leave out maps that are not in the annotations, instead of refusing them.
+        normalize: scale each map to [0, 1] by its minimum and maximum; false takes maps in [0, 1]
+            as they are.
+        size: side of the square that maps are first resized to, bicubic; default: their own size.
+        threshold: share of the score map's maximum above which a pixel belongs to the object, for
+            right boxes; default: none, which leaves the figures that need no threshold.
+        worst: how many of the worst maps to list.
+        workers: threads that read and measure maps; 0 works in the main one.
+        max_pixels: larger maps and masks are refused before they are read.
+    """
+
+    maps: Path
+    annotations: Path
+    out: Path | None = None
+    images: Path | None = None
+    masks: Path | None = None
+    ignore_value: Annotated[int, Range(at_least=-1, at_most=65_535)] | None = None
+    ignore_extra: bool = False
+    normalize: bool = True
+    size: ImageSize | None = None
+    threshold: FractionBelowOne | None = None
+    worst: NonNegativeInt = 20
+    workers: NumWorkers = 2
+    on_bad_annotation: OnBad = "fail"
+    max_pixels: MaxPixels = 50_000_000
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is read."""
+        super().__post_init__()
+        if self.size is not None and not self.normalize:
+            raise refusal("size", self.size, "leave it out with --normalize false")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(Options):
+    """Options of evaluation.
+
+    Args:
+        run: the run folder, or hf:owner/name on the Hub.
+        data: folder of the data set; default: the one that the run was trained on, if it tells.
+        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO; default: the
+            run's, if the data is, else boxes.csv or boxes.json in the data folder.
+        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
+            leaves such rows out, each with a line that says where and why.
+        splits: folder of published splits; default: the run's, if the data is.
+        labels: labels as CSV or COCO JSON; default: the run's, if the data is, else those of the
+            data folder.
+        split_folders: folders that are splits, as train=FOLDER,test=FOLDER; none makes every folder
+            a class; default: the run's, if the data is, else those named after splits.
+        split: train, val or test.
+        protocol: fair measures whole pictures at every threshold, as the re-evaluation of the
+            field does; adl2019 measures centre crops at seven fixed ones, as ADL's authors did.
+        out: JSON file for the figures; default: metrics.json in the run folder, or
+            metrics-adl2019.json.
+        report: pictures to show in the folder report beside that file, spread evenly over the
+            split, each with its boxes and true ones; 0 writes no report.
+        localizer: makes the score maps; default: the run's. One that is given leaves nothing of
+            the run's own reading.
+        tap: modules of the network whose features the localizer reads; default: the run's; with
+            --localizer, found and logged.
+        affinity: a module of the network whose features the score map then follows; default: the
+            run's; with --localizer, none.
+        flip: average score maps with those of the flipped picture; default: the run's; with
+            --localizer, false.
+        scales: average score maps over pictures of these sizes, as shares of size; default: the
+            run's; with --localizer, the picture as it is.
+        normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
+            maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
+            that Otsu's threshold of each map becomes a half (otsu); default: the run's; with
+            --localizer, otsu with threshold auto (minmax for prototypes) and minmax with a number.
+        threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
+            auto: each map's own, and 0.5 for prototypes; default: the run's where it was chosen on
+            boxes, otherwise auto.
+        batch_size: images per step.
+        workers: processes that decode images; 0 decodes in this one.
+        precision: auto is that of the run, if it is known and the hardware supports it.
+        cpu: stay on the CPU even where there is a GPU.
+    """
+
+    run: Path
+    data: Path | None = None
+    boxes: Path | None = None
+    splits: Path | None = None
+    labels: Path | None = None
+    split: Literal["train", "val", "test"] = "test"
+    protocol: Literal["fair", "adl2019"] = "fair"
+    out: Path | None = None
+    report: NonNegativeInt = 500
+    on_bad_annotation: OnBad = "fail"
+    localizer: Name | None = None
+    tap: tuple[Name, ...] = ()
+    affinity: str = ""
+    flip: bool = False
+    scales: tuple[Scale, ...] = ()
+    normalization: Normalization | None = None
+    threshold: Threshold | None = None
+    batch_size: BatchSize = 32
+    workers: NumWorkers = 2
+    precision: Precision = "auto"
+    cpu: bool = False
+    split_folders: tuple[Name, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is loaded."""
+        super().__post_init__()
+        read_split_folders(self.split_folders)

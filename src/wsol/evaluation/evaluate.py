@@ -1,0 +1,371 @@
+"""Evaluation: every picture of a split once, by any number of processes."""
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wsol._utils.concurrency import in_order
+from wsol._utils.files import write_json
+from wsol._utils.folder import make_folder
+from wsol._utils.progress import Meter
+from wsol.data.loader import ImageFiles, Key, load_batches, normalized, split_batches
+from wsol.data.samples import Samples
+from wsol.data.transforms import Transform
+from wsol.errors import ConfigError
+from wsol.evaluation.config import EvaluateConfig
+from wsol.evaluation.protocols import PROTOCOLS, EvaluationProtocol, Fair, Figures, Report
+from wsol.inference.device import Compute, announce, choose_compute
+from wsol.inference.fitting import Look, fit_localizer
+from wsol.inference.loading import prepare_to_localize
+from wsol.inference.localizer import Localizer
+from wsol.localizers import ScoreMaps
+from wsol.localizers.config import Reading, chosen_cutting, reading_options
+from wsol.maps import IouCurves
+from wsol.maps.curves import num_processors
+from wsol.maps.normalize import is_flat
+from wsol.metrics import LocalizationAccuracy
+from wsol.models import Network
+from wsol.reports.report import check_folder
+from wsol.runs.dataset import open_run_data
+from wsol.runs.hub import is_on_hub
+from wsol.runs.run import load_fitted, load_run
+from wsol.types import Precision
+
+log = logging.getLogger("wsol")
+
+
+class Evaluation(NamedTuple):
+    """Figures of a run on one split, in percent where they are accuracies.
+
+    Attributes:
+        metrics: with the run's own threshold, or with all that the protocol fixes.
+        at_best_threshold: with the threshold that is best on this very split: full supervision
+            in disguise, for comparison only.
+        threshold_from: ``val`` where the run's threshold was chosen on boxes, ``auto`` where each
+            map has its own, ``default`` for the fixed one of a normalization, ``option`` where one
+            was given; ``protocol`` where that fixes thresholds.
+        columns: what to print, heading to figures.
+        on_main_process: False in all processes but the first, which is the one to print.
+        page: the report, to open in a browser; None where none was asked for.
+        num_errors: pictures that could not be read; they count as wrong.
+        precision: that the network computed in.
+    """
+
+    metrics: Figures
+    at_best_threshold: Figures
+    threshold_from: str
+    columns: dict[str, Figures]
+    on_main_process: bool
+    page: Path | None
+    num_errors: int
+    precision: Precision
+
+
+def evaluate(config: EvaluateConfig) -> Evaluation:
+    """Evaluate a run on a split of a data set, and write its figures as JSON.
+
+    Args:
+        config: the options.
+
+    Raises:
+        RunError: not a finished run.
+        DataError: the data set lacks the split, or has a class that the run does not know.
+        ConfigError: the protocol does not go with the localizer, or a run on the Hub with no
+            place for its figures.
+    """
+    if config.out is None and is_on_hub(config.run):
+        raise ConfigError(f"{config.run}: no place for the figures: give --out FILE.json")
+    network, info = load_run(config.run)
+    compute = choose_compute(config.precision, config.cpu, info.precision)
+    cutting = info.cutting(config)
+    reading = cutting.reading
+    if cutting.threshold_from == "auto":
+        # MaxBoxAcc has one threshold for all images, as published; the box has each map's own.
+        reading = replace(reading, normalization="minmax")
+    protocol = PROTOCOLS[config.protocol](info.size, reading.normalization)
+    plain = Reading(protocol.localizer or reading.localizer, normalization=reading.normalization)
+    if protocol.localizer is not None and reading != plain:
+        raise ConfigError(
+            f"localizer is {reading.localizer}: the protocol {config.protocol} measures "
+            f"{protocol.localizer} alone, of pictures as they are: add --localizer "
+            f"{protocol.localizer} and no other option of reading, or choose another --protocol"
+        )
+    out = config.out or config.run / protocol.metrics_file
+    page = out.parent / "report"
+    if config.report:
+        check_folder(page)
+    splits = open_run_data(config, info)
+    if config.split not in splits:
+        raise ConfigError(
+            f"{config.data or info.data}: no split {config.split!r}; "
+            f"use --split {' or --split '.join(splits)}"
+        )
+    samples = splits[config.split]
+    make_folder(out.parent)
+    announce(compute, config.cpu)
+    prepare_to_localize(network, info.size)
+    network.to(compute.device)
+    network.to(memory_format=torch.channels_last)
+    localizer = reading.create(network, **protocol.localizer_options)
+    if not (reading.shares_state(info.reading) and load_fitted(config.run, localizer)):
+        look = Look(
+            protocol.transform,
+            network.mean,
+            network.std,
+            compute,
+            config.batch_size,
+            config.workers,
+        )
+        fit_localizer(localizer, splits.get("train", samples).paths(), look)
+    protocols: list[EvaluationProtocol] = [protocol]
+    if config.protocol == "fair":
+        protocols.append(at_own_thresholds(reading, info.size))
+    metric, *auto = evaluate_split(
+        samples,
+        network,
+        localizer,
+        compute,
+        protocols=protocols,
+        batch_size=config.batch_size,
+        workers=config.workers,
+    )
+    report = protocol.report(metric, cutting, config.split, *auto)
+    if compute.is_main_process:
+        is_detection = samples.has_several_labels and samples.has_boxes
+        if is_detection and config.protocol == "fair":
+            _add_precision(report, _predictor(config, localizer), samples)
+        measured = {
+            "precision": compute.precision,
+            "threshold_from": report.threshold_from,
+            "epoch_from": info.epoch_from,
+        }
+        write_json(out, report.metrics | measured)
+        if config.report:
+            _write_report(report, config, _predictor(config, localizer), samples, page)
+    shown = page / "index.html" if config.report else None
+    errors = int(metric.num_errors)
+    return Evaluation(*report, compute.is_main_process, shown, errors, compute.precision)
+
+
+def _add_precision(report: Report, locate: Localizer, samples: Samples) -> None:
+    """Add the average precision of predicted boxes to the figures at the run's own threshold."""
+    # Looking for it loads a library that nothing else here needs.
+    from wsol.evaluation.detect import average_precision
+
+    found = average_precision(locate, samples)
+    figures = {f"box_{name}": value for name, value in found._asdict().items()}
+    report.metrics.update(figures)
+
+
+def _write_report(
+    report: Report, config: EvaluateConfig, locate: Localizer, samples: Samples, folder: Path
+) -> None:
+    """Write a page of what the run predicts, as figures alone do not say what goes wrong."""
+    from wsol.evaluation.report import report_split
+
+    report_split(locate, samples, folder, pictures=config.report, metrics=report.metrics)
+
+
+def _predictor(config: EvaluateConfig, localizer: ScoreMaps) -> Localizer:
+    """Return what predicts the boxes that were measured, with what the localizer has learnt."""
+    locate = Localizer(
+        config.run,
+        **reading_options(config),
+        threshold=config.threshold,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        # As what was measured.
+        scaled_decoding=False,
+        precision=config.precision,
+        cpu=config.cpu,
+    )
+    if localizer.needs_fit:
+        locate.localizer.load_state(localizer.state())
+        locate.is_fitted = True
+    return locate
+
+
+def evaluate_split(
+    samples: Samples,
+    network: Network,
+    localizer: ScoreMaps,
+    compute: Compute,
+    *,
+    protocols: Sequence[EvaluationProtocol],
+    batch_size: int,
+    workers: int,
+) -> list[LocalizationAccuracy]:
+    """Return the counts of one split by each protocol, summed over all processes.
+
+    The batches are the same for any number of processes, which share them out. A picture that
+    cannot be read counts as wrong and is logged.
+
+    Args:
+        samples: the split.
+        network: classifier on its device.
+        localizer: makes score maps of the true labels.
+        compute: device, precision and processes.
+        protocols: how images are cropped, the same for all, and maps are judged.
+        batch_size: images per step.
+        workers: processes that decode images.
+    """
+    metrics = [LocalizationAccuracy(protocol.thresholds) for protocol in protocols]
+    batches = split_batches(range(len(samples)), batch_size)
+    mine = batches[compute.process_index :: compute.num_processes]
+    transform = protocols[0].transform
+    located = locate_split(samples, network, localizer, compute, transform, mine, workers)
+    located = counting_errors(located, metrics)
+    judge = partial(judge_located, samples, protocols)
+    with Meter("evaluate", sum(map(len, mine)), compute.is_main_process) as meter:
+        # The maps of one batch are judged while the network works on the next.
+        for judged in in_order(judge, located, num_processors(), ahead=batch_size):
+            for metric, (rank, curves) in zip(metrics, judged, strict=True):
+                metric.update(rank, curves)
+            meter.advance(1)
+    for metric in metrics:
+        metric.to(compute.device)
+        metric.sync()
+    return metrics
+
+
+def at_own_thresholds(reading: Reading, size: int) -> Fair:
+    """Return the protocol that judges the box of each map at the map's own threshold.
+
+    Args:
+        reading: how maps are made.
+        size: side of the network's input in pixels.
+    """
+    auto = chosen_cutting(replace(reading, normalization="minmax"))
+    return Fair(size, auto.reading.normalization, np.array([auto.threshold]))
+
+
+def counting_errors(
+    located: Iterator["Located"], metrics: Collection[LocalizationAccuracy]
+) -> Iterator["Located"]:
+    """Yield the same, and count the pictures that could not be read.
+
+    Args:
+        located: what the network says about each image.
+        metrics: that count them.
+    """
+    for each in located:
+        for metric in metrics:
+            metric.num_errors += each.score_map is None
+        yield each
+
+
+class Located(NamedTuple):
+    """What the network says about one image.
+
+    Attributes:
+        image: its index in the split.
+        image_size: width and height of the image in pixels.
+        rank: how many classes rank before the true one, of several before the first of them; None
+            where the scores are not finite.
+        score_map: raw scores of the true class, of several that listed first, ``(H, W)``; None
+            where the file cannot be read.
+    """
+
+    image: int
+    image_size: tuple[int, int]
+    rank: int | None
+    score_map: NDArray[np.float32] | None
+
+
+def locate_split(
+    samples: Samples,
+    network: Network,
+    localizer: ScoreMaps,
+    compute: Compute,
+    transform: Transform,
+    batches: list[list[Key]],
+    workers: int,
+    knows_classes: bool = True,
+) -> Iterator[Located]:
+    """Yield what a network says about each image of some batches.
+
+    Args:
+        samples: the split.
+        network: classifier on its device.
+        localizer: makes score maps of the true labels.
+        compute: device and precision.
+        transform: makes a picture the network's input.
+        batches: keys of the images.
+        workers: processes that decode images.
+        knows_classes: whether the network's classes are those of the split; otherwise score maps
+            are of the class that it prefers.
+    """
+    for batch in load_batches(ImageFiles(samples.paths(), transform), batches, workers):
+        for index, error in batch.errors:
+            log.warning("counted as wrong: %s", error)
+            yield Located(index, (0, 0), None, None)
+        if not batch.indices:
+            continue
+        images = batch.images.to(compute.device)
+        labels = torch.from_numpy(samples.labels[batch.indices]).to(compute.device)
+        with compute.autocast():
+            inputs = normalized(images, network.mean, network.std)
+            logits, _, maps = localizer.locate(inputs, labels if knows_classes else None)
+        ranks: list[int | None] = [None] * len(labels)
+        if knows_classes:
+            truth = torch.from_numpy(samples.targets(batch.indices)).to(logits.device)
+            ranks = _ranks(logits, _best_true(logits, truth))
+        yield from map(Located, batch.indices, batch.sizes, ranks, maps.cpu().numpy())
+
+
+def judge_located(
+    samples: Samples, protocols: Sequence[EvaluationProtocol], located: Located
+) -> list[tuple[int | None, IouCurves | None]]:
+    """Return an image's rank and its curves by each protocol; None where it has no true box.
+
+    The map of an image of several labels is that of the one listed first, and so are the boxes.
+
+    Args:
+        samples: the split.
+        protocols: how maps are judged.
+        located: what the network says about the image.
+    """
+    boxes = samples.own_boxes(located.image)
+    if len(boxes) == 0:
+        return [(located.rank, None)] * len(protocols)
+    score_map = located.score_map
+    if score_map is None:
+        nothing = [np.zeros(len(protocol.thresholds)) for protocol in protocols]
+        return [(None, IouCurves(zeros, zeros)) for zeros in nothing]
+    least, most = score_map.min(), score_map.max()
+    if not (np.isfinite(least) and np.isfinite(most)) or is_flat(least, most):
+        log.warning("%s: the score map is constant or not finite", samples.ids[located.image])
+    return [
+        (located.rank, protocol.judge(score_map, boxes, located.image_size))
+        for protocol in protocols
+    ]
+
+
+def _best_true(logits: Tensor, truth: Tensor) -> Tensor:
+    """Return the one of each picture's labels that ranks first, int64 ``(N,)``.
+
+    Args:
+        logits: ``(N, classes)``.
+        truth: 1 for each label of a picture, else 0, ``(N, classes)``.
+    """
+    return logits.where(truth > 0, -torch.inf).argmax(1)
+
+
+def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:
+    """Return how many classes rank before the true one; None where the scores are not finite.
+
+    Of equal scores the lower index ranks first, as argmax has it.
+    """
+    true = logits.gather(1, labels[:, None])
+    lower = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
+    ranks = ((logits > true) | ((logits == true) & lower)).sum(1).tolist()
+    finite = logits.isfinite().all(1).tolist()
+    return [rank if sound else None for rank, sound in zip(ranks, finite, strict=True)]

@@ -1,0 +1,223 @@
+"""What an evaluation protocol decides: how pictures are cut, maps judged and figures reported."""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.data.transforms import CenterCropTransform, EvalTransform, Transform
+from wsol.errors import ConfigError
+from wsol.localizers.config import Cutting
+from wsol.maps import IouCurves, box_iou, iou_curves, normalize, scale_boxes
+from wsol.maps.adl2019 import THRESHOLDS, fixed_boxes, gray_heat_map
+from wsol.metrics import LocalizationAccuracy
+from wsol.metrics.functional import default_thresholds
+from wsol.types import Normalization
+
+Figures = dict[str, float | int | None]
+
+
+class Report(NamedTuple):
+    """Figures of one split; see ``wsol.evaluation.evaluate.Evaluation``."""
+
+    metrics: Figures
+    at_best_threshold: Figures
+    threshold_from: str
+    columns: dict[str, Figures]
+
+
+class EvaluationProtocol(Protocol):
+    """How an image is judged.
+
+    Attributes:
+        transform: makes a picture the network's input.
+        thresholds: float64 ``(T,)``, rising.
+        localizer: the only one that the protocol is made for; None takes any.
+        localizer_options: for ``create_localizer``.
+        metrics_file: name of the file for the figures in the run folder.
+    """
+
+    transform: Transform
+    thresholds: NDArray[np.float64]
+    localizer: str | None
+    localizer_options: dict[str, Any]
+    metrics_file: str
+
+    def judge(
+        self,
+        score_map: NDArray[np.float32],
+        boxes: NDArray[np.float64],
+        image_size: tuple[int, int],
+    ) -> IouCurves:
+        """Return the IoU of a map's boxes with the true ones at each threshold.
+
+        Args:
+            score_map: raw, at the size of the network's input, ``(H, W)``.
+            boxes: ``(N, 4)``, N >= 1, true boxes x0 y0 x1 y1 in pixels of the picture.
+            image_size: width and height of the picture in pixels.
+        """
+        ...
+
+    def report(
+        self,
+        metric: LocalizationAccuracy,
+        cutting: Cutting,
+        split: str,
+        auto: LocalizationAccuracy | None = None,
+    ) -> Report:
+        """Return the figures of a split that was counted.
+
+        Args:
+            metric: the counts.
+            cutting: has the run's threshold.
+            split: name of the split.
+            auto: counts of the same maps at their own thresholds, if the protocol allows them.
+        """
+        ...
+
+
+class Fair:
+    """The re-evaluation's protocol: whole pictures, every threshold, any of the true boxes.
+
+    Args:
+        size: side of the network's input in pixels.
+        normalization: how score maps are scaled to [0, 1].
+        thresholds: to try, float64 ``(T,)``, rising; default: a thousand.
+
+    Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
+    2020, section 3.2.
+
+    >>> score_map = np.zeros((8, 8), np.float32)
+    >>> score_map[2:5, 2:5] = 1
+    >>> Fair(8).judge(score_map, np.array([[4.0, 4.0, 10.0, 10.0]]), (16, 16)).largest[[0, 500]]
+    array([1., 1.])
+    """
+
+    def __init__(
+        self,
+        size: int,
+        normalization: Normalization = "minmax",
+        thresholds: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Choose transform and thresholds."""
+        self.transform: Transform = EvalTransform(size)
+        self.normalization: Normalization = normalization
+        self.thresholds = default_thresholds() if thresholds is None else thresholds
+        self.localizer: str | None = None
+        self.localizer_options: dict[str, Any] = {}
+        self.metrics_file = "metrics.json"
+
+    def judge(
+        self,
+        score_map: NDArray[np.float32],
+        boxes: NDArray[np.float64],
+        image_size: tuple[int, int],
+    ) -> IouCurves:
+        """Return the IoU of the largest and of the best contour at each threshold."""
+        scaled, _ = normalize(score_map, self.normalization)
+        height, width = scaled.shape
+        truth = scale_boxes(boxes, image_size, (width, height))
+        return iou_curves(scaled, truth.astype(np.int64), self.thresholds)
+
+    def report(
+        self,
+        metric: LocalizationAccuracy,
+        cutting: Cutting,
+        split: str,
+        auto: LocalizationAccuracy | None = None,
+    ) -> Report:
+        """Return the figures at the run's threshold and, beside them, at the split's best one."""
+        threshold, source = cutting.threshold, cutting.threshold_from
+        best_threshold = metric.best_threshold()
+        metrics = metric.at(threshold)
+        best = metric.at(threshold if best_threshold is None else best_threshold)
+        if auto is not None:
+            at_own = auto.at(float(auto.thresholds[0]))
+            if source == "auto":
+                metrics |= {name: at_own[name] for name in THRESHOLD_FIGURES}
+            for figures in (metrics, best):
+                figures["gt_known_auto"] = at_own["gt_known"]
+        columns = {
+            "threshold auto" if source == "auto" else f"threshold from {source}": metrics,
+            f"best threshold on {split} (for comparison only)": best,
+        }
+        return Report(metrics, best, source, columns)
+
+
+class ADL2019:
+    """The protocol of ADL's authors: centre crop, coloured heat map, seven fixed thresholds.
+
+    Args:
+        size: side of the network's input in pixels; pictures are first resized to 32 more.
+        normalization: ``minmax``, as published.
+
+    Raises:
+        ConfigError: another normalization.
+
+    Source: Choe & Shim, CVPR 2019, section 4.1, and the authors' published code.
+
+    >>> protocol, score_map = ADL2019(224), np.zeros((224, 224), np.float32)
+    >>> score_map[100:200, 100:200] = 1
+    >>> truth = np.array([[116.0, 116.0, 216.0, 216.0], [0.0, 0.0, 20.0, 20.0]])
+    >>> protocol.judge(score_map, truth, (256, 256)).largest.tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+
+    def __init__(self, size: int, normalization: Normalization = "minmax") -> None:
+        """Choose transform and thresholds."""
+        if normalization != "minmax":
+            raise ConfigError(
+                f"normalization is {normalization}: the protocol adl2019 scales maps by their "
+                "minimum and maximum: add --normalization minmax, or choose another --protocol"
+            )
+        self.crop = CenterCropTransform(size, size + 32)
+        self.transform: Transform = self.crop
+        self.thresholds = np.array(THRESHOLDS)
+        self.localizer: str | None = "cam"
+        self.localizer_options: dict[str, Any] = {"interpolation": "bilinear"}
+        self.metrics_file = "metrics-adl2019.json"
+
+    def judge(
+        self,
+        score_map: NDArray[np.float32],
+        boxes: NDArray[np.float64],
+        image_size: tuple[int, int],
+    ) -> IouCurves:
+        """Return the IoU of the one box with the first true box at each threshold, twice."""
+        truth = self.crop.move_boxes(boxes[:1], image_size).astype(np.int64)
+        ious = box_iou(fixed_boxes(gray_heat_map(score_map)), truth)[:, 0]
+        return IouCurves(ious, ious)
+
+    def report(
+        self,
+        metric: LocalizationAccuracy,
+        cutting: Cutting,
+        split: str,
+        auto: LocalizationAccuracy | None = None,
+    ) -> Report:
+        """Return the figures at all thresholds, of which the paper reports the best."""
+        whole = {key: metric.at(0.0)[key] for key in WHOLE_FIGURES}
+        columns = {}
+        for threshold in self.thresholds.tolist():
+            figures = metric.at(threshold)
+            columns[f"{threshold:.2f}"] = whole | {key: figures[key] for key in FIXED_FIGURES}
+        metrics = whole | {
+            f"{key}_at_{name}": figures[key]
+            for key in FIXED_FIGURES
+            for name, figures in columns.items()
+        }
+        best = max(columns.values(), key=lambda figures: figures["top1_loc"] or 0.0)
+        return Report(metrics, best, "protocol", columns)
+
+
+THRESHOLD_FIGURES = ("gt_known", "top1_loc", "top5_loc", "threshold")
+"""Figures of one threshold for all images."""
+
+WHOLE_FIGURES = ("top1_cls", "top5_cls", "num_images", "num_with_ground_truth", "num_error")
+"""What ADL's authors measure once, and of how many pictures."""
+
+FIXED_FIGURES = ("gt_known", "top1_loc")
+"""What ADL's authors measure at each threshold."""
+
+PROTOCOLS: dict[str, type[Fair] | type[ADL2019]] = {"fair": Fair, "adl2019": ADL2019}
+"""Name to protocol, made with the size of the network's input."""

@@ -1,0 +1,210 @@
+"""Evaluation of score maps that lie on the disk, whoever made them."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wsol._utils.concurrency import in_order
+from wsol._utils.files import write_json
+from wsol._utils.folder import make_folder
+from wsol._utils.progress import Meter
+from wsol.data.annotations import BoxAnnotations, MaskAnnotations, open_annotations
+from wsol.data.score_maps import FoundMaps, find_score_maps, usual_shape
+from wsol.errors import ConfigError, DataError, ImageError
+from wsol.evaluation.config import EvaluateMapsConfig
+from wsol.evaluation.map_input import read_score_map
+from wsol.evaluation.map_report import MapRow, Worst, curve_rows, map_header, write_table
+from wsol.evaluation.measure_boxes import BoxMeasure
+from wsol.evaluation.measure_masks import MaskMeasure
+from wsol.evaluation.plot import save_curve
+from wsol.evaluation.score_map_metrics import Figures, Judged, Measure
+
+log = logging.getLogger("wsol")
+
+NAMED = 5
+"""How many files or images a message names of many."""
+
+
+class MapsEvaluation(NamedTuple):
+    """Figures of a folder of score maps, in percent where they are accuracies.
+
+    Attributes:
+        metrics: those without threshold, and those at the threshold where one is given.
+        at_best_threshold: also those at the threshold that is best on these very images: full
+            supervision in disguise, for comparison only. None with masks.
+        statuses: number of images of each status, see :class:`MapRow`.
+        worst: rows of the worst maps that could be read, the worst first.
+        out: the folder that was written.
+    """
+
+    metrics: Figures
+    at_best_threshold: Figures | None
+    statuses: Counter[str]
+    worst: list[MapRow]
+    out: Path
+
+
+def evaluate_maps(config: EvaluateMapsConfig) -> MapsEvaluation:
+    """Evaluate score maps from files against boxes or masks, and write what was found.
+
+    A map that is missing or cannot be read counts as wrong. Maps are read one by one, so memory
+    does not grow with their number. Written are ``metrics.json``, ``images.csv``, ``worst.csv``,
+    ``curve.csv`` and, with matplotlib, ``curve.png``.
+
+    Args:
+        config: the options.
+
+    Raises:
+        DataError: annotations or maps cannot be used, or there are maps of no image.
+        AnnotationError: a row of the annotations cannot be used.
+        ImageError: a true mask, or a picture whose size is needed, cannot be read.
+        ConfigError: the output folder cannot be written, or an option does not fit.
+    """
+    annotations = open_annotations(
+        config.annotations, config.images, config.masks, config.on_bad_annotation
+    )
+    if config.threshold is not None and isinstance(annotations, MaskAnnotations):
+        raise ConfigError("threshold is for boxes: with masks PxAP is over all thresholds")
+    found = find_score_maps(config.maps, annotations.ids)
+    _check_extra(config, found)
+    out = _output_folder(config)
+    if isinstance(annotations, BoxAnnotations):
+        return _Evaluation(config, annotations, found, BoxMeasure(annotations), out).run()
+    files = (config.maps / name for name in found.files if name is not None)
+    shape = usual_shape(files, config.max_pixels) if config.size is None else (config.size,) * 2
+    measure = MaskMeasure(annotations, shape, config.ignore_value, config.max_pixels)
+    return _Evaluation(config, annotations, found, measure, out).run()
+
+
+class _Outcome(NamedTuple):
+    """What a thread hands back of one image, given by its index."""
+
+    image: int
+    status: str
+    message: str
+    judged: Judged[Any] | None
+
+
+@dataclass
+class _Evaluation:
+    """One evaluation: what it reads, how it measures, and what it has met."""
+
+    config: EvaluateMapsConfig
+    annotations: BoxAnnotations | MaskAnnotations
+    found: FoundMaps
+    measure: Measure[Any]
+    out: Path
+
+    def run(self) -> MapsEvaluation:
+        """Measure all maps and write the files."""
+        self.statuses: Counter[str] = Counter()
+        self.worst = Worst(self.config.worst)
+        self.missing: list[str] = []
+        header = map_header(self.measure.score_name)
+        write_table(self.out / "images.csv", header, self._rows())
+        self._log_missing()
+        write_table(self.out / "worst.csv", header, self.worst.rows())
+        curve = self.measure.curve()
+        write_table(self.out / "curve.csv", list(curve), curve_rows(curve))
+        save_curve(self.out / "curve.png", curve, self.config.maps.name)
+        return self._figures()
+
+    def _rows(self) -> Iterator[MapRow]:
+        """Measure the maps one after another, and yield a row for each image."""
+        total = len(self.annotations)
+        outcomes = in_order(self._judge, range(total), self.config.workers)
+        with Meter("evaluate", total) as meter:
+            for outcome in outcomes:
+                row = self._row(outcome)
+                self.statuses[row.status] += 1
+                if outcome.judged is not None:
+                    self.measure.count(outcome.image, outcome.judged)
+                if row.status in ("ok", "no_object"):
+                    self.worst.add(row)
+                elif row.status == "missing":
+                    self.missing.append(row.image)
+                elif row.status == "error":
+                    log.warning("counted as wrong: %s", row.message)
+                yield row
+                meter.advance(1)
+
+    def _judge(self, index: int) -> _Outcome:
+        name = self.found.files[index]
+        if not self.annotations.has_truth(index):
+            return _Outcome(index, "no_truth", f"no true {self.measure.kind}", None)
+        if name is None:
+            return _Outcome(index, "missing", "no score map", self.measure.judge(index, None))
+        try:
+            score_map, has_object = read_score_map(
+                self.config.maps / name,
+                size=self.config.size,
+                normalize=self.config.normalize,
+                max_pixels=self.config.max_pixels,
+            )
+        except ImageError as error:
+            return _Outcome(index, "error", str(error), self.measure.judge(index, None))
+        judged = self.measure.judge(index, score_map)
+        if has_object:
+            return _Outcome(index, "ok", "", judged)
+        return _Outcome(index, "no_object", "the score map is constant or not finite", judged)
+
+    def _row(self, outcome: _Outcome) -> MapRow:
+        index, status, message, judged = outcome
+        name, class_name = self.annotations.ids[index], self.annotations.classes[index]
+        score = None if judged is None else judged.score
+        threshold = None if judged is None else judged.threshold
+        return MapRow(name, class_name, status, score, threshold, message)
+
+    def _log_missing(self) -> None:
+        if self.missing:
+            log.warning(
+                "counted as wrong: %d images without a score map: %s (images.csv has all)",
+                len(self.missing),
+                _named(self.missing),
+            )
+
+    def _figures(self) -> MapsEvaluation:
+        threshold, best = self.config.threshold, self.measure.best_threshold()
+        counts = {f"num_{status}": self.statuses[status] for status in COUNTED}
+        metrics = self.measure.figures(threshold) | counts
+        at_best = None if best is None else self.measure.figures(best)
+        content: dict[str, Any] = dict(metrics)
+        if threshold is not None:
+            content["recall_by_class"] = self.measure.by_class(threshold)
+        if best is not None and at_best is not None:
+            by_class = {"recall_by_class": self.measure.by_class(best)}
+            content["at_best_threshold_for_comparison_only"] = at_best | by_class
+        write_json(self.out / "metrics.json", content)
+        return MapsEvaluation(metrics, at_best, self.statuses, self.worst.rows(), self.out)
+
+
+COUNTED = ("no_object", "missing", "error", "no_truth")
+"""Statuses whose number is among the figures."""
+
+
+def _check_extra(config: EvaluateMapsConfig, found: FoundMaps) -> None:
+    if found.extra and not config.ignore_extra:
+        raise DataError(
+            f"{config.maps}: {len(found.extra)} score maps are of no image in "
+            f"{config.annotations}: {_named(found.extra)}; --ignore_extra leaves them out"
+        )
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return the first names of many."""
+    return ", ".join(map(repr, names[:NAMED])) + (", ..." if len(names) > NAMED else "")
+
+
+def _output_folder(config: EvaluateMapsConfig) -> Path:
+    """Make the output folder, which must not be taken for more maps the next time."""
+    maps, out = config.maps, config.out
+    if out is None:
+        named = maps if maps.name not in ("", "..") else maps.resolve()
+        out = named.with_name(f"{named.name}-evaluation")
+    if out.resolve().is_relative_to(maps.resolve()):
+        raise ConfigError(f"{out}: lies in the folder of score maps; choose another --out")
+    make_folder(out)
+    return out

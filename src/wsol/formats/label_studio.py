@@ -1,0 +1,120 @@
+"""Label Studio: tasks with predictions, and the labelling interface that shows them."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from wsol._utils.names import portable
+from wsol.formats._files import JsonList, write_lists
+from wsol.formats._xml import attributes
+from wsol.formats.tree import Tree
+from wsol.results.about import About
+from wsol.results.localization import Localization
+
+
+class LabelStudioWriter:
+    """Writes ``labelstudio/tasks.json`` and ``labelstudio/config.xml``.
+
+    A task's ``image`` is the address at which Label Studio serves the picture from local files
+    (its document root being the pictures' folder). Boxes are ``x y width height`` in percent of
+    the picture as displayed.
+
+    Args:
+        folder: to write to; it exists.
+        about: has the classes and the model's description, which is the model version.
+
+    Raises:
+        ConfigError: a folder ``labelstudio`` is there that was not written by wsol.
+    """
+
+    def __init__(self, folder: Path, about: About) -> None:
+        """Start with no pictures."""
+        self.about = about
+        self.tree = Tree(folder, "labelstudio")
+        self.tasks = JsonList(folder)
+
+    def add(self, result: Localization) -> None:
+        """Add one picture."""
+        if result.error is not None:
+            self.tree.note(result)
+            return
+        self.tree.note(result, "tasks.json")
+        name = portable(result.image_id)
+        prediction = {
+            "model_version": portable(self.about.model),
+            "score": max(result.box_scores.tolist(), default=0.0),
+            "result": regions(result, self.about),
+        }
+        data = {"image": f"/data/local-files/?d={quote(name)}", "image_id": name}
+        self.tasks.add({"data": data, "predictions": [prediction]})
+
+    def close(self) -> None:
+        """Write the files, and move their folder to its place."""
+        write_lists(self.tree.path("tasks.json"), self.tasks)
+        config = labelling_config(self.about)
+        self.tree.path("config.xml").write_text(config, encoding="utf-8")
+        self.tree.close()
+
+
+def regions(result: Localization, about: About) -> list[dict[str, Any]]:
+    """Return the boxes of a picture as Label Studio has them in a prediction's ``result``.
+
+    Args:
+        result: of one picture.
+        about: has the classes.
+
+    >>> regions(Localization("a.jpg", (8, 6)), About(("cat",), Path("photos"), 0.2))
+    []
+    """
+    width, height = result.image_size
+    return [
+        {
+            "id": f"box{number}",
+            "type": "rectanglelabels",
+            "from_name": "label",
+            "to_name": "image",
+            "original_width": width,
+            "original_height": height,
+            "image_rotation": 0,
+            "score": score,
+            "value": {
+                "x": 100 * x0 / width,
+                "y": 100 * y0 / height,
+                "width": 100 * (x1 - x0) / width,
+                "height": 100 * (y1 - y0) / height,
+                "rotation": 0,
+                "rectanglelabels": [portable(about.names[label])],
+            },
+        }
+        for number, ((x0, y0, x1, y1), score, label) in enumerate(
+            zip(
+                result.boxes.tolist(),
+                result.box_scores.tolist(),
+                result.box_labels.tolist(),
+                strict=True,
+            ),
+            start=1,
+        )
+    ]
+
+
+def labelling_config(about: About) -> str:
+    """Return the labelling interface that fits ``regions``, as XML.
+
+    Args:
+        about: has the classes.
+
+    >>> print(labelling_config(About(("<b>",), Path("photos"), 0.2)), end="")
+    <View>
+      <Image name="image" value="$image"/>
+      <RectangleLabels name="label" toName="image">
+        <Label value="&lt;b&gt;"/>
+      </RectangleLabels>
+    </View>
+    """
+    labels = "".join(f"    <Label{attributes(value=name)}/>\n" for name in about.names)
+    return (
+        '<View>\n  <Image name="image" value="$image"/>\n'
+        '  <RectangleLabels name="label" toName="image">\n'
+        f"{labels}  </RectangleLabels>\n</View>\n"
+    )

@@ -1,0 +1,1 @@
+"""Localization of objects with trained classifiers."""

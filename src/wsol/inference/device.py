@@ -1,0 +1,255 @@
+"""Device and precision that a network computes in."""
+
+import atexit
+import logging
+import os
+import shutil
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState, is_initialized
+
+from wsol.errors import ConfigError
+from wsol.types import Precision
+
+log = logging.getLogger("wsol")
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Device and precision of a network, and the number of this process among several.
+
+    One process may have several; unlike accelerate's, a precision is not global.
+
+    Attributes:
+        device: of the network and its input.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        process_index: number of this process.
+        num_processes: number of processes that share the work.
+    """
+
+    device: torch.device
+    precision: Precision = "fp32"
+    process_index: int = 0
+    num_processes: int = 1
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return self.process_index == 0
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return a context in which the network computes in this precision.
+
+        ``fp32`` changes nothing, so an autocast around it stays in force.
+
+        >>> with Compute(torch.device("cpu"), "bf16").autocast():
+        ...     torch.get_autocast_dtype("cpu"), torch.is_autocast_enabled("cpu")
+        (torch.bfloat16, True)
+        """
+        dtype = _DTYPES.get(self.precision)
+        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
+
+
+def announce(compute: Compute, cpu: bool) -> None:
+    """Log device and precision in one line, and warn of an NVIDIA GPU that torch cannot use.
+
+    Args:
+        compute: of a command; only its first process logs.
+        cpu: whether the user chose the CPU.
+    """
+    if not compute.is_main_process:
+        return
+    is_cuda = compute.device.type == "cuda"
+    name = torch.cuda.get_device_name(compute.device) if is_cuda else compute.device.type
+    count = f", {compute.num_processes} processes" if compute.num_processes > 1 else ""
+    log.info("computing on %s in %s%s", name, compute.precision, count)
+    reason = None if cpu or compute.device.type != "cpu" else _why_no_gpu()
+    if reason is not None:
+        log.warning(
+            "this machine has an NVIDIA GPU that torch %s cannot use (%s): install a driver and a "
+            "build of torch that fit, or pass --cpu true",
+            torch.__version__,
+            reason,
+        )
+
+
+def _why_no_gpu() -> str | None:
+    """Return why an NVIDIA GPU is not used; None if there is none, or if it is hidden."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1")
+    if hidden or not (shutil.which("nvidia-smi") or any(Path("/dev").glob("nvidia[0-9]*"))):
+        return None
+    other = "no usable driver" if torch.version.cuda else "it was built without CUDA"
+    return _cuda_warning() or other
+
+
+@cache
+def _cuda_warning() -> str:
+    """Return the warning that torch gives once, when it first looks for CUDA; else nothing."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        torch.cuda.is_available()
+    return str(said[0].message).splitlines()[0] if said else ""
+
+
+def choose_compute(precision: Precision, cpu: bool, of_run: Precision | None = None) -> Compute:
+    """Return device and precision for a command that does not train.
+
+    Args:
+        precision: ``auto`` follows the run; without one, bfloat16 where the hardware supports it.
+        cpu: use the CPU even if there is a GPU.
+        of_run: precision that the run's threshold was chosen in; None if unknown.
+
+    Raises:
+        ConfigError: float16 on the CPU.
+
+    >>> choose_compute("fp32", cpu=True)
+    Compute(device=device(type='cpu'), precision='fp32', process_index=0, num_processes=1)
+    """
+    precision = choose_precision(precision, cpu, of_run)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        state = PartialState(cpu=cpu)
+        _end_group_at_exit()
+        return Compute(state.device, precision, state.process_index, state.num_processes)
+    return Compute(_device(cpu), precision)
+
+
+def make_accelerator(precision: Precision, cpu: bool) -> tuple[Accelerator, Compute]:
+    """Return accelerate's ``Accelerator`` of a training, and its device and precision.
+
+    Args:
+        precision: ``auto`` is bfloat16 where the hardware supports it.
+        cpu: use the CPU even if there is a GPU.
+
+    Raises:
+        ConfigError: float16 on the CPU, this process has trained in another precision or on
+            another device, or accelerate refuses its environment.
+    """
+    precision = choose_precision(precision, cpu)
+    # It keeps one precision for all of a process; it needs to know of float16 alone, whose
+    # gradients it scales.
+    mixed = "fp16" if precision == "fp16" else "no"
+    _check_same_as_before(precision, mixed, cpu)
+    try:
+        accelerator = Accelerator(cpu=cpu, mixed_precision=mixed)
+    except ValueError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"accelerate: {reason}; check its ACCELERATE_* environment variables and "
+            "accelerate config"
+        ) from error
+    _end_group_at_exit()
+    return accelerator, Compute(
+        accelerator.device, precision, accelerator.process_index, accelerator.num_processes
+    )
+
+
+def _end_group_at_exit() -> None:
+    """Let this process leave its group of processes, if it is in one, before the interpreter ends.
+
+    Otherwise threads of the group may still run when they are destroyed, which aborts the process.
+    """
+    atexit.unregister(_end_group)
+    atexit.register(_end_group)
+
+
+def _end_group() -> None:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def _check_same_as_before(precision: Precision, mixed: str, cpu: bool) -> None:
+    """Refuse what accelerate cannot change any more in this process."""
+    if not is_initialized():
+        return
+    before = AcceleratorState()
+    if before.mixed_precision != mixed or (cpu and before.device.type != "cpu"):
+        raise ConfigError(
+            f"precision {precision}, cpu {cpu}: this process has trained with other values; use "
+            "the same, or start another process"
+        )
+
+
+def choose_precision(precision: Precision, cpu: bool, of_run: Precision | None = None) -> Precision:
+    """Return ``fp32``, ``bf16`` or ``fp16``: the only place that resolves ``auto``.
+
+    The precision moves score maps a little, and with them boxes. A threshold holds for boxes in
+    the precision that it was chosen in, so ``auto`` is that of the run, and any other is logged.
+
+    Args:
+        precision: ``auto`` follows the run; without one, bfloat16 where the hardware supports it.
+        cpu: use the CPU even if there is a GPU.
+        of_run: precision that the run's threshold was chosen in; None if unknown.
+
+    Raises:
+        ConfigError: float16 on the CPU, which supports too few operations in it.
+
+    >>> choose_precision("fp32", cpu=True), choose_precision("auto", cpu=True, of_run="fp32")
+    ('fp32', 'fp32')
+    """
+    # Before anything else makes torch look, so that the warning is told in our line alone.
+    _cuda_warning()
+    if precision == "fp16" and not has_float16(cpu):
+        raise ConfigError("precision is fp16, which is for GPUs: use bf16 or fp32 on the CPU")
+    if precision == "auto":
+        precision = _best_precision(cpu) if of_run is None else _supported(of_run, cpu)
+    if of_run is not None and of_run != precision:
+        _warn_of_precision(of_run, precision)
+    return precision
+
+
+# Not twice in a row, as some commands open a run more than once.
+@lru_cache(maxsize=1)
+def _warn_of_precision(of_run: Precision, precision: Precision) -> None:
+    log.warning(
+        "precision is %s, but the run's threshold was chosen in %s: boxes may differ a little",
+        precision,
+        of_run,
+    )
+
+
+def _best_precision(cpu: bool) -> Precision:
+    return "bf16" if has_bfloat16(cpu) else "fp32"
+
+
+def _supported(precision: Precision, cpu: bool) -> Precision:
+    """Return the same precision, or float32 where the hardware only emulates it."""
+    supported = {"fp32": True, "bf16": has_bfloat16(cpu), "fp16": has_float16(cpu)}
+    return precision if supported[precision] else "fp32"
+
+
+def has_bfloat16(cpu: bool) -> bool:
+    """Return whether the hardware in use computes in bfloat16 instead of emulating it.
+
+    Args:
+        cpu: whether the CPU is used even if there is a GPU.
+    """
+    if torch.cuda.is_available() and not cpu:
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Older releases of torch do not tell: float32 is then the safe choice.
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def has_float16(cpu: bool) -> bool:
+    """Return whether the device in use is none of the CPUs, which support too little in float16.
+
+    Args:
+        cpu: whether the CPU is used even if there is a GPU.
+
+    >>> has_float16(cpu=True)
+    False
+    """
+    return _device(cpu).type != "cpu"
+
+
+def _device(cpu: bool) -> torch.device:
+    best = None if cpu else torch.accelerator.current_accelerator(check_available=True)
+    return best or torch.device("cpu")

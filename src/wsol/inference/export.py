@@ -1,0 +1,224 @@
+"""Runs as one graph each: pictures in, logits and score maps out."""
+
+import logging
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.nn.functional import interpolate
+
+import wsol
+from wsol._utils.files import write_atomically
+from wsol._utils.folder import make_folder
+from wsol.data.loader import normalized
+from wsol.errors import ConfigError, not_installed, raise_if_out_of_memory
+from wsol.inference.config import ExportConfig
+from wsol.inference.device import announce
+from wsol.inference.exported import EXTRA_FILE, KEY, READERS, GraphInfo
+from wsol.inference.localizer import Localizer
+from wsol.localizers.config import reading_options
+from wsol.localizers.distilled import Learnt
+from wsol.localizers.ensemble import Views
+from wsol.models.modes import evaluating
+from wsol.types import GraphFormat
+
+log = logging.getLogger("wsol")
+
+TOLERANCE = 1e-4
+"""Largest difference between a graph and its run, as a share of the largest value."""
+
+
+class Differences(NamedTuple):
+    """How far a graph is from its run, as shares of the run's largest value.
+
+    Attributes:
+        logits: of the logits.
+        maps: of the score maps.
+    """
+
+    logits: float
+    maps: float
+
+
+class Whole(nn.Module):
+    """A localizer with the normalization of its pictures, as one module.
+
+    Args:
+        locate: the localizer.
+    """
+
+    def __init__(self, locate: Localizer) -> None:
+        """Register all that has weights, so that they travel by name."""
+        super().__init__()
+        self.model, self.localizer = locate.model, locate.localizer
+        own = locate.localizer
+        parts = own.localizers if isinstance(own, Views) else [own]
+        self.heads = nn.ModuleList(each.ready_head() for each in parts if isinstance(each, Learnt))
+        shape = (1, -1, 1, 1)
+        self.register_buffer("pixel_mean", torch.tensor(locate.mean).view(shape))
+        self.register_buffer("pixel_std", torch.tensor(locate.std).view(shape))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and maps of pictures, float32 ``(N, 3, S, S)`` in [0, 1]."""
+        mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
+        found = self.localizer.locate((images - mean) / std)
+        return found.logits, found.maps
+
+
+def export(config: ExportConfig) -> Differences:
+    """Write a run as one graph.
+
+    Args:
+        config: the options.
+
+    Returns:
+        How far the graph is from the run.
+
+    Raises:
+        RunError: not a finished run.
+        ConfigError: no graph can be made of it, or the file cannot be written.
+    """
+    make_folder(config.out.parent)
+    locate = Localizer(
+        config.run,
+        **reading_options(config),
+        threshold=config.threshold,
+        size=config.size,
+        precision="fp32",
+        cpu=True,
+    )
+    return export_localizer(locate, config.out, config.format)
+
+
+def export_localizer(locate: Localizer, path: Path, form: GraphFormat = "onnx") -> Differences:
+    """Write a localizer as one graph, and compare both on a few pictures.
+
+    The graph takes float32 pictures ``(N, 3, S, S)`` in [0, 1], red first, and gives logits
+    ``(N, classes)`` and the raw score maps ``(N, S, S)`` of each picture's likeliest class.
+
+    Args:
+        locate: on the CPU, in float32.
+        path: the file; its folder exists.
+        form: its format.
+
+    Returns:
+        How far the graph is from the localizer.
+
+    Raises:
+        ConfigError: no graph can be made of it, or one that differs: nothing is written.
+    """
+    name = locate.reading.localizer
+    reason = locate.localizer.why_no_graph()
+    if reason:
+        raise ConfigError(
+            f"{name} cannot be exported: it {reason}, and a graph is one pass: "
+            "give --localizer cam or feature_norm"
+        )
+    if not locate.is_fitted:
+        raise ConfigError(
+            f"{name} cannot be exported: it has seen no pictures: train the run with it, "
+            "or give --localizer cam or feature_norm"
+        )
+    if locate.several_labels:
+        log.info("the graph has the score map of each picture's likeliest class alone")
+    announce(locate.compute, cpu=True)
+    info = GraphInfo(
+        classes=locate.classes,
+        size=locate.size,
+        threshold=locate.threshold,
+        threshold_from=locate.threshold_from,
+        several_labels=locate.several_labels,
+        reading=locate.reading,
+        mean=tuple(locate.mean),
+        std=tuple(locate.std),
+        version=wsol.__version__,
+    )
+    found: list[Differences] = []
+
+    def write(part: Path) -> None:
+        _write(locate, part, form, info)
+        found.append(_compare(locate, READERS[form](part)))
+        if not max(found[0]) <= TOLERANCE:
+            raise ConfigError(
+                f"{path}: not written, as the graph differs from the run: logits by "
+                f"{found[0].logits:.1e}, maps by {found[0].maps:.1e} of the largest value"
+            )
+
+    write_atomically(path, write)
+    return found[0]
+
+
+def _write(locate: Localizer, path: Path, form: GraphFormat, info: GraphInfo) -> None:
+    if form == "onnx":
+        _require("onnx", "onnxruntime", "onnxscript")
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            # Of what torch will change some day.
+            warnings.simplefilter("ignore")
+            program = _program(locate)
+            if form == "torch":
+                with path.open("wb") as file:
+                    torch.export.save(program, file, extra_files={EXTRA_FILE: info.to_json()})
+                return
+            converted = cast(
+                torch.onnx.ONNXProgram,
+                torch.onnx.export(
+                    program,
+                    dynamo=True,
+                    verbose=False,
+                    input_names=["images"],
+                    output_names=["logits", "maps"],
+                ),
+            )
+            converted.model.metadata_props[KEY] = info.to_json()
+            converted.save(path, external_data=False)
+    # Networks are of any kind, and so are the errors of tracing them.
+    except Exception as error:
+        raise_if_out_of_memory(error)
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[0] if lines else type(error).__name__
+        raise ConfigError(
+            f"{locate.description}: cannot be exported as {form}: {reason}"
+        ) from error
+
+
+def _program(locate: Localizer) -> ExportedProgram:
+    """Return the graph of a localizer, for any number of pictures."""
+    # A number of one would be taken for a constant.
+    chance = torch.Generator()
+    pictures = torch.rand(2, 3, locate.size, locate.size, generator=chance)
+    whole = Whole(locate)
+    with evaluating(whole):
+        return torch.export.export(whole, (pictures,), dynamic_shapes={"images": {0: Dim("batch")}})
+
+
+def _require(*packages: str) -> None:
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise not_installed(", ".join(missing), "wsol[onnx]")
+
+
+def _compare(locate: Localizer, graph: nn.Module) -> Differences:
+    """Return how far a graph is from its localizer on a few pictures, one and three at a time."""
+    chance = torch.Generator().manual_seed(0)
+    size = (locate.size, locate.size)
+    noise = torch.randint(0, 256, (2, 3, *size), generator=chance, dtype=torch.uint8)
+    few = torch.rand(2, 3, 7, 7, generator=chance)
+    smooth = (interpolate(few, size, mode="bilinear") * 255).to(torch.uint8)
+    found = []
+    every = torch.cat([noise, smooth])
+    for pictures in (every[:1], every[1:]):
+        own = locate.localizer.locate(normalized(pictures, locate.mean, locate.std))
+        logits, maps = graph(pictures.float() / 255)
+        found.append((_share(logits, own.logits), _share(maps, own.maps)))
+    return Differences(*(max(each) for each in zip(*found, strict=True)))
+
+
+def _share(given: Tensor, own: Tensor) -> float:
+    """Return the largest difference as a share of the largest value."""
+    difference = float((given - own).detach().abs().max())
+    return difference / float(own.abs().max()) if difference else 0.0

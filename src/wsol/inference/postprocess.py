@@ -1,0 +1,84 @@
+"""From the score maps of one picture to its boxes."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.maps import box_confidence, normalize, scale_boxes
+from wsol.maps.cut import cut_map
+from wsol.results.localization import Localization
+from wsol.types import Normalization, Number
+
+
+class Cut(NamedTuple):
+    """How score maps are cut.
+
+    Attributes:
+        classes: names, in the order of the logits.
+        threshold: share of a map's maximum above which a pixel belongs to the object.
+        normalization: how maps are scaled to [0, 1].
+        objects: ``one`` box for each class, or ``several``.
+        several_labels: whether an image may show any number of the classes, each with a probability
+            of its own.
+    """
+
+    classes: tuple[str, ...]
+    threshold: float
+    normalization: Normalization
+    objects: Number
+    several_labels: bool = False
+
+
+def localize_picture(
+    cut: Cut,
+    name: str,
+    image_size: tuple[int, int],
+    labels: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    score_maps: NDArray[np.float32],
+) -> Localization:
+    """Return the boxes of a picture's classes.
+
+    Args:
+        cut: how maps are cut.
+        name: of the picture.
+        image_size: its width and height in pixels.
+        labels: int64 ``(K,)``, the classes that were looked for; -1 for none.
+        scores: float64 ``(K,)``, their probabilities.
+        score_maps: float32 ``(K, H, W)``, one map for each class.
+
+    >>> maps = np.zeros((1, 4, 4), np.float32)
+    >>> maps[0, :2, :2] = 1
+    >>> cut = Cut(("cat", "dog"), 0.5, "minmax", "one")
+    >>> found = localize_picture(cut, "a.jpg", (8, 8), np.array([1]), np.array([0.9]), maps)
+    >>> found.label, found.boxes.tolist()
+    ('dog', [[0.0, 0.0, 4.0, 4.0]])
+    """
+    height, width = score_maps.shape[1:]
+    heat_map = np.zeros((height, width), np.float32)
+    boxes, box_scores, box_labels = [np.zeros((0, 4))], [np.zeros(0)], [np.zeros(0, np.int64)]
+    for label, score, score_map in zip(labels, scores, score_maps, strict=True):
+        own, has_object = normalize(score_map, cut.normalization)
+        if label < 0 or not has_object:
+            continue
+        heat_map = np.maximum(heat_map, own)
+        found, peaks = cut_map(own, cut.threshold, cut.objects)
+        boxes.append(scale_boxes(found, (width, height), image_size))
+        # Of one label, the probability compares classes: it says nothing about the box.
+        sure = score if cut.several_labels else box_confidence(own, cut.threshold)
+        box_scores.append(sure * peaks)
+        box_labels.append(np.full(len(found), label))
+    order = np.argsort(-np.concatenate(box_scores), kind="stable")
+    best = int(np.where(labels < 0, -1, scores).argmax())
+    return Localization(
+        image_id=name,
+        image_size=image_size,
+        label=cut.classes[labels[best]],
+        class_index=int(labels[best]),
+        score=float(scores[best]),
+        heat_map=heat_map,
+        boxes=np.concatenate(boxes)[order],
+        box_scores=np.concatenate(box_scores)[order],
+        box_labels=np.concatenate(box_labels)[order],
+    )

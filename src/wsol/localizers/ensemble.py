@@ -1,0 +1,209 @@
+"""Several views of a picture and several localizers, put together into one map."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from wsol.errors import ConfigError
+from wsol.localizers._forward import Images, Look, tapped_part
+from wsol.localizers.affinity import follow_features
+from wsol.localizers.base import (
+    Interpolation,
+    Labels,
+    Localized,
+    ScoreMaps,
+    chosen_labels,
+    observe_for,
+    resized,
+)
+from wsol.localizers.stages import stage_before
+from wsol.models.heads import scaled_maps
+from wsol.models.modes import full_precision
+from wsol.models.taps import find_tap
+from wsol.models.tokens import side_step
+from wsol.options import Scale, checked
+
+log = logging.getLogger("wsol")
+
+
+class Views(ScoreMaps):
+    """The geometric mean of several localizers' maps, averaged over flipped and resized pictures.
+
+    For each view the localizers share one pass; of their maps, each scaled to [0, 1], the geometric
+    mean keeps what all of them see, such as what belongs to a class and stands out as well.
+
+    Args:
+        localizers: one or more, of the same model.
+        affinity: a tap, whose features the map then follows: of the map and of what
+            ``follow_features`` makes of it, each scaled to [0, 1], the geometric mean is taken, at
+            the size of these features. ``auto`` takes the last stage but one; empty: it does not.
+        flip: look at each picture from left to right and from right to left.
+        scales: sides of the views as shares of the input's; sizes are rounded to multiples of 32
+            pixels, or of the patches' side where that does not divide 32. Labels are chosen, and
+            logits taken, from the first view.
+        classes: where pictures have several labels, each place belongs to the label whose map by
+            this one is highest there; default: the maps of several labels may overlap, and are the
+            same where no localizer sees classes.
+        interpolation: how maps are brought to the input's size.
+
+    Raises:
+        ConfigError: localizers of different models, or a scale that is not above zero.
+
+    >>> from wsol.localizers import create_localizer
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
+    >>> localizer = create_localizer("cam*feature_norm", network, flip=True, scales=(1, 1.5))
+    >>> localizer(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 64, 64])
+    """
+
+    def __init__(
+        self,
+        localizers: Sequence[ScoreMaps],
+        *,
+        affinity: str = "",
+        flip: bool = False,
+        scales: Sequence[float] = (),
+        classes: ScoreMaps | None = None,
+        interpolation: Interpolation = "bicubic",
+    ) -> None:
+        """Keep the localizers."""
+        self.localizers, self.flip = list(localizers), flip
+        self.scales: tuple[float, ...] = checked("scales", scales, tuple[Scale, ...]) or (1.0,)
+        self.model, self.interpolation = self.localizers[0].model, interpolation
+        if affinity == "auto":
+            affinity = stage_before(self.model, self.localizers[0].size)
+            log.info("following the features of %s", affinity)
+        elif affinity:
+            find_tap(tapped_part(self.model), affinity)
+        self.affinity = affinity
+        self.taps = tuple(dict.fromkeys(tap for each in self.localizers for tap in each.taps))
+        self.needs_fit = any(each.needs_fit for each in self.localizers)
+        self.needs_views = flip or self.scales != (1,)
+        self.sees_classes = any(each.sees_classes for each in self.localizers)
+        self.classes = classes
+        readers = [*self.localizers, *([self.classes] if self.classes else [])]
+        self.needs_gradients = any(each.needs_gradients for each in readers)
+        self.needs_attention = any(each.needs_attention for each in readers)
+        more = [affinity, *(tap for each in readers for tap in each.more_taps)]
+        more += self.classes.taps if self.classes else ()
+        self.more_taps = tuple(dict.fromkeys(filter(None, more)))
+        outlines = (each.outline_tap for each in self.localizers)
+        self.outline_tap = next(filter(None, outlines), None)
+
+    def why_no_graph(self) -> str:
+        """Return what is in the way of the first localizer that none can be made of."""
+        return next(filter(None, (each.why_no_graph() for each in self.localizers)), "")
+
+    def fit(self, batches: Iterable[Images]) -> None:
+        """Show a collection of pictures to those localizers that want it, from all views."""
+        images = list(batches) if sum(each.needs_fit for each in self.localizers) > 1 else batches
+        for each in self.localizers:
+            if each.needs_fit:
+                each.fit(view for some in images for view in self._views(some))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what ``fit`` found, as tensors by name."""
+        return {name: value for each in self.localizers for name, value in each.state().items()}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take what an earlier ``fit`` found."""
+        for each in self.localizers:
+            each.load_state(state)
+
+    def locate(self, images: Images, labels: Labels = None) -> Localized:
+        """Return logits and labels of the first view, and the maps of all together.
+
+        Args:
+            images: normalised, ``(N, 3, H, W)``.
+            labels: see ``Labels``.
+        """
+        size = (images.shape[-2], images.shape[-1])
+        first, *others = self._views(images)
+        look = observe_for([self], first)
+        chosen = chosen_labels(labels, look.logits)
+        logits, total = look.logits, self.read(look, chosen, size)
+        for number, view in enumerate(others, 1):
+            look = observe_for([self], view)
+            maps = self.read(look, chosen, size)
+            total += maps.flip(-1) if self.flip and number % 2 else maps
+        return Localized(logits, chosen, total / (1 + len(others)))
+
+    def read(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Return the maps ``(N, H, W)`` or ``(N, K, H, W)`` of one view.
+
+        Args:
+            look: what the pass has seen.
+            labels: int64 ``(N,)`` or ``(N, K)``.
+            size: height and width; default: the input's.
+        """
+        if labels.ndim == 1 or self.classes is None:
+            return super().read(look, labels, size)
+        known = labels if self.sees_classes else labels[:, :1]
+        maps = super().read(look, known, size)
+        return share_places(maps, self.classes.read(look, labels, size), labels)
+
+    def read_label(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Return the maps ``(N, H, W)`` of one label a picture, of one view.
+
+        Args:
+            look: what the pass has seen.
+            labels: int64 ``(N,)``.
+            size: height and width; default: the input's.
+        """
+        height, width = size or look.images.shape[-2:]
+        with torch.no_grad(), full_precision(look.images.device):
+            if not self.affinity:
+                maps = [scaled_maps(each.read(look, labels)) for each in self.localizers]
+                return resized(geometric_mean(maps), (height, width), self.interpolation)
+            features = look.features[self.affinity]
+            grid = (features.shape[2], features.shape[3])
+            maps = [scaled_maps(each.read(look, labels, grid)) for each in self.localizers]
+            own = scaled_maps(geometric_mean(maps))
+            both = geometric_mean([own, scaled_maps(follow_features(own, features))])
+            return resized(both, (height, width), self.interpolation)
+
+    def _views(self, images: Images) -> Iterator[Images]:
+        if isinstance(images, Look):
+            if self.needs_views:
+                raise ConfigError("a pass that was made earlier has no other views")
+            yield images
+            return
+        for scale in self.scales:
+            step = side_step(tapped_part(self.model))
+            size = [max(round(side * scale / step), 1) * step for side in images.shape[-2:]]
+            view = images
+            if scale != 1:
+                view = interpolate(images, size, mode="bilinear", antialias=scale < 1)
+            yield view
+            if self.flip:
+                yield view.flip(-1)
+
+
+def geometric_mean(maps: Sequence[Tensor]) -> Tensor:
+    """Return the geometric mean of maps of one shape; what is below zero counts as zero.
+
+    >>> geometric_mean([torch.tensor([4.0, 1.0]), torch.tensor([9.0, -1.0])])
+    tensor([6., 0.])
+    """
+    product: Tensor = torch.stack([each.clamp(min=0) for each in maps]).prod(0)
+    return product ** (1 / len(maps))
+
+
+def share_places(maps: Tensor, class_maps: Tensor, labels: Tensor) -> Tensor:
+    """Return maps ``(N, K, H, W)`` of which each place is in one alone: that of its class.
+
+    Args:
+        maps: float32 ``(N, K, H, W)``, or ``(N, 1, H, W)`` of no class; they begin at zero.
+        class_maps: of each label, float32 ``(N, K, H, W)``.
+        labels: int64 ``(N, K)``; -1 where a picture has fewer than K.
+
+    >>> maps, class_maps = torch.tensor([[[[5.0, 7.0]]]]), torch.tensor([[[[1.0, 0]], [[0.5, 2]]]])
+    >>> share_places(maps, class_maps, torch.tensor([[3, 1]])).tolist()
+    [[[[5.0, 0.0]], [[0.0, 7.0]]]]
+    """
+    known = class_maps.masked_fill((labels < 0)[:, :, None, None], -torch.inf)
+    return maps * (known == known.amax(1, keepdim=True))

@@ -1,0 +1,83 @@
+"""Attention rollout: how attention flows through a transformer's layers."""
+
+import torch
+from torch import Tensor
+
+from wsol.errors import ConfigError
+from wsol.localizers._forward import Look, tapped_part
+from wsol.localizers.base import ScoreMaps
+from wsol.models.tokens import grid_size, prefix_tokens
+
+
+class AttentionRollout(ScoreMaps):
+    """Attention rollout: the attention of all layers multiplied, half of each passed by.
+
+    It belongs to no class.
+
+    Args:
+        model: a transformer whose layers all attend to one grid of patches.
+        options: as of ``ScoreMaps``; it has no taps.
+
+    Source: Abnar & Zuidema, Quantifying Attention Flow in Transformers, ACL 2020, equation 1.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_vit", num_classes=5, pretrained=False)
+    >>> AttentionRollout(network)(torch.rand(2, 3, 160, 160)).shape
+    torch.Size([2, 160, 160])
+    """
+
+    needs_attention = True
+    sees_classes = False
+    needs_classes = False
+
+    def default_taps(self) -> tuple[str, ...]:
+        """Return none: attention is watched wherever it is."""
+        return ()
+
+    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
+        """Return one map ``(N, h, w)``."""
+        layers = [attention.mean(1) for attention in checked(look)]
+        flow = torch.eye(layers[0].shape[-1], device=layers[0].device)
+        for attention in layers:
+            passed = attention + torch.eye(attention.shape[-1], device=attention.device)
+            flow = passed / passed.sum(-1, keepdim=True) @ flow
+        return [patches_of(flow, look)]
+
+
+def checked(look: Look) -> list[Tensor]:
+    """Return a pass's attentions, if they are all of the same tokens.
+
+    Raises:
+        ConfigError: there are none, or they are of windows.
+    """
+    layers = look.attentions
+    if not layers:
+        name = type(tapped_part(look.model)).__name__
+        raise ConfigError(f"{name} has no attention: choose another localizer")
+    first = (look.images.shape[0], *layers[0].shape[1:])
+    if any(attention.shape != first for attention in layers):
+        name = type(tapped_part(look.model)).__name__
+        raise ConfigError(
+            f"the attention of {name} is not between all patches: choose another localizer"
+        )
+    return layers
+
+
+def patches_of(flow: Tensor, look: Look) -> Tensor:
+    """Return what the class token, or all patches where there is none, see in each patch.
+
+    Args:
+        flow: ``(N, L, L)``, from each token to each.
+        look: tells the grid.
+
+    Returns:
+        ``(N, h, w)``.
+    """
+    prefix = prefix_tokens(flow.shape[-1], look.images, tapped_part(look.model))
+    if prefix is None:
+        raise ConfigError(
+            f"{flow.shape[-1]} tokens are not a grid of patches: choose another localizer"
+        )
+    rows, columns = grid_size(flow.shape[-1] - prefix, *look.images.shape[-2:])
+    seen = flow[:, 0] if prefix else flow.mean(1)
+    return seen[:, prefix:].reshape(seen.shape[0], rows, columns)

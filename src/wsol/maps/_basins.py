@@ -1,0 +1,190 @@
+"""Basins of a grey image: each pixel and the peak that it climbs to.
+
+A pixel climbs to a brighter neighbour, and a plateau to a brighter neighbour of any of its pixels.
+On the way it never leaves the set of pixels at least as bright as itself, so the part of a basin
+above any level is connected, and the components above a level are unions of such parts. The tree of
+components over all levels is then a tree of a few basins, not of all pixels.
+
+Images have a margin of one pixel, so that every pixel has all its neighbours.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.maps._numba import compiled
+from wsol.maps.spread import spread
+
+UNSEEN, ON_PLATEAU = -1, -2
+"""Labels below 0 are not known yet; -2 - p means: that of pixel p."""
+
+
+class Basins(NamedTuple):
+    """The basins of an image.
+
+    Attributes:
+        labels: int32 ``(H, W)``, basin of each pixel, with the margin; 0 in the margin and where
+            the grey level is 0.
+        reached: uint8 ``(H, W)``, 1 where a pixel was soon found to belong to basin 0.
+        rest: int32 ``(M,)``, indices of the other pixels with a grey level, rising.
+        number: of basins.
+        eight: diagonal neighbours touch.
+    """
+
+    labels: NDArray[np.int32]
+    reached: NDArray[np.uint8]
+    rest: NDArray[np.int32]
+    number: int
+    eight: bool
+
+
+@compiled()
+def list_steps(width: int) -> NDArray[np.int64]:
+    """Return the differences of index to a pixel's neighbours, those that share a side first.
+
+    >>> list_steps(10).tolist()
+    [-1, 1, -10, 10, -11, -9, 9, 11]
+    """
+    return np.array([-1, 1, -width, width, -width - 1, -width + 1, width - 1, width + 1])
+
+
+@compiled()
+def label_basins(
+    grey: NDArray[np.uint8],
+    fine: NDArray[np.uint16],
+    start: NDArray[np.uint8],
+    steps: NDArray[np.int64],
+) -> Basins:
+    """Return the basins of an image.
+
+    Args:
+        grey: uint8 ``(H, W)`` with its margin, which is 0, or in the start.
+        fine: uint16 ``(H, W)``, the same image of ``256 * grey`` and the next eight bits, if
+            known. With them few neighbours are equal, and it is soon known where to climb.
+        start: uint8 ``(H, W)``, 1 in the pixels that basin 0 starts from.
+        steps: int64, to the neighbours that touch: all eight, or the first four.
+
+    >>> grey = np.zeros((3, 6), np.uint8)
+    >>> grey[1, 1:5] = [9, 1, 7, 7]
+    >>> start = (grey == 9).astype(np.uint8)
+    >>> basins = label_basins(grey, grey.astype(np.uint16), start, list_steps(6))
+    >>> basins.labels[1].tolist(), basins.rest.tolist(), basins.number
+    ([0, 0, 0, 1, 1, 0], [9, 10], 2)
+    """
+    eight = len(steps) == 8
+    uphill = find_uphill(fine, eight).ravel()
+    reached = spread(grey, start, eight)
+    rest = _list_rest(grey, reached)
+    level = fine.ravel()
+    labels = np.zeros(level.size, np.int32)
+    path = np.empty(len(rest) + 1, np.int32)
+    for pixel in rest:
+        labels[pixel] = UNSEEN
+    count = 1
+    for pixel in rest:
+        if labels[pixel] == UNSEEN and uphill[pixel] == 0:
+            length, way_up = _follow_plateau(pixel, level, uphill, labels, steps, path)
+            found = ON_PLATEAU - way_up if way_up >= 0 else count
+            for i in range(length):
+                labels[path[i]] = found
+            count += way_up < 0
+    for first in rest:
+        pixel, length = first, 0
+        while labels[pixel] < 0:
+            path[length] = pixel
+            length += 1
+            step = uphill[pixel]
+            pixel = ON_PLATEAU - labels[pixel] if step == 0 else pixel + steps[step - 1]
+        found = labels[pixel]
+        for i in range(length):
+            labels[path[i]] = found
+    return Basins(labels.reshape(grey.shape), reached, rest, count, eight)
+
+
+@compiled()
+def find_uphill(fine: NDArray[np.uint16], eight: bool) -> NDArray[np.uint8]:
+    """Return for each pixel the number, from 1, of the step to its brightest neighbour, or 0.
+
+    >>> fine = np.zeros((3, 5), np.uint16)
+    >>> fine[1, 1:4] = [9, 1, 7]
+    >>> find_uphill(fine, True)[1].tolist()
+    [0, 0, 1, 0, 0]
+    """
+    height, width = fine.shape
+    uphill = np.zeros((height, width), np.uint8)
+    for y in range(1, height - 1):
+        # Without a branch, and with steps that the compiler sees, it takes many pixels at once.
+        for x in range(1, width - 1):
+            best, step = fine[y, x], np.uint8(0)
+            best, step = _brighter(best, step, fine[y, x - 1], np.uint8(1))
+            best, step = _brighter(best, step, fine[y, x + 1], np.uint8(2))
+            best, step = _brighter(best, step, fine[y - 1, x], np.uint8(3))
+            best, step = _brighter(best, step, fine[y + 1, x], np.uint8(4))
+            if eight:
+                best, step = _brighter(best, step, fine[y - 1, x - 1], np.uint8(5))
+                best, step = _brighter(best, step, fine[y - 1, x + 1], np.uint8(6))
+                best, step = _brighter(best, step, fine[y + 1, x - 1], np.uint8(7))
+                best, step = _brighter(best, step, fine[y + 1, x + 1], np.uint8(8))
+            uphill[y, x] = step
+    return uphill
+
+
+@compiled()
+def _brighter(
+    best: np.uint16, step: np.uint8, other: np.uint16, number: np.uint8
+) -> tuple[np.uint16, np.uint8]:
+    return (other, number) if other > best else (best, step)
+
+
+@compiled()
+def _list_rest(grey: NDArray[np.uint8], reached: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return the pixels that have a grey level and are not reached."""
+    height, width = grey.shape
+    rest = np.empty(grey.size + 1, np.int32)
+    missing = np.empty(width, np.uint8)
+    count = 0
+    for y in range(height):
+        num_missing = 0
+        # Without a branch the compiler takes many pixels at once.
+        for x in range(width):
+            missing[x] = np.uint8(grey[y, x] > 0) & np.uint8(reached[y, x] == 0)
+            num_missing += missing[x]
+        if num_missing > 0:
+            for x in range(width):
+                rest[count] = y * width + x
+                count += missing[x]
+    return rest[:count].copy()
+
+
+@compiled()
+def _follow_plateau(
+    start: int,
+    level: NDArray[np.uint16],
+    uphill: NDArray[np.uint8],
+    labels: NDArray[np.int32],
+    steps: NDArray[np.int64],
+    path: NDArray[np.int32],
+) -> tuple[int, int]:
+    """Gather in ``path`` the unseen pixels of a plateau that cannot climb at once.
+
+    Returns:
+        Their number, and a neighbour of the same level that climbs or is labelled, or -1.
+    """
+    labels[start] = ON_PLATEAU
+    path[0] = start
+    length, done, way_up = 1, 0, -1
+    while done < length:
+        pixel = path[done]
+        done += 1
+        for step in steps:
+            there = pixel + step
+            if level[there] != level[start]:
+                continue
+            if labels[there] >= 0 or uphill[there] > 0:
+                way_up = there
+            elif labels[there] == UNSEEN:
+                labels[there] = ON_PLATEAU
+                path[length] = there
+                length += 1
+    return length, way_up

@@ -1,0 +1,290 @@
+"""All thresholds of a grey image in one sweep from bright to dark.
+
+The sweep adds cells level by level and joins the components that meet. A component's box, and so
+its IoU with the true boxes, holds for the levels from one change to the next; the best IoU of each
+level is the greatest of those that hold there.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.maps._basins import Basins
+from wsol.maps._cells import LEVELS, Cells
+from wsol.maps._numba import compiled
+from wsol.maps.links import Links, find_root
+
+FAR = np.iinfo(np.int32).max
+
+
+class Forest(NamedTuple):
+    """The components of one level, each under one of its basins, ``(B,)`` each.
+
+    Attributes:
+        parent: int32, towards the basin that stands for the component.
+        box: int32 ``(B, 4)``, x0 y0 x1 y1 inclusive, with the margin.
+        first: int32, first pixel in raster order.
+        area: int64, half squares, as in the cells.
+        iou: float64, of the component's box.
+        since: int32, level of the curve from which on that IoU holds; -1 before the first pixel.
+        changed_at: int32, level of the last change.
+    """
+
+    parent: NDArray[np.int32]
+    box: NDArray[np.int32]
+    first: NDArray[np.int32]
+    area: NDArray[np.int64]
+    iou: NDArray[np.float64]
+    since: NDArray[np.int32]
+    changed_at: NDArray[np.int32]
+
+
+class Sweep(NamedTuple):
+    """What a sweep tells.
+
+    Attributes:
+        all: float64 ``(256,)``; at ``L`` the best IoU of the components above level ``L``.
+        largest: float64 ``(256,)``, the same of the component whose outline has the largest area.
+        decided: False where the largest component cannot be told without filling holes.
+        joined_outside: uint8 ``(B,)``, for holes: the level at which each basin joins basin 0.
+    """
+
+    all: NDArray[np.float64]
+    largest: NDArray[np.float64]
+    decided: bool
+    joined_outside: NDArray[np.uint8]
+
+
+@compiled()
+def sweep(
+    cells: Cells,
+    links: Links,
+    basins: Basins,
+    truth: NDArray[np.int64],
+    hole_at: NDArray[np.bool_],
+) -> Sweep:
+    """Follow the components of all levels of an image.
+
+    Args:
+        cells: of the image.
+        links: of the image.
+        basins: of the image. Of holes, whose neighbours are four, basin 0 is what lies outside:
+            what joins it is no hole any more. Their boxes grow by one, as the outline of a hole
+            runs on the pixels around it.
+        truth: int ``(N, 4)``, true boxes x0 y0 x1 y1 inclusive.
+        hole_at: bool ``(256,)``, where the components above a level may have holes. There the
+            area of an outline is more than its cells tell, up to the area of its box.
+
+    Of components of equal area the largest is the one whose first pixel is the last in raster
+    order, which is the first that OpenCV lists.
+    """
+    holes, count = not basins.eight, basins.number
+    shape = (basins.labels.shape[0] - 2, basins.labels.shape[1] - 2)
+    forest = _plant(count)
+    order, start = sort_by_level(cells.level)
+    link_order, link_start = sort_by_level(links.level)
+    best, largest = np.zeros(LEVELS), np.zeros(LEVELS)
+    joined_outside = np.zeros(count, np.uint8)
+    member = np.arange(count).astype(np.int32)
+    changed, standing = np.empty(count, np.int32), np.empty(count, np.int32)
+    num_standing, decided = 0, True
+
+    for k in range(LEVELS - 1):
+        level = LEVELS - 1 - k
+        num_changed = 0
+        for i in range(start[k], start[k + 1]):
+            cell = order[i]
+            node = find_root(forest.parent, cells.basin[cell])
+            if holes and node == 0:
+                continue
+            if _add(forest, node, cells.box[cell], cells.first[cell], cells.area[cell]):
+                num_changed = _note(forest, node, level, changed, num_changed)
+        for i in range(link_start[k], link_start[k + 1]):
+            link = link_order[i]
+            a = find_root(forest.parent, links.pair[link, 0])
+            b = find_root(forest.parent, links.pair[link, 1])
+            if a == b:
+                continue
+            if holes and a == 0:
+                a, b = b, a
+            if forest.since[a] >= 0:
+                _hold(best, forest.iou[a], level, forest.since[a])
+            forest.parent[a] = b
+            if holes and b == 0:
+                _leave(a, member, joined_outside, level)
+                continue
+            member[a], member[b] = member[b], member[a]
+            if _add(forest, b, forest.box[a], forest.first[a], forest.area[a]):
+                num_changed = _note(forest, b, level, changed, num_changed)
+        for i in range(num_changed):
+            node = changed[i]
+            if forest.parent[node] != node:
+                continue
+            if forest.since[node] < 0:
+                standing[num_standing] = node
+                num_standing += 1
+            iou = _box_iou(forest.box[node], int(holes), shape, truth)
+            if forest.since[node] < 0 or iou != forest.iou[node]:
+                if forest.since[node] >= 0:
+                    _hold(best, forest.iou[node], level, forest.since[node])
+                forest.since[node] = level - 1
+                forest.iou[node] = iou
+        if decided and not holes:
+            num_standing = _drop_joined(forest, standing, num_standing)
+            if num_standing > 0:
+                top = _find_largest(forest, standing[:num_standing])
+                largest[level - 1] = forest.iou[top]
+                if hole_at[level - 1]:
+                    decided = _stays_largest(forest, standing[:num_standing], top)
+    for node in range(count):
+        if forest.parent[node] == node and forest.since[node] >= 0:
+            _hold(best, forest.iou[node], 0, forest.since[node])
+    return Sweep(best, largest, decided, joined_outside)
+
+
+@compiled()
+def sort_by_level(levels: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return indices from the highest level to the lowest, and where each level starts.
+
+    Level ``v`` stands at ``order[start[255 - v] : start[256 - v]]``.
+
+    >>> order, start = sort_by_level(np.array([3, 255, 3], np.uint8))
+    >>> order.tolist(), start[[0, 1, 252, 253]].tolist()
+    ([1, 0, 2], [0, 1, 1, 3])
+    """
+    start = np.zeros(LEVELS + 1, np.int32)
+    for level in levels:
+        start[LEVELS - level] += 1
+    for k in range(LEVELS):
+        start[k + 1] += start[k]
+    place = start.copy()
+    order = np.empty(levels.size, np.int32)
+    for index in range(levels.size):
+        k = LEVELS - 1 - levels[index]
+        order[place[k]] = index
+        place[k] += 1
+    return order, start
+
+
+@compiled()
+def _plant(count: int) -> Forest:
+    """Return a forest of single basins without pixels."""
+    forest = Forest(
+        np.arange(count).astype(np.int32),
+        np.empty((count, 4), np.int32),
+        np.full(count, FAR, np.int32),
+        np.zeros(count, np.int64),
+        np.zeros(count),
+        np.full(count, -1, np.int32),
+        np.full(count, -1, np.int32),
+    )
+    forest.box[:, :2], forest.box[:, 2:] = FAR, -1
+    return forest
+
+
+@compiled()
+def _add(forest: Forest, node: int, box: NDArray[np.int32], first: int, area: int) -> bool:
+    """Add pixels to a component; tell whether its box grew."""
+    mine = forest.box[node]
+    grew: bool = box[0] < mine[0] or box[1] < mine[1] or box[2] > mine[2] or box[3] > mine[3]
+    mine[0], mine[1] = min(mine[0], box[0]), min(mine[1], box[1])
+    mine[2], mine[3] = max(mine[2], box[2]), max(mine[3], box[3])
+    forest.first[node] = min(forest.first[node], first)
+    forest.area[node] += area
+    return grew
+
+
+@compiled()
+def _note(
+    forest: Forest, node: int, level: int, changed: NDArray[np.int32], num_changed: int
+) -> int:
+    """List a component as changed, once a level, and return the length of the list."""
+    if forest.changed_at[node] == level:
+        return num_changed
+    forest.changed_at[node] = level
+    changed[num_changed] = node
+    return num_changed + 1
+
+
+@compiled()
+def _hold(best: NDArray[np.float64], iou: float, low: int, high: int) -> None:
+    """Let an IoU count from level ``low`` to ``high``."""
+    for level in range(low, high + 1):
+        best[level] = max(best[level], iou)
+
+
+@compiled()
+def _leave(
+    start: int, member: NDArray[np.int32], joined_outside: NDArray[np.uint8], level: int
+) -> None:
+    """Note for all basins of a component that it is no hole any more."""
+    node = start
+    while True:
+        joined_outside[node] = level
+        node = member[node]
+        if node == start:
+            return
+
+
+@compiled()
+def _drop_joined(forest: Forest, standing: NDArray[np.int32], num_standing: int) -> int:
+    """Keep in the list only what still stands for a component."""
+    kept = 0
+    for i in range(num_standing):
+        standing[kept] = standing[i]
+        kept += forest.parent[standing[i]] == standing[i]
+    return kept
+
+
+@compiled()
+def _find_largest(forest: Forest, standing: NDArray[np.int32]) -> int:
+    top = 0
+    for i in range(1, len(standing)):
+        node, best = standing[i], standing[top]
+        area, most = forest.area[node], forest.area[best]
+        if area > most or (area == most and forest.first[node] > forest.first[best]):
+            top = i
+    return int(standing[top])
+
+
+@compiled()
+def _stays_largest(forest: Forest, standing: NDArray[np.int32], top: int) -> bool:
+    """Tell whether no other component can have a larger outline, whatever holes it has."""
+    for node in standing:
+        box = forest.box[node]
+        at_most = 2 * (box[2] - box[0]) * (box[3] - box[1])
+        if node != top and at_most >= forest.area[top]:
+            return False
+    return True
+
+
+@compiled()
+def _box_iou(
+    box: NDArray[np.int32], grow: int, shape: tuple[int, int], truth: NDArray[np.int64]
+) -> float:
+    """Return the best IoU of one component's box with the true boxes, as published."""
+    height, width = shape
+    # One less for the margin. The published box ends one past the last pixel, inside the map.
+    x0, y0 = box[0] - 1 - grow, box[1] - 1 - grow
+    x1, y1 = min(box[2] + grow, width - 1), min(box[3] + grow, height - 1)
+    return best_overlap(x0, y0, x1, y1, truth)
+
+
+@compiled()
+def best_overlap(x0: int, y0: int, x1: int, y1: int, truth: NDArray[np.int64]) -> float:
+    """Return the best IoU of a box with true boxes, counting pixels inclusively.
+
+    >>> best_overlap(0, 0, 3, 3, np.array([[2, 2, 5, 5], [0, 0, 3, 1]]))
+    0.5
+    """
+    best = 0.0
+    for k in range(len(truth)):
+        wide = min(x1, truth[k, 2]) - max(x0, truth[k, 0]) + 1
+        high = min(y1, truth[k, 3]) - max(y0, truth[k, 1]) + 1
+        if wide > 0 and high > 0:
+            shared = wide * high
+            own = (x1 - x0 + 1) * (y1 - y0 + 1)
+            other = (truth[k, 2] - truth[k, 0] + 1) * (truth[k, 3] - truth[k, 1] + 1)
+            best = max(best, shared / (own + other - shared))
+    return best

@@ -1,0 +1,1 @@
+"""Prediction of boxes for folders of images."""

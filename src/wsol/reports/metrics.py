@@ -1,0 +1,100 @@
+"""The figures above a report: counted picture by picture, so memory does not grow."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from wsol.maps import iou_curves, scale_boxes
+from wsol.reports.ground_truth import Truth
+from wsol.results.about import About
+from wsol.results.localization import Localization
+
+IOU_LEVELS = (30, 50, 70)
+"""IoU in percent at which a box counts as right."""
+
+THRESHOLDS = np.arange(100) / 100
+
+BINS = 20
+"""Of the histogram of scores, in [0, 1]."""
+
+
+class Figures:
+    """Counts how many pictures there are, and how often class and box are right.
+
+    Boxes are judged as the re-evaluation's protocol does: the largest contour's box at the size of
+    the heat map, against any of the true boxes. Pictures without heat map count as wrong.
+
+    Args:
+        about: has the classes and the threshold.
+
+    >>> from pathlib import Path
+    >>> figures = Figures(About(("cat",), Path(), threshold=0.2))
+    >>> score_map = np.zeros((8, 8), np.float32)
+    >>> score_map[2:5, 2:5] = 1
+    >>> boxes = np.array([[2.0, 2, 5, 5]])
+    >>> found = Localization("a.jpg", (8, 8), "cat", 0, 0.9, score_map, boxes)
+    >>> figures.add(found, Truth(boxes, ("cat",), ("cat",)))
+    >>> figures.metrics()["box_acc_50"]
+    100.0
+    """
+
+    def __init__(self, about: About) -> None:
+        """Start all counts at zero."""
+        self.classes = frozenset(about.classes)
+        # The last is the prediction's own, whether or not it is on the grid.
+        self.thresholds = np.append(THRESHOLDS, about.threshold)
+        self.statuses: Counter[str] = Counter()
+        self.scores = np.zeros(BINS, np.int64)
+        self.hits = np.zeros((len(IOU_LEVELS), len(self.thresholds)), np.int64)
+        self.both = self.boxed = self.named = self.right = 0
+
+    def add(self, result: Localization, truth: Truth | None) -> None:
+        """Count one picture."""
+        self.statuses[result.status] += 1
+        if result.error is None:
+            self.scores[min(int(result.score * BINS), BINS - 1)] += 1
+        if truth is None:
+            return
+        class_right = result.label in truth.classes
+        if not self.classes.isdisjoint(truth.classes):
+            self.named += 1
+            self.right += class_right
+        if not len(truth.boxes):
+            return
+        self.boxed += 1
+        if result.status != "ok" or not result.heat_map.size:
+            return
+        height, width = result.heat_map.shape
+        boxes = scale_boxes(truth.boxes, result.image_size, (width, height)).astype(np.int64)
+        curve = iou_curves(result.heat_map, boxes, self.thresholds).largest
+        hits = curve >= np.array(IOU_LEVELS)[:, None] / 100
+        self.hits += hits
+        self.both += bool(hits[1, -1]) and class_right
+
+    def metrics(self) -> dict[str, float]:
+        """Return the figures in percent; those that need a truth that is not known are left out.
+
+        They are not those of ``wsol evaluate``, whose maps are of the true class: here each map is
+        of the class that was predicted.
+        """
+        found = {}
+        if self.named:
+            found["class_acc"] = self.right / self.named * 100
+        if self.boxed:
+            found["box_acc_50"] = int(self.hits[1, -1]) / self.boxed * 100
+            if self.named:
+                found["class_box_acc_50"] = self.both / self.boxed * 100
+            found["best_box_acc_50"] = int(self.hits[1].max()) / self.boxed * 100
+        return found
+
+    def curves(self) -> dict[str, Any] | None:
+        """Return accuracy in percent over thresholds at each level of IoU; None without truth."""
+        if not self.boxed:
+            return None
+        shares = self.hits[:, :-1] / self.boxed * 100
+        lines = zip(IOU_LEVELS, shares.round(2).tolist(), strict=True)
+        return {
+            "thresholds": THRESHOLDS.tolist(),
+            "lines": [{"iou": level, "values": values} for level, values in lines],
+        }

@@ -1,0 +1,246 @@
+"""The report: one folder with a page that opens from disk, without server and network."""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import wsol
+from wsol._utils.files import write_folder
+from wsol._utils.names import portable
+from wsol._utils.progress import Meter
+from wsol.data.decode import MAX_PIXELS
+from wsol.errors import ConfigError, DataError, ImageError
+from wsol.reports.config import PICTURES, SIDE, ReportConfig
+from wsol.reports.figures import figure_of
+from wsol.reports.ground_truth import Truth, read_truth
+from wsol.reports.metrics import Figures
+from wsol.reports.page_data import about_page, row_of, script_json
+from wsol.reports.photos import save_photo
+from wsol.reports.score_map import encode_small_map, small_map
+from wsol.results.about import About
+from wsol.results.localization import Localization
+from wsol.results.store import Record
+
+log = logging.getLogger("wsol")
+
+CHUNK = 64
+"""Maps in one file: few enough to load soon, as pictures are sorted."""
+
+INDEX = Path("data/index.js")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a report has of its pictures.
+
+    Attributes:
+        page: to open in a browser.
+        number: of pictures in the prediction.
+        shown: of them in the page.
+        errors: of those shown, the ones that could not be read, when predicting or now.
+    """
+
+    page: Path
+    number: int
+    shown: int
+    errors: int
+
+
+def write_report(
+    results: Iterable[Localization],
+    about: About,
+    folder: Path,
+    *,
+    truth: Mapping[str, Truth] | None = None,
+    metrics: Mapping[str, float | int | None] | None = None,
+    number: int | None = None,
+    pictures: int = PICTURES,
+    side: int = SIDE,
+    max_pixels: int = MAX_PIXELS,
+) -> Written:
+    """Write a report of a prediction; one that is there already is replaced when it is finished.
+
+    Args:
+        results: of the pictures, a ``Record`` or any other; gone through once.
+        about: what they have in common.
+        folder: to write; it is new, empty or an earlier report.
+        truth: picture's id to what is true of it.
+        metrics: figures to show above, by the names of ``wsol evaluate``; default: those that
+            follow from the truth.
+        number: of results, where they have no length; if more than ``pictures``, those shown are
+            spread evenly.
+        pictures: to show at most.
+        side: longest side of the photographs' copies in pixels.
+        max_pixels: larger photographs are not decoded.
+
+    Raises:
+        ConfigError: the folder holds something else, or cannot be written.
+
+    >>> import tempfile
+    >>> about = About(("cat",), Path("photos"), threshold=0.2)
+    >>> lost = Localization("a.jpg", error=ImageError("a.jpg", "the file is empty"))
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     written = write_report([lost], about, Path(parent, "report"))
+    ...     written.page.name, written.shown, written.errors
+    ('index.html', 1, 1)
+    """
+    check_folder(folder)
+    if number is None:
+        number = len(results) if isinstance(results, Sized) else pictures
+
+    def write(part: Path) -> Written:
+        (part / INDEX.parent).mkdir()
+        with (part / INDEX).open("w", encoding="ascii", newline="\n") as index:
+            writer = _Writer(part, index, about, side, max_pixels)
+            for position, result in enumerate(results):
+                shown = _shown(position, number, pictures)
+                writer.add(result, (truth or {}).get(result.image_id), shown)
+            return writer.close(metrics)
+
+    try:
+        written = write_folder(folder, write)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    return Written(folder / "index.html", written.number, written.shown, written.errors)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that a report must not replace.
+
+    Args:
+        folder: of a report.
+
+    Raises:
+        ConfigError: it holds something other than a report.
+
+    >>> check_folder(Path("no such folder"))
+    """
+    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not (is_free or (folder / INDEX).is_file()):
+        raise ConfigError(f"{folder}: holds something that is no report; choose another --out")
+
+
+def _shown(position: int, number: int, pictures: int) -> bool:
+    """Return whether a result is one of those that are spread evenly over all."""
+    if number <= pictures:
+        return position < pictures
+    return position * pictures // number != (position - 1) * pictures // number
+
+
+class _Writer:
+    """Writes a report's files as results come."""
+
+    def __init__(
+        self, folder: Path, index: TextIO, about: About, side: int, max_pixels: int
+    ) -> None:
+        self.folder, self.index, self.about = folder, index, about
+        self.side, self.max_pixels = side, max_pixels
+        self.classes = frozenset(about.classes)
+        self.figures = Figures(about)
+        self.digest = hashlib.sha256()
+        self.number = self.shown = self.errors = 0
+        self.maps: list[str | None] = []
+        self.has_truth = False
+        (folder / "photos").mkdir()
+        (folder / "page").mkdir()
+        for file in Path(__file__).with_name("page").iterdir():
+            place = folder if file.name == "index.html" else folder / "page"
+            (place / file.name).write_bytes(file.read_bytes())
+        self.index.write('wsol.takeIndex({"rows":[')
+
+    def add(self, result: Localization, truth: Truth | None, shown: bool) -> None:
+        """Count a result, and write what the page shows of it."""
+        self.number += 1
+        self.figures.add(result, truth)
+        if not shown:
+            return
+        row = row_of(result, truth, self.classes)
+        self.digest.update(script_json([row["name"], row["boxes"]]).encode())
+        row |= {"map": result.heat_map.size > 0, "photo": False}
+        if result.error is None:
+            try:
+                self._save_photo(result)
+                row["photo"] = True
+            except ImageError as error:
+                log.warning("%s", error)
+                row["error"] = portable(error.reason)
+        self.errors += not row["photo"]
+        self.has_truth |= truth is not None
+        self.index.write(("," if self.shown else "") + "\n" + script_json(row))
+        self.maps.append(encode_small_map(small_map(result.heat_map)) if row["map"] else None)
+        self.shown += 1
+        if len(self.maps) == CHUNK:
+            self._write_maps()
+
+    def close(self, metrics: Mapping[str, float | int | None] | None) -> Written:
+        """Write what is known when all results have been seen."""
+        if self.maps:
+            self._write_maps()
+        shown = dict(self.figures.metrics() if metrics is None else metrics)
+        page: dict[str, Any] = about_page(self.about) | {
+            "id": self.digest.hexdigest()[:16],
+            "version": wsol.__version__,
+            "chunk": CHUNK,
+            "number": self.number,
+            "statuses": dict(self.figures.statuses),
+            "metrics": shown,
+            "figures": {name: figure_of(name)._asdict() for name in shown},
+            "curves": self.figures.curves(),
+            "scores": self.figures.scores.tolist(),
+            "truth": self.has_truth,
+        }
+        self.index.write(f'\n],"about":{script_json(page)}}});\n')
+        return Written(self.folder / "index.html", self.number, self.shown, self.errors)
+
+    def _save_photo(self, result: Localization) -> None:
+        # Numbered, as a name from elsewhere may be anything.
+        copy = self.folder / "photos" / f"{self.shown:06d}.jpg"
+        save_photo(self.about.path(result), copy, self.side, self.max_pixels)
+
+    def _write_maps(self) -> None:
+        chunk = (self.shown - 1) // CHUNK
+        text = f"wsol.takeMaps({chunk},{script_json(self.maps)});\n"
+        (self.folder / f"data/maps-{chunk:05d}.js").write_text(text, encoding="ascii")
+        self.maps = []
+
+
+def report(config: ReportConfig) -> Written:
+    """Write the report of a prediction.
+
+    Args:
+        config: the options.
+
+    Raises:
+        DataError: there is no finished prediction, or a file of it cannot be read.
+        AnnotationError: the true boxes cannot be used.
+        ConfigError: the output folder holds something else, or cannot be written.
+    """
+    if config.images is not None and not config.images.is_dir():
+        raise DataError(f"{config.images}: no such folder of pictures")
+    record = Record(config.predictions, config.images)
+    folder = config.predictions / "report" if config.out is None else config.out
+    check_folder(folder)
+    truth = None
+    if config.boxes is not None:
+        sizes = {result.image_id: result.image_size for result in record}
+        truth = read_truth(config.boxes, sizes, record.about.images)
+    with Meter("report", len(record)) as meter:
+
+        def counted() -> Iterator[Localization]:
+            for result in record:
+                yield result
+                meter.advance(1)
+
+        return write_report(
+            counted(),
+            record.about,
+            folder,
+            truth=truth,
+            number=len(record),
+            pictures=config.pictures,
+            side=config.side,
+            max_pixels=config.max_pixels,
+        )

@@ -1,0 +1,270 @@
+"""The record of a prediction: every localization, whole, to make other formats and reports of."""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wsol._utils.concurrency import in_order
+from wsol._utils.files import write_atomically, write_json
+from wsol._utils.names import original, portable
+from wsol._utils.uri import is_uri, shown, uri_of
+from wsol.errors import ConfigError, DataError
+from wsol.results.about import About
+from wsol.results.localization import Localization
+from wsol.results.rows import SCHEMA, from_row, to_row
+
+FOLDER = "localizations"
+"""Of the record, in the folder of a prediction."""
+
+ABOUT = "about.json"
+"""What all rows have in common; written last, so that a record with it is whole."""
+
+PART_SIZE = 512
+"""Pictures in one file: what a kill may cost, where they are predicted."""
+
+_ROWS = 64
+
+
+def part_file(folder: Path, part: int) -> Path:
+    """Return the place of some of a record's rows.
+
+    Args:
+        folder: of the prediction.
+        part: its number, from 0.
+
+    >>> part_file(Path("boxes"), 3).as_posix()
+    'boxes/localizations/part-000003.parquet'
+    """
+    return folder / FOLDER / f"part-{part:06d}.parquet"
+
+
+def write_part(folder: Path, part: int, rows: Sequence[dict[str, Any]]) -> None:
+    """Write some of a record's rows, all of them or none.
+
+    Args:
+        folder: of the prediction, which has the record's folder.
+        part: its number, from 0.
+        rows: of ``to_row``.
+
+    Raises:
+        ConfigError: the disk is full, or gone.
+    """
+    put_part(folder, part, pack_part(rows))
+
+
+def pack_part(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Return the content of a file of rows.
+
+    Args:
+        rows: of ``to_row``.
+    """
+    file = io.BytesIO()
+    table = pa.Table.from_pylist(rows, SCHEMA)
+    # The maps are compressed already.
+    pq.write_table(table, file, row_group_size=_ROWS, compression="zstd")
+    return file.getvalue()
+
+
+def put_part(folder: Path, part: int, content: bytes) -> None:
+    """Write a file of rows, whole or not at all.
+
+    Args:
+        folder: of the prediction, which has the record's folder.
+        part: its number, from 0.
+        content: of ``pack_part``.
+
+    Raises:
+        ConfigError: the disk is full, or gone.
+    """
+    with _said(folder):
+        write_atomically(part_file(folder, part), lambda file: file.write_bytes(content))
+
+
+def finish_record(folder: Path, about: About, number: int, parts: int) -> None:
+    """Write what makes a record whole.
+
+    Args:
+        folder: of the prediction, with all parts.
+        about: what all rows have in common.
+        number: of pictures.
+        parts: number of files.
+
+    Raises:
+        ConfigError: the disk is full, or gone.
+    """
+    content = {
+        "number": number,
+        "parts": parts,
+        "classes": [portable(name) for name in about.classes],
+        "images": portable(_place(about.images)),
+        "threshold": about.threshold,
+        "objects": about.objects,
+        "model": about.model,
+    }
+    with _said(folder):
+        write_json(folder / FOLDER / ABOUT, content)
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether a record is whole.
+
+    Args:
+        folder: of the prediction.
+
+    >>> is_finished(Path("no such folder"))
+    False
+    """
+    return (folder / FOLDER / ABOUT).exists()
+
+
+class RecordWriter:
+    """Writes localizations to Parquet files of some hundred pictures each.
+
+    Args:
+        folder: of the prediction; it exists. A record that lies there is removed.
+        about: what all rows have in common.
+
+    Raises:
+        ConfigError: when rows are written, where the disk is full.
+    """
+
+    def __init__(self, folder: Path, about: About) -> None:
+        """Start with no rows."""
+        self.folder, self.about = folder, about
+        (folder / FOLDER).mkdir(exist_ok=True)
+        (folder / FOLDER / ABOUT).unlink(missing_ok=True)
+        for part in (folder / FOLDER).glob("part-*.parquet"):
+            part.unlink()
+        self.rows: list[dict[str, Any]] = []
+        self.number = self.parts = 0
+
+    def add(self, result: Localization) -> None:
+        """Add one picture."""
+        self.rows.append(to_row(result))
+        self.number += 1
+        if len(self.rows) == PART_SIZE:
+            self._write()
+
+    def close(self) -> None:
+        """Write the last rows, and then what makes the record whole."""
+        if self.rows:
+            self._write()
+        finish_record(self.folder, self.about, self.number, self.parts)
+
+    def _write(self) -> None:
+        write_part(self.folder, self.parts, self.rows)
+        self.rows, self.parts = [], self.parts + 1
+
+
+class Record:
+    """Localizations that a prediction has written: as often as asked for, a few at a time.
+
+    Args:
+        folder: of the prediction, as ``wsol predict`` wrote it.
+        images: folder of the pictures, where they have been moved since.
+
+    Attributes:
+        about: what all of them have in common.
+
+    Raises:
+        DataError: the folder has no whole record, or a file of it cannot be read.
+
+    >>> import tempfile
+    >>> from wsol.errors import ImageError
+    >>> about = About(("cat",), Path("photos"), threshold=0.2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     writer = RecordWriter(Path(folder), about)
+    ...     writer.add(Localization("a.jpg", error=ImageError("a.jpg", "the file is empty")))
+    ...     writer.close()
+    ...     record = Record(Path(folder))
+    ...     [result.status for result in record], len(record), record.about.classes
+    (['error'], 1, ('cat',))
+    """
+
+    def __init__(self, folder: Path, images: Path | None = None) -> None:
+        """Read what all rows have in common."""
+        self.folder, path = folder, folder / FOLDER / ABOUT
+        try:
+            about = json.loads(path.read_text(encoding="utf-8"))
+            self.number, self.parts = int(about["number"]), int(about["parts"])
+            self.about = About(
+                classes=tuple(original(name) for name in about["classes"]),
+                images=Path(original(about["images"])) if images is None else images,
+                threshold=float(about["threshold"]),
+                objects=str(about["objects"]),
+                model=str(about["model"]),
+            )
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{folder}: no finished prediction: give the folder that wsol predict --out wrote"
+            ) from error
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read: {error}") from error
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return self.number
+
+    def __iter__(self) -> Iterator[Localization]:
+        """Yield each picture's localization, in the order of the prediction."""
+        # Maps are unpacked while whoever asks works on those before.
+        yield from in_order(from_row, read_rows(self.folder, range(self.parts)), threads=2)
+
+
+def read_rows(
+    folder: Path, parts: Iterable[int], columns: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of some parts of a record.
+
+    Args:
+        folder: of the prediction.
+        parts: their numbers.
+        columns: to read; default: all.
+
+    Raises:
+        DataError: a file is missing, or cannot be read.
+    """
+    for part in parts:
+        path = part_file(folder, part)
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(_ROWS, columns=columns):
+                    yield from batch.to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"{path}: cannot be read: {reason}; remove it and run wsol predict again"
+            ) from error
+
+
+def count_statuses(folder: Path, parts: Iterable[int]) -> Counter[str]:
+    """Return how many pictures of some parts have which status.
+
+    Args:
+        folder: of the prediction.
+        parts: their numbers.
+    """
+    return Counter(row["status"] for row in read_rows(folder, parts, ["status"]))
+
+
+def _place(images: Path) -> str:
+    return shown(uri_of(images)) if is_uri(images) else str(images.absolute())
+
+
+@contextmanager
+def _said(folder: Path) -> Iterator[None]:
+    """Turn a disk that is full, or gone, into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{folder / FOLDER}: cannot be written: {error.strerror or error}; what is there is "
+            "whole: make room, and run the same command again"
+        ) from error

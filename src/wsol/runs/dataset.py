@@ -1,0 +1,116 @@
+"""The data set that a run is measured on, or learns from again."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from wsol.data.annotations.types import OnBad
+from wsol.data.open import open_data
+from wsol.data.samples import Samples
+from wsol.errors import ConfigError, DataError
+from wsol.runs.run import RunInfo
+from wsol.runs.val_list import check_val_list
+
+
+class DataOptions(Protocol):
+    """What the options of a command say of the data of its run; of None the run's is taken."""
+
+    @property
+    def run(self) -> Path | None:
+        """The run, as it was named."""
+
+    @property
+    def data(self) -> Path | None:
+        """Folder of the data set."""
+
+    @property
+    def boxes(self) -> Path | None:
+        """File of true boxes."""
+
+    @property
+    def splits(self) -> Path | None:
+        """Folder of published splits."""
+
+    @property
+    def labels(self) -> Path | None:
+        """File of labels."""
+
+    @property
+    def split_folders(self) -> tuple[str, ...]:
+        """Folders that are splits."""
+
+    @property
+    def on_bad_annotation(self) -> OnBad:
+        """What becomes of bad rows of boxes."""
+
+
+def open_run_data(
+    asked: DataOptions,
+    info: RunInfo,
+    *,
+    val_share: float | None = None,
+    seed: int | None = None,
+) -> dict[str, Samples]:
+    """Return the splits of a run's data, or of others, with classes numbered as the run has them.
+
+    Args:
+        asked: which data; what it leaves open is the run's where the data is the run's own.
+        info: the run's description.
+        val_share: share of the training images that are val; default: the run's.
+        seed: of that choice; default: the run's.
+
+    Raises:
+        DataError: the data has a class that the run does not know, or cannot be used.
+        ConfigError: the run has no data.
+    """
+    if asked.data is None and not info.data:
+        raise ConfigError(f"{asked.run}: the run comes without its data set: give --data")
+    root = Path(info.data) if asked.data is None else asked.data
+    info = with_data(info, asked)
+    found = open_data(
+        root,
+        boxes=info.boxes,
+        splits=info.splits,
+        labels=info.labels,
+        val_share=info.val_share if val_share is None else val_share,
+        seed=info.seed if seed is None else seed,
+        on_bad=asked.on_bad_annotation,
+        split_folders=info.split_folders,
+    )
+    is_own = asked.data is None and val_share is None and seed is None
+    if asked.run is not None and is_own and "val" in found:
+        check_val_list(asked.run, found["val"])
+    for samples in found.values():
+        unknown = [name for name in samples.classes if name not in info.classes]
+        if unknown:
+            raise DataError(f"{root}: the run {asked.run} was not trained on class {unknown[0]!r}")
+    return {name: samples.with_classes(info.classes) for name, samples in found.items()}
+
+
+def with_data(info: RunInfo, asked: DataOptions) -> RunInfo:
+    """Return the description of a run with the data that is asked for.
+
+    Args:
+        info: the run's description.
+        asked: which data; what it leaves open is the run's where the data is the run's own.
+    """
+    data = info.data if asked.data is None else str(asked.data.resolve())
+    is_own = data == info.data
+    boxes, splits, labels = map(_resolved, (asked.boxes, asked.splits, asked.labels))
+    split_folders = asked.split_folders
+    if is_own and not (splits or labels):
+        # Both say what is in the data set, so that one asked for takes the place of either.
+        splits, labels = info.splits, info.labels
+        split_folders = split_folders or info.split_folders
+    return replace(
+        info,
+        data=data,
+        boxes=boxes or (info.boxes if is_own else None),
+        splits=splits,
+        labels=labels,
+        split_folders=split_folders,
+    )
+
+
+def _resolved(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())

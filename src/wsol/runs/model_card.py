@@ -1,0 +1,178 @@
+"""The model card of a run on the Hub: what it is, what it measures, how to use it."""
+
+import json
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import PurePath
+from string import punctuation
+from typing import Any, NamedTuple
+
+import yaml
+
+from wsol._utils.names import portable
+from wsol.reports.figures import figure_of
+from wsol.runs.run import RunInfo
+
+MOST_CLASSES = 200
+"""That are listed; model.json has all."""
+
+
+class _Figure(NamedTuple):
+    """How the Hub calls a figure of an evaluation."""
+
+    metric: str
+    task: str = "object-detection"
+
+
+FIGURES = {
+    "top1_cls": _Figure("accuracy", "image-classification"),
+    "top5_cls": _Figure("top-5-accuracy", "image-classification"),
+    "max_box_acc_v2": _Figure("max_box_acc_v2"),
+    "max_box_acc_50": _Figure("max_box_acc"),
+    "gt_known": _Figure("gt_known_loc"),
+    "top1_loc": _Figure("top1_loc"),
+    "top5_loc": _Figure("top5_loc"),
+    "box_ap": _Figure("mean_average_precision"),
+    "box_ap50": _Figure("average_precision_50"),
+}
+"""Of ``metrics.json``, those that a card shows, all in percent."""
+
+_ESCAPES = {ord(mark): f"&#{ord(mark)};" for mark in punctuation}
+
+
+def model_card(
+    name: str,
+    info: RunInfo,
+    figures: Mapping[str, Any],
+    *,
+    license_name: str | None = None,
+    dataset: str | None = None,
+) -> str:
+    """Return the text of a repository's ``README.md``.
+
+    Args:
+        name: of the repository, owner and name.
+        info: the run's description.
+        figures: of ``metrics.json``; may be empty.
+        license_name: as the Hub calls it.
+        dataset: of the training, as the Hub calls it.
+
+    >>> from wsol.runs.run import RunInfo
+    >>> info = RunInfo("resnet18", 16, ("a_b",), 224, "cam", 0.2, "val", "", None, 0.1, 0)
+    >>> card = model_card("me/birds", info, {"gt_known": 61.5})
+    >>> print(card[card.index("| GT") :].splitlines()[0], card.count("a_b"), "a&#95;b" in card)
+    | GT-known Loc | 61.5 | 0 True
+    """
+    shown = {
+        key: round(float(figures[key]), 2)
+        for key in FIGURES
+        if isinstance(figures.get(key), int | float) and isfinite(figures[key])
+    }
+    data = dataset or (PurePath(info.data).name if info.data else "")
+    top = _metadata(name, info, shown, license_name, dataset, data)
+    return f"---\n{top}---\n\n{_text(name, info, shown, data)}"
+
+
+def escaped(text: str) -> str:
+    r"""Return a text that says itself in Markdown and in HTML, whatever it is.
+
+    Characters that are written as numbers build no structure in Markdown, nor in HTML.
+
+    Args:
+        text: any.
+
+    >>> escaped("<b>*x*\n")
+    '&#60;b&#62;&#42;x&#42;&#37;0A'
+    """
+    return portable(text).translate(_ESCAPES)
+
+
+def _metadata(
+    name: str,
+    info: RunInfo,
+    shown: Mapping[str, float],
+    license_name: str | None,
+    dataset: str | None,
+    data: str,
+) -> str:
+    """Return the card's front matter, as the Hub's model-card specification has it."""
+    content: dict[str, Any] = {"license": license_name} if license_name else {}
+    content |= {
+        "library_name": "wsol",
+        "pipeline_tag": "object-detection",
+        "tags": [
+            "weakly-supervised-object-localization",
+            "class-activation-map",
+            "image-classification",
+            info.backbone,
+            info.method["name"],
+        ],
+    }
+    if dataset:
+        content["datasets"] = [dataset]
+    if shown:
+        content["metrics"] = list(dict.fromkeys(FIGURES[key].metric for key in shown))
+        content["model-index"] = [{"name": portable(name), "results": _results(shown, data)}]
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def _results(shown: Mapping[str, float], data: str) -> list[dict[str, Any]]:
+    tasks = dict.fromkeys(FIGURES[key].task for key in shown)
+    # The Hub wants a kind and a name of the data; folders of images by class are an imagefolder.
+    where = {"type": data if "/" in data else "imagefolder", "name": portable(data) or "not told"}
+    return [
+        {
+            "task": {"type": task},
+            "dataset": where,
+            "metrics": [
+                {"type": FIGURES[key].metric, "name": figure_of(key).title, "value": value}
+                for key, value in shown.items()
+                if FIGURES[key].task == task
+            ],
+        }
+        for task in tasks
+    ]
+
+
+def _text(name: str, info: RunInfo, shown: Mapping[str, float], data: str) -> str:
+    reading = info.reading
+    learnt_on = f" on {escaped(data)}" if data else ""
+    facts = {
+        "network": f"{info.backbone}, input {info.size} x {info.size}",
+        "training method": json.dumps(info.method),
+        "score maps": ", ".join(
+            [reading.localizer, *reading.tap, *([reading.affinity] if reading.affinity else [])]
+        ),
+        "threshold of the boxes": f"{info.threshold:g} (from {info.threshold_from})",
+    }
+    if info.epoch is not None:
+        by = "" if info.epoch_from == "last" else f", the best by {info.epoch_from} of val"
+        facts["weights"] = f"of epoch {info.epoch}{by}"
+    lines = [
+        f"# {escaped(name)}",
+        "",
+        "A classifier that also says where the object is, as a box, learnt from labels of whole "
+        f"pictures alone{learnt_on}: a run of wsol for weakly supervised object localization.",
+        "",
+        "    pip install wsol",
+        f"    wsol predict photos/ --run hf:{name} --out boxes/",
+        "",
+        "    from wsol import Localizer",
+        f'    for found in Localizer("hf:{name}")(["a.jpg"]):',
+        "        print(found.label, found.score, found.boxes)",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {key} | {escaped(value)} |" for key, value in facts.items()),
+    ]
+    if shown:
+        lines += ["", "## Figures", "", "In percent, as `wsol evaluate` measured them.", ""]
+        lines += ["| figure | value |", "|---|---|"]
+        lines += [f"| {figure_of(key).title} | {value:.1f} |" for key, value in shown.items()]
+    listed = info.classes[:MOST_CLASSES]
+    more = len(info.classes) - len(listed)
+    rest = f" and {more:,} more in `model.json`" if more else ""
+    lines += ["", f"## Classes ({len(info.classes):,})", ""]
+    lines += [", ".join(map(escaped, listed)) + rest]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,194 @@
+"""Training of a head on features that are computed once for each image."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, multilabel_soft_margin_loss
+
+from wsol._utils.feature_file import KeptFeatures, feature_file
+from wsol._utils.progress import Meter
+from wsol.data.loader import ImageFiles, Key, load_batches, normalized, split_batches
+from wsol.data.samples import Samples
+from wsol.data.sources import Picture
+from wsol.errors import ConfigError
+from wsol.inference.fitting import Look
+from wsol.methods.base import Method
+from wsol.models import Network, Output
+from wsol.training.fit_classifier import classifier_targets, fit_classifier, set_last_layer
+from wsol.training.truth import count_right
+
+
+class FeatureBatch(NamedTuple):
+    """Features of some images, in place of the images themselves.
+
+    Attributes:
+        indices: of the images, ``(N,)`` in the data set's order.
+        layers: of each layer that the head reads float32 ``(N, C, h, w)``, the last features first.
+    """
+
+    indices: list[int]
+    layers: list[Tensor]
+
+
+class OnFeatures(nn.Module):
+    """The head of a network, called with features in place of images.
+
+    Args:
+        network: whose head it is.
+    """
+
+    def __init__(self, network: Network) -> None:
+        """Keep the head."""
+        super().__init__()
+        self.head = network.head
+
+    def forward(self, layers: Sequence[Tensor], labels: Tensor | None = None) -> Output:
+        """Return what the network would.
+
+        Args:
+            layers: as in ``FeatureBatch``.
+            labels: int64 ``(N,)``.
+        """
+        return self.head.output(layers[0], labels, tuple(layers[1:]))
+
+
+class CachedFeatures(NamedTuple):
+    """Features of all images and of their mirror images.
+
+    Attributes:
+        layers: of each layer that the head reads, rows 2i and 2i + 1 are image i and its mirror
+            image.
+    """
+
+    layers: list[KeptFeatures]
+
+    def batches(self, keys: Iterable[Sequence[Key]]) -> Iterator[FeatureBatch]:
+        """Yield the batches of keys; each key's seed decides whether the image is mirrored."""
+        for some in keys:
+            rows = [2 * key.index + int(is_mirrored(key)) for key in some]
+            yield FeatureBatch(
+                [key.index for key in some], [layer.batch(rows) for layer in self.layers]
+            )
+
+
+def check_cached(network: Network, method: Method, processes: int) -> None:
+    """Check that a training can go on from features that are computed once.
+
+    Args:
+        network: to be trained; the weights that do not learn are known.
+        method: the training method.
+        processes: that train together.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if processes > 1:
+        reason = "works in one process; start without accelerate launch"
+    elif method.changes_images:
+        reason = "has no images for the method to change; use another method"
+    elif any(weight.requires_grad for weight in network.body.parameters()):
+        reason = "needs frozen layers, but this backbone has new ones; use another backbone"
+    else:
+        return
+    raise ConfigError(f"cache_features: {reason}, or set cache_features to false")
+
+
+def is_mirrored(key: Key) -> bool:
+    """Return whether a training sees the mirror image: half of the time.
+
+    >>> 450 < sum(is_mirrored(Key(0, (0, epoch, 0))) for epoch in range(1000)) < 550
+    True
+    """
+    return bool(np.random.default_rng(key.seed).random() < 0.5)
+
+
+def cache_features(
+    network: Network, paths: Sequence[Picture], look: Look, folder: Path
+) -> CachedFeatures:
+    """Compute the features that a network's head reads, of images and of their mirror images.
+
+    Args:
+        network: on the device, ready to localize.
+        paths: of the images.
+        look: how they are read.
+        folder: where the features lie; the files have no names, so nothing is left of them.
+
+    Raises:
+        ImageError: an image could not be read.
+    """
+    with ExitStack() as stack:
+        number = 1 + len(network.head.taps)
+        kept = [stack.enter_context(feature_file(folder)) for _ in range(number)]
+        for views in _views(network, paths, look):
+            for row in range(len(views[0][0])):
+                for view in views:
+                    for file, layer in zip(kept, view, strict=True):
+                        file.add(layer[row].float())
+        return CachedFeatures([file.kept() for file in kept])
+
+
+def _views(
+    network: Network, paths: Sequence[Picture], look: Look
+) -> Iterator[list[tuple[Tensor, ...]]]:
+    """Yield the layers that the head reads of each batch and of its mirror images."""
+    taps = network.head.taps
+    files = ImageFiles(paths, look.transform, look.max_pixels)
+    keys = split_batches(range(len(paths)), look.batch_size)
+    with Meter("features", len(paths)) as meter:
+        for batch in load_batches(files, keys, look.workers):
+            if batch.errors:
+                raise batch.errors[0][1]
+            images = normalized(batch.images.to(look.compute.device), look.mean, look.std)
+            with torch.inference_mode(), look.compute.autocast():
+                views = [network.tapped_features(view, taps) for view in (images, images.flip(-1))]
+            yield [(features, *tapped) for features, tapped in views]
+            meter.advance(len(images))
+
+
+def fit_head(
+    network: Network, samples: Samples, looks_with: Network, look: Look, accelerator: Accelerator
+) -> Tensor:
+    """Fit a network's linear head to the features of images and of their mirror images.
+
+    Where only a linear head learns, the loss is convex. Logistic regression finds its minimum,
+    which gradient descent with one learning rate for all features comes nowhere near.
+
+    Args:
+        network: its head's only classifier gets the weights.
+        samples: the images and their labels.
+        looks_with: a copy of the network, on the device and ready to localize.
+        look: how images are read.
+        accelerator: its processes share the images; all of them fit the same head.
+
+    Returns:
+        The loss times images, the right predictions and the images, float64 ``(3,)``.
+
+    Raises:
+        ImageError: an image could not be read.
+        DataError: no image has finite features.
+    """
+    indices = range(accelerator.process_index, len(samples), accelerator.num_processes)
+    paths, rows = samples.paths(), []
+    for views in _views(looks_with, [paths[index] for index in indices], look):
+        pooled = [features.float().mean((2, 3)).cpu() for features, *_ in views]
+        rows += list(torch.stack(pooled, 1))
+    every = gather_object(list(zip(indices, rows, strict=True)))
+    every.sort(key=itemgetter(0))
+    points = torch.stack([row for _, row in every]).flatten(0, 1)
+    number, several = len(samples.classes), samples.has_several_labels
+    labels = [samples.labels_of(index).tolist() for index, _ in every]
+    targets = classifier_targets(labels, number, several).repeat_interleave(2, 0)
+    weight, bias = fit_classifier(points, targets, number)
+    set_last_layer(network, weight, bias)
+    logits = points @ weight.T + bias
+    loss = multilabel_soft_margin_loss if several else cross_entropy
+    sums = float(loss(logits, targets)) * len(points), count_right(logits, targets), len(points)
+    return torch.tensor(sums, dtype=torch.float64)

@@ -1,0 +1,106 @@
+"""Which pictures each training step sees, as a pure function of the seed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.data.loader import Key
+
+
+@dataclass(frozen=True)
+class TrainingOrder:
+    """The order of all steps of a training.
+
+    Nothing is carried from step to step, so a training goes on from any step, with any number of
+    processes or workers, as if it had never stopped.
+
+    Args:
+        num_images: of the training split.
+        batch_size: images per step over all processes; an epoch's incomplete last batch is left
+            out, unless it is the only one.
+        epochs: passes over the images.
+        seed: of the order and of the pictures' random transforms.
+
+    >>> order = TrainingOrder(num_images=5, batch_size=2, epochs=3, seed=0)
+    >>> order.steps_per_epoch, order.total_steps
+    (2, 6)
+    >>> keys = list(order.keys(start=4, stop=6, rank=0, world=1))
+    >>> [len(batch) for batch in keys], keys[0][0].seed == (0, 2, keys[0][0].index)
+    ([2, 2], True)
+    """
+
+    num_images: int
+    batch_size: int
+    epochs: int
+    seed: int
+
+    @property
+    def images_per_step(self) -> int:
+        """Number of images in each step, over all processes."""
+        return min(self.batch_size, self.num_images)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of steps in each epoch."""
+        return self.num_images // self.images_per_step
+
+    @property
+    def total_steps(self) -> int:
+        """Number of steps in all epochs."""
+        return self.epochs * self.steps_per_epoch
+
+    def keys(
+        self, start: int, stop: int, rank: int, world: int, parts: int = 1
+    ) -> Iterator[list[Key]]:
+        """Yield the keys of one process's share of each step from ``start`` to ``stop``.
+
+        Args:
+            start: first step.
+            stop: step after the last.
+            rank: number of the process.
+            world: number of processes.
+            parts: how many batches the share is cut into, each yielded by itself.
+        """
+        for step in range(start, stop):
+            epoch, position = divmod(step, self.steps_per_epoch)
+            first = position * self.batch_size
+            batch = _permutation(self.num_images, self.seed, epoch)[first : first + self.batch_size]
+            for part in np.array_split(batch[rank::world], parts):
+                yield [Key(index, (self.seed, epoch, index)) for index in part.tolist()]
+
+
+@lru_cache(maxsize=2)
+def _permutation(num_images: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, epoch)).permutation(num_images)
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Return the seed of everything else that one step draws: ADL's branch, dropout.
+
+    Each process draws its own.
+
+    >>> step_seed(0, 1, 0) != step_seed(0, 1, 1) != step_seed(0, 2, 0)
+    True
+    """
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def drawn_label(labels: NDArray[np.int64], seed: int, step: int, index: int) -> int:
+    """Return the one of an image's labels that a step looks at, where it can look at one only.
+
+    Args:
+        labels: ``(m,)`` all labels of the image, m at least 1.
+        seed: of the training.
+        step: in which the image is seen.
+        index: of the image.
+
+    >>> labels = np.array([3, 5])
+    >>> sorted({drawn_label(labels, 0, step, index=7) for step in range(20)})
+    [3, 5]
+    """
+    # The last number keeps the draw apart from that of the picture's transform.
+    drawn = np.random.SeedSequence((seed, step, index, 1)).generate_state(1, np.uint64)[0]
+    return int(labels[int(drawn) % len(labels)])

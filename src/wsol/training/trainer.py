@@ -1,0 +1,559 @@
+"""Training of a classifier on image-level labels."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from copy import deepcopy
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+from torch.optim import SGD
+
+from wsol._utils.progress import Meter
+from wsol.data.loader import Batch, load_batches
+from wsol.data.open import open_data
+from wsol.data.samples import Samples
+from wsol.data.train_files import TrainFiles
+from wsol.data.transforms import TrainTransform
+from wsol.errors import ConfigError, DataError, RunError, raise_if_out_of_memory
+from wsol.evaluation.evaluate import evaluate_split
+from wsol.evaluation.protocols import Fair
+from wsol.evaluation.pseudo_boxes import (
+    PSEUDO_BOXES,
+    add_pseudo_boxes,
+    choose_reference,
+    read_pseudo_boxes,
+    write_pseudo_boxes,
+)
+from wsol.inference.device import announce, make_accelerator
+from wsol.inference.fitting import Look, fit_localizer
+from wsol.inference.loading import prepare_to_localize
+from wsol.localizers.class_evidence import find_linear_layer
+from wsol.localizers.config import Reading, chosen_cutting
+from wsol.methods.network import build_network
+from wsol.metrics import LocalizationAccuracy
+from wsol.models import Network
+from wsol.models.weights import load_weights
+from wsol.runs.run import RunInfo, load_start, save_run
+from wsol.training.cached_features import (
+    FeatureBatch,
+    OnFeatures,
+    cache_features,
+    check_cached,
+    fit_head,
+)
+from wsol.training.checkpoint import load_last, save_checkpoint
+from wsol.training.compiled import check_compiler, compiled
+from wsol.training.config import TrainConfig
+from wsol.training.data_digest import data_digest
+from wsol.training.finite import HALVINGS, SkippedSteps, check_finite
+from wsol.training.logger import Row, RunLog, describe
+from wsol.training.optim import batch_norms, check_sync_bn, parameter_groups, share_batch_norms
+from wsol.training.preflight import (
+    check_folder,
+    check_shares,
+    claim_folder,
+    keep_options,
+    trainable,
+)
+from wsol.training.sampler import TrainingOrder
+from wsol.training.step import Stepper
+
+log = logging.getLogger("wsol")
+
+B = TypeVar("B")
+
+
+def train(config: TrainConfig) -> Path:
+    """Train a classifier, choose its box threshold on the val split, and write the run folder.
+
+    Args:
+        config: the options.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        DataError: the data set cannot be used for training.
+        ConfigError: an option does not fit, or the run folder is taken.
+        RunError: the loss is not finite in too many steps, or no checkpoint to go on from can be
+            read.
+    """
+    return Training(config).run()
+
+
+class Validation(NamedTuple):
+    """How good the network is on the val split.
+
+    Attributes:
+        metric: counts of the whole split; box figures where it has ground truth.
+        agreement: MaxBoxAccV2 against pseudo-boxes, in percent; None where these are not used.
+    """
+
+    metric: LocalizationAccuracy
+    agreement: float | None
+
+
+class BestEpoch(NamedTuple):
+    """What is kept of the epoch that is best on val so far.
+
+    Attributes:
+        epoch: its number.
+        score: MaxBoxAccV2 on val, against ground truth or pseudo-boxes, in percent.
+        threshold: best on the ground truth of val; None without any.
+        network: weights, on the CPU.
+        fitted: what the localizer learnt from images.
+    """
+
+    epoch: int
+    score: float
+    threshold: float | None
+    network: dict[str, Tensor]
+    fitted: dict[str, Tensor]
+
+
+class Training:
+    """One training: what it works on, and how far it is.
+
+    Args:
+        config: the options.
+
+    Attributes:
+        num_errors: pictures of the val split that could not be read when it was last looked at;
+            they count as wrong.
+        fitted: what the localizer learnt from images in the last validation.
+        best: the best epoch, with ``keep_best``.
+        splits: those of the data set.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        """Open the data, make or restore the network, and claim the run folder."""
+        self.config, self.num_errors = config, 0
+        self.fitted: Mapping[str, Tensor] = {}
+        self.best: BestEpoch | None = None
+        self.pseudo: Samples | None = None
+        self.accelerator, self.compute = make_accelerator(config.precision, config.cpu)
+        if config.sync_bn:
+            check_sync_bn(self.accelerator.device)
+        if config.compile:
+            check_compiler(self.accelerator.device)
+        splits = open_data(
+            config.data,
+            boxes=config.boxes,
+            splits=config.splits,
+            labels=config.labels,
+            val_share=config.val_share,
+            seed=config.seed,
+            on_bad=config.on_bad_annotation,
+            split_folders=config.split_folders,
+        )
+        self.splits = tuple(splits)
+        self.samples, self.val = trainable(splits, config), splits.get("val")
+        if config.keep_best and self.val is None:
+            raise DataError(
+                f"{config.data}: no val split to choose the best epoch on; use a higher "
+                "--val_share, or --keep_best false"
+            )
+        self.reference = (
+            choose_reference(config.select_by, splits, config.data) if config.keep_best else None
+        )
+        _tell_ground_truth(config, splits)
+        self.data_digest = data_digest(self.samples, self.val)
+        self.order = TrainingOrder(len(self.samples), config.batch_size, config.epochs, config.seed)
+        check_shares(self.order.images_per_step, self.accelerator.num_processes, config.accumulate)
+        # All processes check before the first one writes, so that none waits for one that failed.
+        check_folder(config)
+        self.accelerator.wait_for_everyone()
+        with ExitStack() as hold:
+            if self.accelerator.is_main_process:
+                hold.enter_context(claim_folder(config))
+            self.accelerator.wait_for_everyone()
+            self._begin()
+            self.hold = hold.pop_all()
+
+    def _begin(self) -> None:
+        """Make or restore the network; then the folder is that of a run."""
+        config, several = self.config, self.samples.has_several_labels
+        torch.manual_seed(config.seed)
+        self.network = build_network(
+            config.backbone,
+            num_classes=len(self.samples.classes),
+            method=config.method,
+            output_stride=config.output_stride,
+            pretrained=config.pretrained and config.start is None,
+            # A sigmoid sees the shift, and begins where nothing is learnt.
+            shifted_head=config.shifted_head and not several,
+            size=config.size,
+        )
+        if config.start is not None:
+            load_start(self.network, config.start)
+        if config.sync_bn:
+            share_batch_norms(self.network)
+        frozen = config.frozen_bn and config.has_trained_body
+        self.frozen = batch_norms(self.network) if frozen else []
+        self.method = config.method.create()
+        self.method.several_labels = several
+        self.method.attach(self.network)
+        self.localizer = Reading.of(config).create(self.network)
+        self.network.to(memory_format=torch.channels_last)
+        self.optimizer = SGD(
+            parameter_groups(self.network, config, self.method),
+            lr=config.lr,
+            momentum=config.momentum,
+            nesterov=config.momentum > 0,
+            weight_decay=config.weight_decay,
+        )
+        if config.cache_features:
+            processes = 1 if self._fits_head else self.accelerator.num_processes
+            check_cached(self.network, self.method, processes)
+        # Loss times images, right predictions and images of the epoch: of this process since they
+        # were last gathered, and of all processes.
+        self.sums, self.total = torch.zeros(2, 3, dtype=torch.float64)
+        halvings = 0 if self.accelerator.scaler is None else HALVINGS
+        self.skipped = SkippedSteps(config.out, config.max_skipped + halvings)
+        self.step, rows = self._restore() if config.resume else (0, [])
+        self.log = RunLog(config.out, rows, config.tensorboard)
+        learns = OnFeatures(self.network) if config.cache_features else self.network
+        model, self.optimizer = self.accelerator.prepare(learns, self.optimizer)
+        self.stepper = Stepper(
+            config=config,
+            samples=self.samples,
+            accelerator=self.accelerator,
+            compute=self.compute,
+            network=self.network,
+            model=compiled(model) if config.compile else model,
+            optimizer=self.optimizer,
+            method=self.method,
+            frozen=self.frozen,
+            skipped=self.skipped,
+            total_steps=self.order.total_steps,
+        )
+        if self.accelerator.is_main_process:
+            keep_options(config, self.val)
+
+    def run(self) -> Path:
+        """Train to the end, write the run, and return its folder."""
+        announce(self.compute, self.config.cpu)
+        with self.hold:
+            return self._run()
+
+    def _run(self) -> Path:
+        self._open_pseudo_boxes()
+        validation = self._fit_head() if self._fits_head else self._take_steps()
+        if validation is None:
+            validation = self._validate()
+        threshold = None
+        if validation is not None:
+            self.num_errors = int(validation.metric.num_errors)
+            threshold = validation.metric.best_threshold()
+        if self.best is not None:
+            log.info("keeping epoch %d, the best by %s", self.best.epoch, self.reference)
+            load_weights(self.network, self.best.network)
+            threshold, self.fitted = self.best.threshold, self.best.fitted
+        if self.accelerator.is_main_process:
+            check_finite(self.config.out, self.step, self.network.state_dict())
+            save_run(self.config.out, self.network, self._info(threshold), self.fitted)
+        self.accelerator.wait_for_everyone()
+        return self.config.out
+
+    @property
+    def _fits_head(self) -> bool:
+        """Whether the head is linear and alone learns, so that its best weights can be found."""
+        config = self.config
+        linear = find_linear_layer(self.network, config.size) is not None
+        return config.cache_features and config.method.name == "none" and linear
+
+    def _take_steps(self) -> Validation | None:
+        """Train step by step to the end; return the last validation, if there is a val split."""
+        validation: Validation | None = None
+        images_left = (self.order.total_steps - self.step) * self.order.images_per_step
+        with Meter("train", images_left, self.accelerator.is_main_process) as meter:
+            for batches in self._steps():
+                self.sums += self.stepper.step(self.step, batches)
+                self.step += 1
+                meter.advance(self.order.images_per_step)
+                epoch, position = divmod(self.step, self.order.steps_per_epoch)
+                if position == 0:
+                    validation = self._end_epoch(epoch, meter.rate)
+                if position == 0 or position % self.config.save_every == 0:
+                    self._save_checkpoint()
+        return validation
+
+    def _fit_head(self) -> Validation | None:
+        """Fit the head to the features at once, in place of all steps."""
+        if self.step == self.order.total_steps:
+            return None
+        begin, network = time.perf_counter(), self._network_to_localize()
+        self.sums += fit_head(self.network, self.samples, network, self._look(), self.accelerator)
+        self.step = self.order.total_steps
+        rate = len(self.samples) / (time.perf_counter() - begin)
+        validation = self._end_epoch(self.config.epochs, rate)
+        self._save_checkpoint()
+        return validation
+
+    def _network_to_localize(self) -> Network:
+        """Return a copy of the network that is ready to localize, on the device."""
+        network = deepcopy(self.network)
+        self._prepare_to_localize(network)
+        return network
+
+    def _open_pseudo_boxes(self) -> None:
+        """Predict the pseudo-boxes of val where they are needed, or read those of the run."""
+        config = self.config
+        if self.reference != "pseudo_boxes" or self.val is None:
+            return
+        if self.accelerator.is_main_process and not (config.out / PSEUDO_BOXES).is_file():
+            found = add_pseudo_boxes(
+                self.val,
+                batch_size=config.batch_size,
+                workers=config.workers,
+                precision=config.precision,
+                cpu=config.cpu,
+            )
+            write_pseudo_boxes(config.out, found)
+        self.accelerator.wait_for_everyone()
+        found = read_pseudo_boxes(config.out, self.val)
+        self.pseudo = found.select([i for i in range(len(found)) if len(found.own_boxes(i))])
+        if len(self.pseudo) == 0:
+            raise DataError(
+                f"{config.data}: no image of the val split has a pseudo-box; use --keep_best false"
+            )
+
+    def _steps(self) -> Iterator[list[Batch] | list[FeatureBatch]]:
+        """Yield this process's batches of each step, one after another through the network."""
+        config, process = self.config, self.accelerator
+        keys = self.order.keys(
+            self.step,
+            self.order.total_steps,
+            process.process_index,
+            process.num_processes,
+            config.accumulate,
+        )
+        if config.cache_features:
+            network, paths = self._network_to_localize(), self.samples.paths()
+            cached = cache_features(network, paths, self._look(), config.out)
+            yield from _in_steps(cached.batches(keys), config.accumulate)
+        else:
+            transform = TrainTransform(config.size, config.resize)
+            files = TrainFiles(self.samples.paths(), transform, config.scaled_decoding)
+            batches = load_batches(files, keys, config.workers, process.device.type == "cuda")
+            yield from _in_steps(batches, config.accumulate)
+
+    def _prepare_to_localize(self, network: Network) -> None:
+        """Make a copy of the network ready to localize, on the device."""
+        prepare_to_localize(network.cpu(), self.config.size)
+        network.to(self.compute.device)
+
+    def _look(self) -> Look:
+        """Return how whole images are read."""
+        config = self.config
+        # As many images as a training step has in memory at once, so that memory suffices.
+        processes = self.accelerator.num_processes
+        return Look(
+            Fair(config.size, config.normalization).transform,
+            self.network.mean,
+            self.network.std,
+            self.compute,
+            -(-self.order.images_per_step // (processes * config.accumulate)),
+            config.workers,
+        )
+
+    def _gather_sums(self) -> None:
+        """Add what this process has seen since the last time to the sums over all processes."""
+        # Not every device has float64.
+        here = self.sums.float().to(self.accelerator.device)
+        gathered: Tensor = self.accelerator.reduce(here, "sum")
+        self.total += gathered.cpu()
+        self.sums.zero_()
+
+    def _end_epoch(self, epoch: int, rate: float) -> Validation | None:
+        """Log the epoch; return the validation where one was due."""
+        self._gather_sums()
+        loss, right, seen = self.total.tolist()
+        self.total.zero_()
+        row: Row = {
+            "epoch": epoch,
+            "step": self.step,
+            "lr": self.optimizer.param_groups[-1]["lr"],
+            "loss": loss / seen if seen else None,
+            "train_top1": 100 * right / seen if seen else None,
+            "skipped_steps": self.skipped.in_epoch,
+            "images_per_second": round(rate, 2),
+        }
+        self.skipped.in_epoch = 0
+        validation = None
+        last = epoch == self.config.epochs
+        if self.val is not None and (last or epoch % self.config.val_every == 0):
+            validation = self._validate()
+        if validation is not None:
+            # Not compute(), which would add up the processes a second time.
+            metric = validation.metric
+            figures = metric.at(metric.best_threshold() or 0.0)
+            row |= {f"val_{key}": figures[key] for key in VAL_FIGURES}
+            if validation.agreement is not None:
+                row["val_agreement"] = validation.agreement
+            self._keep_if_best(epoch, validation)
+        if self.accelerator.is_main_process:
+            self.log.add(row)
+            log.info("%s", describe(row, self.config.epochs))
+        return validation
+
+    def _keep_if_best(self, epoch: int, validation: Validation) -> None:
+        if self.reference is None:
+            return
+        score = validation.agreement
+        if self.reference == "ground_truth":
+            score = validation.metric.at(0.0)["max_box_acc_v2"]
+        # Of equals the earliest stays.
+        if score is None or (self.best is not None and score <= self.best.score):
+            return
+        weights = self.network.state_dict()
+        self.best = BestEpoch(
+            epoch=epoch,
+            score=score,
+            threshold=validation.metric.best_threshold(),
+            network={name: value.detach().cpu().clone() for name, value in weights.items()},
+            fitted={name: value.detach().cpu().clone() for name, value in self.fitted.items()},
+        )
+
+    def _validate(self) -> Validation | None:
+        config = self.config
+        if self.accelerator.num_processes > 1:
+            # Each process has statistics of its own pictures; those of the first are saved.
+            for buffer in self.network.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+        # A copy, as what localizes cannot be trained any more.
+        network, localizer = deepcopy((self.network, self.localizer))
+        self._prepare_to_localize(network)
+        look = self._look()
+        fit_localizer(localizer, self.samples.paths(), look)
+        self.fitted = localizer.state()
+        if self.val is None:
+            return None
+
+        def evaluate(samples: Samples) -> LocalizationAccuracy:
+            (metric,) = evaluate_split(
+                samples,
+                network,
+                localizer,
+                self.compute,
+                protocols=[Fair(config.size, config.normalization)],
+                batch_size=look.batch_size,
+                workers=config.workers,
+            )
+            return metric
+
+        agreement = None
+        if self.pseudo is not None:
+            agreement = evaluate(self.pseudo).at(0.0)["max_box_acc_v2"]
+        return Validation(evaluate(self.val), agreement)
+
+    def _info(self, chosen: float | None) -> RunInfo:
+        config = self.config
+        reading, threshold, threshold_from = chosen_cutting(Reading.of(config), chosen)
+        return RunInfo(
+            backbone=config.backbone,
+            method=asdict(config.method),
+            output_stride=config.output_stride,
+            classes=self.samples.classes,
+            size=config.size,
+            **asdict(reading),
+            threshold=threshold,
+            threshold_from=threshold_from,
+            data=str(config.data.resolve()),
+            boxes=None if config.boxes is None else str(config.boxes.resolve()),
+            val_share=config.val_share,
+            seed=config.seed,
+            splits=None if config.splits is None else str(config.splits.resolve()),
+            labels=None if config.labels is None else str(config.labels.resolve()),
+            split_folders=config.split_folders,
+            several_labels=self.samples.has_several_labels,
+            precision=self.compute.precision,
+            epoch=config.epochs if self.best is None else self.best.epoch,
+            epoch_from="last" if self.reference is None else self.reference,
+        )
+
+    def _save_checkpoint(self) -> None:
+        self._gather_sums()
+        if not self.accelerator.is_main_process:
+            return
+        scaler = self.accelerator.scaler
+        state = {
+            "step": self.step,
+            "data": self.data_digest,
+            "precision": self.compute.precision,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "rows": self.log.rows,
+            "total": self.total,
+            "skipped": [self.skipped.in_epoch, self.skipped.in_row],
+            "best": None if self.best is None else self.best._asdict(),
+        }
+        check_finite(self.config.out, self.step, state)
+        save_checkpoint(self.config.out / "checkpoints", self.step, state)
+
+    def _restore(self) -> tuple[int, list[Row]]:
+        """Load the last checkpoint; return its step and the figures up to it."""
+        state = load_last(self.config.out / "checkpoints")
+        if state is None:
+            log.info("%s: no checkpoint yet, starting at the beginning", self.config.out)
+            return 0, []
+        # Checkpoints of before it was kept are taken as they are.
+        if state.get("data", self.data_digest) != self.data_digest:
+            raise RunError(
+                f"{self.config.data}: other images, labels or classes than the training began "
+                "with: put back those of before, or start another run with another --out"
+            )
+        try:
+            load_weights(self.network, state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if state["scaler"] is not None and self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+            step, rows = int(state["step"]), list(state["rows"])
+            self.total += state["total"]
+            self.skipped.in_epoch, self.skipped.in_row = state.get("skipped", (0, 0))
+            best: dict[str, Any] | None = state.get("best")
+            self.best = None if best is None else BestEpoch(**best)
+        except (ConfigError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise_if_out_of_memory(error)
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{self.config.out}: the checkpoint does not fit: {reason}") from error
+        before = state.get("precision", self.compute.precision)
+        if before != self.compute.precision:
+            log.warning(
+                "%s: computed in %s until now, and in %s from here on, as auto chooses here",
+                self.config.out,
+                before,
+                self.compute.precision,
+            )
+        log.info("going on after step %d of %d", step, self.order.total_steps)
+        return step, rows
+
+
+def _in_steps(batches: Iterator[B], accumulate: int) -> Iterator[list[B]]:
+    while step := list(islice(batches, accumulate)):
+        yield step
+
+
+def _tell_ground_truth(config: TrainConfig, splits: Mapping[str, Samples]) -> None:
+    """Log how many images of each split have boxes, and that those of val alone are used."""
+    boxed = {name: samples.num_boxed for name, samples in splits.items()}
+    if any(boxed.values()):
+        counts = (f"{boxed[name]} of {len(splits[name])} in {name}" for name in splits)
+        log.info("images with ground truth: %s", ", ".join(counts))
+    if config.boxes is not None and not boxed.get("val"):
+        log.warning(
+            "%s: no image of the val split has a box, so that boxes have no effect on this "
+            "training; add boxes of val images to choose the threshold",
+            config.boxes,
+        )
+
+
+VAL_FIGURES = ("top1_cls", "max_box_acc_v2", "gt_known", "num_with_ground_truth")
+"""Figures of the val split that are logged after each epoch."""

@@ -1,0 +1,295 @@
+"""Pictures of results with matplotlib: boxes and heat, curves over thresholds, methods compared."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from wsol.data.images import load_image
+from wsol.errors import ConfigError, DataError, not_installed
+from wsol.visualization.draw import HEAT_SHARE, PREDICTED, TRUE, colours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from wsol.results.localization import Localization
+
+Picture = Path | str | Image.Image | NDArray[np.uint8]
+"""A file, or what was read of one."""
+
+
+def plot_localization(
+    result: Localization,
+    image: Picture | None = None,
+    *,
+    true_boxes: ArrayLike | None = None,
+    classes: Sequence[str] = (),
+    heat: float = HEAT_SHARE,
+    axes: Axes | None = None,
+) -> Axes:
+    """Draw a picture under its heat map, with predicted (orange) and true (green) boxes.
+
+    The axes are in pixels of the picture.
+
+    Args:
+        result: of the picture.
+        image: the picture; default: the file that the result's id names.
+        true_boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the picture.
+        classes: names, to write those of boxes whose class is not the picture's.
+        heat: share of the heat map's colours, in [0, 1].
+        axes: to draw on; default: new ones, of a figure that belongs to nothing else.
+
+    Raises:
+        ImageError: the picture cannot be read.
+        ConfigError: matplotlib is not installed.
+
+    >>> from wsol import Localization
+    >>> result = Localization("a.jpg", (8, 6), "cat", 0, 0.5, boxes=np.array([[1.0, 2, 5, 6]]),
+    ...     box_scores=np.array([0.5]), box_labels=np.array([0]))
+    >>> axes = plot_localization(result, Image.new("RGB", (8, 6)))
+    >>> axes.get_title(), axes.patches[0].get_xy()
+    ('cat 50%', (1.0, 2.0))
+    """
+    axes = new_axes() if axes is None else axes
+    axes.axis("off")
+    if result.error is not None:
+        axes.set_title(result.error.reason, fontsize="small", wrap=True)
+        return axes
+    pixels = _pixels(result.image_id if image is None else image)
+    width, height = result.image_size
+    # From edge to edge, so that boxes are where their numbers say.
+    whole = (0.0, float(width), float(height), 0.0)
+    axes.imshow(pixels, extent=whole)
+    if result.heat_map.size and heat > 0:
+        grey = (np.clip(result.heat_map, 0, 1) * 255).astype(np.uint8)
+        axes.imshow(colours()[grey], extent=whole, alpha=heat, interpolation="bilinear")
+    if true_boxes is not None:
+        for box in np.asarray(true_boxes, np.float64).reshape(-1, 4).tolist():
+            _add_box(axes, box, TRUE, "")
+    for box, score, label in zip(
+        result.boxes.tolist(), result.box_scores.tolist(), result.box_labels.tolist(), strict=True
+    ):
+        known = classes[label] if label < len(classes) else ""
+        name = result.label if label == result.class_index else known
+        text = f"{name} {score:.0%}" if len(result.boxes) > 1 else ""
+        _add_box(axes, box, PREDICTED, text)
+    axes.set_title(f"{result.label} {result.score:.0%}", parse_math=False)
+    return axes
+
+
+def plot_grid(
+    results: Sequence[Localization],
+    images: Sequence[Picture] | None = None,
+    *,
+    columns: int = 4,
+    true_boxes: Sequence[ArrayLike] | None = None,
+    classes: Sequence[str] = (),
+) -> Figure:
+    """Draw several pictures as ``plot_localization`` draws one.
+
+    Args:
+        results: of the pictures.
+        images: the pictures; default: the files that the results' ids name.
+        columns: pictures in a row.
+        true_boxes: of each picture.
+        classes: names.
+
+    Raises:
+        ImageError: a picture cannot be read.
+        ConfigError: matplotlib is not installed, or no columns.
+
+    >>> from wsol import Localization
+    >>> results = [Localization(name, (8, 6)) for name in "abc"]
+    >>> figure = plot_grid(results, [Image.new("RGB", (8, 6))] * 3, columns=2)
+    >>> len(figure.axes)
+    3
+    """
+    if columns < 1:
+        raise ConfigError(f"columns is {columns}: it must be at least 1")
+    rows = -(-len(results) // columns)
+    figure = new_figure(3 * columns, 3 * max(rows, 1))
+    for number, result in enumerate(results):
+        plot_localization(
+            result,
+            None if images is None else images[number],
+            true_boxes=None if true_boxes is None else true_boxes[number],
+            classes=classes,
+            axes=figure.add_subplot(rows, columns, number + 1),
+        )
+    return figure
+
+
+def plot_curves(
+    curves: Mapping[str, Mapping[str, ArrayLike]],
+    names: Sequence[str] = (),
+    *,
+    axes: Axes | None = None,
+) -> Axes:
+    """Draw figures over thresholds, of one evaluation or of several.
+
+    Args:
+        curves: name of an evaluation to its columns, in percent, of which ``threshold`` is one;
+            ``read_curve`` reads them from a file.
+        names: of the columns to draw; default: all.
+        axes: to draw on; default: new ones.
+
+    Raises:
+        ConfigError: no such column, or matplotlib is not installed.
+
+    >>> curve = {"threshold": [0.0, 0.5], "max_box_acc_50": [10.0, 90.0]}
+    >>> axes = plot_curves({"CAM": curve, "ADL": curve}, ["max_box_acc_50"])
+    >>> [line.get_label() for line in axes.lines]
+    ['CAM', 'ADL']
+    """
+    axes = new_axes() if axes is None else axes
+    for evaluation, columns in curves.items():
+        wanted = names or [name for name in columns if name != "threshold"]
+        for name in wanted:
+            if name not in columns or "threshold" not in columns:
+                raise ConfigError(f"{evaluation}: no column {name!r} over threshold")
+            parts = (evaluation if len(curves) > 1 else "", name if len(wanted) > 1 else "")
+            label = ", ".join(part for part in parts if part) or name
+            # Of the boxes of all contours the lines are dashed, beside those of the largest.
+            style = "--" if "_v2_" in name else "-"
+            axes.plot(
+                np.asarray(columns["threshold"]), np.asarray(columns[name]), style, label=label
+            )
+    axes.set(xlabel="threshold", ylabel="percent", xlim=(0, 1), ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    _add_legend(axes)
+    return axes
+
+
+def plot_methods(
+    figures: Mapping[str, Mapping[str, float | None]],
+    names: Sequence[str] = (),
+    *,
+    axes: Axes | None = None,
+) -> Axes:
+    """Draw figures of several methods as bars side by side, a group for each figure.
+
+    Args:
+        figures: name of a method to its figures in percent, such as ``Evaluation.metrics``.
+        names: of the figures to draw; default: all that every method has.
+        axes: to draw on; default: new ones.
+
+    Raises:
+        ConfigError: a method lacks a figure, or matplotlib is not installed.
+
+    >>> axes = plot_methods({"CAM": {"gt_known": 60.0}, "ADL": {"gt_known": 75.0}})
+    >>> [float(bar.get_height()) for bars in axes.containers for bar in bars]
+    [60.0, 75.0]
+    """
+    first = next(iter(figures.values()), {})
+    everywhere = [
+        name for name in first if all(each.get(name) is not None for each in figures.values())
+    ]
+    wanted = list(names) or everywhere
+    bars_wide = 0.7 * len(wanted) * len(figures) + 2
+    axes = new_axes(max(5.0, bars_wide)) if axes is None else axes
+    share = 0.8 / max(len(figures), 1)
+    for number, (method, each) in enumerate(figures.items()):
+        heights = []
+        for name in wanted:
+            height = each.get(name)
+            if height is None:
+                raise ConfigError(f"{method}: no figure {name!r}")
+            heights.append(height)
+        places = np.arange(len(wanted)) + (number - (len(figures) - 1) / 2) * share
+        bars = axes.bar(places, heights, share * 0.92, label=method)
+        axes.bar_label(bars, fmt="%.1f", padding=2, fontsize="small")
+    axes.set(ylabel="percent", ylim=(0, 105))
+    axes.set_xticks(np.arange(len(wanted)), wanted, parse_math=False)
+    axes.grid(axis="y", alpha=0.3)
+    axes.set_axisbelow(True)
+    _add_legend(axes)
+    return axes
+
+
+def read_curve(path: Path | str) -> dict[str, NDArray[np.float64]]:
+    r"""Return the columns of a ``curve.csv``, as ``wsol evaluate --maps`` writes it.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        DataError: it cannot be read, or a cell is no number.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "curve.csv").write_text("threshold,iou\n0.0,10\n0.5,90\n")
+    ...     read_curve(Path(folder, "curve.csv"))["iou"].tolist()
+    [10.0, 90.0]
+    """
+    try:
+        with Path(path).open(encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file))
+        table = np.array(rows, np.float64).reshape(-1, len(header))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: is no curve: {error}") from error
+    return {name: table[:, number] for number, name in enumerate(header)}
+
+
+def new_figure(width: float = 7.0, height: float = 4.5) -> Figure:
+    """Return a figure that no window and no other state knows of.
+
+    Args:
+        width: in inches.
+        height: in inches.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise not_installed("matplotlib", "wsol[plot]") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def new_axes(width: float = 7.0, height: float = 4.5) -> Axes:
+    """Return the only axes of a new figure.
+
+    Args:
+        width: in inches.
+        height: in inches.
+    """
+    axes: Axes = new_figure(width, height).add_subplot()
+    return axes
+
+
+def _add_legend(axes: Axes) -> None:
+    for text in axes.legend().get_texts():
+        # Names are data: a dollar sign in one is no formula.
+        text.set_parse_math(False)
+
+
+def _pixels(image: Picture) -> NDArray[Any]:
+    return np.asarray(load_image(image) if isinstance(image, Path | str) else image)
+
+
+def _add_box(axes: Axes, box: list[float], colour: tuple[int, int, int], text: str) -> None:
+    from matplotlib.patches import Rectangle
+
+    x0, y0, x1, y1 = box
+    shade = tuple(part / 255 for part in colour)
+    axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=shade, linewidth=2))
+    if text:
+        axes.text(
+            x0,
+            y0,
+            text,
+            color="white",
+            fontsize="x-small",
+            verticalalignment="top",
+            backgroundcolor=shade,
+            parse_math=False,
+            clip_on=True,
+        )

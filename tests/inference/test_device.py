@@ -1,0 +1,215 @@
+"""Precisions live side by side in one process, and float16 belongs to GPUs."""
+
+import json
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+
+from wsol import Localizer
+from wsol.data.open import open_data
+from wsol.errors import ConfigError
+from wsol.evaluation.config import EvaluateConfig
+from wsol.evaluation.evaluate import Located, evaluate, locate_split
+from wsol.inference.device import (
+    Compute,
+    _cuda_warning,
+    _warn_of_precision,
+    announce,
+    choose_compute,
+    choose_precision,
+    make_accelerator,
+)
+from wsol.maps import normalize
+from wsol.training.config import TrainConfig
+from wsol.training.trainer import train
+from wsol.types import Precision
+
+
+def test_one_process_computes_in_several_precisions(
+    tiny: TrainConfig, toy: Path, tmp_path: Path
+) -> None:
+    """A training in each, then an evaluation and a prediction in the other; none is refused."""
+    picture = next((toy / "test").rglob("*.jpg"))
+    precisions: tuple[Precision, Precision] = ("bf16", "fp32")
+    for mine, other in (precisions, precisions[::-1]):
+        run = train(replace(tiny, out=tmp_path / mine, epochs=1, precision=mine))
+        options = EvaluateConfig(run, workers=0, precision=other, report=0, cpu=True)
+        assert evaluate(options).num_errors == 0
+        locate = Localizer(run, precision=other, cpu=True)
+        assert locate.compute.precision == other
+        assert [result.error for result in locate([picture])] == [None]
+
+
+def test_bfloat16_rounds_what_float32_does_not(tiny_run: Path, toy: Path) -> None:
+    """Two that are asked in turn each keep their own precision."""
+    picture = next((toy / "test").rglob("*.jpg"))
+    exact, rounded = (Localizer(tiny_run, precision=p, cpu=True) for p in ("fp32", "bf16"))
+    first = [result.heat_map for result in exact([picture])]
+    between = [result.heat_map for result in rounded([picture])]
+    again = [result.heat_map for result in exact([picture])]
+    assert (first[0] == again[0]).all()
+    assert (first[0] != between[0]).any()
+    assert abs(first[0] - between[0]).max() < 0.2
+
+
+def test_a_context_around_is_left_in_force() -> None:
+    """Of whoever calls in float32 under an autocast of their own."""
+    with torch.autocast("cpu", torch.bfloat16), Compute(torch.device("cpu"), "fp32").autocast():
+        assert torch.is_autocast_enabled("cpu")
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_float16_is_for_gpus(tiny_run: Path) -> None:
+    """The CPU would silently do without it."""
+    for refused in (
+        lambda: choose_precision("fp16", cpu=True),
+        lambda: choose_compute("fp16", cpu=True),
+        lambda: make_accelerator("fp16", cpu=True),
+        lambda: Localizer(tiny_run, precision="fp16", cpu=True),
+    ):
+        with pytest.raises(ConfigError, match="fp16, which is for GPUs: use bf16 or fp32"):
+            refused()
+
+
+def test_several_processes_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As whoever has started them says; one that is alone asks nobody."""
+    state = Compute(torch.device("cpu"), "fp32", 1, 2)
+    monkeypatch.setattr("wsol.inference.device.PartialState", lambda cpu: state)
+    assert choose_compute("fp32", cpu=True) == Compute(torch.device("cpu"))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert choose_compute("fp32", cpu=True) == state
+    assert not state.is_main_process
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_command_reads_the_same_maps(
+    tiny: TrainConfig,
+    toy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: Precision,
+) -> None:
+    """The threshold, the figures and the boxes of a run belong to one map, to the last bit."""
+    seen: list[np.ndarray] = []
+
+    def keeping(*given: Any, **options: Any) -> Iterator[Located]:
+        for located in locate_split(*given, **options):
+            assert located.score_map is not None
+            seen.append(normalize(located.score_map)[0])
+            yield located
+
+    monkeypatch.setattr("wsol.evaluation.evaluate.locate_split", keeping)
+    run = train(replace(tiny, out=tmp_path / "run", epochs=1, precision=precision))
+    threshold_from, seen = seen, []
+    # Another precision than auto takes on a machine where no run says it.
+    monkeypatch.setattr("wsol.inference.device.has_bfloat16", lambda _: True)
+    options = EvaluateConfig(run, split="val", workers=0, report=0, batch_size=8, cpu=True)
+    evaluate(options)
+    locate = Localizer(run, batch_size=8, scaled_decoding=False, cpu=True)
+    samples = open_data(toy)["val"]
+    for index, (first, second) in enumerate(zip(threshold_from, seen, strict=True)):
+        assert (first == second).all()
+        label = samples.classes[samples.labels[index]]
+        (result,) = locate(samples.paths()[index : index + 1], label=label)
+        assert abs(result.heat_map - second).max() <= 1 / 255
+    assert json.loads((run / "model.json").read_text())["precision"] == precision
+    assert json.loads((run / "metrics.json").read_text())["precision"] == precision
+    assert locate.description.endswith(f", {precision}")
+
+
+def test_auto_follows_the_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the hardware computes in it, and float32 elsewhere, which is said."""
+    found = []
+    for has in (True, False):
+        monkeypatch.setattr("wsol.inference.device.has_bfloat16", lambda _, has=has: has)
+        for of_run in (None, "fp32", "bf16", "fp16"):
+            _warn_of_precision.cache_clear()
+            caplog.clear()
+            precision = choose_precision("auto", cpu=True, of_run=of_run)
+            said = f"chosen in {of_run}" in caplog.text
+            found.append((precision, said))
+    here = [("bf16", False), ("fp32", False), ("bf16", False), ("fp32", True)]
+    elsewhere = [("fp32", False), ("fp32", False), ("fp32", True), ("fp32", True)]
+    assert found == [*here, *elsewhere]
+
+
+def test_another_precision_than_the_runs_is_said_once(
+    tiny_run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In one line, although an evaluation opens the run a second time for its report."""
+    _warn_of_precision.cache_clear()
+    options = EvaluateConfig(tiny_run, workers=0, precision="bf16", report=2, cpu=True)
+    evaluate(replace(options, out=tiny_run.parent / "other" / "metrics.json"))
+    assert sum("bf16" in each and "fp32" in each for each in caplog.messages) == 1
+
+
+def test_each_command_says_where_it_computes(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A GPU that torch cannot use is no silent CPU, unless the CPU was chosen."""
+    caplog.set_level("INFO", "wsol")
+    here = Compute(torch.device("cpu"), "bf16")
+    tool = tmp_path / "nvidia-smi"
+    tool.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    told: list[str] = []
+
+    def broken() -> bool:
+        if not told:
+            told.append("once")
+            warnings.warn("The NVIDIA driver on your system is too old\nand more", stacklevel=1)
+        return False
+
+    monkeypatch.setattr(torch.cuda, "is_available", broken)
+    _cuda_warning.cache_clear()
+    choose_precision("auto", cpu=True)
+    announce(here, cpu=False)
+    assert caplog.messages[0] == "computing on cpu in bf16"
+    assert "(The NVIDIA driver on your system is too old)" in caplog.messages[1]
+    for hidden, cpu in ((None, True), ("", False), ("-1", False)):
+        caplog.clear()
+        if hidden is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+        announce(here, cpu=cpu)
+        assert len(caplog.messages) == 1
+    caplog.clear()
+    announce(replace(here, process_index=1, num_processes=2), cpu=False)
+    assert not caplog.messages
+    _cuda_warning.cache_clear()
+
+
+@pytest.fixture
+def fresh_accelerate() -> Iterator[None]:
+    """Let accelerate begin anew: it keeps the first precision of a process."""
+    AcceleratorState._reset_state()
+    yield
+    AcceleratorState._reset_state()
+
+
+@pytest.mark.usefixtures("fresh_accelerate")
+def test_only_another_precision_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else accelerate refuses is told in its own words."""
+    refusal = ValueError("ACCELERATE_DYNAMO_MODE is odd\nsecond line")
+    with monkeypatch.context() as patch:
+        patch.setattr("wsol.inference.device.Accelerator", Mock(side_effect=refusal))
+        with pytest.raises(ConfigError, match="ACCELERATE_DYNAMO_MODE is odd;") as caught:
+            make_accelerator("fp32", cpu=True)
+    assert "\n" not in str(caught.value)
+    make_accelerator("fp32", cpu=True)
+    make_accelerator("bf16", cpu=True)
+    before = AcceleratorState()
+    monkeypatch.setitem(before.__dict__, "_mixed_precision", "fp16")
+    with pytest.raises(ConfigError, match="precision fp32, cpu True: this process"):
+        make_accelerator("fp32", cpu=True)
