@@ -20,7 +20,7 @@ import numpy as np
 
 from wsol.evaluation import score_maps as room
 from wsol.evaluation.config import EvaluateMapsConfig
-from wsol.evaluation.measure_boxes import BoxMeasure
+from wsol.evaluation.score_map_metrics import BoxMeasure
 
 SHOWN_EVERY = 2000
 

@@ -27,9 +27,8 @@ from wsol.errors import WsolError
 from wsol.inference.export import export_localizer
 from wsol.inference.exported import READERS
 from wsol.localizers import list_localizers
-from wsol.localizers.box_head import BoxHead
 from wsol.localizers.distilled import Learnt
-from wsol.localizers.distilled_heads import PixelHead
+from wsol.localizers.distilled_heads import BoxHead, PixelHead
 from wsol.models import create_network
 from wsol.models.published import published_names
 from wsol.names import BUNDLED_BACKBONE

@@ -32,11 +32,11 @@ def wsol(*arguments: object) -> None:
         sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
 
 
-def boxes(folder: Path) -> dict[str, list[float]]:
-    """Return the boxes of a prediction, by image and number."""
+def boxes(folder: Path, data: Path) -> dict[str, list[float]]:
+    """Return the boxes of a prediction, by number and image."""
     rows = json.loads((folder / "predictions.json").read_text(encoding="utf-8"))
     return {
-        f"{row['file_name']} {number}": [*row["bbox"], row["score"]]
+        f"{number} {Path(row['file_name']).relative_to(data)}": [*row["bbox"], row["score"]]
         for number, row in enumerate(rows)
     }
 
@@ -50,7 +50,7 @@ def figures_of_set(data: Path, work: Path) -> dict[str, Any]:
     given = ("--boxes", truth) if truth.exists() else ()
     found: dict[str, Any] = {}
     wsol("predict", *images, "--out", work / "predicted", "--report", 0, *COMPUTE)
-    found["untrained"] = boxes(work / "predicted")
+    found["untrained"] = boxes(work / "predicted", data)
     for name, options in (
         ("boxes", ("--config", "boxes")),
         ("adl", ("--method", "adl", "--epochs", 1, "--size", 128, "--resize", 144)),
@@ -62,7 +62,7 @@ def figures_of_set(data: Path, work: Path) -> dict[str, Any]:
     wsol("export", work / "boxes", "--out", work / "boxes.onnx")
     options = ("--run", work / "boxes.onnx", "--report", 0, *COMPUTE)
     wsol("predict", *images, "--out", work / "graph", *options)
-    found["graph"] = boxes(work / "graph")
+    found["graph"] = boxes(work / "graph", data)
     return found
 
 
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found: dict[str, Any] = {}
     for folder in options.folders:
         with TemporaryDirectory() as work:
-            found[folder.name] = figures_of_set(folder, Path(work))
+            found[folder.name] = figures_of_set(folder.resolve(), Path(work))
     if options.demo:
         with TemporaryDirectory() as work:
             found["demo"] = demo(Path(work))

@@ -24,9 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from wsol.data.images import find_images
-from wsol.data.loader import load_batches, normalized
+from wsol.data.loader import TrainFiles, load_batches, normalized
 from wsol.data.synthetic.photographs import write_photographs
-from wsol.data.train_files import TrainFiles
 from wsol.data.transforms import TrainTransform
 from wsol.models.utils import IMAGENET_MEAN, IMAGENET_STD
 from wsol.training.sampler import TrainingOrder

@@ -43,7 +43,7 @@ from wsol.maps import box_confidence, normalize
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import create_network
-from wsol.models.imagenet import NUM_CLASSES
+from wsol.models.weights import NUM_CLASSES
 from wsol.types import Precision
 
 HEADINGS = (

@@ -23,8 +23,7 @@ from wsol.data.images import find_images
 from wsol.maps import boxes_at, normalize, scale_boxes
 from wsol.reports.ground_truth import Truth
 from wsol.reports.report import INDEX, write_report
-from wsol.results.about import About
-from wsol.results.localization import Localization
+from wsol.results.localization import About, Localization
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from wsol.cli.options import read_options
 from wsol.data.open import open_data
 from wsol.data.synthetic.scenes import write_scenes
-from wsol.evaluation.detect import average_precision
+from wsol.evaluation.evaluate import average_precision
 from wsol.inference.localizer import Localizer, Number
 from wsol.training.config import TrainConfig
 from wsol.training.trainer import train

@@ -14,7 +14,7 @@ from wsol.localizers._layers import choose_tap
 from wsol.localizers.stages import find_stages
 from wsol.models.create import check_size
 from wsol.training.checkpoint import load_last, save_checkpoint
-from wsol.training.compiled import check_compiler
+from wsol.training.optim import check_compiler
 
 
 class Hungry(nn.Module):

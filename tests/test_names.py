@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsol.errors import ConfigError
-from wsol.models.imagenet import imagenet_classes
+from wsol.models.weights import imagenet_classes
 from wsol.names import class_index, class_indices, unique_names, without_index
 
 IMAGENET = unique_names(imagenet_classes())

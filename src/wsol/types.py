@@ -2,6 +2,9 @@
 
 from typing import Literal, get_args
 
+ContourRule = Literal["all", "largest"]
+"""Which contours of a map give boxes."""
+
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 """What networks compute in; auto: what the hardware has."""
 

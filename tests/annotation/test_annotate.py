@@ -19,7 +19,7 @@ from wsol.cli.main import main
 from wsol.distillation.dataset import Teacher
 from wsol.errors import ConfigError, DataError
 from wsol.localizers._forward import Look
-from wsol.localizers.pixels import LearntPixels
+from wsol.localizers.distilled import LearntPixels
 from wsol.methods.network import build_network
 from wsol.prediction import local
 from wsol.prediction import predict as predict_module

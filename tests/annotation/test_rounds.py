@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wsol.annotation.rounds import take_rounds
-from wsol.data.flat_names import Names
+from wsol.data.file_index import Names
 from wsol.data.given_labels import GivenLabels
 from wsol.errors import ConfigError
 from wsol.prediction.inputs import Pictures

@@ -27,8 +27,7 @@ from wsol.data.pack_config import PackConfig
 from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig
 from wsol.distillation.config import DistillConfig
 from wsol.errors import ConfigError
-from wsol.evaluation.compare_config import CompareConfig
-from wsol.evaluation.config import EvaluateConfig, EvaluateMapsConfig
+from wsol.evaluation.config import CompareConfig, EvaluateConfig, EvaluateMapsConfig
 from wsol.formats.convert_config import ConvertConfig
 from wsol.inference.config import ExportConfig
 from wsol.methods import list_methods, method_config

@@ -12,8 +12,7 @@ from wsol.cli.options import gives, predict_step, read_options
 from wsol.data.pack_config import PackConfig
 from wsol.distillation.config import DistillConfig
 from wsol.errors import ConfigError
-from wsol.evaluation.compare_config import CompareConfig
-from wsol.evaluation.config import EvaluateConfig, EvaluateMapsConfig
+from wsol.evaluation.config import CompareConfig, EvaluateConfig, EvaluateMapsConfig
 from wsol.methods.adl.config import Config as ADLConfig
 from wsol.methods.has.config import Config as HaSConfig
 from wsol.methods.none.config import Config as NoMethod

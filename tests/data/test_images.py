@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from wsol.data.decode import image_size
 from wsol.data.images import load_image
-from wsol.data.train_files import decode_pixels
+from wsol.data.loader import decode_pixels
 from wsol.errors import ImageError
 
 KINDS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000"]

@@ -11,10 +11,17 @@ import torch
 from PIL import Image
 
 from wsol.data.images import decode_image, load_image
-from wsol.data.loader import ImageFiles, Key, load_batches, normalized, split_batches
+from wsol.data.loader import (
+    ImageFiles,
+    Key,
+    TrainFiles,
+    decode_pixels,
+    load_batches,
+    normalized,
+    split_batches,
+)
 from wsol.data.sources import Content
 from wsol.data.synthetic.photographs import photograph, write_photographs
-from wsol.data.train_files import TrainFiles, decode_pixels
 from wsol.data.transforms import EvalTransform, TrainTransform
 from wsol.errors import ImageError
 

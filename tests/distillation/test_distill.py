@@ -27,17 +27,15 @@ from wsol.distillation.config import DistillConfig
 from wsol.distillation.dataset import Teacher, take_lessons
 from wsol.distillation.distill import distill
 from wsol.errors import ConfigError, DataError, RunError
-from wsol.evaluation.compare_config import CompareConfig
-from wsol.evaluation.config import EvaluateConfig
+from wsol.evaluation.config import CompareConfig, EvaluateConfig
 from wsol.evaluation.evaluate import evaluate
 from wsol.inference.device import Compute
 from wsol.inference.fitting import Look
 from wsol.localizers import create_localizer
 from wsol.localizers._forward import observe
 from wsol.localizers.config import Reading, chosen_cutting
+from wsol.localizers.distilled import PSOL, LearntPixels
 from wsol.localizers.instances import LearntInstances
-from wsol.localizers.pixels import LearntPixels
-from wsol.localizers.psol import PSOL
 from wsol.models.heads import scaled_maps
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.predict import predict

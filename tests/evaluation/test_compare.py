@@ -17,8 +17,7 @@ from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.errors import ConfigError, DataError
 from wsol.evaluation.compare import _images_to_choose_on, _open, compare
-from wsol.evaluation.compare_config import CompareConfig
-from wsol.evaluation.config import EvaluateConfig
+from wsol.evaluation.config import CompareConfig, EvaluateConfig
 from wsol.evaluation.evaluate import evaluate
 from wsol.localizers.config import Reading
 from wsol.prediction.config import PredictConfig

@@ -15,7 +15,7 @@ from wsol._utils.locks import Hold
 from wsol.cli.main import main
 from wsol.errors import ImageError
 from wsol.formats import About, list_formats
-from wsol.formats.cells import from_cell
+from wsol.formats._files import from_cell
 from wsol.results.localization import Localization
 from wsol.results.store import RecordWriter
 

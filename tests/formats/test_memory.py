@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsol.formats import About, create_writer, list_formats, parquet_table
+from wsol.formats import About, create_writer, list_formats
+from wsol.formats import tables as parquet_table
 from wsol.results.localization import Localization
 
 EACH = 150

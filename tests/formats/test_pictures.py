@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsol.data.score_maps import find_score_maps, load_score_map
-from wsol.formats.cells import from_cell
-from wsol.maps.levels import grey_levels
+from wsol.formats._files import from_cell
+from wsol.maps.normalize import grey_levels
 from wsol.results.localization import Localization
 from wsol.results.masks import box_masks
 

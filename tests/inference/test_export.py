@@ -22,9 +22,8 @@ from wsol.inference import export as export_module
 from wsol.inference.config import ExportConfig
 from wsol.inference.export import TOLERANCE, export, export_localizer
 from wsol.inference.exported import READERS, GraphInfo, open_graph, open_own_torch
-from wsol.localizers.box_head import BoxHead
 from wsol.localizers.distilled import Learnt
-from wsol.localizers.distilled_heads import PixelHead
+from wsol.localizers.distilled_heads import BoxHead, PixelHead
 from wsol.models import create_network
 from wsol.models.published import published_names
 from wsol.runs.run import load_run, save_run

@@ -35,7 +35,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return numbers of pictures in the batches that DDT is shown from now on."""
     counts: list[int] = []
     fit: Callable[[ScoreMaps, list[torch.Tensor]], None]
-    from wsol.localizers.ddt import DDT
+    from wsol.localizers.features import DDT
 
     fit = DDT.fit
 

@@ -26,7 +26,7 @@ from wsol.localizers import create_localizer, list_localizers
 from wsol.localizers._forward import has_classes, observe
 from wsol.localizers.stages import last_stage
 from wsol.models import create_network
-from wsol.models.imagenet import imagenet_classes, published_classes
+from wsol.models.weights import imagenet_classes, published_classes
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.predict import predict
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from wsol.inference.cut import cut_again
-from wsol.inference.postprocess import Cut, localize_picture
+from wsol.inference.postprocess import Cut, cut_again, localize_picture
 from wsol.maps import box_confidence
 from wsol.results.localization import Localization
 from wsol.types import Number

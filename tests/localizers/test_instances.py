@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wsol.errors import ConfigError
 from wsol.localizers._forward import observe
-from wsol.localizers.instance_head import InstanceHead, instance_loss
+from wsol.localizers.distilled_heads import InstanceHead, instance_loss
 from wsol.localizers.instances import LearntInstances
 from wsol.models import Network
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wsol.maps._basins import find_uphill, label_basins
-from wsol.maps.spread import spread
+from wsol.maps._basins import find_uphill, label_basins, spread
 
 FindParts = Callable[[NDArray[np.bool_], bool], list[list[tuple[int, int]]]]
 Maps = Sequence[tuple[NDArray, ...]]

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.maps._basins import label_basins
-from wsol.maps._cells import LEVELS, gather_cells
+from wsol.maps._cells import LEVELS, find_links, gather_cells
 from wsol.maps._opencv import contours_at
 from wsol.maps._tree import best_overlap, sort_by_level, sweep
-from wsol.maps.links import find_links
 
 FindParts = Callable[[NDArray[np.bool_], bool], list[list[tuple[int, int]]]]
 Maps = Sequence[tuple[NDArray, ...]]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from wsol.maps import boxes_at, masks_at, objects_at, scale_boxes, scale_mask
-from wsol.maps.levels import grey_levels
+from wsol.maps.normalize import grey_levels
 
 MAPS = arrays.arrays(
     np.float32,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsol.methods.cutmix.mix import cut_box
+from wsol.methods.cutmix.method import cut_box
 
 SIDE = 224
 

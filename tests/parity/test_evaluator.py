@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from wsol.maps import IouCurves, best_iou_curves, boxes_at, grey_levels, iou_curves
-from wsol.maps.levels import threshold_levels
+from wsol.maps.normalize import threshold_levels
 from wsol.metrics import IOU_LEVELS, LocalizationAccuracy, default_thresholds
 
 INTERVALS = (0.01, 0.001)

@@ -14,8 +14,7 @@ from wsol.data.synthetic.toy import write_toy
 from wsol.distillation.config import DistillConfig
 from wsol.distillation.distill import distill
 from wsol.evaluation.compare import compare
-from wsol.evaluation.compare_config import CompareConfig
-from wsol.evaluation.config import EvaluateConfig
+from wsol.evaluation.config import CompareConfig, EvaluateConfig
 from wsol.evaluation.evaluate import evaluate
 from wsol.formats import list_formats
 from wsol.formats.convert import convert

@@ -19,7 +19,7 @@ from wsol.data.pack_config import PackConfig
 from wsol.data.synthetic.toy import toy_pictures
 from wsol.errors import ConfigError, DataError, RunError
 from wsol.inference.localizer import Localizer
-from wsol.models.imagenet import imagenet_classes
+from wsol.models.weights import imagenet_classes
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.predict import predict
 

@@ -17,8 +17,7 @@ from wsol.errors import ImageError
 from wsol.maps import boxes_at, objects_at, scale_boxes
 from wsol.reports.ground_truth import Truth
 from wsol.reports.report import write_report
-from wsol.results.about import About
-from wsol.results.localization import Localization
+from wsol.results.localization import About, Localization
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [

@@ -6,9 +6,9 @@ import numpy as np
 from playwright.sync_api import Page
 
 from wsol.maps import boxes_at, objects_at, scale_boxes
-from wsol.maps.levels import grey_levels
+from wsol.maps.normalize import grey_levels
 from wsol.reports.ground_truth import Truth
-from wsol.reports.score_map import small_map
+from wsol.reports.page_data import small_map
 from wsol.results.localization import Localization
 
 Open = Callable[..., Page]

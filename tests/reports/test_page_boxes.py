@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from wsol.reports.report import write_report
-from wsol.results.about import About
+from wsol.results.localization import About
 
 from .conftest import CLASSES, OWN, SIZE, Example, located, save_photo, smooth_map
 from .on_page import DRAWN, Open, best_iou, corners, names, settle, slide

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
-from wsol.maps.levels import grey_levels
+from wsol.maps.normalize import grey_levels
 from wsol.reports.ground_truth import Truth
 from wsol.reports.page_data import row_of
 from wsol.reports.report import write_report
-from wsol.results.about import About
-from wsol.results.localization import Localization
+from wsol.results.localization import About, Localization
 
 from .conftest import CLASSES, OWN, SIZE, Example, located, png_of, save_photo, smooth_map
 from .on_page import DRAWN, FIRST, Open, corners, settle, slide

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page
 
 from wsol.maps import boxes_at, objects_at
-from wsol.results.rows import decode_map, encode_map
+from wsol.results.store import decode_map, encode_map
 
 from .conftest import Example, png_of, smooth_map
 

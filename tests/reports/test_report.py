@@ -18,14 +18,12 @@ from PIL import Image
 
 from wsol.cli.main import main
 from wsol.errors import ConfigError, DataError, ImageError
-from wsol.maps.levels import grey_levels
+from wsol.maps.normalize import grey_levels
 from wsol.reports.ground_truth import Truth
 from wsol.reports.metrics import Figures
-from wsol.reports.page_data import script_json
+from wsol.reports.page_data import MAP_SIDE, encode_small_map, script_json, small_map
 from wsol.reports.report import CHUNK, write_report
-from wsol.reports.score_map import MAP_SIDE, encode_small_map, small_map
-from wsol.results.about import About
-from wsol.results.localization import Localization
+from wsol.results.localization import About, Localization
 from wsol.results.store import RecordWriter
 
 from .conftest import CLASSES, OWN, SIZE, located, save_photo, smooth_map, write_boxes

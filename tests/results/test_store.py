@@ -11,16 +11,16 @@ from hypothesis.extra import numpy as arrays
 
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.maps import boxes_at
-from wsol.maps.levels import grey_levels
-from wsol.results.about import About
-from wsol.results.localization import Localization
-from wsol.results.rows import decode_map, encode_map
+from wsol.maps.normalize import grey_levels
+from wsol.results.localization import About, Localization
 from wsol.results.store import (
     ABOUT,
     FOLDER,
     PART_SIZE,
     Record,
     RecordWriter,
+    decode_map,
+    encode_map,
     is_finished,
     part_file,
 )

@@ -20,8 +20,14 @@ from wsol.data.synthetic.scenes import write_scenes
 from wsol.data.transforms import EvalTransform
 from wsol.errors import ConfigError
 from wsol.evaluation.config import EvaluateConfig
-from wsol.evaluation.detect import average_precision
-from wsol.evaluation.evaluate import Located, _best_true, _ranks, evaluate, judge_located
+from wsol.evaluation.evaluate import (
+    Located,
+    _best_true,
+    _ranks,
+    average_precision,
+    evaluate,
+    judge_located,
+)
 from wsol.evaluation.protocols import Fair
 from wsol.inference.localizer import Localizer
 from wsol.methods import list_methods, method_config

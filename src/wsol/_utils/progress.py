@@ -1,7 +1,10 @@
-"""How far a long job is: one line that moves on a terminal, plain lines otherwise."""
+"""Progress of long jobs, on terminals and in logs."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -118,3 +121,29 @@ class Meter:
 def _rate(begin: tuple[float, int], end: tuple[float, int]) -> float:
     """Return the rate between two marks of time and number."""
     return max(end[1] - begin[1], 1e-9) / max(end[0] - begin[0], 1e-9)
+
+
+class Advances(Protocol):
+    """Whatever counts bytes."""
+
+    def advance(self, amount: int, /) -> None:
+        """Count bytes as done."""
+
+
+Meters = Callable[[str, int], AbstractContextManager[Advances]]
+"""From the name of a step and its bytes to something that counts them."""
+
+
+class _Silent:
+    def advance(self, amount: int, /) -> None:
+        pass
+
+
+@contextmanager
+def silent(title: str, total: int) -> Iterator[Advances]:
+    """Count nothing.
+
+    >>> with silent("check", 100) as meter:
+    ...     meter.advance(10)
+    """
+    yield _Silent()

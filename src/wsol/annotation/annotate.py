@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wsol._utils.folder import output_folder
+from wsol._utils.files import output_folder
 from wsol._utils.locks import NAME, Hold
 from wsol.annotation.config import AnnotateConfig
 from wsol.annotation.learning import Learning

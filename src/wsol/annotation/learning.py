@@ -21,16 +21,16 @@ from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.transforms import EvalTransform
 from wsol.distillation.config import DistillConfig
 from wsol.distillation.dataset import Lessons, Teacher
-from wsol.distillation.fit_head import fit_head
+from wsol.distillation.distill import fit_head
 from wsol.errors import DataError
 from wsol.inference.device import announce, choose_compute
 from wsol.inference.fitting import MOST_PICTURES, Look
 from wsol.inference.loading import prepare_to_localize
 from wsol.localizers._forward import StoredLook, tapped_part
 from wsol.localizers.config import BEST, Cutting, Reading, chosen_cutting
-from wsol.localizers.pixels import LearntPixels
+from wsol.localizers.distilled import LearntPixels
 from wsol.maps import normalize
-from wsol.maps.cut import cut_map
+from wsol.maps.boxes import cut_map
 from wsol.methods.network import build_network
 from wsol.methods.none.config import Config
 from wsol.models.tokens import side_step

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsol._utils.files import write_atomically
-from wsol.data.flat_names import Names
+from wsol.data.file_index import Names
 from wsol.data.given_labels import GivenLabels
 from wsol.data.image_names import some
 from wsol.errors import ConfigError

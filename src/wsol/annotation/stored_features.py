@@ -18,7 +18,7 @@ from wsol.inference.fitting import Look
 from wsol.inference.localizer import Inputs
 from wsol.localizers._forward import StoredLook, observe
 from wsol.models import Network
-from wsol.runs.tensors import read_tensors, write_tensors
+from wsol.runs.run import read_tensors, write_tensors
 
 LAST = "last"
 """In place of a tap's name: what the head sees."""

@@ -1,4 +1,4 @@
-"""The page and its API."""
+"""The page, its files and its API."""
 
 import math
 from base64 import b64decode
@@ -13,19 +13,65 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 import wsol
-from wsol._utils.names import original, portable
-from wsol.app.download import pieces
+import wsol.reports
 from wsol.app.localizer_cache import localizer_names
 from wsol.app.middleware import as_json, read_json
-from wsol.app.page_files import MEDIA_TYPES, page_files
-from wsol.app.service import Desk
+from wsol.app.service import Desk, pieces
 from wsol.app.storage import Choice, Picture
 from wsol.app.uploads import receive_files
 from wsol.errors import ImageError, WsolError, is_out_of_memory
 from wsol.formats import list_formats
 from wsol.names import class_index
-from wsol.reports.page_data import about_page, row_of
-from wsol.reports.score_map import encode_small_map, small_map
+from wsol.portable import original, portable
+from wsol.reports.page_data import about_page, encode_small_map, row_of, small_map
+
+MEDIA_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
+
+SCRIPTS = ("api.js", "uploads.js", "choices.js", "app.js")
+"""Instead of the one that starts a report."""
+
+
+def page_files() -> dict[str, bytes]:
+    """Return the content of each file by its name; nothing else is ever served.
+
+    >>> {"index.html", "app.js", "maps.js"} < set(page_files())
+    True
+    """
+    files = {
+        file.name: file.read_bytes()
+        for folder in (Path(wsol.reports.__path__[0], "page"), Path(__file__).with_name("page"))
+        for file in sorted(folder.iterdir())
+        if file.suffix in MEDIA_TYPES
+    }
+    files["index.html"] = app_index(files["index.html"].decode("utf-8")).encode("utf-8")
+    return files
+
+
+def app_index(report: str) -> str:
+    r"""Return the app's ``index.html``.
+
+    Args:
+        report: that of a report, a line for each file.
+
+    >>> print(app_index('<title>wsol report</title>\n<script defer src="data/index.js"></script>'))
+    <title>wsol app</title>
+    """
+    style = '<link rel="stylesheet" href="page/app.css">'
+    scripts = [f'<script defer src="page/{name}"></script>' for name in SCRIPTS]
+    lines = []
+    for line in report.splitlines():
+        if "page/start.js" in line:
+            lines += [style, *scripts]
+        # Other than a report, the app may ask its server; a header says what else it may do.
+        elif "data/index.js" not in line and "Content-Security-Policy" not in line:
+            lines.append(line.replace("<title>wsol report<", "<title>wsol app<"))
+    return "\n".join(lines)
+
 
 REFUSED: tuple[type[Exception], ...] = (HTTPException, WsolError, MemoryError, RuntimeError)
 """Errors that ``refuse`` sees; most libraries say by a RuntimeError that memory runs out."""

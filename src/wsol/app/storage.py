@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from wsol.data.images import load_image
 from wsol.errors import ImageError
 from wsol.results.localization import Localization
-from wsol.results.rows import decode_map
+from wsol.results.store import decode_map
 from wsol.types import Number
 
 SIDE = 1280

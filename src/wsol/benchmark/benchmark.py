@@ -12,9 +12,7 @@ from typing import Any
 
 import torch
 
-from wsol._utils.files import write_json
-from wsol._utils.folder import make_folder
-from wsol.benchmark.benchmark_training import TrainStages
+from wsol._utils.files import make_folder, write_json
 from wsol.benchmark.bottleneck import (
     ADVICE,
     READING,
@@ -25,7 +23,7 @@ from wsol.benchmark.bottleneck import (
     wanted_workers,
 )
 from wsol.benchmark.config import BenchmarkConfig
-from wsol.benchmark.stages import PredictStages
+from wsol.benchmark.stages import PredictStages, TrainStages
 from wsol.data.images import decode_image, find_images
 from wsol.data.synthetic.photographs import write_photographs
 from wsol.errors import ConfigError, DataError, ImageError
@@ -38,7 +36,7 @@ from wsol.methods.network import build_network
 from wsol.methods.none.config import Config as NoMethod
 from wsol.models import Network
 from wsol.models.batch_norm import fold_batch_norms
-from wsol.models.imagenet import NUM_CLASSES
+from wsol.models.weights import NUM_CLASSES
 from wsol.names import BUNDLED_BACKBONE
 from wsol.runs.run import load_run
 from wsol.training.config import TrainConfig

@@ -1,25 +1,117 @@
-"""How long each stage of prediction takes on this machine."""
+"""Throughput of each stage of prediction and training."""
 
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import SGD
 
-from wsol.benchmark.benchmark_timing import one_thread, read_stages, seconds_per_image, waiter
 from wsol.benchmark.bottleneck import Stage
 from wsol.data.images import decode_image
-from wsol.data.loader import ImageFiles, Key, collate, normalized
-from wsol.data.transforms import EvalTransform
+from wsol.data.loader import (
+    ImageFiles,
+    Key,
+    TrainFiles,
+    collate,
+    decode_pixels,
+    load_batches,
+    normalized,
+)
+from wsol.data.transforms import EvalTransform, TrainTransform
 from wsol.formats.convert import convert
+from wsol.inference.device import make_accelerator
 from wsol.inference.localizer import Localizer
 from wsol.maps import normalize, scale_boxes
-from wsol.maps.cut import cut_map
-from wsol.models.modes import evaluating, forward
+from wsol.maps.boxes import cut_map
+from wsol.models import Network
+from wsol.models.utils import evaluating, forward
 from wsol.results.store import Record, RecordWriter
+from wsol.training.config import TrainConfig
+from wsol.types import Precision
+
+LEAST_REPEATS = 2
+
+
+def seconds_per_image(
+    work: Callable[[], object],
+    images: int,
+    seconds: float,
+    wait: Callable[[], object] = lambda: None,
+) -> float:
+    """Return how long some work takes for one image, the median of its repetitions.
+
+    Args:
+        work: done once before the clock starts, and then again and again.
+        images: that it sees each time.
+        seconds: for which it is repeated at least.
+        wait: returns when the device has done what was asked of it.
+
+    >>> seconds_per_image(lambda: time.sleep(0.01), images=2, seconds=0.02) >= 0.005
+    True
+    """
+    work()
+    wait()
+    taken: list[float] = []
+    while sum(taken) < seconds or len(taken) < LEAST_REPEATS:
+        begin = time.perf_counter()
+        work()
+        wait()
+        taken.append(time.perf_counter() - begin)
+    return statistics.median(taken) / images
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute as worker processes do."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def read_stages(
+    files: ImageFiles, decode: Callable[[int], None], second: str, seconds: float
+) -> list[Stage]:
+    """Return how long pictures take to be decoded and transformed, by one worker.
+
+    Args:
+        files: the pictures.
+        decode: decodes the picture of an index.
+        second: name of the transform.
+        seconds: for which each is repeated at least.
+    """
+    numbers = range(min(len(files), 16))
+
+    def decode_all() -> None:
+        for index in numbers:
+            decode(index)
+
+    def read_all() -> None:
+        for index in numbers:
+            files[Key(index, (0, 0, index))]
+
+    decoded = seconds_per_image(decode_all, len(numbers), seconds)
+    both = seconds_per_image(read_all, len(numbers), seconds)
+    return [
+        Stage("decode", decoded, in_worker=True),
+        Stage(second, max(both - decoded, 0.0), in_worker=True),
+    ]
+
+
+def waiter(device: torch.device) -> Callable[[], object]:
+    """Return what waits for a device to have done what was asked of it."""
+    return torch.cuda.synchronize if device.type == "cuda" else lambda: None
+
 
 WRITTEN = 256
 """Rows that are written to tell how long one takes; each file takes some time of its own."""
@@ -112,3 +204,86 @@ class PredictStages:
                 convert(Record(Path(folder)), Path(folder), ("coco",))
 
         return write
+
+
+class TrainStages:
+    """Training by its defaults, of a network whose weights do not matter.
+
+    Args:
+        network: it is changed.
+        paths: pictures that can be read.
+        size: side of the network's input in pixels.
+        batch_size: images per step.
+        precision: of the network.
+        cpu: stay on the CPU even where there is a GPU.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        paths: Sequence[Path],
+        size: int,
+        batch_size: int,
+        precision: Precision = "auto",
+        cpu: bool = False,
+    ) -> None:
+        """Put the network where it computes."""
+        self.paths, self.batch_size = list(paths), batch_size
+        resize = max(size, round(size * TrainConfig.resize / TrainConfig.size))
+        self.files = TrainFiles(self.paths, TrainTransform(size, resize))
+        self.accelerator, self.compute = make_accelerator(precision, cpu)
+        self.network = network.to(self.compute.device)
+        self.network.to(memory_format=torch.channels_last)
+        self.network.train()
+        for module in network.body.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+        # So low that weights drawn by chance stay finite.
+        self.optimizer = SGD(network.parameters(), lr=1e-6, momentum=0.9, nesterov=True)
+
+    def measure(self, seconds: float) -> list[Stage]:
+        """Return the stages, each repeated for some seconds."""
+        with one_thread():
+            reading = read_stages(self.files, self._decode, "augment", seconds)
+        images = collate([self.files[key] for key in self._keys(0)]).images
+        wait = waiter(self.compute.device)
+        count = len(images)
+        forward = seconds_per_image(lambda: self._loss(images), count, seconds, wait)
+        step = seconds_per_image(lambda: self.step(images), count, seconds, wait)
+        backward = max(step - forward, 0.0)
+        return [*reading, Stage("forward", forward), Stage("backward", backward)]
+
+    def step(self, images: Tensor) -> None:
+        """Take one training step."""
+        loss = self._loss(images)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss)
+        self.optimizer.step()
+
+    def whole(self, workers: int, steps: int) -> float:
+        """Return seconds per image of so many steps, the first left out, pictures read besides."""
+        keys = [self._keys(step) for step in range(steps + 1)]
+        begin, count, wait = 0.0, 0, waiter(self.compute.device)
+        for number, batch in enumerate(load_batches(self.files, keys, workers)):
+            self.step(batch.images)
+            wait()
+            if number:
+                count += len(batch.indices)
+            else:
+                begin = time.perf_counter()
+        return (time.perf_counter() - begin) / count
+
+    def _keys(self, step: int) -> list[Key]:
+        first = step * self.batch_size
+        numbers = range(first, first + self.batch_size)
+        return [Key(number % len(self.paths), (0, 0, number)) for number in numbers]
+
+    def _decode(self, index: int) -> None:
+        decode_pixels(self.paths[index], least_side=self.files.least_side)
+
+    def _loss(self, images: Tensor) -> Tensor:
+        device, network = self.compute.device, self.network
+        inputs = normalized(images.to(device, non_blocking=True), network.mean, network.std)
+        labels = torch.zeros(len(images), dtype=torch.int64, device=device)
+        with self.compute.autocast():
+            return cross_entropy(network(inputs, labels).logits.float(), labels)

@@ -11,7 +11,7 @@ from wsol.formats.convert_config import ConvertConfig
 def run(argv: Sequence[str]) -> int:
     """Write predictions in other formats, and say where."""
     config = read_options("convert", ConvertConfig, argv, positional="predictions")
-    from wsol._utils.folder import make_folder
+    from wsol._utils.files import make_folder
     from wsol.formats.convert import convert
     from wsol.formats.options import format_options
     from wsol.results.store import Record, count_statuses

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from wsol.data.annotations.coco_boxes import read_coco_boxes
-from wsol.data.annotations.csv_boxes import read_csv_boxes
+from wsol.data.annotations.coco import read_coco_boxes
+from wsol.data.annotations.csv import read_csv_boxes
 from wsol.data.annotations.types import Row
 from wsol.data.file_index import find_files
 from wsol.data.voc_boxes import VOC_SUFFIX, read_voc_boxes

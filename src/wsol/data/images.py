@@ -9,8 +9,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from wsol.data.decode import MAX_PIXELS, is_image_file, open_image, orientation
-from wsol.data.file_index import IMAGE_SUFFIXES, LeftOut, index_files
-from wsol.data.flat_names import Names
+from wsol.data.file_index import IMAGE_SUFFIXES, LeftOut, Names, index_files
 from wsol.data.shards.reader import is_sharded, list_shards
 from wsol.data.sources import Picture
 

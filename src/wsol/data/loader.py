@@ -12,15 +12,18 @@ from traceback import clear_frames
 from typing import NamedTuple
 
 import numpy as np
+import simplejpeg
 import torch
 from numpy.typing import NDArray
+from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from wsol._utils.isolated import Death, ending_after, isolated
+from wsol.data.decode import MAX_PIXELS, open_image, orientation
 from wsol.data.images import decode_image
-from wsol.data.sources import Picture, name_of
-from wsol.data.transforms import Transform
+from wsol.data.sources import Picture, name_of, open_source
+from wsol.data.transforms import TrainTransform, Transform
 from wsol.errors import ImageError
 
 MOST_SECONDS = 300.0
@@ -277,3 +280,85 @@ def normalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> T
 def _row(values: tuple[float, ...], width: int, device: torch.device) -> Tensor:
     """Return constants of colours for a row of pixels; a device is waited for to make them."""
     return torch.tensor(values, device=device).repeat(width)
+
+
+class TrainFiles(ImageFiles):
+    """Image files, decoded and cropped for training when asked for.
+
+    Args:
+        paths: the files, or sources of their bytes.
+        transform: makes a picture an array.
+        scaled: whether large JPEG may be decoded at a smaller scale.
+    """
+
+    def __init__(
+        self, paths: Sequence[Picture], transform: TrainTransform, scaled: bool = True
+    ) -> None:
+        """Name the files and their transform."""
+        super().__init__(paths, transform, least_side=transform.least_side if scaled else None)
+        self.crop = transform.crop
+
+    def read(self, key: Key) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """Return the crop, uint8 ``(H, W, 3)``, and the size of the picture."""
+        pixels, size = decode_pixels(self.paths[key.index], self.max_pixels, self.least_side)
+        return self.crop(pixels, key.seed), size
+
+
+class Pixels(NamedTuple):
+    """A picture as an array, and what it was before it was scaled.
+
+    Attributes:
+        pixels: uint8 ``(H, W, 3)``, as displayed.
+        size: width and height of the original picture in pixels, as displayed.
+    """
+
+    pixels: NDArray[np.uint8]
+    size: tuple[int, int]
+
+
+def decode_pixels(
+    picture: Picture, max_pixels: int = MAX_PIXELS, least_side: int | None = None
+) -> Pixels:
+    """Decode one image file as ``decode_image`` does, to the same pixels.
+
+    Simplejpeg decodes most JPEG: by the same library as Pillow, but straight into an array. Pillow
+    opens all of them, and decodes what is to be scaled or turned, what is no JPEG or not in colour,
+    and what simplejpeg finds any fault with: so what is wrong with a file, and what is not, stays
+    Pillow's to say.
+
+    Args:
+        picture: an image file.
+        max_pixels: largest width times height that is decoded; the header is checked first.
+        least_side: as ``decode_image`` has it.
+
+    Raises:
+        ImageError: the file is missing, empty, damaged, cut short, too large or no image.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "a.jpg")
+    ...     Image.new("RGB", (20, 10), "white").save(file)
+    ...     pixels, size = decode_pixels(file)
+    >>> pixels.shape, int(pixels.min()), size
+    ((10, 20, 3), 255, (20, 10))
+    """
+    found = _decode_plain(picture, max_pixels, least_side)
+    if found is not None:
+        return found
+    decoded = decode_image(picture, max_pixels, least_side)
+    return Pixels(np.array(decoded.image), decoded.size)
+
+
+def _decode_plain(picture: Picture, max_pixels: int, least_side: int | None) -> Pixels | None:
+    with open_image(picture, max_pixels) as image:
+        if not isinstance(image, JpegImageFile) or image.mode != "RGB" or orientation(image) != 1:
+            return None
+        if least_side is not None and min(image.size) >= 2 * least_side:
+            return None
+        with open_source(picture) as file:
+            try:
+                return Pixels(simplejpeg.decode_jpeg(file.read(), "RGB"), image.size)
+            except ValueError:
+                return None

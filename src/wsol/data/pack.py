@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wsol._utils.files import write_folder
-from wsol._utils.names import portable
-from wsol._utils.place import place
 from wsol._utils.progress import Meter
 from wsol.data.open import open_data
 from wsol.data.pack_config import PackConfig
@@ -20,6 +18,10 @@ from wsol.data.shards.part import LARGEST
 from wsol.data.shards.writer import Place, ShardWriter
 from wsol.data.sources import open_source
 from wsol.errors import ConfigError, ImageError
+from wsol.portable import place, portable
+
+LEAST = 10_000
+"""Bytes; with less, nearly every picture would have a shard of its own."""
 
 
 class Packed(NamedTuple):

@@ -13,8 +13,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from wsol._utils.uri import shown
-from wsol.data.file_index import LeftOut
-from wsol.data.flat_names import Names
+from wsol.data.file_index import LeftOut, Names
 from wsol.data.outputs import is_output
 from wsol.errors import DataError, ImageError
 

@@ -25,7 +25,7 @@ from wsol.localizers._forward import observe
 from wsol.localizers.distilled import Learnt
 from wsol.maps import normalize, objects_at
 from wsol.maps._components import label_components
-from wsol.maps.levels import grey_levels, threshold_levels
+from wsol.maps.normalize import grey_levels, threshold_levels
 from wsol.metrics.average_precision import Boxes, box_average_precision
 
 log = logging.getLogger("wsol")

@@ -1,17 +1,20 @@
-"""A run whose boxes are learnt from another run's score maps."""
+"""Distillation of a run: training data from its score maps, and a new head."""
 
 import logging
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch.optim import AdamW
 
-from wsol._utils.folder import output_folder
+from wsol._utils.files import output_folder
 from wsol._utils.locks import Hold
+from wsol._utils.progress import Meter
 from wsol.data.samples import Samples
 from wsol.data.transforms import EvalTransform
 from wsol.distillation.composites import (
@@ -23,8 +26,7 @@ from wsol.distillation.composites import (
 )
 from wsol.distillation.config import DistillConfig
 from wsol.distillation.dataset import Lessons, Teacher, take_lessons
-from wsol.distillation.fit_head import fit_head
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, RunError
 from wsol.evaluation.evaluate import at_own_thresholds, evaluate_split
 from wsol.evaluation.protocols import Fair, Figures
 from wsol.inference.device import Compute, announce, choose_compute
@@ -33,17 +35,64 @@ from wsol.inference.loading import prepare_to_localize
 from wsol.inference.postprocess import Cut
 from wsol.localizers import ScoreMaps
 from wsol.localizers.config import Cutting, Reading, chosen_cutting
-from wsol.localizers.distilled import Head, Learnt
+from wsol.localizers.distilled import PSOL, Learnt, LearntPixels
+from wsol.localizers.distilled_heads import Head
 from wsol.localizers.instances import LearntInstances
-from wsol.localizers.pixels import LearntPixels
-from wsol.localizers.psol import PSOL
 from wsol.models import Network
 from wsol.runs.config_io import save_config
 from wsol.runs.dataset import open_run_data, with_data
 from wsol.runs.run import RunInfo, load_fitted, load_run, save_run
 from wsol.runs.val_list import write_val_list
-from wsol.training.logger import RunLog, describe
+from wsol.training.logger import Row, RunLog, describe
+from wsol.training.optim import lr_factor
+from wsol.training.sampler import TrainingOrder
 from wsol.types import Precision, Student
+
+
+def fit_head(
+    head: Head, lessons: Lessons, config: DistillConfig, device: torch.device
+) -> Iterator[Row]:
+    """Train a head, and yield the figures of each epoch.
+
+    Args:
+        head: to be trained, on the device.
+        lessons: what it learns from.
+        config: the options.
+        device: of the head.
+
+    Raises:
+        RunError: the loss is not finite.
+    """
+    course = config.course
+    order = TrainingOrder(len(lessons.targets), config.batch_size, course.epochs, config.seed)
+    optimizer = AdamW(head.parameters(), lr=course.lr, weight_decay=config.weight_decay)
+    images = order.total_steps * order.images_per_step
+    losses: list[float] = []
+    with Meter("distill", images) as meter:
+        for step, keys in enumerate(order.keys(0, order.total_steps, 0, 1), 1):
+            for group in optimizer.param_groups:
+                group["lr"] = course.lr * lr_factor("onecycle", step / order.total_steps)
+            features, targets = lessons.batch([key.index for key in keys])
+            loss = head.loss(features.to(device), targets.to(device))
+            losses.append(loss.item())
+            if not math.isfinite(losses[-1]):
+                raise RunError(
+                    f"{config.out}: the loss is {losses[-1]} at step {step}: try a lower --lr"
+                )
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            meter.advance(order.images_per_step)
+            if step % order.steps_per_epoch == 0:
+                yield {
+                    "epoch": step // order.steps_per_epoch,
+                    "step": step,
+                    "lr": optimizer.param_groups[0]["lr"],
+                    "loss": sum(losses) / len(losses),
+                    "images_per_second": round(meter.rate, 2),
+                }
+                losses.clear()
+
 
 log = logging.getLogger("wsol")
 

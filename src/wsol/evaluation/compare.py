@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 
 from wsol._utils.concurrency import in_order
-from wsol._utils.files import write_atomically, write_json
-from wsol._utils.folder import output_folder
+from wsol._utils.files import output_folder, write_atomically, write_json
 from wsol._utils.progress import Meter
 from wsol.data.images import load_image
 from wsol.data.loader import split_batches
@@ -22,7 +21,7 @@ from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.transforms import EvalTransform
 from wsol.errors import DataError
-from wsol.evaluation.compare_config import LOCALIZERS, VAL_SHARE, CompareConfig
+from wsol.evaluation.config import LOCALIZERS, VAL_SHARE, CompareConfig
 from wsol.evaluation.evaluate import (
     Located,
     at_own_thresholds,

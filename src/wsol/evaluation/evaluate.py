@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsol._utils.concurrency import in_order
-from wsol._utils.files import write_json
-from wsol._utils.folder import make_folder
+from wsol._utils.files import make_folder, write_json
 from wsol._utils.progress import Meter
 from wsol.data.loader import ImageFiles, Key, load_batches, normalized, split_batches
 from wsol.data.samples import Samples
@@ -32,12 +31,45 @@ from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.maps.normalize import is_flat
 from wsol.metrics import LocalizationAccuracy
+from wsol.metrics.average_precision import AveragePrecision, Boxes, box_average_precision
 from wsol.models import Network
 from wsol.reports.report import check_folder
 from wsol.runs.dataset import open_run_data
 from wsol.runs.hub import is_on_hub
 from wsol.runs.run import load_fitted, load_run
 from wsol.types import Precision
+
+
+def average_precision(locate: Localizer, samples: Samples) -> AveragePrecision:
+    """Return the average precision of predicted boxes on a split, the mean over its classes.
+
+    A picture that cannot be read has no boxes.
+
+    Args:
+        locate: its classes are numbered as those of the split.
+        samples: a split with boxes.
+    """
+    return box_average_precision(_predicted(locate, samples), _true(samples))
+
+
+def _predicted(locate: Localizer, samples: Samples) -> Iterator[Boxes]:
+    for found in locate(samples.paths(), samples.ids):
+        yield Boxes(found.boxes, found.box_labels, found.box_scores)
+
+
+def _true(samples: Samples) -> list[Boxes]:
+    return [
+        Boxes(boxes, _labels(samples, index), np.ones(len(boxes)))
+        for index, boxes in enumerate(samples.boxes or ())
+    ]
+
+
+def _labels(samples: Samples, index: int) -> NDArray[np.int64]:
+    if samples.box_labels is not None:
+        return samples.box_labels[index]
+    count = 0 if samples.boxes is None else len(samples.boxes[index])
+    return np.full(count, samples.labels[index])
+
 
 log = logging.getLogger("wsol")
 
@@ -158,7 +190,6 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
 def _add_precision(report: Report, locate: Localizer, samples: Samples) -> None:
     """Add the average precision of predicted boxes to the figures at the run's own threshold."""
     # Looking for it loads a library that nothing else here needs.
-    from wsol.evaluation.detect import average_precision
 
     found = average_precision(locate, samples)
     figures = {f"box_{name}": value for name, value in found._asdict().items()}

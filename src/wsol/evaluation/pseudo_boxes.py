@@ -11,7 +11,7 @@ import numpy as np
 from wsol.data.annotations.boxes import with_boxes
 from wsol.data.samples import Samples
 from wsol.errors import DataError
-from wsol.formats.cells import CsvFile, to_cell
+from wsol.formats._files import CsvFile, to_cell
 from wsol.inference.localizer import Localizer
 from wsol.types import Precision, Reference, SelectBy
 

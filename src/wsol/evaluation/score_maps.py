@@ -1,26 +1,211 @@
-"""Evaluation of score maps that lie on the disk, whoever made them."""
+"""Evaluation of score maps from files."""
 
+import csv
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappush, heappushpop
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
 from wsol._utils.concurrency import in_order
-from wsol._utils.files import write_json
-from wsol._utils.folder import make_folder
+from wsol._utils.files import make_folder, write_atomically, write_json
 from wsol._utils.progress import Meter
 from wsol.data.annotations import BoxAnnotations, MaskAnnotations, open_annotations
-from wsol.data.score_maps import FoundMaps, find_score_maps, usual_shape
+from wsol.data.score_maps import FoundMaps, find_score_maps, load_score_map, usual_shape
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.evaluation.config import EvaluateMapsConfig
-from wsol.evaluation.map_input import read_score_map
-from wsol.evaluation.map_report import MapRow, Worst, curve_rows, map_header, write_table
-from wsol.evaluation.measure_boxes import BoxMeasure
-from wsol.evaluation.measure_masks import MaskMeasure
-from wsol.evaluation.plot import save_curve
-from wsol.evaluation.score_map_metrics import Figures, Judged, Measure
+from wsol.evaluation.score_map_metrics import (
+    BoxMeasure,
+    Curve,
+    Figures,
+    Judged,
+    MaskMeasure,
+    Measure,
+)
+from wsol.formats._files import to_cell
+from wsol.maps import normalize as scale_to_unit
+from wsol.visualization.plots import new_figure, plot_curves
+
+
+class MapRow(NamedTuple):
+    """What became of the map of one image.
+
+    Attributes:
+        image: the id.
+        class_name: None where it is not known.
+        status: ``ok``, ``no_object`` (constant or not finite), ``missing``, ``error``, or
+            ``no_truth`` (no true box or mask, so not counted).
+        score: in percent, or None.
+        threshold: where the score is reached, or None.
+        message: what is wrong, or empty.
+    """
+
+    image: str
+    class_name: str | None
+    status: str
+    score: float | None
+    threshold: float | None
+    message: str
+
+
+class Worst:
+    """Keeps the rows with the lowest scores, and no others in memory.
+
+    Args:
+        count: how many to keep.
+
+    >>> worst = Worst(1)
+    >>> for name, score in (("a", 50.0), ("b", 20.0), ("c", 20.0)):
+    ...     worst.add(MapRow(name, None, "ok", score, None, ""))
+    >>> [row.image for row in worst.rows()]
+    ['b']
+    """
+
+    def __init__(self, count: int) -> None:
+        """Start without rows."""
+        self.count = count
+        self._seen = 0
+        # The heap's first is the best of them, and of equals the last seen.
+        self._heap: list[tuple[float, int, MapRow]] = []
+
+    def add(self, row: MapRow) -> None:
+        """Keep the row if it is among the worst so far; one without score is not."""
+        self._seen += 1
+        if row.score is None:
+            return
+        entry = (-row.score, -self._seen, row)
+        if len(self._heap) < self.count:
+            heappush(self._heap, entry)
+        elif self.count:
+            heappushpop(self._heap, entry)
+
+    def rows(self) -> list[MapRow]:
+        """Return the rows kept, the worst first."""
+        return [row for _, _, row in sorted(self._heap, reverse=True)]
+
+
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file row by row, whole or not at all.
+
+    Args:
+        path: the file; its folder exists.
+        header: names of the columns.
+        rows: taken one by one, and None written as an empty field.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_table(Path(folder, "a.csv"), ["id", "score"], [("=1+1", 0.5), ("b", None)])
+    ...     Path(folder, "a.csv").read_text().split()
+    ['id,score', "'=1+1,0.5", 'b,']
+    """
+
+    def write(part: Path) -> None:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows(map(_cells, rows))
+
+    write_atomically(path, write)
+
+
+def map_header(score_name: str) -> list[str]:
+    """Return the names of a map row's columns.
+
+    >>> map_header("best_iou")
+    ['image', 'class', 'status', 'best_iou', 'threshold', 'message']
+    """
+    return ["image", "class", "status", score_name, "threshold", "message"]
+
+
+def curve_rows(curve: Curve) -> Iterator[list[float]]:
+    """Yield the rows of columns of equal length."""
+    for row in zip(*(column.tolist() for column in curve.values()), strict=True):
+        yield list(row)
+
+
+def _cells(row: Sequence[object]) -> list[object]:
+    return [_cell(value) for value in row]
+
+
+def _cell(value: object) -> object:
+    """Return text as no spreadsheet takes it for a formula, and numbers short."""
+    if isinstance(value, str):
+        return to_cell(value)
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def save_curve(path: Path, curve: Curve, title: str) -> None:
+    """Write a PNG with one line per column; without matplotlib say in the log what is needed.
+
+    Args:
+        path: the file; its folder exists. An older one is removed where none can be drawn.
+        curve: columns in percent, beside ``threshold``.
+        title: above the lines.
+    """
+    try:
+        figure = new_figure()
+    except ConfigError as error:
+        path.unlink(missing_ok=True)
+        log.info("no %s, as %s", path.name, error)
+        return
+    axes = plot_curves({title: curve}, axes=figure.add_subplot())
+    axes.set_title(title, parse_math=False)
+    write_atomically(path, lambda part: figure.savefig(part, format="png", dpi=150))
+
+
+def read_score_map(
+    path: Path, *, size: int | None, normalize: bool, max_pixels: int
+) -> tuple[NDArray[np.floating], bool]:
+    """Read, resize and scale one map, and say whether it shows an object.
+
+    Args:
+        path: of the file, see :func:`wsol.data.score_maps.load_score_map`.
+        size: side of the square to resize to in pixels; None keeps the map's own size.
+        normalize: scale by minimum and maximum; otherwise the map is taken as it is.
+        max_pixels: larger maps are refused.
+
+    Returns:
+        Float ``(H, W)`` in [0, 1]; and False for a map that is constant or not finite, or, taken
+        as it is, zero everywhere.
+
+    Raises:
+        ImageError: the file cannot be read, or, taken as it is, leaves [0, 1].
+    """
+    score_map = load_score_map(path, max_pixels)
+    if size is not None:
+        score_map = resize(score_map, size)
+    if normalize:
+        return scale_to_unit(score_map)
+    # Also false for what is not a number.
+    if not (score_map.min() >= 0 and score_map.max() <= 1):
+        raise ImageError(path, "leaves [0, 1], which normalize false takes maps to be in")
+    return score_map, bool(score_map.max() > 0)
+
+
+def resize(score_map: NDArray[np.floating], size: int) -> NDArray[np.floating]:
+    """Resize a map to a square by bicubic interpolation, as OpenCV's ``INTER_CUBIC`` does.
+
+    Args:
+        score_map: float ``(H, W)``, any range.
+        size: side of the result in pixels.
+
+    >>> resize(np.eye(2, dtype=np.float32), 4).shape
+    (4, 4)
+    """
+    if score_map.shape == (size, size):
+        return score_map
+    pixels = torch.tensor(score_map)[None, None]
+    resized = interpolate(pixels, (size, size), mode="bicubic", align_corners=False)
+    result: NDArray[np.floating] = resized[0, 0].numpy()
+    return result
+
 
 log = logging.getLogger("wsol")
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wsol.errors import ConfigError, did_you_mean
-from wsol.results.about import About
-from wsol.results.localization import Localization
+from wsol.results.localization import About, Localization
 
 __all__ = ["FORMATS", "LINKING", "About", "Writer", "check_format", "create_writer", "list_formats"]
 
@@ -15,10 +14,10 @@ FORMATS = {
     "coco": "wsol.formats.coco:CocoWriter",
     "csv": "wsol.formats.tables:CsvWriter",
     "cvat": "wsol.formats.cvat:CvatWriter",
-    "heatmaps": "wsol.formats.heatmaps:HeatMapsWriter",
+    "heatmaps": "wsol.formats.images:HeatMapsWriter",
     "labelstudio": "wsol.formats.label_studio:LabelStudioWriter",
     "masks": "wsol.formats.images:MasksWriter",
-    "parquet": "wsol.formats.parquet_table:ParquetWriter",
+    "parquet": "wsol.formats.tables:ParquetWriter",
     "voc": "wsol.formats.voc:VocWriter",
     "yolo": "wsol.formats.yolo:YoloWriter",
 }

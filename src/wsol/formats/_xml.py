@@ -2,7 +2,7 @@
 
 from xml.sax.saxutils import escape, quoteattr
 
-from wsol._utils.names import portable
+from wsol.portable import portable
 
 
 def element(name: str, content: object, indent: int = 0) -> str:

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from wsol.formats._files import Spool
+from wsol.formats._files import Spool, Tree
 from wsol.formats._xml import attributes, element, pixels
-from wsol.formats.tree import Tree
-from wsol.results.about import About
-from wsol.results.localization import Localization
+from wsol.results.localization import About, Localization
 
 _DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 

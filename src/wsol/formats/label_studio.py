@@ -4,12 +4,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from wsol._utils.names import portable
-from wsol.formats._files import JsonList, write_lists
+from wsol.formats._files import JsonList, Tree, write_lists
 from wsol.formats._xml import attributes
-from wsol.formats.tree import Tree
-from wsol.results.about import About
-from wsol.results.localization import Localization
+from wsol.portable import portable
+from wsol.results.localization import About, Localization
 
 
 class LabelStudioWriter:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
+from wsol.formats._files import Tree
 from wsol.formats._xml import element, pixels
-from wsol.formats.tree import Tree
-from wsol.results.about import About
-from wsol.results.localization import Localization
+from wsol.results.localization import About, Localization
 
 
 class VocWriter:

@@ -13,11 +13,9 @@ from PIL import Image, ImageChops, TiffImagePlugin
 from wsol.data.decode import open_image, orientation
 from wsol.data.images import load_image
 from wsol.errors import DataError, ImageError
-from wsol.formats._files import Spool
-from wsol.formats.tree import Tree
+from wsol.formats._files import Spool, Tree
 from wsol.portable import YOLO_RESERVED, portable
-from wsol.results.about import About
-from wsol.results.localization import Localization
+from wsol.results.localization import About, Localization
 
 log = logging.getLogger("wsol")
 

@@ -12,8 +12,7 @@ from torch.export import Dim, ExportedProgram
 from torch.nn.functional import interpolate
 
 import wsol
-from wsol._utils.files import write_atomically
-from wsol._utils.folder import make_folder
+from wsol._utils.files import make_folder, write_atomically
 from wsol.data.loader import normalized
 from wsol.errors import ConfigError, not_installed, raise_if_out_of_memory
 from wsol.inference.config import ExportConfig
@@ -23,7 +22,7 @@ from wsol.inference.localizer import Localizer
 from wsol.localizers.config import reading_options
 from wsol.localizers.distilled import Learnt
 from wsol.localizers.ensemble import Views
-from wsol.models.modes import evaluating
+from wsol.models.utils import evaluating
 from wsol.types import GraphFormat
 
 log = logging.getLogger("wsol")

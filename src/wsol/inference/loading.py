@@ -18,9 +18,15 @@ from wsol.localizers.config import BEST, Cutting, chosen_cutting
 from wsol.methods.network import create_pretrained_network
 from wsol.models.batch_norm import fold_batch_norms
 from wsol.models.create import check_size
-from wsol.models.imagenet import published_classes
-from wsol.models.modes import device_of, first_weight, follows_autocast, unwrapped
-from wsol.models.utils import class_names, input_spec
+from wsol.models.utils import (
+    class_names,
+    device_of,
+    first_weight,
+    follows_autocast,
+    input_spec,
+    unwrapped,
+)
+from wsol.models.weights import published_classes
 from wsol.names import class_indices, unique_names
 from wsol.options import (
     Fraction,

@@ -38,8 +38,7 @@ from wsol.options import (
     no_effect,
     refusal,
 )
-from wsol.results.about import About
-from wsol.results.localization import Localization
+from wsol.results.localization import About, Localization
 from wsol.types import Normalization, Number, Precision
 
 log = logging.getLogger("wsol")

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from wsol.models.modes import full_precision
+from wsol.models.utils import full_precision
 
 SOFTMAXES = (torch.softmax, Tensor.softmax, functional.softmax)
 

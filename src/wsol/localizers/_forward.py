@@ -13,8 +13,7 @@ from wsol.errors import ConfigError, raise_if_out_of_memory
 from wsol.localizers._attention import Attentions
 from wsol.localizers._layout import find_layout, tensor_of, to_maps
 from wsol.models import Network
-from wsol.models.modes import evaluating, forward, unwrapped
-from wsol.models.taps import find_output
+from wsol.models.utils import evaluating, find_output, forward, unwrapped
 
 
 class Look:

@@ -12,9 +12,7 @@ from wsol.errors import ConfigError, raise_if_out_of_memory
 from wsol.localizers._forward import changed_output, find_logits, has_classes, recorded, tapped_part
 from wsol.localizers._layout import find_layout, to_maps
 from wsol.models.layout import Layout
-from wsol.models.modes import device_of, evaluating, forward, is_quantized
-from wsol.models.taps import named_layers
-from wsol.models.utils import input_spec
+from wsol.models.utils import device_of, evaluating, forward, input_spec, is_quantized, named_layers
 
 log = logging.getLogger("wsol")
 

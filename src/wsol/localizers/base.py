@@ -11,8 +11,7 @@ from wsol.errors import ConfigError
 from wsol.localizers._forward import Images, Look, observe, tapped_part
 from wsol.localizers._layers import choose_tap
 from wsol.models.heads import scaled_maps
-from wsol.models.modes import full_precision, unwrapped
-from wsol.models.taps import find_tap
+from wsol.models.utils import find_tap, full_precision, unwrapped
 
 Interpolation = Literal["bicubic", "bilinear"]
 

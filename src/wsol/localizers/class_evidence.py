@@ -12,7 +12,7 @@ from wsol.localizers._layers import choose_tap, probe
 from wsol.localizers.base import resized
 from wsol.models import Network
 from wsol.models.heads import scaled_maps
-from wsol.models.modes import evaluating
+from wsol.models.utils import evaluating
 
 POOLING_POWER = 4
 """Of the seed, as weights of the places that the classes of an image are told from."""

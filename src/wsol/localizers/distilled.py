@@ -1,8 +1,9 @@
-"""What localizers share whose head has learnt from another localizer, in ``wsol distill``."""
+"""Localizers whose head was distilled from another localizer: pixels and psol."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -10,50 +11,13 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from wsol.errors import ConfigError
 from wsol.localizers._forward import Images, Look
+from wsol.localizers.affinity import follow_details
 from wsol.localizers.base import ScoreMaps
+from wsol.localizers.distilled_heads import BoxHead, Head, PixelHead
+from wsol.localizers.stages import outline_stage
+from wsol.maps import boxes_at
+from wsol.models.utils import full_precision
 from wsol.types import Normalization
-
-
-class Head(nn.Module):
-    """Base of heads: brings the channels of features to one scale, and mixes them.
-
-    Args:
-        channels: of the features.
-        width: channels inside.
-
-    Attributes:
-        mean: of each channel over what the head learns from, float32 ``(C,)``.
-        std: the same for the standard deviation.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, channels: int, width: int = 64) -> None:
-        """Start with channels as they are."""
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("std", torch.ones(channels))
-        self.mix = nn.Conv2d(channels, width, 1)
-
-    def mixed(self, features: Tensor) -> Tensor:
-        """Return float32 ``(N, width, h, w)``.
-
-        Args:
-            features: float32 ``(N, C, h, w)``.
-        """
-        shape = (1, -1, 1, 1)
-        found: Tensor = self.mix((features - self.mean.view(shape)) / self.std.view(shape))
-        return found
-
-    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Return how far the head is from what it is to say.
-
-        Args:
-            features: float32 ``(N, C, h, w)``.
-            targets: ``(N, ...)``, as the localizer's ``target`` makes them.
-        """
-        raise NotImplementedError
 
 
 class Learnt(ScoreMaps):
@@ -205,3 +169,173 @@ def on_grid(features: Tensor, grid: tuple[int, int]) -> Tensor:
     if features.shape[2] >= grid[0] and features.shape[3] >= grid[1]:
         return adaptive_avg_pool2d(features, grid)
     return interpolate(features, grid, mode="bilinear", align_corners=False)
+
+
+UNSURE = (0.7, 1.2)
+"""Shares of the threshold between which a teacher's map does not say what a place is."""
+
+
+class LearntPixels(Learnt):
+    """A head that has learnt a teacher's maps place by place: the probability of an object.
+
+    Where the teacher's errors differ from picture to picture and objects are alike, a head too
+    small to learn the errors keeps the objects. ``wsol distill`` makes runs whose localizer this
+    is.
+
+    Args:
+        model: the classifier.
+        options: as of ``ScoreMaps``. Features of several taps are brought to the finest grid; the
+            map then takes on the outlines of a finer stage, as that of ``Prototypes``.
+
+    Source: Siméoni et al., Unsupervised Object Localization: Observing the Background to Discover
+    Objects (FOUND), CVPR 2023, section 3; there the coarse masks are of the background in a
+    self-supervised transformer, here they are another localizer's.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
+    >>> localizer = LearntPixels(network, taps=["layer3", "layer4"])
+    >>> localizer.head = PixelHead(channels=288)
+    >>> localizer(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 64, 64])
+    """
+
+    name = "pixels"
+    head_type = PixelHead
+
+    def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
+        """Find the stage that gives the outlines."""
+        super().__init__(model, *arguments, **options)
+        self.outline_tap = outline_stage(self.model, self.size)
+        self.more_taps = (self.outline_tap,) if self.outline_tap else ()
+
+    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
+        """Return one map ``(N, h, w)`` of probabilities, from all taps together."""
+        logits: Tensor = self.ready_head(look.images.device)(self.features(look))
+        maps = logits.sigmoid()
+        return [follow_details(maps, look.features[self.outline_tap]) if self.outline_tap else maps]
+
+    def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        """Return the finest: outlines are seen there."""
+        return max(sizes, key=lambda size: size[0] * size[1])
+
+    def target(
+        self, heat_map: NDArray[Any], threshold: float, grid: tuple[int, int]
+    ) -> NDArray[np.int8]:
+        """Return what the teacher's map says of each place, see ``sure_places``."""
+        return sure_places(heat_map, threshold, grid)
+
+    def mirrored(self, target: NDArray[Any]) -> NDArray[Any]:
+        """Return the labels of the mirror image's places."""
+        return np.flip(target, -1)
+
+
+def sure_places(
+    heat_map: NDArray[np.float32], threshold: float, grid: tuple[int, int]
+) -> NDArray[np.int8]:
+    """Return which places of a grid are object (1), background (0) or neither for sure (-1).
+
+    The brightest place is object, whatever the threshold.
+
+    Args:
+        heat_map: ``(H, W)`` in [0, 1], not zero everywhere.
+        threshold: share of the maximum above which a place belongs to the object.
+        grid: height and width.
+
+    >>> heat_map = np.array([[0.1, 0.34, 0.36, 0.59, 0.61, 1.0]], np.float32)
+    >>> sure_places(heat_map, 0.5, (1, 6)).tolist()
+    [[0, 0, -1, -1, 1, 1]]
+    """
+    shares = adaptive_avg_pool2d(torch.from_numpy(heat_map)[None], grid)[0].numpy()
+    shares = shares / shares.max()
+    ground, thing = (share * threshold for share in UNSURE)
+    labels = np.full(grid, -1, np.int8)
+    labels[shares >= min(thing, 1)] = 1
+    labels[shares <= ground] = 0
+    return labels
+
+
+class PSOL(Learnt):
+    """Pseudo Supervised Object Localization: a head that has learnt a teacher's boxes.
+
+    The map of a picture is its one box, filled: any threshold between 0 and 1 gives it back.
+    ``wsol distill`` makes runs whose localizer this is.
+
+    Args:
+        model: the classifier.
+        options: as of ``ScoreMaps``. Features of several taps are brought to the grid of the last.
+
+    Source: Zhang, Cao & Wu, Rethinking the Route Towards Weakly Supervised Object Localization,
+    CVPR 2020, section 3; there the regressor is a network of its own, here it is a head on the
+    classifier, so that one pass gives class and box.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
+    >>> localizer = PSOL(network, taps=["layer4"])
+    >>> localizer.head = BoxHead(channels=96)
+    >>> localizer(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 64, 64])
+    """
+
+    name = "psol"
+    head_type = BoxHead
+
+    def read_label(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """Return the filled boxes ``(N, H, W)``; they are the same for all labels.
+
+        Args:
+            look: what the pass has seen.
+            labels: int64 ``(N,)``.
+            size: height and width; default: the input's.
+        """
+        height, width = size or look.images.shape[-2:]
+        head = self.ready_head(look.images.device)
+        with torch.no_grad(), full_precision(look.images.device):
+            return filled(head(self.features(look)), height, width)
+
+    def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        """Return that of the last tap."""
+        return sizes[-1]
+
+    def target(
+        self, heat_map: NDArray[Any], threshold: float, grid: tuple[int, int]
+    ) -> NDArray[np.float32] | None:
+        """Return the largest box, ``(4,)`` as shares of the picture; None where there is none."""
+        boxes = boxes_at(heat_map, threshold, "largest")
+        if len(boxes) == 0:
+            return None
+        height, width = heat_map.shape
+        sides = np.array([width, height, width, height], np.float32)
+        box: NDArray[np.float32] = boxes[0].astype(np.float32) / sides
+        return box
+
+    def mirrored(self, target: NDArray[Any]) -> NDArray[Any]:
+        """Return the box in the mirror image."""
+        x0, y0, x1, y1 = target
+        return np.array([1 - x1, y0, 1 - x0, y1], np.float32)
+
+
+def filled(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Return maps ``(N, H, W)`` of the share of each pixel that lies in a box.
+
+    Where a box leaves no pixel free, the first one is made so: a map that is the same everywhere
+    has no object.
+
+    Args:
+        boxes: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the picture.
+        height: of the maps in pixels.
+        width: of the maps in pixels.
+
+    >>> filled(torch.tensor([[0.25, 0.0, 0.625, 0.5]]), 2, 4).tolist()
+    [[[0.0, 1.0, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0]]]
+    """
+    rows = _covered(boxes[:, 1] * height, boxes[:, 3] * height, height)
+    columns = _covered(boxes[:, 0] * width, boxes[:, 2] * width, width)
+    maps = rows[:, :, None] * columns[:, None, :]
+    maps[:, 0, 0] *= maps.amin((1, 2)) <= 0
+    return maps
+
+
+def _covered(start: Tensor, end: Tensor, count: int) -> Tensor:
+    """Return the share of each of ``count`` pixels in a row between two points, ``(N, count)``."""
+    left = torch.arange(count, device=start.device)
+    return (end[:, None].minimum(left + 1) - start[:, None].maximum(left)).clamp(min=0)

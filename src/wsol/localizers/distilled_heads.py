@@ -1,11 +1,56 @@
-"""The learnt head that says of each place whether it belongs to an object."""
+"""The heads of distilled localizers."""
 
+import math
+
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss, softplus
+from torchvision.ops import generalized_box_iou_loss
 
-from wsol.localizers.distilled import Head
 
-WIDTH = 64
+class Head(nn.Module):
+    """Base of heads: brings the channels of features to one scale, and mixes them.
+
+    Args:
+        channels: of the features.
+        width: channels inside.
+
+    Attributes:
+        mean: of each channel over what the head learns from, float32 ``(C,)``.
+        std: the same for the standard deviation.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int, width: int = 64) -> None:
+        """Start with channels as they are."""
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.ones(channels))
+        self.mix = nn.Conv2d(channels, width, 1)
+
+    def mixed(self, features: Tensor) -> Tensor:
+        """Return float32 ``(N, width, h, w)``.
+
+        Args:
+            features: float32 ``(N, C, h, w)``.
+        """
+        shape = (1, -1, 1, 1)
+        found: Tensor = self.mix((features - self.mean.view(shape)) / self.std.view(shape))
+        return found
+
+    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Return how far the head is from what it is to say.
+
+        Args:
+            features: float32 ``(N, C, h, w)``.
+            targets: ``(N, ...)``, as the localizer's ``target`` makes them.
+        """
+        raise NotImplementedError
+
+
+PIXEL_WIDTH = 64
 """Channels between a head's two convolutions."""
 
 
@@ -27,7 +72,7 @@ class PixelHead(Head):
     torch.Size([2, 7, 7])
     """
 
-    def __init__(self, channels: int, width: int = WIDTH) -> None:
+    def __init__(self, channels: int, width: int = PIXEL_WIDTH) -> None:
         """Start at random."""
         super().__init__(channels, width)
         self.say = nn.Conv2d(width, 1, 1)
@@ -65,3 +110,165 @@ def pixel_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """
     counts = targets >= 0
     return binary_cross_entropy_with_logits(logits[counts], targets[counts].float())
+
+
+BOX_WIDTH = 128
+"""Channels between a head's two convolutions."""
+
+FIRST_REACH = 0.25
+"""How far the sides of a new head's boxes are from each place, as a share of the picture."""
+
+BEND = 0.1
+"""Difference, as a share of the picture, from which on the smooth L1 loss grows linearly."""
+
+
+class BoxHead(Head):
+    """From features to one box for each picture.
+
+    Each place says of each of the four sides how far it is, and how much this word counts; a side
+    is the weighted mean of what all places say of it. A side is seen best where it is: with one
+    weight for all four, boxes are much worse.
+
+    Args:
+        channels: of the features.
+        width: channels inside.
+
+    Source: Zhang, Cao & Wu, Rethinking the Route Towards Weakly Supervised Object Localization,
+    CVPR 2020, section 3.3, regress one box from the picture; distances to the sides are from Tian
+    et al., FCOS, ICCV 2019, equation 1.
+
+    >>> BoxHead(channels=8)(torch.rand(2, 8, 7, 7)).shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(self, channels: int, width: int = BOX_WIDTH) -> None:
+        """Start with large boxes in the middle."""
+        super().__init__(channels, width)
+        self.around = nn.Conv2d(width, width, 3, padding=1)
+        self.say = nn.Conv2d(width, 8, 1)
+        first = math.log(math.expm1(FIRST_REACH))
+        self.say.bias = nn.Parameter(torch.tensor([0.0, first]).repeat_interleave(4))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return boxes ``(N, 4)``, x0 y0 x1 y1 as shares of the picture, in [0, 1].
+
+        Args:
+            features: float32 ``(N, C, h, w)``.
+        """
+        said: Tensor = self.say(self.around(self.mixed(features)).relu()).flatten(2)
+        weights = said[:, :4].softmax(2)
+        reach = softplus(said[:, 4:])
+        places = centres(features.shape[-2], features.shape[-1]).to(features)
+        sides = torch.cat((places - reach[:, :2], places + reach[:, 2:]), dim=1)
+        first, last = (sides * weights).sum(2).clamp(0, 1).chunk(2, dim=1)
+        return torch.cat((first.minimum(last), first.maximum(last)), dim=1)
+
+    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Return how far the head's boxes are from others, see ``box_loss``.
+
+        Args:
+            features: float32 ``(N, C, h, w)``.
+            targets: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the picture.
+        """
+        return box_loss(self(features), targets)
+
+
+def box_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """Return how far boxes are from others: the mean of smooth L1 and generalised IoU losses.
+
+    Args:
+        found: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the picture.
+        wanted: of the same shape.
+
+    Source: Rezatofighi et al., Generalized Intersection over Union, CVPR 2019, algorithm 1.
+
+    >>> box = torch.tensor([[0.0, 0.0, 0.5, 0.5]])
+    >>> round(float(box_loss(box, box)), 6), float(box_loss(box, box + 0.5)) > 1
+    (0.0, True)
+    """
+    sides = smooth_l1_loss(found, wanted, beta=BEND)
+    overlap = generalized_box_iou_loss(found, wanted, reduction="mean")
+    return sides + overlap
+
+
+def centres(height: int, width: int) -> Tensor:
+    """Return the middle of each place of a grid, ``(2, h * w)``, x and y as shares of the picture.
+
+    >>> centres(1, 2).tolist()
+    [[0.25, 0.75], [0.5, 0.5]]
+    """
+    ys, xs = (torch.arange(0.5, count) / count for count in (height, width))
+    return torch.stack((xs.expand(height, -1), ys[:, None].expand(-1, width))).flatten(1)
+
+
+INSTANCE_WIDTH = 64
+"""Channels of the convolutions."""
+
+
+class InstanceHead(Head):
+    """From features to a depth and class logits for each place.
+
+    The depth is 1 in the middle of an object, one half at its edge, also where another object
+    touches it, and 0 outside. Three dilated convolutions see the neighbourhood that tells so.
+
+    Args:
+        channels: of the features.
+        width: channels inside.
+        num_classes: classes.
+
+    Source: Bai & Urtasun, Deep Watershed Transform for Instance Segmentation, CVPR 2017,
+    section 3; there the energy has levels, here it is a number.
+
+    >>> InstanceHead(channels=8, num_classes=3)(torch.rand(2, 8, 7, 7)).shape
+    torch.Size([2, 4, 7, 7])
+    """
+
+    def __init__(self, channels: int, width: int = INSTANCE_WIDTH, num_classes: int = 1) -> None:
+        """Start at random."""
+        super().__init__(channels, width)
+        self.around = nn.ModuleList(
+            nn.Conv2d(width, width, 3, padding=reach, dilation=reach) for reach in (1, 2, 3)
+        )
+        self.say = nn.Conv2d(width, 1 + num_classes, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return logits ``(N, 1 + classes, h, w)``: of the depth, then of the classes.
+
+        Args:
+            features: float32 ``(N, C, h, w)``.
+        """
+        inside = self.mixed(features).relu()
+        for layer in self.around:
+            inside = inside + layer(inside).relu()
+        said: Tensor = self.say(inside)
+        return said
+
+    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Return how far the head is from known instances, see ``instance_loss``.
+
+        Args:
+            features: float32 ``(N, C, h, w)``.
+            targets: float32 ``(N, 2, h, w)``, depths and classes.
+        """
+        return instance_loss(self(features), targets)
+
+
+def instance_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross-entropy of the depths, plus that of the classes.
+
+    Each class is a question of its own, answered with no where there is no object, so that doubtful
+    objects have low probabilities of all classes.
+
+    Args:
+        logits: float32 ``(N, 1 + classes, h, w)``.
+        targets: float32 ``(N, 2, h, w)``: depth in [0, 1], and class, -1 where there is no object.
+
+    >>> targets = torch.tensor([0.0, -1.0]).view(1, 2, 1, 1)
+    >>> round(float(instance_loss(torch.zeros(1, 3, 1, 1), targets)), 4)
+    1.3863
+    """
+    depth, classes = targets.unbind(1)
+    numbers = torch.arange(logits.shape[1] - 1, device=logits.device)
+    is_class = (classes[:, None] == numbers.view(1, -1, 1, 1)).float()
+    depths = binary_cross_entropy_with_logits(logits[:, 0], depth)
+    return depths + binary_cross_entropy_with_logits(logits[:, 1:], is_class)

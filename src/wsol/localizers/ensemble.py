@@ -21,9 +21,8 @@ from wsol.localizers.base import (
 )
 from wsol.localizers.stages import stage_before
 from wsol.models.heads import scaled_maps
-from wsol.models.modes import full_precision
-from wsol.models.taps import find_tap
 from wsol.models.tokens import side_step
+from wsol.models.utils import find_tap, full_precision
 from wsol.options import Scale, checked
 
 log = logging.getLogger("wsol")

@@ -9,7 +9,7 @@ from wsol.localizers._forward import Look
 from wsol.localizers.base import ScoreMaps
 from wsol.models import Network
 from wsol.models.foreground import ForegroundHead
-from wsol.models.modes import evaluating
+from wsol.models.utils import evaluating
 
 
 class Foreground(ScoreMaps):

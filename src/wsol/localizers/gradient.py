@@ -1,4 +1,4 @@
-"""Grad-CAM: channels weighted by the mean of their gradients."""
+"""Localizers that weight channels by gradients: Grad-CAM and its variants."""
 
 import torch
 from torch import Tensor
@@ -27,4 +27,141 @@ class GradCAM(ScoreMaps):
     def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)``, not negative."""
         weights = gradients.mean((2, 3))
+        return torch.einsum("nchw,nc->nhw", features, weights).relu()
+
+
+EPSILON = 1e-6
+
+
+class GradCAMPlusPlus(ScoreMaps):
+    """Grad-CAM++.
+
+    The second and third derivatives of the exponential of the score are the powers of the gradient.
+    The constant beside them is not of equation 19, but pytorch-grad-cam's: with it, weights depend
+    on the scale of gradients where their squares are about as small.
+
+    Args:
+        model: the classifier.
+        options: as of ``ScoreMaps``.
+
+    Source: Chattopadhay et al., Grad-CAM++: Generalized Gradient-based Visual Explanations for
+    Deep Convolutional Networks, WACV 2018, equations 5 and 19.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
+    >>> GradCAMPlusPlus(network)(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 64, 64])
+    """
+
+    needs_gradients = True
+
+    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return maps ``(N, h, w)``, not negative."""
+        sums = features.sum((2, 3), keepdim=True)
+        shares = gradients.square() / (
+            2 * gradients.square() + sums * gradients.pow(3) + EPSILON
+        ).where(gradients != 0, 1)
+        weights = (shares * gradients.relu()).sum((2, 3))
+        return torch.einsum("nchw,nc->nhw", features, weights).relu()
+
+
+class HiResCAM(ScoreMaps):
+    """HiResCAM, which shows only what the model has used.
+
+    Args:
+        model: the classifier.
+        options: as of ``ScoreMaps``.
+
+    Source: Draelos & Carin, Use HiResCAM instead of Grad-CAM for faithful explanations of
+    convolutional neural networks, 2020, equation 3; negative values are left out as in Grad-CAM.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
+    >>> HiResCAM(network)(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 64, 64])
+    """
+
+    needs_gradients = True
+
+    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return maps ``(N, h, w)``, not negative."""
+        return torch.einsum("nchw,nchw->nhw", features, gradients).relu()
+
+
+class LayerCAM(ScoreMaps):
+    """LayerCAM, which is meant for shallow layers too; several taps are fused.
+
+    Args:
+        model: the classifier.
+        options: as of ``ScoreMaps``.
+
+    Source: Jiang et al., LayerCAM: Exploring Hierarchical Class Activation Maps for Localization,
+    TIP 2021, equations 4 to 6. There maps of several layers are fused by their maximum after a
+    tanh; here, as for all localizers, by the mean of the scaled maps.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
+    >>> LayerCAM(network, taps=["layer3", "layer4"])(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 64, 64])
+    """
+
+    needs_gradients = True
+
+    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return maps ``(N, h, w)``, not negative."""
+        return torch.einsum("nchw,nchw->nhw", features, gradients.relu()).relu()
+
+
+class BagCAM(ScoreMaps):
+    """BagCAMs: one classifier per place, each weighted, all put together.
+
+    Args:
+        model: the classifier.
+        options: as of ``ScoreMaps``.
+
+    Source: Zhu et al., Bagging Regional Classification Activation Maps for Weakly Supervised Object
+    Localization, ECCV 2022, equations 8 to 10: per channel, the mean of one plus features times
+    gradients over all places weighs features times gradients of each place.
+
+    >>> import torch
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
+    >>> BagCAM(network)(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 64, 64])
+    """
+
+    needs_gradients = True
+
+    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return maps ``(N, h, w)``, not negative."""
+        products = features * gradients
+        weights = (products + 1).mean((2, 3), keepdim=True)
+        return (weights * products).relu().sum(1)
+
+
+LEAST_SUM = 1e-7
+
+
+class XGradCAM(ScoreMaps):
+    """XGrad-CAM, Grad-CAM with the weights that two axioms ask for.
+
+    Args:
+        model: the classifier.
+        options: as of ``ScoreMaps``.
+
+    Source: Fu et al., Axiom-based Grad-CAM: Towards Accurate Visualization and Explanation of CNNs,
+    BMVC 2020, equation 8.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
+    >>> XGradCAM(network)(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 64, 64])
+    """
+
+    needs_gradients = True
+
+    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return maps ``(N, h, w)``, not negative."""
+        sums = features.sum((2, 3))
+        weights = torch.einsum("nchw,nchw->nc", features, gradients) / (sums + LEAST_SUM)
         return torch.einsum("nchw,nc->nhw", features, weights).relu()

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from wsol.localizers._forward import Look
 from wsol.localizers.base import resized
-from wsol.localizers.distilled import Head, Learnt
+from wsol.localizers.distilled import Learnt
+from wsol.localizers.distilled_heads import Head, InstanceHead
 from wsol.localizers.ensemble import share_places
-from wsol.localizers.instance_head import InstanceHead
-from wsol.models.modes import full_precision
+from wsol.models.utils import full_precision
 from wsol.types import Normalization
 
 

@@ -6,10 +6,10 @@ from torch.nn.functional import max_pool2d, normalize
 
 from wsol.localizers._forward import Look
 from wsol.localizers.base import ScoreMaps, check_grids, resized
-from wsol.localizers.components import leading_direction
+from wsol.localizers.features import leading_direction
 from wsol.localizers.stages import last_stage
 from wsol.models.heads import FLAT
-from wsol.models.modes import full_precision
+from wsol.models.utils import full_precision
 
 FAINT = 1e-5
 """Weight of edges between places that do not look alike: epsilon of TokenCut, section 3.2."""

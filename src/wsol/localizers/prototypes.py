@@ -16,7 +16,7 @@ from wsol.localizers.ensemble import Views
 from wsol.localizers.features import FeatureNorm
 from wsol.localizers.stages import last_stage, outline_stage, stage_before
 from wsol.models.heads import scaled_maps
-from wsol.models.modes import full_precision
+from wsol.models.utils import full_precision
 
 DIMENSIONS = 128
 """Of the descriptors that places are compared by."""

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from wsol.localizers._forward import changed_output, tapped_part
 from wsol.localizers._layers import choose_tap, pass_probe, probe
 from wsol.localizers._layout import find_layout, to_maps
-from wsol.models.modes import evaluating
-from wsol.models.taps import named_layers
+from wsol.models.utils import evaluating, named_layers
 
 MOST_PLACES = 80 * 80
 """Of the grid of a stage that shows outlines."""

@@ -1,11 +1,13 @@
-"""Attention rollout: how attention flows through a transformer's layers."""
+"""Localizers of transformers: attention rollout, gradient rollout and TS-CAM."""
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
 from wsol.localizers._forward import Look, tapped_part
 from wsol.localizers.base import ScoreMaps
+from wsol.localizers.cam import CAM
 from wsol.models.tokens import grid_size, prefix_tokens
 
 
@@ -81,3 +83,66 @@ def patches_of(flow: Tensor, look: Look) -> Tensor:
     rows, columns = grid_size(flow.shape[-1] - prefix, *look.images.shape[-2:])
     seen = flow[:, 0] if prefix else flow.mean(1)
     return seen[:, prefix:].reshape(seen.shape[0], rows, columns)
+
+
+class GradientRollout(AttentionRollout):
+    """Attention times its gradient, negative values left out, rolled out through the layers.
+
+    Args:
+        model: a transformer whose layers all attend to one grid of patches.
+        options: as of ``ScoreMaps``; it has no taps.
+
+    Source: Chefer et al., Generic Attention-model Explainability for Interpreting Bi-Modal and
+    Encoder-Decoder Transformers, ICCV 2021, equations 5 and 6.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_vit", num_classes=5, pretrained=False)
+    >>> GradientRollout(network)(torch.rand(2, 3, 160, 160)).shape
+    torch.Size([2, 160, 160])
+    """
+
+    needs_gradients = True
+    needs_classes = True
+    sees_classes = True
+
+    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
+        """Return one map ``(N, h, w)``."""
+        layers = checked(look)
+        gradients = look.attention_gradients(labels)
+        flow = torch.eye(layers[0].shape[-1], device=layers[0].device).expand(len(labels), -1, -1)
+        for attention, gradient in zip(layers, gradients, strict=True):
+            serving = (attention * gradient).relu().mean(1)
+            flow = flow + serving @ flow
+        # What a token keeps of itself is no attention.
+        own = torch.eye(flow.shape[-1], device=flow.device)
+        return [patches_of(flow - own, look)]
+
+
+class TSCAM(CAM):
+    """The mean attention of all layers times the class activation maps of the patch tokens.
+
+    Args:
+        model: a transformer whose layers all attend to one grid of patches.
+        options: as of ``ScoreMaps``.
+
+    Source: Gao et al., TS-CAM: Token Semantic Coupled Attention Map for Weakly Supervised Object
+    Localization, ICCV 2021, equations 6 to 8; maps and attention of any classifier stand for those
+    of the network trained there.
+
+    >>> from wsol.models import create_network
+    >>> network = create_network("test_vit", num_classes=5, pretrained=False)
+    >>> TSCAM(network)(torch.rand(2, 3, 160, 160)).shape
+    torch.Size([2, 160, 160])
+    """
+
+    needs_attention = True
+
+    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
+        """Return the coupled maps ``(N, h, w)`` of each tap."""
+        layers = checked(look)
+        attention = torch.stack([layer.mean(1) for layer in layers]).mean(0)
+        seen = patches_of(attention, look)
+        return [
+            maps * interpolate(seen[:, None], maps.shape[1:], mode="bilinear")[:, 0]
+            for maps in super().score_maps(look, labels)
+        ]

@@ -1,14 +1,11 @@
 """Score maps as plain arrays: normalise, threshold, contours, boxes. No torch in this room."""
 
 from wsol.maps._opencv import Contours, contours_at
-from wsol.maps.boxes import boxes_at, scale_boxes
+from wsol.maps.boxes import box_iou, boxes_at, merge_boxes, objects_at, scale_boxes
 from wsol.maps.curves import IouCurves, best_iou_curve, best_iou_curves, iou_curves
 from wsol.maps.histograms import score_histograms
-from wsol.maps.iou import box_iou
-from wsol.maps.levels import grey_levels
 from wsol.maps.masks import masks_at, scale_mask
-from wsol.maps.normalize import normalize, otsu_threshold
-from wsol.maps.objects import merge_boxes, objects_at
+from wsol.maps.normalize import grey_levels, normalize, otsu_threshold
 from wsol.maps.separability import box_confidence, separability
 
 __all__ = [

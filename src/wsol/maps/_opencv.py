@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.errors import not_installed
-from wsol.maps.iou import box_iou
+from wsol.maps.boxes import box_iou
 
 
 class Contours(NamedTuple):

@@ -4,8 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.maps._components import find_components
-from wsol.maps.levels import threshold_levels
-from wsol.maps.normalize import is_flat
+from wsol.maps.normalize import is_flat, threshold_levels
 
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
 """Shares of the gray heat map's maximum at which the authors cut it."""

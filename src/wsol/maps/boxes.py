@@ -1,12 +1,212 @@
-"""Boxes of one threshold, and their way back to the original picture."""
+"""Boxes at one threshold: of contours and of objects, their IoU, and image coordinates."""
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsol.maps._basins import label_basins, list_steps
+from wsol.maps._cells import Links, find_links, find_root
 from wsol.maps._components import find_components
-from wsol.maps.checks import check_score_map, check_thresholds
-from wsol.maps.curves import ContourRule
-from wsol.maps.levels import grey_levels, threshold_levels
+from wsol.maps._numba import compiled
+from wsol.maps.normalize import (
+    check_score_map,
+    check_thresholds,
+    fine_levels,
+    grey_levels,
+    threshold_levels,
+)
+from wsol.types import ContourRule, Number
+
+LEAST_AREA = 0.005
+"""Share of the map below which a spot is no object."""
+
+LEAST_SADDLE = 0.75
+"""Share of the lower of two peaks; a saddle between them at least so high makes both one object."""
+
+MOST_OVERLAP = 0.8
+"""Share of the smaller of two boxes above which both are of one object."""
+
+
+class Objects(NamedTuple):
+    """The objects of a map.
+
+    Attributes:
+        boxes: int64 ``(N, 4)``, x0 y0 x1 y1 in map pixels; x1 and y1 lie one past the last pixel.
+        peaks: float64 ``(N,)``, the highest score in each, the highest first.
+    """
+
+    boxes: NDArray[np.int64]
+    peaks: NDArray[np.float64]
+
+
+def objects_at(
+    score_map: NDArray[np.floating],
+    threshold: float,
+    least_area: float = LEAST_AREA,
+    least_saddle: float = LEAST_SADDLE,
+) -> Objects:
+    """Return a box for each object of a map above one threshold, where it is large enough.
+
+    Parts of a connected component are objects of their own where the map falls between their peaks
+    below a share of the lower one. Boxes of which one covers most of the other (``MOST_OVERLAP``)
+    become one that holds both. Holes are no objects.
+
+    Args:
+        score_map: float ``(H, W)`` in [0, 1].
+        threshold: share of the map's maximum, in [0, 1).
+        least_area: share of the map's pixels that an object has at least; the largest one is kept
+            whatever its size.
+        least_saddle: share of the lower of two peaks, in [0, 1]: a saddle at least so high joins
+            both to one object. 0: each connected component is one.
+
+    Raises:
+        ValueError: a map or threshold outside its range.
+
+    Source: Soille, Morphological Image Analysis, 2003, section 9.2: a watershed whose minima are
+    filtered by their dynamics; here the dynamics are a share of the peak.
+
+    >>> score_map = np.array([[0.5, 0.6, 0.0, 0.0, 1.0, 0.6, 0.9]])
+    >>> [part.tolist() for part in objects_at(score_map, 0.2)]
+    [[[4, 0, 6, 1], [6, 0, 7, 1], [0, 0, 2, 1]], [1.0, 0.9, 0.6]]
+    >>> objects_at(score_map, 0.2, least_saddle=0).boxes.tolist()
+    [[4, 0, 7, 1], [0, 0, 2, 1]]
+    """
+    labels, boxes = label_parts(score_map, threshold, least_saddle)
+    if len(boxes) == 0:
+        return Objects(boxes, np.zeros(0))
+    areas, peaks = _measure(labels, np.ascontiguousarray(score_map, np.float64), len(boxes))
+    kept = areas >= min(least_area * labels.size, areas.max())
+    boxes, peaks = merge_boxes(boxes[kept], peaks[kept])
+    order = np.argsort(-peaks, kind="stable")
+    return Objects(boxes[order], peaks[order])
+
+
+def label_parts(
+    score_map: NDArray[np.floating], threshold: float, least_saddle: float = LEAST_SADDLE
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return which object each pixel of a map belongs to, and the objects' boxes.
+
+    Args:
+        score_map: float ``(H, W)`` in [0, 1].
+        threshold: share of the map's maximum, in [0, 1).
+        least_saddle: see ``objects_at``.
+
+    Returns:
+        labels: int32 ``(H, W)``, from 1 in raster order of the objects' first pixels; 0 outside.
+        boxes: int64 ``(N, 4)``, x0 y0 x1 y1 of each; x1 and y1 lie one past the last pixel.
+
+    Raises:
+        ValueError: a map or threshold outside its range.
+
+    >>> labels, boxes = label_parts(np.array([[1.0, 0.6, 0.9, 0.0, 1.0]]), 0.5)
+    >>> labels.tolist(), boxes.tolist()
+    ([[1, 1, 2, 0, 3]], [[0, 0, 2, 1], [2, 0, 3, 1], [4, 0, 5, 1]])
+    """
+    thresholds = np.array([threshold])
+    check_score_map(score_map)
+    check_thresholds(thresholds)
+    grey = grey_levels(score_map)
+    above = grey > threshold_levels(grey, thresholds)[0]
+    # In rows, as machine code for another order would be compiled on its own.
+    framed, fine = (
+        np.ascontiguousarray(np.pad(levels * above, 1)) for levels in (grey, fine_levels(score_map))
+    )
+    labels, boxes = _label_parts(framed, fine, float(least_saddle))
+    return labels[1:-1, 1:-1].copy(), boxes
+
+
+def merge_boxes(
+    boxes: NDArray[np.int64], scores: NDArray[np.float64], overlap: float = MOST_OVERLAP
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return boxes of which none covers more than a share of another: such two are made one.
+
+    Args:
+        boxes: int64 ``(N, 4)``, x0 y0 x1 y1.
+        scores: float64 ``(N,)``; the higher one is kept.
+        overlap: share of the smaller box.
+
+    >>> boxes = np.array([[0, 0, 4, 4], [0, 0, 5, 4], [9, 9, 10, 10]])
+    >>> [part.tolist() for part in merge_boxes(boxes, np.array([0.5, 0.9, 0.1]))]
+    [[[0, 0, 5, 4], [9, 9, 10, 10]], [0.9, 0.1]]
+    """
+    boxes, scores = boxes.copy(), scores.copy()
+    while True:
+        corners = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+        sides = (corners - np.maximum(boxes[:, None, :2], boxes[None, :, :2])).clip(min=0)
+        areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+        shared = np.triu(sides.prod(2) > overlap * np.minimum(areas[:, None], areas), k=1)
+        if not shared.any():
+            return boxes, scores
+        first, second = np.argwhere(shared)[0]
+        boxes[first, :2] = np.minimum(boxes[first, :2], boxes[second, :2])
+        boxes[first, 2:] = np.maximum(boxes[first, 2:], boxes[second, 2:])
+        scores[first] = max(scores[first], scores[second])
+        boxes, scores = np.delete(boxes, second, 0), np.delete(scores, second)
+
+
+@compiled(nogil=True)
+def _label_parts(
+    grey: NDArray[np.uint8], fine: NDArray[np.uint16], least_saddle: float
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Label the objects of a map with its margin, 0 where it is not above the threshold."""
+    width = grey.shape[1]
+    basins = label_basins(grey, fine, np.zeros_like(grey), list_steps(width))
+    level, basin = grey.ravel(), basins.labels.ravel()
+    peak = np.zeros(basins.number, np.uint8)
+    for pixel in basins.rest:
+        peak[basin[pixel]] = max(peak[basin[pixel]], level[pixel])
+    parent = _join(find_links(grey, basins), peak, least_saddle)
+    number, name = 0, np.zeros(basins.number, np.int32)
+    labels = np.zeros_like(basins.labels)
+    part = labels.ravel()
+    boxes = np.empty((basins.number, 4), np.int64)
+    boxes[:, :2], boxes[:, 2:] = grey.size, 0
+    for pixel in basins.rest:
+        root = find_root(parent, basin[pixel])
+        if name[root] == 0:
+            number += 1
+            name[root] = number
+        part[pixel] = name[root]
+        # One less for the margin.
+        y, x = pixel // width - 1, pixel % width - 1
+        box = boxes[name[root] - 1]
+        box[0], box[1] = min(box[0], x), min(box[1], y)
+        box[2], box[3] = max(box[2], x + 1), max(box[3], y + 1)
+    return labels, boxes[:number]
+
+
+@compiled()
+def _join(links: Links, peak: NDArray[np.uint8], least_saddle: float) -> NDArray[np.int32]:
+    """Return a parent of each basin, its own where it is the highest of an object.
+
+    The highest saddles join first, of equal ones those of the first pixels.
+    """
+    parent = np.arange(len(peak)).astype(np.int32)
+    darkness = np.uint8(255) - links.level
+    for which in np.argsort(darkness, kind="mergesort"):
+        one = find_root(parent, links.pair[which, 0])
+        other = find_root(parent, links.pair[which, 1])
+        high, low = (one, other) if peak[one] >= peak[other] else (other, one)
+        if links.level[which] >= least_saddle * peak[low]:
+            parent[low] = high
+    return parent
+
+
+@compiled(nogil=True)
+def _measure(
+    labels: NDArray[np.int32], score_map: NDArray[np.float64], number: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return number of pixels and highest score of each object."""
+    areas, peaks = np.zeros(number, np.int64), np.zeros(number)
+    height, width = labels.shape
+    for y in range(height):
+        for x in range(width):
+            label = labels[y, x]
+            if label > 0:
+                areas[label - 1] += 1
+                peaks[label - 1] = max(peaks[label - 1], score_map[y, x])
+    return areas, peaks
 
 
 def boxes_at(
@@ -58,3 +258,42 @@ def scale_boxes(
     # truncation to whole pixels makes of the result.
     scaled: NDArray[np.float64] = boxes * np.tile(np.array(to), 2) / np.tile(np.array(size), 2)
     return scaled
+
+
+def cut_map(heat_map: NDArray[np.floating], threshold: float, objects: Number) -> Objects:
+    """Return the boxes of a map in map pixels, the one with the highest peak first.
+
+    Args:
+        heat_map: float ``(H, W)`` in [0, 1].
+        threshold: share of the map's maximum, in [0, 1).
+        objects: ``one`` box, around the largest contour, with a peak of 1; or ``several``.
+
+    >>> heat_map = np.array([[0.2, 0.9, 0, 1]])
+    >>> [part.tolist() for part in cut_map(heat_map, 0.5, "several")]
+    [[[3, 0, 4, 1], [1, 0, 2, 1]], [1.0, 0.9]]
+    """
+    if objects == "several":
+        return objects_at(heat_map, threshold)
+    boxes = boxes_at(heat_map, threshold, "largest")
+    return Objects(boxes, np.ones(len(boxes)))
+
+
+def box_iou(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the IoU of every box of ``a`` with every box of ``b``, counting pixels inclusively.
+
+    Args:
+        a: int ``(N, 4)``, x0 y0 x1 y1 in pixels, both corners inside the box.
+        b: int ``(M, 4)``, the same.
+
+    Returns:
+        float64 ``(N, M)`` in [0, 1].
+
+    >>> box_iou(np.array([[0, 0, 3, 3]]), np.array([[0, 0, 3, 3], [2, 2, 5, 5], [9, 9, 9, 9]]))
+    array([[1.        , 0.14285714, 0.        ]])
+    """
+    a, b = a[:, None, :], b[None, :, :]
+    overlap = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]) + 1
+    intersection = overlap.clip(min=0).prod(-1)
+    area_a, area_b = ((box[..., 2:] - box[..., :2] + 1).prod(-1) for box in (a, b))
+    iou: NDArray[np.float64] = intersection / (area_a + area_b - intersection)
+    return iou

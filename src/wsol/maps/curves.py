@@ -9,12 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.maps._opencv import contour_curves
-from wsol.maps.checks import check_score_map, check_thresholds
-from wsol.maps.levels import fine_levels, grey_levels, threshold_levels
-from wsol.maps.tree import tree_curves
+from wsol.maps._tree import tree_curves
+from wsol.maps.normalize import (
+    check_score_map,
+    check_thresholds,
+    fine_levels,
+    grey_levels,
+    threshold_levels,
+)
+from wsol.types import ContourRule
 
 Backend = Literal["tree", "opencv"]
-ContourRule = Literal["all", "largest"]
 
 
 class IouCurves(NamedTuple):

@@ -4,9 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.maps._components import label_components
-from wsol.maps.checks import check_score_map, check_thresholds
-from wsol.maps.levels import grey_levels, threshold_levels
-from wsol.maps.objects import label_parts
+from wsol.maps.boxes import label_parts
+from wsol.maps.normalize import check_score_map, check_thresholds, grey_levels, threshold_levels
 
 
 def masks_at(

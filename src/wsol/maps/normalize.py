@@ -1,4 +1,4 @@
-"""Scaling of a raw score map to [0, 1]."""
+"""Scaling of raw score maps to [0, 1], checks of score maps, and grey levels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,3 +136,85 @@ def _raise_to_half(scaled: NDArray[np.floating], threshold: float) -> NDArray[np
     # The steeper line comes first where the threshold is low.
     raised: NDArray[np.floating] = (np.minimum if threshold <= 0.5 else np.maximum)(below, above)
     return raised
+
+
+def grey_levels(score_map: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return the 8-bit grey levels of a map, truncated, not rounded.
+
+    Args:
+        score_map: float ``(H, W)`` in [0, 1].
+
+    >>> grey_levels(np.array([[0.0, 0.999, 1.0]]))
+    array([[  0, 254, 255]], dtype=uint8)
+    """
+    return (score_map * 255).astype(np.uint8)
+
+
+def fine_levels(score_map: NDArray[np.floating]) -> NDArray[np.uint16]:
+    """Return grey levels with eight bits more: ``256 * grey_levels(score_map)`` and a remainder.
+
+    Args:
+        score_map: float ``(H, W)`` in [0, 1].
+
+    A product with a power of two is exact, so the upper half is the grey level to the bit.
+
+    >>> fine_levels(np.array([[0.0, 0.999, 1.0]])) >> 8
+    array([[  0, 254, 255]], dtype=uint16)
+    """
+    return (score_map * (255 * 256)).astype(np.uint16)
+
+
+def threshold_levels(
+    grey: NDArray[np.unsignedinteger], thresholds: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Return the grey level of each threshold: pixels strictly above it are kept.
+
+    A threshold is a share of the map's maximum, so a thousand thresholds are at most 255 levels.
+
+    Args:
+        grey: grey levels, 0 to 255, of the map or of any part with its maximum.
+        thresholds: float64 ``(T,)`` in [0, 1).
+
+    >>> threshold_levels(np.array([[200]], np.uint8), np.array([0.0, 0.499, 0.5])).tolist()
+    [0, 99, 100]
+    """
+    return (thresholds * int(grey.max())).astype(np.int64)
+
+
+MOST_PIXELS = 2**29
+"""Indices are int32, and a pixel has up to four links; with the margin of one pixel."""
+
+
+def check_score_map(score_map: NDArray[np.floating]) -> None:
+    """Refuse what has no grey levels.
+
+    Args:
+        score_map: float ``(H, W)`` in [0, 1].
+
+    Raises:
+        ValueError: another shape or type, 2^29 pixels or more, values outside [0, 1] or NaN.
+
+    >>> check_score_map(np.array([[0.5, 1.5]]))
+    Traceback (most recent call last):
+    ValueError: a score map must be in [0, 1]; normalize it first
+    """
+    if score_map.ndim != 2 or score_map.size == 0:
+        raise ValueError(f"a score map must be (H, W), not {score_map.shape}")
+    height, width = score_map.shape
+    if (height + 2) * (width + 2) >= MOST_PIXELS:
+        raise ValueError(f"a score map of {height} x {width} pixels is too large; resize it first")
+    if score_map.dtype.kind != "f":
+        raise ValueError(f"a score map must hold floats, not {score_map.dtype}")
+    if not 0 <= score_map.min() <= score_map.max() <= 1:
+        raise ValueError("a score map must be in [0, 1]; normalize it first")
+
+
+def check_thresholds(thresholds: NDArray[np.float64]) -> None:
+    """Refuse thresholds outside [0, 1), and NaN.
+
+    >>> check_thresholds(np.array([0.0, 1.0]))
+    Traceback (most recent call last):
+    ValueError: thresholds must be in [0, 1)
+    """
+    if not ((thresholds >= 0) & (thresholds < 1)).all():
+        raise ValueError("thresholds must be in [0, 1)")

@@ -4,8 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.maps._numba import compiled
-from wsol.maps.checks import check_score_map, check_thresholds
-from wsol.maps.levels import grey_levels, threshold_levels
+from wsol.maps.normalize import check_score_map, check_thresholds, grey_levels, threshold_levels
 
 
 def separability(score_map: NDArray[np.floating], threshold: float) -> float:

@@ -16,8 +16,14 @@ from wsol.metrics.functional import (
 from wsol.metrics.localization import LocalizationAccuracy
 from wsol.metrics.overlap import MeanIoU
 from wsol.metrics.pixels import PxAP
-from wsol.metrics.recall import LocalizationRecall, Recall
-from wsol.metrics.sizes import OBJECT_SIZE_EDGES, OBJECT_SIZES, object_share, object_size
+from wsol.metrics.recall import (
+    OBJECT_SIZE_EDGES,
+    OBJECT_SIZES,
+    LocalizationRecall,
+    Recall,
+    object_share,
+    object_size,
+)
 
 __all__ = [
     "IOU_LEVELS",

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from wsol.models.create import list_backbones
     from wsol.models.heads import ConvHead, Head, LinearHead, Output
     from wsol.models.network import Network
-    from wsol.models.taps import find_tap
+    from wsol.models.utils import find_tap
 
 __all__ = [
     "ConvHead",
@@ -31,7 +31,7 @@ __getattr__, __dir__ = lazy_names(
         "Network": "wsol.models.network",
         "Output": "wsol.models.heads",
         "create_network": "wsol.methods.network",
-        "find_tap": "wsol.models.taps",
+        "find_tap": "wsol.models.utils",
         "list_backbones": "wsol.models.create",
     },
 )

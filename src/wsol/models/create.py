@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from wsol.errors import ConfigError, did_you_mean, raise_if_out_of_memory, shortened
 from wsol.models.heads import Head, LinearHead, NoHead, Output
-from wsol.models.imagenet import published_classes
-from wsol.models.modes import device_of, evaluating, forward
 from wsol.models.network import Network
 from wsol.models.published import create_published, published_names
-from wsol.models.weights import load_bundled_weights
+from wsol.models.utils import device_of, evaluating, forward
+from wsol.models.weights import load_bundled_weights, published_classes
 from wsol.names import BUNDLED_BACKBONE
 
 log = logging.getLogger("wsol")

@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from torch.random import fork_rng
 
 from wsol.errors import ConfigError, raise_if_out_of_memory
-from wsol.models.modes import device_of, evaluating, forward
-from wsol.models.taps import find_output
 from wsol.models.tokens import grid_size, prefix_tokens
-from wsol.models.utils import input_spec
+from wsol.models.utils import device_of, evaluating, find_output, forward, input_spec
 
 
 def to_feature_maps(features: Tensor, body: nn.Module, images: Tensor) -> Tensor:

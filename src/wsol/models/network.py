@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from wsol.errors import ConfigError
 from wsol.models.heads import Head, Output
 from wsol.models.layout import probe_images, tapped_maps, to_feature_maps
-from wsol.models.modes import evaluating
-from wsol.models.taps import find_output, find_tap
+from wsol.models.utils import evaluating, find_output, find_tap
 
 NO_CHOICES: Mapping[str, tuple[str, ...]] = {}
 

@@ -1,10 +1,20 @@
-"""What a classifier says of its input: size, mean and standard deviation."""
+"""Inputs, modes and named layers of classifiers."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from itertools import chain
+from operator import is_
+from threading import RLock
 from typing import Any, NamedTuple
 
+import torch
 from timm.models import get_model_input_config
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.nn.parameter import is_lazy
+
+from wsol.errors import ConfigError, did_you_mean
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -79,3 +89,281 @@ def class_names(model: nn.Module, count: int) -> tuple[str, ...]:
     known = getattr(getattr(model, "config", None), "id2label", None) or {}
     # JSON has texts as keys.
     return tuple(str(known.get(index, known.get(str(index), index))) for index in range(count))
+
+
+_changing = RLock()
+"""Held while a model is not in its own mode, so that another thread does not read that mode."""
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model and all its modules in evaluation mode, and restore each of them.
+
+    Only the ``training`` flags are set: ``train()`` and ``eval()`` are not called, because some
+    networks override them to change weights (LoRA layers that merge) or caches. Attributes that
+    the modules set while they evaluate are restored too.
+
+    Threads wait for each other if any module is in training mode.
+
+    Raises:
+        ConfigError: a module has no weights yet; the first batch would decide their shapes.
+
+    >>> model = nn.Sequential(nn.Dropout()).train()
+    >>> with evaluating(model):
+    ...     model[0].training
+    False
+    >>> model[0].training
+    True
+    """
+    _check_weights(model)
+    with _changing:
+        training = [module for module in model.modules() if module.training]
+        if training:
+            before = [(module, *_attributes(module)) for module in model.modules()]
+            try:
+                for module in training:
+                    module.training = False
+                yield
+            finally:
+                for each in before:
+                    _restore(*each)
+                for module in training:
+                    module.training = True
+            return
+    yield
+
+
+def _check_weights(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        weights = chain(module.parameters(recurse=False), module.buffers(recurse=False))
+        if any(is_lazy(weight) for weight in weights):
+            raise ConfigError(
+                f"{type(module).__name__} {name!r} has no weights yet: send a batch through the "
+                "network first"
+            )
+    if (weight := first_weight(model)) is not None and weight.is_meta:
+        raise ConfigError(f"{type(model).__name__} is on the device meta: load its weights first")
+
+
+_CONTAINERS = (dict, list, set)
+
+
+def _attributes(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the attributes of a module, and copies of the containers that are not empty."""
+    own = vars(module).copy()
+    # Few objects: this is done for each module and each pass.
+    copies = {
+        name: value.copy()
+        for name, value in own.items()
+        if isinstance(value, _CONTAINERS) and value
+    }
+    return own, copies
+
+
+def _restore(module: nn.Module, before: dict[str, Any], copies: dict[str, Any]) -> None:
+    own = vars(module)
+    if not _is_same(own, before):
+        own.clear()
+        own.update(before)
+    for name, value in before.items():
+        if isinstance(value, _CONTAINERS) and not _is_same(value, copies.get(name, ())):
+            value.clear()
+            if name in copies:
+                value.extend(copies[name]) if isinstance(value, list) else value.update(
+                    copies[name]
+                )
+
+
+def _is_same(value: Any, content: Any) -> bool:
+    """Return whether two containers hold the same objects: tensors have no single equality."""
+    if len(value) != len(content):
+        return False
+    if isinstance(value, dict) and content:
+        return all(map(is_, value, content)) and all(map(is_, value.values(), content.values()))
+    return all(map(is_, value, content))
+
+
+def first_weight(model: nn.Module) -> Tensor | None:
+    """Return the first floating-point weight of a network; None if it has none.
+
+    It decides the device and the type of the input.
+
+    >>> first_weight(nn.Linear(2, 3).half()).dtype
+    torch.float16
+    """
+    for weight in chain(model.parameters(), model.buffers()):
+        if weight.is_floating_point():
+            return weight
+    return None
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a network, the CPU for one without weights.
+
+    >>> device_of(nn.ReLU())
+    device(type='cpu')
+    """
+    weight = first_weight(model)
+    return torch.device("cpu") if weight is None else weight.device
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the network inside wrappers of torch that compile it or spread it over devices.
+
+    Layers have their own names there, and hooks are not compiled away.
+
+    >>> net = nn.Linear(2, 3)
+    >>> unwrapped(nn.DataParallel(net)) is net
+    True
+    """
+    while True:
+        if "_orig_mod" in model._modules:
+            model = model.get_submodule("_orig_mod")
+        elif isinstance(model, DataParallel | DistributedDataParallel):
+            model = model.module
+        else:
+            return model
+
+
+def forward(model: nn.Module, images: Tensor) -> Any:
+    """Return what a network returns for images, computed in the type of its weights.
+
+    Only a network that ``follows_autocast`` computes in the precision of an autocast. Images have
+    the memory format of the weights, because a network of contiguous weights may call ``view``.
+    What torch compiles runs uncompiled, so that hooks act.
+
+    Args:
+        model: any network.
+        images: ``(N, 3, H, W)``, of any floating-point type.
+
+    >>> forward(nn.Conv2d(3, 4, 1).double(), torch.rand(1, 3, 2, 2)).dtype
+    torch.float64
+    """
+    weight = first_weight(model)
+    with ExitStack() as stack:
+        if weight is not None and weight.dtype != images.dtype:
+            images = images.to(weight.dtype)
+        if not follows_autocast(model):
+            stack.enter_context(full_precision(images.device))
+        if not images.is_contiguous() and not _is_channels_last(model):
+            images = images.contiguous()
+        if is_compiled(model):
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        return model(images)
+
+
+def follows_autocast(model: nn.Module) -> bool:
+    """Return whether a network can compute in the precision of an autocast.
+
+    One with other weights than float32, or with quantised layers, would mix types.
+
+    >>> follows_autocast(nn.Linear(2, 3)), follows_autocast(nn.Linear(2, 3).half())
+    (True, False)
+    """
+    weight = first_weight(model)
+    return (weight is None or weight.dtype == torch.float32) and not any(
+        map(is_quantized, model.modules())
+    )
+
+
+def is_quantized(module: nn.Module) -> bool:
+    """Return whether a module is a quantised layer of torch.
+
+    >>> is_quantized(nn.Linear(2, 3))
+    False
+    """
+    return type(module).__module__.startswith("torch.ao.nn.")
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which no operation chooses a lower precision than its input's.
+
+    Args:
+        device: of the tensors.
+
+    >>> with full_precision(torch.device("cpu")):
+    ...     torch.is_autocast_enabled("cpu")
+    False
+    """
+    # An exported graph has no such contexts, and is float32 throughout.
+    if torch.compiler.is_exporting():
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
+def _is_channels_last(model: nn.Module) -> bool:
+    """Return whether the first weight that tells is channels last."""
+    for weight in model.parameters():
+        if weight.ndim == 4 and not weight.is_contiguous():
+            return weight.is_contiguous(memory_format=torch.channels_last)
+        if weight.ndim == 4 and not weight.is_contiguous(memory_format=torch.channels_last):
+            return False
+    return False
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Return whether torch compiles a network or a part of it.
+
+    >>> is_compiled(nn.Sequential(torch.compile(nn.Linear(2, 3)))), is_compiled(nn.Linear(2, 3))
+    (True, False)
+    """
+    return any(
+        "_orig_mod" in module._modules or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
+    )
+
+
+def named_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules of a network by name; what is compiled has the names that it had before.
+
+    >>> list(named_layers(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())))
+    ['0', '1']
+    """
+    return {plain: module for name, module in model.named_modules() if (plain := _plain(name))}
+
+
+def _plain(name: str) -> str:
+    """Return the name of a module without the parts that ``torch.compile`` adds."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
+def find_tap(model: nn.Module, name: str) -> nn.Module:
+    """Return the submodule called ``name``, as in ``model.named_modules()``.
+
+    Raises:
+        ConfigError: no such submodule; names the nearest one.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
+    >>> find_tap(model, "1")
+    ReLU()
+    """
+    layers = named_layers(model)
+    if (plain := _plain(name)) not in layers:
+        hint = did_you_mean(name, layers)
+        raise ConfigError(f"no tap {name!r} in {type(model).__name__}: {hint}")
+    return layers[plain]
+
+
+def find_output(model: nn.Module, name: str) -> nn.Module:
+    """Return the module whose output is that of the submodule called ``name``.
+
+    It is the submodule itself, or the last module of an ``nn.Sequential``: gradient checkpointing
+    calls the modules of a sequence one by one, and not the sequence. A module that is in several
+    places is not taken, as its output is that of the sequence only sometimes; and a sequence that
+    has forward hooks is taken itself, as they may change its output.
+
+    Raises:
+        ConfigError: no such submodule; names the nearest one.
+
+    >>> find_output(nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())), "0")
+    ReLU()
+    """
+    module = find_tap(model, name)
+    places = Counter(each for _, each in model.named_modules(remove_duplicate=False))
+    while isinstance(module, nn.Sequential) and len(module) > 0:
+        # A subclass may do more than call one module after another, and a hook change the output.
+        does_more = type(module).forward is not nn.Sequential.forward or module._forward_hooks
+        if does_more or places[module[-1]] > 1:
+            break
+        module = module[-1]
+    return module

@@ -9,8 +9,7 @@ from pathlib import Path
 from wsol._utils.uri import is_uri, shown, uri_of
 from wsol.data.class_map import read_class_map
 from wsol.data.datasets.cub import is_cub
-from wsol.data.file_index import IMAGE_SUFFIXES
-from wsol.data.flat_names import Names, PathsBelow
+from wsol.data.file_index import IMAGE_SUFFIXES, Names, PathsBelow
 from wsol.data.given_labels import (
     GivenLabels,
     file_labels,

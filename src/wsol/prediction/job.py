@@ -25,7 +25,7 @@ from wsol.prediction.inputs import Pictures
 from wsol.results.store import FOLDER, part_file
 from wsol.runs.config_io import plain
 from wsol.runs.hub import local_run
-from wsol.runs.tensors import read_tensors, write_tensors
+from wsol.runs.run import read_tensors, write_tensors
 
 FILE = "plan.json"
 """In the record's folder: what its rows are a function of."""

@@ -14,8 +14,7 @@ from wsol.prediction.config import PredictConfig
 from wsol.prediction.inputs import Pictures
 from wsol.prediction.job import Plan
 from wsol.results.localization import Localization
-from wsol.results.rows import to_row
-from wsol.results.store import write_part
+from wsol.results.store import to_row, write_part
 
 log = logging.getLogger("wsol")
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from wsol._utils.folder import output_folder
-from wsol._utils.place import place
+from wsol._utils.files import output_folder
 from wsol.data.images import load_image
 from wsol.data.shards.reader import is_sharded
 from wsol.errors import ConfigError
@@ -17,6 +16,7 @@ from wsol.formats.convert import convert, create_writers
 from wsol.formats.options import format_options
 from wsol.inference.device import announce
 from wsol.inference.localizer import Localizer
+from wsol.portable import place
 from wsol.prediction.config import PredictConfig, shard_of
 from wsol.prediction.inputs import Pictures, collect, with_labels
 from wsol.prediction.job import Plan, begin, finish
@@ -24,8 +24,7 @@ from wsol.prediction.local import create_predictor, predict_parts
 from wsol.prediction.remote import working_in
 from wsol.reports.config import ReportConfig
 from wsol.reports.report import check_folder, report
-from wsol.results.about import About
-from wsol.results.localization import Localization
+from wsol.results.localization import About, Localization
 from wsol.results.store import Record, count_statuses, finish_record
 from wsol.visualization.draw import draw
 

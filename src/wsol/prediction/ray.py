@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from wsol._utils.names import original
 from wsol._utils.progress import Meter
 from wsol.errors import ConfigError, not_installed
 from wsol.inference.device import choose_precision, has_float16
 from wsol.inference.exported import is_graph
 from wsol.inference.localizer import Localizer
+from wsol.portable import original
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.inputs import Pictures
 from wsol.prediction.job import Plan
@@ -25,8 +25,7 @@ from wsol.prediction.local import check_limit
 from wsol.prediction.ray_parts import Cargo, PartPredictor, Tries
 from wsol.results.store import put_part, read_rows
 from wsol.runs.hub import local_run
-from wsol.runs.run import load_info
-from wsol.runs.tensors import pack
+from wsol.runs.run import load_info, pack
 from wsol.types import Precision
 
 log = logging.getLogger("wsol")

@@ -19,8 +19,7 @@ from wsol.prediction.config import PredictConfig
 from wsol.prediction.inputs import Pictures
 from wsol.prediction.job import Plan
 from wsol.prediction.local import create_predictor
-from wsol.results.rows import to_row
-from wsol.results.store import pack_part
+from wsol.results.store import pack_part, to_row
 
 TRIES = 4
 """Of a part: one that ends so many processes would end all others."""

@@ -13,7 +13,7 @@ from pyarrow import fs
 from wsol._utils.uri import is_uri, shown, uri_of
 from wsol.data.remote import open_folder
 from wsol.errors import ConfigError
-from wsol.formats.tree import LIST
+from wsol.formats._files import LIST
 from wsol.prediction.config import PredictConfig
 from wsol.reports.report import INDEX
 from wsol.results.store import ABOUT, FOLDER

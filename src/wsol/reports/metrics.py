@@ -7,8 +7,7 @@ import numpy as np
 
 from wsol.maps import iou_curves, scale_boxes
 from wsol.reports.ground_truth import Truth
-from wsol.results.about import About
-from wsol.results.localization import Localization
+from wsol.results.localization import About, Localization
 
 IOU_LEVELS = (30, 50, 70)
 """IoU in percent at which a box counts as right."""

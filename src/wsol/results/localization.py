@@ -1,23 +1,139 @@
-"""The one result type: what prediction yields and everything downstream takes."""
+"""Localization, the result of an image, and the facts of its prediction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wsol.errors import ImageError
+from wsol.errors import ImageError, not_installed
+from wsol.names import unique_names
+from wsol.results.masks import box_masks
 
 if TYPE_CHECKING:
     import fiftyone
     import supervision
     from matplotlib.axes import Axes
 
-    from wsol.results.about import About
     from wsol.visualization.plots import Picture
+
+
+def to_supervision(result: Localization, about: About) -> supervision.Detections:
+    """Return boxes as ``supervision.Detections``.
+
+    Args:
+        result: of one picture.
+        about: has the classes, whose names are in ``data["class_name"]``, and the threshold.
+
+    Raises:
+        ConfigError: supervision is not installed.
+    """
+    _check("supervision")
+    from supervision import Detections
+
+    names = [about.names[label] for label in result.box_labels.tolist()]
+    width, height = result.image_size
+    masks = np.zeros((len(result.boxes), height, width), np.bool_)
+    for own, mask in zip(masks, box_masks(result, about.threshold), strict=True):
+        own[:] = mask
+    return Detections(
+        xyxy=result.boxes.astype(np.float32),
+        mask=masks if len(masks) else None,
+        confidence=result.box_scores.astype(np.float32),
+        class_id=result.box_labels,
+        data={"class_name": np.array(names, np.str_)},
+    )
+
+
+def to_fiftyone(result: Localization, about: About) -> fiftyone.Detections:
+    """Return boxes as ``fiftyone.Detections``: x y width height as shares of the picture.
+
+    Args:
+        result: of one picture.
+        about: has the classes and the threshold.
+
+    Raises:
+        ConfigError: fiftyone is not installed.
+    """
+    _check("fiftyone")
+    from fiftyone import Detection, Detections
+
+    width, height = result.image_size
+    return Detections(
+        detections=[
+            Detection(
+                label=about.names[label],
+                bounding_box=[x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height],
+                confidence=score,
+                mask=_window(mask, (x0, y0, x1, y1)),
+            )
+            for (x0, y0, x1, y1), score, label, mask in zip(
+                result.boxes.tolist(),
+                result.box_scores.tolist(),
+                result.box_labels.tolist(),
+                box_masks(result, about.threshold),
+                strict=True,
+            )
+        ]
+    )
+
+
+def _window(mask: NDArray[np.bool_], box: tuple[float, float, float, float]) -> NDArray[np.bool_]:
+    """Return the part of a mask in its box, at least one pixel."""
+    x0, y0 = (min(round(edge), size - 1) for edge, size in zip(box, mask.shape[::-1], strict=False))
+    x1, y1 = max(round(box[2]), x0 + 1), max(round(box[3]), y0 + 1)
+    return mask[y0:y1, x0:x1].copy()
+
+
+def _check(package: str) -> None:
+    try:
+        import_module(package)
+    except ImportError as error:
+        raise not_installed(package, package) from error
+
+
+@dataclass(frozen=True)
+class About:
+    """Where localizations come from.
+
+    Attributes:
+        classes: names, in the order of the network's logits.
+        images: folder that the pictures' ids are relative to.
+        threshold: share of a map's maximum above which a pixel belongs to the object.
+        objects: ``one`` box for each class of a picture, or ``several``.
+        model: what made them, in words.
+
+    >>> about = About(("cat", "dog"), Path("photos"), threshold=0.2)
+    >>> about.path(Localization("a/1.jpg")).as_posix()
+    'photos/a/1.jpg'
+    >>> About(("crane", "jay", "crane"), Path("photos"), threshold=0.2).names
+    ('crane#0', 'jay', 'crane#2')
+    """
+
+    classes: tuple[str, ...]
+    images: Path
+    threshold: float
+    objects: str = "one"
+    model: str = ""
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes, all different: see ``unique_names``."""
+        return unique_names(self.classes)
+
+    def path(self, result: Localization) -> Path:
+        """Return the picture's file.
+
+        Args:
+            result: of one picture.
+        """
+        return self.images / result.image_id
 
 
 def _no_map() -> NDArray[np.float32]:
@@ -116,8 +232,6 @@ class Localization:
         Raises:
             ConfigError: supervision is not installed.
         """
-        from wsol.results.in_memory import to_supervision
-
         return to_supervision(self, about)
 
     def to_fiftyone(self, about: About) -> fiftyone.Detections:
@@ -130,6 +244,4 @@ class Localization:
         Raises:
             ConfigError: fiftyone is not installed.
         """
-        from wsol.results.in_memory import to_fiftyone
-
         return to_fiftyone(self, about)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from wsol._utils.folder import make_folder
+from wsol._utils.files import make_folder
 from wsol.data.annotations.names import class_name
 from wsol.errors import ConfigError, did_you_mean
 from wsol.localizers.config import Reading, chosen_cutting

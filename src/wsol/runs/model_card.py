@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from wsol._utils.names import portable
+from wsol.portable import portable
 from wsol.reports.figures import figure_of
 from wsol.runs.run import RunInfo
 

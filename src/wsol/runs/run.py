@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
-from wsol._utils.files import write_json
+from wsol._utils.files import write_atomically, write_json
 from wsol.errors import ConfigError, RunError
 from wsol.localizers import ScoreMaps
 from wsol.localizers.config import Chosen, Cutting, Reading, chosen_cutting
@@ -19,8 +20,47 @@ from wsol.methods.network import build_network
 from wsol.models import Network
 from wsol.models.weights import load_weights
 from wsol.runs.hub import local_run
-from wsol.runs.tensors import read_tensors, write_tensors
 from wsol.types import Normalization, Precision
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file by name.
+
+    Args:
+        path: of the file, which may have any name, as safetensors' own reader may not.
+
+    Raises:
+        OSError: it cannot be read.
+        SafetensorError: it holds something else.
+    """
+    return load(path.read_bytes())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors, whole or not at all; equal ones give equal files.
+
+    Args:
+        path: of the file.
+        tensors: by name, on any device.
+
+    >>> import tempfile, torch
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tensors(Path(folder, "a"), {"x": torch.arange(6).reshape(2, 3).T})
+    ...     read_tensors(Path(folder, "a"))["x"].shape
+    torch.Size([3, 2])
+    """
+    content = pack(tensors)
+    write_atomically(path, lambda part: part.write_bytes(content))
+
+
+def pack(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return what a file of tensors holds.
+
+    Args:
+        tensors: by name, on any device.
+    """
+    return save({name: value.cpu().contiguous() for name, value in tensors.items()})
+
 
 MOST_PIXELS = 10_000
 """Side of an input at most, so that a stranger's run does not ask for all memory."""

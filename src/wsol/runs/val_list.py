@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from wsol._utils.files import write_atomically
-from wsol._utils.names import portable
 from wsol.data.samples import Samples
+from wsol.portable import portable
 from wsol.runs.hub import local_run
 
 VAL_LIST: Final = "val_images.txt"

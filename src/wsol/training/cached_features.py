@@ -23,7 +23,7 @@ from wsol.inference.fitting import Look
 from wsol.methods.base import Method
 from wsol.models import Network, Output
 from wsol.training.fit_classifier import classifier_targets, fit_classifier, set_last_layer
-from wsol.training.truth import count_right
+from wsol.training.targets import count_right
 
 
 class FeatureBatch(NamedTuple):

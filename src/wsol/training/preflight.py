@@ -1,11 +1,13 @@
-"""What must be so before a training starts."""
+"""Checks before a training starts."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from wsol._utils.folder import output_folder
+from wsol._utils.files import output_folder
 from wsol._utils.locks import Hold, check_free
 from wsol.data.samples import Samples
 from wsol.errors import ConfigError, DataError
@@ -112,3 +114,31 @@ def _said_in_one_line(out: Path) -> Iterator[None]:
         raise ConfigError(
             f"{out}: cannot be written: {error.strerror}; choose another --out"
         ) from error
+
+
+def data_digest(train: Samples, val: Samples | None) -> str:
+    """Return a digest of the images, labels and classes of both splits, in their order.
+
+    Neither where the images lie nor what is in them is a part of it.
+
+    Args:
+        train: the training split.
+        val: the val split, where there is one.
+
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> samples = Samples(Path(), ("a.jpg", "b.jpg"), np.array([0, 1]), ("crow", "wren"))
+    >>> data_digest(samples, None) == data_digest(samples, samples.select([]))
+    False
+    """
+    digest = hashlib.sha256()
+    for split in (train, val):
+        content = None if split is None else _content(split)
+        digest.update(json.dumps(content).encode())
+    return digest.hexdigest()
+
+
+def _content(split: Samples) -> list[object]:
+    sets = split.label_sets
+    several = None if sets is None else [each.tolist() for each in sets]
+    return [split.classes, split.ids, split.labels.tolist(), several]

@@ -18,9 +18,9 @@ from wsol.models import Network
 from wsol.training.cached_features import FeatureBatch
 from wsol.training.config import TrainConfig
 from wsol.training.finite import BufferCopy, SkippedSteps, gradients_are_finite
+from wsol.training.optim import lr_factor
 from wsol.training.sampler import step_seed
-from wsol.training.schedule import lr_factor
-from wsol.training.truth import count_right, step_truth
+from wsol.training.targets import count_right, step_truth
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,9 @@ from torch import Tensor
 from torch.optim import SGD
 
 from wsol._utils.progress import Meter
-from wsol.data.loader import Batch, load_batches
+from wsol.data.loader import Batch, TrainFiles, load_batches
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
-from wsol.data.train_files import TrainFiles
 from wsol.data.transforms import TrainTransform
 from wsol.errors import ConfigError, DataError, RunError, raise_if_out_of_memory
 from wsol.evaluation.evaluate import evaluate_split
@@ -48,16 +47,22 @@ from wsol.training.cached_features import (
     fit_head,
 )
 from wsol.training.checkpoint import load_last, save_checkpoint
-from wsol.training.compiled import check_compiler, compiled
 from wsol.training.config import TrainConfig
-from wsol.training.data_digest import data_digest
 from wsol.training.finite import HALVINGS, SkippedSteps, check_finite
 from wsol.training.logger import Row, RunLog, describe
-from wsol.training.optim import batch_norms, check_sync_bn, parameter_groups, share_batch_norms
+from wsol.training.optim import (
+    batch_norms,
+    check_compiler,
+    check_sync_bn,
+    compiled,
+    parameter_groups,
+    share_batch_norms,
+)
 from wsol.training.preflight import (
     check_folder,
     check_shares,
     claim_folder,
+    data_digest,
     keep_options,
     trainable,
 )

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from wsol.data.datasets.label_file import read_label_file
-from wsol.data.datasets.published_splits import read_splits
+from wsol.data.datasets.published_splits import read_label_file, read_splits
 from wsol.data.open import open_data
 from wsol.errors import AnnotationError, DataError
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsol.data.preparation.state import State
+from wsol.data.preparation.extract import State
 
 Pack = Callable[..., Path]
 WNIDS = ("n01440764", "n01443537", "n01484850")

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from wsol._utils.meter import silent
+from wsol._utils.progress import silent
 from wsol.data.archives import Archive
-from wsol.data.preparation.state import State
-from wsol.data.preparation.unpack import unpack
+from wsol.data.preparation.extract import State, unpack
 from wsol.errors import DataError
 
 

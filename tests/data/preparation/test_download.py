@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsol._utils.meter import silent
+from wsol._utils.progress import silent
 from wsol.data.preparation.download import download
 from wsol.errors import DataError
 

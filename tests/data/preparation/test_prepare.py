@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from wsol._utils.meter import silent
+from wsol._utils.progress import silent
 from wsol.data.annotations import MaskAnnotations, open_annotations
 from wsol.data.open import open_data
 from wsol.data.preparation import checksum
 from wsol.data.preparation import extract as place
 from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig, PrepareConfig
 from wsol.data.preparation.cub import prepare_cub
+from wsol.data.preparation.extract import State
 from wsol.data.preparation.imagenet import prepare_imagenet
 from wsol.data.preparation.openimages import prepare_openimages
-from wsol.data.preparation.state import State
 from wsol.data.preparation.verify import verify
 from wsol.errors import AnnotationError, ConfigError, DataError
 

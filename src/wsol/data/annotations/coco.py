@@ -1,9 +1,11 @@
-"""A COCO JSON file as lists, and the names behind its ids."""
+"""Boxes and labels from COCO JSON files."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from wsol.data.annotations.types import Box, BoxRow, ImageRow, Row, Size, size_fault
 from wsol.errors import AnnotationError
 
 Names = dict[Any, str]
@@ -91,3 +93,104 @@ def _index(entry: Any, key: str, names: Names) -> str | None:
         return f"id {entry['id']!r} comes twice"
     names[entry["id"]] = entry[key]
     return None
+
+
+def read_coco_boxes(path: Path) -> Iterator[Row]:
+    """Yield the images and annotations of a COCO file, those of crowds left out.
+
+    Args:
+        path: JSON file with the lists `images` (`id`, `file_name` and perhaps `width` and
+            `height`), `categories` (`id`, `name`) and `annotations`
+            (`id`, `image_id`, `category_id`, `bbox` as x, y, width, height in pixels of the image
+            as displayed).
+
+    Yields:
+        Each image, then for each annotation a box; or the error of an entry that cannot be used.
+
+    Raises:
+        AnnotationError: If the file is not JSON or lacks one of the lists.
+
+    >>> import json
+    >>> from tempfile import TemporaryDirectory
+    >>> coco = {
+    ...     "images": [{"id": 7, "file_name": "a.jpg"}],
+    ...     "categories": [{"id": 3, "name": "crow"}],
+    ...     "annotations": [{"id": 1, "image_id": 7, "category_id": 3, "bbox": [1, 2, 29, 38]}],
+    ... }
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "boxes.json")
+    ...     _ = file.write_text(json.dumps(coco))
+    ...     [row.box for row in read_coco_boxes(file) if isinstance(row, BoxRow)]
+    [(1.0, 2.0, 30.0, 40.0)]
+    """
+    lists = load_coco(path)
+    yield from _images(path, lists["images"])
+    images, categories, faults = coco_names(path, lists)
+    yield from faults
+    seen: set[Any] = set()
+    for place, entry in enumerate(lists["annotations"]):
+        if isinstance(entry, dict) and entry.get("iscrowd"):
+            continue
+        row = _row(entry, f"annotations[{place}]", images, categories, seen)
+        yield row if isinstance(row, BoxRow) else AnnotationError(path, None, row)
+
+
+def _images(path: Path, entries: list[Any]) -> Iterator[ImageRow | AnnotationError]:
+    """Yield the images that have a name; the others are refused with the names."""
+    seen: set[str] = set()
+    for place, entry in enumerate(entries):
+        name = entry.get("file_name") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            continue
+        size, fault = _size(entry)
+        if name in seen:
+            fault = f"{name!r} comes twice"
+        seen.add(name)
+        if fault is not None:
+            yield AnnotationError(path, None, f"images[{place}]: {fault}")
+        yield ImageRow(name, size)
+
+
+def _size(entry: dict[str, Any]) -> tuple[Size | None, str | None]:
+    """Return the size that an image states, and what is wrong with it."""
+    width, height = entry.get("width"), entry.get("height")
+    if width is None and height is None:
+        return None, None
+    if not (isinstance(width, int) and isinstance(height, int)):
+        return None, "width and height must be whole"
+    fault = size_fault((width, height))
+    return (width, height) if fault is None else None, fault
+
+
+def _row(entry: Any, item: str, images: Names, categories: Names, seen: set[Any]) -> BoxRow | str:
+    """Return the box of an annotation, or what is wrong with it."""
+    if not isinstance(entry, dict):
+        return f"{item} is not an object"
+    identity = entry.get("id")
+    if not is_id(identity):
+        return f"{item} needs a number or text as 'id'"
+    item = f"annotation {identity!r}"
+    if identity in seen:
+        return f"{item} comes twice"
+    seen.add(identity)
+    fault = link_fault(entry, images, categories)
+    if fault:
+        return f"{item}: {fault}"
+    box = _box(entry.get("bbox"))
+    if box is None:
+        return f"{item}: bbox must be four numbers, not {entry.get('bbox')!r}"
+    return BoxRow(
+        images[entry["image_id"]], categories[entry["category_id"]], box, item=f"{item}: "
+    )
+
+
+def _box(bbox: Any) -> Box | None:
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        return None
+    if not all(isinstance(side, int | float) and not isinstance(side, bool) for side in bbox):
+        return None
+    try:
+        x, y, width, height = map(float, bbox)
+    except OverflowError:
+        return None
+    return x, y, x + width, y + height

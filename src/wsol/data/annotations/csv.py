@@ -1,11 +1,14 @@
-"""Rows of a CSV file, each with its line."""
+"""Rows and boxes from CSV files."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from wsol._utils.files import write_atomically
+from wsol.data.annotations.types import Box, BoxRow, ImageRow, Row, Size, size_fault
 from wsol.errors import AnnotationError
+from wsol.portable import original
 
 
 class CsvRow(NamedTuple):
@@ -70,3 +73,155 @@ def read_csv_rows(
             elif fields:
                 reason = f"{len(fields)} fields where {len(header)} are expected"
                 yield AnnotationError(path, line, reason)
+
+
+COLUMNS: Final = ("image", "class", "x0", "y0", "x1", "y1")
+SIZE_COLUMNS: Final = ("width", "height")
+
+_IMAGE: Final = ("image", "filename", "file_name", "image_id", "image_path", "path")
+_CLASS: Final = ("class", "label", "class_name", "category")
+_CORNERS: Final = (
+    ("x0", "y0", "x1", "y1"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("x1", "y1", "x2", "y2"),
+)
+"""What other programs call the columns, the preferred name first."""
+
+_OWN_EXPORT: Final = "image_id"
+"""What `predictions.csv` calls the image; its texts are escaped and quoted against formulas."""
+
+
+def read_csv_boxes(path: Path, *, needs_sizes: bool = False) -> Iterator[Row]:
+    r"""Yield the rows of a CSV file whose first line names at least `COLUMNS`, in any order.
+
+    The columns may have other usual names, such as those of
+    `filename,width,height,class,xmin,ymin,xmax,ymax`, in any case of letters.
+
+    Args:
+        path: File in UTF-8, with or without a byte order mark, any line ends. Coordinates are
+            pixels of the image as displayed.
+            Columns `width` and `height`, if the file has both, are the size of the image.
+        needs_sizes: Whether a row is bad whose `width` and `height` are no size; otherwise its
+            size is not known.
+
+    Yields:
+        A box, an image for a row whose class and coordinates are empty, or the error of a row
+        that is neither.
+
+    Raises:
+        AnnotationError: If the first line lacks a column.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "boxes.csv")
+    ...     _ = file.write_text("filename,class,xmin,ymin,xmax,ymax\na.jpg,crow,1,2,30,40\n")
+    ...     [row.box for row in read_csv_boxes(file)]
+    [(1.0, 2.0, 30.0, 40.0)]
+    """
+    columns, sizes = _columns(path)
+    for row in read_csv_rows(path, columns, sizes):
+        if isinstance(row, AnnotationError):
+            yield row
+        elif columns[0].lower() == _OWN_EXPORT:
+            names = (original(text.removeprefix("'")) for text in row.fields[:2])
+            yield _row(path, row.line, [*names, *row.fields[2:]], needs_sizes)
+        else:
+            yield _row(path, row.line, row.fields, needs_sizes)
+
+
+def _columns(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what the file calls `COLUMNS` and `SIZE_COLUMNS`, or these where it lacks one."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            header = [name.strip() for name in next(csv.reader(file), [])]
+    except csv.Error:
+        # Refused with the rows.
+        return COLUMNS, SIZE_COLUMNS
+    spelled = {name.lower(): name for name in reversed(header)}
+    image = next((spelled[name] for name in _IMAGE if name in spelled), COLUMNS[0])
+    class_name = next((spelled[name] for name in _CLASS if name in spelled), COLUMNS[1])
+    corners = next((names for names in _CORNERS if spelled.keys() >= set(names)), COLUMNS[2:])
+    columns = (image, class_name, *(spelled.get(name, name) for name in corners))
+    return columns, tuple(spelled.get(name, name) for name in SIZE_COLUMNS)
+
+
+def _row(path: Path, line: int, fields: Sequence[str], needs_size: bool) -> Row:
+    image, class_name, *numbers = fields
+    if not class_name and not any(numbers[:4]):
+        return ImageRow(image)
+    try:
+        x0, y0, x1, y1 = map(float, numbers[:4])
+        size = _size(numbers[4:], needs_size)
+    except ValueError as error:
+        return AnnotationError(path, line, str(error))
+    return BoxRow(image, class_name, (x0, y0, x1, y1), line, size=size)
+
+
+def _size(fields: Sequence[str], needs_size: bool) -> Size | None:
+    if not fields:
+        return None
+    try:
+        size = int(fields[0]), int(fields[1])
+        fault = size_fault(size)
+        if fault:
+            raise ValueError(fault)
+    except ValueError:
+        if needs_size:
+            raise
+        return None
+    return size
+
+
+class BoxLine(NamedTuple):
+    """One box: the picture's path below the data folder, its class, and pixels."""
+
+    image: str
+    class_name: str
+    box: Box
+    size: Size
+
+
+def write_boxes(path: Path, lines: Iterable[BoxLine]) -> None:
+    """Write a file of boxes, whole or not at all.
+
+    Args:
+        path: The file.
+        lines: Its rows.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "boxes.csv")
+    ...     write_boxes(file, [BoxLine("test/n01/a.JPEG", "n01", (1.0, 2.0, 3.0, 4.5), (8, 6))])
+    ...     file.read_text().splitlines()[1]
+    'test/n01/a.JPEG,n01,1,2,3,4.5,8,6'
+    """
+
+    def write(part: Path) -> None:
+        with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS + SIZE_COLUMNS)
+            for line in lines:
+                numbers = [f"{value:.17g}" for value in line.box]
+                writer.writerow([line.image, line.class_name, *numbers, *line.size])
+
+    write_atomically(path, write)
+
+
+def read_boxes_below(path: Path, folder: str) -> list[BoxLine]:
+    """Return the rows that an earlier preparation has written for one split.
+
+    Args:
+        path: The file; may not exist.
+        folder: What the names of its images begin with.
+
+    >>> read_boxes_below(Path("no such file"), "val/")
+    []
+    """
+    if not path.is_file():
+        return []
+    return [
+        BoxLine(row.image, row.class_name, row.box, row.size)
+        for row in read_csv_boxes(path, needs_sizes=True)
+        if isinstance(row, BoxRow) and row.size and row.image.startswith(folder)
+    ]

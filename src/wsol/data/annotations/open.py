@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from wsol.data.annotations.annotations import BoxAnnotations, MaskAnnotations
-from wsol.data.annotations.from_boxes import read_box_annotations
-from wsol.data.annotations.from_masks import MASK_SUFFIX, read_mask_folder
+from wsol.data.annotations.ground_truth import read_box_annotations
+from wsol.data.annotations.masks import MASK_SUFFIX, read_mask_folder
 from wsol.data.annotations.types import OnBad
 from wsol.data.annotations.wsolevaluation import IDS, is_metadata, read_metadata
 from wsol.data.box_file import BOX_FORMATS, is_voc, is_yolo
-from wsol.data.datasets.cub import is_cub
-from wsol.data.datasets.from_cub import read_cub_annotations
+from wsol.data.datasets.cub import is_cub, read_cub_annotations
 from wsol.data.file_index import find_files
 from wsol.errors import DataError
 

@@ -1,9 +1,12 @@
-"""One box as an annotation file states it, and what can be wrong with it."""
+"""Rows of annotation files, and what can be wrong with them."""
 
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from wsol.data.annotations.names import class_name
 from wsol.errors import AnnotationError
@@ -148,3 +151,21 @@ class ImageRow:
 
 Row = BoxRow | ImageRow | AnnotationError
 """What the reader of a format yields: a box, an image, or the error of what is neither."""
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """Name the images of a split.
+
+    Args:
+        source: The file or folder that says so.
+        labels: Name of each image to the number of its class as text, None where it is not given.
+        boxes: Per image (k, 4) `x0 y0 x1 y1` in pixels; None where the split has none.
+
+    >>> Listing(Path("train.txt"), {"a.jpg": "0"}, None).source.name
+    'train.txt'
+    """
+
+    source: Path
+    labels: dict[str, str | None]
+    boxes: tuple[NDArray[np.float64], ...] | None

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from wsol._utils.meter import Meters
+from wsol._utils.progress import Meters
 from wsol.errors import DataError
 
 MD5: Final = {

@@ -3,16 +3,13 @@
 from pathlib import Path
 from typing import Final
 
-from wsol._utils.meter import Meters
-from wsol.data.archives import Member
+from wsol._utils.progress import Meters
+from wsol.data.archives import Member, parts_of
 from wsol.data.file_index import IMAGE_SUFFIXES
-from wsol.data.names import parts_of
 from wsol.data.preparation.checksum import MD5, check_md5
 from wsol.data.preparation.config import CubConfig
 from wsol.data.preparation.download import download
-from wsol.data.preparation.extract import bytes_below, check_room
-from wsol.data.preparation.state import State
-from wsol.data.preparation.unpack import unpack
+from wsol.data.preparation.extract import State, bytes_below, check_room, unpack
 
 ROOT: Final = "CUB_200_2011"
 """The folder in the archive; beside it lies the list of attributes."""

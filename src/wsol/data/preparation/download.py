@@ -10,7 +10,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from wsol._utils.files import write_json
-from wsol._utils.meter import Meters
+from wsol._utils.progress import Meters
 from wsol.data.preparation.extract import check_room
 from wsol.errors import DataError
 

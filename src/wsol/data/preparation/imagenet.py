@@ -1,22 +1,138 @@
 """ILSVRC 2012 (Russakovsky et al., 2015) as folders by class, with boxes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from xml.etree.ElementTree import Element
+from xml.parsers import expat
 
-from wsol._utils.meter import Meters
-from wsol.data.annotations.box_file import BoxLine, read_boxes_below, write_boxes
-from wsol.data.archives import Archive, Member
-from wsol.data.names import parts_of
+from wsol._utils.progress import Meters
+from wsol.data.annotations.csv import BoxLine, read_boxes_below, write_boxes
+from wsol.data.annotations.types import Box, Size, box_fault, size_fault
+from wsol.data.archives import Archive, Member, parts_of
 from wsol.data.preparation.checksum import MD5, check_md5
 from wsol.data.preparation.config import ImagenetConfig
-from wsol.data.preparation.extract import bytes_below, check_room
+from wsol.data.preparation.extract import State, bytes_below, check_room, unpack, unpack_nested
 from wsol.data.preparation.imagenetv2 import add_imagenetv2
-from wsol.data.preparation.state import State
-from wsol.data.preparation.unpack import unpack, unpack_nested
-from wsol.data.preparation.val_labels import read_val_labels
-from wsol.data.preparation.voc import Annotation, read_voc
-from wsol.errors import DataError
+from wsol.data.voc_boxes import parse_xml, text_of
+from wsol.errors import AnnotationError, DataError
+
+
+def read_val_labels(path: Path, wnids: Sequence[str]) -> dict[str, str]:
+    r"""Read the class of each validation picture.
+
+    Args:
+        path: Text with a picture and its class a line; what follows them is left alone. The class
+            is a wnid or a number from 0 in the order of the sorted wnids, as in the authors'
+            `val.txt` and Caffe's. The devkit's `ILSVRC2012_validation_ground_truth.txt` is refused:
+            its numbers from 1 are in another order, which only its MATLAB file tells.
+        wnids: All classes, sorted.
+
+    Returns:
+        Name of each picture without folders and suffix to its wnid.
+
+    Raises:
+        AnnotationError: If a line cannot be used.
+        DataError: If the file cannot be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "val.txt")
+    ...     _ = file.write_text("ILSVRC2012_val_00000001.JPEG 1 3 4 50 60\n")
+    ...     read_val_labels(file, ["n01", "n02"])
+    {'ILSVRC2012_val_00000001': 'n02'}
+    """
+    labels: dict[str, str] = {}
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        fields = line.split()
+        if not fields:
+            continue
+        if len(fields) == 1:
+            raise AnnotationError(
+                path,
+                number,
+                "expected a picture and its class; of the devkit's numbers only its MATLAB file "
+                "tells the classes: give ILSVRC2012_bbox_val_v3.tgz as boxes instead",
+            )
+        name, label = Path(fields[0]).stem, fields[1]
+        if label.isdecimal():
+            if int(label) >= len(wnids):
+                reason = f"no class {label}: the {len(wnids)} known ones are numbered from 0"
+                raise AnnotationError(path, number, reason)
+            label = wnids[int(label)]
+        if labels.setdefault(name, label) != label:
+            raise AnnotationError(path, number, f"{name!r} is of two classes")
+    return labels
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What one XML file says of its picture.
+
+    Args:
+        class_name: The class of all its objects.
+        size: Width and height in pixels.
+        boxes: `x0 y0 x1 y1` in pixels as the file has them, each once.
+    """
+
+    class_name: str
+    size: Size
+    boxes: tuple[Box, ...]
+
+
+def read_voc(content: bytes, where: str) -> Annotation:
+    r"""Read one XML file of boxes.
+
+    Args:
+        content: The file. One with a document type, which is where entities are defined, is
+            refused.
+        where: The file, for messages.
+
+    Raises:
+        AnnotationError: If it is not sound, has no object, or has objects of two classes.
+
+    >>> text = b'''<annotation><size><width>50</width><height>40</height></size><object>
+    ... <name>n01</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>20</ymax></bndbox>
+    ... </object></annotation>'''
+    >>> read_voc(text, "a.xml")
+    Annotation(class_name='n01', size=(50, 40), boxes=((1.0, 2.0, 30.0, 20.0),))
+    """
+    try:
+        root = parse_xml(content)
+        size = int(_text(root, "size/width")), int(_text(root, "size/height"))
+        objects = root.findall("object")
+        names = {_text(item, "name") for item in objects}
+        boxes = [_box(item) for item in objects]
+    except (expat.ExpatError, ValueError) as error:
+        raise AnnotationError(where, None, f"cannot be read: {error}") from error
+    faults = [size_fault(size), *(box_fault(box) for box in boxes)]
+    fault = next((fault for fault in faults if fault), None)
+    if fault:
+        raise AnnotationError(where, None, fault)
+    if len(names) != 1:
+        raise AnnotationError(where, None, f"has objects of {len(names)} classes, not of one")
+    # ILSVRC has some boxes twice.
+    return Annotation(names.pop(), size, tuple(dict.fromkeys(boxes)))
+
+
+def _box(item: Element) -> Box:
+    x0, y0, x1, y1 = (
+        float(_text(item, f"bndbox/{name}")) for name in ("xmin", "ymin", "xmax", "ymax")
+    )
+    return x0, y0, x1, y1
+
+
+def _text(item: Element, path: str) -> str:
+    text = text_of(item, path)
+    if not text:
+        raise ValueError(f"has no {path} in {item.tag}")
+    return text
+
 
 LARGEST_XML: Final = 2**20
 

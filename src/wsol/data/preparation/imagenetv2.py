@@ -3,15 +3,13 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from wsol._utils.meter import Meters
-from wsol.data.annotations.box_file import BoxLine
+from wsol._utils.progress import Meters
+from wsol.data.annotations.csv import BoxLine
 from wsol.data.annotations.types import Box, box_fault
-from wsol.data.archives import Archive, Member
+from wsol.data.archives import Archive, Member, parts_of
 from wsol.data.decode import image_size
-from wsol.data.names import parts_of
 from wsol.data.preparation.config import ImagenetConfig
-from wsol.data.preparation.state import State
-from wsol.data.preparation.unpack import unpack
+from wsol.data.preparation.extract import State, unpack
 from wsol.errors import AnnotationError, DataError
 
 

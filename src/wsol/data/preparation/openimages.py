@@ -3,13 +3,10 @@
 from pathlib import Path
 from typing import Final
 
-from wsol._utils.meter import Meters
-from wsol.data.archives import Member
-from wsol.data.names import parts_of
+from wsol._utils.progress import Meters
+from wsol.data.archives import Member, parts_of
 from wsol.data.preparation.config import OpenimagesConfig
-from wsol.data.preparation.extract import bytes_below, check_room
-from wsol.data.preparation.state import State
-from wsol.data.preparation.unpack import unpack
+from wsol.data.preparation.extract import State, bytes_below, check_room, unpack
 from wsol.data.split_names import SPLITS
 
 IMAGES: Final = "images"

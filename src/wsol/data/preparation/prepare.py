@@ -3,9 +3,9 @@
 from wsol._utils.progress import Meter
 from wsol.data.preparation.config import CubConfig, ImagenetConfig, PrepareConfig
 from wsol.data.preparation.cub import prepare_cub
+from wsol.data.preparation.extract import State
 from wsol.data.preparation.imagenet import prepare_imagenet
 from wsol.data.preparation.openimages import IMAGES, MASKS, prepare_openimages
-from wsol.data.preparation.state import State
 from wsol.data.preparation.verify import Report, survey, verify
 
 

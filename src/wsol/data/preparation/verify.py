@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from wsol._utils.meter import Meters
-from wsol.data.annotations.from_masks import read_mask_folder
+from wsol._utils.progress import Meters
+from wsol.data.annotations.masks import read_mask_folder
 from wsol.data.decode import image_size
 from wsol.data.open import open_data
-from wsol.data.preparation.state import unfinished
+from wsol.data.preparation.extract import unfinished
 from wsol.data.samples import Samples
 from wsol.errors import ImageError
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from wsol.data.synthetic.ground import textured_ground
+from wsol.data.synthetic.toy import textured_ground
 
 SIZE = 224
 _SCALE = 2

@@ -1,11 +1,104 @@
-"""ACoL as a training method."""
+"""ACoL as a training method, and its head."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from wsol.methods.acol.config import Config
-from wsol.methods.acol.head import ACoLHead
 from wsol.methods.base import Method
-from wsol.models import Network, Output
+from wsol.models import Network
+from wsol.models.heads import Head, Output, init_new_layers, maps_of, scaled_maps
+
+
+def erase(features: Tensor, attention: Tensor, threshold: float) -> Tensor:
+    """Set features to zero where the attention reaches a threshold.
+
+    Args:
+        features: ``(N, C, h, w)``.
+        attention: ``(N, h, w)``, raw; it carries no gradient.
+        threshold: share of the attention's range.
+
+    Source: Zhang et al., CVPR 2018, section 3.2.
+
+    >>> import torch
+    >>> erase(torch.ones(1, 1, 1, 3), torch.tensor([[[0.0, 6.0, 10.0]]]), 0.6)
+    tensor([[[[1., 0., 0.]]]])
+    """
+    kept = scaled_maps(attention.detach()) < threshold
+    return features * kept[:, None]
+
+
+class ACoLHead(Head):
+    """Two branches of three convolutions, each with a map per class; the second sees the rest.
+
+    ``Output.branches`` are the maps of the first branch and, in training, the logits of the
+    second.
+
+    Args:
+        channels: C, of the features.
+        num_classes: number of logits.
+        hidden: channels of the hidden layers.
+        threshold: share of the first map's range from which on a pixel is erased.
+
+    Source: Zhang et al., CVPR 2018, section 3 and figure 3.
+
+    >>> import torch
+    >>> head, features = ACoLHead(8, 3, hidden=16, threshold=0.7), torch.rand(2, 8, 4, 4)
+    >>> output = head.train().output(features, torch.tensor([0, 2]))
+    >>> [tuple(branch.shape) for branch in output.branches]
+    [(2, 3, 4, 4), (2, 3)]
+    """
+
+    classifiers = ("first.4", "second.4")
+
+    def __init__(self, channels: int, num_classes: int, hidden: int, threshold: float) -> None:
+        """Make the branches."""
+        super().__init__()
+        self.channels, self.num_classes, self.threshold = channels, num_classes, threshold
+        self.first = _branch(channels, hidden, num_classes)
+        self.second = _branch(channels, hidden, num_classes)
+        init_new_layers(self)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the logits ``(N, classes)`` of the first branch."""
+        maps: Tensor = self.first(features)
+        return maps.mean((2, 3))
+
+    def output(
+        self, features: Tensor, labels: Tensor | None = None, tapped: tuple[Tensor, ...] = ()
+    ) -> Output:
+        """Return the first branch's logits and maps and, in training, the second one's logits."""
+        maps: Tensor = self.first(features)
+        logits = maps.mean((2, 3))
+        if not self.training:
+            return Output(logits, features, (maps,))
+        labels = logits.argmax(1) if labels is None else labels
+        second = self.second(erase(features, maps_of(maps, labels), self.threshold))
+        return Output(logits, features, (maps, second.mean((2, 3))))
+
+    def score_maps(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Return the greater of both branches' maps ``(N, h, w)``, each scaled to [0, 1].
+
+        Source: Zhang et al., CVPR 2018, section 3.2: the maximum of the two maps.
+        """
+        return self._fused(features, self.first(features), labels)
+
+    def output_maps(self, output: Output, labels: Tensor) -> Tensor:
+        """Return the same from an output, which has the first branch's maps already."""
+        return self._fused(output.features, output.branches[0], labels)
+
+    def _fused(self, features: Tensor, maps: Tensor, labels: Tensor) -> Tensor:
+        first = maps_of(maps, labels)
+        second = maps_of(self.second(erase(features, first, self.threshold)), labels)
+        return scaled_maps(first).maximum(scaled_maps(second))
+
+
+def _branch(channels: int, hidden: int, num_classes: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, hidden, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(hidden, hidden, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(hidden, num_classes, 1),
+    )
 
 
 class ACoLMethod(Method):

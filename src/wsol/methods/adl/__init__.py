@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from wsol._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from wsol.methods.adl.attach import attach_adl
     from wsol.methods.adl.config import Config
     from wsol.methods.adl.layer import ADL
+    from wsol.methods.adl.method import attach_adl
 
 __all__ = ["ADL", "Config", "attach_adl"]
 
@@ -22,6 +22,6 @@ __getattr__, __dir__ = lazy_names(
     {
         "ADL": "wsol.methods.adl.layer",
         "Config": "wsol.methods.adl.config",
-        "attach_adl": "wsol.methods.adl.attach",
+        "attach_adl": "wsol.methods.adl.method",
     },
 )

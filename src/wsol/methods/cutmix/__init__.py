@@ -14,10 +14,10 @@ from wsol._lazy import lazy_names
 
 if TYPE_CHECKING:
     from wsol.methods.cutmix.config import Config
-    from wsol.methods.cutmix.mix import cutmix
+    from wsol.methods.cutmix.method import cutmix
 
 __all__ = ["Config", "cutmix"]
 
 __getattr__, __dir__ = lazy_names(
-    __name__, {"Config": "wsol.methods.cutmix.config", "cutmix": "wsol.methods.cutmix.mix"}
+    __name__, {"Config": "wsol.methods.cutmix.config", "cutmix": "wsol.methods.cutmix.method"}
 )

@@ -1,13 +1,88 @@
 """CutMix as a training method."""
 
+import math
+
 import torch
 from torch import Tensor
+from torch.distributions import Beta
 from torch.nn.functional import one_hot
 
 from wsol.methods.base import Method
 from wsol.methods.cutmix.config import Config
-from wsol.methods.cutmix.mix import cutmix
 from wsol.models import Network
+
+
+def cutmix(images: Tensor, targets: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """Return pictures with one box from another picture of the batch, and their mixed targets.
+
+    Args:
+        images: ``(N, C, H, W)``; left as they are.
+        targets: probabilities ``(N, classes)``.
+        beta: both parameters of the beta distribution of the share that a picture keeps.
+
+    Returns:
+        Images ``(N, C, H, W)`` and targets ``(N, classes)``. The box is the same in all pictures,
+        and their order is shuffled once to find what it shows. Targets are mixed by the areas.
+
+    Draws come from torch's global generator on the CPU.
+
+    Raises:
+        ConfigError: beta is out of range.
+
+    Source: Yun et al., ICCV 2019, equation 1.
+
+    >>> _ = torch.manual_seed(4)
+    >>> images = torch.tensor([1.0, 2.0]).view(2, 1, 1, 1).expand(2, 1, 3, 6)
+    >>> mixed, targets = cutmix(images, torch.eye(2), beta=1.0)
+    >>> mixed[0, 0]
+    tensor([[1., 1., 2., 2., 2., 2.],
+            [1., 1., 2., 2., 2., 2.],
+            [1., 1., 1., 1., 1., 1.]])
+    >>> targets[0]
+    tensor([0.5556, 0.4444])
+    """
+    Config(beta=beta)
+    height, width = images.shape[-2:]
+    # In float64, as with a small beta the share is often nearer to 0 than float32 can tell.
+    share = float(Beta(*torch.full((2,), beta, dtype=torch.float64)).sample())
+    centre = int(torch.randint(width, ())), int(torch.randint(height, ()))
+    order = torch.randperm(len(images)).to(images.device)
+    x0, y0, x1, y1 = cut_box(share, centre, (width, height))
+    mixed = images.clone()
+    mixed[:, :, y0:y1, x0:x1] = images[order, :, y0:y1, x0:x1]
+    other = (x1 - x0) * (y1 - y0) / (width * height)
+    return mixed, targets.lerp(targets[order], other)
+
+
+def cut_box(
+    share: float, centre: tuple[int, int], size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Return the box that leaves a share of a picture, cut at the picture's edges.
+
+    Args:
+        share: of the picture that would stay if the box lay inside, lambda in [0, 1].
+        centre: x and y of the box in pixels.
+        size: width and height of the picture in pixels.
+
+    Returns:
+        x0 y0 x1 y1 in pixels, x1 and y1 one after the last. Its sides are those of the picture
+        times the root of ``1 - share``, rounded down to even numbers.
+
+    Source: Yun et al., ICCV 2019, equation 2; rounding as in the PyTorch re-evaluation.
+
+    >>> cut_box(0.75, centre=(10, 90), size=(100, 100))
+    (0, 65, 35, 100)
+    """
+    root = math.sqrt(1 - share)
+    (x0, x1), (y0, y1) = (
+        _interval(middle, side, root) for middle, side in zip(centre, size, strict=True)
+    )
+    return x0, y0, x1, y1
+
+
+def _interval(middle: int, side: int, root: float) -> tuple[int, int]:
+    half = int(side * root) // 2
+    return max(middle - half, 0), min(middle + half, side)
 
 
 class CutMixMethod(Method):

@@ -13,11 +13,11 @@ from wsol._lazy import lazy_names
 
 if TYPE_CHECKING:
     from wsol.methods.has.config import Config
-    from wsol.methods.has.patches import hide_patches
+    from wsol.methods.has.method import hide_patches
 
 __all__ = ["Config", "hide_patches"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
-    {"Config": "wsol.methods.has.config", "hide_patches": "wsol.methods.has.patches"},
+    {"Config": "wsol.methods.has.config", "hide_patches": "wsol.methods.has.method"},
 )

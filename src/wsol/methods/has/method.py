@@ -1,10 +1,57 @@
 """Hide-and-Seek as a training method."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from wsol.methods.base import Method
 from wsol.methods.has.config import Config
-from wsol.methods.has.patches import hide_patches
+
+
+def hide_patches(images: Tensor, grid_sizes: Sequence[int], drop_rate: float) -> Tensor:
+    """Return pictures on which a grid is laid and each patch hidden with some probability.
+
+    A hidden patch is 0, which is the data set's mean in normalised pictures: so the first layer's
+    activations have the same mean in training as in evaluation (section 3.1, setting the hidden
+    pixel values).
+
+    Args:
+        images: ``(N, C, H, W)``, normalised; left as they are.
+        grid_sizes: sides of the patches in pixels; one is drawn for each picture, all alike. The
+            grid starts at the upper left corner, so patches at the other edges may be smaller. 0
+            leaves the picture whole.
+        drop_rate: probability of each patch to be hidden, each for itself.
+
+    Returns:
+        ``(N, C, H, W)``, in the type and memory order of the images.
+
+    Draws come from torch's global generator on the CPU.
+
+    Source: Kumar Singh & Lee, ICCV 2017, section 3.1.
+
+    Raises:
+        ConfigError: grid sizes or drop rate are out of range.
+
+    >>> _ = torch.manual_seed(2)
+    >>> hide_patches(torch.ones(1, 1, 3, 5), grid_sizes=[2], drop_rate=0.5)
+    tensor([[[[0., 0., 1., 1., 0.],
+              [0., 0., 1., 1., 0.],
+              [1., 1., 1., 1., 0.]]]])
+    """
+    Config(grid_sizes=tuple(grid_sizes), drop_rate=drop_rate)
+    height, width = images.shape[-2:]
+    longest = max(height, width)
+    drawn = torch.tensor(grid_sizes)[torch.randint(len(grid_sizes), (len(images),))]
+    sides = torch.where(drawn == 0, longest, drawn)
+    # The finest grid has the most patches; a coarser one uses the first rows and columns of them.
+    count = -(-longest // int(sides.min()))
+    shown = torch.rand(len(images), count, count) >= drop_rate
+    shown |= (drawn == 0)[:, None, None]
+    rows, columns = (torch.arange(size) // sides[:, None] for size in (height, width))
+    picture = torch.arange(len(images))[:, None, None]
+    mask = shown[picture, rows[:, :, None], columns[:, None, :]]
+    return images * mask[:, None].to(images.device)
 
 
 class HaSMethod(Method):

@@ -1,16 +1,139 @@
-"""SPG as a training method."""
+"""SPG as a training method, its heads and its guidance."""
 
 import logging
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 
 from wsol.errors import ConfigError
 from wsol.methods.base import Method
 from wsol.methods.spg.config import Config
-from wsol.methods.spg.guidance import distance, enlarged
-from wsol.methods.spg.head import SPGHead
-from wsol.models import Network, Output
-from wsol.models.heads import scaled_maps
+from wsol.models import Network
+from wsol.models.heads import ConvHead, Output, init_new_layers, maps_of, scaled_maps
+
+TOP_CHANNELS = 512
+"""Channels of branch C, whatever the network."""
+
+
+class SPGHead(ConvHead):
+    """The classifier A, and in training the branches B1, B2 and C.
+
+    ``Output.branches`` are, in training, A's maps of the true classes ``(N, h, w)`` and the logits
+    of B1, B2 and C, ``(N, 1, h, w)`` each at its own size.
+
+    Args:
+        channels: C, of the last features.
+        num_classes: number of logits.
+        taps: modules whose outputs B1 and B2 see.
+        tapped_channels: of these outputs.
+        guide_channels: of B1 and B2.
+
+    Source: Zhang et al., ECCV 2018, section 3.1 and figure 2.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        taps: tuple[str, ...],
+        tapped_channels: tuple[int, ...],
+        guide_channels: int,
+    ) -> None:
+        """Make the branches."""
+        super().__init__(channels, num_classes)
+        self.taps = taps
+        early, late = tapped_channels
+        self.early = nn.Sequential(nn.Conv2d(early, guide_channels, 3, padding=1), nn.ReLU())
+        self.late = nn.Sequential(nn.Conv2d(late, guide_channels, 3, padding=1), nn.ReLU())
+        # B1 and B2 share these.
+        self.shared = _to_one_map(guide_channels, guide_channels)
+        self.top = _to_one_map(channels, TOP_CHANNELS)
+        init_new_layers(self)
+
+    def output(
+        self, features: Tensor, labels: Tensor | None = None, tapped: tuple[Tensor, ...] = ()
+    ) -> Output:
+        """Return logits, features and, in training, the four branches."""
+        maps: Tensor = self.maps(features)
+        logits = maps.mean((2, 3))
+        if not self.training:
+            return Output(logits, features)
+        early, late = tapped
+        labels = logits.argmax(1) if labels is None else labels
+        b1, b2 = self.shared(self.early(early)), self.shared(self.late(late))
+        return Output(logits, features, (maps_of(maps, labels), b1, b2, self.top(features)))
+
+
+def _to_one_map(channels: int, hidden: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, 1, 1)
+    )
+
+
+SIZE = 224
+"""Side of the masks in pixels: the published code compares at this size, whatever the input's."""
+
+FEWEST = 30
+"""Where fewer pixels are object, those above ``RELAXED`` of the maximum are."""
+
+RELAXED = 0.7
+
+
+def enlarged(maps: Tensor) -> Tensor:
+    """Return maps ``(N, 1, h, w)`` in float32 at the masks' size, bilinear.
+
+    >>> enlarged(torch.zeros(2, 1, 7, 7)).shape
+    torch.Size([2, 1, 224, 224])
+    """
+    return interpolate(maps.float(), (SIZE, SIZE), mode="bilinear", align_corners=False)
+
+
+def guide(attention: Tensor, high: float, low: float) -> tuple[Tensor, Tensor]:
+    """Return a mask of the object, and which of its pixels count.
+
+    Args:
+        attention: ``(N, 1, H, W)`` in [0, 1].
+        high: object above it.
+        low: background below it.
+
+    Returns:
+        bool ``(N, 1, H, W)`` twice.
+
+    Source: Zhang et al., ECCV 2018, equation 2; the relaxed rule is that of the published code.
+
+    >>> attention = torch.linspace(0, 1, 100).reshape(1, 1, 10, 10)
+    >>> [int(mask.sum()) for mask in guide(attention, high=0.6, low=0.1)]
+    [40, 50]
+    """
+    pixels = (1, 2, 3)
+    above = attention > high
+    relaxed = attention > RELAXED * attention.amax(pixels, keepdim=True)
+    few = above.sum(pixels, keepdim=True) < FEWEST
+    background = attention < low
+    found = torch.where(few, relaxed, above) & ~background
+    return found, found | background
+
+
+def distance(logits: Tensor, attention: Tensor, high: float, low: float) -> Tensor:
+    """Return the mean binary cross-entropy of a branch over the pixels that count.
+
+    Args:
+        logits: ``(N, 1, h, w)`` of the branch.
+        attention: ``(N, 1, 224, 224)`` in [0, 1]; it carries no gradient.
+        high: as in ``guide``.
+        low: as in ``guide``.
+
+    >>> attention = torch.ones(1, 1, 224, 224)
+    >>> distance(torch.zeros(1, 1, 7, 7), attention, 0.7, 0.1)
+    tensor(0.6931)
+    """
+    found, counts = guide(attention.detach(), high, low)
+    losses = binary_cross_entropy_with_logits(
+        enlarged(logits), found.float(), weight=counts.float(), reduction="sum"
+    )
+    return losses / counts.sum().clamp(min=1)
+
 
 log = logging.getLogger("wsol")
 

@@ -1,0 +1,62 @@
+"""Average precision of what prediction gives."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wsol.data.samples import Samples
+from wsol.evaluation.evaluate import average_precision
+from wsol.results.localization import Localization
+
+BOX = np.array([[0.0, 0.0, 10.0, 10.0]])
+
+
+def locate_as(found: dict[str, Localization]) -> Any:
+    """Return what says so of pictures."""
+
+    def locate(paths: list[Path], ids: tuple[str, ...]) -> list[Localization]:
+        assert [path.name for path in paths] == list(ids)
+        return [found[name] for name in ids]
+
+    return locate
+
+
+def result(name: str, label: int, score: float, box: Any = BOX) -> Localization:
+    """Return one box."""
+    return Localization(
+        name, (20, 20), boxes=box, box_scores=np.array([score]), box_labels=np.array([label])
+    )
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> Samples:
+    """Return two pictures of two classes, each with a box of either."""
+    both = np.array([0, 1])
+    boxes = np.concatenate((BOX, BOX + 10))
+    return Samples(
+        tmp_path,
+        ("a.jpg", "b.jpg"),
+        np.array([0, 1]),
+        ("cat", "dog"),
+        (boxes, boxes),
+        label_sets=(both, both),
+        box_labels=(both, both),
+    )
+
+
+def test_each_class_counts_by_itself(samples: Samples) -> None:
+    """Half of the cats are found and none of the dogs: a dog's box in a cat's place is wrong."""
+    found = {"a.jpg": result("a.jpg", 0, 0.9), "b.jpg": result("b.jpg", 1, 0.9)}
+    precision = average_precision(locate_as(found), samples)
+    # COCO's curve has 101 points, of which 51 lie at a recall of at most one half.
+    assert precision.ap50 == pytest.approx(100 * 51 / 101 / 2)
+
+
+def test_without_classes_of_boxes_they_are_the_pictures(tmp_path: Path) -> None:
+    """One label a picture; one that cannot be read has no boxes."""
+    samples = Samples(tmp_path, ("a.jpg", "b.jpg"), np.array([1, 1]), ("cat", "dog"), (BOX, BOX))
+    found = {"a.jpg": result("a.jpg", 1, 0.4), "b.jpg": Localization("b.jpg")}
+    precision = average_precision(locate_as(found), samples)
+    assert precision.ap50 == pytest.approx(100 * 51 / 101)
