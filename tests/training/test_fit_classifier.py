@@ -5,6 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from wsol.errors import DataError
 from wsol.training.fit_classifier import WEIGHT_DECAY, fit_classifier
 
 
@@ -56,3 +57,15 @@ def test_the_scale_of_a_feature_does_not_matter() -> None:
     torch.testing.assert_close(scaled * scale, weight, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(other, bias, atol=1e-3, rtol=1e-3)
     assert weight[:, 2].tolist() == [0, 0]
+
+
+def test_images_that_are_not_finite_are_left_out() -> None:
+    """And where there is no other, that is said."""
+    points = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, 1] * 4)
+    spoiled = torch.cat((points, torch.tensor([[1.0, torch.inf, 0.0], [torch.nan, 0.0, 0.0]])))
+    found = fit_classifier(spoiled, torch.cat((targets, targets[:2])), 2)
+    for value, expected in zip(found, fit_classifier(points, targets, 2), strict=True):
+        torch.testing.assert_close(value, expected)
+    with pytest.raises(DataError, match="--precision"):
+        fit_classifier(spoiled[8:], targets[:2], 2)

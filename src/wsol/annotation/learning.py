@@ -36,7 +36,7 @@ from wsol.methods.none.config import Config
 from wsol.models.tokens import side_step
 from wsol.prediction.inputs import Pictures
 from wsol.runs.run import RunInfo, save_run
-from wsol.training.fit_classifier import classifier_targets, fit_classifier, set_last_layer
+from wsol.training.fit_classifier import fit_classifier, set_last_layer
 from wsol.training.logger import describe
 
 COMPARED = 64
@@ -119,7 +119,11 @@ class Learning:
             raise DataError(f"{self.pictures.root}: no image with a label can be read")
         own = [self.labels[indices[place]] for place in kept]
         number = len(self.labels.classes)
-        targets = classifier_targets(own, number, self.several_labels)
+        targets = torch.tensor([labels[0] for labels in own])
+        if self.several_labels:
+            targets = torch.zeros(len(own), number)
+            for row, labels in zip(targets, own, strict=True):
+                row[list(labels)] = 1
         found = fit_classifier(torch.cat(pooled)[kept], targets, number)
         for network in (self.trained, self.network):
             set_last_layer(network, *found)

@@ -22,7 +22,7 @@ from wsol.errors import ConfigError
 from wsol.inference.fitting import Look
 from wsol.methods.base import Method
 from wsol.models import Network, Output
-from wsol.training.fit_classifier import classifier_targets, fit_classifier, set_last_layer
+from wsol.training.fit_classifier import fit_classifier, set_last_layer
 from wsol.training.targets import count_right
 
 
@@ -154,7 +154,7 @@ def _views(
 
 
 def fit_head(
-    network: Network, samples: Samples, looks_with: Network, look: Look, accelerator: Accelerator
+    network: Network, samples: Samples, frozen: Network, look: Look, accelerator: Accelerator
 ) -> Tensor:
     """Fit a network's linear head to the features of images and of their mirror images.
 
@@ -164,7 +164,7 @@ def fit_head(
     Args:
         network: its head's only classifier gets the weights.
         samples: the images and their labels.
-        looks_with: a copy of the network, on the device and ready to localize.
+        frozen: a copy of the network, on the device and ready to localize.
         look: how images are read.
         accelerator: its processes share the images; all of them fit the same head.
 
@@ -177,18 +177,20 @@ def fit_head(
     """
     indices = range(accelerator.process_index, len(samples), accelerator.num_processes)
     paths, rows = samples.paths(), []
-    for views in _views(looks_with, [paths[index] for index in indices], look):
+    for views in _views(frozen, [paths[index] for index in indices], look):
         pooled = [features.float().mean((2, 3)).cpu() for features, *_ in views]
         rows += list(torch.stack(pooled, 1))
     every = gather_object(list(zip(indices, rows, strict=True)))
     every.sort(key=itemgetter(0))
     points = torch.stack([row for _, row in every]).flatten(0, 1)
-    number, several = len(samples.classes), samples.has_several_labels
-    labels = [samples.labels_of(index).tolist() for index, _ in every]
-    targets = classifier_targets(labels, number, several).repeat_interleave(2, 0)
-    weight, bias = fit_classifier(points, targets, number)
+    several = samples.has_several_labels
+    labels = samples.targets(range(len(samples))) if several else samples.labels
+    targets = torch.from_numpy(labels).repeat_interleave(2, 0)
+    weight, bias = fit_classifier(points, targets, len(samples.classes))
     set_last_layer(network, weight, bias)
-    logits = points @ weight.T + bias
+    # Images that nothing could be learnt from do not count.
+    finite = points.isfinite().all(1)
+    logits, targets = points[finite] @ weight.T + bias, targets[finite]
     loss = multilabel_soft_margin_loss if several else cross_entropy
-    sums = float(loss(logits, targets)) * len(points), count_right(logits, targets), len(points)
+    sums = float(loss(logits, targets)) * len(logits), count_right(logits, targets), len(logits)
     return torch.tensor(sums, dtype=torch.float64)

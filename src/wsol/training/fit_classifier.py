@@ -1,7 +1,5 @@
 """The last layer of a classifier, fitted to features that do not change."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, multilabel_soft_margin_loss
@@ -64,28 +62,6 @@ def fit_classifier(features: Tensor, targets: Tensor, num_classes: int) -> tuple
         optimizer.step(closure)
     weight, bias = weight.detach() / std, bias.detach()
     return weight, bias - weight @ mean
-
-
-def classifier_targets(labels: Sequence[Sequence[int]], num_classes: int, several: bool) -> Tensor:
-    """Return the targets of ``fit_classifier``.
-
-    Args:
-        labels: of each image, at least one.
-        num_classes: number of classes.
-        several: whether images may have several labels.
-
-    >>> classifier_targets([[1], [0]], 2, several=False)
-    tensor([1, 0])
-    >>> classifier_targets([[1], [0, 1]], 2, several=True)
-    tensor([[0., 1.],
-            [1., 1.]])
-    """
-    if not several:
-        return torch.tensor([own[0] for own in labels])
-    targets = torch.zeros(len(labels), num_classes)
-    for row, own in zip(targets, labels, strict=True):
-        row[list(own)] = 1
-    return targets
 
 
 def set_last_layer(network: Network, weight: Tensor, bias: Tensor) -> None:
