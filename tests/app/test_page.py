@@ -171,6 +171,35 @@ def test_what_is_decided_is_not_looked_at_anew(
     expect(page.get_by_label("Look for")).to_be_enabled()
 
 
+def test_a_card_stays_the_card_of_its_image(page: Page, photos: list[Path]) -> None:
+    """While more images come and the window is resized: a click goes where it was aimed at."""
+    choose(page, *photos[:2])
+    first = page.locator("[aria-posinset='1']:visible").element_handle()
+    choose(page, photos[2])
+    page.set_viewport_size({"width": 1000, "height": 900})
+    expect(page.locator("[aria-posinset='3']:visible")).to_have_count(1)
+    assert first.get_attribute("aria-posinset") == "1"
+
+
+def test_the_second_click_of_a_double_click_decides_nothing(page: Page, photos: list[Path]) -> None:
+    """The first one opens the selected image, with a button where the pointer is."""
+    choose(page, photos[0])
+    stage = page.locator(".card:visible .stage").bounding_box()
+    x, y = stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] / 2
+    accept = page.locator(".viewer .accept")
+    accept.evaluate(
+        """(button, [x, y]) => Object.assign(button.style,
+            {position: 'fixed', left: `${x - 9}px`, top: `${y - 9}px`})""",
+        [x, y],
+    )
+    page.mouse.dblclick(x, y)
+    expect(accept).to_be_visible()
+    expect(accept).to_have_attribute("aria-pressed", "false")
+    page.wait_for_timeout(700)
+    page.mouse.click(x, y)
+    expect(accept).to_have_attribute("aria-pressed", "true")
+
+
 def test_another_class_and_another_localizer(
     page: Page, photos: list[Path], empty: httpx.Client
 ) -> None:

@@ -132,7 +132,12 @@
       this.pitch = this.height + CAPTION + GAP;
       this.space.style.height = `${Math.ceil(this.rows.length / this.columns) * this.pitch}px`;
       this.element.style.setProperty('--frame', `${this.height}px`);
-      for (const row of [...this.cards.keys()]) this.drop(row);
+      // A row keeps its card: what a pointer is on its way to stays what it is.
+      for (const [row, card] of [...this.cards]) {
+        const place = this.places.get(row);
+        if (place === undefined) this.drop(row);
+        else this.lay(card, row, place);
+      }
       this.render();
     }
 
@@ -194,6 +199,10 @@
         this.space.append(card.element);
       }
       this.cards.set(row, card);
+      this.lay(card, row, place);
+    }
+
+    lay(card, row, place) {
       const x = (place % this.columns) * (this.width + GAP);
       const y = Math.floor(place / this.columns) * this.pitch;
       card.element.hidden = false;

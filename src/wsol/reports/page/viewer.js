@@ -2,6 +2,8 @@
 // One picture large: predicted beside true where truth is known, with all that is known of it.
 (function (wsol) {
   const { element: el } = wsol;
+  // Milliseconds within which two clicks are one double click.
+  const DOUBLE = 600;
 
   const button = (icon, label, action, attributes) => el('button', {
     type: 'button', onclick: action, title: label, 'aria-label': label, ...attributes,
@@ -46,6 +48,10 @@
             view.toolbar.sliders('large'),
             this.own, this.facts)));
       this.element.addEventListener('close', () => view.closed());
+      // A double click on the selected card opens this at its first click; the second is not for here.
+      this.element.addEventListener('click', (event) => {
+        if (event.detail > 1 && performance.now() - this.opened < DOUBLE) event.stopPropagation();
+      }, { capture: true });
       new ResizeObserver(() => this.fit()).observe(this.sides);
     }
 
@@ -69,6 +75,7 @@
       if (hasTruth) this.truth.show(row);
       if (!this.isOpen) {
         this.element.showModal();
+        this.opened = performance.now();
         this.element.focus();
       }
       this.fit();
