@@ -32,7 +32,7 @@ from wsol.inference.loading import prepare_to_localize
 from wsol.localizers.config import BEST, Reading
 from wsol.metrics.functional import best_threshold, box_hits, default_thresholds
 from wsol.models import create_network
-from wsol.models.weights import NUM_CLASSES
+from wsol.models.create import NUM_CLASSES
 from wsol.types import Reference
 
 LOCALIZERS = (

@@ -31,8 +31,7 @@ from wsol.localizers.distilled import Learnt
 from wsol.localizers.distilled_heads import BoxHead, PixelHead
 from wsol.models import create_network
 from wsol.models.published import published_names
-from wsol.names import BUNDLED_BACKBONE
-from wsol.types import GRAPH_ENDINGS
+from wsol.types import BUNDLED_BACKBONE, GRAPH_ENDINGS
 
 NETWORKS = (
     BUNDLED_BACKBONE,

@@ -25,7 +25,7 @@ from torchvision import transforms
 
 from wsol.data.images import find_images
 from wsol.data.loader import TrainFiles, load_batches, normalized
-from wsol.data.synthetic.photographs import write_photographs
+from wsol.data.synthetic.scenes import write_photographs
 from wsol.data.transforms import TrainTransform
 from wsol.models.utils import IMAGENET_MEAN, IMAGENET_STD
 from wsol.training.sampler import TrainingOrder

@@ -26,7 +26,7 @@ from wsol.inference.localizer import Localizer
 from wsol.methods import list_methods, method_config
 from wsol.training.config import TrainConfig
 from wsol.training.trainer import train
-from wsol.visualization.draw import draw, grid
+from wsol.visualization.plots import draw, grid
 
 FIGURES = {
     "top1_cls": "top-1",

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol._utils.concurrency import in_order
-from wsol.data.decode import image_size
+from wsol.data.images import image_size
 from wsol.data.loader import split_batches
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
@@ -43,7 +43,7 @@ from wsol.maps import box_confidence, normalize
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import create_network
-from wsol.models.weights import NUM_CLASSES
+from wsol.models.create import NUM_CLASSES
 from wsol.types import Precision
 
 HEADINGS = (

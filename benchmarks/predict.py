@@ -19,7 +19,7 @@ import torch
 from wsol.data.images import find_images
 from wsol.inference.device import choose_compute
 from wsol.models import create_network
-from wsol.models.weights import NUM_CLASSES
+from wsol.models.create import NUM_CLASSES
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.predict import predict
 

@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.sync_api import sync_playwright
 
-from wsol.data.decode import image_size
-from wsol.data.images import find_images
+from wsol.data.images import find_images, image_size
 from wsol.maps import boxes_at, normalize, scale_boxes
-from wsol.reports.ground_truth import Truth
+from wsol.reports.page_data import Truth
 from wsol.reports.report import INDEX, write_report
 from wsol.results.localization import About, Localization
 

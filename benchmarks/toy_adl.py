@@ -14,7 +14,7 @@ from wsol.data.synthetic.toy import write_toy
 from wsol.demo import demo_adl, demo_training
 from wsol.evaluation.config import EvaluateConfig
 from wsol.evaluation.evaluate import evaluate
-from wsol.methods.none.config import Config as NoMethod
+from wsol.methods.none import Config as NoMethod
 from wsol.training.trainer import train
 
 

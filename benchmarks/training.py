@@ -28,7 +28,7 @@ from torch.optim import SGD
 
 from loading import plain
 from wsol.data.images import find_images
-from wsol.data.synthetic.photographs import write_photographs
+from wsol.data.synthetic.scenes import write_photographs
 from wsol.inference.device import choose_precision
 from wsol.training.config import TrainConfig
 from wsol.training.trainer import train

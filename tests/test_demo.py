@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from wsol import demo as module
-from wsol.data.outputs import is_output_folder
+from wsol.data.file_index import is_output_folder
 from wsol.errors import ConfigError
 from wsol.methods import MethodConfig
-from wsol.methods.adl.config import Config as ADLConfig
+from wsol.methods.adl import Config as ADLConfig
 from wsol.training.config import DemoConfig, TrainConfig
 
 

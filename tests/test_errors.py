@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from wsol import Localizer
 from wsol.errors import ConfigError, is_out_of_memory
-from wsol.localizers._layers import choose_tap
-from wsol.localizers.stages import find_stages
+from wsol.localizers._layers import choose_tap, find_stages
 from wsol.models.create import check_size
 from wsol.training.checkpoint import load_last, save_checkpoint
 from wsol.training.optim import check_compiler

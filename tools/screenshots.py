@@ -19,7 +19,7 @@ from wsol.data.synthetic.toy import write_toy
 from wsol.demo import demo_adl, demo_training
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.predict import predict
-from wsol.reports.ground_truth import truth_of
+from wsol.reports.page_data import truth_of
 from wsol.reports.report import write_report
 from wsol.results.store import Record
 from wsol.training.trainer import train

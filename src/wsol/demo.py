@@ -13,15 +13,15 @@ from wsol.evaluation.config import EvaluateConfig
 from wsol.evaluation.evaluate import Evaluation, evaluate
 from wsol.inference.localizer import Localizer
 from wsol.methods import MethodConfig
-from wsol.methods.adl.config import Config as ADLConfig
-from wsol.methods.none.config import Config as NoMethod
+from wsol.methods.adl import Config as ADLConfig
+from wsol.methods.none import Config as NoMethod
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.predict import predict
 from wsol.reports.config import ReportConfig
 from wsol.reports.report import report
 from wsol.training.config import DemoConfig, TrainConfig
 from wsol.training.trainer import train
-from wsol.visualization.draw import draw, grid
+from wsol.visualization.plots import draw, grid
 
 log = logging.getLogger("wsol")
 

@@ -16,11 +16,11 @@ from PIL import Image
 from starlette.requests import Request
 
 from wsol import Localizer
+from wsol._utils.names import portable
 from wsol.app.routes import refuse
 from wsol.formats import list_formats
 from wsol.maps import boxes_at, objects_at, scale_boxes
 from wsol.models import create_network
-from wsol.portable import portable
 from wsol.runs.run import RunInfo, save_run
 
 from .conftest import Serve

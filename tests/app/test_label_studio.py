@@ -18,8 +18,7 @@ import numpy as np
 import pytest
 
 from wsol import Localizer
-from wsol.app.label_studio import _Backend, read_label_config
-from wsol.app.label_studio_images import TaskImages
+from wsol.app.label_studio import TaskImages, _Backend, read_label_config
 from wsol.errors import ConfigError, ImageError
 from wsol.formats import About
 from wsol.results.localization import Localization

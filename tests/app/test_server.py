@@ -66,7 +66,7 @@ def test_it_does_not_wait_for_a_picture(
 ) -> None:
     """A localizer that takes minutes cannot be stopped, and is left."""
     code = (
-        "import sys, time, wsol.app.localizer_cache as pool\n"
+        "import sys, time, wsol.app.service as pool\n"
         "pool.Pool.classify = lambda *_: time.sleep(300)\n"
         "from wsol.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )

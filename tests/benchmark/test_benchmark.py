@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from wsol.benchmark.benchmark import benchmark
-from wsol.benchmark.bottleneck import (
+from wsol.benchmark.config import BenchmarkConfig
+from wsol.benchmark.stages import (
     ADVICE,
     READING,
     Machine,
@@ -19,11 +20,10 @@ from wsol.benchmark.bottleneck import (
     find_bound,
     wanted_workers,
 )
-from wsol.benchmark.config import BenchmarkConfig
 from wsol.cli.main import main
-from wsol.data.synthetic.photographs import write_photographs
+from wsol.data.synthetic.scenes import write_photographs
 from wsol.errors import ConfigError, DataError
-from wsol.names import BUNDLED_BACKBONE
+from wsol.types import BUNDLED_BACKBONE
 
 SMALL = BenchmarkConfig(
     backbone="test_resnet",

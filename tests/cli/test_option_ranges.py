@@ -23,12 +23,11 @@ from wsol.app.config import AppConfig
 from wsol.benchmark.config import BenchmarkConfig
 from wsol.cli.main import REFUSED, main
 from wsol.cli.options import read_options
-from wsol.data.pack_config import PackConfig
-from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig
+from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig, PackConfig
 from wsol.distillation.config import DistillConfig
 from wsol.errors import ConfigError
 from wsol.evaluation.config import CompareConfig, EvaluateConfig, EvaluateMapsConfig
-from wsol.formats.convert_config import ConvertConfig
+from wsol.formats.config import ConvertConfig
 from wsol.inference.config import ExportConfig
 from wsol.methods import list_methods, method_config
 from wsol.methods.base import MethodConfig

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsol.cli.options import gives, predict_step, read_options
-from wsol.data.pack_config import PackConfig
+from wsol.data.preparation.config import PackConfig
 from wsol.distillation.config import DistillConfig
 from wsol.errors import ConfigError
 from wsol.evaluation.config import CompareConfig, EvaluateConfig, EvaluateMapsConfig
-from wsol.methods.adl.config import Config as ADLConfig
-from wsol.methods.has.config import Config as HaSConfig
-from wsol.methods.none.config import Config as NoMethod
+from wsol.methods.adl import Config as ADLConfig
+from wsol.methods.has import Config as HaSConfig
+from wsol.methods.none import Config as NoMethod
 from wsol.prediction.config import PredictConfig
 from wsol.training.config import TrainConfig
 

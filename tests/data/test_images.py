@@ -18,8 +18,7 @@ import pytest
 from PIL import Image, ImageFile
 from PIL.PngImagePlugin import PngInfo
 
-from wsol.data.decode import image_size
-from wsol.data.images import load_image
+from wsol.data.images import image_size, load_image
 from wsol.data.loader import decode_pixels
 from wsol.errors import ImageError
 

@@ -21,7 +21,7 @@ from wsol.data.loader import (
     split_batches,
 )
 from wsol.data.sources import Content
-from wsol.data.synthetic.photographs import photograph, write_photographs
+from wsol.data.synthetic.scenes import photograph, write_photographs
 from wsol.data.transforms import EvalTransform, TrainTransform
 from wsol.errors import ImageError
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.lib import format as npy
 from PIL import Image
 
+from wsol._utils.names import place, portable
 from wsol.data.score_maps import find_score_maps, load_score_map, usual_shape
 from wsol.errors import DataError, ImageError
-from wsol.portable import place, portable
 
 IDS = ["crow/a.jpg", "crow/b.JPEG", "wren/b.jpg"]
 

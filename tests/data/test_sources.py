@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsol.data.decode import image_size
-from wsol.data.images import load_image
+from wsol.data.images import image_size, load_image
 from wsol.data.loader import ImageFiles, load_batches, split_batches
 from wsol.data.sources import Content, name_of, open_source
 from wsol.data.transforms import EvalTransform

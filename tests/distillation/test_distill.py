@@ -14,7 +14,7 @@ import yaml
 from torch import Tensor
 
 from wsol import Localizer
-from wsol._utils.locks import Hold
+from wsol._utils.files import Hold
 from wsol.cli.main import main
 from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.open import open_data
@@ -34,8 +34,7 @@ from wsol.inference.fitting import Look
 from wsol.localizers import create_localizer
 from wsol.localizers._forward import observe
 from wsol.localizers.config import Reading, chosen_cutting
-from wsol.localizers.distilled import PSOL, LearntPixels
-from wsol.localizers.instances import LearntInstances
+from wsol.localizers.distilled import PSOL, LearntInstances, LearntPixels
 from wsol.models.heads import scaled_maps
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.predict import predict

@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from wsol._utils.names import original, portable
 from wsol.errors import ConfigError, ImageError
 from wsol.formats import About, create_writer, list_formats
-from wsol.portable import original, portable
-from wsol.results.localization import Localization
-from wsol.results.masks import box_masks
+from wsol.results.localization import Localization, box_masks
 
 ABOUT = About(("crow", "wren"), Path("photos"), threshold=0.2)
 Write = Callable[[str, list[Localization]], Path]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsol._utils.locks import Hold
+from wsol._utils.files import Hold
 from wsol.cli.main import main
 from wsol.errors import ImageError
 from wsol.formats import About, list_formats

@@ -11,7 +11,7 @@ from defusedxml import ElementTree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsol.portable import original, portable
+from wsol._utils.names import original, portable
 from wsol.results.localization import Localization
 
 PERCENT = {"type": "number", "minimum": 0, "maximum": 100 + 1e-9}

@@ -12,8 +12,7 @@ from PIL import Image
 from wsol.data.score_maps import find_score_maps, load_score_map
 from wsol.formats._files import from_cell
 from wsol.maps.normalize import grey_levels
-from wsol.results.localization import Localization
-from wsol.results.masks import box_masks
+from wsol.results.localization import Localization, box_masks
 
 Write = Callable[[str, list[Localization]], Path]
 

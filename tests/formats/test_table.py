@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsol._utils.names import original
 from wsol.formats._files import from_cell, to_cell
 from wsol.formats.tables import COLUMNS
-from wsol.portable import original
 from wsol.results.localization import Localization
 
 

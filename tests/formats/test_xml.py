@@ -10,7 +10,7 @@ from globox import AnnotationSet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsol.portable import original
+from wsol._utils.names import original
 from wsol.results.localization import Localization
 
 Write = Callable[[str, list[Localization]], Path]

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from wsol._utils.names import original
 from wsol.errors import DataError, ImageError
 from wsol.formats import About, create_writer
 from wsol.formats._files import from_cell
-from wsol.portable import original
 from wsol.results.localization import Localization
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import Dinov2Config, Dinov2Model
 
 from wsol.app.config import AppConfig
-from wsol.app.localizer_cache import Pool
+from wsol.app.service import Pool
 from wsol.app.storage import Choice
 from wsol.errors import ConfigError
 from wsol.formats import FORMATS
@@ -24,9 +24,9 @@ from wsol.inference.export import export_localizer
 from wsol.inference.localizer import Localizer
 from wsol.localizers import create_localizer, list_localizers
 from wsol.localizers._forward import has_classes, observe
-from wsol.localizers.stages import last_stage
+from wsol.localizers._layers import last_stage
 from wsol.models import create_network
-from wsol.models.weights import imagenet_classes, published_classes
+from wsol.models.create import imagenet_classes, published_classes
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.predict import predict
 

@@ -156,7 +156,7 @@ def test_the_report_shows_what_was_measured(
 ) -> None:
     """By the localizer as it has learnt from the training pictures, not from those it shows."""
     seen = []
-    report_split = "wsol.evaluation.report.report_split"
+    report_split = "wsol.evaluation.evaluate.report_split"
 
     def keep(locate: Localizer, *_: object, **__: object) -> None:
         seen.append(locate)

@@ -12,10 +12,10 @@ from torch.nn.functional import interpolate
 from wsol.errors import ConfigError
 from wsol.localizers import create_localizer
 from wsol.localizers._forward import observe
-from wsol.localizers.affinity import follow_details
+from wsol.localizers._layers import outline_stage
 from wsol.localizers.distilled import LearntPixels, sure_places
 from wsol.localizers.distilled_heads import PixelHead, pixel_loss
-from wsol.localizers.stages import outline_stage
+from wsol.localizers.ensemble import follow_details
 from wsol.models import Network
 
 Tiny = Callable[[str], Network]

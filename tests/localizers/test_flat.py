@@ -6,8 +6,8 @@ from torch import nn
 
 from wsol.errors import ConfigError
 from wsol.localizers import create_localizer
-from wsol.localizers.affinity import follow_features
 from wsol.localizers.base import resized
+from wsol.localizers.ensemble import follow_features
 from wsol.maps import normalize
 from wsol.models import LinearHead, Network
 

@@ -11,7 +11,8 @@ from torch.nn.functional import interpolate
 from wsol.errors import ConfigError
 from wsol.localizers import create_localizer
 from wsol.localizers._forward import observe
-from wsol.localizers.affinity import follow_details
+from wsol.localizers._layers import outline_stage
+from wsol.localizers.ensemble import follow_details
 from wsol.localizers.prototypes import (
     Prototypes,
     discriminant_posterior,
@@ -19,7 +20,6 @@ from wsol.localizers.prototypes import (
     principal_components,
     share_prototypes,
 )
-from wsol.localizers.stages import outline_stage
 from wsol.models import create_network
 from wsol.models.heads import scaled_maps
 

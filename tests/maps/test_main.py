@@ -7,7 +7,7 @@ from wsol.maps import boxes_at, iou_curves, score_histograms
 from wsol.maps.__main__ import main
 from wsol.maps._components import find_components
 from wsol.maps._tree import tree_curves
-from wsol.maps.histograms import _count
+from wsol.maps.separability import _count
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -39,7 +39,7 @@ from wsol.metrics import (
     pxap,
     top_k_loc,
 )
-from wsol.metrics._base import CountMetric
+from wsol.metrics.localization import CountMetric
 
 NUM_IMAGES = 23
 NUM_CLASSES = 4

@@ -7,7 +7,7 @@ import torch
 from wsol.errors import ConfigError
 from wsol.methods.network import create_pretrained_network
 from wsol.models import Network, create_network, list_backbones
-from wsol.models.weights import load_bundled_weights
+from wsol.models.create import load_bundled_weights
 
 FAMILIES = {
     "resnet18": (64, 16, 512),

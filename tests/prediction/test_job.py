@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from wsol._utils.locks import Hold
+from wsol._utils.files import Hold
 from wsol.cli.main import main
 from wsol.errors import ConfigError, ErrorLimitError
 from wsol.formats import convert as convert_module
@@ -276,7 +276,7 @@ def test_a_folder_without_a_plan_is_refused(config: PredictConfig) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from wsol._utils.locks import Hold
+from wsol._utils.files import Hold
 with Hold(Path(sys.argv[1]), ".wsol-lock" + sys.argv[2], shared=sys.argv[3] == "shared"):
     print("held", flush=True)
     sys.stdin.read()

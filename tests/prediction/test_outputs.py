@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from wsol.data.file_index import is_output_folder
 from wsol.data.images import find_images
 from wsol.data.open import open_data
-from wsol.data.outputs import is_output_folder
-from wsol.data.pack import pack
-from wsol.data.pack_config import PackConfig
+from wsol.data.preparation.config import PackConfig
+from wsol.data.shards.pack import pack
 from wsol.data.synthetic.toy import write_toy
 from wsol.distillation.config import DistillConfig
 from wsol.distillation.distill import distill

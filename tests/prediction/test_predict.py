@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from wsol.cli.main import main
-from wsol.data.pack import pack
-from wsol.data.pack_config import PackConfig
+from wsol.data.preparation.config import PackConfig
+from wsol.data.shards.pack import pack
 from wsol.data.synthetic.toy import toy_pictures
 from wsol.errors import ConfigError, DataError, RunError
 from wsol.inference.localizer import Localizer
-from wsol.models.weights import imagenet_classes
+from wsol.models.create import imagenet_classes
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.predict import predict
 

@@ -12,8 +12,8 @@ from wsol import Localizer
 from wsol.errors import ConfigError, DataError
 from wsol.inference import loading as opened_module
 from wsol.models import create_network
+from wsol.models.create import imagenet_classes
 from wsol.models.network import Network
-from wsol.models.weights import imagenet_classes
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.inputs import collect
 from wsol.prediction.predict import predict

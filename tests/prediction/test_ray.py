@@ -23,7 +23,7 @@ from wsol.prediction.config import PredictConfig
 from wsol.prediction.inputs import collect
 from wsol.prediction.job import Plan
 from wsol.prediction.predict import predict
-from wsol.prediction.ray_parts import Cargo
+from wsol.prediction.ray import Cargo
 from wsol.results.store import read_rows
 
 from ..data.s3_stand_in import serve_s3

@@ -18,8 +18,8 @@ from typing import NamedTuple, NoReturn
 
 import torch
 
+from wsol._utils.names import original
 from wsol.cli.main import main
-from wsol.portable import original
 
 SECONDS = int(os.environ.get("WSOL_SECONDS", "120"))
 """After which a command hangs."""

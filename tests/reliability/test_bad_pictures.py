@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from wsol._utils.names import original
 from wsol.data.synthetic.toy import toy_pictures
 from wsol.formats._files import from_cell
-from wsol.portable import original
 
 from .support import Tally, check_no_nan, coco_rows, digests, names_below, read_csv
 

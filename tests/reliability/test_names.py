@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from wsol._utils.files import write_json
+from wsol._utils.names import original
 from wsol.data.synthetic.toy import toy_pictures
 from wsol.formats._files import from_cell
-from wsol.portable import original
 
 from .support import Tally, coco_rows, digests, names_below, read_csv, read_json
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from wsol.errors import ImageError
 from wsol.maps import boxes_at, objects_at, scale_boxes
-from wsol.reports.ground_truth import Truth
+from wsol.reports.page_data import Truth
 from wsol.reports.report import write_report
 from wsol.results.localization import About, Localization
 

@@ -7,8 +7,7 @@ from playwright.sync_api import Page
 
 from wsol.maps import boxes_at, objects_at, scale_boxes
 from wsol.maps.normalize import grey_levels
-from wsol.reports.ground_truth import Truth
-from wsol.reports.page_data import small_map
+from wsol.reports.page_data import Truth, small_map
 from wsol.results.localization import Localization
 
 Open = Callable[..., Page]

@@ -1,7 +1,7 @@
 """One name means one figure, and every figure has one."""
 
 from wsol.metrics import LocalizationAccuracy
-from wsol.reports.figures import FIGURES, figure_of
+from wsol.reports.metrics import FIGURES, figure_of
 from wsol.runs.model_card import FIGURES as ON_CARDS
 
 

@@ -11,8 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from wsol.maps.normalize import grey_levels
-from wsol.reports.ground_truth import Truth
-from wsol.reports.page_data import row_of
+from wsol.reports.page_data import Truth, row_of
 from wsol.reports.report import write_report
 from wsol.results.localization import About, Localization
 

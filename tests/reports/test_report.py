@@ -19,9 +19,8 @@ from PIL import Image
 from wsol.cli.main import main
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.maps.normalize import grey_levels
-from wsol.reports.ground_truth import Truth
 from wsol.reports.metrics import Figures
-from wsol.reports.page_data import MAP_SIDE, encode_small_map, script_json, small_map
+from wsol.reports.page_data import MAP_SIDE, Truth, encode_small_map, script_json, small_map
 from wsol.reports.report import CHUNK, write_report
 from wsol.results.localization import About, Localization
 from wsol.results.store import RecordWriter

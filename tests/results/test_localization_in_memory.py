@@ -9,8 +9,7 @@ import pytest
 
 from wsol.errors import ConfigError
 from wsol.formats import About
-from wsol.results.localization import Localization
-from wsol.results.masks import box_masks
+from wsol.results.localization import Localization, box_masks
 
 ABOUT = About(("crow", "wren"), Path("photos"), 0.2)
 

@@ -25,17 +25,16 @@ from wsol.inference.device import Compute
 from wsol.inference.fitting import Look
 from wsol.inference.localizer import Localizer
 from wsol.methods import MethodConfig
-from wsol.methods.c2am.config import Config as C2AMConfig
-from wsol.methods.cutmix.config import Config as CutMixConfig
-from wsol.methods.none.config import Config as NoMethod
-from wsol.methods.trilite.config import Config as TriLiteConfig
+from wsol.methods.c2am import Config as C2AMConfig
+from wsol.methods.cutmix import Config as CutMixConfig
+from wsol.methods.none import Config as NoMethod
+from wsol.methods.trilite import Config as TriLiteConfig
 from wsol.models import create_network
-from wsol.runs.config_io import save_config
+from wsol.runs.config import save_config
 from wsol.runs.run import load_run
 from wsol.training import cached_features as cached_training
-from wsol.training.cached_features import cache_features, is_mirrored
+from wsol.training.cached_features import cache_features, fit_classifier, is_mirrored
 from wsol.training.config import TrainConfig
-from wsol.training.fit_classifier import fit_classifier
 from wsol.training.step import Stepper
 from wsol.training.trainer import train
 

@@ -12,7 +12,7 @@ import torch
 from torch._dynamo import lookup_backend
 
 from wsol.errors import ConfigError
-from wsol.methods.adl.config import Config as ADLConfig
+from wsol.methods.adl import Config as ADLConfig
 from wsol.runs.run import load_run
 from wsol.training import optim as module
 from wsol.training.checkpoint import checkpoints

@@ -13,7 +13,7 @@ import torch
 
 from wsol.data.synthetic.scenes import write_scenes
 from wsol.inference.loading import prepare_to_localize
-from wsol.runs.config_io import save_config
+from wsol.runs.config import save_config
 from wsol.runs.run import load_run
 from wsol.training.checkpoint import checkpoints
 from wsol.training.config import TrainConfig

@@ -18,10 +18,9 @@ from wsol.methods.base import Method
 from wsol.models import Output, create_network
 from wsol.training.checkpoint import checkpoints
 from wsol.training.config import TrainConfig
-from wsol.training.finite import BufferCopy, check_finite
 from wsol.training.optim import batch_norms, check_sync_bn, share_batch_norms
 from wsol.training.preflight import check_shares
-from wsol.training.step import Stepper
+from wsol.training.step import BufferCopy, Stepper, check_finite
 from wsol.training.trainer import Training, train
 
 

@@ -30,11 +30,11 @@ from wsol.evaluation.config import EvaluateConfig
 from wsol.evaluation.evaluate import evaluate, evaluate_split
 from wsol.inference.localizer import Localizer
 from wsol.maps import IouCurves
-from wsol.methods.adl.config import Config as ADLConfig
+from wsol.methods.adl import Config as ADLConfig
 from wsol.methods.base import Method, MethodConfig
-from wsol.methods.cutmix.config import Config as CutMixConfig
-from wsol.methods.has.config import Config as HaSConfig
-from wsol.methods.spg.config import Config as SPGConfig
+from wsol.methods.cutmix import Config as CutMixConfig
+from wsol.methods.has import Config as HaSConfig
+from wsol.methods.spg import Config as SPGConfig
 from wsol.metrics import LocalizationAccuracy
 from wsol.models import Output
 from wsol.runs.run import load_run

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsol.visualization.draw import PREDICTED, TRUE, draw, grid
+from wsol.visualization.plots import PREDICTED, TRUE, draw, grid
 
 NO_MAP = np.zeros((0, 0))
 NO_BOXES = np.zeros((0, 4))

@@ -13,8 +13,8 @@ from PIL import Image
 
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.results.localization import Localization
-from wsol.visualization.draw import colours
 from wsol.visualization.plots import (
+    colours,
     plot_curves,
     plot_grid,
     plot_localization,

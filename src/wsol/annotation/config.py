@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from wsol.data.split_names import FOLDERS, read_split_folders
-from wsol.formats.options import check_formats
-from wsol.names import BUNDLED_BACKBONE
+from wsol.data.names import FOLDERS, read_split_folders
+from wsol.formats.config import check_formats
 from wsol.options import (
     BatchSize,
     FractionBelowOne,
@@ -20,7 +19,7 @@ from wsol.options import (
     Seed,
     no_effect,
 )
-from wsol.types import Number, Precision
+from wsol.types import BUNDLED_BACKBONE, Number, Precision
 
 
 @dataclass(frozen=True)

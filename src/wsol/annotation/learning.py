@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from wsol._utils.feature_file import FeatureFile, feature_file
 from wsol.annotation.config import AnnotateConfig
 from wsol.annotation.stored_features import StoredFeatures
-from wsol.data.given_labels import GivenLabels
+from wsol.data.labels import GivenLabels
 from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.transforms import EvalTransform
 from wsol.distillation.config import DistillConfig
@@ -32,11 +32,11 @@ from wsol.localizers.distilled import LearntPixels
 from wsol.maps import normalize
 from wsol.maps.boxes import cut_map
 from wsol.methods.network import build_network
-from wsol.methods.none.config import Config
-from wsol.models.tokens import side_step
+from wsol.methods.none import Config
+from wsol.models.layout import side_step
 from wsol.prediction.inputs import Pictures
 from wsol.runs.run import RunInfo, save_run
-from wsol.training.fit_classifier import fit_classifier, set_last_layer
+from wsol.training.cached_features import fit_classifier, set_last_layer
 from wsol.training.logger import describe
 
 COMPARED = 64

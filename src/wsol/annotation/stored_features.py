@@ -14,8 +14,7 @@ from wsol._utils.progress import Meter
 from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.sources import Picture
 from wsol.errors import ConfigError, ImageError
-from wsol.inference.fitting import Look
-from wsol.inference.localizer import Inputs
+from wsol.inference.fitting import Inputs, Look
 from wsol.localizers._forward import StoredLook, observe
 from wsol.models import Network
 from wsol.runs.run import read_tensors, write_tensors

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from wsol.names import BUNDLED_BACKBONE
 from wsol.options import (
     ImageSize,
     MaxPixels,
@@ -17,7 +16,7 @@ from wsol.options import (
     no_effect,
     refusal,
 )
-from wsol.types import Normalization, Number, Precision
+from wsol.types import BUNDLED_BACKBONE, Normalization, Number, Precision
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from wsol.app.config import AppConfig
-from wsol.app.label_studio import create_backend, token
-from wsol.app.label_studio_images import TaskImages
-from wsol.app.localizer_cache import Pool
-from wsol.app.middleware import Limits
-from wsol.app.routes import create_app
-from wsol.app.service import Desk
+from wsol.app.label_studio import TaskImages, create_backend, token
+from wsol.app.routes import Limits, create_app
+from wsol.app.service import Desk, Pool
 from wsol.app.storage import Shelf
 from wsol.errors import ConfigError
 from wsol.inference.device import announce

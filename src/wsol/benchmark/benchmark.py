@@ -13,19 +13,20 @@ from typing import Any
 import torch
 
 from wsol._utils.files import make_folder, write_json
-from wsol.benchmark.bottleneck import (
+from wsol.benchmark.config import BenchmarkConfig
+from wsol.benchmark.stages import (
     ADVICE,
     READING,
     Machine,
+    PredictStages,
     Stage,
+    TrainStages,
     expected_seconds,
     find_bound,
     wanted_workers,
 )
-from wsol.benchmark.config import BenchmarkConfig
-from wsol.benchmark.stages import PredictStages, TrainStages
 from wsol.data.images import decode_image, find_images
-from wsol.data.synthetic.photographs import write_photographs
+from wsol.data.synthetic.scenes import write_photographs
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.inference.device import announce
 from wsol.inference.exported import is_graph
@@ -33,13 +34,13 @@ from wsol.inference.loading import SIZE
 from wsol.inference.localizer import Localizer
 from wsol.localizers._layers import probe
 from wsol.methods.network import build_network
-from wsol.methods.none.config import Config as NoMethod
+from wsol.methods.none import Config as NoMethod
 from wsol.models import Network
 from wsol.models.batch_norm import fold_batch_norms
-from wsol.models.weights import NUM_CLASSES
-from wsol.names import BUNDLED_BACKBONE
+from wsol.models.create import NUM_CLASSES
 from wsol.runs.run import load_run
 from wsol.training.config import TrainConfig
+from wsol.types import BUNDLED_BACKBONE
 
 log = logging.getLogger("wsol")
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsol.names import BUNDLED_BACKBONE
 from wsol.options import (
     BatchSize,
     ImageSize,
@@ -14,7 +13,7 @@ from wsol.options import (
     PositiveInt,
     no_effect,
 )
-from wsol.types import Precision
+from wsol.types import BUNDLED_BACKBONE, Precision
 
 
 @dataclass(frozen=True)

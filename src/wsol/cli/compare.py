@@ -8,7 +8,7 @@ from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import predict_step, read_options
 from wsol.cli.table import print_table
 from wsol.evaluation.config import CompareConfig
-from wsol.reports.figures import figure_of
+from wsol.reports.metrics import figure_of
 
 if TYPE_CHECKING:
     from wsol.evaluation.compare import Row

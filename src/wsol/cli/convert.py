@@ -5,15 +5,15 @@ from collections.abc import Sequence
 
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import read_options
-from wsol.formats.convert_config import ConvertConfig
+from wsol.formats.config import ConvertConfig
 
 
 def run(argv: Sequence[str]) -> int:
     """Write predictions in other formats, and say where."""
     config = read_options("convert", ConvertConfig, argv, positional="predictions")
     from wsol._utils.files import make_folder
+    from wsol.formats.config import format_options
     from wsol.formats.convert import convert
-    from wsol.formats.options import format_options
     from wsol.results.store import Record, count_statuses
 
     record = Record(config.predictions, config.images)

@@ -17,7 +17,7 @@ from wsol.errors import ConfigError, did_you_mean
 from wsol.methods import MethodConfig, method_config
 from wsol.options import Options, describe, item_kind, option_types, parse, validate
 from wsol.recipes import find_recipe
-from wsol.runs.config_io import plain
+from wsol.runs.config import plain
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

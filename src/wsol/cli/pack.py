@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from wsol.cli.main import OK
 from wsol.cli.options import read_options
-from wsol.data.pack_config import PackConfig
+from wsol.data.preparation.config import PackConfig
 
 
 def run(argv: Sequence[str]) -> int:
     """Pack a data set, and say how to use it."""
     config = read_options("pack", PackConfig, argv, positional="data")
-    from wsol.data.pack import pack
+    from wsol.data.shards.pack import pack
 
     packed = pack(config)
     data = shlex.quote(str(config.out))

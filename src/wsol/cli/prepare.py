@@ -11,7 +11,7 @@ from wsol.data.preparation.config import (
     OpenimagesConfig,
     PrepareConfig,
 )
-from wsol.data.preparation.verify import OFFICIAL, Report
+from wsol.data.preparation.prepare import OFFICIAL, Report
 from wsol.errors import ConfigError, did_you_mean
 
 CONFIGS: dict[str, type[PrepareConfig]] = {

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from wsol.reports.figures import FIGURES
+from wsol.reports.metrics import FIGURES
 
 WIDTH = 120
 """Characters that a table of many columns may take."""

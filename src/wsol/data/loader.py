@@ -19,9 +19,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from wsol._utils.isolated import Death, ending_after, isolated
-from wsol.data.decode import MAX_PIXELS, open_image, orientation
-from wsol.data.images import decode_image
+from wsol._utils.concurrency import Death, ending_after, isolated
+from wsol.data.images import MAX_PIXELS, decode_image, open_image, orientation
 from wsol.data.sources import Picture, name_of, open_source
 from wsol.data.transforms import TrainTransform, Transform
 from wsol.errors import ImageError

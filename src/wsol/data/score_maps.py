@@ -9,9 +9,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from wsol.data.annotations.names import ends, map_names
-from wsol.data.decode import MAX_PIXELS, open_image
 from wsol.data.file_index import IMAGE_SUFFIXES, find_files
+from wsol.data.images import MAX_PIXELS, open_image
+from wsol.data.names import ends, map_names
 from wsol.errors import DataError, ImageError
 
 MAP_SUFFIXES: Final = (".npy", ".png")

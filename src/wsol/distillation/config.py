@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wsol.data.annotations.types import OnBad
-from wsol.data.split_names import read_split_folders
+from wsol.data.names import read_split_folders
 from wsol.options import (
     BatchSize,
     Name,

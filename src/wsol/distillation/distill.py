@@ -12,8 +12,7 @@ from typing import NamedTuple
 import torch
 from torch.optim import AdamW
 
-from wsol._utils.files import output_folder
-from wsol._utils.locks import Hold
+from wsol._utils.files import Hold, output_folder
 from wsol._utils.progress import Meter
 from wsol.data.samples import Samples
 from wsol.data.transforms import EvalTransform
@@ -35,14 +34,12 @@ from wsol.inference.loading import prepare_to_localize
 from wsol.inference.postprocess import Cut
 from wsol.localizers import ScoreMaps
 from wsol.localizers.config import Cutting, Reading, chosen_cutting
-from wsol.localizers.distilled import PSOL, Learnt, LearntPixels
+from wsol.localizers.distilled import PSOL, Learnt, LearntInstances, LearntPixels
 from wsol.localizers.distilled_heads import Head
-from wsol.localizers.instances import LearntInstances
 from wsol.models import Network
-from wsol.runs.config_io import save_config
-from wsol.runs.dataset import open_run_data, with_data
+from wsol.runs.config import save_config
+from wsol.runs.dataset import open_run_data, with_data, write_val_list
 from wsol.runs.run import RunInfo, load_fitted, load_run, save_run
-from wsol.runs.val_list import write_val_list
 from wsol.training.logger import Row, RunLog, describe
 from wsol.training.optim import lr_factor
 from wsol.training.sampler import TrainingOrder

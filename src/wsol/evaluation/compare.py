@@ -47,7 +47,7 @@ from wsol.models.create import check_size
 from wsol.runs.dataset import open_run_data
 from wsol.runs.run import load_run, save_run
 from wsol.types import Normalization, Precision, Reference
-from wsol.visualization.draw import draw, grid
+from wsol.visualization.plots import draw, grid
 
 log = logging.getLogger("wsol")
 

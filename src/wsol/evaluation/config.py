@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from wsol.data.annotations.types import OnBad
-from wsol.data.split_names import read_split_folders
-from wsol.names import BUNDLED_BACKBONE
+from wsol.data.names import read_split_folders
 from wsol.options import (
     BatchSize,
     FractionBelowOne,
@@ -25,7 +24,7 @@ from wsol.options import (
     refusal,
 )
 from wsol.runs.hub import is_on_hub
-from wsol.types import Normalization, Precision, SelectBy, learnt_part
+from wsol.types import BUNDLED_BACKBONE, Normalization, Precision, SelectBy, learnt_part
 
 
 @dataclass(frozen=True)

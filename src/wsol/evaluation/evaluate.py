@@ -1,7 +1,7 @@
 """Evaluation: every picture of a split once, by any number of processes."""
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,11 +33,46 @@ from wsol.maps.normalize import is_flat
 from wsol.metrics import LocalizationAccuracy
 from wsol.metrics.average_precision import AveragePrecision, Boxes, box_average_precision
 from wsol.models import Network
-from wsol.reports.report import check_folder
+from wsol.reports.page_data import truth_of
+from wsol.reports.report import Written, check_folder, write_report
 from wsol.runs.dataset import open_run_data
 from wsol.runs.hub import is_on_hub
 from wsol.runs.run import load_fitted, load_run
 from wsol.types import Precision
+
+
+def report_split(
+    locate: Localizer,
+    samples: Samples,
+    folder: Path,
+    *,
+    pictures: int,
+    metrics: Mapping[str, float | int | None],
+) -> Written:
+    """Write the report of a run on a split of a data set.
+
+    Args:
+        locate: of the run.
+        samples: the split.
+        folder: to write.
+        pictures: to show at most, spread evenly over the split.
+        metrics: of the whole split, by name.
+
+    Raises:
+        ConfigError: the folder holds something else, or cannot be written.
+    """
+    count = min(pictures, len(samples))
+    chosen = samples.select(np.arange(count) * len(samples) // count)
+    results = locate(chosen.paths(), chosen.ids)
+    return write_report(
+        results,
+        locate.about(samples.root),
+        folder,
+        truth=truth_of(chosen),
+        metrics=metrics,
+        number=count,
+        pictures=count,
+    )
 
 
 def average_precision(locate: Localizer, samples: Samples) -> AveragePrecision:
@@ -200,8 +235,6 @@ def _write_report(
     report: Report, config: EvaluateConfig, locate: Localizer, samples: Samples, folder: Path
 ) -> None:
     """Write a page of what the run predicts, as figures alone do not say what goes wrong."""
-    from wsol.evaluation.report import report_split
-
     report_split(locate, samples, folder, pictures=config.report, metrics=report.metrics)
 
 

@@ -12,10 +12,11 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from typing import IO, Any, TextIO
+from xml.sax.saxutils import escape, quoteattr
 
 from wsol._utils.files import write_atomically, write_folder
+from wsol._utils.names import original, place, portable
 from wsol.errors import ConfigError
-from wsol.portable import original, place, portable
 from wsol.results.localization import Localization
 
 _QUOTED = ("=", "+", "-", "@", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -183,7 +184,7 @@ class Tree:
     """Files that are written beside their place, and all moved there at the end.
 
     A folder that an earlier prediction wrote is replaced as a whole. One process at a time writes
-    to a folder, which it holds (``wsol._utils.locks``); only to begin a tree changes nothing there.
+    to a folder, which it holds (``wsol._utils.files``); only to begin a tree changes nothing there.
 
     Args:
         folder: of the prediction; it exists.
@@ -269,3 +270,35 @@ class Tree:
     def _fill(self, empty: Path) -> None:
         empty.rmdir()
         self.part.rename(empty)
+
+
+def element(name: str, content: object, indent: int = 0) -> str:
+    """Return a line with one element that holds text.
+
+    Args:
+        name: of the element.
+        content: its text, which is made ``portable`` and escaped.
+        indent: spaces in front.
+
+    >>> element("name", "<b>").strip()
+    '<name>&lt;b&gt;</name>'
+    """
+    return f"{' ' * indent}<{name}>{escape(portable(str(content)))}</{name}>\n"
+
+
+def attributes(**values: object) -> str:
+    """Return attributes as they stand in a tag, made ``portable`` and quoted.
+
+    >>> attributes(name="a<b", id=1)
+    ' name="a&lt;b" id="1"'
+    """
+    return "".join(f" {name}={quoteattr(portable(str(value)))}" for name, value in values.items())
+
+
+def pixels(value: float) -> str:
+    """Return a coordinate to a thousandth of a pixel, a whole one without a point.
+
+    >>> pixels(12.0), pixels(12.34567)
+    ('12', '12.346')
+    """
+    return f"{value:.3f}".rstrip("0").rstrip(".")

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol import __version__
+from wsol._utils.names import portable
 from wsol.formats._files import JsonList, write_lists
-from wsol.portable import portable
-from wsol.results.localization import About, Localization
-from wsol.results.masks import box_masks
+from wsol.results.localization import About, Localization, box_masks
 
 
 class CocoWriter:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wsol._utils.locks import Hold
+from wsol._utils.files import Hold
 from wsol.errors import ConfigError
 from wsol.formats import About, Writer, check_format, create_writer
 from wsol.results.localization import Localization

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from wsol.formats._files import Spool, Tree
-from wsol.formats._xml import attributes, element, pixels
+from wsol.formats._files import Spool, Tree, attributes, element, pixels
 from wsol.results.localization import About, Localization
 
 _DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'

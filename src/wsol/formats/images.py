@@ -6,8 +6,7 @@ import numpy as np
 from PIL import Image
 
 from wsol.formats._files import Tree
-from wsol.results.localization import About, Localization
-from wsol.results.masks import box_masks
+from wsol.results.localization import About, Localization, box_masks
 from wsol.results.store import encode_map
 
 _MOST = 255

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from wsol.formats._files import JsonList, Tree, write_lists
-from wsol.formats._xml import attributes
-from wsol.portable import portable
+from wsol._utils.names import portable
+from wsol.formats._files import JsonList, Tree, attributes, write_lists
 from wsol.results.localization import About, Localization
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsol._utils.files import write_atomically
+from wsol._utils.names import portable
 from wsol.formats._files import CsvFile, nameless_file, to_cell
-from wsol.portable import portable
 from wsol.results.localization import About, Localization
 
 COLUMNS = {

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from wsol.formats._files import Tree
-from wsol.formats._xml import element, pixels
+from wsol.formats._files import Tree, element, pixels
 from wsol.results.localization import About, Localization
 
 

@@ -10,11 +10,10 @@ import numpy as np
 import yaml
 from PIL import Image, ImageChops, TiffImagePlugin
 
-from wsol.data.decode import open_image, orientation
-from wsol.data.images import load_image
+from wsol._utils.names import YOLO_RESERVED, portable
+from wsol.data.images import load_image, open_image, orientation
 from wsol.errors import DataError, ImageError
 from wsol.formats._files import Spool, Tree
-from wsol.portable import YOLO_RESERVED, portable
 from wsol.results.localization import About, Localization
 
 log = logging.getLogger("wsol")

@@ -1,18 +1,18 @@
 """Pictures for localizers that want to see a collection first."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from torch import Tensor
-
-from wsol.data.decode import MAX_PIXELS
+from wsol.data.images import MAX_PIXELS
 from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.sources import Picture, here
 from wsol.data.transforms import Transform
+from wsol.errors import ImageError
 from wsol.inference.device import Compute
 from wsol.localizers import ScoreMaps
+from wsol.localizers._forward import Images
 
 log = logging.getLogger("wsol")
 
@@ -45,6 +45,45 @@ class Look(NamedTuple):
     max_pixels: int = MAX_PIXELS
 
 
+class Inputs(NamedTuple):
+    """A batch as it goes into the network.
+
+    Attributes:
+        indices: of the images that could be read.
+        images: normalised, ``(N, 3, H, W)``, or a pass that has been made of them.
+        sizes: width and height of each original image in pixels.
+        errors: index and error of the images that could not be read.
+    """
+
+    indices: list[int]
+    images: Images
+    sizes: list[tuple[int, int]]
+    errors: list[tuple[int, ImageError]]
+
+
+def load_inputs(
+    paths: Sequence[Picture],
+    look: Look,
+    parts: Iterable[range] | None = None,
+    least_side: int | None = None,
+) -> Iterator[Inputs]:
+    """Yield the network's inputs, batch by batch.
+
+    Args:
+        paths: of the images.
+        look: how they are read.
+        parts: indices of the images to read; no batch has images of two parts. Default: all.
+        least_side: as of ``ImageFiles``.
+    """
+    files = ImageFiles(paths, look.transform, look.max_pixels, least_side)
+    ranges = [range(len(paths))] if parts is None else parts
+    keys = chain.from_iterable(split_batches(part, look.batch_size) for part in ranges)
+    for batch in load_batches(files, keys, look.workers):
+        images = batch.images.to(look.compute.device)
+        images = normalized(images, look.mean, look.std) if batch.indices else images
+        yield Inputs(batch.indices, images, batch.sizes, batch.errors)
+
+
 def fit_localizer(localizer: ScoreMaps, paths: Sequence[Picture], look: Look) -> bool:
     """Show pictures to a localizer that wants to see some, and do nothing for any other.
 
@@ -73,15 +112,13 @@ def fit_localizer(localizer: ScoreMaps, paths: Sequence[Picture], look: Look) ->
     return True
 
 
-def _all_inputs(paths: Sequence[Picture], look: Look) -> Iterator[Tensor]:
+def _all_inputs(paths: Sequence[Picture], look: Look) -> Iterator[Images]:
     for start in range(0, len(paths), SEARCHED):
         yield from _inputs(paths[start : start + SEARCHED], look)
 
 
-def _inputs(paths: Sequence[Picture], look: Look) -> Iterator[Tensor]:
+def _inputs(paths: Sequence[Picture], look: Look) -> Iterator[Images]:
     found = [picture for picture in map(here, paths) if picture is not None]
-    files = ImageFiles(found, look.transform, look.max_pixels)
-    keys = split_batches(range(len(found)), look.batch_size)
-    for batch in load_batches(files, keys, look.workers):
-        if batch.indices:
-            yield normalized(batch.images.to(look.compute.device), look.mean, look.std)
+    for inputs in load_inputs(found, look):
+        if inputs.indices:
+            yield inputs.images

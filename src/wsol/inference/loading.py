@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +11,14 @@ from torch import nn
 
 from wsol.errors import ConfigError
 from wsol.inference.device import Compute, choose_compute, choose_precision
-from wsol.inference.exported import GraphMaps, open_graph
+from wsol.inference.exported import GraphMaps, is_graph, open_graph
 from wsol.localizers._forward import TwoOutcomes, find_logits, has_classes
 from wsol.localizers._layers import probe
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.config import BEST, Cutting, chosen_cutting
 from wsol.methods.network import create_pretrained_network
 from wsol.models.batch_norm import fold_batch_norms
-from wsol.models.create import check_size
+from wsol.models.create import check_size, published_classes
 from wsol.models.utils import (
     class_names,
     device_of,
@@ -26,8 +27,6 @@ from wsol.models.utils import (
     input_spec,
     unwrapped,
 )
-from wsol.models.weights import published_classes
-from wsol.names import class_indices, unique_names
 from wsol.options import (
     Fraction,
     ImageSize,
@@ -37,11 +36,12 @@ from wsol.options import (
     Scale,
     Threshold,
     Unsplit,
+    checked,
     refusal,
 )
 from wsol.runs.hub import is_on_hub
 from wsol.runs.run import load_fitted, load_run
-from wsol.types import Normalization, Precision
+from wsol.types import Normalization, Precision, class_indices, unique_names
 
 SIZE = 448
 """Side in pixels of the input of a network without a run."""
@@ -116,6 +116,28 @@ class Opened:
     several_labels: bool
     description: str
     num_known: int
+
+
+def open_model(model: object, backbone: str, asked: Asked) -> Opened:
+    """Return what ``Localizer`` is given, ready to localize.
+
+    Args:
+        model: a run, an exported model, a classifier, or None for a pretrained network.
+        backbone: name of that network.
+        asked: the options.
+
+    Raises:
+        ConfigError: neither of these, or an option does not fit.
+        RunError: not a finished run, nor an exported model.
+    """
+    if isinstance(model, nn.Module):
+        return open_classifier(model, asked)
+    if model is not None and not isinstance(model, str | PathLike):
+        raise refusal("model", type(model), "use a torch.nn.Module, a path or None")
+    path: Path | None = checked("model", model, Path | None)
+    if path is None:
+        return open_backbone(backbone, asked)
+    return open_graph_file(path, asked) if is_graph(path) else open_run(path, asked)
 
 
 def open_backbone(name: str, asked: Asked) -> Opened:

@@ -2,32 +2,20 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
-from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.sources import Picture
 from wsol.data.transforms import EvalTransform
 from wsol.errors import ConfigError, ImageError
-from wsol.inference.exported import is_graph
-from wsol.inference.fitting import Look, fit_localizer
-from wsol.inference.loading import (
-    Asked,
-    Opened,
-    open_backbone,
-    open_classifier,
-    open_graph_file,
-    open_run,
-)
+from wsol.inference.fitting import Inputs, Look, fit_localizer, load_inputs
+from wsol.inference.loading import Asked, open_model
 from wsol.inference.postprocess import Cut, localize_picture
-from wsol.localizers._forward import Images, has_classes, observe, tapped_part
+from wsol.localizers._forward import has_classes, observe, tapped_part
 from wsol.localizers.base import ScoreMaps, likely_labels
-from wsol.names import BUNDLED_BACKBONE, class_index
 from wsol.options import (
     BatchSize,
     MaxPixels,
@@ -39,25 +27,9 @@ from wsol.options import (
     refusal,
 )
 from wsol.results.localization import About, Localization
-from wsol.types import Normalization, Number, Precision
+from wsol.types import BUNDLED_BACKBONE, Normalization, Number, Precision, class_index
 
 log = logging.getLogger("wsol")
-
-
-class Inputs(NamedTuple):
-    """A batch as it goes into the network.
-
-    Attributes:
-        indices: of the images that could be read.
-        images: normalised, ``(N, 3, H, W)``, or a pass that has been made of them.
-        sizes: width and height of each original image in pixels.
-        errors: index and error of the images that could not be read.
-    """
-
-    indices: list[int]
-    images: Images
-    sizes: list[tuple[int, int]]
-    errors: list[tuple[int, ImageError]]
 
 
 class Localizer:
@@ -174,7 +146,7 @@ class Localizer:
             raise no_effect("backbone", backbone, "with a model")
         if classes is not None and not isinstance(model, nn.Module | None):
             raise no_effect("classes", classes, "with a run, which has its own")
-        opened = _open(model, backbone, Asked(**asked))
+        opened = open_model(model, backbone, Asked(**asked))
         self.model, self.compute = opened.model, opened.compute
         self.localizer, self.is_fitted = opened.localizer, opened.is_fitted
         self.reading, self.threshold, self.threshold_from = opened.cutting
@@ -382,15 +354,8 @@ class Localizer:
         return index
 
     def _inputs(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Inputs]:
-        """Yield the network's inputs, batch by batch; no batch has images of two parts."""
-        transform = EvalTransform(self.size)
-        least_side = transform.least_side if self.scaled_decoding else None
-        files = ImageFiles(paths, transform, self.max_pixels, least_side)
-        keys = chain.from_iterable(split_batches(part, self.batch_size) for part in parts)
-        for batch in load_batches(files, keys, self.workers):
-            images = batch.images.to(self.compute.device)
-            images = normalized(images, self.mean, self.std) if batch.indices else images
-            yield Inputs(batch.indices, images, batch.sizes, batch.errors)
+        least_side = EvalTransform(self.size).least_side if self.scaled_decoding else None
+        return load_inputs(paths, self.look, parts, least_side)
 
     def _probabilities(self, logits: Tensor) -> Tensor:
         logits = logits.float()
@@ -462,14 +427,3 @@ def _as_columns(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
 
 def _tells_classes_apart(localizer: ScoreMaps) -> bool:
     return localizer.sees_classes or getattr(localizer, "classes", None) is not None
-
-
-def _open(model: object, backbone: str, asked: Asked) -> Opened:
-    if isinstance(model, nn.Module):
-        return open_classifier(model, asked)
-    if model is not None and not isinstance(model, str | PathLike):
-        raise refusal("model", type(model), "use a torch.nn.Module, a path or None")
-    path: Path | None = checked("model", model, Path | None)
-    if path is None:
-        return open_backbone(backbone, asked)
-    return open_graph_file(path, asked) if is_graph(path) else open_run(path, asked)

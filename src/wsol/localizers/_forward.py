@@ -11,8 +11,8 @@ from torch.utils.checkpoint import CheckpointError
 
 from wsol.errors import ConfigError, raise_if_out_of_memory
 from wsol.localizers._attention import Attentions
-from wsol.localizers._layout import find_layout, tensor_of, to_maps
 from wsol.models import Network
+from wsol.models.layout import find_layout, tensor_of, to_maps
 from wsol.models.utils import evaluating, find_output, forward, unwrapped
 
 

@@ -10,8 +10,8 @@ from torch.nn.functional import normalize
 
 from wsol.errors import ConfigError
 from wsol.localizers._forward import Images, observe
+from wsol.localizers._layers import last_stage
 from wsol.localizers.base import ScoreMaps
-from wsol.localizers.stages import last_stage
 
 
 def first_component(points: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d, normalize
 
 from wsol.localizers._forward import Look
+from wsol.localizers._layers import last_stage
 from wsol.localizers.base import ScoreMaps, check_grids, resized
 from wsol.localizers.features import leading_direction
-from wsol.localizers.stages import last_stage
 from wsol.models.heads import FLAT
 from wsol.models.utils import full_precision
 

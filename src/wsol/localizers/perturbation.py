@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from wsol.localizers._forward import Look, changed_output, find_logits, tapped_part
-from wsol.localizers._layout import find_layout
 from wsol.localizers.base import ScoreMaps
-from wsol.models.layout import Layout
+from wsol.models.layout import Layout, find_layout
 from wsol.models.utils import evaluating, find_output, forward
 
 

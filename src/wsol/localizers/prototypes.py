@@ -9,12 +9,11 @@ from torch.nn.functional import interpolate, normalize
 
 from wsol.errors import ConfigError
 from wsol.localizers._forward import Images, Look
-from wsol.localizers.affinity import follow_details
+from wsol.localizers._layers import last_stage, outline_stage, stage_before
 from wsol.localizers.base import ScoreMaps, observe_for
-from wsol.localizers.class_evidence import class_evidence, find_linear_layer
-from wsol.localizers.ensemble import Views
+from wsol.localizers.cam import class_evidence, find_linear_layer
+from wsol.localizers.ensemble import Views, follow_details
 from wsol.localizers.features import FeatureNorm
-from wsol.localizers.stages import last_stage, outline_stage, stage_before
 from wsol.models.heads import scaled_maps
 from wsol.models.utils import full_precision
 

@@ -8,7 +8,7 @@ from wsol.errors import ConfigError
 from wsol.localizers._forward import Look, tapped_part
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.cam import CAM
-from wsol.models.tokens import grid_size, prefix_tokens
+from wsol.models.layout import grid_size, prefix_tokens
 
 
 class AttentionRollout(ScoreMaps):

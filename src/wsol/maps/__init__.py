@@ -3,10 +3,9 @@
 from wsol.maps._opencv import Contours, contours_at
 from wsol.maps.boxes import box_iou, boxes_at, merge_boxes, objects_at, scale_boxes
 from wsol.maps.curves import IouCurves, best_iou_curve, best_iou_curves, iou_curves
-from wsol.maps.histograms import score_histograms
 from wsol.maps.masks import masks_at, scale_mask
 from wsol.maps.normalize import grey_levels, normalize, otsu_threshold
-from wsol.maps.separability import box_confidence, separability
+from wsol.maps.separability import box_confidence, score_histograms, separability
 
 __all__ = [
     "Contours",

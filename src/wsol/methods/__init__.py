@@ -1,7 +1,7 @@
 """Training methods, one folder each.
 
 A method called ``x`` is the folder ``wsol/methods/x`` with a dataclass ``Config`` in its
-``config.py``, or an installed package's entry point ``x`` in the group ``wsol.methods`` that
+``__init__.py``, or an installed package's entry point ``x`` in the group ``wsol.methods`` that
 names such a module.
 """
 
@@ -16,7 +16,7 @@ __all__ = ["MethodConfig", "list_methods", "method_config"]
 
 
 def _modules() -> dict[str, str]:
-    own = {m.name: f"{__name__}.{m.name}.config" for m in iter_modules(__path__) if m.ispkg}
+    own = {m.name: f"{__name__}.{m.name}" for m in iter_modules(__path__) if m.ispkg}
     return own | {point.name: point.value for point in entry_points(group="wsol.methods")}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
 from wsol.options import Options
@@ -19,16 +20,21 @@ class MethodConfig(Options):
 
     Attributes:
         localizer: name of the localizer that a run of the method has unless another is chosen.
+        method_class: full name of the class that is created from the options, so that options can
+            be read without importing torch.
     """
 
     section: ClassVar[str] = "method."
     localizer: ClassVar[str] = "cam"
+    method_class: ClassVar[str] = "wsol.methods.base.Method"
 
     name: str
 
     def create(self) -> Method:
         """Return the method with these options."""
-        return Method()
+        module, _, name = self.method_class.rpartition(".")
+        method: Method = getattr(import_module(module), name)(self)
+        return method
 
 
 class Method:
@@ -52,6 +58,9 @@ class Method:
     several_labels = False
     acts_through_body = False
     changes_images = False
+
+    def __init__(self, config: MethodConfig | None = None) -> None:
+        """Take the options, of which plain training has none."""
 
     def prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Change a normalised batch before the network; leave the arguments as they are.

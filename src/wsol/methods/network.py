@@ -8,11 +8,10 @@ import timm
 
 from wsol.errors import ConfigError, did_you_mean
 from wsol.methods import MethodConfig, method_config
-from wsol.models.create import create_classifier
+from wsol.models.create import create_classifier, published_classes
 from wsol.models.network import Network
 from wsol.models.published import published_names, tensorpack
-from wsol.models.weights import published_classes
-from wsol.names import BUNDLED_BACKBONE
+from wsol.types import BUNDLED_BACKBONE
 
 
 def create_network(

@@ -1,6 +1,13 @@
 """How often label, box and mask are right: pure functions, and classes that count."""
 
-from wsol.metrics.boxes import MaxBoxAcc, MaxBoxAccV2
+from wsol.metrics.average_precision import (
+    OBJECT_SIZE_EDGES,
+    OBJECT_SIZES,
+    LocalizationRecall,
+    Recall,
+    object_share,
+    object_size,
+)
 from wsol.metrics.functional import (
     IOU_LEVELS,
     best_threshold,
@@ -13,17 +20,7 @@ from wsol.metrics.functional import (
     pxap,
     top_k_loc,
 )
-from wsol.metrics.localization import LocalizationAccuracy
-from wsol.metrics.overlap import MeanIoU
-from wsol.metrics.pixels import PxAP
-from wsol.metrics.recall import (
-    OBJECT_SIZE_EDGES,
-    OBJECT_SIZES,
-    LocalizationRecall,
-    Recall,
-    object_share,
-    object_size,
-)
+from wsol.metrics.localization import LocalizationAccuracy, MaxBoxAcc, MaxBoxAccV2, MeanIoU, PxAP
 
 __all__ = [
     "IOU_LEVELS",

@@ -6,6 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
+from torch import Tensor
+
+from wsol.maps.curves import IouCurves
+from wsol.metrics.functional import best_threshold, box_hits, percent
+from wsol.metrics.localization import CountMetric
 
 
 class Boxes(NamedTuple):
@@ -102,3 +107,124 @@ def _flat(pictures: Iterable[Boxes]) -> Iterable[tuple[int, list[float], int, fl
 
 def _row(image: int, box: list[float], label: int) -> dict[str, Any]:
     return {"image_id": image, "bbox": box, "category_id": label}
+
+
+OBJECT_SIZES = ("small", "medium", "large")
+"""Groups of images by the share of the picture that the largest true box covers."""
+
+OBJECT_SIZE_EDGES = (0.1, 0.3)
+"""A small object covers less than the first share, a large one more than the second."""
+
+
+def object_share(boxes: NDArray[np.integer | np.floating], size: tuple[int, int]) -> float:
+    """Return the share of a picture that its largest true box covers, in [0, 1].
+
+    Args:
+        boxes: ``(N, 4)``, N >= 1, x0 y0 x1 y1 in pixels of the picture, far edge. What lies
+            outside the picture does not count.
+        size: width and height of the picture in pixels.
+
+    >>> object_share(np.array([[0, 0, 2, 2], [5, 0, 12, 5]]), size=(10, 10))
+    0.25
+    """
+    inside = boxes.clip(0, np.tile(np.array(size), 2))
+    areas = (inside[:, 2:] - inside[:, :2]).prod(1)
+    return float(areas.max() / (size[0] * size[1]))
+
+
+def object_size(share: float) -> int:
+    """Return the index in ``OBJECT_SIZES`` of an object that covers this share of its picture.
+
+    >>> [OBJECT_SIZES[object_size(share)] for share in (0.09, 0.1, 0.3, 0.31)]
+    ['small', 'medium', 'medium', 'large']
+    """
+    small_below, large_above = OBJECT_SIZE_EDGES
+    return int(share >= small_below) + int(share > large_above)
+
+
+class Recall(NamedTuple):
+    """Localization recall in percent of each group, None for a group without images.
+
+    Attributes:
+        by_class: of each class index.
+        by_size: of ``small``, ``medium`` and ``large`` objects.
+    """
+
+    by_class: dict[int, float | None]
+    by_size: dict[str, float | None]
+
+
+class LocalizationRecall(CountMetric):
+    """Share of images whose largest contour reaches IoU 50, per class and per object size.
+
+    The object's size is the share of the picture that its largest true box covers; the edges
+    are ``OBJECT_SIZE_EDGES``.
+
+    Args:
+        num_classes: number of classes ``C``. Memory is ``T * C`` counts.
+        thresholds: of the curves, float64 ``(T,)``; by default a thousand.
+
+    >>> metric = LocalizationRecall(num_classes=2, thresholds=np.array([0.0, 0.5]))
+    >>> curve = np.array([0.4, 0.8])
+    >>> metric.update(IouCurves(curve, curve), label=1, share=0.2)
+    >>> metric.at(threshold=0.5)
+    Recall(by_class={0: None, 1: 100.0}, by_size={'small': None, 'medium': 100.0, 'large': None})
+    """
+
+    images_by_class: Tensor
+    images_by_size: Tensor
+    hits_by_class: Tensor
+    hits_by_size: Tensor
+
+    def __init__(
+        self, num_classes: int, thresholds: NDArray[np.float64] | None = None, **kwargs: Any
+    ) -> None:
+        """Start all counts at zero."""
+        super().__init__(thresholds, **kwargs)
+        steps, sizes = len(self.thresholds), len(OBJECT_SIZES)
+        self.add_counts(
+            images_by_class=(num_classes,),
+            images_by_size=(sizes,),
+            hits_by_class=(steps, num_classes),
+            hits_by_size=(steps, sizes),
+        )
+
+    def update(self, curves: IouCurves, label: int, share: float) -> None:
+        """Count one image with true boxes.
+
+        Args:
+            curves: IoU of its boxes at the thresholds.
+            label: index of its true class.
+            share: of the picture that its largest true box covers, in [0, 1], see
+                :func:`wsol.metrics.object_share`.
+
+        Raises:
+            ValueError: the label is none of the classes.
+        """
+        if not 0 <= label < len(self.images_by_class):
+            raise ValueError(f"label {label} is none of {len(self.images_by_class)} classes")
+        hits = self.as_counts(box_hits(curves.largest, (50,))[:, 0])
+        size = object_size(share)
+        self.images_by_class[label] += 1
+        self.images_by_size[size] += 1
+        self.hits_by_class[:, label] += hits
+        self.hits_by_size[:, size] += hits
+
+    def at(self, threshold: float) -> Recall:
+        """Return the recall of each group at ``threshold``."""
+        index = self.nearest(threshold)
+        by_class = _shares(self.hits_by_class[index], self.images_by_class)
+        by_size = _shares(self.hits_by_size[index], self.images_by_size)
+        return Recall(
+            dict(enumerate(by_class)),
+            dict(zip(OBJECT_SIZES, by_size, strict=True)),
+        )
+
+    def compute(self) -> Recall:
+        """Return the recall of each group at the best threshold for all images together."""
+        hits = self.hits_by_size.sum(1).cpu().numpy()
+        return self.at(best_threshold(hits, self.thresholds))
+
+
+def _shares(hits: Tensor, images: Tensor) -> list[float | None]:
+    return [percent(*pair) for pair in zip(hits.tolist(), images.tolist(), strict=True)]

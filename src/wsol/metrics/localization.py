@@ -1,15 +1,178 @@
-"""Classification and localization accuracy, accumulated as counts."""
+"""MaxBoxAcc and MaxBoxAccV2, accumulated as counts."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torchmetrics import Metric
 
 from wsol.maps.curves import IouCurves
-from wsol.metrics._base import CountMetric
-from wsol.metrics.functional import IOU_LEVELS, best_threshold, box_hits, percent
+from wsol.maps.separability import score_histograms
+from wsol.metrics.functional import (
+    IOU_LEVELS,
+    IOU_UNIT,
+    best_threshold,
+    box_hits,
+    default_thresholds,
+    fixed_point,
+    percent,
+    pxap,
+)
+
+
+class CountMetric(Metric):
+    """A metric whose states are int64 counts of a fixed size.
+
+    A sum of integers has no order, so figures are the same to the last bit under any number of
+    processes, and memory does not grow with the number of images. ``compute()`` adds up the
+    processes by itself; before ``at()`` call ``sync()``.
+
+    Args:
+        thresholds: score map thresholds, float64 ``(T,)``, rising, in [0, 1); by default a
+            thousand.
+        kwargs: options of ``torchmetrics.Metric``.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    higher_is_better = True
+
+    def __init__(self, thresholds: NDArray[np.float64] | None = None, **kwargs: Any) -> None:
+        """Keep the thresholds."""
+        super().__init__(**kwargs)
+        self.thresholds = default_thresholds() if thresholds is None else thresholds
+
+    def add_counts(self, **shapes: tuple[int, ...]) -> None:
+        """Add states by name, at zero."""
+        for name, shape in shapes.items():
+            zeros = torch.zeros(shape, dtype=torch.int64)
+            self.add_state(name, zeros, dist_reduce_fx="sum")
+
+    def as_counts(self, values: NDArray[np.integer | np.bool_]) -> Tensor:
+        """Return values as int64 on the device of the states."""
+        return torch.from_numpy(values.astype(np.int64)).to(self.device)
+
+    def nearest(self, threshold: float) -> int:
+        """Return the index of the threshold that is nearest to this one."""
+        return int(np.abs(self.thresholds - threshold).argmin())
+
+
+class MaxBoxAcc(CountMetric):
+    """Share of images with a right largest contour, at the best threshold for all of them.
+
+    Args:
+        level: IoU in percent that a right box reaches.
+        thresholds: of the curves, float64 ``(T,)``; by default a thousand.
+
+    Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
+    2020, section 3.2.
+
+    >>> metric = MaxBoxAcc(thresholds=np.array([0.0, 0.5]))
+    >>> curve = np.array([0.4, 0.8])
+    >>> metric.update(IouCurves(largest=curve, all=curve))
+    >>> metric.update(IouCurves(largest=curve / 2, all=curve))
+    >>> metric.compute()
+    50.0
+    """
+
+    num_images: Tensor
+    hits: Tensor
+
+    def __init__(
+        self, level: int = 50, thresholds: NDArray[np.float64] | None = None, **kwargs: Any
+    ) -> None:
+        """Start all counts at zero."""
+        super().__init__(thresholds, **kwargs)
+        self.level = level
+        self.add_counts(num_images=(), hits=(len(self.thresholds),))
+
+    def update(self, curves: IouCurves) -> None:
+        """Count an image with true boxes by the IoU of its boxes at the thresholds."""
+        self.num_images += 1
+        self.hits += self.as_counts(box_hits(curves.largest, (self.level,))[:, 0])
+
+    def compute(self) -> float | None:
+        """Return the figure in percent; None without images."""
+        return percent(int(self.hits.max()), int(self.num_images))
+
+
+class MaxBoxAccV2(CountMetric):
+    """Share of images with any right contour: the mean over three IoU levels.
+
+    Each level has its own best threshold for all images.
+
+    Args:
+        thresholds: of the curves, float64 ``(T,)``; by default a thousand.
+
+    Source: Choe et al., Evaluation for Weakly Supervised Object Localization: Protocol, Metrics,
+    and Datasets, arXiv:2007.04178.
+
+    >>> metric = MaxBoxAccV2(np.array([0.0, 0.5]))
+    >>> metric.update(IouCurves(largest=np.zeros(2), all=np.array([0.6, 0.4])))
+    >>> metric.compute()
+    66.66666666666666
+    """
+
+    num_images: Tensor
+    hits: Tensor
+
+    def __init__(self, thresholds: NDArray[np.float64] | None = None, **kwargs: Any) -> None:
+        """Start all counts at zero."""
+        super().__init__(thresholds, **kwargs)
+        self.add_counts(num_images=(), hits=(len(self.thresholds), len(IOU_LEVELS)))
+
+    def update(self, curves: IouCurves) -> None:
+        """Count an image with true boxes by the IoU of its boxes at the thresholds."""
+        self.num_images += 1
+        self.hits += self.as_counts(box_hits(curves.all))
+
+    def compute(self) -> float | None:
+        """Return the figure in percent; None without images."""
+        return percent(int(self.hits.amax(0).sum()), int(self.num_images) * len(IOU_LEVELS))
+
+
+class MeanIoU(CountMetric):
+    """Mean IoU of the largest contour's box with the true boxes, at any threshold.
+
+    Each IoU is rounded once, to a whole multiple of 2^-36, and the multiples are added. So the
+    mean is within 1e-9 percent, and the same to the last bit under any number of processes.
+
+    Args:
+        thresholds: of the curves, float64 ``(T,)``; by default a thousand.
+
+    >>> metric = MeanIoU(np.array([0.0, 0.5]))
+    >>> for value in (0.5, 1.0):
+    ...     metric.update(IouCurves(largest=np.array([0.25, value]), all=np.ones(2)))
+    >>> metric.at(threshold=0.0), metric.compute()
+    (25.0, 75.0)
+    """
+
+    num_images: Tensor
+    total: Tensor
+
+    def __init__(self, thresholds: NDArray[np.float64] | None = None, **kwargs: Any) -> None:
+        """Start all sums at zero."""
+        super().__init__(thresholds, **kwargs)
+        self.add_counts(num_images=(), total=(len(self.thresholds),))
+
+    def update(self, curves: IouCurves) -> None:
+        """Add an image with true boxes by the IoU of its boxes at the thresholds."""
+        self.num_images += 1
+        self.total += self.as_counts(fixed_point(curves.largest))
+
+    def at(self, threshold: float) -> float | None:
+        """Return the mean in percent at ``threshold``; None without images."""
+        return self._mean(self.total[self.nearest(threshold)])
+
+    def compute(self) -> float | None:
+        """Return the mean in percent at the threshold where it is greatest; None without images."""
+        return self._mean(self.total.max())
+
+    def _mean(self, total: Tensor) -> float | None:
+        return percent(int(total), int(self.num_images) * IOU_UNIT)
 
 
 class LocalizationAccuracy(CountMetric):
@@ -115,3 +278,44 @@ class LocalizationAccuracy(CountMetric):
     def compute(self) -> dict[str, float | int | None]:
         """Return all figures at the best threshold of the images seen."""
         return self.at(self.best_threshold() or 0.0)
+
+
+class PxAP(CountMetric):
+    """Pixel average precision: precision and recall of all pixels of all images together.
+
+    Args:
+        thresholds: edges of the score bins, float64 ``(T,)``, rising, from 0 and below 1; by
+            default a thousand.
+
+    Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
+    2020, section 3.2.
+
+    >>> metric = PxAP()
+    >>> score_map = np.array([[0.0, 1.0, 1.0, 0.5]])
+    >>> metric.update(score_map, np.array([[0, 0, 1, 255]], np.uint8))
+    >>> metric.compute()
+    50.0
+    """
+
+    histograms: Tensor
+
+    def __init__(self, thresholds: NDArray[np.float64] | None = None, **kwargs: Any) -> None:
+        """Start all counts at zero."""
+        super().__init__(thresholds, **kwargs)
+        self.add_counts(histograms=(2, len(self.thresholds) + 2))
+
+    def update(self, score_map: NDArray[np.floating], mask: NDArray[np.uint8]) -> None:
+        """Count the pixels of one image.
+
+        Args:
+            score_map: float ``(H, W)`` in [0, 1].
+            mask: uint8 ``(H, W)``: 0 background, 1 object, 255 ignored.
+
+        Raises:
+            ValueError: different shapes, a score outside [0, 1], another value in the mask.
+        """
+        self.histograms += self.as_counts(score_histograms(score_map, mask, self.thresholds))
+
+    def compute(self) -> float | None:
+        """Return the figure in percent; None where no image had an object pixel."""
+        return pxap(self.histograms.cpu().numpy())

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from wsol.data.split_names import FOLDERS, read_split_folders
-from wsol.formats.options import check_formats
-from wsol.names import BUNDLED_BACKBONE
+from wsol.data.names import FOLDERS, read_split_folders
+from wsol.formats.config import check_formats
 from wsol.options import (
     BatchSize,
     FractionBelowOne,
@@ -25,7 +24,7 @@ from wsol.options import (
     no_effect,
     refusal,
 )
-from wsol.types import Normalization, Number, Precision
+from wsol.types import BUNDLED_BACKBONE, Normalization, Number, Precision
 
 
 @dataclass(frozen=True)

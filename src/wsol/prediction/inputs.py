@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from itertools import chain, compress
 from pathlib import Path
 
-from wsol._utils.uri import is_uri, shown, uri_of
-from wsol.data.class_map import read_class_map
+from wsol._utils.names import is_uri, shown, uri_of
 from wsol.data.datasets.cub import is_cub
 from wsol.data.file_index import IMAGE_SUFFIXES, Names, PathsBelow
-from wsol.data.given_labels import (
+from wsol.data.images import index_images
+from wsol.data.labels import (
     GivenLabels,
     file_labels,
     folder_labels,
+    read_class_map,
     with_new_names,
 )
-from wsol.data.images import index_images
-from wsol.data.remote import RemoteFiles, index_remote
-from wsol.data.split_names import FOLDERS
+from wsol.data.names import FOLDERS
+from wsol.data.sources import RemoteFiles, index_remote
 from wsol.errors import ConfigError, DataError
 
 log = logging.getLogger("wsol")

@@ -16,14 +16,13 @@ from typing import Any
 from safetensors import SafetensorError
 
 from wsol import __version__
-from wsol._utils.files import write_json
-from wsol._utils.locks import NAME, HeldError, Hold
+from wsol._utils.files import NAME, HeldError, Hold, write_json
 from wsol.errors import ConfigError
 from wsol.inference.localizer import Localizer
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.inputs import Pictures
 from wsol.results.store import FOLDER, part_file
-from wsol.runs.config_io import plain
+from wsol.runs.config import plain
 from wsol.runs.hub import local_run
 from wsol.runs.run import read_tensors, write_tensors
 

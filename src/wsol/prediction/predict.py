@@ -8,15 +8,15 @@ from pathlib import Path
 from types import ModuleType
 
 from wsol._utils.files import output_folder
+from wsol._utils.names import place
 from wsol.data.images import load_image
 from wsol.data.shards.reader import is_sharded
 from wsol.errors import ConfigError
 from wsol.formats import LINKING
+from wsol.formats.config import format_options
 from wsol.formats.convert import convert, create_writers
-from wsol.formats.options import format_options
 from wsol.inference.device import announce
 from wsol.inference.localizer import Localizer
-from wsol.portable import place
 from wsol.prediction.config import PredictConfig, shard_of
 from wsol.prediction.inputs import Pictures, collect, with_labels
 from wsol.prediction.job import Plan, begin, finish
@@ -26,7 +26,7 @@ from wsol.reports.config import ReportConfig
 from wsol.reports.report import check_folder, report
 from wsol.results.localization import About, Localization
 from wsol.results.store import Record, count_statuses, finish_record
-from wsol.visualization.draw import draw
+from wsol.visualization.plots import draw
 
 log = logging.getLogger("wsol")
 

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 from pyarrow import fs
 
-from wsol._utils.uri import is_uri, shown, uri_of
-from wsol.data.remote import open_folder
+from wsol._utils.names import is_uri, shown, uri_of
+from wsol.data.sources import open_folder
 from wsol.errors import ConfigError
 from wsol.formats._files import LIST
 from wsol.prediction.config import PredictConfig

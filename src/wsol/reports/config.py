@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from wsol.data.decode import MAX_PIXELS
+from wsol.data.images import MAX_PIXELS
 from wsol.options import MaxPixels, Options, PositiveInt, Range
 
 PICTURES = 5_000

@@ -1,12 +1,13 @@
 """The figures above a report: counted picture by picture, so memory does not grow."""
 
+import re
 from collections import Counter
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from wsol.maps import iou_curves, scale_boxes
-from wsol.reports.ground_truth import Truth
+from wsol.reports.page_data import Truth
 from wsol.results.localization import About, Localization
 
 IOU_LEVELS = (30, 50, 70)
@@ -97,3 +98,70 @@ class Figures:
             "thresholds": THRESHOLDS.tolist(),
             "lines": [{"iou": level, "values": values} for level, values in lines],
         }
+
+
+class Figure(NamedTuple):
+    """How a figure is shown.
+
+    Attributes:
+        title: what it is called wherever people read it.
+        kind: ``percent``, ``count`` of images, ``fault`` (a count that is worth a line where it is
+            not 0), or ``threshold``.
+    """
+
+    title: str
+    kind: Literal["percent", "count", "fault", "threshold"] = "percent"
+
+
+FIGURES = {
+    # Of a run: its score maps are those of the true class.
+    "top1_cls": Figure("Top-1 classification"),
+    "top5_cls": Figure("Top-5 classification"),
+    "max_box_acc_30": Figure("MaxBoxAcc, IoU 30"),
+    "max_box_acc_50": Figure("MaxBoxAcc, IoU 50"),
+    "max_box_acc_70": Figure("MaxBoxAcc, IoU 70"),
+    "max_box_acc_v2": Figure("MaxBoxAccV2"),
+    "gt_known": Figure("GT-known Loc"),
+    "gt_known_auto": Figure("GT-known Loc, threshold auto"),
+    "top1_loc": Figure("Top-1 Loc"),
+    "top5_loc": Figure("Top-5 Loc"),
+    # Of boxes as they are predicted, or of given score maps: nobody need know the true class.
+    "class_acc": Figure("Class right"),
+    "box_acc_50": Figure("Box right, IoU 50"),
+    "class_box_acc_50": Figure("Class and box right, IoU 50"),
+    "best_box_acc_50": Figure("Box right at the best threshold, IoU 50"),
+    "threshold": Figure("threshold", "threshold"),
+    "box_ap": Figure("AP of boxes"),
+    "box_ap50": Figure("AP50 of boxes"),
+    "box_ap75": Figure("AP75 of boxes"),
+    "pxap": Figure("PxAP"),
+    "mean_iou": Figure("mean IoU"),
+    "recall_small": Figure("recall, small objects"),
+    "recall_medium": Figure("recall, medium objects"),
+    "recall_large": Figure("recall, large objects"),
+    "num_images": Figure("images", "count"),
+    "num_with_ground_truth": Figure("images with ground truth", "count"),
+    "num_no_object": Figure("of these: map shows no object", "fault"),
+    "num_missing": Figure("of these: no map", "fault"),
+    "num_error": Figure("of these: cannot be read", "fault"),
+    "num_no_truth": Figure("images without truth, not counted", "fault"),
+}
+"""Key in files to how it is shown, in the order of tables."""
+
+_AT = re.compile(r"(\w+)_at_([\d.]+)")
+
+
+def figure_of(key: str) -> Figure:
+    """Return how a figure is shown, also one that is not listed.
+
+    Args:
+        key: of the figure in ``metrics.json``.
+
+    >>> figure_of("gt_known_at_0.20").title, figure_of("box_ap50").title
+    ('GT-known Loc at threshold 0.20', 'AP50 of boxes')
+    """
+    if key in FIGURES:
+        return FIGURES[key]
+    if at := _AT.fullmatch(key):
+        return Figure(f"{figure_of(at[1]).title} at threshold {at[2]}")
+    return Figure(key.replace("_", " "), "count" if key.startswith("num_") else "percent")

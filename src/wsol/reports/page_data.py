@@ -3,16 +3,156 @@
 import base64
 import io
 import json
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
+from wsol._utils.names import portable
+from wsol.data.annotations.csv import read_box_file
+from wsol.data.annotations.types import Box, BoxRow, ImageRow, Size, box_fault
+from wsol.data.images import MAX_PIXELS, decode_image, open_image, orientation
+from wsol.data.names import ImageNames, shared_end
+from wsol.data.samples import Samples
+from wsol.data.sources import open_source
+from wsol.errors import AnnotationError, DataError
 from wsol.maps.normalize import grey_levels
-from wsol.portable import portable
-from wsol.reports.ground_truth import Truth
 from wsol.results.localization import About, Localization
+
+log = logging.getLogger("wsol")
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is true of one picture.
+
+    Attributes:
+        boxes: float64 ``(k, 4)``, x0 y0 x1 y1 in pixels of the picture as displayed.
+        box_classes: name of the class of each box.
+        classes: names of the picture's classes.
+
+    >>> Truth(np.array([[0.0, 0, 5, 5]]), ("crow",), ("crow",)).classes
+    ('crow',)
+    """
+
+    boxes: NDArray[np.float64]
+    box_classes: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+def truth_of(samples: Samples) -> dict[str, Truth]:
+    """Return what a split of a data set says of each of its pictures.
+
+    Args:
+        samples: with or without boxes.
+
+    >>> boxes = (np.array([[1.0, 2, 3, 4]]),)
+    >>> split = Samples(Path(), ("a.jpg",), np.array([1]), ("crow", "wren"), boxes)
+    >>> truth_of(split)["a.jpg"].box_classes
+    ('wren',)
+    """
+    found = {}
+    for index, name in enumerate(samples.ids):
+        boxes = np.zeros((0, 4)) if samples.boxes is None else samples.boxes[index]
+        if samples.box_labels is None:
+            labels = np.full(len(boxes), samples.labels[index])
+        else:
+            labels = samples.box_labels[index]
+        found[name] = Truth(
+            boxes,
+            tuple(samples.classes[label] for label in labels),
+            tuple(samples.classes[label] for label in samples.labels_of(index)),
+        )
+    return found
+
+
+def read_truth(
+    path: Path, sizes: Mapping[str, Size], images: Path | None = None
+) -> dict[str, Truth]:
+    r"""Return the ground-truth boxes of images from a file or folder of any format.
+
+    An image is named as ``ImageNames`` says. Where several names stand for one image, the one that
+    has the longest end in common with its place in its folder is meant. Boxes of images that are
+    not asked for are left out, and the log says how many.
+
+    Args:
+        path: see ``wsol.data.annotations.csv.read_box_file``.
+        sizes: id of each picture to its width and height; 0 and 0 where they are not known.
+        images: folder that the ids are relative to.
+
+    Raises:
+        AnnotationError: a row cannot be used, or lies outside its picture.
+        DataError: there is no such file, its format is unknown, or it has no box of any picture.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "boxes.csv")
+    ...     _ = file.write_text("image,class,x0,y0,x1,y1\ntest/a.jpg,crow,1,2,30,40\n")
+    ...     read_truth(file, {"a.jpg": (64, 48)})["a.jpg"].boxes
+    array([[ 1.,  2., 30., 40.]])
+    """
+    ids = list(sizes)
+    names = ImageNames(ids)
+    # Of each picture, the rows by the name that they give it.
+    named: dict[str, dict[str, list[BoxRow]]] = {}
+    others = 0
+    for row in read_box_file(path):
+        if isinstance(row, AnnotationError):
+            raise row
+        if isinstance(row, ImageRow):
+            continue
+        match = names.find(row.image)
+        if match is None:
+            others += 1
+            continue
+        if match.index is None:
+            raise row.bad(path, f"several pictures end in {row.image!r}; give more of the path")
+        named.setdefault(ids[match.index], {}).setdefault(row.image, []).append(row)
+    if not named:
+        raise DataError(f"{path}: has no box of any of the {len(sizes)} pictures")
+    if others:
+        log.info("%s: %d boxes are of pictures that were not predicted", path, others)
+    return {
+        name: _checked(path, _only(path, name, rows, images), sizes[name])
+        for name, rows in named.items()
+    }
+
+
+def _only(
+    path: Path, name: str, named: Mapping[str, list[BoxRow]], images: Path | None
+) -> list[BoxRow]:
+    """Return the rows of the one name that a picture has."""
+    place = name if images is None else (images.absolute() / name).as_posix()
+    shared = {other: shared_end(other, place) for other in named}
+    chosen = [other for other in named if shared[other] == max(shared.values())]
+    if len(chosen) == 1:
+        return named[chosen[0]]
+    one, other = list(named)[:2]
+    row = named[other][0]
+    reason = f"{other!r} and {one!r} both name the picture {name!r}"
+    raise row.bad(path, reason)
+
+
+def _checked(path: Path, rows: Iterable[BoxRow], size: Size) -> Truth:
+    """Return what sound rows say of a picture."""
+    found: dict[tuple[str, Box], None] = {}
+    for row in rows:
+        if row.is_relative and all(size):
+            row = row.in_pixels(size)
+        fault = box_fault(row.box, size if all(size) else None)
+        if fault is None and (row.class_name, row.box) in found:
+            fault = f"repeats an earlier box of {row.image!r}"
+        if fault:
+            raise row.bad(path, fault)
+        found[row.class_name, row.box] = None
+    names, boxes = zip(*found, strict=True)
+    return Truth(np.array(boxes, np.float64), names, tuple(sorted(set(names))))
 
 
 def row_of(result: Localization, truth: Truth | None, classes: frozenset[str]) -> dict[str, Any]:
@@ -122,3 +262,92 @@ def encode_small_map(grey: NDArray[np.uint8]) -> str:
     png = io.BytesIO()
     Image.fromarray(grey).save(png, "png", optimize=True)
     return base64.b64encode(png.getvalue()).decode("ascii")
+
+
+_START, _SCAN, _END = b"\xff\xd8", 0xDA, 0xD9
+
+_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
+
+_PIXELS = re.compile(rb"(?:[^\xff]+|\xff[\x00\xd0-\xd7])*+", re.DOTALL)
+"""What follows a scan's header: no marker but those that restart the decoder."""
+
+_JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+_ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
+"""Segments for applications that tell how colours are stored: a thumbnail of no pixels ends the
+first, and the second lacks its last byte, which says whether they are transformed."""
+
+
+def save_photo(path: Path, copy: Path, side: int, max_pixels: int = MAX_PIXELS) -> None:
+    """Write a JPEG of a photograph, at most so large, as it is displayed, without metadata.
+
+    A JPEG that is small enough is not compressed again: what it says beside its pixels is left out.
+
+    Args:
+        path: of the photograph.
+        copy: to write.
+        side: longest side in pixels.
+        max_pixels: larger photographs are not decoded.
+
+    Raises:
+        ImageError: the photograph cannot be read.
+    """
+    content = _plain(path, side, max_pixels)
+    if content is not None:
+        copy.write_bytes(content)
+        return
+    image, _ = decode_image(path, max_pixels, least_side=side)
+    image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    image.save(copy, "jpeg", quality=82)
+
+
+def _plain(path: Path, side: int, max_pixels: int) -> bytes | None:
+    """Return a JPEG's bytes without metadata, or None where it must be decoded."""
+    with open_image(path, max_pixels) as image:
+        fits = max(image.size) <= side and orientation(image) == 1
+        # Browsers show inks as they like.
+        plain = image.mode in ("L", "RGB")
+        if not (isinstance(image, JpegImagePlugin.JpegImageFile) and fits and plain):
+            return None
+    with open_source(path) as file:
+        return without_metadata(file.read())
+
+
+def without_metadata(jpeg: bytes) -> bytes | None:
+    """Return a JPEG without comments and what applications have added; None if it is not whole.
+
+    Args:
+        jpeg: content of the file.
+
+    >>> from io import BytesIO
+    >>> file = BytesIO()
+    >>> Image.new("RGB", (8, 8)).save(file, "jpeg", comment=b"secret")
+    >>> plain = without_metadata(file.getvalue())
+    >>> b"secret" in plain, Image.open(BytesIO(plain)).size
+    (False, (8, 8))
+    """
+    kept, place = [_START], 2
+    if not jpeg.startswith(_START):
+        return None
+    while marker := _MARKER.match(jpeg, place):
+        kind, start = marker[1][0], marker.end()
+        if kind == _END:
+            # Some cameras append another picture, with metadata of its own.
+            return b"".join([*kept, b"\xff\xd9"])
+        end = start + int.from_bytes(jpeg[start : start + 2], "big")
+        if kind == _SCAN and (pixels := _PIXELS.match(jpeg, end)):
+            end = pixels.end()
+        is_extra = kind == 0xFE or 0xE0 <= kind <= 0xEF
+        segment = jpeg[start - 1 : end]
+        kept.append(_colours(segment) if is_extra else b"\xff" + segment)
+        place = end
+    return None
+
+
+def _colours(segment: bytes) -> bytes:
+    """Return what a segment tells of how colours are stored, without whatever else it has."""
+    kind, content = segment[0], segment[3:]
+    if kind == 0xE0 and content.startswith(b"JFIF\0") and len(content) >= 14:
+        return _JFIF
+    if kind == 0xEE and content.startswith(b"Adobe") and len(content) >= 12:
+        return _ADOBE + content[11:12]
+    return b""

@@ -9,16 +9,22 @@ from typing import Any, TextIO
 
 import wsol
 from wsol._utils.files import write_folder
+from wsol._utils.names import portable
 from wsol._utils.progress import Meter
-from wsol.data.decode import MAX_PIXELS
+from wsol.data.images import MAX_PIXELS
 from wsol.errors import ConfigError, DataError, ImageError
-from wsol.portable import portable
 from wsol.reports.config import PICTURES, SIDE, ReportConfig
-from wsol.reports.figures import figure_of
-from wsol.reports.ground_truth import Truth, read_truth
-from wsol.reports.metrics import Figures
-from wsol.reports.page_data import about_page, encode_small_map, row_of, script_json, small_map
-from wsol.reports.photos import save_photo
+from wsol.reports.metrics import Figures, figure_of
+from wsol.reports.page_data import (
+    Truth,
+    about_page,
+    encode_small_map,
+    read_truth,
+    row_of,
+    save_photo,
+    script_json,
+    small_map,
+)
 from wsol.results.localization import About, Localization
 from wsol.results.store import Record
 

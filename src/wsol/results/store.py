@@ -16,10 +16,9 @@ from PIL import Image
 
 from wsol._utils.concurrency import in_order
 from wsol._utils.files import write_atomically, write_json
-from wsol._utils.uri import is_uri, shown, uri_of
+from wsol._utils.names import is_uri, original, portable, shown, uri_of
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.maps.normalize import grey_levels
-from wsol.portable import original, portable
 from wsol.results.localization import About, Localization
 
 SCHEMA = pa.schema(

@@ -1,11 +1,18 @@
 """The options of sending a run to the Hub, and of the import of published weights."""
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import yaml
+
+from wsol._utils.files import write_atomically
+from wsol.errors import ConfigError
 from wsol.options import ImageSize, Name, Options, refusal
 from wsol.runs.hub import HubName, hub_name
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -63,3 +70,88 @@ class ImportConfig(Options):
     classes: Path | None = None
     large_feature_map: bool = False
     size: ImageSize = 224
+
+
+OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
+
+
+def plain(value: Any) -> Any:
+    """Return options as what YAML knows: dicts, lists, numbers and strings.
+
+    >>> from wsol.methods.adl import Config
+    >>> plain(Config(taps=("layer3",)))
+    {'name': 'adl', 'taps': ['layer3'], 'drop_rate': 0.75, 'threshold': 0.9}
+    """
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def save_config(path: Path, config: object) -> None:
+    """Write options as YAML; ``--config`` reads the file back."""
+    text = yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def resolved(config: OptionsT) -> OptionsT:
+    """Return options whose paths mean the same from every working directory.
+
+    >>> from wsol.training.config import DemoConfig
+    >>> resolved(DemoConfig(out=Path("."))).out == Path.cwd()
+    True
+    """
+    values = {each.name: getattr(config, each.name) for each in fields(config)}
+    places = {name: _place(value) for name, value in values.items() if isinstance(value, Path)}
+    return replace(config, **places)
+
+
+def _place(path: Path) -> Path:
+    # The name of a run on the Hub is no path.
+    return path.resolve() if path.exists() else path
+
+
+def check_same(path: Path, config: "DataclassInstance", free: set[str]) -> None:
+    """Check that options equal the saved ones, but for those that are free to change.
+
+    An option that the file does not have was not there yet, which means its default.
+
+    Args:
+        path: of the file.
+        config: the options.
+        free: names of those that may differ.
+
+    Raises:
+        ConfigError: an option differs; names it with both values.
+    """
+    try:
+        saved = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(saved, dict):
+        raise ConfigError(f"{path}: holds no options: start another run with another --out")
+    saved = _completed(saved, config)
+    for key, value in plain(resolved(config)).items():
+        if key not in free and saved.get(key) != value:
+            raise ConfigError(
+                f"{path}: {key} was {saved.get(key)!r} and is {value!r} now: go on with the same "
+                "options, or start another run with another --out"
+            )
+
+
+def _completed(saved: Any, config: Any) -> Any:
+    """Return saved options with paths resolved, and the defaults of what a file does not have."""
+    if isinstance(config, Path) and isinstance(saved, str):
+        return str(_place(Path(saved)))
+    if not (is_dataclass(config) and isinstance(saved, dict)):
+        return saved
+    completed = dict(saved)
+    for each in fields(config):
+        if each.name in saved:
+            completed[each.name] = _completed(saved[each.name], getattr(config, each.name))
+        elif each.default_factory is not MISSING:
+            completed[each.name] = plain(each.default_factory())
+        elif each.default is not MISSING:
+            completed[each.name] = plain(each.default)
+    return completed

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from wsol.portable import portable
-from wsol.reports.figures import figure_of
+from wsol._utils.names import portable
+from wsol.reports.metrics import figure_of
 from wsol.runs.run import RunInfo
 
 MOST_CLASSES = 200

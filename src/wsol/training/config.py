@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 from wsol.data.annotations.types import OnBad
-from wsol.data.split_names import read_split_folders
+from wsol.data.names import read_split_folders
 from wsol.methods import MethodConfig
-from wsol.methods.none.config import Config as NoMethod
-from wsol.names import BUNDLED_BACKBONE
+from wsol.methods.none import Config as NoMethod
 from wsol.options import (
     BatchSize,
     FractionBelowOne,
@@ -25,7 +24,7 @@ from wsol.options import (
     no_effect,
     refusal,
 )
-from wsol.types import Normalization, Precision, Schedule, SelectBy, learnt_part
+from wsol.types import BUNDLED_BACKBONE, Normalization, Precision, Schedule, SelectBy, learnt_part
 
 MILESTONES = (30 / 105, 60 / 105, 90 / 105)
 """Where the step schedule divides by ten: at epochs 30, 60 and 90 of the paper's 105."""

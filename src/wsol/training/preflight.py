@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from wsol._utils.files import output_folder
-from wsol._utils.locks import Hold, check_free
+from wsol._utils.files import Hold, check_free, output_folder
 from wsol.data.samples import Samples
 from wsol.errors import ConfigError, DataError
-from wsol.runs.config_io import check_same, resolved, save_config
-from wsol.runs.val_list import write_val_list
+from wsol.runs.config import check_same, resolved, save_config
+from wsol.runs.dataset import write_val_list
 from wsol.training.config import TrainConfig
 
 FREE = {

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from wsol.data.loader import Key
+from wsol.data.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -104,3 +107,47 @@ def drawn_label(labels: NDArray[np.int64], seed: int, step: int, index: int) -> 
     # The last number keeps the draw apart from that of the picture's transform.
     drawn = np.random.SeedSequence((seed, step, index, 1)).generate_state(1, np.uint64)[0]
     return int(labels[int(drawn) % len(labels)])
+
+
+def step_truth(samples: Samples, indices: list[int], seed: int, step: int) -> tuple[Tensor, Tensor]:
+    """Return the class that the network is told of each image, and what it shall learn.
+
+    Both are the labels, int64 ``(N,)``. Where images have several, the first is one of them, drawn
+    anew in each step, and the second all of them, float32 ``(N, classes)``.
+
+    Args:
+        samples: what is trained on.
+        indices: ``(N,)`` of the images.
+        seed: of the training.
+        step: that sees them.
+
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> one = Samples(Path(), ("a.jpg",), np.array([1]), ("crow", "wren"))
+    >>> step_truth(one, [0], seed=0, step=0)
+    (tensor([1]), tensor([1]))
+    """
+    if not samples.has_several_labels:
+        labels = torch.from_numpy(samples.labels[indices])
+        return labels, labels
+    drawn = [drawn_label(samples.labels_of(index), seed, step, index) for index in indices]
+    return torch.tensor(drawn), torch.from_numpy(samples.targets(indices))
+
+
+def count_right(logits: Tensor, truth: Tensor) -> int:
+    """Return how many pictures have a label of theirs as the highest logit.
+
+    Args:
+        logits: ``(N, classes)``.
+        truth: labels, int64 ``(N,)``; or of several labels 1 for each, float32 ``(N, classes)``.
+
+    >>> logits = torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])
+    >>> count_right(logits, torch.tensor([2, 0]))
+    1
+    >>> count_right(logits, torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]))
+    1
+    """
+    first = logits.argmax(1)
+    if truth.dim() == 1:
+        return int((first == truth).sum())
+    return int(truth.gather(1, first[:, None]).sum())

@@ -4,11 +4,10 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from copy import deepcopy
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,25 +18,12 @@ from wsol.data.loader import Batch, TrainFiles, load_batches
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.transforms import TrainTransform
-from wsol.errors import ConfigError, DataError, RunError, raise_if_out_of_memory
-from wsol.evaluation.evaluate import evaluate_split
-from wsol.evaluation.protocols import Fair
-from wsol.evaluation.pseudo_boxes import (
-    PSEUDO_BOXES,
-    add_pseudo_boxes,
-    choose_reference,
-    read_pseudo_boxes,
-    write_pseudo_boxes,
-)
+from wsol.errors import ConfigError, RunError, raise_if_out_of_memory
 from wsol.inference.device import announce, make_accelerator
-from wsol.inference.fitting import Look, fit_localizer
-from wsol.inference.loading import prepare_to_localize
-from wsol.localizers.class_evidence import find_linear_layer
+from wsol.localizers.cam import find_linear_layer
 from wsol.localizers.config import Reading, chosen_cutting
 from wsol.methods.network import build_network
-from wsol.metrics import LocalizationAccuracy
-from wsol.models import Network
-from wsol.models.weights import load_weights
+from wsol.models.create import load_weights
 from wsol.runs.run import RunInfo, load_start, save_run
 from wsol.training.cached_features import (
     FeatureBatch,
@@ -48,7 +34,6 @@ from wsol.training.cached_features import (
 )
 from wsol.training.checkpoint import load_last, save_checkpoint
 from wsol.training.config import TrainConfig
-from wsol.training.finite import HALVINGS, SkippedSteps, check_finite
 from wsol.training.logger import Row, RunLog, describe
 from wsol.training.optim import (
     batch_norms,
@@ -67,7 +52,8 @@ from wsol.training.preflight import (
     trainable,
 )
 from wsol.training.sampler import TrainingOrder
-from wsol.training.step import Stepper
+from wsol.training.step import HALVINGS, SkippedSteps, Stepper, check_finite
+from wsol.training.validation import BestEpoch, Validation, Validator, chosen_reference
 
 log = logging.getLogger("wsol")
 
@@ -92,36 +78,6 @@ def train(config: TrainConfig) -> Path:
     return Training(config).run()
 
 
-class Validation(NamedTuple):
-    """How good the network is on the val split.
-
-    Attributes:
-        metric: counts of the whole split; box figures where it has ground truth.
-        agreement: MaxBoxAccV2 against pseudo-boxes, in percent; None where these are not used.
-    """
-
-    metric: LocalizationAccuracy
-    agreement: float | None
-
-
-class BestEpoch(NamedTuple):
-    """What is kept of the epoch that is best on val so far.
-
-    Attributes:
-        epoch: its number.
-        score: MaxBoxAccV2 on val, against ground truth or pseudo-boxes, in percent.
-        threshold: best on the ground truth of val; None without any.
-        network: weights, on the CPU.
-        fitted: what the localizer learnt from images.
-    """
-
-    epoch: int
-    score: float
-    threshold: float | None
-    network: dict[str, Tensor]
-    fitted: dict[str, Tensor]
-
-
 class Training:
     """One training: what it works on, and how far it is.
 
@@ -131,17 +87,13 @@ class Training:
     Attributes:
         num_errors: pictures of the val split that could not be read when it was last looked at;
             they count as wrong.
-        fitted: what the localizer learnt from images in the last validation.
-        best: the best epoch, with ``keep_best``.
+        validator: measures the network on the val split, and keeps the best epoch.
         splits: those of the data set.
     """
 
     def __init__(self, config: TrainConfig) -> None:
         """Open the data, make or restore the network, and claim the run folder."""
         self.config, self.num_errors = config, 0
-        self.fitted: Mapping[str, Tensor] = {}
-        self.best: BestEpoch | None = None
-        self.pseudo: Samples | None = None
         self.accelerator, self.compute = make_accelerator(config.precision, config.cpu)
         if config.sync_bn:
             check_sync_bn(self.accelerator.device)
@@ -159,18 +111,22 @@ class Training:
         )
         self.splits = tuple(splits)
         self.samples, self.val = trainable(splits, config), splits.get("val")
-        if config.keep_best and self.val is None:
-            raise DataError(
-                f"{config.data}: no val split to choose the best epoch on; use a higher "
-                "--val_share, or --keep_best false"
-            )
-        self.reference = (
-            choose_reference(config.select_by, splits, config.data) if config.keep_best else None
-        )
+        reference = chosen_reference(config, splits)
         _tell_ground_truth(config, splits)
         self.data_digest = data_digest(self.samples, self.val)
         self.order = TrainingOrder(len(self.samples), config.batch_size, config.epochs, config.seed)
         check_shares(self.order.images_per_step, self.accelerator.num_processes, config.accumulate)
+        # As many images as a training step has in memory at once, so that memory suffices.
+        processes = self.accelerator.num_processes
+        self.validator = Validator(
+            config,
+            self.samples,
+            self.val,
+            reference,
+            self.accelerator,
+            self.compute,
+            batch_size=-(-self.order.images_per_step // (processes * config.accumulate)),
+        )
         # All processes check before the first one writes, so that none waits for one that failed.
         check_folder(config)
         self.accelerator.wait_for_everyone()
@@ -248,21 +204,22 @@ class Training:
             return self._run()
 
     def _run(self) -> Path:
-        self._open_pseudo_boxes()
+        self.validator.open_pseudo_boxes()
         validation = self._fit_head() if self._fits_head else self._take_steps()
         if validation is None:
-            validation = self._validate()
+            validation = self.validator.validate(self.network, self.localizer)
         threshold = None
         if validation is not None:
             self.num_errors = int(validation.metric.num_errors)
             threshold = validation.metric.best_threshold()
-        if self.best is not None:
-            log.info("keeping epoch %d, the best by %s", self.best.epoch, self.reference)
-            load_weights(self.network, self.best.network)
-            threshold, self.fitted = self.best.threshold, self.best.fitted
+        best, fitted = self.validator.best, self.validator.fitted
+        if best is not None:
+            log.info("keeping epoch %d, the best by %s", best.epoch, self.validator.reference)
+            load_weights(self.network, best.network)
+            threshold, fitted = best.threshold, best.fitted
         if self.accelerator.is_main_process:
             check_finite(self.config.out, self.step, self.network.state_dict())
-            save_run(self.config.out, self.network, self._info(threshold), self.fitted)
+            save_run(self.config.out, self.network, self._info(threshold), fitted)
         self.accelerator.wait_for_everyone()
         return self.config.out
 
@@ -293,41 +250,15 @@ class Training:
         """Fit the head to the features at once, in place of all steps."""
         if self.step == self.order.total_steps:
             return None
-        begin, network = time.perf_counter(), self._network_to_localize()
-        self.sums += fit_head(self.network, self.samples, network, self._look(), self.accelerator)
+        begin, network = time.perf_counter(), self.validator.network_to_localize(self.network)
+        self.sums += fit_head(
+            self.network, self.samples, network, self.validator.look(self.network), self.accelerator
+        )
         self.step = self.order.total_steps
         rate = len(self.samples) / (time.perf_counter() - begin)
         validation = self._end_epoch(self.config.epochs, rate)
         self._save_checkpoint()
         return validation
-
-    def _network_to_localize(self) -> Network:
-        """Return a copy of the network that is ready to localize, on the device."""
-        network = deepcopy(self.network)
-        self._prepare_to_localize(network)
-        return network
-
-    def _open_pseudo_boxes(self) -> None:
-        """Predict the pseudo-boxes of val where they are needed, or read those of the run."""
-        config = self.config
-        if self.reference != "pseudo_boxes" or self.val is None:
-            return
-        if self.accelerator.is_main_process and not (config.out / PSEUDO_BOXES).is_file():
-            found = add_pseudo_boxes(
-                self.val,
-                batch_size=config.batch_size,
-                workers=config.workers,
-                precision=config.precision,
-                cpu=config.cpu,
-            )
-            write_pseudo_boxes(config.out, found)
-        self.accelerator.wait_for_everyone()
-        found = read_pseudo_boxes(config.out, self.val)
-        self.pseudo = found.select([i for i in range(len(found)) if len(found.own_boxes(i))])
-        if len(self.pseudo) == 0:
-            raise DataError(
-                f"{config.data}: no image of the val split has a pseudo-box; use --keep_best false"
-            )
 
     def _steps(self) -> Iterator[list[Batch] | list[FeatureBatch]]:
         """Yield this process's batches of each step, one after another through the network."""
@@ -340,33 +271,14 @@ class Training:
             config.accumulate,
         )
         if config.cache_features:
-            network, paths = self._network_to_localize(), self.samples.paths()
-            cached = cache_features(network, paths, self._look(), config.out)
+            network, paths = self.validator.network_to_localize(self.network), self.samples.paths()
+            cached = cache_features(network, paths, self.validator.look(self.network), config.out)
             yield from _in_steps(cached.batches(keys), config.accumulate)
         else:
             transform = TrainTransform(config.size, config.resize)
             files = TrainFiles(self.samples.paths(), transform, config.scaled_decoding)
             batches = load_batches(files, keys, config.workers, process.device.type == "cuda")
             yield from _in_steps(batches, config.accumulate)
-
-    def _prepare_to_localize(self, network: Network) -> None:
-        """Make a copy of the network ready to localize, on the device."""
-        prepare_to_localize(network.cpu(), self.config.size)
-        network.to(self.compute.device)
-
-    def _look(self) -> Look:
-        """Return how whole images are read."""
-        config = self.config
-        # As many images as a training step has in memory at once, so that memory suffices.
-        processes = self.accelerator.num_processes
-        return Look(
-            Fair(config.size, config.normalization).transform,
-            self.network.mean,
-            self.network.std,
-            self.compute,
-            -(-self.order.images_per_step // (processes * config.accumulate)),
-            config.workers,
-        )
 
     def _gather_sums(self) -> None:
         """Add what this process has seen since the last time to the sums over all processes."""
@@ -394,72 +306,17 @@ class Training:
         validation = None
         last = epoch == self.config.epochs
         if self.val is not None and (last or epoch % self.config.val_every == 0):
-            validation = self._validate()
+            validation = self.validator.validate(self.network, self.localizer)
         if validation is not None:
-            # Not compute(), which would add up the processes a second time.
-            metric = validation.metric
-            figures = metric.at(metric.best_threshold() or 0.0)
-            row |= {f"val_{key}": figures[key] for key in VAL_FIGURES}
-            if validation.agreement is not None:
-                row["val_agreement"] = validation.agreement
-            self._keep_if_best(epoch, validation)
+            row |= validation.figures()
+            self.validator.keep_if_best(epoch, validation, self.network)
         if self.accelerator.is_main_process:
             self.log.add(row)
             log.info("%s", describe(row, self.config.epochs))
         return validation
 
-    def _keep_if_best(self, epoch: int, validation: Validation) -> None:
-        if self.reference is None:
-            return
-        score = validation.agreement
-        if self.reference == "ground_truth":
-            score = validation.metric.at(0.0)["max_box_acc_v2"]
-        # Of equals the earliest stays.
-        if score is None or (self.best is not None and score <= self.best.score):
-            return
-        weights = self.network.state_dict()
-        self.best = BestEpoch(
-            epoch=epoch,
-            score=score,
-            threshold=validation.metric.best_threshold(),
-            network={name: value.detach().cpu().clone() for name, value in weights.items()},
-            fitted={name: value.detach().cpu().clone() for name, value in self.fitted.items()},
-        )
-
-    def _validate(self) -> Validation | None:
-        config = self.config
-        if self.accelerator.num_processes > 1:
-            # Each process has statistics of its own pictures; those of the first are saved.
-            for buffer in self.network.buffers():
-                torch.distributed.broadcast(buffer, src=0)
-        # A copy, as what localizes cannot be trained any more.
-        network, localizer = deepcopy((self.network, self.localizer))
-        self._prepare_to_localize(network)
-        look = self._look()
-        fit_localizer(localizer, self.samples.paths(), look)
-        self.fitted = localizer.state()
-        if self.val is None:
-            return None
-
-        def evaluate(samples: Samples) -> LocalizationAccuracy:
-            (metric,) = evaluate_split(
-                samples,
-                network,
-                localizer,
-                self.compute,
-                protocols=[Fair(config.size, config.normalization)],
-                batch_size=look.batch_size,
-                workers=config.workers,
-            )
-            return metric
-
-        agreement = None
-        if self.pseudo is not None:
-            agreement = evaluate(self.pseudo).at(0.0)["max_box_acc_v2"]
-        return Validation(evaluate(self.val), agreement)
-
     def _info(self, chosen: float | None) -> RunInfo:
-        config = self.config
+        config, best = self.config, self.validator.best
         reading, threshold, threshold_from = chosen_cutting(Reading.of(config), chosen)
         return RunInfo(
             backbone=config.backbone,
@@ -479,15 +336,15 @@ class Training:
             split_folders=config.split_folders,
             several_labels=self.samples.has_several_labels,
             precision=self.compute.precision,
-            epoch=config.epochs if self.best is None else self.best.epoch,
-            epoch_from="last" if self.reference is None else self.reference,
+            epoch=config.epochs if best is None else best.epoch,
+            epoch_from=self.validator.reference or "last",
         )
 
     def _save_checkpoint(self) -> None:
         self._gather_sums()
         if not self.accelerator.is_main_process:
             return
-        scaler = self.accelerator.scaler
+        scaler, best = self.accelerator.scaler, self.validator.best
         state = {
             "step": self.step,
             "data": self.data_digest,
@@ -498,7 +355,7 @@ class Training:
             "rows": self.log.rows,
             "total": self.total,
             "skipped": [self.skipped.in_epoch, self.skipped.in_row],
-            "best": None if self.best is None else self.best._asdict(),
+            "best": None if best is None else best._asdict(),
         }
         check_finite(self.config.out, self.step, state)
         save_checkpoint(self.config.out / "checkpoints", self.step, state)
@@ -524,7 +381,7 @@ class Training:
             self.total += state["total"]
             self.skipped.in_epoch, self.skipped.in_row = state.get("skipped", (0, 0))
             best: dict[str, Any] | None = state.get("best")
-            self.best = None if best is None else BestEpoch(**best)
+            self.validator.best = None if best is None else BestEpoch(**best)
         except (ConfigError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise_if_out_of_memory(error)
             reason = str(error).splitlines()[0]
@@ -558,7 +415,3 @@ def _tell_ground_truth(config: TrainConfig, splits: Mapping[str, Samples]) -> No
             "training; add boxes of val images to choose the threshold",
             config.boxes,
         )
-
-
-VAL_FIGURES = ("top1_cls", "max_box_acc_v2", "gt_known", "num_with_ground_truth")
-"""Figures of the val split that are logged after each epoch."""

@@ -15,14 +15,12 @@ import pytest
 from wsol._utils.progress import silent
 from wsol.data.annotations import MaskAnnotations, open_annotations
 from wsol.data.open import open_data
-from wsol.data.preparation import checksum
+from wsol.data.preparation import download as checksum
 from wsol.data.preparation import extract as place
 from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig, PrepareConfig
-from wsol.data.preparation.cub import prepare_cub
 from wsol.data.preparation.extract import State
 from wsol.data.preparation.imagenet import prepare_imagenet
-from wsol.data.preparation.openimages import prepare_openimages
-from wsol.data.preparation.verify import verify
+from wsol.data.preparation.prepare import prepare_cub, prepare_openimages, verify
 from wsol.errors import AnnotationError, ConfigError, DataError
 
 WNIDS = ("n01440764", "n01443537", "n01484850")

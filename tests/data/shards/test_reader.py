@@ -16,10 +16,9 @@ from PIL import Image
 from wsol.data import find_images, load_image
 from wsol.data.loader import ImageFiles, load_batches, split_batches
 from wsol.data.open import open_data
-from wsol.data.pack import pack
-from wsol.data.pack_config import PackConfig
-from wsol.data.shards.part import LARGEST, Part
-from wsol.data.shards.reader import find_part, is_sharded
+from wsol.data.preparation.config import PackConfig
+from wsol.data.shards.pack import pack
+from wsol.data.shards.reader import LARGEST, Part, find_part, is_sharded
 from wsol.data.sources import open_source
 from wsol.data.transforms import EvalTransform
 from wsol.errors import ConfigError, DataError, ImageError

@@ -2,7 +2,7 @@
 
 import torch
 
-from wsol.methods.acol.config import Config
+from wsol.methods.acol import Config
 from wsol.methods.acol.method import ACoLHead, erase
 from wsol.models import create_network
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from wsol.methods.c2am.config import Config
-from wsol.methods.c2am.head import C2AMHead
-from wsol.methods.c2am.method import negative_loss, positive_loss
+from wsol.methods.c2am import Config
+from wsol.methods.c2am.method import C2AMHead, negative_loss, positive_loss
 from wsol.models import LinearHead
 
 

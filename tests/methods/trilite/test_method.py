@@ -3,8 +3,8 @@
 import torch
 from torch.nn.functional import cross_entropy
 
-from wsol.methods.trilite.config import Config
-from wsol.methods.trilite.head import TriHead
+from wsol.methods.trilite import Config
+from wsol.methods.trilite.method import TriHead
 from wsol.models import LinearHead, Output, create_network
 
 

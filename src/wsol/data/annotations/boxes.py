@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wsol._utils.names import original
+from wsol.data.annotations.csv import is_voc, is_yolo, read_box_file
 from wsol.data.annotations.types import Box, BoxRow, ImageRow, OnBad, Size, box_fault
-from wsol.data.box_file import is_voc, is_yolo, read_box_file
-from wsol.data.decode import image_size
-from wsol.data.image_names import ImageNames, some
+from wsol.data.images import image_size
+from wsol.data.names import ImageNames, some
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, ImageError, did_you_mean
-from wsol.portable import original
 
 _Found = dict[tuple[str, Box], None]
 """Class and box of an image's rows: a dictionary keeps the order and finds a repeated one."""

@@ -6,13 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from wsol.data.annotations.annotations import BoxAnnotations
-from wsol.data.annotations.types import Box, BoxRow, ImageRow, OnBad, Row, Size, box_fault
-from wsol.data.box_file import is_yolo, read_box_file
-from wsol.data.decode import image_size
-from wsol.data.image_names import ImageNames
-from wsol.data.images import find_images
-from wsol.data.yolo_boxes import yolo_images
+from wsol.data.annotations.csv import is_yolo, read_box_file
+from wsol.data.annotations.types import (
+    Box,
+    BoxAnnotations,
+    BoxRow,
+    ImageRow,
+    OnBad,
+    Row,
+    Size,
+    box_fault,
+)
+from wsol.data.annotations.yolo import yolo_images
+from wsol.data.images import find_images, image_size
+from wsol.data.names import ImageNames
 from wsol.errors import AnnotationError, DataError, ImageError
 
 _logger = logging.getLogger("wsol")

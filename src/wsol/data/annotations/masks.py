@@ -7,11 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from wsol.data.annotations.annotations import MaskAnnotations, MaskFiles
-from wsol.data.annotations.types import Size
-from wsol.data.decode import MAX_PIXELS, open_image
+from wsol.data.annotations.types import MaskAnnotations, MaskFiles, Size
 from wsol.data.file_index import find_files
-from wsol.data.images import find_images
+from wsol.data.images import MAX_PIXELS, find_images, open_image
 from wsol.errors import DataError
 
 OBJECT: Final = 1

@@ -5,9 +5,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from wsol.data.annotations.annotations import BoxAnnotations, MaskAnnotations, MaskFiles
 from wsol.data.annotations.ground_truth import BoxTable
-from wsol.data.annotations.types import BoxRow, OnBad, Size, size_fault
+from wsol.data.annotations.types import (
+    BoxAnnotations,
+    BoxRow,
+    MaskAnnotations,
+    MaskFiles,
+    OnBad,
+    Size,
+    size_fault,
+)
 from wsol.errors import AnnotationError, DataError
 
 IDS, LABELS, SIZES, TRUTH = (

@@ -7,8 +7,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from wsol.data.annotations.annotations import BoxAnnotations
-from wsol.data.annotations.types import Box, box_fault
+from wsol.data.annotations.types import Box, BoxAnnotations, box_fault
 from wsol.data.images import find_images
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError

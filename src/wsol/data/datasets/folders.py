@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from wsol.data.annotations.boxes import find_boxes, with_boxes
-from wsol.data.annotations.names import class_name
 from wsol.data.annotations.types import OnBad
-from wsol.data.file_index import list_folders
+from wsol.data.file_index import is_output_folder, list_folders
 from wsol.data.images import find_images
-from wsol.data.outputs import is_output_folder
+from wsol.data.names import class_name, in_order, read_split_folders, split_of, split_option
 from wsol.data.samples import Samples
-from wsol.data.split_names import in_order, read_split_folders, split_of, split_option
 from wsol.errors import DataError, did_you_mean
 
 _logger = logging.getLogger("wsol")

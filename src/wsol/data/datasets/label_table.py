@@ -12,11 +12,18 @@ from numpy.typing import NDArray
 from wsol.data.annotations.boxes import find_boxes, with_boxes
 from wsol.data.annotations.coco import coco_names, link_fault, load_coco
 from wsol.data.annotations.csv import read_csv_rows
-from wsol.data.annotations.names import class_fault, class_name, index_by_end, listed_name
 from wsol.data.annotations.types import OnBad
 from wsol.data.images import find_images
+from wsol.data.names import (
+    SPLITS,
+    class_fault,
+    class_name,
+    index_by_end,
+    listed_name,
+    read_split_folders,
+    split_of,
+)
 from wsol.data.samples import Samples
-from wsol.data.split_names import SPLITS, read_split_folders, split_of
 from wsol.errors import AnnotationError, DataError, did_you_mean
 
 _logger = logging.getLogger("wsol")

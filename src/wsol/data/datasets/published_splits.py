@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.data.annotations.annotations import BoxAnnotations
-from wsol.data.annotations.names import class_name, ends, index_by_end
-from wsol.data.annotations.types import Box, Listing, box_fault
+from wsol.data.annotations.types import Box, BoxAnnotations, Listing, box_fault
 from wsol.data.annotations.wsolevaluation import (
     holds_boxes,
     is_metadata,
@@ -18,8 +16,8 @@ from wsol.data.annotations.wsolevaluation import (
 )
 from wsol.data.datasets.cub import is_cub
 from wsol.data.images import find_images
+from wsol.data.names import SPLITS, class_name, ends, index_by_end
 from wsol.data.samples import Samples
-from wsol.data.split_names import SPLITS
 from wsol.errors import AnnotationError, DataError
 
 

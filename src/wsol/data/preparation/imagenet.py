@@ -10,12 +10,12 @@ from xml.parsers import expat
 from wsol._utils.progress import Meters
 from wsol.data.annotations.csv import BoxLine, read_boxes_below, write_boxes
 from wsol.data.annotations.types import Box, Size, box_fault, size_fault
+from wsol.data.annotations.voc import parse_xml, text_of
 from wsol.data.archives import Archive, Member, parts_of
-from wsol.data.preparation.checksum import MD5, check_md5
 from wsol.data.preparation.config import ImagenetConfig
+from wsol.data.preparation.download import MD5, check_md5
 from wsol.data.preparation.extract import State, bytes_below, check_room, unpack, unpack_nested
 from wsol.data.preparation.imagenetv2 import add_imagenetv2
-from wsol.data.voc_boxes import parse_xml, text_of
 from wsol.errors import AnnotationError, DataError
 
 

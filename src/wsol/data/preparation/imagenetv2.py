@@ -7,7 +7,7 @@ from wsol._utils.progress import Meters
 from wsol.data.annotations.csv import BoxLine
 from wsol.data.annotations.types import Box, box_fault
 from wsol.data.archives import Archive, Member, parts_of
-from wsol.data.decode import image_size
+from wsol.data.images import image_size
 from wsol.data.preparation.config import ImagenetConfig
 from wsol.data.preparation.extract import State, unpack
 from wsol.errors import AnnotationError, DataError

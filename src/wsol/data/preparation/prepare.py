@@ -1,12 +1,228 @@
 """Prepare a data set from its archives, and say what is in it."""
 
-from wsol._utils.progress import Meter
-from wsol.data.preparation.config import CubConfig, ImagenetConfig, PrepareConfig
-from wsol.data.preparation.cub import prepare_cub
-from wsol.data.preparation.extract import State
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from wsol._utils.progress import Meter, Meters
+from wsol.data.annotations.masks import read_mask_folder
+from wsol.data.archives import Member, parts_of
+from wsol.data.file_index import IMAGE_SUFFIXES
+from wsol.data.images import image_size
+from wsol.data.names import SPLITS
+from wsol.data.open import open_data
+from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig, PrepareConfig
+from wsol.data.preparation.download import MD5, check_md5, download
+from wsol.data.preparation.extract import State, bytes_below, check_room, unfinished, unpack
 from wsol.data.preparation.imagenet import prepare_imagenet
-from wsol.data.preparation.openimages import IMAGES, MASKS, prepare_openimages
-from wsol.data.preparation.verify import Report, survey, verify
+from wsol.data.samples import Samples
+from wsol.errors import ImageError
+
+OFFICIAL: Final = {
+    "cub": {"train": 5_994, "test": 5_794},
+    "imagenet": {"train": 1_281_167, "val": 10_000, "test": 50_000},
+    "openimages": {"train": 29_819, "val": 2_500, "test": 5_000},
+}
+"""Images of each split, as published."""
+
+_THREADS: Final = 8
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """What is in one split.
+
+    Args:
+        images: How many images.
+        classes: How many classes have images.
+        fewest: Images of the smallest class.
+        most: Images of the largest class.
+        without_truth: Images without box or mask; None where that is of no use, as in train.
+    """
+
+    images: int
+    classes: int
+    fewest: int
+    most: int
+    without_truth: int | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is in a prepared folder.
+
+    Args:
+        splits: By name.
+        faults: What is wrong with it, one line each.
+    """
+
+    splits: dict[str, SplitCounts]
+    faults: tuple[str, ...]
+
+
+def survey(root: Path, masks: Path | None = None) -> Report:
+    """Count what is in a prepared data set, without opening a picture.
+
+    Args:
+        root: The folder that `open_data` reads.
+        masks: Folder of masks, where the truth is in masks.
+
+    Raises:
+        DataError: If it is no data set.
+    """
+    splits = open_data(root, val_share=0)
+    masked = frozenset(read_mask_folder(masks, root).ids) if masks and masks.is_dir() else None
+    counts = {name: _count(name, samples, masked) for name, samples in splits.items()}
+    return Report(counts, ())
+
+
+def verify(root: Path, out: Path, meters: Meters, masks: Path | None = None) -> Report:
+    """Count what is in a prepared data set, and read the header of every picture and mask.
+
+    Args:
+        root: The folder that `open_data` reads.
+        out: The folder that was prepared, with the notes of what is finished.
+        meters: Show the progress, in files.
+        masks: Folder of masks, where the truth is in masks.
+
+    Raises:
+        DataError: If it is no data set.
+    """
+    counts = survey(root, masks).splits
+    faults = [f"{name}: not finished; give the same command again" for name in unfinished(out)]
+    for name, split in counts.items():
+        if split.without_truth:
+            what = "mask" if masks else "box"
+            faults.append(f"{name}: {split.without_truth:,} images have no {what}")
+    paths = [
+        samples.path(index)
+        for samples in open_data(root, val_share=0).values()
+        for index in range(len(samples))
+    ]
+    if masks and masks.is_dir():
+        paths += sorted(masks.rglob("*.png"))
+    return Report(counts, (*faults, *_bad_headers(paths, meters)))
+
+
+def _count(name: str, samples: Samples, masked: frozenset[str] | None) -> SplitCounts:
+    sizes = np.bincount(samples.labels, minlength=len(samples.classes))
+    present = sizes[sizes > 0]
+    without = None
+    if name != "train" and masked is not None:
+        without = sum(image not in masked for image in samples.ids)
+    elif name != "train" and samples.boxes is not None:
+        without = sum(len(boxes) == 0 for boxes in samples.boxes)
+    return SplitCounts(len(samples), len(present), int(present.min()), int(present.max()), without)
+
+
+def _bad_headers(paths: list[Path], meters: Meters) -> Iterator[str]:
+    """Yield one line for each file that is no picture."""
+    with meters("verify", len(paths)) as meter, ThreadPoolExecutor(_THREADS) as threads:
+        for fault in _in_batches(threads, paths):
+            meter.advance(1)
+            if fault:
+                yield fault
+
+
+def _in_batches(threads: ThreadPoolExecutor, paths: list[Path]) -> Iterable[str | None]:
+    # map() would make a million futures at once.
+    for start in range(0, len(paths), 1000):
+        yield from threads.map(_fault, paths[start : start + 1000])
+
+
+def _fault(path: Path) -> str | None:
+    try:
+        image_size(path)
+    except ImageError as error:
+        return str(error)
+    return None
+
+
+IMAGES: Final = "images"
+MASKS: Final = "masks"
+_FOLDERS: Final = {".jpg": IMAGES, ".jpeg": IMAGES, ".png": MASKS}
+
+
+def prepare_openimages(config: OpenimagesConfig, state: State, meters: Meters) -> None:
+    """Write the pictures as folders by class, and the masks below a folder of their own.
+
+    Args:
+        config: The options.
+        state: What is finished.
+        meters: Show the progress.
+
+    Raises:
+        DataError: If an archive is refused, or there is no room.
+    """
+    todo = [path for path in config.archives if not state.is_finished(path)]
+    there = bytes_below(config.out / IMAGES) + bytes_below(config.out / MASKS)
+    check_room(config.out, sum(path.stat().st_size for path in todo) - there if todo else 0)
+    for path in todo:
+        unpack(path, config.out, route_openimages, state, meters)
+
+
+def route_openimages(member: Member) -> str | None:
+    """Return where `{train,val,test}/<class>/<file>` of an archive belongs, whatever is above."""
+    split, *rest = parts_of(member.name)[-3:]
+    folder = _FOLDERS.get(Path(member.name).suffix.lower())
+    if folder is None or split not in SPLITS or len(rest) != 2 or rest[1].startswith("."):
+        return None
+    return "/".join((folder, split, *rest))
+
+
+ROOT: Final = "CUB_200_2011"
+"""The folder in the archive; beside it lies the list of attributes."""
+
+
+def prepare_cub(config: CubConfig, state: State, meters: Meters) -> None:
+    """Write CUB-200-2011 as `open_data` reads it.
+
+    Args:
+        config: The options.
+        state: What is finished.
+        meters: Show the progress.
+
+    Raises:
+        DataError: If an archive cannot be had or is refused, or there is no room.
+    """
+    archive = config.archive
+    if archive is None:
+        archive = config.out / f"{ROOT}.tgz"
+        download(config.url, archive, meters)
+    if not state.is_finished(archive):
+        if config.checksum == "md5" and not state.is_finished(archive, "md5"):
+            check_md5(archive, MD5["cub"], meters)
+            state.finish(archive, "md5")
+        check_room(config.out, archive.stat().st_size - bytes_below(config.out / "images"))
+        unpack(archive, config.out, route_cub, state, meters)
+    if config.cubv2 is not None and not state.is_finished(config.cubv2):
+        check_room(config.out, config.cubv2.stat().st_size)
+        unpack(config.cubv2, config.out, route_cubv2, state, meters)
+
+
+def route_cub(member: Member) -> str | None:
+    """Return where a member belongs: pictures and the lists beside them, nothing else."""
+    root, *parts = parts_of(member.name)
+    is_list = len(parts) == 1 and Path(member.name).suffix == ".txt"
+    is_picture = len(parts) == 3 and parts[0] == "images" and _is_picture(member)
+    return "/".join(parts) if root == ROOT and (is_list or is_picture) else None
+
+
+def route_cubv2(member: Member) -> str | None:
+    """Return where a picture of CUBV2 belongs: in its class's folder, as wsolevaluation has it."""
+    parts = parts_of(member.name)
+    if len(parts) < 2 or not _is_picture(member):
+        return None
+    return f"images/{parts[-2]}/{parts[-1]}"
+
+
+def _is_picture(member: Member) -> bool:
+    path = Path(member.name)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def prepare(config: PrepareConfig) -> Report:

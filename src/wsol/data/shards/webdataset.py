@@ -10,12 +10,11 @@ from typing import Final
 
 import numpy as np
 
-from wsol.data.annotations.names import class_fault, class_name
 from wsol.data.archives import Member, parts_of, plain_members
 from wsol.data.file_index import IMAGE_SUFFIXES, LeftOut
+from wsol.data.names import SPLIT_OF, SPLITS, class_fault, class_name
 from wsol.data.samples import Samples
 from wsol.data.shards.index import ShardIndex
-from wsol.data.split_names import SPLIT_OF, SPLITS
 from wsol.errors import DataError
 
 _LARGEST_LABEL: Final = 2**20

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from wsol.methods.acol.config import Config
+from wsol.methods.acol import Config
 from wsol.methods.base import Method
 from wsol.models import Network
 from wsol.models.heads import Head, Output, init_new_layers, maps_of, scaled_maps

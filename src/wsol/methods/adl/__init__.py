@@ -6,14 +6,40 @@ for the whole batch, the importance map is the sigmoid of the raw attention, not
 and the drop mask carries no gradient.
 """
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from wsol._lazy import lazy_names
+from wsol.methods.base import MethodConfig
+from wsol.options import Fraction, Name
 
 if TYPE_CHECKING:
-    from wsol.methods.adl.config import Config
     from wsol.methods.adl.layer import ADL
     from wsol.methods.adl.method import attach_adl
+
+
+@dataclass(frozen=True)
+class Config(MethodConfig):
+    """Attention-based Dropout Layer: hides the most discriminative region, or highlights it.
+
+    Args:
+        name: of the method.
+        taps: names of the network's modules whose output the layer changes; they want rectified
+            features. Empty: chosen for the network, the choice is logged.
+        drop_rate: probability of the drop mask; otherwise the importance map is applied.
+        threshold: share of the strongest attention above which a pixel is dropped (gamma).
+
+    Source: Choe & Shim, CVPR 2019, section 3; values of section 4.1.
+    """
+
+    method_class: ClassVar[str] = "wsol.methods.adl.method.ADLMethod"
+    name: Literal["adl"] = "adl"
+    taps: tuple[Name, ...] = ()
+    drop_rate: Fraction = 0.75
+    threshold: Fraction = 0.9
+
 
 __all__ = ["ADL", "Config", "attach_adl"]
 
@@ -21,7 +47,6 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "ADL": "wsol.methods.adl.layer",
-        "Config": "wsol.methods.adl.config",
         "attach_adl": "wsol.methods.adl.method",
     },
 )

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from wsol.methods.adl.config import Config
+from wsol.methods.adl import Config
 
 
 def attention_map(features: Tensor) -> Tensor:

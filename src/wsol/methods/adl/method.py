@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from wsol.errors import ConfigError
-from wsol.methods.adl.config import Config
+from wsol.methods.adl import Config
 from wsol.methods.adl.layer import attention_dropout
 from wsol.methods.base import Method
 from wsol.models import Network

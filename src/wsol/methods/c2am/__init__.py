@@ -9,3 +9,33 @@ are contrasted, without their means being taken out; a linear classifier learns
 beside it, where the paper takes the classes from another network. Which side of the map is the
 foreground is open in the losses. Here it is the side with more of the classifier's own map.
 """
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from wsol.methods.base import MethodConfig
+from wsol.options import Name, NonNegativeFloat
+from wsol.types import FOREGROUND
+
+
+@dataclass(frozen=True)
+class Config(MethodConfig):
+    """C2AM: a class-agnostic map whose two sides have features as different as can be.
+
+    Args:
+        name: of the method.
+        taps: names of modules of the network whose outputs the map is made of, beside the last
+            features. Empty: the last stage but one.
+        alpha: how fast the weight of a pair of images falls with the rank of its similarity.
+
+    Source: Xie et al., CVPR 2022, section 3; alpha as in the paper.
+    """
+
+    localizer: ClassVar[str] = FOREGROUND
+
+    method_class: ClassVar[str] = "wsol.methods.c2am.method.C2AMMethod"
+    name: Literal["c2am"] = "c2am"
+    taps: tuple[Name, ...] = ()
+    alpha: NonNegativeFloat = 0.25

@@ -1,14 +1,92 @@
 """C2AM as a training method."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from wsol.methods.base import Method
-from wsol.methods.c2am.config import Config
-from wsol.methods.c2am.head import C2AMHead
-from wsol.models import Network, Output
-from wsol.models.foreground import finer_taps, plain_head
+from wsol.methods.c2am import Config
+from wsol.models import Network
+from wsol.models.foreground import ForegroundHead, finer_taps, plain_head, pooled, unit_variance
+from wsol.models.heads import LinearHead, Output, scaled_maps
+
+MOMENTUM = 0.1
+"""Share of a step's images in the running mean of the evidence, as in batch normalization."""
+
+
+class C2AMHead(ForegroundHead):
+    """The linear classifier, and one map whose two sides are to differ.
+
+    ``Output.branches`` are, in training, the features of both sides, ``(N, C + ...)`` each.
+
+    Args:
+        old: the head of plain training, whose classifier is kept.
+        taps: modules of the body whose outputs are read beside the last features.
+        tapped_channels: of these outputs.
+
+    Attributes:
+        evidence: running mean of how much more of the classifier's maps lies on the side where the
+            map is 1; the foreground is this side if it is positive, otherwise the other one.
+
+    Source: Xie et al., CVPR 2022, section 3.1, equations 1 and 2.
+
+    >>> head = C2AMHead(LinearHead(8, 3), ["layer1"], [4]).train()
+    >>> output = head.output(torch.rand(2, 8, 4, 4), None, (torch.rand(2, 4, 8, 8),))
+    >>> [tuple(branch.shape) for branch in output.branches]
+    [(2, 12), (2, 12)]
+    """
+
+    evidence: Tensor
+
+    def __init__(
+        self, old: LinearHead, taps: Sequence[str], tapped_channels: Sequence[int]
+    ) -> None:
+        """Keep the classifier and draw the convolution."""
+        super().__init__(old, taps, tapped_channels, num_maps=1)
+        self.register_buffer("evidence", torch.zeros(()))
+
+    def activation(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
+        """Return the map P, ``(N, h, w)`` in [0, 1], of which either side may be the foreground.
+
+        Arguments are those of ``foreground``.
+        """
+        return self.normalized_maps(features, tapped)[:, 0].sigmoid()
+
+    def foreground(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
+        """Return the foreground map, ``(N, h, w)`` in [0, 1].
+
+        Args:
+            features: the last ones, ``(N, C, h, w)``.
+            tapped: outputs of ``taps``, as maps.
+        """
+        activation = self.activation(features, tapped)
+        return torch.where(self.evidence < 0, 1 - activation, activation)
+
+    def output(
+        self, features: Tensor, labels: Tensor | None = None, tapped: tuple[Tensor, ...] = ()
+    ) -> Output:
+        """Return logits, features and, in training, the features of both sides of the map."""
+        logits = self(features)
+        if not self.training:
+            return Output(logits, features)
+        activation = self.activation(features, tapped)
+        self._update_evidence(features, activation, logits.argmax(1) if labels is None else labels)
+        layers = [unit_variance(layer.float()) for layer in (features, *tapped)]
+        sides = (
+            torch.cat([pooled(layer, side) for layer in layers], 1)
+            for side in (activation, 1 - activation)
+        )
+        return Output(logits, features, tuple(sides))
+
+    def _update_evidence(self, features: Tensor, activation: Tensor, labels: Tensor) -> None:
+        with torch.no_grad():
+            maps = scaled_maps(self.score_maps(features, labels).float())
+            places = adaptive_avg_pool2d(activation.float(), (maps.shape[1], maps.shape[2]))
+            around = places - places.mean((1, 2), keepdim=True)
+            self.evidence.lerp_((maps * around).mean(), MOMENTUM)
+
 
 SMALLEST = 5e-4
 """Of a similarity and of its distance from 1: a logarithm must stay finite."""

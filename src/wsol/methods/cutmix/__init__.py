@@ -8,16 +8,40 @@ labels are mixed by the area that is left. Known deviation: with several process
 own share of the batch, where the published code mixes the whole.
 """
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from wsol._lazy import lazy_names
+from wsol.methods.base import MethodConfig
+from wsol.options import Fraction, PositiveFloat
 
 if TYPE_CHECKING:
-    from wsol.methods.cutmix.config import Config
     from wsol.methods.cutmix.method import cutmix
+
+
+@dataclass(frozen=True)
+class Config(MethodConfig):
+    """CutMix: a box of each training picture comes from another one, with its share of the label.
+
+    Args:
+        name: of the method.
+        beta: both parameters of the beta distribution that the share of a picture's own pixels is
+            drawn from; 1 is uniform.
+        prob: probability of a step to mix.
+
+    Source: Yun et al., ICCV 2019, section 3.1; values of the PyTorch re-evaluation.
+    """
+
+    method_class: ClassVar[str] = "wsol.methods.cutmix.method.CutMixMethod"
+    name: Literal["cutmix"] = "cutmix"
+    beta: PositiveFloat = 1.0
+    prob: Fraction = 1.0
+
 
 __all__ = ["Config", "cutmix"]
 
 __getattr__, __dir__ = lazy_names(
-    __name__, {"Config": "wsol.methods.cutmix.config", "cutmix": "wsol.methods.cutmix.method"}
+    __name__, {"Config": "wsol.methods.cutmix", "cutmix": "wsol.methods.cutmix.method"}
 )

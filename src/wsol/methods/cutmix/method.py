@@ -8,7 +8,7 @@ from torch.distributions import Beta
 from torch.nn.functional import one_hot
 
 from wsol.methods.base import Method
-from wsol.methods.cutmix.config import Config
+from wsol.methods.cutmix import Config
 from wsol.models import Network
 
 

@@ -7,17 +7,43 @@ size and patches in each step. The PyTorch re-evaluation (wsolevaluation) has on
 pictures; give one to do the same.
 """
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from wsol._lazy import lazy_names
+from wsol.methods.base import MethodConfig
+from wsol.options import Fraction, NotEmpty, Range
 
 if TYPE_CHECKING:
-    from wsol.methods.has.config import Config
     from wsol.methods.has.method import hide_patches
+
+GridSize = Annotated[int, Range(at_least=0, at_most=4096)]
+
+
+@dataclass(frozen=True)
+class Config(MethodConfig):
+    """Hide-and-Seek: hides random patches of the training pictures.
+
+    Args:
+        name: of the method.
+        grid_sizes: sides of the square patches in pixels of the network's input; one is drawn for
+            each picture and step. 0 leaves the picture whole.
+        drop_rate: probability of each patch to be hidden.
+
+    Source: Kumar Singh & Lee, ICCV 2017, section 3.1; values of the authors' code.
+    """
+
+    method_class: ClassVar[str] = "wsol.methods.has.method.HaSMethod"
+    name: Literal["has"] = "has"
+    grid_sizes: Annotated[tuple[GridSize, ...], NotEmpty()] = (0, 16, 32, 44, 56)
+    drop_rate: Fraction = 0.5
+
 
 __all__ = ["Config", "hide_patches"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
-    {"Config": "wsol.methods.has.config", "hide_patches": "wsol.methods.has.method"},
+    {"Config": "wsol.methods.has", "hide_patches": "wsol.methods.has.method"},
 )

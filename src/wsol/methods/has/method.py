@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from wsol.methods.base import Method
-from wsol.methods.has.config import Config
+from wsol.methods.has import Config
 
 
 def hide_patches(images: Tensor, grid_sizes: Sequence[int], drop_rate: float) -> Tensor:

@@ -9,3 +9,65 @@ InceptionV3; those are ``wsolevaluation/...`` with this method. Masks without on
 kind add nothing to the loss, where the published code gives NaN. In evaluation the guided branches
 do not run.
 """
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from wsol.methods.base import MethodConfig
+from wsol.options import Fraction, Name, Range, refusal
+
+
+@dataclass(frozen=True)
+class Config(MethodConfig):
+    """Self-produced Guidance: confident pixels of one map supervise the layers before it.
+
+    Each pair of thresholds cuts a map in [0, 1] into object (above the high one), background
+    (below the low one), and pixels that do not count.
+
+    Args:
+        name: of the method.
+        taps: names of two modules of the network, the earlier first, whose outputs the guided
+            branches B1 and B2 see. Empty: chosen for the network, the choice is logged.
+        channels: of the guided branches; 0 is 1024 for wsolevaluation/resnet50, else 512.
+        high1: above it the class's map is object, for branch B2.
+        low1: below it the class's map is background, for branch B2.
+        high2: above it the map of branch B2 is object, for branch B1.
+        low2: below it the map of branch B2 is background, for branch B1.
+        high3: above it the mean map of B1 and B2 is object, for branch C.
+        low3: below it the mean map of B1 and B2 is background, for branch C.
+
+    Source: Zhang et al., ECCV 2018, section 3.2; defaults of the re-evaluation's code.
+    """
+
+    method_class: ClassVar[str] = "wsol.methods.spg.method.SPGMethod"
+    name: Literal["spg"] = "spg"
+    taps: tuple[Name, ...] = ()
+    channels: Annotated[int, Range(at_least=0, at_most=65_536)] = 0
+    high1: Fraction = 0.7
+    low1: Fraction = 0.01
+    high2: Fraction = 0.5
+    low2: Fraction = 0.05
+    high3: Fraction = 0.7
+    low3: Fraction = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        super().__post_init__()
+        if len(self.taps) not in (0, 2):
+            raise refusal("method.taps", self.taps, "use two names, or none")
+        for number, (high, low) in enumerate(self.thresholds, 1):
+            if low > high:
+                raise refusal(
+                    f"method.low{number}", low, f"use a number <= method.high{number} ({high})"
+                )
+
+    @property
+    def thresholds(self) -> tuple[tuple[float, float], ...]:
+        """Return the pairs of high and low for branches B2, B1 and C.
+
+        >>> Config().thresholds
+        ((0.7, 0.01), (0.5, 0.05), (0.7, 0.1))
+        """
+        return (self.high1, self.low1), (self.high2, self.low2), (self.high3, self.low3)

@@ -8,7 +8,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 
 from wsol.errors import ConfigError
 from wsol.methods.base import Method
-from wsol.methods.spg.config import Config
+from wsol.methods.spg import Config
 from wsol.models import Network
 from wsol.models.heads import ConvHead, Output, init_new_layers, maps_of, scaled_maps
 

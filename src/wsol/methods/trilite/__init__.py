@@ -14,3 +14,33 @@ coarse, where the paper has the patches of a transformer; the classifier of the 
 that of all features, where the paper's has the class token, and learns from these alone; with
 several labels the background loss is the sum over the image's labels.
 """
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from wsol.methods.base import MethodConfig
+from wsol.options import Name, NonNegativeFloat
+from wsol.types import FOREGROUND
+
+
+@dataclass(frozen=True)
+class Config(MethodConfig):
+    """TriLite: a map of foreground, background and ambiguous places on frozen features.
+
+    Args:
+        name: of the method.
+        taps: names of modules of the network whose outputs the maps are made of, beside the last
+            features. Empty: the last stage but one.
+        background_weight: of the loss that keeps the class out of the background.
+
+    Source: Sabaghi & Oramas, CVPR 2026 (arXiv 2602.23120).
+    """
+
+    localizer: ClassVar[str] = FOREGROUND
+
+    method_class: ClassVar[str] = "wsol.methods.trilite.method.TriLiteMethod"
+    name: Literal["trilite"] = "trilite"
+    taps: tuple[Name, ...] = ()
+    background_weight: NonNegativeFloat = 5.0

@@ -2,11 +2,16 @@
 
 import logging
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
+from torchvision.models import Inception3
+from torchvision.models.inception import InceptionB
+from torchvision.models.vgg import cfgs, make_layers
 
 from wsol.errors import ConfigError
 from wsol.models.heads import Head
@@ -127,3 +132,110 @@ def replaced(name: str, rules: Iterable[tuple[str, str]]) -> str | None:
         if match:
             return match.expand(own)
     return None
+
+
+INCEPTION_CHANNELS = 768
+"""Of ``Mixed_6e``."""
+
+KEPT = (
+    *("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "maxpool1", "Conv2d_3b_1x1"),
+    *("Conv2d_4a_3x3", "maxpool2", "Mixed_5b", "Mixed_5c", "Mixed_5d", "maxpool3", "Mixed_6a"),
+    *("Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),
+)
+
+
+class Reduction(InceptionB):
+    """torchvision's first reduction with stride 1, which keeps the size of the maps.
+
+    >>> Reduction(288).eval()(torch.rand(1, 288, 8, 8)).shape
+    torch.Size([1, 768, 8, 8])
+    """
+
+    def __init__(self, channels: int) -> None:
+        """Make the block and take its strides away."""
+        super().__init__(channels)
+        for part in (self.branch3x3, self.branch3x3dbl_3):
+            _set(part, stride=(1, 1), padding=(1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the three branches of features ``(N, C, h, w)``, side by side."""
+        double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
+        return torch.cat([self.branch3x3(x), double, max_pool2d(x, 3, 1, padding=1)], 1)
+
+
+def inception_v3(*, large: bool, added: bool, dropout: bool) -> nn.Sequential:
+    """Return torchvision's layers up to ``Mixed_6e`` as a sequence.
+
+    Args:
+        large: leave out the last pooling, for maps of stride 8 instead of 16.
+        added: add two 3x3 convolutions of 1024 channels, ``conv7_1`` and ``conv7_2``.
+        dropout: hide half of the features before, between and after these, in training.
+
+    >>> body = inception_v3(large=False, added=True, dropout=False)
+    >>> body.eval()(torch.rand(1, 3, 64, 64)).shape
+    torch.Size([1, 1024, 4, 4])
+    """
+    whole = Inception3(aux_logits=False, init_weights=False)
+    made: dict[str, Any] = dict(whole.named_children())
+    _set(made["Conv2d_1a_3x3"], padding=(1, 1))
+    made["maxpool1"] = nn.MaxPool2d(3, 2, padding=1, ceil_mode=True)
+    made["maxpool2"] = nn.MaxPool2d(3, 2, padding=1, ceil_mode=True)
+    made["maxpool3"] = nn.MaxPool2d(3, 2, ceil_mode=True)
+    made["Mixed_6a"] = Reduction(288)
+    kept = (name for name in KEPT if not (large and name == "maxpool3"))
+    layers = OrderedDict((name, made[name]) for name in kept)
+    before = INCEPTION_CHANNELS
+    for number in (1, 2) if added else ():
+        if dropout:
+            layers[f"dropout7_{number}"] = nn.Dropout(0.5)
+        layers[f"conv7_{number}"] = nn.Conv2d(before, 1024, 3, padding=1)
+        layers[f"relu7_{number}"] = nn.ReLU()
+        before = 1024
+    if added and dropout:
+        layers["dropout8"] = nn.Dropout(0.5)
+    return nn.Sequential(layers)
+
+
+def _set(block: Any, **geometry: tuple[int, int]) -> None:
+    for name, value in geometry.items():
+        setattr(block.conv, name, value)
+
+
+VGG_CHANNELS = 512
+"""Of the last features."""
+
+KEEP: Mapping[int, nn.Module | None] = {}
+
+
+def vgg16(
+    pools: Mapping[int, nn.Module | None] = KEEP, new: Mapping[str, tuple[int, int]] | None = None
+) -> nn.Sequential:
+    """Return torchvision's VGG16 features as ``conv1_1``, ``relu1_1``, ..., ``pool4``, ....
+
+    Args:
+        pools: what stands in place of a pooling layer, by its number; None leaves it out. The
+            fifth is left out unless it is given.
+        new: channels before and after each 3x3 convolution that is added at the end, by name.
+
+    >>> body = vgg16({4: None}, {"conv6": (512, 1024)})
+    >>> [name for name, _ in body.named_children()][-7:-2]
+    ['relu5_1', 'conv5_2', 'relu5_2', 'conv5_3', 'relu5_3']
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    pools = {5: None} | dict(pools)
+    stage, position = 1, 0
+    for layer in make_layers(cfgs["D"]):
+        if isinstance(layer, nn.MaxPool2d):
+            pool = pools.get(stage, layer)
+            if pool is not None:
+                layers[f"pool{stage}"] = pool
+            stage, position = stage + 1, 0
+        elif isinstance(layer, nn.Conv2d):
+            position += 1
+            layers[f"conv{stage}_{position}"] = layer
+        else:
+            layers[f"relu{stage}_{position}"] = layer
+    for name, (before, after) in (new or {}).items():
+        layers[name] = nn.Conv2d(before, after, 3, padding=1)
+        layers[name.replace("conv", "relu")] = nn.ReLU()
+    return nn.Sequential(layers)

@@ -14,8 +14,7 @@ from timm.layers.pool2d_same import MaxPool2dSame
 
 from wsol.errors import ConfigError, did_you_mean
 from wsol.models.heads import LinearHead
-from wsol.models.published.network import PublishedNetwork, replaced
-from wsol.models.published.vgg import vgg16
+from wsol.models.published.network import PublishedNetwork, replaced, vgg16
 
 NETWORKS = ("resnet50_se", "vgg_gap")
 

@@ -17,11 +17,14 @@ from torch import nn
 
 from wsol.errors import ConfigError
 from wsol.models.heads import ChannelMeanHead, ConvHead, init_new_layers
-from wsol.models.published.bodies import CHANNELS as INCEPTION_CHANNELS
-from wsol.models.published.bodies import inception_v3
-from wsol.models.published.network import PublishedNetwork, replaced
-from wsol.models.published.vgg import CHANNELS as VGG_CHANNELS
-from wsol.models.published.vgg import vgg16
+from wsol.models.published.network import (
+    INCEPTION_CHANNELS,
+    VGG_CHANNELS,
+    PublishedNetwork,
+    inception_v3,
+    replaced,
+    vgg16,
+)
 
 
 def create(

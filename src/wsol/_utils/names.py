@@ -1,0 +1,170 @@
+"""Names of images and classes as every file format and file system can hold them, and back."""
+
+import re
+from collections.abc import Collection
+from hashlib import sha256
+from pathlib import Path
+
+_UNFIT = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]|%(?=[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})"
+)
+_ESCAPE = re.compile("(?:%[0-9A-Fa-f]{2})+|%u[0-9A-Fa-f]{4}")
+
+_LONGEST = 200
+"""Bytes of a name; file systems hold 255, and suffixes are added."""
+
+_WRITTEN = (".csv", ".png", ".txt", ".xml")
+
+YOLO_RESERVED = ("images",)
+"""Names of folders by which training readers find labels."""
+
+_ODD = re.compile(
+    "[%:\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]"
+    r"|^[./]|/(?:\.|/|images/)|^images/|(?:\.|\.csv|\.png|\.txt|\.xml)/|/$"
+)
+"""What any name of short parts has that is not written as it is."""
+
+
+def portable(name: str) -> str:
+    r"""Return a name as UTF-8 text without control characters, for every format alike.
+
+    What XML, JSON or a line of text cannot hold (control characters, bytes that are not UTF-8) is
+    written as its bytes, ``%`` and two digits each; so is a ``%`` that would look like one. All
+    other names stay as they are, and different names stay different.
+
+    Args:
+        name: of a file, as Python has it (bytes that are not UTF-8 as lone surrogates), or of a
+            class.
+
+    >>> portable("cats & dogs/日本 100%.jpg"), portable("a\nb\udcff%41.jpg")
+    ('cats & dogs/日本 100%.jpg', 'a%0Ab%FF%2541.jpg')
+    """
+    return _UNFIT.sub(lambda found: _escape(found[0]), name)
+
+
+def original(name: str) -> str:
+    r"""Return the name that ``portable`` was given.
+
+    >>> original("a%0Ab%FF%2541.jpg")
+    'a\nb\udcff%41.jpg'
+    """
+    return _ESCAPE.sub(lambda found: _unescape(found[0]), name)
+
+
+def place(image_id: str, reserved: Collection[str] = ()) -> str:
+    """Return a relative path that is safe to write to, another for each image.
+
+    It is the image's name, made ``portable``, and ``original`` leads back. What would lead out
+    of the folder or be overlooked is written as ``%`` and two digits as well: a dot that a part
+    begins or a folder ends with, a first ``/``, one after another, ``:`` and backslashes, and a
+    letter of folders that are called as written files or reserved ones are. Parts of more than 200
+    bytes are cut and get a hash instead.
+
+    Args:
+        image_id: of the image.
+        reserved: names that no folder must have.
+
+    >>> place("a b/日本.jpg"), place("../../x.jpg"), place("/photos/1.jpg")
+    ('a b/日本.jpg', '%2E%2E/%2E%2E/x.jpg', '%2Fphotos/1.jpg')
+    """
+    name = re.sub(r"^/|(?<=/)/|/$|[\\:]", lambda found: _escape(found[0]), portable(image_id))
+    *folders, file = name.split("/")
+    return "/".join([*(_folder(part, reserved) for part in folders), _short(_no_dot(file))])
+
+
+def written_forms(name: str) -> set[str]:
+    r"""Return the other names that exports write for a name, to know them when they are read back.
+
+    Args:
+        name: of an image.
+
+    >>> written_forms("crow/a 1.jpg"), sorted(written_forms("a\n:.jpg"))
+    (set(), ['a%0A%3A.jpg', 'a%0A:.jpg'])
+    """
+    # Most have none, and data sets have millions.
+    if not _ODD.search(name) and max(map(len, name.split("/"))) * 4 <= _LONGEST:
+        return set()
+    return {portable(name), place(name), place(name, YOLO_RESERVED)} - {name}
+
+
+def _escape(character: str) -> str:
+    if "\ud800" <= character <= "\udfff" and not "\udc80" <= character <= "\udcff":
+        # Half a character, and no byte: only other systems' file names have it.
+        return f"%u{ord(character):04X}"
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def _unescape(escape: str) -> str:
+    if escape[1] == "u":
+        return chr(int(escape[2:], 16))
+    return bytes.fromhex(escape.replace("%", "")).decode("utf-8", "surrogateescape")
+
+
+def _folder(part: str, reserved: Collection[str]) -> str:
+    if part in reserved:
+        part = _escape(part[0]) + part[1:]
+    elif part.endswith(_WRITTEN):
+        stem, _, suffix = part.rpartition(".")
+        part = f"{stem}%2E{suffix}"
+    part = _no_dot(part)
+    # Some file systems drop it, and training readers take "./" for the folder of their list.
+    return _short(part[:-1] + _escape(".") if part.endswith(".") else part)
+
+
+def _no_dot(part: str) -> str:
+    return _escape(".") + part[1:] if part.startswith(".") else part
+
+
+def _short(part: str) -> str:
+    data = part.encode("utf-8")
+    if len(data) <= _LONGEST:
+        return part
+    stem, dot, suffix = part.rpartition(".")
+    end = dot + suffix if stem and len(suffix) < 8 else ""
+    digest = sha256(data).hexdigest()[:32]
+    return f"{data[: _LONGEST - 50].decode('utf-8', 'ignore')}~{digest}{end}"
+
+
+SCHEMES = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss", "file")
+"""Of the file systems that pyarrow opens."""
+
+_URI = re.compile(f"({'|'.join(SCHEMES)}):/+")
+
+
+def is_uri(path: Path | str) -> bool:
+    """Return whether a path is a URI.
+
+    Args:
+        path: also one that was a ``Path``, which leaves a single slash of ``s3://``.
+
+    >>> is_uri("s3://bucket/photos"), is_uri(Path("s3://bucket/photos")), is_uri("photos/s3")
+    (True, True, False)
+    """
+    return _URI.match(str(path)) is not None
+
+
+def uri_of(path: Path | str) -> str:
+    """Return a URI as it was given.
+
+    Args:
+        path: a URI that may have been a ``Path``.
+
+    >>> uri_of(Path("s3://bucket/photos")), uri_of(Path("file:///photos"))
+    ('s3://bucket/photos', 'file:///photos')
+    """
+    text = str(path)
+    slashes = ":///" if text.startswith("file:") else "://"
+    return _URI.sub(lambda found: f"{found[1]}{slashes}", text, count=1)
+
+
+def shown(uri: str) -> str:
+    """Return a URI without what may be a key or a password, for messages and results.
+
+    Args:
+        uri: any.
+
+    >>> shown("s3://key:secret@bucket/photos?region=eu-west-1")
+    's3://bucket/photos'
+    """
+    scheme, _, rest = uri.partition("?")[0].partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

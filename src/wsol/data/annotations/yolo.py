@@ -1,0 +1,161 @@
+"""Boxes in YOLO's label files, one file for each image."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import yaml
+
+from wsol._utils.names import original
+from wsol.data.annotations.types import Box, BoxRow, ImageRow, Row
+from wsol.data.file_index import find_files
+from wsol.errors import AnnotationError, DataError
+
+YOLO_SUFFIXES: Final = (".yaml", ".yml")
+"""Suffixes of the file that describes a data set."""
+
+_NAMES: Final = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
+"""Files with the names of the classes, the preferred first."""
+
+_LABELS, _IMAGES = "labels", "images"
+
+
+def find_yolo(path: Path) -> Path | None:
+    """Return the file with the names of the classes of a YOLO data set, None if it is none.
+
+    Args:
+        path: Folder of the data set, its folder `labels`, or its YAML file.
+
+    >>> find_yolo(Path("no such folder"))
+    """
+    if path.is_file():
+        return path if path.suffix.lower() in YOLO_SUFFIXES else None
+    path = path.absolute()
+    is_labels = path.name == _LABELS
+    folders = (path, path.parent, path.parent.parent) if is_labels else (path, path / _LABELS)
+    files = (folder / name for name in _NAMES for folder in folders)
+    return next((file for file in files if file.is_file()), None)
+
+
+def yolo_images(path: Path) -> Path:
+    """Return the folder of the images that labels are of.
+
+    Args:
+        path: As for `read_yolo_boxes`.
+    """
+    root = _root(path)
+    return root / _IMAGES if (root / _IMAGES).is_dir() else root
+
+
+def read_yolo_boxes(path: Path) -> Iterator[Row]:
+    r"""Yield the images and boxes of YOLO's label files.
+
+    A line is `class x y width height`: the number of the class from 0, the center and the size of
+    the box in fractions of the image as displayed, and perhaps a score; or `class x y x y ...`,
+    the corners of an outline, whose box is taken. The labels of `images/crow/a.jpg` are in
+    `labels/crow/a.txt`, as in folders `train/images` and `train/labels`; where no folder is called
+    so, labels lie beside their images.
+
+    Args:
+        path: Folder of the data set, its folder `labels`, or its YAML file. The names of the
+            classes are in `data.yaml` (`names`), `classes.txt` or `obj.names` there.
+
+    Yields:
+        For each file its image, named by the path where it is expected, without suffix; and a
+        box, with `is_relative`, or an error, for each of its lines.
+
+    Raises:
+        AnnotationError: If the names of the classes or a file as a whole cannot be read.
+        DataError: If there are no labels or no names.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "labels").mkdir()
+    ...     _ = Path(folder, "classes.txt").write_text("crow\nwren\n")
+    ...     _ = Path(folder, "labels/a.txt").write_text("1 0.5 0.5 0.5 0.25\n")
+    ...     rows = [row for row in read_yolo_boxes(Path(folder)) if isinstance(row, BoxRow)]
+    >>> rows[0].class_name, rows[0].box
+    ('wren', (0.25, 0.375, 0.75, 0.625))
+    """
+    source, root = find_yolo(path), _root(path)
+    if source is None:
+        raise DataError(f"{path}: no names of classes here: add data.yaml or classes.txt")
+    names, files = _names(source), find_labels(path)
+    if not files:
+        raise DataError(f"{path}: no labels here, which are files ending in .txt")
+    for name in files:
+        *folders, file = PurePosixPath(name).parts
+        if _LABELS in folders:
+            folders[len(folders) - 1 - folders[::-1].index(_LABELS)] = _IMAGES
+        image = root.joinpath(*folders, PurePosixPath(file).stem).as_posix()
+        yield ImageRow(image)
+        for line, text in enumerate(_text(root / name).split("\n"), start=1):
+            if text.strip():
+                yield _row(root / name, line, text.split(), image, names)
+
+
+def find_labels(path: Path) -> list[str]:
+    """Return the label files of a YOLO data set, below the folder that has the folders `labels`.
+
+    Args:
+        path: As for `read_yolo_boxes`.
+    """
+    root = _root(path)
+    files = [name for name in find_files(root, {".txt"}) if Path(name).name not in _NAMES]
+    return [name for name in files if _LABELS in PurePosixPath(name).parts[:-1]] or files
+
+
+def _root(path: Path) -> Path:
+    """Return the folder that has the folders `labels` below it."""
+    path = path.absolute()
+    return path.parent if path.is_file() or path.name == _LABELS else path
+
+
+def _row(file: Path, line: int, fields: Sequence[str], image: str, names: dict[int, str]) -> Row:
+    try:
+        label, numbers = int(fields[0]), [float(field) for field in fields[1:]]
+    except ValueError as error:
+        return AnnotationError(file, line, str(error))
+    box = _box(numbers)
+    if box is None:
+        return AnnotationError(
+            file, line, f"{len(fields)} numbers; expected class x y width height"
+        )
+    if label not in names:
+        return AnnotationError(file, line, f"class {label} has no name among {len(names)} classes")
+    return BoxRow(image, names[label], box, line, path=file, is_relative=True)
+
+
+def _box(numbers: Sequence[float]) -> Box | None:
+    if len(numbers) in (4, 5):
+        x, y, width, height = numbers[:4]
+        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    if len(numbers) < 6 or len(numbers) % 2:
+        return None
+    xs, ys = numbers[::2], numbers[1::2]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _names(source: Path) -> dict[int, str]:
+    """Return the name of each class by its number."""
+    text = _text(source)
+    if source.suffix.lower() not in YOLO_SUFFIXES:
+        return dict(enumerate(line.strip() for line in text.rstrip().split("\n")))
+    try:
+        content: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise AnnotationError(source, None, f"not YAML: {reason}") from error
+    names = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or not all(isinstance(number, int) for number in names):
+        raise AnnotationError(source, None, "needs 'names', a list or numbers with names")
+    return {number: original(str(name)) for number, name in names.items()}
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise AnnotationError(file, None, f"cannot be read: {error.strerror}") from error

@@ -1,0 +1,247 @@
+"""Writing of tar shards."""
+
+import json
+import os
+import tarfile
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from wsol._utils.files import write_folder
+from wsol._utils.names import place, portable
+from wsol._utils.progress import Meter
+from wsol.data.open import open_data
+from wsol.data.preparation.config import PackConfig
+from wsol.data.samples import Samples
+from wsol.data.shards.index import ShardIndex, save_index
+from wsol.data.shards.reader import LARGEST
+from wsol.data.sources import open_source
+from wsol.errors import ConfigError, ImageError
+
+_BLOCK = 512
+
+
+class Place(NamedTuple):
+    """Where a file lies in shards.
+
+    Attributes:
+        shard: number of the shard.
+        offset: of its first byte.
+        size: bytes.
+    """
+
+    shard: int
+    offset: int
+    size: int
+
+
+class ShardWriter:
+    """Writes samples to tar files one after another, a new one when the last is full.
+
+    Equal samples give equal bytes: members have no times and no owners.
+
+    Args:
+        folder: to write to; it exists.
+        shard_size: bytes above which a shard takes no further sample.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with ShardWriter(Path(folder), 10**6) as writer:
+    ...         writer.begin("train")
+    ...         writer.add("crow/a", {"jpg": b"bytes", "cls": b"0"}, "jpg")
+    ...     writer.shards
+    Place(shard=0, offset=512, size=5)
+    ['train-000000.tar']
+    """
+
+    def __init__(self, folder: Path, shard_size: int) -> None:
+        """Start without a shard."""
+        self.folder, self.shard_size = folder, shard_size
+        self.shards: list[str] = []
+        self._tar: tarfile.TarFile | None = None
+        self._prefix, self._number = "", 0
+
+    def begin(self, prefix: str) -> None:
+        """Let what follows go to shards of another name.
+
+        Args:
+            prefix: of the name: ``train`` makes ``train-000000.tar``.
+        """
+        self.close()
+        self._prefix, self._number = prefix, 0
+        self._next()
+
+    def add(self, key: str, files: Mapping[str, bytes], main: str) -> Place:
+        """Add one sample.
+
+        Args:
+            key: what its members' names have in common.
+            files: suffix to content.
+            main: suffix of the one whose place is asked for.
+
+        Returns:
+            Where that lies.
+        """
+        tar = self._tar
+        if tar is None or tar.offset >= self.shard_size:
+            tar = self._next()
+        place = Place(0, 0, 0)
+        for suffix, content in files.items():
+            info = tarfile.TarInfo(f"{key}.{suffix}")
+            info.size, info.mode = len(content), 0o644
+            tar.addfile(info, BytesIO(content))
+            if suffix == main:
+                padded = -(-info.size // _BLOCK) * _BLOCK
+                place = Place(len(self.shards) - 1, tar.offset - padded, info.size)
+        return place
+
+    def close(self) -> None:
+        """End the last shard."""
+        tar, self._tar = self._tar, None
+        if tar is not None:
+            tar.close()
+
+    def __enter__(self) -> "ShardWriter":
+        """Return the writer."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the last shard."""
+        self.close()
+
+    def _next(self) -> tarfile.TarFile:
+        self.close()
+        name = f"{self._prefix}-{self._number:06d}.tar"
+        self._number += 1
+        self.shards.append(name)
+        self._tar = tarfile.TarFile(self.folder / name, "w", format=tarfile.PAX_FORMAT)
+        return self._tar
+
+
+LEAST = 10_000
+"""Bytes; with less, nearly every picture would have a shard of its own."""
+
+
+class Packed(NamedTuple):
+    """What was written.
+
+    Attributes:
+        pictures: of all splits.
+        shards: number of tar files.
+        size: bytes of all pictures.
+    """
+
+    pictures: int
+    shards: int
+    size: int
+
+
+def pack(config: PackConfig) -> Packed:
+    """Write a data set as tar shards in WebDataset's form, with an index of where each picture is.
+
+    The pictures' bytes stay as they are. Equal data gives equal bytes, and the folder is there
+    when it is complete, or not at all.
+
+    Args:
+        config: the options.
+
+    Raises:
+        DataError: the data set cannot be used.
+        ImageError: a picture cannot be read.
+        ConfigError: the folder cannot be written.
+    """
+    splits = open_data(
+        config.data,
+        boxes=config.boxes,
+        splits=config.splits,
+        labels=config.labels,
+        split_folders=config.split_folders,
+        val_share=0,
+    )
+    try:
+        return write_folder(config.out, lambda folder: _write(folder, splits, config.shard_size))
+    except OSError as error:
+        raise ConfigError(
+            f"{config.out}: cannot be written: {error.strerror}; choose another --out"
+        ) from error
+
+
+def _write(folder: Path, splits: dict[str, Samples], shard_size: int) -> Packed:
+    places: list[Place] = []
+    count = sum(map(len, splits.values()))
+    with Meter("pack", count) as meter, ShardWriter(folder, shard_size) as writer:
+        for split, samples in splits.items():
+            writer.begin(split)
+            for index, key in enumerate(_keys(samples.ids)):
+                suffix = PurePosixPath(samples.ids[index]).suffix[1:].lower() or "jpg"
+                files = {
+                    suffix: _content(samples.path(index)),
+                    "cls": str(samples.labels[index]).encode(),
+                    "json": json.dumps(_about(split, samples, index)).encode(),
+                }
+                places.append(writer.add(key, files, suffix))
+                meter.advance(1)
+    table = np.array(places, dtype=np.int64).reshape(-1, 3)
+    where = ShardIndex(
+        tuple(writer.shards),
+        tuple(name for samples in splits.values() for name in samples.ids),
+        table[:, 0].astype(np.int32),
+        table[:, 1],
+        table[:, 2],
+        splits,
+    )
+    save_index(folder, where)
+    # What has its name must be on the disk.
+    os.sync()
+    return Packed(count, len(writer.shards), int(table[:, 2].sum()))
+
+
+def _keys(ids: tuple[str, ...]) -> Iterator[str]:
+    """Yield a key for each picture: its name without suffix and, as readers cut there, dots."""
+    used: set[str] = set()
+    for name in ids:
+        folder, slash, file = place(name).rpartition("/")
+        stem, _, _ = file.rpartition(".")
+        first = key = folder + slash + (stem or file).replace(".", "%2E")
+        number = 1
+        while key in used:
+            number += 1
+            key = f"{first}~{number}"
+        used.add(key)
+        yield key
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with open_source(path) as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise ImageError(path, f"cannot be read: {error}") from error
+    if len(content) > LARGEST:
+        raise ImageError(path, f"has more than {LARGEST:,} bytes; leave it out")
+    return content
+
+
+def _about(split: str, samples: Samples, index: int) -> dict[str, Any]:
+    """Return what is known of a picture, for readers other than wsol."""
+
+    def names(labels: Any) -> list[str]:
+        return [portable(samples.classes[label]) for label in labels]
+
+    about: dict[str, Any] = {
+        "id": portable(samples.ids[index]),
+        "split": split,
+        "label": portable(samples.classes[samples.labels[index]]),
+    }
+    if samples.label_sets is not None:
+        about["labels"] = names(samples.label_sets[index])
+    if samples.boxes is not None:
+        about["boxes"] = samples.boxes[index].tolist()
+        of_boxes = samples.box_labels
+        about["box_labels"] = (
+            [about["label"]] * len(about["boxes"]) if of_boxes is None else names(of_boxes[index])
+        )
+    return about

@@ -1,0 +1,212 @@
+"""Validation during training, and the choice of the best epoch."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import NamedTuple
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from wsol.data.samples import Samples
+from wsol.errors import DataError
+from wsol.evaluation.evaluate import evaluate_split
+from wsol.evaluation.protocols import Fair
+from wsol.evaluation.pseudo_boxes import (
+    PSEUDO_BOXES,
+    add_pseudo_boxes,
+    choose_reference,
+    read_pseudo_boxes,
+    write_pseudo_boxes,
+)
+from wsol.inference.device import Compute
+from wsol.inference.fitting import Look, fit_localizer
+from wsol.inference.loading import prepare_to_localize
+from wsol.localizers import ScoreMaps
+from wsol.metrics import LocalizationAccuracy
+from wsol.models import Network
+from wsol.training.config import TrainConfig
+from wsol.types import Reference
+
+FIGURES = ("top1_cls", "max_box_acc_v2", "gt_known", "num_with_ground_truth")
+"""Figures of the val split that are logged after each epoch."""
+
+
+def chosen_reference(config: TrainConfig, splits: Mapping[str, Samples]) -> Reference | None:
+    """Return what the best epoch is chosen by, or None where the last one is kept.
+
+    Args:
+        config: the options.
+        splits: of the data set.
+
+    Raises:
+        DataError: ``keep_best`` without a val split.
+    """
+    if not config.keep_best:
+        return None
+    if "val" not in splits:
+        raise DataError(
+            f"{config.data}: no val split to choose the best epoch on; use a higher "
+            "--val_share, or --keep_best false"
+        )
+    return choose_reference(config.select_by, splits, config.data)
+
+
+class Validation(NamedTuple):
+    """How good the network is on the val split.
+
+    Attributes:
+        metric: counts of the whole split; box figures where it has ground truth.
+        agreement: MaxBoxAccV2 against pseudo-boxes, in percent; None where these are not used.
+    """
+
+    metric: LocalizationAccuracy
+    agreement: float | None
+
+    def figures(self) -> dict[str, float | int | None]:
+        """Return what is logged after an epoch."""
+        # Not compute(), which would add up the processes a second time.
+        figures = self.metric.at(self.metric.best_threshold() or 0.0)
+        agreement = {} if self.agreement is None else {"val_agreement": self.agreement}
+        return {f"val_{key}": figures[key] for key in FIGURES} | agreement
+
+
+class BestEpoch(NamedTuple):
+    """What is kept of the epoch that is best on val so far.
+
+    Attributes:
+        epoch: its number.
+        score: MaxBoxAccV2 on val, against ground truth or pseudo-boxes, in percent.
+        threshold: best on the ground truth of val; None without any.
+        network: weights, on the CPU.
+        fitted: what the localizer learnt from images.
+    """
+
+    epoch: int
+    score: float
+    threshold: float | None
+    network: dict[str, Tensor]
+    fitted: dict[str, Tensor]
+
+
+class Validator:
+    """Measures a network on the val split, and keeps the best epoch.
+
+    Args:
+        config: the options of the training.
+        train: what is trained on; localizers that are fitted to images are fitted to these.
+        val: the val split, if there is one.
+        reference: what the best epoch is chosen by; None to keep none.
+        accelerator: of the training.
+        compute: device and precision.
+        batch_size: images per step.
+
+    Attributes:
+        fitted: what the localizer learnt from images in the last validation.
+        best: the best epoch so far.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        train: Samples,
+        val: Samples | None,
+        reference: Reference | None,
+        accelerator: Accelerator,
+        compute: Compute,
+        batch_size: int,
+    ) -> None:
+        """Keep what is validated on."""
+        self.config, self.train, self.val, self.reference = config, train, val, reference
+        self.accelerator, self.compute, self.batch_size = accelerator, compute, batch_size
+        self.fitted: Mapping[str, Tensor] = {}
+        self.best: BestEpoch | None = None
+        self.pseudo: Samples | None = None
+
+    def open_pseudo_boxes(self) -> None:
+        """Predict the pseudo-boxes of val where they are needed, or read those of the run."""
+        config = self.config
+        if self.reference != "pseudo_boxes" or self.val is None:
+            return
+        if self.accelerator.is_main_process and not (config.out / PSEUDO_BOXES).is_file():
+            found = add_pseudo_boxes(
+                self.val,
+                batch_size=config.batch_size,
+                workers=config.workers,
+                precision=config.precision,
+                cpu=config.cpu,
+            )
+            write_pseudo_boxes(config.out, found)
+        self.accelerator.wait_for_everyone()
+        found = read_pseudo_boxes(config.out, self.val)
+        self.pseudo = found.select([i for i in range(len(found)) if len(found.own_boxes(i))])
+        if len(self.pseudo) == 0:
+            raise DataError(
+                f"{config.data}: no image of the val split has a pseudo-box; use --keep_best false"
+            )
+
+    def look(self, network: Network) -> Look:
+        """Return how whole images are read."""
+        config = self.config
+        transform = Fair(config.size, config.normalization).transform
+        inputs = network.mean, network.std, self.compute, self.batch_size, config.workers
+        return Look(transform, *inputs)
+
+    def network_to_localize(self, network: Network) -> Network:
+        """Return a copy of the network that is ready to localize, on the device."""
+        copied = deepcopy(network)
+        prepare_to_localize(copied.cpu(), self.config.size)
+        copied.to(self.compute.device)
+        return copied
+
+    def validate(self, network: Network, localizer: ScoreMaps) -> Validation | None:
+        """Fit a copy of the localizer, and measure the network; None without a val split."""
+        config = self.config
+        if self.accelerator.num_processes > 1:
+            # Each process has statistics of its own pictures; those of the first are saved.
+            for buffer in network.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+        # A copy, as what localizes cannot be trained any more.
+        network, localizer = deepcopy((network, localizer))
+        prepare_to_localize(network.cpu(), config.size)
+        network.to(self.compute.device)
+        look = self.look(network)
+        fit_localizer(localizer, self.train.paths(), look)
+        self.fitted = localizer.state()
+        if self.val is None:
+            return None
+
+        def evaluate(samples: Samples) -> LocalizationAccuracy:
+            (metric,) = evaluate_split(
+                samples,
+                network,
+                localizer,
+                self.compute,
+                protocols=[Fair(config.size, config.normalization)],
+                batch_size=look.batch_size,
+                workers=config.workers,
+            )
+            return metric
+
+        agreement = None
+        if self.pseudo is not None:
+            agreement = evaluate(self.pseudo).at(0.0)["max_box_acc_v2"]
+        return Validation(evaluate(self.val), agreement)
+
+    def keep_if_best(self, epoch: int, validation: Validation, network: Network) -> None:
+        """Keep an epoch's network if it is the best so far; of equals the earliest stays."""
+        if self.reference is None:
+            return
+        score = validation.agreement
+        if self.reference == "ground_truth":
+            score = validation.metric.at(0.0)["max_box_acc_v2"]
+        if score is None or (self.best is not None and score <= self.best.score):
+            return
+        weights = network.state_dict()
+        self.best = BestEpoch(
+            epoch=epoch,
+            score=score,
+            threshold=validation.metric.best_threshold(),
+            network={name: value.detach().cpu().clone() for name, value in weights.items()},
+            fitted={name: value.detach().cpu().clone() for name, value in self.fitted.items()},
+        )

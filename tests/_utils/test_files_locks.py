@@ -1,0 +1,169 @@
+"""One writer at a time, and none that a dead process keeps out."""
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wsol._utils.files import NAME, HeldError, Hold, check_free
+from wsol.errors import ConfigError
+
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from wsol._utils.files import Hold
+hold = Hold(Path(sys.argv[1]))
+if os.fork() == 0:
+    # It has given up what it was born with.
+    print("held", flush=True)
+time.sleep(60)
+"""
+
+TRIES = """
+import sys, time
+from pathlib import Path
+from wsol.errors import ConfigError
+from wsol._utils.files import Hold
+folder, taken, both = Path(sys.argv[1]), 0, 0
+end = time.monotonic() + 1
+while time.monotonic() < end:
+    try:
+        with Hold(folder):
+            taken += 1
+            try:
+                (folder / "inside").touch(exist_ok=False)
+                (folder / "inside").unlink()
+            except OSError:
+                both += 1
+    except ConfigError:
+        pass
+print(taken, both)
+"""
+
+
+def test_the_second_is_refused_and_told_who_is_first(tmp_path: Path) -> None:
+    """By process and host, also where it only asks; afterwards the folder is free and empty."""
+    first = rf"being written by process {os.getpid()} on '{socket.gethostname()}'"
+    with Hold(tmp_path):
+        with pytest.raises(ConfigError, match=first):
+            Hold(tmp_path)
+        with pytest.raises(ConfigError, match=first):
+            check_free(tmp_path)
+        assert (tmp_path / NAME).exists()
+    check_free(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with Hold(tmp_path) as again:
+        again.release()
+        again.release()
+        with Hold(tmp_path):
+            again.release()
+            assert (tmp_path / NAME).exists()
+
+
+def test_a_kill_frees_the_folder_at_once(tmp_path: Path) -> None:
+    """Even where a process that was forked from the killed one lives on."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    with pytest.raises(ConfigError, match=f"process {process.pid} on"):
+        Hold(tmp_path)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    try:
+        with Hold(tmp_path):
+            pass
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.close()
+
+
+def test_two_never_hold_one_folder(tmp_path: Path) -> None:
+    """Though its file is removed and made again all the time."""
+    tries = [
+        subprocess.Popen(
+            [sys.executable, "-c", TRIES, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    counts = [list(map(int, process.communicate(timeout=60)[0].split())) for process in tries]
+    assert sum(taken for taken, _ in counts) > 10
+    assert [both for _, both in counts] == [0, 0, 0]
+
+
+def test_a_shared_lock_keeps_out_those_who_want_it_alone(tmp_path: Path) -> None:
+    """As long as anybody has it."""
+    with Hold(tmp_path, shared=True) as one:
+        with Hold(tmp_path, shared=True):
+            one.release()
+            with pytest.raises(HeldError):
+                Hold(tmp_path)
+            with Hold(tmp_path, shared=True):
+                pass
+            with pytest.raises(HeldError):
+                Hold(tmp_path)
+        with Hold(tmp_path), pytest.raises(HeldError):
+            Hold(tmp_path, shared=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shard_that_begins_while_the_last_one_ends_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who removes the lock has it alone for a moment, which is waited for."""
+    ending = Hold(tmp_path)
+    waited = []
+
+    def end(seconds: float) -> None:
+        waited.append(seconds)
+        ending.release()
+
+    monkeypatch.setattr("time.sleep", end)
+    with Hold(tmp_path, shared=True):
+        assert len(waited) == 1
+        assert waited[0] < 1
+        assert (tmp_path / NAME).exists()
+
+
+def test_the_lock_of_a_folder_made_anew_stays(tmp_path: Path) -> None:
+    """Who held the folder that was there before, and moved it away, has no part in it."""
+    folder = tmp_path / "boxes"
+    folder.mkdir()
+    with Hold(folder):
+        folder.rename(tmp_path / "old")
+        folder.mkdir()
+        other = Hold(folder)
+    with pytest.raises(HeldError):
+        Hold(folder)
+    other.release()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_system_without_locks_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Work goes on."""
+
+    def none(_lock: int, _kind: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with Hold(tmp_path):
+        assert "has no locks: let one process at a time write there" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    """As other commands do."""
+    with pytest.raises(ConfigError, match="cannot be written: No such file"):
+        Hold(tmp_path / "missing")
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(ConfigError, match="cannot be written: Is a directory"):
+        Hold(tmp_path)
