@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
+from torch.autograd.exported import saved_tensors_hooks
 
 from wsol.methods.adl.layer import attention_dropout
 

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from photographs import open_boxes
 from wsol.data.loader import split_batches
 from wsol.data.samples import Samples
-from wsol.evaluation.evaluate import Located, judge_located, locate_split
-from wsol.evaluation.protocols import Fair
+from wsol.evaluation.evaluate import Located, locate_split, score_located
+from wsol.evaluation.protocols import WSOLEval
 from wsol.evaluation.pseudo_boxes import add_pseudo_boxes
 from wsol.inference.device import Compute, choose_compute
-from wsol.inference.fitting import Look, fit_localizer
+from wsol.inference.fitting import Preprocessing, fit_localizer
 from wsol.inference.loading import prepare_to_localize
-from wsol.localizers.config import BEST, Reading
+from wsol.localizers.config import BEST, LocalizerConfig
 from wsol.metrics.functional import best_threshold, box_hits, default_thresholds
 from wsol.models import create_network
 from wsol.models.create import NUM_CLASSES
@@ -85,15 +85,17 @@ def candidates(
         network = create_network(num_classes=NUM_CLASSES, output_stride=None)
         prepare_to_localize(network, size)
         network.to(compute.device)
-        protocols = (Fair(size, "minmax"), Fair(size, "otsu"))
+        protocols = (WSOLEval(size, "minmax"), WSOLEval(size, "otsu"))
         for protocol in protocols:
             protocol.thresholds = THRESHOLDS
         transform = protocols[0].transform
         for name in LOCALIZERS:
             for affinity in ("", "auto"):
-                localizer = Reading(name, affinity=affinity).create(network)
-                look = Look(transform, network.mean, network.std, compute, BATCH_SIZE)
-                fit_localizer(localizer, train.paths(), look)
+                localizer = LocalizerConfig(name, affinity=affinity).create(network)
+                preprocessing = Preprocessing(
+                    transform, network.mean, network.std, compute, BATCH_SIZE
+                )
+                fit_localizer(localizer, train.paths(), preprocessing)
                 batches = split_batches(range(len(images)), BATCH_SIZE)
                 located = locate_split(
                     images, network, localizer, compute, transform, batches, 0, knows_classes=False
@@ -110,7 +112,7 @@ def candidates(
 
 
 def right_boxes(
-    references: dict[Reference, Samples], protocols: Sequence[Fair], located: Iterable[Located]
+    references: dict[Reference, Samples], protocols: Sequence[WSOLEval], located: Iterable[Located]
 ) -> list[dict[Reference, NDArray[np.bool_]]]:
     """Return for each protocol and reference which boxes are right, ``(N, 2, T, 3)``.
 
@@ -122,8 +124,8 @@ def right_boxes(
     ]
     for each in located:
         for reference, boxed in references.items():
-            judged = judge_located(boxed, protocols, each)
-            for of_protocol, (_, curve) in zip(curves, judged, strict=True):
+            scored = score_located(boxed, protocols, each)
+            for of_protocol, (_, curve) in zip(curves, scored, strict=True):
                 of_protocol[reference].append(nothing if curve is None else np.stack(curve))
     return [
         {reference: box_hits(np.stack(of_images)) for reference, of_images in each.items()}
@@ -144,9 +146,11 @@ def row(title: str, found: Sequence[Candidate]) -> str:
             best = max(found, key=lambda each: each.score(reference, val))
             known[reference].append(best.gt_known(reference, val, test))
             names[reference][best.title] += 1
-    by_truth, by_pseudo = (float(np.mean(known[key])) for key in get_args(Reference))
+    by_ground_truth, by_pseudo = (float(np.mean(known[key])) for key in get_args(Reference))
     most = (names[key].most_common(1)[0][0] for key in ("pseudo_boxes", "ground_truth"))
-    figures = (f"{value:.1f}" for value in (by_pseudo, by_truth, by_truth - by_pseudo))
+    figures = (
+        f"{value:.1f}" for value in (by_pseudo, by_ground_truth, by_ground_truth - by_pseudo)
+    )
     return f"| {' | '.join((title, str(count // 2), *figures, *most))} |"
 
 
@@ -154,19 +158,19 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[224, 448])
+    parser.add_argument("--image_sizes", type=int, nargs="+", default=[224, 448])
     parser.add_argument("--most", type=int, default=10**6, help="test images of a set at most")
     options = parser.parse_args()
     print("| set | val images | without ground truth | with | loss | chosen without | with |")
     print("|---|---|---|---|---|---|---|", flush=True)
-    compute = choose_compute("fp32", cpu=True)
+    compute = choose_compute("auto", device="cpu")
     for folder in options.folders:
         splits = open_boxes(folder)
         test = splits["test"]
         count = min(options.most, len(test))
         test = test.select([index * len(test) // count for index in range(count)])
         pseudo = add_pseudo_boxes(
-            test, batch_size=BATCH_SIZE, workers=0, precision="fp32", cpu=True
+            test, batch_size=BATCH_SIZE, num_workers=0, precision="auto", device="cpu"
         )
         references: dict[Reference, Samples] = {"ground_truth": test, "pseudo_boxes": pseudo}
         train = splits.get("train", test)

@@ -1,8 +1,8 @@
 """A prediction on a Ray cluster whose actors are killed, beside the local engine.
 
-    OMP_NUM_THREADS=1 python benchmarks/cluster.py --pictures 2000 --kills 10
+    OMP_NUM_THREADS=1 python benchmarks/cluster.py --images 2000 --kills 10
 
-Makes toy pictures, a few of which cannot be read, predicts them in this way and in that, kills one
+Makes toy images, a few of which cannot be read, predicts them in this way and in that, kills one
 actor after another with SIGKILL at random moments while the cluster works, and compares the files
 of rows. Prints how many kills there were, and how many rows are lost, there twice, or different.
 """
@@ -20,20 +20,20 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from wsol.data.synthetic.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_images
 from wsol.results.store import read_rows
 
 MARK = "WSOL_CLUSTER_BENCHMARK"
 
 
 def make(folder: Path, number: int) -> None:
-    """Write pictures, every hundredth of which is none."""
+    """Write images, every hundredth of which is none."""
     folder.mkdir()
-    few = [picture.image for picture in toy_pictures(min(number, 100), seed=0)]
+    few = [image.image for image in toy_images(min(number, 100), seed=0)]
     for index in range(number):
         path = folder / f"{index:06d}.jpg"
         if index % 100 == 99:
-            path.write_bytes(b"no picture")
+            path.write_bytes(b"no image")
         else:
             few[index % len(few)].rotate(index // len(few)).save(path)
 
@@ -74,7 +74,7 @@ def predict(folder: Path, out: Path, options: list[str], kills: int) -> tuple[fl
 
 
 def rows(out: Path) -> Counter[str]:
-    """Return how often each picture has a row."""
+    """Return how often each image has a row."""
     parts = range(len(list((out / "localizations").glob("part-*.parquet"))))
     return Counter(row["image_id"] for row in read_rows(out, parts, ["image_id"]))
 
@@ -82,15 +82,26 @@ def rows(out: Path) -> Counter[str]:
 def main() -> None:
     """Print what is lost: nothing."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=2000)
+    parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--actors", type=int, default=2)
     given = parser.parse_args()
-    options = ["--cpu", "--report", "0", "--part_size", "64", "--size", "128", "--workers", "1"]
+    options = [
+        "--device",
+        "cpu",
+        "--report",
+        "0",
+        "--chunk_size",
+        "64",
+        "--image_size",
+        "128",
+        "--num_workers",
+        "1",
+    ]
     cluster = ["--engine", "ray", "--actors", str(given.actors)]
     with tempfile.TemporaryDirectory() as place:
         folder, local, ray = (Path(place, name) for name in ("photos", "local", "ray"))
-        make(folder, given.pictures)
+        make(folder, given.images)
         here, _ = predict(folder, local, options, kills=0)
         there, kills = predict(folder, ray, [*options, *cluster], given.kills)
         expected, found = rows(local), rows(ray)
@@ -101,7 +112,7 @@ def main() -> None:
             if (local / "localizations" / name).read_bytes()
             != (ray / "localizations" / name).read_bytes()
         ]
-    print(f"{given.pictures} pictures, {len(files)} parts, {kills} actors killed")
+    print(f"{given.images} images, {len(files)} parts, {kills} actors killed")
     print(f"local {here:.0f} s, cluster {there:.0f} s, both with start and end")
     print(f"rows lost {len(expected - found)}, twice {len(found - expected)}")
     print(f"files of rows that differ in any byte: {len(different)}")

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-FIGURES = ("top1_cls", "max_box_acc_v2", "gt_known", "top1_loc")
+METRICS = ("top1_cls", "max_box_acc_v2", "gt_known", "top1_loc")
 
 
 def main() -> None:
@@ -35,10 +35,10 @@ def main() -> None:
             seconds = time.monotonic() - start
             subprocess.run([*wsol, "evaluate", str(run)], check=True, stdout=subprocess.DEVNULL)
             rows.append(json.loads((run / "metrics.json").read_text()))
-            figures = ", ".join(f"{name} {rows[-1][name]:.2f}" for name in FIGURES)
+            figures = ", ".join(f"{name} {rows[-1][name]:.2f}" for name in METRICS)
             print(f"{method} seed {seed}: trained in {seconds:.0f} s, {figures}", flush=True)
-        means = {name: statistics.mean(row[name] for row in rows) for name in FIGURES}
-        print(f"{method} mean: " + ", ".join(f"{name} {means[name]:.2f}" for name in FIGURES))
+        means = {name: statistics.mean(row[name] for row in rows) for name in METRICS}
+        print(f"{method} mean: " + ", ".join(f"{name} {means[name]:.2f}" for name in METRICS))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import numpy as np
 
 from wsol.evaluation import score_maps as room
 from wsol.evaluation.config import EvaluateMapsConfig
-from wsol.evaluation.score_map_metrics import BoxMeasure
+from wsol.evaluation.score_map_metrics import BoxEvaluator
 
 SHOWN_EVERY = 2000
 
@@ -52,12 +52,12 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-class Watching(BoxMeasure):
+class Watching(BoxEvaluator):
     """Prints the peak every few thousand maps."""
 
-    def count(self, index: int, judged: Any) -> None:
+    def count(self, index: int, scored: Any) -> None:
         """Add a map to the figures."""
-        super().count(index, judged)
+        super().count(index, scored)
         if (index + 1) % SHOWN_EVERY == 0 or index + 1 == 100:
             sys.stdout.write(f"{index + 1:>7,} maps: peak {peak():.1f} MB\n")
 
@@ -72,7 +72,7 @@ def main() -> None:
     """Measure, and print."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     side = int(sys.argv[2]) if len(sys.argv) > 2 else 224
-    vars(room)["BoxMeasure"] = Watching
+    vars(room)["BoxEvaluator"] = Watching
     with tempfile.TemporaryDirectory() as folder:
         config = write_maps(Path(folder), count, side)
         sys.stdout.write(f"{count:,} maps written: peak {peak():.1f} MB\n")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from wsol.data.open import open_data
 from wsol.evaluation.evaluate import evaluate_split
-from wsol.evaluation.protocols import Fair
+from wsol.evaluation.protocols import WSOLEval
 from wsol.inference.device import choose_compute
 from wsol.localizers import create_localizer
 from wsol.runs.run import load_run
@@ -26,10 +26,10 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run folder")
     parser.add_argument("--data", type=Path, required=True, help="data set with true boxes")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--num_workers", type=int, default=2)
     options = parser.parse_args()
     network, info = load_run(options.run)
-    compute = choose_compute("fp32", cpu=True)
+    compute = choose_compute("fp32", device="cpu")
     localizer = create_localizer(info.localizer, network)
     boxed = open_data(options.data)["test"]
     times: dict[str, list[float]] = {"with boxes": [], "forward only": []}
@@ -41,9 +41,9 @@ def main() -> None:
                 network,
                 localizer,
                 compute,
-                protocols=[Fair(info.size)],
+                protocols=[WSOLEval(info.image_size)],
                 batch_size=32,
-                workers=options.workers,
+                num_workers=options.num_workers,
             )
             # The first turn warms up: compiled code, files in memory.
             if repeat > 0:

@@ -5,7 +5,7 @@
     python benchmarks/export.py --boxes ../shared/data/cats ...
 
 For each network (random weights, as differences come from operations) and each localizer one graph
-is exported, opened again from its file, and compared on pictures that the export has not seen. The
+is exported, opened again from its file, and compared on images that the export has not seen. The
 table says how far logits and maps are apart, as shares of the largest value, and how large the file
 is, or why there is none.
 
@@ -27,11 +27,11 @@ from wsol.errors import WsolError
 from wsol.inference.export import export_localizer
 from wsol.inference.exported import READERS
 from wsol.localizers import list_localizers
-from wsol.localizers.distilled import Learnt
+from wsol.localizers.distilled import DistilledLocalizer
 from wsol.localizers.distilled_heads import BoxHead, PixelHead
 from wsol.models import create_network
 from wsol.models.published import published_names
-from wsol.types import BUNDLED_BACKBONE, GRAPH_ENDINGS
+from wsol.types import BUNDLED_BACKBONE, EXPORT_SUFFIXES
 
 NETWORKS = (
     BUNDLED_BACKBONE,
@@ -59,14 +59,14 @@ def make(network: str, localizer: str, size: int) -> Localizer:
     locate = Localizer(
         model,
         localizer=localizer,
-        size=size,
-        cpu=True,
+        image_size=size,
+        device="cpu",
         precision="fp32",
-        tap="layer4" if learnt else (),
+        layers="layer4" if learnt else (),
         **options,
     )
     own = locate.localizer
-    if isinstance(own, Learnt):
+    if isinstance(own, DistilledLocalizer):
         own.head = (PixelHead if localizer == "pixels" else BoxHead)(channels=96)
     elif own.needs_fit:
         own.fit([torch.randn(4, 3, size, size)])
@@ -76,17 +76,17 @@ def make(network: str, localizer: str, size: int) -> Localizer:
 
 def compare(locate: Localizer, form: str, folder: Path) -> str:
     """Return the cells of a row: differences and size, or why there is no graph."""
-    path = folder / f"graph{GRAPH_ENDINGS[form]}"
+    path = folder / f"graph{EXPORT_SUFFIXES[form]}"
     started = time.perf_counter()
     try:
         export_localizer(locate, path, form)
     except WsolError as error:
         return f"| | | | {error} |"
     seconds = time.perf_counter() - started
-    pictures = torch.rand(3, 3, locate.size, locate.size)
+    images = torch.rand(3, 3, locate.image_size, locate.image_size)
     mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (locate.mean, locate.std))
-    own = locate.localizer.locate((pictures - mean) / std)
-    found = READERS[form](path)(pictures)
+    own = locate.localizer.locate((images - mean) / std)
+    found = READERS[form](path)(images)
     shares = [
         float((a - b).abs().max() / b.abs().max())
         for a, b in ((found.logits, own.logits), (found.maps, own.maps))
@@ -102,16 +102,16 @@ def count_equal_boxes(folder: Path, count: int = 24) -> str:
     """
     paths = [folder / name for name in find_images(folder)]
     chosen = [paths[index * len(paths) // count] for index in range(count)]
-    locate = Localizer(cpu=True, precision="fp32", scaled_decoding=False)
+    locate = Localizer(device="cpu", precision="fp32", scaled_decoding=False)
     locate.fit(paths)
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "model.onnx"
         export_localizer(locate, path)
-        graph = Localizer(path, scaled_decoding=False)
-        pairs = list(zip(locate(chosen), graph(chosen), strict=True))
+        exported = Localizer(path, scaled_decoding=False)
+        pairs = list(zip(locate(chosen), exported(chosen), strict=True))
     equal = [np.array_equal(own.boxes, other.boxes) for own, other in pairs]
     steps = [
-        float(np.abs(own.boxes - other.boxes).max(initial=0)) / max(own.image_size)
+        float(np.abs(own.boxes - other.boxes).max(initial=0)) / max(own.original_size)
         for own, other in pairs
         if own.boxes.shape == other.boxes.shape
     ]
@@ -123,8 +123,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="+", help="names of networks; default: all of the list")
     parser.add_argument("--localizers", nargs="+", default=["cam", "feature_norm*ddt"])
-    parser.add_argument("--forms", nargs="+", choices=GRAPH_ENDINGS, default=list(GRAPH_ENDINGS))
-    parser.add_argument("--size", type=int, default=224, help="side of the pictures in pixels")
+    parser.add_argument(
+        "--forms", nargs="+", choices=EXPORT_SUFFIXES, default=list(EXPORT_SUFFIXES)
+    )
+    parser.add_argument("--image_size", type=int, default=224, help="side of the images in pixels")
     parser.add_argument("--boxes", type=Path, nargs="+", default=[], help="folders of images")
     given = parser.parse_args()
     if given.boxes:

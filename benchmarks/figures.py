@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-COMPUTE = ("--precision", "fp32", "--cpu")
+COMPUTE = ("--precision", "fp32", "--device", "cpu")
 
 MOST = 60
 """Images at most that boxes are predicted for."""
@@ -46,17 +46,17 @@ def figures_of_set(data: Path, work: Path) -> dict[str, Any]:
     test = data / "test" if (data / "test").is_dir() else data / "images"
     images = sorted(path for path in test.rglob("*") if path.suffix in (".jpg", ".png", ".JPEG"))
     images = images[:: max(len(images) // MOST, 1)][:MOST]
-    truth = data / "test_boxes.csv"
-    given = ("--boxes", truth) if truth.exists() else ()
+    ground_truth = data / "test_boxes.csv"
+    given = ("--boxes", ground_truth) if ground_truth.exists() else ()
     found: dict[str, Any] = {}
     wsol("predict", *images, "--out", work / "predicted", "--report", 0, *COMPUTE)
     found["untrained"] = boxes(work / "predicted", data)
     for name, options in (
         ("boxes", ("--config", "boxes")),
-        ("adl", ("--method", "adl", "--epochs", 1, "--size", 128, "--resize", 144)),
+        ("adl", ("--method", "adl", "--epochs", 1, "--image_size", 128, "--resize", 144)),
     ):
         run = work / name
-        wsol("train", data, "--out", run, "--val_share", 0, *options, *COMPUTE)
+        wsol("train", data, "--out", run, "--val_fraction", 0, *options, *COMPUTE)
         wsol("evaluate", run, *given, "--report", 0, *COMPUTE)
         found[name] = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     wsol("export", work / "boxes", "--out", work / "boxes.onnx")

@@ -1,10 +1,10 @@
 """What writing a great many predictions costs in memory, for each format.
 
-    python benchmarks/formats_memory.py [--pictures 100000] [--formats coco,yolo] [--bound 0.5]
+    python benchmarks/formats_memory.py [--images 100000] [--formats coco,yolo] [--bound 0.5]
 
 Writes synthetic localizations, each with a name, a heat map and two boxes, through each writer in
 a process of its own, and prints how its memory grows from the first tenth on, in MB for each
-1,000 pictures, and the time. Exits with 1 where a format grows by more than the bound.
+1,000 images, and the time. Exits with 1 where a format grows by more than the bound.
 """
 
 import argparse
@@ -19,15 +19,15 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from wsol.formats import About, create_writer, list_formats
+from wsol.formats import PredictionInfo, create_writer, list_formats
 from wsol.results.localization import Localization
-from wsol.results.store import RecordWriter
+from wsol.results.store import PredictionWriter
 
 SIZE = (64, 48)
 
 
 def localization(number: int) -> Localization:
-    """Return a picture with two boxes, another for each number."""
+    """Return an image with two boxes, another for each number."""
     heat_map = np.zeros((8, 8), np.float32)
     x, y = number % 4, number // 4 % 4
     heat_map[y : y + 3, x : x + 4] = 1
@@ -44,7 +44,7 @@ def localization(number: int) -> Localization:
     )
 
 
-def measure(name: str, pictures: int) -> None:
+def measure(name: str, images: int) -> None:
     """Write them in one format, and print growth in MB, seconds and peak memory in MB."""
     with tempfile.TemporaryDirectory() as folder:
         out, photos = Path(folder, "out"), Path(folder, "photos")
@@ -52,11 +52,11 @@ def measure(name: str, pictures: int) -> None:
         photos.mkdir()
         photo = photos / "photo.jpg"
         photo.touch()
-        about = OnePhoto(("crow", "wren"), photo, 0.2)
-        writer = RecordWriter(out, about) if name == "record" else create_writer(name, out, about)
+        info = OnePhoto(("crow", "wren"), photo, 0.2)
+        writer = PredictionWriter(out, info) if name == "record" else create_writer(name, out, info)
         process, begun, first = psutil.Process(), time.perf_counter(), 0
-        for number in range(pictures):
-            if number == pictures // 10:
+        for number in range(images):
+            if number == images // 10:
                 gc.collect()
                 first = process.memory_info().rss
             writer.add(localization(number))
@@ -67,8 +67,8 @@ def measure(name: str, pictures: int) -> None:
         print(grown, time.perf_counter() - begun, peak)
 
 
-class OnePhoto(About):
-    """Takes one file for every picture."""
+class OnePhoto(PredictionInfo):
+    """Takes one file for every image."""
 
     def path(self, result: Localization) -> Path:
         """Return the file."""
@@ -78,21 +78,21 @@ class OnePhoto(About):
 def main() -> int:
     """Measure each format, and print a line for it."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--pictures", type=int, default=100_000)
+    parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--formats", default=",".join(["record", *list_formats()]))
     parser.add_argument("--bound", type=float, default=0.5)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        measure(options.measure, options.pictures)
+        measure(options.measure, options.images)
         return 0
     too_much = 0
-    print(f"{options.pictures} pictures; MB for each 1,000 more, seconds, peak MB")
+    print(f"{options.images} images; MB for each 1,000 more, seconds, peak MB")
     for name in options.formats.split(","):
-        command = [sys.executable, __file__, "--pictures", str(options.pictures), "--measure", name]
+        command = [sys.executable, __file__, "--images", str(options.images), "--measure", name]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         grown, seconds, peak = map(float, done.stdout.split())
-        slope = grown / (0.9 * options.pictures / 1000)
+        slope = grown / (0.9 * options.images / 1000)
         too_much += slope > options.bound
         print(f"{name:12} {slope:7.3f} {seconds:7.1f} {peak:7.0f}", flush=True)
     return int(too_much > 0)

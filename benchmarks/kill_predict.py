@@ -2,7 +2,7 @@
 
     python benchmarks/kill_predict.py
 
-Predicts 5,000 small pictures once without harm. Then the same into another folder, where the
+Predicts 5,000 small images once without harm. Then the same into another folder, where the
 process, or all of its processes, is killed (SIGKILL) at random moments, in its start or when it has
 written some parts more; each time the same command is started again, and after the last kill it may
 end. Compares every row, box, map and file of both folders, and prints what was killed when. Exits
@@ -21,30 +21,30 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from wsol.data.synthetic.toy import toy_pictures
-from wsol.results.store import Record, is_finished, part_file
+from wsol.data.synthetic.toy import toy_images
+from wsol.results.store import PredictionStore, chunk_file, is_finished
 
 KINDS = 100
-"""Different pictures; the rest are links to them."""
+"""Different images; the rest are links to them."""
 
 
-def write_pictures(folder: Path, count: int) -> None:
-    """Write pictures of 64 x 64 pixels, one in fifty damaged."""
+def write_images(folder: Path, count: int) -> None:
+    """Write images of 64 x 64 pixels, one in fifty damaged."""
     folder.mkdir()
-    for number, picture in enumerate(toy_pictures(KINDS, seed=0)):
+    for number, image in enumerate(toy_images(KINDS, seed=0)):
         first = folder / f"{number:05d}.jpg"
-        picture.image.resize((64, 64)).save(first)
+        image.image.resize((64, 64)).save(first)
         if number % 50 == 7:
             first.write_bytes(first.read_bytes()[:300])
         for other in range(number + KINDS, count, KINDS):
             (folder / f"{other:05d}.jpg").hardlink_to(first)
 
 
-def start(photos: Path, out: Path, part_size: int) -> subprocess.Popen[bytes]:
+def start(photos: Path, out: Path, chunk_size: int) -> subprocess.Popen[bytes]:
     """Start the command in a process group of its own."""
     command = [sys.executable, "-m", "wsol", "predict", str(photos), "--out", str(out)]
-    command += ["--size", "64", "--part_size", str(part_size), "--format", "coco,csv"]
-    command += ["--report", "50", "--cpu"]
+    command += ["--image_size", "64", "--chunk_size", str(chunk_size), "--format", "coco,csv"]
+    command += ["--report", "50", "--device", "cpu"]
     with (out.parent / "log.txt").open("ab") as log:
         return subprocess.Popen(command, stderr=log, stdout=log, start_new_session=True)
 
@@ -58,44 +58,44 @@ def content(out: Path) -> dict[str, str]:
     }
 
 
-def parts_of(out: Path) -> int:
+def chunks_of(out: Path) -> int:
     """Return the number of parts that are written."""
-    return len(list(part_file(out, 0).parent.glob("part-*.parquet")))
+    return len(list(chunk_file(out, 0).parent.glob("part-*.parquet")))
 
 
 def main() -> int:
     """Kill, compare and say so."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=5_000)
+    parser.add_argument("--images", type=int, default=5_000)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--part_size", type=int, default=64)
+    parser.add_argument("--chunk_size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         photos, whole, killed = (Path(folder, name) for name in ("photos", "whole", "killed"))
-        write_pictures(photos, options.pictures)
+        write_images(photos, options.images)
         began = time.monotonic()
-        process = start(photos, whole, options.part_size)
-        while not parts_of(whole):
+        process = start(photos, whole, options.chunk_size)
+        while not chunks_of(whole):
             time.sleep(0.05)
         first = time.monotonic() - began
         clean_status = process.wait()
         seconds = time.monotonic() - began
-        print(f"a clean run: exit status {clean_status}, {seconds:.0f} s, {parts_of(whole)} parts")
+        print(f"a clean run: exit status {clean_status}, {seconds:.0f} s, {chunks_of(whole)} parts")
         print("| kill | after | of | parts before | parts after |\n|---|---|---|---|---|")
         # All kills together leave about a fifth of the work to do.
-        most = round(2 * 0.8 * parts_of(whole) / options.kills)
+        most = round(2 * 0.8 * chunks_of(whole) / options.kills)
         kills = 0
         while kills < options.kills and not is_finished(killed):
-            before, begin = parts_of(killed), time.monotonic()
-            process = start(photos, killed, options.part_size)
+            before, begin = chunks_of(killed), time.monotonic()
+            process = start(photos, killed, options.chunk_size)
             if chance.random() < 0.3:
                 # The start of Python and the network belong to it.
                 time.sleep(chance.uniform(0.3, 0.7 * first))
             else:
                 wanted = before + chance.randint(0, most)
-                while parts_of(killed) < wanted and process.poll() is None:
+                while chunks_of(killed) < wanted and process.poll() is None:
                     time.sleep(0.005)
                 time.sleep(chance.uniform(0, 0.3))
             both = chance.random() < 0.5
@@ -104,11 +104,11 @@ def main() -> int:
             who = "all processes" if both else "the first"
             print(
                 f"| {kills} | {time.monotonic() - begin:.1f} s | {who} | {before} "
-                f"| {parts_of(killed)} |",
+                f"| {chunks_of(killed)} |",
                 flush=True,
             )
-        status = start(photos, killed, options.part_size).wait()
-        names = Counter(result.image_id for result in Record(killed))
+        status = start(photos, killed, options.chunk_size).wait()
+        names = Counter(result.image_id for result in PredictionStore(killed))
         expected = {path.name for path in photos.iterdir()}
         lost, twice = len(expected - set(names)), sum(count > 1 for count in names.values())
         one, other = content(whole), content(killed)

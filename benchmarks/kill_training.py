@@ -2,7 +2,7 @@
 
     python benchmarks/kill_training.py --kills 50
 
-Trains a small network on toy pictures, once without disturbance, and then in parts: each time it is
+Trains a small network on toy images, once without disturbance, and then in parts: each time it is
 killed with SIGKILL, one time in five before it trains and otherwise within a second of its next
 checkpoint, and goes on with --resume; where
 it comes to its end it begins anew. Says how many kills left a checkpoint that could not be read,
@@ -33,7 +33,7 @@ def main() -> None:
     """Train, kill, and compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--num_workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     draws = random.Random(options.seed)
@@ -43,9 +43,9 @@ def main() -> None:
         command = [
             *(sys.executable, "-m", "wsol", "train", str(root / "data")),
             *("--backbone", "test_resnet", "--pretrained", "false", "--batch_size", "8"),
-            *("--size", "64", "--resize", "72", "--precision", "fp32", "--cpu"),
-            *("--method", "adl", "--method.taps", "layer4", "--save_every", "1"),
-            *("--epochs", "8", "--workers", str(options.workers), "--val_every", "4"),
+            *("--image_size", "64", "--resize", "72", "--precision", "fp32", "--device", "cpu"),
+            *("--method", "adl", "--method.layers", "layer4", "--save_every", "1"),
+            *("--epochs", "8", "--num_workers", str(options.num_workers), "--val_every", "4"),
         ]
         begin = time.perf_counter()
         subprocess.run([*command, "--out", str(root / "whole")], check=True, capture_output=True)

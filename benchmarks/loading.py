@@ -1,4 +1,4 @@
-"""How many pictures a second two worker processes feed to a training, beside torchvision's way.
+"""How many images a second two worker processes feed to a training, beside torchvision's way.
 
     python benchmarks/loading.py
     python benchmarks/loading.py --images ../shared/data/cub10/images
@@ -28,13 +28,13 @@ from wsol.data.loader import TrainFiles, load_batches, normalized
 from wsol.data.synthetic.scenes import write_photographs
 from wsol.data.transforms import TrainTransform
 from wsol.models.utils import IMAGENET_MEAN, IMAGENET_STD
-from wsol.training.sampler import TrainingOrder
+from wsol.training.sampler import ResumableSampler
 
 BATCH, SIZE, RESIZE = 16, 224, 256
 
 
 class PlainFiles(Dataset[Tensor]):
-    """Pictures as torchvision's examples read them."""
+    """Images as torchvision's examples read them."""
 
     def __init__(self, paths: list[Path]) -> None:
         """Name the files."""
@@ -54,37 +54,37 @@ class PlainFiles(Dataset[Tensor]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Tensor:
-        """Return one picture as the network's input."""
+        """Return one image as the network's input."""
         with Image.open(self.paths[index]) as image:
-            picture: Tensor = self.transform(image.convert("RGB"))
-        return picture
+            source: Tensor = self.transform(image.convert("RGB"))
+        return source
 
 
-def plain(paths: list[Path], workers: int, seed: int) -> Iterator[Tensor]:
+def plain(paths: list[Path], num_workers: int, seed: int) -> Iterator[Tensor]:
     """Yield batches in torchvision's way."""
     torch.manual_seed(seed)
     yield from DataLoader(
-        PlainFiles(paths), BATCH, shuffle=True, drop_last=True, num_workers=workers
+        PlainFiles(paths), BATCH, shuffle=True, drop_last=True, num_workers=num_workers
     )
 
 
-def ours(paths: list[Path], workers: int, seed: int) -> Iterator[Tensor]:
+def ours(paths: list[Path], num_workers: int, seed: int) -> Iterator[Tensor]:
     """Yield batches as a training reads them."""
-    order = TrainingOrder(len(paths), BATCH, epochs=1, seed=seed)
+    order = ResumableSampler(len(paths), BATCH, epochs=1, seed=seed)
     files = TrainFiles(paths, TrainTransform(SIZE, RESIZE))
     keys = order.keys(0, order.total_steps, rank=0, world=1)
-    for batch in load_batches(files, keys, workers):
+    for batch in load_batches(files, keys, num_workers):
         yield normalized(batch.images, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def speed(
     way: Callable[[list[Path], int, int], Iterator[Tensor]],
     paths: list[Path],
-    workers: int,
+    num_workers: int,
     seed: int,
 ) -> float:
     """Return images per second, from the first batch, when all workers run, to the last."""
-    batches = way(paths, workers, seed)
+    batches = way(paths, num_workers, seed)
     next(batches)
     begin, count = time.perf_counter(), 0
     for batch in batches:
@@ -95,10 +95,10 @@ def speed(
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, help="folder; default: generated pictures")
-    parser.add_argument("--count", type=int, default=1_600, help="pictures in a round")
+    parser.add_argument("--images", type=Path, help="folder; default: generated images")
+    parser.add_argument("--count", type=int, default=1_600, help="images in a round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--num_workers", type=int, default=2)
     options = parser.parse_args()
     # Torch's idle threads turn round and round for a while, and here would take the workers' cores.
     torch.set_num_threads(1)
@@ -111,14 +111,17 @@ def main() -> None:
         print(f"{len(paths)} files of {size / 1000:.0f} KB on average, {os.cpu_count()} cores\n")
         paths = [paths[index % len(paths)] for index in range(options.count)]
         pairs = [
-            (speed(plain, paths, options.workers, seed), speed(ours, paths, options.workers, seed))
+            (
+                speed(plain, paths, options.num_workers, seed),
+                speed(ours, paths, options.num_workers, seed),
+            )
             for seed in range(options.rounds)
         ]
     ratios = sorted(found / base for base, found in pairs)
     base, found = (statistics.median(pair[i] for pair in pairs) for i in (0, 1))
     print("| workers | torchvision images/s | wsol images/s | ratio |\n|---|---|---|---|")
     print(
-        f"| {options.workers} | {base:.0f} | {found:.0f} | "
+        f"| {options.num_workers} | {base:.0f} | {found:.0f} | "
         f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) |"
     )
 

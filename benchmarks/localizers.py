@@ -5,7 +5,7 @@
 
 Each network (random weights, which change no cost) and each localizer that both libraries have
 take the same batches in turn, in changing order: the ratio is the median over batches. Both read
-the same tap, ours as plain float32 in the default layout, and with the defaults of ``Localizer``
+the same layer, ours as plain float32 in the default layout, and with the defaults of ``Localizer``
 (channels-last, batch normalisations folded into the convolutions), in float32 and, where the
 processor computes in it, in bfloat16. Peak memory is what a few batches add at most to a new
 process (Linux).
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from wsol.inference.device import has_bfloat16
 from wsol.localizers import create_localizer
-from wsol.models.batch_norm import fold_batch_norms
+from wsol.models.batch_norm import fuse_batch_norms
 
 PUBLISHED = {
     "gradcam": "GradCAM",
@@ -35,7 +35,7 @@ PUBLISHED = {
     "hirescam": "HiResCAM",
     "layercam": "LayerCAM",
 }
-TAPS = {"resnet50": "layer4", "tf_efficientnet_lite0": "bn2"}
+LAYERS = {"resnet50": "layer4", "tf_efficientnet_lite0": "bn2"}
 KINDS = ("pytorch-grad-cam", "wsol, plain", "wsol, defaults in float32", "wsol, defaults")
 
 Work = Callable[[Tensor, Tensor], object]
@@ -59,21 +59,21 @@ class Setting:
 def make(setting: Setting, kind: str) -> Work:
     """Return a function from images and labels to score maps."""
     torch.manual_seed(0)
-    model, tap = timm.create_model(setting.network).eval(), TAPS[setting.network]
+    model, layer = timm.create_model(setting.network).eval(), LAYERS[setting.network]
     if kind == KINDS[0]:
         import pytorch_grad_cam
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
         cam = getattr(pytorch_grad_cam, PUBLISHED[setting.localizer])
-        published = cam(model, [model.get_submodule(tap)])
+        published = cam(model, [model.get_submodule(layer)])
         return lambda images, labels: published(
             images, [ClassifierOutputTarget(label) for label in labels.tolist()]
         )
-    localizer = create_localizer(setting.localizer, model, taps=[tap], interpolation="bilinear")
+    localizer = create_localizer(setting.localizer, model, layers=[layer], interpolation="bilinear")
     if kind == KINDS[1]:
         return localizer
-    rounds = kind == KINDS[3] and has_bfloat16(cpu=True)
-    fold_batch_norms(model, setting.images()[0][:1])
+    rounds = kind == KINDS[3] and has_bfloat16(torch.device("cpu"))
+    fuse_batch_norms(model, setting.images()[0][:1])
     model.to(memory_format=torch.channels_last)
 
     def with_defaults(images: Tensor, labels: Tensor) -> Tensor:
@@ -122,19 +122,19 @@ def resident(name: str) -> float:
 def main() -> None:
     """Compare both libraries on every network with every localizer."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--networks", nargs="+", default=list(TAPS), choices=list(TAPS))
+    parser.add_argument("--networks", nargs="+", default=list(LAYERS), choices=list(LAYERS))
     parser.add_argument("--localizers", nargs="+", default=list(PUBLISHED), choices=list(PUBLISHED))
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--image_size", type=int, default=224)
     parser.add_argument("--batches", type=int, default=5, help="that are timed")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    print(f"{torch.get_num_threads()} threads, bfloat16 {has_bfloat16(cpu=True)}\n")
+    print(f"{torch.get_num_threads()} threads, bfloat16 {has_bfloat16(torch.device('cpu'))}\n")
     titles = ["network", "localizer", *(f"{kind}, images/s (ratio), MB" for kind in KINDS)]
     print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}", flush=True)
     for network in options.networks:
         for localizer in options.localizers:
-            setting = Setting(network, localizer, options.batch, options.size)
+            setting = Setting(network, localizer, options.batch, options.image_size)
             rates, ratios = speeds(setting, options.batches)
             cells = []
             for kind in KINDS:

@@ -1,10 +1,10 @@
 """All methods on the same birds, with the same network and budget: the defaults of training.
 
     python benchmarks/methods_cub10.py --data ../shared/data/cub10 --out /tmp/methods \
-        --picture /tmp/methods.jpg
+        --image /tmp/methods.jpg
 
 Trains and evaluates each method once per seed, and prints each run and then, as a table, the means
-and the spreads (standard deviation over seeds) on the test split. The picture shows the heat maps
+and the spreads (standard deviation over seeds) on the test split. The image shows the heat maps
 of the methods' first runs for the same birds, with the predicted box (orange) and the true one
 (green). Started again with the same options, it goes on where it stopped.
 """
@@ -28,7 +28,7 @@ from wsol.training.config import TrainConfig
 from wsol.training.trainer import train
 from wsol.visualization.plots import draw, grid
 
-FIGURES = {
+METRICS = {
     "top1_cls": "top-1",
     "max_box_acc_v2": "MaxBoxAccV2",
     "gt_known": "GT-known",
@@ -46,10 +46,10 @@ def run_all(base: TrainConfig, methods: Sequence[str], seeds: Sequence[int]) -> 
         for name in methods:
             method, out = method_config(name)(), base.out / f"{name}-{seed}"
             run = train(replace(base, method=method, seed=seed, out=out, resume=out.exists()))
-            metrics = evaluate(EvaluateConfig(run=run, workers=base.workers)).metrics
-            rows[name].append({key: float(metrics[key] or 0) for key in FIGURES})
+            metrics = evaluate(EvaluateConfig(run=run, num_workers=base.num_workers)).metrics
+            rows[name].append({key: float(metrics[key] or 0) for key in METRICS})
             first.setdefault(name, run)
-            words = (f"{title} {rows[name][-1][key]:.2f}" for key, title in FIGURES.items())
+            words = (f"{title} {rows[name][-1][key]:.2f}" for key, title in METRICS.items())
             print(f"{name} seed {seed}: {', '.join(words)}", flush=True)
     print(table(rows))
     return first
@@ -57,10 +57,10 @@ def run_all(base: TrainConfig, methods: Sequence[str], seeds: Sequence[int]) -> 
 
 def table(rows: Mapping[str, Sequence[Row]]) -> str:
     """Return means and spreads as markdown, one line per method."""
-    lines = [["method", *FIGURES.values()], ["---"] * (1 + len(FIGURES))]
+    lines = [["method", *METRICS.values()], ["---"] * (1 + len(METRICS))]
     for name, runs in rows.items():
         cells = [name]
-        for key in FIGURES:
+        for key in METRICS:
             values = [run[key] for run in runs]
             spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.2f}{spread}")
@@ -69,7 +69,7 @@ def table(rows: Mapping[str, Sequence[Row]]) -> str:
 
 
 def draw_methods(data: Path, runs: Mapping[str, Path], count: int, path: Path) -> None:
-    """Write one picture: a row for each bird, a column for each method, names above."""
+    """Write one image: a row for each bird, a column for each method, names above."""
     test = open_data(data)["test"]
     # Spread over the classes, which follow one another in the test split.
     chosen = test.select(np.linspace(0, len(test) - 1, count).round().astype(np.int64))
@@ -78,9 +78,9 @@ def draw_methods(data: Path, runs: Mapping[str, Path], count: int, path: Path) -
     rows: list[list[Image.Image]] = []
     for index, bird in enumerate(paths):
         image = load_image(bird)
-        truth = None if chosen.boxes is None else chosen.boxes[index]
+        ground_truth = None if chosen.boxes is None else chosen.boxes[index]
         results = [found[name][index] for name in runs]
-        rows.append([draw(image, r.heat_map, r.boxes, truth, side=240) for r in results])
+        rows.append([draw(image, r.heat_map, r.boxes, ground_truth, side=240) for r in results])
     sheet = grid(rows)
     header = 24
     titled = Image.new("RGB", (sheet.width, sheet.height + header), "white")
@@ -99,16 +99,16 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list_methods())
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=TrainConfig.epochs)
-    parser.add_argument("--workers", type=int, default=TrainConfig.workers)
-    parser.add_argument("--picture", type=Path, help="file for the heat maps")
-    parser.add_argument("--birds", type=int, default=8, help="in the picture")
+    parser.add_argument("--num_workers", type=int, default=TrainConfig.num_workers)
+    parser.add_argument("--image", type=Path, help="file for the heat maps")
+    parser.add_argument("--birds", type=int, default=8, help="in the image")
     options = parser.parse_args()
     base = TrainConfig(
-        data=options.data, out=options.out, epochs=options.epochs, workers=options.workers
+        data=options.data, out=options.out, epochs=options.epochs, num_workers=options.num_workers
     )
     runs = run_all(base, options.methods, options.seeds)
-    if options.picture:
-        draw_methods(options.data, runs, options.birds, options.picture)
+    if options.image:
+        draw_methods(options.data, runs, options.birds, options.image)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ For each network and method a table row, each figure with its ratio to plain tra
 in the same run:
 
 - parameters of the network, with what the method adds for training;
-- multiply-adds per picture of a training step, backward included, and of inference, as torch's
+- multiply-adds per image of a training step, backward included, and of inference, as torch's
   counter finds them (convolutions and matrix products);
 - peak memory of the process during training steps and during inference, above what it held before
   the network was made, each in a process of its own (Linux);
@@ -116,7 +116,7 @@ class Subject:
 
 
 def count(setting: Setting, method: str) -> dict[str, float]:
-    """Return the parameters, and the multiply-adds per picture."""
+    """Return the parameters, and the multiply-adds per image."""
     subject = Subject(setting, method)
     found: dict[str, float] = {
         "parameters": sum(weight.numel() for weight in subject.network.parameters())
@@ -232,8 +232,8 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=["vgg16", "resnet50", "seresnet50"])
     parser.add_argument("--methods", nargs="+", default=list_methods())
     parser.add_argument("--pairs", type=int, default=10, help="of steps that are timed")
-    parser.add_argument("--batch", type=int, default=8, help="pictures in a step")
-    parser.add_argument("--size", type=int, default=224, help="side of the pictures in pixels")
+    parser.add_argument("--batch", type=int, default=8, help="images in a step")
+    parser.add_argument("--image_size", type=int, default=224, help="side of the images in pixels")
     parser.add_argument("--classes", type=int, default=200)
     parser.add_argument("--stride", type=int, default=16, help="of the network, where it can")
     parser.add_argument("--chart", type=Path, help="file for a chart of the ratios")
@@ -243,7 +243,9 @@ def main() -> None:
     print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}", flush=True)
     tables = {}
     for network in options.networks:
-        setting = Setting(network, options.batch, options.size, options.classes, options.stride)
+        setting = Setting(
+            network, options.batch, options.image_size, options.classes, options.stride
+        )
         tables[network] = measure(setting, options.methods, options.pairs)
     if options.chart:
         plot(options.chart, tables)

@@ -28,17 +28,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol._utils.concurrency import in_order
-from wsol.data.images import image_size
+from wsol.data.images import read_image_size
 from wsol.data.loader import split_batches
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.synthetic.scenes import write_scenes
-from wsol.evaluation.evaluate import Located, at_own_thresholds, judge_located, locate_split
-from wsol.evaluation.protocols import Fair
+from wsol.evaluation.evaluate import Located, at_own_thresholds, locate_split, score_located
+from wsol.evaluation.protocols import WSOLEval
 from wsol.inference.device import Compute, choose_compute
-from wsol.inference.fitting import Look, fit_localizer
+from wsol.inference.fitting import Preprocessing, fit_localizer
 from wsol.inference.loading import prepare_to_localize
-from wsol.localizers.config import BEST, Reading
+from wsol.localizers.config import BEST, LocalizerConfig
 from wsol.maps import box_confidence, normalize
 from wsol.maps.curves import num_processors
 from wsol.metrics import LocalizationAccuracy
@@ -62,21 +62,23 @@ class Setting:
     """How score maps are made: a localizer with its options, and the size of the input."""
 
     title: str
-    reading: Reading
+    localizer_config: LocalizerConfig
     size: int = 448
 
 
 SETTINGS = (
-    Setting("CAM", Reading("cam"), 224),
-    Setting("CAM", Reading("cam")),
-    Setting("CAM, affinity", Reading("cam", affinity="auto")),
-    Setting("feature norm", Reading("feature_norm")),
-    Setting("feature norm, affinity", Reading("feature_norm", affinity="auto")),
-    Setting("CAM * feature norm, affinity", Reading("cam*feature_norm", affinity="auto"), 224),
-    Setting("CAM * feature norm, affinity", Reading("cam*feature_norm", affinity="auto")),
-    Setting("DDT", Reading("ddt")),
-    Setting("normalized cut, affinity", Reading("ncut", affinity="auto")),
-    Setting("feature norm * DDT, affinity", Reading("feature_norm*ddt", affinity="auto")),
+    Setting("CAM", LocalizerConfig("cam"), 224),
+    Setting("CAM", LocalizerConfig("cam")),
+    Setting("CAM, affinity", LocalizerConfig("cam", affinity="auto")),
+    Setting("feature norm", LocalizerConfig("feature_norm")),
+    Setting("feature norm, affinity", LocalizerConfig("feature_norm", affinity="auto")),
+    Setting(
+        "CAM * feature norm, affinity", LocalizerConfig("cam*feature_norm", affinity="auto"), 224
+    ),
+    Setting("CAM * feature norm, affinity", LocalizerConfig("cam*feature_norm", affinity="auto")),
+    Setting("DDT", LocalizerConfig("ddt")),
+    Setting("normalized cut, affinity", LocalizerConfig("ncut", affinity="auto")),
+    Setting("feature norm * DDT, affinity", LocalizerConfig("feature_norm*ddt", affinity="auto")),
     Setting("fast", BEST, 224),
     Setting("default", BEST),
     Setting("default", BEST, 576),
@@ -90,13 +92,13 @@ def open_boxes(folder: Path) -> dict[str, Samples]:
 
 
 def count(
-    test: Samples, protocols: Sequence[Fair], located: list[Located]
+    test: Samples, protocols: Sequence[WSOLEval], located: list[Located]
 ) -> list[LocalizationAccuracy]:
     """Return the figures of the score maps of a split by each protocol."""
     metrics = [LocalizationAccuracy(protocol.thresholds) for protocol in protocols]
-    judge = partial(judge_located, test, protocols)
-    for judged in in_order(judge, located, num_processors()):
-        for metric, (rank, curves) in zip(metrics, judged, strict=True):
+    score = partial(score_located, test, protocols)
+    for scored in in_order(score, located, num_processors()):
+        for metric, (rank, curves) in zip(metrics, scored, strict=True):
             metric.update(rank, curves)
     return metrics
 
@@ -108,9 +110,10 @@ def center_boxes(test: Samples) -> LocalizationAccuracy:
     score_map = np.zeros((side, side), np.float32)
     score_map[margin : side - margin, margin : side - margin] = 1
     located = [
-        Located(index, image_size(path), None, score_map) for index, path in enumerate(test.paths())
+        Located(index, read_image_size(path), None, score_map)
+        for index, path in enumerate(test.paths())
     ]
-    (metric,) = count(test, [Fair(side)], located)
+    (metric,) = count(test, [WSOLEval(side)], located)
     return metric
 
 
@@ -120,11 +123,13 @@ def locate(
     """Return the score maps of the test split, and images per second."""
     network = create_network(num_classes=NUM_CLASSES, output_stride=None)
     prepare_to_localize(network, setting.size)
-    protocol = Fair(setting.size)
-    localizer = setting.reading.create(network.to(compute.device))
+    protocol = WSOLEval(setting.size)
+    localizer = setting.localizer_config.create(network.to(compute.device))
     test = splits["test"]
-    look = Look(protocol.transform, network.mean, network.std, compute, batch_size)
-    fit_localizer(localizer, splits.get("train", test).paths(), look)
+    preprocessing = Preprocessing(
+        protocol.transform, network.mean, network.std, compute, batch_size
+    )
+    fit_localizer(localizer, splits.get("train", test).paths(), preprocessing)
     batches = split_batches(range(len(test)), batch_size)
     located = locate_split(
         test, network, localizer, compute, protocol.transform, batches, 2, knows_classes=False
@@ -142,7 +147,7 @@ def measure(
     The first are of all fixed thresholds, the second of each map's own.
     """
     found, speed = locate(setting, splits, compute, batch_size)
-    protocols = [Fair(setting.size), at_own_thresholds(setting.reading, setting.size)]
+    protocols = [WSOLEval(setting.size), at_own_thresholds(setting.localizer_config, setting.size)]
     fixed, auto = count(splits["test"], protocols, found)
     return fixed, auto, speed
 
@@ -153,18 +158,18 @@ def scores_and_ious(
     """Return the score of the box of each test image and its IoU, ``(N, 2)``."""
     test = splits["test"]
     found, _ = locate(setting, splits, compute, batch_size)
-    protocol = at_own_thresholds(setting.reading, setting.size)
+    protocol = at_own_thresholds(setting.localizer_config, setting.size)
     (threshold,) = protocol.thresholds
 
-    def judge(image: Located) -> tuple[float, float]:
+    def score(image: Located) -> tuple[float, float]:
         boxes = test.own_boxes(image.image)
         if image.score_map is None or len(boxes) == 0:
             return np.nan, np.nan
         scaled, _ = normalize(image.score_map, protocol.normalization)
-        curves = protocol.judge(image.score_map, boxes, image.image_size)
+        curves = protocol.score(image.score_map, boxes, image.original_size)
         return box_confidence(scaled, threshold), curves.largest[0]
 
-    pairs = np.array(list(in_order(judge, iter(found), num_processors())))
+    pairs = np.array(list(in_order(score, iter(found), num_processors())))
     return pairs[~np.isnan(pairs[:, 0])]
 
 
@@ -183,7 +188,7 @@ def score_rows(folders: Sequence[Path], batch_size: int, precision: Precision) -
     names = ("lowest fifth", *(f"{number}." for number in range(2, FIFTHS)), "highest fifth")
     headings = ("data set", "images", *names, "all")
     yield f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}"
-    compute = choose_compute(precision, cpu=False)
+    compute = choose_compute(precision, device="auto")
     found = []
     for folder in folders:
         found.append(scores_and_ious(Setting("", BEST), open_boxes(folder), compute, batch_size))
@@ -208,7 +213,7 @@ def rows(
 ) -> Iterator[str]:
     """Yield the table of a data set line by line, with the rows of some titles or all."""
     splits = open_boxes(folder)
-    compute = choose_compute(precision, cpu=False)
+    compute = choose_compute(precision, device="auto")
     yield f"**{folder.name}**, {len(splits['test'])} images, {compute.precision}\n"
     yield f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}"
     center = center_boxes(splits["test"])

@@ -4,7 +4,7 @@
 
 Times ``wsol predict`` with its defaults, and other settings, on a folder of photographs (from
 making the network to the last file written; the start of Python is left out) in turn with the bare
-network on as many pictures of the same size that lie in memory, in the same precision, and prints
+network on as many images of the same size that lie in memory, in the same precision, and prints
 the ratio of images per second. Nothing else should run.
 """
 
@@ -34,7 +34,7 @@ def bare(size: int, count: int) -> float:
     network = create_network(num_classes=NUM_CLASSES, output_stride=None, size=size).eval()
     network.to(memory_format=torch.channels_last)
     images = torch.randn(BATCH, 3, size, size).to(memory_format=torch.channels_last)
-    with torch.inference_mode(), choose_compute("auto", cpu=True).autocast():
+    with torch.inference_mode(), choose_compute("auto", device="cpu").autocast():
         network(images)
         begin = time.perf_counter()
         for start in range(0, count, BATCH):
@@ -45,7 +45,9 @@ def bare(size: int, count: int) -> float:
 def whole(size: int, localizer: str | None, photos: list[Path], out: Path) -> float:
     """Return images per second from files to files."""
     begin = time.perf_counter()
-    predict(PredictConfig(images=photos, out=out, size=size, localizer=localizer, cpu=True))
+    predict(
+        PredictConfig(images=photos, out=out, image_size=size, localizer=localizer, device="cpu")
+    )
     return len(photos) / (time.perf_counter() - begin)
 
 

@@ -1,9 +1,9 @@
-"""What odd and hostile pictures cost ``wsol predict`` in memory.
+"""What odd and hostile images cost ``wsol predict`` in memory.
 
     python benchmarks/predict_memory.py
 
 Predicts boxes twice in processes of their own: for seven plain photographs, and for a text file
-named .jpg, a truncated JPEG, an empty file, a CMYK JPEG, a 16-bit PNG, a picture turned by EXIF
+named .jpg, a truncated JPEG, an empty file, a CMYK JPEG, a 16-bit PNG, an image turned by EXIF
 and a PNG of 30,000 x 30,000 pixels. Prints the rows, the exit status and the peak memory of
 the largest process of each, decoding workers included.
 """
@@ -21,29 +21,29 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wsol.data.synthetic.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_images
 
 
 def write_plain(folder: Path) -> None:
     """Write seven plain JPEG files."""
-    for index, picture in enumerate(toy_pictures(7, seed=0)):
-        picture.image.resize((500, 375)).save(folder / f"{index}.jpg")
+    for index, image in enumerate(toy_images(7, seed=0)):
+        image.image.resize((500, 375)).save(folder / f"{index}.jpg")
 
 
 def write_odd(folder: Path) -> None:
     """Write the seven odd files."""
-    picture = next(toy_pictures(1, seed=0)).image.resize((500, 375))
-    (folder / "text.jpg").write_text("no picture")
+    image = next(toy_images(1, seed=0)).image.resize((500, 375))
+    (folder / "text.jpg").write_text("no image")
     stream = io.BytesIO()
-    picture.save(stream, "JPEG")
+    image.save(stream, "JPEG")
     (folder / "truncated.jpg").write_bytes(stream.getvalue()[:4000])
     (folder / "empty.jpg").touch()
-    picture.convert("CMYK").save(folder / "cmyk.jpg")
-    deep = np.asarray(picture.convert("L"), np.uint16) * 257
+    image.convert("CMYK").save(folder / "cmyk.jpg")
+    deep = np.asarray(image.convert("L"), np.uint16) * 257
     Image.fromarray(deep).save(folder / "sixteen_bit.png")
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture.save(folder / "turned.jpg", exif=exif)
+    image.save(folder / "turned.jpg", exif=exif)
     (folder / "huge.png").write_bytes(huge_png(30_000))
 
 

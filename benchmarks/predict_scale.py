@@ -1,10 +1,10 @@
-"""What very many pictures cost ``wsol predict`` in memory, and their names in time.
+"""What very many images cost ``wsol predict`` in memory, and their names in time.
 
     python benchmarks/predict_scale.py
 
 Indexes a folder of a million empty files in a process of its own, and prints seconds and peak
-memory. Then predicts 20,000 links to a hundred pictures, and prints the memory of all its processes
-as it goes, and what a thousand more pictures cost.
+memory. Then predicts 20,000 links to a hundred images, and prints the memory of all its processes
+as it goes, and what a thousand more images cost.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 
 from wsol.data.images import index_images
-from wsol.data.synthetic.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_images
 
 KINDS = 100
 
@@ -44,11 +44,11 @@ def write_names(folder: Path, count: int) -> None:
         os.close(os.open(place / f"photograph_{number:09d}.jpg", os.O_CREAT | os.O_WRONLY))
 
 
-def write_pictures(folder: Path, count: int) -> None:
-    """Write small pictures, and links to them."""
-    for number, picture in enumerate(toy_pictures(KINDS, seed=0)):
+def write_images(folder: Path, count: int) -> None:
+    """Write small images, and links to them."""
+    for number, image in enumerate(toy_images(KINDS, seed=0)):
         first = folder / f"{number:06d}.jpg"
-        picture.image.resize((96, 96)).save(first)
+        image.image.resize((96, 96)).save(first)
         for other in range(number + KINDS, count, KINDS):
             (folder / f"{other:06d}.jpg").hardlink_to(first)
 
@@ -73,9 +73,9 @@ def done(out: Path) -> int:
 
 
 def watch(photos: Path, out: Path, count: int, size: int) -> None:
-    """Predict, and print memory over pictures and its slope."""
+    """Predict, and print memory over images and its slope."""
     command = [sys.executable, "-m", "wsol", "predict", str(photos), "--out", str(out)]
-    command += ["--size", str(size), "--cpu"]
+    command += ["--image_size", str(size), "--device", "cpu"]
     began = time.perf_counter()
     rows: list[tuple[int, float]] = []
     with (out.parent / "log.txt").open("wb") as log:
@@ -88,23 +88,23 @@ def watch(photos: Path, out: Path, count: int, size: int) -> None:
             except psutil.NoSuchProcess:
                 break
     seconds = time.perf_counter() - began
-    print(f"{count:,} pictures: exit status {started.wait()}, {seconds:.0f} s")
-    print("| pictures | MB |\n|---|---|")
+    print(f"{count:,} images: exit status {started.wait()}, {seconds:.0f} s")
+    print("| images | MB |\n|---|---|")
     for mark in np.linspace(count / 10, count, 10).astype(int):
         found = [used for number, used in rows if abs(number - mark) <= 512]
         print(f"| {mark:,} | {max(found, default=float('nan')):.0f} |")
     # In the end the workers are gone, and formats and report are made.
     numbers, used = np.array([row for row in rows if 0.1 <= row[0] / count <= 0.95]).T
     slope = np.polyfit(numbers / 1000, used, 1)[0]
-    print(f"{slope:.2f} MB for each 1,000 pictures; peak {max(used for _, used in rows):.0f} MB")
+    print(f"{slope:.2f} MB for each 1,000 images; peak {max(used for _, used in rows):.0f} MB")
 
 
 def main() -> None:
     """Measure both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--names", type=int, default=1_000_000)
-    parser.add_argument("--pictures", type=int, default=20_000)
-    parser.add_argument("--size", type=int, default=64, help="side of the network's input")
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--image_size", type=int, default=64, help="side of the network's input")
     parser.add_argument("--index", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.index:
@@ -116,8 +116,8 @@ def main() -> None:
             each.mkdir()
         write_names(names, options.names)
         subprocess.run([sys.executable, __file__, "--index", str(names)], check=True)
-        write_pictures(photos, options.pictures)
-        watch(photos, out, options.pictures, options.size)
+        write_images(photos, options.images)
+        watch(photos, out, options.images, options.image_size)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""How soon a report of many pictures shows the first, how smoothly it scrolls, how large it is.
+"""How soon a report of many images shows the first, how smoothly it scrolls, how large it is.
 
-Run: PYTHONPATH=src python benchmarks/report.py --photos FOLDER [--pictures 5000] [--out FOLDER]
+Run: PYTHONPATH=src python benchmarks/report.py --photos FOLDER [--images 5000] [--out FOLDER]
 
 Photographs are taken in turn from the folder; heat maps are drawn by chance, a few soft spots each
 at 448 pixels, and so are truths. Chromium runs without a graphics card.
@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.sync_api import sync_playwright
 
-from wsol.data.images import find_images, image_size
+from wsol.data.images import find_images, read_image_size
 from wsol.maps import boxes_at, normalize, scale_boxes
-from wsol.reports.page_data import Truth
+from wsol.reports.page_data import GroundTruth
 from wsol.reports.report import INDEX, write_report
-from wsol.results.localization import About, Localization
+from wsol.results.localization import Localization, PredictionInfo
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
@@ -87,7 +87,7 @@ def main() -> None:
     """Make the report, open it, and print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--pictures", type=int, default=5000)
+    parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--seconds", type=float, nargs="+", default=[60.0, 20.0])
     parser.add_argument("--out", type=Path, default=None, help="keep the report here")
     options = parser.parse_args()
@@ -95,30 +95,30 @@ def main() -> None:
         folder = options.out or Path(temporary, "report")
         if not (folder / INDEX).is_file():
             start = time.perf_counter()
-            make(options.photos, options.pictures, folder)
+            make(options.photos, options.images, folder)
             tell("seconds to write", time.perf_counter() - start)
         tell("MB of photographs", megabytes(folder / "photos"))
         tell("MB beside the photographs", megabytes(folder) - megabytes(folder / "photos"))
         measure(folder, options.seconds)
 
 
-def make(photos: Path, pictures: int, folder: Path) -> None:
-    """Write a report with pictures from a folder."""
+def make(photos: Path, images: int, folder: Path) -> None:
+    """Write a report with images from a folder."""
     names = find_images(photos)
-    sizes = [image_size(photos / name) for name in names]
+    sizes = [read_image_size(photos / name) for name in names]
     rng = np.random.default_rng(0)
     spots = [soft_spots(rng) for _ in range(200)]
-    truth: dict[str, Truth] = {}
+    ground_truth: dict[str, GroundTruth] = {}
 
     def results() -> Iterator[Localization]:
-        for number in range(pictures):
+        for number in range(images):
             which = number % len(names)
             score_map = np.roll(spots[number % len(spots)], rng.integers(-90, 90, 2), (0, 1))
             size, label = sizes[which], int(rng.integers(len(CLASSES)))
             found = boxes_at(score_map, 0.4, "largest")
             boxes = scale_boxes(found, (SIDE, SIDE), size)
             moved = (boxes + rng.normal(0, 25, 4)).clip(0, np.tile(size, 2))
-            truth[names[which]] = Truth(moved, (CLASSES[label],), (CLASSES[label],))
+            ground_truth[names[which]] = GroundTruth(moved, (CLASSES[label],), (CLASSES[label],))
             scores, labels = rng.random(1), np.array([label])
             yield Localization(
                 names[which], size, CLASSES[label], label, float(scores[0]), score_map, boxes,
@@ -126,8 +126,12 @@ def make(photos: Path, pictures: int, folder: Path) -> None:
             )  # fmt: skip
 
     write_report(
-        results(), About(CLASSES, photos, 0.4), folder, truth=truth, number=pictures,
-        pictures=pictures,
+        results(),
+        PredictionInfo(CLASSES, photos, 0.4),
+        folder,
+        ground_truth=ground_truth,
+        number=images,
+        max_images=images,
     )  # fmt: skip
 
 
@@ -152,7 +156,7 @@ def measure(folder: Path, seconds: list[float]) -> None:
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             page.goto((folder / "index.html").resolve().as_uri(), wait_until="commit")
             page.wait_for_function("document.querySelector('.card img') !== null")
-            tell(f"ms to the first picture, {attempt} time", page.evaluate(FIRST))
+            tell(f"ms to the first image, {attempt} time", page.evaluate(FIRST))
             tell(f"ms to all heat maps of the first screen, {attempt} time", page.evaluate(HEAT))
             page.wait_for_timeout(500)
             if attempt == "second":

@@ -8,7 +8,7 @@ Toy scenes of one to four objects of up to three classes. Two runs see the label
     wsol train SCENES --out RUN --config boxes     read as prediction does by default
 
 Prints the average precision of the boxes that ``wsol predict --run RUN`` gives for the test
-pictures, of all objects and of the largest contour alone, and of plain CAM on both runs, at its
+images, of all objects and of the largest contour alone, and of plain CAM on both runs, at its
 default threshold of 0.2 and at others.
 """
 
@@ -20,7 +20,7 @@ from wsol.cli.options import read_options
 from wsol.data.open import open_data
 from wsol.data.synthetic.scenes import write_scenes
 from wsol.evaluation.evaluate import average_precision
-from wsol.inference.localizer import Localizer, Number
+from wsol.inference.localizer import Instances, Localizer
 from wsol.training.config import TrainConfig
 from wsol.training.trainer import train
 
@@ -41,27 +41,27 @@ def runs(data: Path, out: Path, seed: int) -> dict[str, Path]:
 
 def ways(made: dict[str, Path]) -> Iterator[tuple[str, Localizer]]:
     """Yield each way to read the runs, and its title."""
-    one: Number = "one"
+    one: Instances = "single"
     for name, run in made.items():
         for threshold in PLAIN_THRESHOLDS:
             yield (
                 f"run {name}, plain CAM, largest contour, threshold {threshold}",
-                Localizer(run, localizer="cam", objects=one, threshold=threshold, workers=2),
+                Localizer(run, localizer="cam", instances=one, threshold=threshold, num_workers=2),
             )
-    yield "run plain, plain CAM, all objects", Localizer(made["plain"], workers=2)
-    yield "run boxes, largest contour", Localizer(made["boxes"], objects=one, workers=2)
-    yield "run boxes, all objects (default)", Localizer(made["boxes"], workers=2)
+    yield "run plain, plain CAM, all objects", Localizer(made["plain"], num_workers=2)
+    yield "run boxes, largest contour", Localizer(made["boxes"], instances=one, num_workers=2)
+    yield "run boxes, all objects (default)", Localizer(made["boxes"], num_workers=2)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for pictures and runs")
+    parser.add_argument("--out", type=Path, required=True, help="folder for images and runs")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     data = options.out / "scenes"
     if not data.exists():
-        write_scenes(data, train=300, test=150, seed=options.seed, most_objects=4)
+        write_scenes(data, train=300, test=150, seed=options.seed, max_objects=4)
     test = open_data(data)["test"]
     print("| boxes | AP50 | AP75 | AP |\n|---|---|---|---|")
     for title, locate in ways(runs(data, options.out, options.seed)):

@@ -1,12 +1,12 @@
-"""How many pictures a second a training takes, beside a plain loop.
+"""How many images a second a training takes, beside a plain loop.
 
     python benchmarks/training.py
     python benchmarks/training.py --images ../shared/data/cub10/images --backbone resnet18
 
 Ours is ``wsol train`` by its defaults: layers channels last in memory, bfloat16 where the processor
-has it, pictures as bytes. The plain loop is what users write: float32, contiguous, Pillow,
+has it, images as bytes. The plain loop is what users write: float32, contiguous, Pillow,
 ToTensor and Normalize, the same network, optimizer, sizes and number of workers. All layers are
-trained, from random weights, which are as much work as any. Reading of pictures and the start of
+trained, from random weights, which are as much work as any. Reading of images and the start of
 the workers are counted. The loops take turns; the ratio is the median over the rounds. Nothing
 else should run.
 """
@@ -37,7 +37,7 @@ BATCH, STRIDE, CLASSES = 16, 16, 2
 
 
 def make_data(folder: Path, images: Path | None, count: int) -> list[Path]:
-    """Write or copy so many pictures, of two classes, and return them."""
+    """Write or copy so many images, of two classes, and return them."""
     if images is None:
         files = write_photographs(folder / "some", min(count, 200))
     else:
@@ -58,7 +58,7 @@ def plain_speed(paths: list[Path], options: argparse.Namespace, seed: int) -> fl
     optimizer = SGD(model.parameters(), lr=0.001, momentum=0.9, nesterov=True, weight_decay=1e-4)
     labels = torch.arange(BATCH) % CLASSES
     begin, count = time.perf_counter(), 0
-    for images in plain(paths, options.workers, seed):
+    for images in plain(paths, options.num_workers, seed):
         loss = cross_entropy(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -80,11 +80,11 @@ def our_speed(paths: list[Path], options: argparse.Namespace, seed: int) -> floa
             epochs=1,
             lr=0.001,
             batch_size=BATCH,
-            workers=options.workers,
-            val_share=0,
+            num_workers=options.num_workers,
+            val_fraction=0,
             seed=seed,
             save_every=10**9,
-            cpu=True,
+            device="cpu",
         )
         row = json.loads((train(config) / "metrics.jsonl").read_text().splitlines()[-1])
     return float(row["images_per_second"])
@@ -93,11 +93,11 @@ def our_speed(paths: list[Path], options: argparse.Namespace, seed: int) -> floa
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, help="folder; default: generated pictures")
+    parser.add_argument("--images", type=Path, help="folder; default: generated images")
     parser.add_argument("--backbone", default="resnet50", help="a timm name")
     parser.add_argument("--steps", type=int, default=40, help="in a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--num_workers", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         paths = make_data(Path(folder), options.images, options.steps * BATCH)
@@ -110,8 +110,8 @@ def main() -> None:
             pairs.append((found[0], found[1]))
     ratios = sorted(found / base for base, found in pairs)
     base, found = (statistics.median(pair[i] for pair in pairs) for i in (0, 1))
-    precision = choose_precision("auto", cpu=True)
-    print(f"{os.cpu_count()} cores, ours in {precision}, {options.workers} workers\n")
+    precision = choose_precision("auto", device="cpu")
+    print(f"{os.cpu_count()} cores, ours in {precision}, {options.num_workers} workers\n")
     print("| network | plain loop images/s | wsol images/s | ratio |\n|---|---|---|---|")
     print(
         f"| {options.backbone} | {base:.2f} | {found:.2f} | "

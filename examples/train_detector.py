@@ -24,12 +24,12 @@ Target = dict[str, torch.Tensor]
 
 
 class PredictedBoxes(CocoDetection):
-    """Pictures and boxes of a folder that ``wsol predict --format coco`` wrote.
+    """Images and boxes of a folder that ``wsol predict --format coco`` wrote.
 
     Args:
         predictions: the folder.
-        photos: folder of the pictures.
-        min_score: boxes below are left out, and pictures without any, as nothing says what they
+        photos: folder of the images.
+        min_score: boxes below are left out, and images without any, as nothing says what they
             show.
         by_class: keep the boxes' classes.
     """
@@ -47,9 +47,9 @@ class PredictedBoxes(CocoDetection):
         self.num_classes = 1 + (len(self.label_of) if by_class else 1)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, Target]:
-        """Return a picture, float (3, H, W) in [0, 1], and its boxes, x0 y0 x1 y1 in pixels."""
+        """Return an image, float (3, H, W) in [0, 1], and its boxes, x0 y0 x1 y1 in pixels."""
         number = self.ids[index]
-        # The boxes are those of the picture as displayed.
+        # The boxes are those of the image as displayed.
         image = ImageOps.exif_transpose(self._load_image(number))
         rows = self._boxes(number)
         corners = torch.tensor([row["bbox"] for row in rows])
@@ -62,7 +62,7 @@ class PredictedBoxes(CocoDetection):
 
 
 def collate(pairs: list[tuple[torch.Tensor, Target]]) -> tuple[list[torch.Tensor], list[Target]]:
-    """Return pictures and boxes as lists, as sizes differ."""
+    """Return images and boxes as lists, as sizes differ."""
     images, targets = zip(*pairs, strict=True)
     return list(images), list(targets)
 
@@ -85,7 +85,7 @@ def main() -> None:
     """Train, and print the losses."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("predictions", type=Path, help="folder that wsol predict wrote")
-    parser.add_argument("photos", type=Path, help="folder of the pictures")
+    parser.add_argument("photos", type=Path, help="folder of the images")
     parser.add_argument("--out", type=Path, default=Path("detector.pt"), help="file of weights")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=2)
@@ -102,9 +102,9 @@ def main() -> None:
             f"{options.predictions}: no box with a score of {options.min_score}: "
             "use a lower --min-score"
         )
-    print(f"{len(data)} pictures with boxes")
+    print(f"{len(data)} images with boxes")
     if data.num_left_out:
-        print(f"left out: {data.num_left_out} pictures without a box of that score")
+        print(f"left out: {data.num_left_out} images without a box of that score")
     batches = DataLoader(
         data, options.batch_size, shuffle=True, drop_last=len(data) > 1, collate_fn=collate
     )

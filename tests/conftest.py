@@ -81,7 +81,18 @@ HOSTILE = (
 
 TINY_OPTIONS = (
     *("--backbone", "test_resnet", "--pretrained", "false", "--epochs", "1", "--batch_size", "8"),
-    *("--size", "64", "--resize", "72", "--workers", "0", "--precision", "fp32", "--cpu"),
+    *(
+        "--image_size",
+        "64",
+        "--resize",
+        "72",
+        "--num_workers",
+        "0",
+        "--precision",
+        "fp32",
+        "--device",
+        "cpu",
+    ),
 )
 
 
@@ -93,7 +104,7 @@ def tiny_options() -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of 24 training, 8 val and 12 test pictures."""
+    """Return a folder of 24 training, 8 val and 12 test images."""
     folder = tmp_path_factory.mktemp("toy")
     write_toy(folder, train=24, val=8, test=12)
     return folder
@@ -109,11 +120,11 @@ def tiny(toy: Path) -> TrainConfig:
         pretrained=False,
         epochs=2,
         batch_size=8,
-        size=64,
+        image_size=64,
         resize=72,
-        workers=0,
+        num_workers=0,
         precision="fp32",
-        cpu=True,
+        device="cpu",
     )
 
 

@@ -54,7 +54,7 @@ class Hub:
     Attributes:
         url: of it.
         repositories: by owner and name.
-        asked: method and path of each request, in order.
+        options: method and path of each request, in order.
         status: answered to everything, where it is not 0.
         sizes: told of files, by name, instead of the true ones.
     """
@@ -63,7 +63,7 @@ class Hub:
         """Start with nothing."""
         self.url = url
         self.repositories: dict[str, Repository] = {}
-        self.asked: list[str] = []
+        self.options: list[str] = []
         self.blobs: dict[str, bytes] = {}
         self.status = 0
         self.sizes: dict[str, int] = {}
@@ -75,7 +75,7 @@ class Hub:
 
     def downloaded(self) -> set[str]:
         """Return the names of files whose content was asked for."""
-        gets = [line.removeprefix("GET ") for line in self.asked if line.startswith("GET ")]
+        gets = [line.removeprefix("GET ") for line in self.options if line.startswith("GET ")]
         return {path.partition("/resolve/")[2].split("/", 1)[1] for path in gets if "/res" in path}
 
 
@@ -99,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.hub.asked.append(f"{self.command} {path}")
+        self.hub.options.append(f"{self.command} {path}")
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = self._chunks()
@@ -130,8 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return body
 
-    def _create(self, asked: dict[str, Any]) -> None:
-        name = f"{asked['organization']}/{asked['name']}"
+    def _create(self, options: dict[str, Any]) -> None:
+        name = f"{options['organization']}/{options['name']}"
         if not self._has_token():
             self._json({"error": "Invalid username or password."}, 401)
         elif name in self.hub.repositories:
@@ -139,14 +139,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(error | {"url": f"{self.hub.url}/{name}"}, 409)
         else:
             self.hub.add(
-                name, {".gitattributes": b""}, private=asked.get("visibility") == "private"
+                name, {".gitattributes": b""}, private=options.get("visibility") == "private"
             )
             self._json({"url": f"{self.hub.url}/{name}"})
 
-    def _batch(self, asked: dict[str, Any]) -> None:
+    def _batch(self, options: dict[str, Any]) -> None:
         objects = [
             each | {"actions": {"upload": {"href": f"{self.hub.url}/lfs/{each['oid']}"}}}
-            for each in asked["objects"]
+            for each in options["objects"]
         ]
         self._json({"transfer": "basic", "objects": objects})
 
@@ -191,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
                 {"id": name, "sha": sha, "private": repository.private, "siblings": siblings}
             )
 
-    def _preupload(self, asked: dict[str, Any]) -> None:
+    def _preupload(self, options: dict[str, Any]) -> None:
         self._json(
             {
                 "files": [
@@ -201,7 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
                         "shouldIgnore": False,
                         "oid": None,
                     }
-                    for file in asked["files"]
+                    for file in options["files"]
                 ]
             }
         )

@@ -1,4 +1,4 @@
-"""The demonstration, on fewer and smaller pictures."""
+"""The demonstration, on fewer and smaller images."""
 
 import json
 from dataclasses import replace
@@ -14,7 +14,7 @@ from wsol.methods.adl import Config as ADLConfig
 from wsol.training.config import DemoConfig, TrainConfig
 
 
-def test_the_demo_leaves_runs_boxes_and_pictures(
+def test_the_demo_leaves_runs_boxes_and_images(
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both methods are trained and evaluated, and everything promised is on disk."""
@@ -26,7 +26,7 @@ def test_the_demo_leaves_runs_boxes_and_pictures(
     monkeypatch.setattr(
         module, "write_toy", lambda root, seed: write(root, train=16, val=4, test=8, seed=seed)
     )
-    monkeypatch.setattr(module, "demo_adl", lambda: ADLConfig(taps=("layer4",)))
+    monkeypatch.setattr(module, "demo_adl", lambda: ADLConfig(layers=("layer4",)))
     monkeypatch.setattr(module, "demo_training", small)
     out = tmp_path / "demo"
     results = module.demo(DemoConfig(out=out))
@@ -39,9 +39,9 @@ def test_the_demo_leaves_runs_boxes_and_pictures(
     # Its boxes are of predicted classes, the table's of true ones.
     assert '"box_acc_50":' in index
     assert "gt_known" not in index
-    assert (out / "pictures/overview.jpg").stat().st_size > 1000
-    assert len(list((out / "pictures").iterdir())) == 9
+    assert (out / "overlays/overview.jpg").stat().st_size > 1000
+    assert len(list((out / "overlays").iterdir())) == 9
     assert is_output_folder(out)
-    assert is_output_folder(out / "pictures")
+    assert is_output_folder(out / "overlays")
     with pytest.raises(ConfigError, match="not empty"):
         module.demo(DemoConfig(out=out))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from wsol import Localizer
 from wsol.errors import ConfigError, is_out_of_memory
-from wsol.localizers._layers import choose_tap, find_stages
+from wsol.localizers._layers import choose_layers, find_stages
 from wsol.models.create import check_size
 from wsol.training.checkpoint import load_last, save_checkpoint
 from wsol.training.optim import check_compiler
@@ -33,9 +33,9 @@ class Hungry(nn.Module):
     "ask",
     [
         lambda: check_size(Hungry(), 64),
-        lambda: choose_tap(Hungry()),
+        lambda: choose_layers(Hungry()),
         lambda: find_stages(Hungry()),
-        lambda: Localizer(Hungry(), size=64, cpu=True),
+        lambda: Localizer(Hungry(), image_size=64, device="cpu"),
     ],
 )
 def test_looking_for_sizes_and_layers_does_not_hide_it(ask: Callable[[], Any]) -> None:

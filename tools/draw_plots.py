@@ -1,4 +1,4 @@
-"""Draw the picture of docs/plots.md from what ``wsol demo`` wrote.
+"""Draw the image of docs/plots.md from what ``wsol demo`` wrote.
 
 wsol demo --out demo
 python tools/draw_plots.py demo docs/images/plots.jpg
@@ -23,21 +23,21 @@ from wsol.visualization.plots import (
     read_curve,
 )
 
-PICTURES = (3, 40)
+MAX_IMAGES = (3, 40)
 FIGURES = ("gt_known", "top1_loc", "max_box_acc_v2")
 
 
 def main(demo: Path, out: Path) -> None:
-    """Draw two pictures by both runs, their curves and their figures."""
+    """Draw two images by both runs, their curves and their figures."""
     runs = {"CAM": demo / "cam", "ADL": demo / "adl"}
     test = open_data(demo / "data")["test"]
     figure = new_figure(12, 6)
     left, right = figure.subfigures(1, 2)
-    cells = left.subplots(len(PICTURES), len(runs), squeeze=False)
+    cells = left.subplots(len(MAX_IMAGES), len(runs), squeeze=False)
     for column, (name, run) in enumerate(runs.items()):
-        paths = [test.path(number) for number in PICTURES]
-        for row, result in enumerate(Localizer(run, cpu=True)(paths)):
-            boxes = test.boxes[PICTURES[row]]
+        paths = [test.path(number) for number in MAX_IMAGES]
+        for row, result in enumerate(Localizer(run, device="cpu")(paths)):
+            boxes = test.boxes[MAX_IMAGES[row]]
             axes = plot_localization(result, true_boxes=boxes, axes=cells[row, column])
             axes.set_title(f"{name}: {axes.get_title()}")
     above, below = right.subplots(2, 1)
@@ -54,7 +54,7 @@ def main(demo: Path, out: Path) -> None:
 
 
 def curve_of(demo: Path, run: Path) -> dict:
-    """Return the curve of a run's score maps on the test pictures."""
+    """Return the curve of a run's score maps on the test images."""
     with TemporaryDirectory() as work:
         boxes = Path(work, "boxes.csv")
         header, *rows = (demo / "data/boxes.csv").read_text().splitlines(keepends=True)
@@ -63,7 +63,11 @@ def curve_of(demo: Path, run: Path) -> dict:
         )
         predict(
             PredictConfig(
-                images=[demo / "data/test"], out=Path(work), run=run, format=("heatmaps",), cpu=True
+                images=[demo / "data/test"],
+                out=Path(work),
+                run=run,
+                format=("heatmaps",),
+                device="cpu",
             )
         )
         evaluate_maps(

@@ -37,7 +37,7 @@ HEAVY = ("torch", "torchvision", "timm", "numba", "pyarrow.parquet", "accelerate
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
-    # A few damaged pictures tell whether there is a guard at all, and so does a short wait.
+    # A few damaged images tell whether there is a guard at all, and so does a short wait.
     "WSOL_DAMAGED": "40",
     "WSOL_SECONDS": "60",
 }

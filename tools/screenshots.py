@@ -1,4 +1,4 @@
-"""The report's pictures in docs/images, of toy pictures and a run that is trained on them.
+"""The report's images in docs/images, of toy images and a run that is trained on them.
 
 Run: PYTHONPATH=src python tools/screenshots.py [--work FOLDER]
 
@@ -19,9 +19,9 @@ from wsol.data.synthetic.toy import write_toy
 from wsol.demo import demo_adl, demo_training
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.predict import predict
-from wsol.reports.page_data import truth_of
+from wsol.reports.page_data import ground_truth_of
 from wsol.reports.report import write_report
-from wsol.results.store import Record
+from wsol.results.store import PredictionStore
 from wsol.training.trainer import train
 
 CHROMIUM = "/usr/bin/chromium"
@@ -34,7 +34,7 @@ READY = """() => wsol.view.grid.unfilled.size === 0
 
 
 def main() -> None:
-    """Make the report and take its pictures."""
+    """Make the report and take its images."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path)
     options = parser.parse_args()
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def make(work: Path) -> Path:
-    """Return the page of a report of toy pictures."""
+    """Return the page of a report of toy images."""
     work = work.absolute()
     data, run, boxes = work / "toy", work / "toy-adl", work / "boxes"
     if not (boxes / "localizations/about.json").is_file():
@@ -66,14 +66,16 @@ def make(work: Path) -> Path:
         # The report shows the run's path as it is given.
         with chdir(work):
             predict(PredictConfig(images=[data / "test"], out=boxes, run=Path(run.name)))
-    record = Record(boxes)
+    store = PredictionStore(boxes)
     # The ids are paths below the folder of the split.
-    truth = {name.split("/", 1)[1]: one for name, one in truth_of(open_data(data)["test"]).items()}
-    return write_report(record, record.about, work / "report", truth=truth).page
+    ground_truth = {
+        name.split("/", 1)[1]: one for name, one in ground_truth_of(open_data(data)["test"]).items()
+    }
+    return write_report(store, store.info, work / "report", ground_truth=ground_truth).page
 
 
 def save(window: Page, path: Path) -> None:
-    """Take a picture when all is drawn, as a small JPEG."""
+    """Take an image when all is drawn, as a small JPEG."""
     window.wait_for_function(READY)
     window.wait_for_timeout(400)
     shot = path.with_suffix(".png")

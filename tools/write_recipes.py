@@ -69,7 +69,7 @@ COMMON: Options = {
     "momentum": 0.9,
     "size": 224,
     "resize": 256,
-    "val_share": 0,
+    "val_fraction": 0,
     # Textbook class activation maps, and batch normalisation with the statistics of each batch.
     "shifted_head": False,
     "frozen_bn": False,
@@ -114,8 +114,8 @@ ADL2019_THRESHOLDS = {
 }
 
 ADL2019_PASSES = {
-    "cub": (561, "105 epochs of 32,000 pictures are 561 passes over the 5,994 of CUB."),
-    "ilsvrc": (21, "105 epochs of 256,000 pictures are 21 passes over the 1,281,167 of ILSVRC."),
+    "cub": (561, "105 epochs of 32,000 images are 561 passes over the 5,994 of CUB."),
+    "ilsvrc": (21, "105 epochs of 256,000 images are 21 passes over the 1,281,167 of ILSVRC."),
 }
 
 ADL2019_TAPS = {

@@ -1,4 +1,4 @@
-"""The demonstration: toy pictures on which class activation maps see too little."""
+"""The demonstration: toy images on which class activation maps see too little."""
 
 import logging
 from collections.abc import Mapping
@@ -25,11 +25,11 @@ from wsol.visualization.plots import draw, grid
 
 log = logging.getLogger("wsol")
 
-PICTURES = 12
+MAX_IMAGES = 12
 
 
 def demo(config: DemoConfig) -> dict[str, Evaluation]:
-    """Train CAM and ADL on toy pictures, evaluate both, predict boxes and write a report.
+    """Train CAM and ADL on toy images, evaluate both, predict boxes and write a report.
 
     Args:
         config: the options.
@@ -43,7 +43,7 @@ def demo(config: DemoConfig) -> dict[str, Evaluation]:
     if config.out.exists() and any(config.out.iterdir()):
         raise ConfigError(f"{config.out}: not empty: remove it, or choose another --out")
     data = config.out / "data"
-    log.info("making toy pictures in %s", data)
+    log.info("making toy images in %s", data)
     write_toy(data, seed=config.seed)
     methods: dict[str, MethodConfig] = {"CAM": NoMethod(), "ADL": demo_adl()}
     results, runs = {}, {}
@@ -58,23 +58,23 @@ def demo(config: DemoConfig) -> dict[str, Evaluation]:
         )
     )
     report(ReportConfig(boxes, config.out / "report", boxes=data / "boxes.csv"))
-    _draw_comparison(open_data(data)["test"], runs, config.out / "pictures")
+    _draw_comparison(open_data(data)["test"], runs, config.out / "overlays")
     return results
 
 
 def demo_adl() -> ADLConfig:
-    """Return ADL's options for the demonstration: three taps, as in the paper's networks.
+    """Return ADL's options for the demonstration: three layers, as in the paper's networks.
 
-    They were chosen on toy pictures of another seed than those that ``docs/results.md`` reports.
+    They were chosen on toy images of another seed than those that ``docs/results.md`` reports.
     """
-    return ADLConfig(taps=("blocks.4.2.bn2", "blocks.6.0.bn2", "bn2"))
+    return ADLConfig(layers=("blocks.4.2.bn2", "blocks.6.0.bn2", "bn2"))
 
 
 def demo_training(data: Path, out: Path, method: MethodConfig, seed: int) -> TrainConfig:
     """Return the options that both methods are trained with.
 
     Args:
-        data: folder of the toy pictures.
+        data: folder of the toy images.
         out: run folder to write.
         method: the training method.
         seed: of the training.
@@ -98,17 +98,17 @@ def demo_training(data: Path, out: Path, method: MethodConfig, seed: int) -> Tra
 
 
 def _draw_comparison(samples: Samples, runs: Mapping[str, Path], folder: Path) -> None:
-    """Write one row of heat maps for each of a few pictures, and all rows as one sheet."""
+    """Write one row of heat maps for each of a few images, and all rows as one sheet."""
     folder.mkdir()
-    chosen = samples.select(range(0, len(samples), max(len(samples) // PICTURES, 1)))
+    chosen = samples.select(range(0, len(samples), max(len(samples) // MAX_IMAGES, 1)))
     paths = [chosen.path(index) for index in range(len(chosen))]
     columns = [list(Localizer(run, precision="fp32")(paths, chosen.ids)) for run in runs.values()]
     rows = []
     for index, path in enumerate(paths):
         image = load_image(path)
-        truth = None if chosen.boxes is None else chosen.boxes[index]
+        ground_truth = None if chosen.boxes is None else chosen.boxes[index]
         found = [column[index] for column in columns]
-        rows.append([draw(image, result.heat_map, result.boxes, truth) for result in found])
+        rows.append([draw(image, result.heat_map, result.boxes, ground_truth) for result in found])
         name = chosen.ids[index].replace("/", "_")
         grid(rows[-1:]).save((folder / name).with_suffix(".jpg"))
     half = (len(rows) + 1) // 2

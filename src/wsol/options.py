@@ -4,6 +4,7 @@ An option declares its range where it is declared, as part of its type. `Options
 against its type when it is created, so that Python, YAML and the command line accept the same.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -85,6 +86,25 @@ class Unsplit:
         return ""
 
 
+@dataclass(frozen=True)
+class DeviceName:
+    """Rule of texts that name a device: ``auto``, or one as torch names it.
+
+    >>> DeviceName().allows("cuda:1"), DeviceName().allows("gpu")
+    (True, False)
+    """
+
+    def allows(self, value: Any) -> bool:
+        """Return whether a text names a device."""
+        return re.fullmatch(r"auto|cpu|(cuda|mps|xpu)(:[0-9]{1,3})?", str(value)) is not None
+
+    def __str__(self) -> str:
+        """Return the rule as text."""
+        return "that is auto, cpu, cuda, mps or xpu, with :NUMBER for one of several"
+
+    __repr__ = __str__
+
+
 MAX_INT = 10**9
 """Largest number of anything that is counted."""
 
@@ -110,6 +130,9 @@ BatchSize = Annotated[int, Range(at_least=1, at_most=65_536)]
 NumWorkers = Annotated[int, Range(at_least=0, at_most=1024)]
 
 MaxPixels = Annotated[int, Range(at_least=1, at_most=10**12)]
+
+Device = Annotated[str, DeviceName()]
+"""Where a network computes."""
 
 Seed = Annotated[int, Range(at_least=0, at_most=2**63 - 1)]
 """What both numpy and torch take."""

@@ -19,8 +19,8 @@ Schedule = Literal["step", "onecycle"]
 Normalization = Literal["minmax", "max", "pas", "ivr", "otsu"]
 """How a score map is scaled to [0, 1], see ``wsol.maps.normalize``."""
 
-Number = Literal["one", "several"]
-"""Boxes of a class in a picture: around the largest contour, or of each object of the map."""
+Instances = Literal["single", "multiple"]
+"""Boxes of a class in an image: around the largest contour, or of each object of the map."""
 
 Student = Literal["pixels", "psol", "instances"]
 """Localizers that learn in ``wsol distill``, and belong to the runs that it makes alone."""
@@ -34,29 +34,29 @@ SelectBy = Literal["auto", "ground_truth", "pseudo_boxes"]
 FOREGROUND = "foreground"
 """The localizer of runs whose head was trained to make a foreground map."""
 
-GraphFormat = Literal["onnx", "torch"]
+ExportFormat = Literal["onnx", "torch"]
 """Of the files that ``wsol export`` writes."""
 
-GRAPH_ENDINGS: dict[GraphFormat, str] = {"onnx": ".onnx", "torch": ".pt2"}
+EXPORT_SUFFIXES: dict[ExportFormat, str] = {"onnx": ".onnx", "torch": ".pt2"}
 """How their names end."""
 
 
-def learnt_part(localizer: str) -> str | None:
+def distilled_part(localizer: str) -> str | None:
     """Return the first of a localizer's names that is a student's; None where there is none.
 
-    >>> learnt_part("cam * pixels"), learnt_part("cam")
+    >>> distilled_part("cam * pixels"), distilled_part("cam")
     ('pixels', None)
     """
     return next((name for name in _parts(localizer) if name in get_args(Student)), None)
 
 
-def is_learnt(localizer: str) -> bool:
+def is_distilled(localizer: str) -> bool:
     """Return whether a head of the run makes one of a localizer's maps.
 
-    >>> is_learnt("foreground"), is_learnt("cam * pixels"), is_learnt("cam")
+    >>> is_distilled("foreground"), is_distilled("cam * pixels"), is_distilled("cam")
     (True, True, False)
     """
-    return learnt_part(localizer) is not None or FOREGROUND in _parts(localizer)
+    return distilled_part(localizer) is not None or FOREGROUND in _parts(localizer)
 
 
 def _parts(localizer: str) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wsol._utils.files import NAME, HeldError, Hold, check_free
+from wsol._utils.files import NAME, FolderLock, HeldError, check_free
 from wsol.errors import ConfigError
 
 HOLDER = """
@@ -24,7 +24,7 @@ if os.fork() == 0:
 time.sleep(60)
 """
 
-TRIES = """
+MAX_ATTEMPTS = """
 import sys, time
 from pathlib import Path
 from wsol.errors import ConfigError
@@ -49,18 +49,18 @@ print(taken, both)
 def test_the_second_is_refused_and_told_who_is_first(tmp_path: Path) -> None:
     """By process and host, also where it only asks; afterwards the folder is free and empty."""
     first = rf"being written by process {os.getpid()} on '{socket.gethostname()}'"
-    with Hold(tmp_path):
+    with FolderLock(tmp_path):
         with pytest.raises(ConfigError, match=first):
-            Hold(tmp_path)
+            FolderLock(tmp_path)
         with pytest.raises(ConfigError, match=first):
             check_free(tmp_path)
         assert (tmp_path / NAME).exists()
     check_free(tmp_path)
     assert list(tmp_path.iterdir()) == []
-    with Hold(tmp_path) as again:
+    with FolderLock(tmp_path) as again:
         again.release()
         again.release()
-        with Hold(tmp_path):
+        with FolderLock(tmp_path):
             again.release()
             assert (tmp_path / NAME).exists()
 
@@ -75,11 +75,11 @@ def test_a_kill_frees_the_folder_at_once(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
     with pytest.raises(ConfigError, match=f"process {process.pid} on"):
-        Hold(tmp_path)
+        FolderLock(tmp_path)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     try:
-        with Hold(tmp_path):
+        with FolderLock(tmp_path):
             pass
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -88,30 +88,30 @@ def test_a_kill_frees_the_folder_at_once(tmp_path: Path) -> None:
 
 def test_two_never_hold_one_folder(tmp_path: Path) -> None:
     """Though its file is removed and made again all the time."""
-    tries = [
+    attempts = [
         subprocess.Popen(
-            [sys.executable, "-c", TRIES, str(tmp_path)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", MAX_ATTEMPTS, str(tmp_path)], stdout=subprocess.PIPE, text=True
         )
         for _ in range(3)
     ]
-    counts = [list(map(int, process.communicate(timeout=60)[0].split())) for process in tries]
+    counts = [list(map(int, process.communicate(timeout=60)[0].split())) for process in attempts]
     assert sum(taken for taken, _ in counts) > 10
     assert [both for _, both in counts] == [0, 0, 0]
 
 
 def test_a_shared_lock_keeps_out_those_who_want_it_alone(tmp_path: Path) -> None:
     """As long as anybody has it."""
-    with Hold(tmp_path, shared=True) as one:
-        with Hold(tmp_path, shared=True):
+    with FolderLock(tmp_path, shared=True) as one:
+        with FolderLock(tmp_path, shared=True):
             one.release()
             with pytest.raises(HeldError):
-                Hold(tmp_path)
-            with Hold(tmp_path, shared=True):
+                FolderLock(tmp_path)
+            with FolderLock(tmp_path, shared=True):
                 pass
             with pytest.raises(HeldError):
-                Hold(tmp_path)
-        with Hold(tmp_path), pytest.raises(HeldError):
-            Hold(tmp_path, shared=True)
+                FolderLock(tmp_path)
+        with FolderLock(tmp_path), pytest.raises(HeldError):
+            FolderLock(tmp_path, shared=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -119,7 +119,7 @@ def test_a_shard_that_begins_while_the_last_one_ends_is_not_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who removes the lock has it alone for a moment, which is waited for."""
-    ending = Hold(tmp_path)
+    ending = FolderLock(tmp_path)
     waited = []
 
     def end(seconds: float) -> None:
@@ -127,7 +127,7 @@ def test_a_shard_that_begins_while_the_last_one_ends_is_not_refused(
         ending.release()
 
     monkeypatch.setattr("time.sleep", end)
-    with Hold(tmp_path, shared=True):
+    with FolderLock(tmp_path, shared=True):
         assert len(waited) == 1
         assert waited[0] < 1
         assert (tmp_path / NAME).exists()
@@ -137,12 +137,12 @@ def test_the_lock_of_a_folder_made_anew_stays(tmp_path: Path) -> None:
     """Who held the folder that was there before, and moved it away, has no part in it."""
     folder = tmp_path / "boxes"
     folder.mkdir()
-    with Hold(folder):
+    with FolderLock(folder):
         folder.rename(tmp_path / "old")
         folder.mkdir()
-        other = Hold(folder)
+        other = FolderLock(folder)
     with pytest.raises(HeldError):
-        Hold(folder)
+        FolderLock(folder)
     other.release()
     assert list(folder.iterdir()) == []
 
@@ -156,14 +156,14 @@ def test_a_file_system_without_locks_is_said(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", none)
-    with Hold(tmp_path):
+    with FolderLock(tmp_path):
         assert "has no locks: let one process at a time write there" in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     """As other commands do."""
     with pytest.raises(ConfigError, match="cannot be written: No such file"):
-        Hold(tmp_path / "missing")
+        FolderLock(tmp_path / "missing")
     (tmp_path / NAME).mkdir()
     with pytest.raises(ConfigError, match="cannot be written: Is a directory"):
-        Hold(tmp_path)
+        FolderLock(tmp_path)

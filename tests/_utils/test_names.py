@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsol._utils.names import YOLO_RESERVED, place, portable, written_forms
+from wsol._utils.names import YOLO_RESERVED, escape_name, escaped_forms, safe_path
 
-PARTS = (
+CHUNKS = (
     "a",
     ".",
     "/",
@@ -23,13 +23,13 @@ PARTS = (
 )
 
 
-@given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=6).map("".join))
+@given(st.lists(st.sampled_from(CHUNKS), min_size=1, max_size=6).map("".join))
 def test_all_forms_of_a_name_are_found(name: str) -> None:
     """The quick look at ordinary names overlooks none that is written otherwise."""
-    written = {portable(name), place(name), place(name, YOLO_RESERVED)}
-    assert written_forms(name) == written - {name}
+    written = {escape_name(name), safe_path(name), safe_path(name, YOLO_RESERVED)}
+    assert escaped_forms(name) == written - {name}
 
 
 def test_ordinary_names_have_one_form() -> None:
     """Nothing is kept for the millions of them."""
-    assert written_forms("001.Crow/日本 (1), café.jpeg") == set()
+    assert escaped_forms("001.Crow/日本 (1), café.jpeg") == set()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsol._utils.names import original, place
+from wsol._utils.names import safe_path, unescape_name
 
 NAMES = st.text(st.sampled_from("a./\\:%2EF ~\n日\udcff"), min_size=1, max_size=12)
 
@@ -14,7 +14,7 @@ NAMES = st.text(st.sampled_from("a./\\:%2EF ~\n日\udcff"), min_size=1, max_size
 @given(NAMES)
 def test_a_place_is_inside_and_leads_back(name: str) -> None:
     """No part is empty, hidden or goes up, and the name can be read from it."""
-    path = place(name)
+    path = safe_path(name)
     parts = path.split("/")
     assert not any(part == "" or part.startswith(".") for part in parts)
     assert not PurePosixPath(path).is_absolute()
@@ -22,22 +22,22 @@ def test_a_place_is_inside_and_leads_back(name: str) -> None:
     # Of some readers, "./" is the folder of their list.
     assert "./" not in path
     path.encode("utf-8")
-    assert original(path) == name
+    assert unescape_name(path) == name
 
 
 @given(NAMES, NAMES)
 def test_different_names_have_different_places(one: str, other: str) -> None:
     """Also those that look alike when written."""
-    assert (place(one) == place(other)) == (one == other)
+    assert (safe_path(one) == safe_path(other)) == (one == other)
 
 
 def test_hostile_names_are_inert(hostile: tuple[str, ...]) -> None:
     """All different, short enough for a file system, and ordinary ones as they are."""
-    places = [place(name) for name in hostile]
+    places = [safe_path(name) for name in hostile]
     assert len(set(places)) == len(hostile)
     for path in places:
         assert all(len(part.encode()) <= 200 for part in path.split("/"))
-    assert place("photos of 2025/日本 (1).jpg") == "photos of 2025/日本 (1).jpg"
+    assert safe_path("photos of 2025/日本 (1).jpg") == "photos of 2025/日本 (1).jpg"
 
 
 @pytest.mark.parametrize(
@@ -50,5 +50,5 @@ def test_hostile_names_are_inert(hostile: tuple[str, ...]) -> None:
 )
 def test_folders_never_have_the_name_of_a_written_file(name: str, expected: str) -> None:
     """Nor that of a folder that readers look for."""
-    assert place(name, reserved=("images",)) == expected
-    assert original(expected) == name
+    assert safe_path(name, reserved=("images",)) == expected
+    assert unescape_name(expected) == name

@@ -18,13 +18,13 @@ from wsol.annotation.stored_features import StoredFeatures
 from wsol.cli.main import main
 from wsol.distillation.dataset import Teacher
 from wsol.errors import ConfigError, DataError
-from wsol.localizers._forward import Look
-from wsol.localizers.distilled import LearntPixels
+from wsol.localizers._forward import Preprocessing
+from wsol.localizers.distilled import DistilledPixels
 from wsol.methods.network import build_network
 from wsol.prediction import local
 from wsol.prediction import predict as predict_module
 from wsol.prediction.inputs import collect, with_labels
-from wsol.results.store import Record, part_file
+from wsol.results.store import PredictionStore, chunk_file
 from wsol.runs.run import load_info, load_run
 
 
@@ -43,31 +43,31 @@ def config(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Annota
         images=images,
         out=tmp_path / "boxes",
         backbone="test_resnet",
-        size=64,
+        image_size=64,
         distill="never",
         report=0,
         batch_size=3,
-        part_size=5,
-        workers=0,
+        chunk_size=5,
+        num_workers=0,
         precision="fp32",
-        cpu=True,
+        device="cpu",
     )
 
 
 def rows(out: Path) -> dict[str, tuple[str, list[list[float]]]]:
     """Return class and boxes of each image."""
-    record = Record(out)
+    store = PredictionStore(out)
     return {
         result.image_id: (
             result.label,
             [
-                [record.about.names[label], *box]
+                [store.info.names[label], *box]
                 for label, box in zip(
                     result.box_labels.tolist(), result.boxes.tolist(), strict=True
                 )
             ],
         )
-        for result in record
+        for result in store
     }
 
 
@@ -76,9 +76,9 @@ def count_features(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     observe = stored_features.observe
 
-    def counted(network: object, images: torch.Tensor, taps: object) -> object:
+    def counted(network: object, images: torch.Tensor, layers: object) -> object:
         counts.append(len(images))
-        return observe(network, images, taps)  # type: ignore[arg-type]
+        return observe(network, images, layers)  # type: ignore[arg-type]
 
     monkeypatch.setattr(stored_features, "observe", counted)
     return counts
@@ -97,9 +97,9 @@ def test_boxes_are_those_of_the_run_that_is_kept(config: AnnotateConfig) -> None
             labels_from=Path("folders"),
             format=(),
             report=0,
-            workers=0,
+            num_workers=0,
             precision="fp32",
-            cpu=True,
+            device="cpu",
         )
     )
     for name, (label, boxes) in rows(config.out).items():
@@ -120,7 +120,7 @@ def test_boxes_are_those_of_the_run_that_is_kept(config: AnnotateConfig) -> None
 def test_the_head_tells_the_labels_apart(config: AnnotateConfig) -> None:
     """Images that it was fitted to are of their class for the run."""
     wsol.annotate(config)
-    locate = wsol.Localizer(config.out / "run", precision="fp32", cpu=True)
+    locate = wsol.Localizer(config.out / "run", precision="fp32", device="cpu")
     images = sorted(config.images.rglob("*.jpg"))
     right = [
         top[0][0] == path.parent.name
@@ -173,8 +173,8 @@ def test_new_images_change_no_box_of_the_others(
     moved = config.images.parent / "first.jpg"
     shutil.move(first, moved)
     wsol.annotate(config)
-    before, parts = rows(config.out), 3
-    kept = [part_file(config.out, part).read_bytes() for part in range(parts)]
+    before, chunks = rows(config.out), 3
+    kept = [chunk_file(config.out, chunk).read_bytes() for chunk in range(chunks)]
     shutil.move(moved, first)
     (config.images / "aaa").mkdir()
     shutil.copy(first, config.images / "aaa/new.jpg")
@@ -190,21 +190,21 @@ def test_new_images_change_no_box_of_the_others(
             "distill",
             "report",
             "batch_size",
-            "part_size",
+            "chunk_size",
             "workers",
             "precision",
         )
     ]
-    assert main(["annotate", str(config.images), *argv, "--cpu"]) == 0
+    assert main(["annotate", str(config.images), *argv, "--device", "cpu"]) == 0
     assert "2 images were new" in capsys.readouterr().out
     assert not counts
     after = rows(config.out)
     assert {name: after[name] for name in before} == before
     assert after["aaa/new.jpg"][0] == "aaa"
-    assert [part_file(config.out, part).read_bytes() for part in range(parts)] == kept
+    assert [chunk_file(config.out, chunk).read_bytes() for chunk in range(chunks)] == kept
     # A class that came later is behind those that were there.
-    assert Record(config.out).about.classes[-1] == "aaa"
-    assert load_info(config.out / "run").classes == Record(config.out).about.classes[:-1]
+    assert PredictionStore(config.out).info.classes[-1] == "aaa"
+    assert load_info(config.out / "run").classes == PredictionStore(config.out).info.classes[:-1]
     assert wsol.annotate(config).new == 0
 
 
@@ -212,7 +212,7 @@ def test_what_does_not_fit_is_refused(config: AnnotateConfig) -> None:
     """Images that are gone or have other labels, other options, and folders of others."""
     wsol.annotate(config)
     with pytest.raises(ConfigError, match="size"):
-        wsol.annotate(replace(config, size=96))
+        wsol.annotate(replace(config, image_size=96))
     first = next(iter(sorted(config.images.rglob("*.jpg"))))
     shutil.move(first, config.images.parent / "first.jpg")
     with pytest.raises(ConfigError, match="1 images are gone"):
@@ -233,7 +233,7 @@ def test_what_does_not_fit_is_refused(config: AnnotateConfig) -> None:
     with pytest.raises(DataError, match="CLASS/"):
         wsol.annotate(replace(config, images=plain, out=other))
     # The same folder is begun anew on request.
-    done = wsol.annotate(replace(config, size=96, overwrite=True))
+    done = wsol.annotate(replace(config, image_size=96, overwrite=True))
     assert done.new == 12
 
 
@@ -265,22 +265,26 @@ def test_a_distilled_head_is_used_where_it_helps(
 
 def test_the_comparison_prefers_what_agrees(config: AnnotateConfig) -> None:
     """A student that says what its teacher says helps, one that says the opposite does not."""
-    pictures = with_labels(collect([config.images]), Path("folders"))
+    images = with_labels(collect([config.images]), Path("folders"))
     stored = StoredFeatures(config.out / "features", 64, range(12), 5)
     config.out.mkdir()
-    learning = learn_labels.Learning(config, pictures, stored)
-    stored.compute(learning.network, learning.taps, pictures.paths, learning.look, None)
+    learning = learn_labels.Learning(config, images, stored)
+    stored.compute(learning.network, learning.layers, images.paths, learning.preprocessing, None)
     learning._fit_head()
     learning._fit_localizer()
     teacher = Teacher(learning.localizer, "otsu", 0.5)
 
-    class Student(LearntPixels):
+    class Student(DistilledPixels):
         sign = 1
 
-        def score_maps(self, look: Look, labels: torch.Tensor) -> list[torch.Tensor]:
-            return [self.sign * each for each in teacher.localizer.score_maps(look, labels)]
+        def score_maps(
+            self, preprocessing: Preprocessing, labels: torch.Tensor
+        ) -> list[torch.Tensor]:
+            return [
+                self.sign * each for each in teacher.localizer.score_maps(preprocessing, labels)
+            ]
 
-    student = Student(learning.network, learning.taps)
+    student = Student(learning.network, learning.layers)
     assert learning._helps(student, teacher)
     student.sign = -1
     assert not learning._helps(student, teacher)
@@ -312,7 +316,7 @@ def test_images_of_several_labels(config: AnnotateConfig) -> None:
     done = wsol.annotate(replace(config, labels_from=labels, distill="auto"))
     assert done.statuses["error"] == 1
     info = load_info(config.out / "run")
-    assert (info.several_labels, info.localizer == "pixels") == (True, False)
+    assert (info.is_multi_label, info.localizer == "pixels") == (True, False)
     allowed = {names[0]: {"square", "cross"}}
     for name, (_, boxes) in rows(config.out).items():
         assert {box[0] for box in boxes} <= allowed.get(name, {name.partition("/")[0]})
@@ -321,6 +325,6 @@ def test_images_of_several_labels(config: AnnotateConfig) -> None:
 def test_another_process_is_kept_out(config: AnnotateConfig) -> None:
     """Both would write the same folder."""
     config.out.mkdir()
-    hold = annotate_module.Hold(config.out, f"{annotate_module.NAME}-annotate")
-    with hold, pytest.raises(ConfigError, match="is being written"):
+    lock = annotate_module.FolderLock(config.out, f"{annotate_module.NAME}-annotate")
+    with lock, pytest.raises(ConfigError, match="is being written"):
         wsol.annotate(config)

@@ -1,4 +1,4 @@
-"""A small run, pictures, and the app on a free port."""
+"""A small run, images, and the app on a free port."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -33,13 +33,13 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         backbone="test_resnet",
         output_stride=16,
         classes=CLASSES,
-        size=64,
+        image_size=64,
         localizer="gradcam",
         threshold=0.4,
         threshold_from="val",
         data="",
         boxes=None,
-        val_share=0.1,
+        val_fraction=0.1,
         seed=0,
     )
     save_run(folder, network, info)
@@ -48,7 +48,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Return three pictures of different sizes."""
+    """Return three images of different sizes."""
     folder = tmp_path_factory.mktemp("photos")
     paths = []
     for number, size in enumerate([(90, 60), (60, 90), (2000, 1000)]):
@@ -64,7 +64,7 @@ def serve(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Serve:
 
     @contextmanager
     def start(**options: object) -> Iterator[httpx.Client]:
-        config = replace(AppConfig(run=small_run, cpu=True, precision="fp32"), **options)
+        config = replace(AppConfig(run=small_run, device="cpu", precision="fp32"), **options)
         folder = tmp_path_factory.mktemp("uploads")
         with listen("127.0.0.1", 0) as listening:
             server = make_server(create_limited(config, folder))
@@ -84,7 +84,7 @@ def serve(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Serve:
 @pytest.fixture(scope="session")
 def app(serve: Serve) -> Iterator[httpx.Client]:
     """Return a client of the app with small limits, shared by all tests."""
-    with serve(max_file=1, max_request=3, max_pictures=40) as client:
+    with serve(max_file=1, max_request=3, max_images=40) as client:
         yield client
 
 
@@ -100,7 +100,7 @@ def uploads() -> Callable[[httpx.Client], list[str]]:
 
 @pytest.fixture
 def empty(app: httpx.Client, uploads: Callable[[httpx.Client], list[str]]) -> httpx.Client:
-    """Return a client of the shared app, in which no pictures are."""
-    app.delete("/api/pictures")
+    """Return a client of the shared app, in which no images are."""
+    app.delete("/api/images")
     assert not uploads(app)
     return app

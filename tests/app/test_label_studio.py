@@ -20,11 +20,11 @@ import pytest
 from wsol import Localizer
 from wsol.app.label_studio import TaskImages, _Backend, read_label_config
 from wsol.errors import ConfigError, ImageError
-from wsol.formats import About
+from wsol.formats import PredictionInfo
 from wsol.results.localization import Localization
 
 CONFIG = """<View>
-  <Image name="photo" value="$picture"/>
+  <Image name="photo" value="$image"/>
   <RectangleLabels name="box" toName="photo">
     <Label value="Disc"/><Label value="Square" alias="sq" background="#f00"/>
     <Label value="Other" predicted_values="cross%0A%2541,star, ring ,
@@ -80,7 +80,7 @@ def body(*names: object) -> dict:
     tasks = [
         {
             "id": 10 + number,
-            "data": {"picture": name},
+            "data": {"image": name},
             "meta": {},
             "created_at": "2026-01-01T00:00:00Z",
             "is_labeled": False,
@@ -105,17 +105,17 @@ def body(*names: object) -> dict:
 
 
 class Studio:
-    """A server with one picture at the place of an upload, that notes what it is asked."""
+    """A server with one image at the place of an upload, that notes what it is asked."""
 
-    def __init__(self, picture: bytes) -> None:
+    def __init__(self, image: bytes) -> None:
         """Start it."""
-        asked = self.asked = []
+        options = self.options = []
         self.token: object = {"access": "short"}
         studio = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                asked.append((self.path, self.headers.get("Authorization")))
+                options.append((self.path, self.headers.get("Authorization")))
                 if self.path.startswith("/away"):
                     self.send_response(302)
                     self.send_header("Location", "/data/upload/3/a.png")
@@ -124,11 +124,11 @@ class Studio:
                 found = self.path.startswith("/data/upload/")
                 self.send_response(200 if found else 404)
                 self.end_headers()
-                self.wfile.write(picture if found else b"no")
+                self.wfile.write(image if found else b"no")
 
             def do_POST(self) -> None:
                 sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                asked.append((self.path, sent))
+                options.append((self.path, sent))
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(json.dumps(studio.token).encode())
@@ -158,7 +158,7 @@ def studio(photos: list[Path]) -> Iterator[Studio]:
 
 @pytest.fixture(scope="module")
 def backend(serve: Callable, photos: list[Path]) -> Iterator[httpx.Client]:
-    """Return a client of a backend that may read the folder of the pictures."""
+    """Return a client of a backend that may read the folder of the images."""
     with serve(label_studio=True, files=(photos[0].parent,), max_file=1) as client:
         yield client
 
@@ -167,17 +167,17 @@ def test_it_is_up(backend: httpx.Client) -> None:
     """Label Studio asks this first, and then what version there is."""
     for path in ("/", "/health"):
         assert backend.get(path).json()["status"] == "UP"
-    asked = {
+    options = {
         "project": "3.1700000000",
         "schema": CONFIG,
         "hostname": "http://localhost:8080",
         "access_token": "secret",
         "extra_params": None,
     }
-    answer = backend.post("/setup", json=asked)
+    answer = backend.post("/setup", json=options)
     assert answer.status_code == 200
     assert answer.json()["model_version"].startswith("wsol ")
-    assert backend.post("/setup", json=asked | {"schema": "<View></View>"}).status_code == 200
+    assert backend.post("/setup", json=options | {"schema": "<View></View>"}).status_code == 200
 
 
 def test_boxes_are_those_of_prediction(
@@ -188,13 +188,13 @@ def test_boxes_are_those_of_prediction(
     answer = backend.post("/predict", json=body(*names))
     assert answer.status_code == 200
     results = answer.json()["results"]
-    locate = Localizer(small_run, cpu=True, precision="fp32")
+    locate = Localizer(small_run, device="cpu", precision="fp32")
     assert len(results) == 3
     for prediction, found in zip(results, locate(photos), strict=True):
         jsonschema.validate(prediction, PREDICTION)
         assert prediction["score"] == pytest.approx(found.box_scores[0], abs=1e-6)
         (region,) = prediction["result"]
-        width, height = found.image_size
+        width, height = found.original_size
         assert (region["original_width"], region["original_height"]) == (width, height)
         value = region["value"]
         scale = np.array([width, height, width, height]) / 100
@@ -205,7 +205,7 @@ def test_boxes_are_those_of_prediction(
         assert value["rectanglelabels"] == [expected]
 
 
-def test_a_picture_in_the_task(backend: httpx.Client, photos: list[Path]) -> None:
+def test_a_image_in_the_task(backend: httpx.Client, photos: list[Path]) -> None:
     """It gives the same boxes as the file; nothing of it stays."""
     inline = f"data:image/png;base64,{b64encode(photos[0].read_bytes()).decode()}"
     names = (inline, f"/data/local-files/?d={quote(photos[0].name)}")
@@ -217,7 +217,7 @@ def test_a_picture_in_the_task(backend: httpx.Client, photos: list[Path]) -> Non
     assert not list(Path(backend.headers["x-folder"]).iterdir())
 
 
-def test_pictures_that_cannot_be_had(
+def test_images_that_cannot_be_had(
     backend: httpx.Client, photos: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each gives an empty result and a line; the others of the batch have theirs."""
@@ -228,7 +228,7 @@ def test_pictures_that_cannot_be_had(
     large = b64encode(photos[0].read_bytes() + bytes(1 << 20)).decode()
     bad = [
         None,
-        {"picture": 1},
+        {"image": 1},
         "",
         "/data/local-files/?d=../outside.png",
         f"/data/local-files/?d={outside}",
@@ -261,7 +261,7 @@ def test_pictures_that_cannot_be_had(
     assert all("\n" not in line and len(line) < 300 for line in lines)
 
 
-def test_a_localizer_that_is_shown_pictures_first(serve: Callable, photos: list[Path]) -> None:
+def test_a_localizer_that_is_shown_images_first(serve: Callable, photos: list[Path]) -> None:
     """It is shown those that can be read; where none can be, nothing fails."""
     data = photos[0].read_bytes()
     cut, whole = (
@@ -279,12 +279,12 @@ def test_classes_that_are_no_label_are_left_out(
     backend: httpx.Client, photos: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     """And named in the log."""
-    asked = body(f"/data/local-files/?d={quote(photos[0].name)}")
-    asked["label_config"] = CONFIG.replace("Disc", "x").replace("Square", "y").split("<Label")[0]
-    asked["label_config"] += '<Label value="whale"/></RectangleLabels></View>'
+    options = body(f"/data/local-files/?d={quote(photos[0].name)}")
+    options["label_config"] = CONFIG.replace("Disc", "x").replace("Square", "y").split("<Label")[0]
+    options["label_config"] += '<Label value="whale"/></RectangleLabels></View>'
     with caplog.at_level(logging.WARNING, "wsol"):
-        (result,) = backend.post("/predict", json=asked).json()["results"]
-        backend.post("/setup", json={"schema": asked["label_config"]})
+        (result,) = backend.post("/predict", json=options).json()["results"]
+        backend.post("/setup", json={"schema": options["label_config"]})
     assert (result["result"], result["score"]) == ([], 0.0)
     assert "left out a box of the class" in caplog.messages[0]
     assert caplog.messages[-1] == "labels that are no class of the network: whale"
@@ -337,7 +337,7 @@ def test_uploads_are_fetched_with_the_token(studio: Studio, tmp_path: Path) -> N
     for name in ("/data/upload/3/a.png", f"{studio.url}/data/upload/3/a.png"):
         with images.get(name) as path:
             assert path.stat().st_size > 100
-    assert studio.asked == [("/data/upload/3/a.png", "Token key")] * 2
+    assert studio.options == [("/data/upload/3/a.png", "Token key")] * 2
     assert not list(tmp_path.iterdir())
     port = studio.server.server_port
     for name in (
@@ -352,11 +352,14 @@ def test_uploads_are_fetched_with_the_token(studio: Studio, tmp_path: Path) -> N
     ):
         with pytest.raises(ImageError), images.get(name):
             pass
-    assert [path for path, _ in studio.asked[2:]] == ["/no/such/upload.png", "/away/elsewhere.png"]
+    assert [path for path, _ in studio.options[2:]] == [
+        "/no/such/upload.png",
+        "/away/elsewhere.png",
+    ]
     small = TaskImages(tmp_path, (), studio.url, None, 10)
     with pytest.raises(ImageError, match="larger than 10 bytes"), small.get("/data/upload/3/a.png"):
         pass
-    assert studio.asked[-1] == ("/data/upload/3/a.png", None)
+    assert studio.options[-1] == ("/data/upload/3/a.png", None)
 
 
 def test_a_personal_token_is_exchanged(studio: Studio, tmp_path: Path) -> None:
@@ -364,7 +367,7 @@ def test_a_personal_token_is_exchanged(studio: Studio, tmp_path: Path) -> None:
     images = TaskImages(tmp_path, (), f"{studio.url}/", "a.b.c", 1 << 20)
     with images.get("/data/upload/3/a.png"):
         pass
-    assert studio.asked == [
+    assert studio.options == [
         ("/api/token/refresh/", {"refresh": "a.b.c"}),
         ("/data/upload/3/a.png", "Bearer short"),
     ]
@@ -417,7 +420,7 @@ def test_a_label_may_mean_one_class_of_a_name_or_all() -> None:
         '<Label value="crane#2"/><Label value="Crane"/></RectangleLabels></View>'
     )
     own = _Backend.__new__(_Backend)
-    own.about, own.version = About(("crane", "jay", "crane"), Path(), 0.2), ""
+    own.info, own.version = PredictionInfo(("crane", "jay", "crane"), Path(), 0.2), ""
     boxes = {"boxes": np.tile([0.0, 0, 4, 4], (3, 1)), "box_scores": np.array([0.9, 0.8, 0.7])}
     found = Localization("a.png", (8, 6), box_labels=np.array([0, 2, 1]), **boxes)
     result = own._prediction({"id": 1}, found, config)["result"]

@@ -31,21 +31,21 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, empty: httpx.Client) -> Iterator[Page]:
-    """Return the page of an app without pictures; nothing may go wrong in it, and nothing run."""
+    """Return the page of an app without images; nothing may go wrong in it, and nothing run."""
     page = browser.new_page(viewport={"width": 1200, "height": 900})
     wrong: list[str] = []
-    asked: list[str] = []
+    options: list[str] = []
     page.on("console", lambda message: wrong.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("dialog", lambda dialog: wrong.append(f"a dialog: {dialog.message}"))
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: options.append(request.url))
     page.goto(str(empty.base_url))
     expect(page.locator(".drop")).to_be_visible()
     yield page
     page.close()
     # A request that the server refuses is written there by the browser itself.
     assert [line for line in wrong if "the server responded with a status of 4" not in line] == []
-    assert {url.split("/")[2] for url in asked if not url.startswith(("blob:", "data:"))} == {
+    assert {url.split("/")[2] for url in options if not url.startswith(("blob:", "data:"))} == {
         str(empty.base_url).split("/")[2]
     }
 
@@ -108,7 +108,7 @@ def test_good_and_bad_files_are_uploaded(page: Page, photos: list[Path], tmp_pat
     expect(page.locator(".card:visible")).to_have_count(3)
 
 
-def test_pictures_are_dropped_and_pasted(page: Page, photos: list[Path]) -> None:
+def test_images_are_dropped_and_pasted(page: Page, photos: list[Path]) -> None:
     """Both ways end in cards."""
     data = photos[0].read_bytes()
     send(page, "dragover", [("a.png", data)])
@@ -155,7 +155,7 @@ def test_what_is_decided_is_not_looked_at_anew(
 ) -> None:
     """Neither by another localizer for all nor for another class, until that is undone."""
     choose(page, *photos[:2])
-    before = empty.get("/api/pictures").json()["pictures"]
+    before = empty.get("/api/images").json()["images"]
     page.locator("[aria-posinset='1']:visible").dblclick()
     page.keyboard.press("a")
     page.keyboard.press("ArrowLeft")
@@ -163,7 +163,7 @@ def test_what_is_decided_is_not_looked_at_anew(
     page.keyboard.press("Escape")
     page.get_by_label("Localizer").select_option("layercam")
     expect(page.locator(".choices .told")).to_have_text("looked at 1")
-    after = empty.get("/api/pictures").json()["pictures"]
+    after = empty.get("/api/images").json()["images"]
     assert after[0] == before[0]
     assert after[1]["localizer"] == "layercam"
     page.locator("[aria-posinset='1']:visible").dblclick()
@@ -205,20 +205,20 @@ def test_another_class_and_another_localizer(
 ) -> None:
     """What is chosen is what the server looks for, and what the page then shows."""
     choose(page, *photos[:2])
-    (first, _) = empty.get("/api/pictures").json()["pictures"]
+    (first, _) = empty.get("/api/images").json()["images"]
     page.locator("[aria-posinset='1']:visible").dblclick()
     label = first["likely"][3][0]
     page.get_by_label("Look for").select_option(label)
     expect(page.locator(".viewer dd").first).to_contain_text(label)
-    chosen = [row["chosen"] for row in empty.get("/api/pictures").json()["pictures"]]
-    assert chosen == [label, ""], "of the picture that was opened"
+    chosen = [row["chosen"] for row in empty.get("/api/images").json()["images"]]
+    assert chosen == [label, ""], "of the image that was opened"
     page.keyboard.press("Escape")
     page.get_by_label("Localizer").select_option("layercam")
     expect(page.locator(".choices .told")).to_have_text("looked at 2")
     page.get_by_label("Features of").select_option("layer2")
     expect(page.locator(".choices .told")).to_have_text("looked at 2")
-    rows = empty.get("/api/pictures").json()["pictures"]
-    assert [(row["localizer"], row["tap"]) for row in rows] == [("layercam", "layer2")] * 2
+    rows = empty.get("/api/images").json()["images"]
+    assert [(row["localizer"], row["layer"]) for row in rows] == [("layercam", "layer2")] * 2
     assert rows[0]["class"] == label, "the class that was chosen stays"
     assert rows[0]["boxes"] != first["boxes"]
     line = page.locator("[aria-posinset='1']:visible svg rect").first
@@ -250,16 +250,16 @@ def test_the_slider_and_downloads(page: Page, photos: list[Path], empty: httpx.C
     assert row["bbox"] == pytest.approx([float(value) for value in after])
 
 
-def test_pictures_are_removed(page: Page, photos: list[Path], empty: httpx.Client) -> None:
+def test_images_are_removed(page: Page, photos: list[Path], empty: httpx.Client) -> None:
     """One, and then all."""
     choose(page, *photos)
     page.locator(".card:visible").first.dblclick()
-    page.get_by_role("button", name="Remove picture").click()
+    page.get_by_role("button", name="Remove image").click()
     expect(page.locator(".card:visible")).to_have_count(2)
-    assert len(empty.get("/api/pictures").json()["pictures"]) == 2
+    assert len(empty.get("/api/images").json()["images"]) == 2
     page.get_by_role("button", name="Remove all").click()
     expect(page.locator("body")).to_have_class("app nothing")
-    assert empty.get("/api/pictures").json()["pictures"] == []
+    assert empty.get("/api/images").json()["images"] == []
 
 
 def test_the_policy_is_in_force(browser: Browser, empty: httpx.Client) -> None:

@@ -51,7 +51,7 @@ def host_of(client: httpx.Client) -> str:
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "localhost.evil.example"])
 def test_a_name_that_was_pointed_here_is_refused(app: httpx.Client, host: str) -> None:
     """A site that lets its name lead to this machine can read nothing (DNS rebinding)."""
-    for path in ("/", "/api/pictures", "/api/about"):
+    for path in ("/", "/api/images", "/api/about"):
         answer = app.get(path, headers={"host": host})
         assert answer.status_code == 403
         assert "classes" not in answer.text
@@ -80,13 +80,13 @@ def test_a_request_without_a_name_or_with_two_is_refused(app: httpx.Client) -> N
 def test_other_sites_may_send_nothing(
     empty: httpx.Client, origin: str, photos: list[Path], uploads: Uploads
 ) -> None:
-    """A form on another site cannot leave a picture here (CSRF)."""
+    """A form on another site cannot leave an image here (CSRF)."""
     files = [("files", ("a.png", photos[0].read_bytes()))]
-    answer = empty.post("/api/pictures", files=files, headers={"origin": origin})
+    answer = empty.post("/api/images", files=files, headers={"origin": origin})
     assert answer.status_code == 403
     assert not uploads(empty)
     own = {"origin": f"http://{host_of(empty)}"}
-    assert empty.post("/api/pictures", files=files, headers=own).status_code == 200
+    assert empty.post("/api/images", files=files, headers=own).status_code == 200
 
 
 def test_every_answer_has_its_headers(app: httpx.Client) -> None:
@@ -114,7 +114,7 @@ def test_every_answer_has_its_headers(app: httpx.Client) -> None:
 def upload_head(client: httpx.Client, length: str) -> str:
     """Return the start of an upload."""
     return (
-        f"POST /api/pictures HTTP/1.1\nHost: {host_of(client)}\n"
+        f"POST /api/images HTTP/1.1\nHost: {host_of(client)}\n"
         f"Content-Type: multipart/form-data; boundary=x\n{length}\n\n"
     )
 
@@ -183,7 +183,7 @@ def test_a_file_that_is_too_large_is_not_kept_whole(empty: httpx.Client, uploads
 def test_a_broken_form_is_one_line(empty: httpx.Client, body: bytes, uploads: Uploads) -> None:
     """Nothing of it is kept."""
     kind = {"content-type": "multipart/form-data; boundary=x"}
-    answer = empty.post("/api/pictures", content=body, headers=kind)
+    answer = empty.post("/api/images", content=body, headers=kind)
     assert answer.status_code == 400
     assert "form" in answer.json()["error"]
     assert not uploads(empty)
@@ -191,10 +191,10 @@ def test_a_broken_form_is_one_line(empty: httpx.Client, body: bytes, uploads: Up
 
 def test_what_is_no_form_or_no_json_is_refused(empty: httpx.Client, photos: list[Path]) -> None:
     """Another type of content, text that is no JSON, too much of it, and numbers without end."""
-    assert empty.post("/api/pictures", json={}).status_code == 400
+    assert empty.post("/api/images", json={}).status_code == 400
     files = [("files", ("a.png", photos[0].read_bytes()))]
-    (row,) = empty.post("/api/pictures", files=files).json()["pictures"]
-    look = f"/api/pictures/{row['id']}/look"
+    (row,) = empty.post("/api/images", files=files).json()["images"]
+    preprocessing = f"/api/images/{row['id']}/look"
     for content, status in (
         (b"{", 400),
         (b"[]", 400),
@@ -202,13 +202,13 @@ def test_what_is_no_form_or_no_json_is_refused(empty: httpx.Client, photos: list
         (b"\xff", 400),
         (b" " * ((1 << 20) + 1), 413),
     ):
-        assert empty.post(look, content=content).status_code == status
+        assert empty.post(preprocessing, content=content).status_code == status
 
 
 def test_a_form_of_many_parts_is_refused(empty: httpx.Client, uploads: Uploads) -> None:
     """Thousands of empty files would cost more than their bytes."""
     body = b"".join(part("a") + b"\r\n" for _ in range(1001)) + b"--x--\r\n"
     kind = {"content-type": "multipart/form-data; boundary=x"}
-    answer = empty.post("/api/pictures", content=body, headers=kind)
+    answer = empty.post("/api/images", content=body, headers=kind)
     assert answer.status_code == 413
     assert not uploads(empty)

@@ -25,7 +25,7 @@ def started(
 ) -> Iterator[tuple[subprocess.Popen, str]]:
     """Start the command, and yield it with the address that it prints."""
     with subprocess.Popen(
-        [sys.executable, "-c", code, "app", "--cpu", "--port", "0", *options],
+        [sys.executable, "-c", code, "app", "--device", "cpu", "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -38,19 +38,19 @@ def started(
 
 
 def test_it_ends_cleanly(small_run: Path, photos: list[Path], tmp_path: Path) -> None:
-    """Ctrl-C ends it with status 0, without a line, and with it go the uploaded pictures."""
+    """Ctrl-C ends it with status 0, without a line, and with it go the uploaded images."""
     with started("--run", str(small_run), folder=tmp_path) as (process, url):
         files = [("files", ("a.png", photos[0].read_bytes()))]
-        answer = httpx.post(f"{url}api/pictures", files=files, timeout=60)
-        assert answer.json()["pictures"][0]["error"] is None
+        answer = httpx.post(f"{url}api/images", files=files, timeout=60)
+        assert answer.json()["images"][0]["error"] is None
         (folder,) = tmp_path.glob("wsol-app-*")
-        assert folder.stat().st_mode & 0o077 == 0, "nobody else may look at the pictures"
+        assert folder.stat().st_mode & 0o077 == 0, "nobody else may look at the images"
         assert len(list(folder.iterdir())) == 2
         # A sender that is in the middle of something does not keep it from ending.
         address = url.removeprefix("http://").rstrip("/").split(":")
         with socket.create_connection((address[0], int(address[1]))) as connection:
             connection.sendall(
-                b"POST /api/pictures HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+                b"POST /api/images HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
                 b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
             )
             time.sleep(0.2)
@@ -61,9 +61,7 @@ def test_it_ends_cleanly(small_run: Path, photos: list[Path], tmp_path: Path) ->
         assert "Traceback" not in process.stderr.read()
 
 
-def test_it_does_not_wait_for_a_picture(
-    small_run: Path, photos: list[Path], tmp_path: Path
-) -> None:
+def test_it_does_not_wait_for_a_image(small_run: Path, photos: list[Path], tmp_path: Path) -> None:
     """A localizer that takes minutes cannot be stopped, and is left."""
     code = (
         "import sys, time, wsol.app.service as pool\n"
@@ -73,7 +71,7 @@ def test_it_does_not_wait_for_a_picture(
     with started("--run", str(small_run), folder=tmp_path, code=code) as (process, url):
         files = [("files", ("a.png", photos[0].read_bytes()))]
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{url}api/pictures", files=files, timeout=1)
+            httpx.post(f"{url}api/images", files=files, timeout=1)
         assert httpx.get(f"{url}api/about", timeout=5).status_code == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
@@ -81,7 +79,7 @@ def test_it_does_not_wait_for_a_picture(
 
 
 def test_a_request_to_terminate_is_like_ctrl_c() -> None:
-    """So that the pictures go as well; afterwards the signal means what it meant before."""
+    """So that the images go as well; afterwards the signal means what it meant before."""
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), ending_cleanly():
         signal.raise_signal(signal.SIGTERM)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from wsol.app.storage import free_name
 
-PARTS = st.one_of(
+CHUNKS = st.one_of(
     st.text(max_size=300),
     st.sampled_from(["a", "A", "a.png", "2", "..", ".", "", "C:", "x" * 300 + ".png", "\ud800"]),
 )
-NAMES = st.lists(PARTS, min_size=1, max_size=6).flatmap(
+NAMES = st.lists(CHUNKS, min_size=1, max_size=6).flatmap(
     lambda parts: st.sampled_from(["/".join(parts), "\\".join(parts), "/" + "/".join(parts)])
 )
 

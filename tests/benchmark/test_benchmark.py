@@ -28,16 +28,27 @@ from wsol.types import BUNDLED_BACKBONE
 SMALL = BenchmarkConfig(
     backbone="test_resnet",
     localizer="cam",
-    size=64,
+    image_size=64,
     batch_size=2,
-    pictures=3,
+    max_images=3,
     seconds=0.02,
     precision="fp32",
-    cpu=True,
+    device="cpu",
 )
 OPTIONS = (
-    *("--backbone", "test_resnet", "--localizer", "cam", "--size", "64", "--batch_size", "2"),
-    *("--pictures", "3", "--seconds", "0.02", "--precision", "fp32", "--cpu", "--workers", "0"),
+    *("--backbone", "test_resnet", "--localizer", "cam", "--image_size", "64", "--batch_size", "2"),
+    *(
+        "--max_images",
+        "3",
+        "--seconds",
+        "0.02",
+        "--precision",
+        "fp32",
+        "--device",
+        "cpu",
+        "--num_workers",
+        "0",
+    ),
 )
 
 TRAINING = ["decode", "augment", "forward", "backward"]
@@ -46,24 +57,24 @@ PREDICTION = ["decode", "resize", "forward", "localize", "box", "write"]
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of three pictures, and one that cannot be read."""
+    """Return a folder of three images, and one that cannot be read."""
     folder = tmp_path_factory.mktemp("photographs")
     write_photographs(folder, 3, size=(160, 120))
-    (folder / "bad.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    (folder / "bad.jpg").write_bytes(b"\xff\xd8\xff no image")
     return folder
 
 
 def test_all_stages_are_measured(photographs: Path, tmp_path: Path) -> None:
     """Training and prediction come with every stage and a whole, in the file as well."""
     out = tmp_path / "new" / "machine.json"
-    jobs = benchmark(replace(SMALL, data=photographs, pictures=9, workers=1, out=out))
+    jobs = benchmark(replace(SMALL, data=photographs, max_images=9, num_workers=1, out=out))
     assert [job.name for job in jobs] == ["training", "prediction"]
     assert [[stage.name for stage in job.stages] for job in jobs] == [TRAINING, PREDICTION]
     for job in jobs:
         assert [stage.in_worker for stage in job.stages[:3]] == [True, True, False]
         assert all(stage.seconds >= 0 for stage in job.stages)
         assert all(stage.seconds > 0 for stage in job.stages if stage.name in ("decode", "forward"))
-        assert job.workers == 1
+        assert job.num_workers == 1
         assert job.measured > 0
         assert job.advice
     found = json.loads(out.read_text())
@@ -85,9 +96,11 @@ def test_the_command_prints_a_table_of_each(
 
 def test_a_run_is_measured_at_its_own_size(tiny_run: Path, photographs: Path) -> None:
     """A run folder says its size, which an option overrides."""
-    config = replace(SMALL, data=photographs, run=tiny_run, backbone=BUNDLED_BACKBONE, workers=0)
-    assert [job.size for job in benchmark(replace(config, size=None))] == [64, 64]
-    assert [job.size for job in benchmark(replace(config, size=32))] == [32, 32]
+    config = replace(
+        SMALL, data=photographs, run=tiny_run, backbone=BUNDLED_BACKBONE, num_workers=0
+    )
+    assert [job.size for job in benchmark(replace(config, image_size=None))] == [64, 64]
+    assert [job.size for job in benchmark(replace(config, image_size=32))] == [32, 32]
 
 
 def test_a_slow_stage_is_seen(
@@ -96,44 +109,44 @@ def test_a_slow_stage_is_seen(
     """Where cutting boxes takes long, it shows there, and nowhere else."""
     from wsol.benchmark import stages as benchmark_prediction
 
-    plain = benchmark_prediction.cut_map
+    plain = benchmark_prediction.threshold_map
 
     def slow(*arguments: object) -> object:
         time.sleep(0.2)
         return plain(*arguments)
 
-    monkeypatch.setattr(benchmark_prediction, "cut_map", slow)
-    _, job = benchmark(replace(SMALL, data=photographs, workers=0))
+    monkeypatch.setattr(benchmark_prediction, "threshold_map", slow)
+    _, job = benchmark(replace(SMALL, data=photographs, num_workers=0))
     seconds = {stage.name: stage.seconds for stage in job.stages}
     assert seconds["box"] >= 0.2
     assert job.bound == "box"
 
 
-def test_pictures_that_cannot_be_used_are_refused(tmp_path: Path, tiny_run: Path) -> None:
-    """A folder without a picture that can be read is named."""
+def test_images_that_cannot_be_used_are_refused(tmp_path: Path, tiny_run: Path) -> None:
+    """A folder without an image that can be read is named."""
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(DataError, match="no picture there that can be read"):
+    with pytest.raises(DataError, match="no image there that can be read"):
         benchmark(replace(SMALL, data=tmp_path))
     (tmp_path / "model.onnx").write_bytes(b"x")
     with pytest.raises(ConfigError, match="exported graph"):
         benchmark(replace(SMALL, run=tmp_path / "model.onnx", backbone=BUNDLED_BACKBONE))
-    for option, value in (("seconds", 0), ("pictures", 0), ("workers", -1), ("batch_size", 0)):
+    for option, value in (("seconds", 0), ("images", 0), ("workers", -1), ("batch_size", 0)):
         with pytest.raises(ConfigError, match=option):
             replace(SMALL, **{option: value})
 
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("reading", [0.0005, 0.004, 0.1])
-def test_the_wanted_workers_keep_the_network_busy(reading: float, shared: bool) -> None:
+def test_the_wanted_workers_keep_the_network_busy(localizer_config: float, shared: bool) -> None:
     """One fewer would make the network wait; more are not faster."""
     machine = Machine(cores=64, shared=shared)
-    stages = [Stage("decode", reading, in_worker=True), Stage("forward", 0.004)]
+    stages = [Stage("decode", localizer_config, in_worker=True), Stage("forward", 0.004)]
     wanted = wanted_workers(stages, machine)
     best = expected_seconds(stages, 64, machine)
     assert expected_seconds(stages, wanted, machine) == pytest.approx(best)
     assert find_bound(stages, wanted, machine) == "forward"
     # A fifth of the time is kept free for workers that are late now and then.
-    fewer = [Stage("decode", reading / 0.8, in_worker=True), Stage("forward", 0.004)]
+    fewer = [Stage("decode", localizer_config / 0.8, in_worker=True), Stage("forward", 0.004)]
     if wanted > 1:
         assert find_bound(fewer, wanted - 1, Machine(64, shared=False)) == READING
 
@@ -144,8 +157,8 @@ def test_every_bound_has_advice() -> None:
     assert set(ADVICE) == main_stages | {READING}
 
 
-def test_generated_pictures_are_as_large_as_photographs(tmp_path: Path) -> None:
-    """Files of 60 to 110 KB, of different pictures, the same for the same seed."""
+def test_generated_images_are_as_large_as_photographs(tmp_path: Path) -> None:
+    """Files of 60 to 110 KB, of different images, the same for the same seed."""
     files = write_photographs(tmp_path / "a", 4)
     again = write_photographs(tmp_path / "b", 4)
     contents = [file.read_bytes() for file in files]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wsol.cli.main import main
-from wsol.cli.table import print_figures, print_rows
+from wsol.cli.table import print_metrics, print_rows
 
 HEADER = "image,class,x0,y0,x1,y1,width,height\n"
 
@@ -95,7 +95,7 @@ def test_help_shows_both_forms(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_a_column_lacks_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
     """A figure that a column does not have is not the same as one without boxes."""
-    print_figures({"a": {"gt_known": None}, "b": {"threshold": 0.5}})
+    print_metrics({"a": {"gt_known": None}, "b": {"threshold": 0.5}})
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines == [["a", "b"], ["GT-known", "Loc", "no", "boxes"], ["threshold", "0.500"]]
 
@@ -105,10 +105,10 @@ def test_without_ground_truth_no_figure_of_boxes_is_printed(
 ) -> None:
     """How many images have some is."""
     counts = {"num_images": 9, "num_with_ground_truth": 0}
-    print_figures({"": {"top1_cls": 50.0, "gt_known": None, "threshold": 0.2, **counts}})
+    print_metrics({"": {"top1_cls": 50.0, "gt_known": None, "threshold": 0.2, **counts}})
     printed = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert [line[-1] for line in printed] == ["50.0", "9", "0"]
-    print_figures({"": {"gt_known": 0.0, "threshold": 0.2, **counts, "num_with_ground_truth": 1}})
+    print_metrics({"": {"gt_known": 0.0, "threshold": 0.2, **counts, "num_with_ground_truth": 1}})
     printed = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert [line[-1] for line in printed] == ["0.0", "0.200", "9", "1"]
 

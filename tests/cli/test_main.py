@@ -94,12 +94,18 @@ def test_help_lists_every_command(argv: list[str], capsys: pytest.CaptureFixture
         (["evaluate", "--run", "r", "--maps=m"], "wsol evaluate: give a run or --maps, not both"),
         (["evaluate", "--maps", "m"], "annotations is missing; see wsol evaluate --help"),
         (["evaluate", "--maps"], "wsol evaluate: --maps needs a value"),
-        (["evaluate", "--maps", "m", "--annotations", "a", "--cpu"], "no option --cpu"),
+        (
+            ["evaluate", "--maps", "m", "--annotations", "a", "--device", "cpu"],
+            "no option --device cpu",
+        ),
         (["evaluate", "--maps", "m", "--annotations", "lost"], "lost: no such file or folder of"),
         (["prepare", "cup", "--out", "o"], "wsol prepare: no data set 'cup': did you mean 'cub'?"),
         (["prepare", "cub"], "wsol prepare cub: out is missing; see wsol prepare cub --help"),
         (["prepare", "imagenet", "--out", "o"], "nothing to prepare: give --train"),
-        (["evaluate", "missing-folder", "--cpu"], "missing-folder: no finished run here: give a"),
+        (
+            ["evaluate", "missing-folder", "--device", "cpu"],
+            "missing-folder: no finished run here: give a",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
@@ -198,8 +204,11 @@ def test_too_little_memory_is_one_line(
     """It says what to give instead, if there is such an option."""
     command_that(monkeypatch, error)
     for command, line in (
-        ("train", "give a lower --batch_size or --size, or a higher --accumulate"),
-        ("predict", "give a lower --batch_size or --size"),
+        (
+            "train",
+            "give a lower --batch_size or --image_size, or a higher --gradient_accumulation_steps",
+        ),
+        ("predict", "give a lower --batch_size or --image_size"),
         ("convert", "end other programs, and try again"),
     ):
         assert main([command]) == 2

@@ -310,7 +310,7 @@ def test_required_options_have_no_default() -> None:
     [
         ["evaluate", "run", "--batch_size", "-1"],
         ["train", "birds", "--out", "new", "--seed", str(10**20)],
-        ["predict", "birds", "--out", "new", "--size", "30000"],
+        ["predict", "birds", "--out", "new", "--image_size", "30000"],
         ["predict", "", "--out", "new"],
         ["predict", "birds", "--out", ""],
         ["train", "birds", "--out", "new", "--method", "adl", "--method.drop_rate", "75"],
@@ -334,7 +334,7 @@ def test_the_command_ends_with_one_line_and_writes_nothing(
 def test_a_process_ends_with_status_2(tmp_path: Path) -> None:
     """As the shell sees it."""
     ran = subprocess.run(
-        [sys.executable, "-m", "wsol", "evaluate", "run", "--workers", "-1"],
+        [sys.executable, "-m", "wsol", "evaluate", "run", "--num_workers", "-1"],
         capture_output=True,
         text=True,
         cwd=tmp_path,

@@ -39,7 +39,7 @@ def yaml_file(tmp_path: Path) -> Path:
     file = tmp_path / "c.yaml"
     file.write_text(
         "data: birds\nout: run\nepochs: 3\nlr: 1e-3\n"
-        "method: {name: adl, taps: [layer3, layer4], threshold: 0.5}\n"
+        "method: {name: adl, layers: [layer3, layer4], threshold: 0.5}\n"
     )
     return file
 
@@ -94,11 +94,11 @@ def test_a_switch_takes_no_argument_for_its_value(argv: tuple[str, ...]) -> None
     assert (found.data, found.out, found.resume) == (Path("birds"), Path("run"), True)
 
 
-@pytest.mark.parametrize("taps", ["a,b", "[a,b]", '["a", "b"]'])
-def test_method_and_its_options(taps: str) -> None:
+@pytest.mark.parametrize("layers", ["a,b", "[a,b]", '["a", "b"]'])
+def test_method_and_its_options(layers: str) -> None:
     """A method has its own options, and a list is given with commas or brackets."""
-    argv = ("--method", "adl", "--method.taps", taps, "--method.drop_rate", "0.5")
-    expected = ADLConfig(taps=("a", "b"), drop_rate=0.5)
+    argv = ("--method", "adl", "--method.layers", layers, "--method.drop_rate", "0.5")
+    expected = ADLConfig(layers=("a", "b"), drop_rate=0.5)
     assert read_train(*BIRDS, *argv).method == expected
     assert read_train(*argv[2:], *argv[:2], *BIRDS).method == expected
     assert read_train(*BIRDS, "--method", "none").method == NoMethod()
@@ -171,9 +171,12 @@ def test_a_wrong_argument_is_one_line(argv: tuple[str, ...], reason: str) -> Non
         ("epochs: three", "epochs: 'three'"),
         ("epochs: [1, 2]", "epochs: [1, 2]"),
         ("method: adl", "c.yaml: method must have a name"),
-        ("method: {taps: [a]}", "c.yaml: method must have a name"),
+        ("method: {layers: [a]}", "c.yaml: method must have a name"),
         ("method: {name: adll}", "no method 'adll': did you mean 'adl'?"),
-        ("method: {name: adl, tap: [a]}", "c.yaml: no key 'method.tap': did you mean 'method.taps"),
+        (
+            "method: {name: adl, layer: [a]}",
+            "c.yaml: no key 'method.layer': did you mean 'method.layers",
+        ),
         ("method: {name: adl, 1: 2}", "c.yaml: no key 'method.1'"),
         ("method: {name: adl, drop_rate: x}", "method.drop_rate: 'x'"),
         ("- a", "c.yaml: must hold keys and values"),
@@ -207,11 +210,11 @@ def test_a_flag_after_the_file_wins(yaml_file: Path) -> None:
         out=Path("run"),
         epochs=3,
         lr=1e-3,
-        method=ADLConfig(taps=("layer3", "layer4"), threshold=0.5),
+        method=ADLConfig(layers=("layer3", "layer4"), threshold=0.5),
     )
     found = read_train(*file, "--epochs", "4", "--method.threshold", "0.7", "--out", "other")
     assert (found.epochs, found.lr, found.out) == (4, 1e-3, Path("other"))
-    assert found.method == ADLConfig(taps=("layer3", "layer4"), threshold=0.7)
+    assert found.method == ADLConfig(layers=("layer3", "layer4"), threshold=0.7)
     assert read_train(*file, "--method", "adl").method == read_train(*file).method
 
 
@@ -228,7 +231,7 @@ def test_the_last_of_two_files_wins(tmp_path: Path, yaml_file: Path) -> None:
 @pytest.mark.parametrize(
     "argv",
     [
-        (*BIRDS, "--method", "adl", "--method.taps", "a,b", "--lr", "1e-5", "--resume"),
+        (*BIRDS, "--method", "adl", "--method.layers", "a,b", "--lr", "1e-5", "--resume"),
         ("2024", "--out", "null", "--output_stride", "null", "--boxes", "x: y.csv"),
     ],
 )
@@ -283,7 +286,7 @@ def test_a_key_that_is_no_text_is_one_line(tmp_path: Path, text: str) -> None:
     ("argv", "name"),
     [
         (("birds", "--out", "--"), "out"),
-        (("birds", "--out", "--cpu"), "out"),
+        (("birds", "--out", "--device", "cpu"), "out"),
         (("birds", "--lr", "--out", "run"), "lr"),
         ((*BIRDS, "--method"), "method"),
     ],
@@ -379,7 +382,7 @@ def test_a_date_is_a_name(tmp_path: Path) -> None:
 def test_the_named_methods_options_in_the_file_stay(yaml_file: Path) -> None:
     """The file's options count where the method of its name is asked for."""
     found = read_train("--method", "adl", "--config", str(yaml_file)).method
-    assert found == ADLConfig(taps=("layer3", "layer4"), threshold=0.5)
+    assert found == ADLConfig(layers=("layer3", "layer4"), threshold=0.5)
 
 
 @pytest.mark.parametrize(
@@ -444,7 +447,7 @@ def test_names_of_bytes_that_are_no_text_are_taken(tmp_path: Path) -> None:
     argv = [*names, "--out", odd, "--run", f"{odd}/run", "--config", str(config)]
     options = read_options("predict", PredictConfig, argv, positional="images")
     assert options.images == [Path(name) for name in names]
-    assert (options.out, options.run, options.size) == (Path(odd), Path(odd, "run"), 64)
+    assert (options.out, options.run, options.image_size) == (Path(odd), Path(odd, "run"), 64)
     assert read_options("train", TrainConfig, [odd, "--out", "o"], "data").data == Path(odd)
 
 

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from wsol.cli.main import main
-from wsol.data.synthetic.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_images
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """Return an archive of OpenImages30k with one picture and one mask in each split."""
+    """Return an archive of OpenImages30k with one image and one mask in each split."""
     path = tmp_path / "open.zip"
-    picture = tmp_path / "a.jpg"
-    next(toy_pictures(1, seed=0)).image.save(picture)
+    image = tmp_path / "a.jpg"
+    next(toy_images(1, seed=0)).image.save(image)
     with zipfile.ZipFile(path, "w") as file:
         for split in ("train", "val", "test"):
-            file.write(picture, f"{split}/0az/a.jpg")
-            file.write(picture, f"{split}/0az/a_m0az_1.png")
+            file.write(image, f"{split}/0az/a.jpg")
+            file.write(image, f"{split}/0az/a_m0az_1.png")
     return path
 
 

@@ -11,8 +11,8 @@ from wsol.cli.train import _better
 from wsol.data.synthetic.toy import write_toy
 from wsol.training.config import TrainConfig
 
-NETWORK = ("--backbone", "test_resnet", "--pretrained", "false", "--epochs", "1", "--cpu")
-SIZES = ("--size", "32", "--resize", "36", "--batch_size", "8", "--precision", "fp32")
+NETWORK = ("--backbone", "test_resnet", "--pretrained", "false", "--epochs", "1", "--device", "cpu")
+SIZES = ("--image_size", "32", "--resize", "36", "--batch_size", "8", "--precision", "fp32")
 
 
 def test_how_many_images_have_ground_truth_is_said(
@@ -23,7 +23,7 @@ def test_how_many_images_have_ground_truth_is_said(
     write_toy(data, train=8, val=4, test=4)
     header, *rows = (data / "boxes.csv").read_text().splitlines()
     (data / "boxes.csv").unlink()
-    argv = ["train", str(data), *NETWORK, *SIZES, "--workers", "0"]
+    argv = ["train", str(data), *NETWORK, *SIZES, "--num_workers", "0"]
     said = {}
     for split in ("test", "val"):
         boxes = tmp_path / f"{split}.csv"
@@ -39,25 +39,34 @@ def test_how_many_images_have_ground_truth_is_said(
     assert (row["val_num_with_ground_truth"], row["val_gt_known"]) == (0, None)
 
 
-def test_pictures_of_val_that_cannot_be_read_leave_with_3(
+def test_images_of_val_that_cannot_be_read_leave_with_3(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The run is written, they count as wrong, and a program learns of them."""
     write_toy(tmp_path / "data", train=8, val=4, test=4)
-    picture = tmp_path / "data/val/disc/0001.jpg"
-    whole = picture.read_bytes()
-    picture.write_bytes(whole[:100])
-    network = ("--backbone", "test_resnet", "--pretrained", "false", "--epochs", "2", "--cpu")
-    sizes = ("--size", "32", "--resize", "36", "--batch_size", "8", "--precision", "fp32")
+    image = tmp_path / "data/val/disc/0001.jpg"
+    whole = image.read_bytes()
+    image.write_bytes(whole[:100])
+    network = (
+        "--backbone",
+        "test_resnet",
+        "--pretrained",
+        "false",
+        "--epochs",
+        "2",
+        "--device",
+        "cpu",
+    )
+    sizes = ("--image_size", "32", "--resize", "36", "--batch_size", "8", "--precision", "fp32")
     argv = ["train", str(tmp_path / "data"), "--out", str(tmp_path / "run"), *network, *sizes]
-    argv += ["--workers", "0"]
+    argv += ["--num_workers", "0"]
     assert main(argv) == 3
     out, err = capsys.readouterr()
     assert f"wrote {tmp_path / 'run'}" in out
     assert "disc/0001.jpg" in err
     assert (tmp_path / "run/model.safetensors").is_file()
     assert main([*argv, "--resume"]) == 3
-    picture.write_bytes(whole)
+    image.write_bytes(whole)
     assert main([*argv, "--resume"]) == 0
 
 
@@ -68,8 +77,8 @@ def test_each_command_names_the_next(
     monkeypatch.chdir(tmp_path)
     write_toy(Path("data"), train=8, val=4, test=4)
     network = ("--backbone", "test_resnet", "--pretrained", "false", "--epochs", "1")
-    sizes = ("--size", "32", "--resize", "36", "--batch_size", "8", "--workers", "0")
-    here = ("--precision", "fp32", "--cpu")
+    sizes = ("--image_size", "32", "--resize", "36", "--batch_size", "8", "--num_workers", "0")
+    here = ("--precision", "fp32", "--device", "cpu")
 
     def said(command: str) -> list[str]:
         line = next(
@@ -79,8 +88,8 @@ def test_each_command_names_the_next(
         return shlex.split(words.partition("(")[0].replace("IMAGES", "data/test"))
 
     assert main(["train", "data", "--out", "my run", *network, *sizes, *here]) == 0
-    assert main([*said("evaluate"), "--workers", "0", "--cpu", "--report", "0"]) == 0
-    assert main([*said("predict"), "--workers", "0", "--cpu", "--report", "0"]) == 0
+    assert main([*said("evaluate"), "--num_workers", "0", "--device", "cpu", "--report", "0"]) == 0
+    assert main([*said("predict"), "--num_workers", "0", "--device", "cpu", "--report", "0"]) == 0
     assert main(said("convert")) == 0
     assert Path("boxes/yolo").is_dir()
 
@@ -91,11 +100,11 @@ def test_without_a_test_split_the_next_command_measures_val(
     """As folders of classes alone have none; a command for test names the option."""
     monkeypatch.chdir(tmp_path)
     write_toy(Path("data"), train=8, val=0, test=0)
-    options = ("--val_share", "0.5", "--out", "run", *NETWORK, *SIZES, "--workers", "0")
+    options = ("--val_fraction", "0.5", "--out", "run", *NETWORK, *SIZES, "--num_workers", "0")
     assert main(["train", "data/train", *options]) == 0
     words = shlex.split(capsys.readouterr().out.partition("next, wsol ")[2].partition(", or ")[0])
-    assert main([*words, "--workers", "0", "--cpu", "--report", "0"]) == 0
-    assert main(["evaluate", "run", "--cpu"]) == 2
+    assert main([*words, "--num_workers", "0", "--device", "cpu", "--report", "0"]) == 0
+    assert main(["evaluate", "run", "--device", "cpu"]) == 2
     assert "--split val" in capsys.readouterr().err
 
 

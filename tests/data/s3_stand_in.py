@@ -23,7 +23,7 @@ class S3:
     Attributes:
         objects: content by key.
         port: where it listens.
-        asked: method and path of each request.
+        options: method and path of each request.
         parts: of objects that are not whole yet.
         is_full: nothing more is taken.
         forbidden: keys that nobody may read.
@@ -34,7 +34,7 @@ class S3:
         self.port = port
         self.objects: dict[str, bytes] = {}
         self.parts: dict[str, dict[int, bytes]] = {}
-        self.asked: list[str] = []
+        self.options: list[str] = []
         self.is_full = False
         self.forbidden: set[str] = set()
 
@@ -68,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         query = parse_qs(urlsplit(self.path).query)
         key = self._key()
-        self.s3.asked.append(f"PUT {key}")
+        self.s3.options.append(f"PUT {key}")
         if self.s3.is_full:
             self._error(507, "InsufficientStorage")
             return
@@ -80,14 +80,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         """Remove an object."""
-        self.s3.asked.append(f"DELETE {self._key()}")
+        self.s3.options.append(f"DELETE {self._key()}")
         self.s3.objects.pop(self._key(), None)
         self._send(204, b"", {})
 
     def do_POST(self) -> None:
         """Begin or end an object of several parts, or remove objects."""
         body, key = self._body(), self._key()
-        self.s3.asked.append(f"POST {key}")
+        self.s3.options.append(f"POST {key}")
         query = urlsplit(self.path).query
         if query == "uploads":
             name = "InitiateMultipartUploadResult"
@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         parts = urlsplit(self.path)
         bucket, _, key = unquote(parts.path)[1:].partition("/")
-        self.s3.asked.append(f"{self.command} {key}")
+        self.s3.options.append(f"{self.command} {key}")
         if bucket != BUCKET:
             self._error(404, "NoSuchBucket")
         elif not key and "list-type" in (query := parse_qs(parts.query)):

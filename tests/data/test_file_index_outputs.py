@@ -20,7 +20,7 @@ def touch(root: Path, *names: str) -> Path:
     "files",
     [
         ("run/model.json", "run/model.safetensors", "run/report/a.jpg"),
-        ("boxes/localizations/plan.json", "boxes/pictures/000001_a.jpg"),
+        ("boxes/localizations/plan.json", "boxes/images/000001_a.jpg"),
         ("report/index.html", "report/data/index.js", "report/photos/a.jpg"),
         ("cmp/compare.json", "cmp/compare.csv", "cmp/compare.jpg"),
         ("demo/data/boxes.csv", "demo/cam/config.yaml", "demo/adl/config.yaml", "demo/data/a.jpg"),
@@ -64,7 +64,7 @@ def test_usual_names_count_by_how_they_begin(
 
 def test_overlays_of_a_prediction_into_its_own_input_are_skipped(tmp_path: Path) -> None:
     """A folder of that name elsewhere is one of images."""
-    touch(tmp_path, "a.jpg", "pictures/000001_a.jpg")
+    touch(tmp_path, "a.jpg", "images/000001_a.jpg")
     assert len(find_images(tmp_path)) == 2
     touch(tmp_path, "localizations/plan.json")
     assert find_images(tmp_path) == ["a.jpg"]
@@ -77,7 +77,7 @@ def test_images_of_other_kinds_are_counted_by_suffix(
     touch(tmp_path, "a.jpg", "b.JXL", "deep/c.jxl", "d.cr2", "README", "notes.txt", ".e.jxl")
     (tmp_path / "IMG_1").write_bytes(b"\xff\xd8\xff\xe0" + bytes(60))
     assert find_images(tmp_path) == ["a.jpg"]
-    lines = [record.getMessage() for record in caplog.records]
+    lines = [store.getMessage() for store in caplog.records]
     assert len(lines) == 1
     assert all(text in lines[0] for text in (str(tmp_path), "2 .jxl", "1 .cr2", "1 without"))
     assert ".txt" not in lines[0]

@@ -61,7 +61,7 @@ def test_links_that_leave_the_tree_need_asking(
     (tmp_path / "in/inside.jpg").symlink_to("a.jpg")
     with caplog.at_level(logging.WARNING, logger="wsol"):
         assert find_images(tmp_path / "in") == ["a.jpg", "inside.jpg"]
-    assert sorted(record.args[0] for record in caplog.records) == [
+    assert sorted(store.args[0] for store in caplog.records) == [
         str(tmp_path / "in/file.jpg"),
         str(tmp_path / "in/folder"),
     ]

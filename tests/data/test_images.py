@@ -1,4 +1,4 @@
-"""The image loader gives the displayed picture or an ImageError, nothing else."""
+"""The image loader gives the displayed image or an ImageError, nothing else."""
 
 import io
 import os
@@ -18,7 +18,7 @@ import pytest
 from PIL import Image, ImageFile
 from PIL.PngImagePlugin import PngInfo
 
-from wsol.data.images import image_size, load_image
+from wsol.data.images import load_image, read_image_size
 from wsol.data.loader import decode_pixels
 from wsol.errors import ImageError
 
@@ -67,14 +67,14 @@ def tiled_tiff(size: int, tile: int) -> bytes:
 
 
 def photo(width: int = 64, height: int = 48) -> Image.Image:
-    """Return a smooth colour picture in which no two corners look alike."""
+    """Return a smooth colour image in which no two corners look alike."""
     y, x = np.mgrid[:height, :width]
     channels = [x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height)]
     return Image.fromarray(np.stack(channels, -1).astype(np.uint8))
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    """Return the bytes of a picture in a file format."""
+    """Return the bytes of an image in a file format."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -108,16 +108,16 @@ def test_lossless_formats_keep_every_pixel(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("alpha", [0, 128, 255])
 def test_a_bmp_without_alpha_in_its_fourth_byte_has_colours(tmp_path: Path, alpha: int) -> None:
     """All of it transparent is a byte that nobody has filled; with anything in it, it is alpha."""
-    picture = photo()
-    picture.putalpha(alpha)
+    image = photo()
+    image.putalpha(alpha)
     if alpha == 128:
-        picture.putpixel((0, 0), (1, 2, 3, 0))
-    rows = np.asarray(picture)[::-1, :, [2, 1, 0, 3]].tobytes()
+        image.putpixel((0, 0), (1, 2, 3, 0))
+    rows = np.asarray(image)[::-1, :, [2, 1, 0, 3]].tobytes()
     masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
     header = struct.pack("<IiiHHIIiiII", 108, 64, 48, 1, 32, 3, len(rows), 0, 0, 0, 0) + masks
     start = b"BM" + struct.pack("<IHHI", 122 + len(rows), 0, 0, 122)
     data = start + header.ljust(108, b"\0") + rows
-    expected = np.asarray(photo()) if alpha != 128 else load(tmp_path, encoded(picture, "PNG"))
+    expected = np.asarray(photo()) if alpha != 128 else load(tmp_path, encoded(image, "PNG"))
     assert np.array_equal(load(tmp_path, data), expected)
 
 
@@ -152,10 +152,10 @@ STORED = {
         ("JPEG", {"quality": 100, "subsampling": 0}, 6),
     ],
 )
-def test_every_orientation_gives_the_displayed_picture(
+def test_every_orientation_gives_the_displayed_image(
     tmp_path: Path, orientation: int, kind: str, options: dict[str, object], tolerance: int
 ) -> None:
-    """Whatever way a file stores the picture, the same one is displayed."""
+    """Whatever way a file stores the image, the same one is displayed."""
     shown = np.asarray(photo())
     height, width = shown.shape[:2] if orientation < 5 else shown.shape[1::-1]
     rows, columns = np.mgrid[:height, :width]
@@ -192,7 +192,7 @@ def test_an_orientation_in_xmp_alone_changes_nothing(
     data = encoded(photo(), kind, **options)
     assert Image.open(io.BytesIO(data)).getexif()[0x0112] == 6
     assert load(tmp_path, data).shape == (48, 64, 3)
-    assert image_size(tmp_path / "image") == (64, 48)
+    assert read_image_size(tmp_path / "image") == (64, 48)
     assert decode_pixels(tmp_path / "image").pixels.shape == (48, 64, 3)
 
 
@@ -293,8 +293,8 @@ def test_a_16_bit_ramp_equals_its_8_bit_twin(tmp_path: Path, kind: str, mode: st
     assert (deep.min(), deep.max()) == (0, 255)
 
 
-def test_a_dark_16_bit_picture_stays_dark(tmp_path: Path) -> None:
-    """A dark 16 bit picture stays dark."""
+def test_a_dark_16_bit_image_stays_dark(tmp_path: Path) -> None:
+    """A dark 16 bit image stays dark."""
     deep = Image.frombytes("I;16", (2, 1), struct.pack("<2H", 257, 514))
     assert load(tmp_path, encoded(deep, "PNG"))[0, :, 0].tolist() == [1, 2]
 
@@ -488,10 +488,10 @@ def test_the_bombs_are_images_but_for_their_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource limits on this system")
-@pytest.mark.parametrize("bomb", ["picture", "tile"])
+@pytest.mark.parametrize("bomb", ["image", "tile"])
 def test_a_bomb_is_refused_in_little_memory(tmp_path: Path, bomb: str) -> None:
     """A bomb is refused in little memory."""
-    data = flat_png(30_000) if bomb == "picture" else tiled_tiff(16, 12_000)
+    data = flat_png(30_000) if bomb == "image" else tiled_tiff(16, 12_000)
     file = tmp_path / "bomb"
     file.write_bytes(data)
     assert len(data) < 2_000_000

@@ -27,7 +27,7 @@ class Deadly(ImageFiles):
         self.deadly, self.parent, self.seconds = deadly, os.getpid(), seconds
 
     def __getitem__(self, key: Key) -> object:
-        """Load one picture, or die of it."""
+        """Load one image, or die of it."""
         assert os.getpid() != self.parent
         if key.index in self.deadly:
             if not self.deadly[key.index]:
@@ -39,7 +39,7 @@ class Deadly(ImageFiles):
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[Path]:
-    """Return 23 pictures, each of a gray of its own."""
+    """Return 23 images, each of a gray of its own."""
     files = [tmp_path / f"{index}.png" for index in range(23)]
     for index, file in enumerate(files):
         Image.new("L", (20, 10), index * 10).save(file)
@@ -47,7 +47,7 @@ def paths(tmp_path: Path) -> list[Path]:
 
 
 def grays(batches: list[Batch]) -> dict[int, int]:
-    """Return the gray of each picture that was loaded."""
+    """Return the gray of each image that was loaded."""
     found: dict[int, int] = {}
     for batch in batches:
         levels: NDArray[np.uint8] = batch.images[:, 0, 0, 0].numpy()
@@ -63,14 +63,14 @@ def grays(batches: list[Batch]) -> dict[int, int]:
         dict.fromkeys(range(23), signal.SIGKILL),
     ],
 )
-def test_a_picture_that_kills_its_process_is_an_error_and_the_rest_goes_on(
+def test_a_image_that_kills_its_process_is_an_error_and_the_rest_goes_on(
     paths: list[Path], deadly: dict[int, int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each picture comes once, in its batch, and the batches in order."""
+    """Each image comes once, in its batch, and the batches in order."""
     before = signal.getsignal(signal.SIGCHLD)
     keys = split_batches(range(23), 4)
     with caplog.at_level(logging.WARNING, "wsol"):
-        batches = list(load_batches(Deadly(paths, deadly), keys, workers=2))
+        batches = list(load_batches(Deadly(paths, deadly), keys, num_workers=2))
     assert [
         sorted([*batch.indices, *(index for index, _ in batch.errors)]) for batch in batches
     ] == [[key.index for key in batch] for batch in keys]
@@ -84,7 +84,7 @@ def test_a_picture_that_kills_its_process_is_an_error_and_the_rest_goes_on(
     assert signal.getsignal(signal.SIGCHLD) is before
 
 
-def test_a_picture_that_hangs_is_an_error(paths: list[Path]) -> None:
+def test_a_image_that_hangs_is_an_error(paths: list[Path]) -> None:
     """A process that does not come back is ended."""
     batches = list(
         load_batches(Deadly(paths, {7: 0}), split_batches(range(23), 8), 2, most_seconds=0.5)
@@ -93,12 +93,12 @@ def test_a_picture_that_hangs_is_an_error(paths: list[Path]) -> None:
     assert batches[0].errors[0][1].reason.endswith("it was ended by SIGALRM")
 
 
-def test_the_time_of_a_picture_is_its_own(
+def test_the_time_of_a_image_is_its_own(
     paths: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A process that waits until it is wanted again has all the time there is."""
     files = ImageFiles(paths, EvalTransform(SIDE))
-    batches = load_batches(files, split_batches(range(23), 4), workers=1, most_seconds=3)
+    batches = load_batches(files, split_batches(range(23), 4), num_workers=1, most_seconds=3)
     found = [next(batches)]
     time.sleep(4)
     with caplog.at_level(logging.WARNING, "wsol"):
@@ -120,7 +120,7 @@ def test_a_death_is_not_raised_where_the_caller_is(paths: list[Path]) -> None:
 def test_processes_that_cannot_be_started_are_an_error(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None of them has died of a picture, so none is tried again."""
+    """None of them has died of an image, so none is tried again."""
 
     def refuse() -> int:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
@@ -134,7 +134,7 @@ def test_processes_that_cannot_be_started_are_an_error(
 
 
 def test_an_error_of_the_code_is_raised(paths: list[Path]) -> None:
-    """It is nobody's picture that is wrong."""
+    """It is nobody's image that is wrong."""
 
     class Wrong(ImageFiles):
         def __getitem__(self, key: Key) -> object:
@@ -147,10 +147,10 @@ def test_an_error_of_the_code_is_raised(paths: list[Path]) -> None:
 def test_workers_do_not_change_batches(paths: list[Path], tmp_path: Path) -> None:
     """Any number of them gives what this process gives, errors too."""
     bad = tmp_path / "bad.png"
-    bad.write_text("no picture")
+    bad.write_text("no image")
     files = ImageFiles([*paths, bad], EvalTransform(SIDE))
     keys = split_batches(range(24), 5)
-    results = [list(load_batches(files, keys, workers)) for workers in (0, 1, 2)]
+    results = [list(load_batches(files, keys, num_workers)) for num_workers in (0, 1, 2)]
     for batches in results:
         assert grays(batches) == {index: index * 10 for index in range(23)}
         assert [str(error) for batch in batches for _, error in batch.errors] == [

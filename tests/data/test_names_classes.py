@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsol._utils.names import place, portable
+from wsol._utils.names import escape_name, safe_path
 from wsol.data.names import index_by_end, map_names
 
 ODD = (
@@ -32,9 +32,9 @@ def test_an_id_means_itself() -> None:
 def test_the_forms_of_exports_mean_the_image(name: str) -> None:
     """By the whole form and by the end of it, whichever format wrote it."""
     index_of = index_by_end(["other.jpg", f"photos/{name}"])
-    for form in (name, portable(name), place(name)):
+    for form in (name, escape_name(name), safe_path(name)):
         assert index_of[form] == index_of[f"photos/{form}"] == 1
-    assert place(name) in {portable(name), *map_names(portable(name))}
+    assert safe_path(name) in {escape_name(name), *map_names(escape_name(name))}
 
 
 def test_a_form_that_could_mean_two_images_means_none() -> None:

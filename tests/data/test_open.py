@@ -20,7 +20,7 @@ def birds(root: Path, *splits: str) -> Path:
 
 def test_val_is_split_off_train(tmp_path: Path) -> None:
     """Val is split off train."""
-    splits = open_data(birds(tmp_path, "train", "test"), val_share=0.2, seed=3)
+    splits = open_data(birds(tmp_path, "train", "test"), val_fraction=0.2, seed=3)
     assert list(splits) == ["train", "val", "test"]
     assert {name: len(samples) for name, samples in splits.items()} == {
         "train": 32,
@@ -28,8 +28,8 @@ def test_val_is_split_off_train(tmp_path: Path) -> None:
         "test": 40,
     }
     assert not set(splits["train"].ids) & set(splits["val"].ids)
-    again = open_data(tmp_path, val_share=0.2, seed=3)
-    other = open_data(tmp_path, val_share=0.2, seed=4)
+    again = open_data(tmp_path, val_fraction=0.2, seed=3)
+    other = open_data(tmp_path, val_fraction=0.2, seed=4)
     assert again["val"].ids == splits["val"].ids != other["val"].ids
 
 
@@ -41,7 +41,7 @@ def test_a_val_that_exists_stays(tmp_path: Path) -> None:
 
 def test_no_val_where_none_is_wanted_or_possible(tmp_path: Path) -> None:
     """There is no val where none is wanted or possible."""
-    assert list(open_data(birds(tmp_path, "train"), val_share=0)) == ["train"]
+    assert list(open_data(birds(tmp_path, "train"), val_fraction=0)) == ["train"]
     assert list(open_data(birds(tmp_path / "b", "test"))) == ["test"]
     (tmp_path / "c/crow").mkdir(parents=True)
     (tmp_path / "c/crow/only.jpg").touch()
@@ -65,7 +65,7 @@ def test_wrong_requests(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         open_data(tmp_path / "missing")
     with pytest.raises(ConfigError, match="between 0 and 1"):
-        open_data(birds(tmp_path, "train"), val_share=1)
+        open_data(birds(tmp_path, "train"), val_fraction=1)
 
 
 def test_cub_opens_as_cub(cub_root: Path, tmp_path: Path) -> None:

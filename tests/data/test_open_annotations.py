@@ -11,7 +11,7 @@ from wsol.errors import DataError
 
 
 def test_cub_gives_its_test_images(tmp_path: Path) -> None:
-    """Boxes are x, y, width, height there, sizes those of the pictures; some boxes end outside."""
+    """Boxes are x, y, width, height there, sizes those of the images; some boxes end outside."""
     (tmp_path / "images/1.Crow").mkdir(parents=True)
     for name, size in (("a", (60, 50)), ("b", (70, 50))):
         Image.new("L", size).save(tmp_path / f"images/1.Crow/{name}.jpg")

@@ -77,8 +77,8 @@ def several() -> Samples:
 def test_several_labels_and_classes_of_boxes_stay_with_their_image() -> None:
     """Targets have a one for each label; the own boxes are those of the first one."""
     samples = several()
-    assert samples.has_several_labels
-    assert not samples_of([2]).has_several_labels
+    assert samples.is_multi_label
+    assert not samples_of([2]).is_multi_label
     assert samples.targets([2, 0]).tolist() == [[0, 1, 1], [1, 1, 0]]
     assert samples.targets([0]).dtype == np.float32
     assert samples.own_boxes(0).tolist() == [[1, 1, 2, 2]]

@@ -43,7 +43,7 @@ def test_the_scale_leaves_enough_pixels(
 ) -> None:
     """The smallest scale is taken that leaves both sides long enough; the size said is the file's.
 
-    The pixels are near those of the whole picture, made small in one step.
+    The pixels are near those of the whole image, made small in one step.
     """
     decoded = decode_image(large, least_side=least_side)
     assert decoded.image.size == size
@@ -52,13 +52,13 @@ def test_the_scale_leaves_enough_pixels(
     assert np.abs(np.asarray(decoded.image) - expected).mean() < 1.5
 
 
-def test_a_scaled_picture_is_turned_as_displayed(tmp_path: Path) -> None:
+def test_a_scaled_image_is_turned_as_displayed(tmp_path: Path) -> None:
     """The orientation is applied, to the size as well."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture = Image.new("RGB", (400, 200), "black")
-    picture.paste("white", (0, 0, 200, 200))
-    picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    image = Image.new("RGB", (400, 200), "black")
+    image.paste("white", (0, 0, 200, 200))
+    image.save(tmp_path / "a.jpg", exif=exif, quality=95)
     decoded = decode_image(tmp_path / "a.jpg", least_side=100)
     assert decoded.image.size == (100, 200)
     assert decoded.size == (200, 400)
@@ -86,7 +86,7 @@ def test_a_limit_counts_the_file_s_own_pixels(large: Path) -> None:
     assert "1600 x 1200" in str(files[Key(0, (0,))].error)
 
 
-def test_training_crops_of_scaled_pictures_are_near(tmp_path: Path) -> None:
+def test_training_crops_of_scaled_images_are_near(tmp_path: Path) -> None:
     """The difference to exact decoding stays below two levels."""
     transform = TrainTransform(112, 128)
     assert transform.least_side == 192
@@ -118,10 +118,10 @@ MADE: dict[str, dict[str, object]] = {
 }
 
 
-def jpeg(picture: Image.Image, **options: object) -> bytes:
+def jpeg(image: Image.Image, **options: object) -> bytes:
     """Return the bytes of a JPEG file."""
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", **options)
+    image.save(buffer, "JPEG", **options)
     return buffer.getvalue()
 
 
@@ -164,7 +164,7 @@ def test_damaged_files_end_the_same_way_in_training() -> None:
 
 
 def test_evaluation_sees_every_pixel(tmp_path: Path) -> None:
-    """Without ``least_side`` a picture is Pillow's, decoded and resized, to the last bit."""
+    """Without ``least_side`` an image is Pillow's, decoded and resized, to the last bit."""
     (file, *_) = write_photographs(tmp_path, 1)
     with Image.open(file) as image:
         expected = np.asarray(image.convert("RGB").resize((96, 96), Image.Resampling.BILINEAR))

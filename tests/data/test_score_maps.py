@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.lib import format as npy
 from PIL import Image
 
-from wsol._utils.names import place, portable
+from wsol._utils.names import escape_name, safe_path
 from wsol.data.score_maps import find_score_maps, load_score_map, usual_shape
 from wsol.errors import DataError, ImageError
 
@@ -31,7 +31,7 @@ def touch(folder: Path, *names: str) -> Path:
     "name", ["crow/a.npy", "crow/a.jpg.npy", "a.npy", "a.jpg.npy", "crow/a.PNG", "a.jpg.png"]
 )
 def test_the_names_of_a_map(tmp_path: Path, name: str) -> None:
-    """With and without the folder, with and without the picture's suffix."""
+    """With and without the folder, with and without the image's suffix."""
     found = find_score_maps(touch(tmp_path, name), IDS)
     assert (found.files, found.extra) == ((name, None, None), ())
 
@@ -50,10 +50,10 @@ def test_other_names_are_not_guessed(tmp_path: Path, name: str) -> None:
 def test_exported_heat_maps_are_known(tmp_path: Path) -> None:
     """Whether annotations have the images' names or the forms in which COCO's JSON has them."""
     names = ["a%2Eb.jpg", "line\nbreak\\.jpg", "x./\udcff.jpg", "l" * 240 + ".jpg"]
-    files = tuple(f"{place(name)}.png" for name in names)
+    files = tuple(f"{safe_path(name)}.png" for name in names)
     maps = touch(tmp_path, *files)
     assert find_score_maps(maps, names) == (files, ())
-    assert find_score_maps(maps, [portable(name) for name in names]) == (files, ())
+    assert find_score_maps(maps, [escape_name(name) for name in names]) == (files, ())
     # A name with escapes of others' making takes no other image's map.
     assert find_score_maps(touch(tmp_path / "b", "a b.npy"), ["a%20b.jpg", "a b.jpg"]).files == (
         None,

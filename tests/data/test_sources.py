@@ -1,4 +1,4 @@
-"""Pictures come from files, or from whatever else has their bytes."""
+"""Images come from files, or from whatever else has their bytes."""
 
 import pickle
 from io import BytesIO
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsol.data.images import image_size, load_image
+from wsol.data.images import load_image, read_image_size
 from wsol.data.loader import ImageFiles, load_batches, split_batches
 from wsol.data.sources import Content, name_of, open_source
 from wsol.data.transforms import EvalTransform
@@ -17,7 +17,7 @@ from wsol.errors import ImageError
 
 
 def jpeg(width: int = 40, height: int = 30) -> bytes:
-    """Return a picture's bytes."""
+    """Return an image's bytes."""
     file = BytesIO()
     Image.new("RGB", (width, height), (200, 30, 30)).save(file, "jpeg")
     return file.getvalue()
@@ -40,20 +40,20 @@ def test_bytes_are_decoded_as_a_file_is(tmp_path: Path) -> None:
     file = tmp_path / "a.jpg"
     file.write_bytes(jpeg())
     source = Content("a.jpg", jpeg())
-    pictures = [np.asarray(load_image(each)) for each in (file, str(file), source)]
-    assert all(np.array_equal(pictures[0], each) for each in pictures)
-    assert image_size(source) == image_size(file) == (40, 30)
-    with open_source(file) as opened:
-        assert opened.read() == open_source(source).read()
+    images = [np.asarray(load_image(each)) for each in (file, str(file), source)]
+    assert all(np.array_equal(images[0], each) for each in images)
+    assert read_image_size(source) == read_image_size(file) == (40, 30)
+    with open_source(file) as loaded:
+        assert loaded.read() == open_source(source).read()
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_sources_go_to_worker_processes(workers: int) -> None:
+def test_sources_go_to_worker_processes(num_workers: int) -> None:
     """A batch of sources, one of them out of reach, is a batch with one error."""
     files = ImageFiles(
         [Content("a.jpg", jpeg()), Broken(), Content("c.jpg", b"")], EvalTransform(32)
     )
-    (batch,) = load_batches(files, split_batches(range(3), 3), workers)
+    (batch,) = load_batches(files, split_batches(range(3), 3), num_workers)
     assert batch.indices == [0]
     assert [str(error) for _, error in batch.errors] == [
         "far/a.jpg: cannot be opened: [Errno 104] connection reset",
@@ -71,7 +71,7 @@ def test_a_source_is_named_and_sent(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    """Folders, missing files and impossible names are errors of the picture."""
+    """Folders, missing files and impossible names are errors of the image."""
     for path, reason in (
         (tmp_path, "is a folder"),
         (tmp_path / "no", "no such file"),

@@ -1,4 +1,4 @@
-"""Pictures on other file systems: found and read, over real HTTP to a stand-in of S3."""
+"""Images on other file systems: found and read, over real HTTP to a stand-in of S3."""
 
 import pickle
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from wsol.data import sources as remote
 from wsol.data.file_index import IMAGE_SUFFIXES
 from wsol.data.images import load_image
 from wsol.data.sources import RemoteFile, RemoteFiles, index_remote
-from wsol.data.synthetic.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_images
 from wsol.errors import DataError, ImageError
 
 from .s3_stand_in import S3, serve_s3
@@ -32,12 +32,12 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Return a folder of pictures with odd names, and of files that are to be left out."""
-    pictures = toy_pictures(len(NAMES), seed=1)
-    for name, picture in zip(NAMES, pictures, strict=True):
+    """Return a folder of images with odd names, and of files that are to be left out."""
+    images = toy_images(len(NAMES), seed=1)
+    for name, image in zip(NAMES, images, strict=True):
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.image.save(path, "png")
+        image.image.save(path, "png")
     for name in (".hidden.png", ".cache/a.png", "notes.txt"):
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def test_the_same_files_are_found_and_read_as_here(uri: str, photos: Path) -> No
         assert load_image(pickle.loads(pickle.dumps(file))).size == load_image(photos / name).size
 
 
-def test_what_is_missing_or_too_large_is_one_pictures_error(
+def test_what_is_missing_or_too_large_is_one_images_error(
     uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error is that of a file on disk."""
@@ -75,7 +75,7 @@ def test_what_is_missing_or_too_large_is_one_pictures_error(
         load_image(RemoteFile(uri, "a.png"))
 
 
-def test_what_may_not_be_read_is_one_pictures_error(s3: S3, photos: Path) -> None:
+def test_what_may_not_be_read_is_one_images_error(s3: S3, photos: Path) -> None:
     """The reason is that of the file system."""
     s3.add(photos, "photos")
     s3.forbidden.add("photos/a.png")
@@ -121,7 +121,7 @@ def test_outputs_and_other_kinds_are_left_out_elsewhere_too(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """By the same rules as on this machine's disks, each with a line."""
-    for name in ("a.jpg", "b.jxl", "deep/c.jpg", "deep/run/report/d.jpg", "boxes/pictures/e.jpg"):
+    for name in ("a.jpg", "b.jxl", "deep/c.jpg", "deep/run/report/d.jpg", "boxes/images/e.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     for name in ("deep/run/model.json", "deep/run/model.safetensors"):

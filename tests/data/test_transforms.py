@@ -9,7 +9,7 @@ from wsol.data.transforms import CenterCropTransform, TrainTransform
 
 @pytest.mark.parametrize(("size", "resize"), [(224, 256), (64, 97)])
 def test_a_box_stays_on_its_object(size: int, resize: int) -> None:
-    """A bright rectangle of the picture is found in the crop where its box says."""
+    """A bright rectangle of the image is found in the crop where its box says."""
     pixels = np.zeros((300, 500, 3), np.uint8)
     pixels[120:200, 200:320] = 255
     crop = CenterCropTransform(size, resize)
@@ -23,20 +23,20 @@ def test_a_box_stays_on_its_object(size: int, resize: int) -> None:
 
 def test_the_crop_is_the_centre_of_the_square() -> None:
     """Sixteen pixels are lost on each side, and a box there lies outside."""
-    picture = Image.effect_noise((256, 256), 90).convert("RGB")
-    expected = np.asarray(picture)[16:240, 16:240]
-    np.testing.assert_array_equal(CenterCropTransform(224, 256)(picture), expected)
+    image = Image.effect_noise((256, 256), 90).convert("RGB")
+    expected = np.asarray(image)[16:240, 16:240]
+    np.testing.assert_array_equal(CenterCropTransform(224, 256)(image), expected)
     corner = np.array([[0.0, 0.0, 8.0, 256.0]])
     moved = CenterCropTransform(224, 256).move_boxes(corner, (256, 256))
     assert moved.tolist() == [[-16, -16, -8, 240]]
 
 
-@pytest.mark.parametrize("picture_size", [(500, 375), (120, 300), (256, 256), (1500, 40)])
-def test_a_training_crop_is_that_of_pillow(picture_size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size_of_image", [(500, 375), (120, 300), (256, 256), (1500, 40)])
+def test_a_training_crop_is_that_of_pillow(size_of_image: tuple[int, int]) -> None:
     """The draws are those of the seed, and the pixels Pillow's up to rounding."""
-    noise = np.random.default_rng(7).integers(0, 256, (*picture_size[::-1], 3), np.uint8)
-    picture = Image.fromarray(noise)
-    square = np.asarray(picture.resize((256, 256), Image.Resampling.BILINEAR)).astype(int)
+    noise = np.random.default_rng(7).integers(0, 256, (*size_of_image[::-1], 3), np.uint8)
+    image = Image.fromarray(noise)
+    square = np.asarray(image.resize((256, 256), Image.Resampling.BILINEAR)).astype(int)
     places = set()
     for index in range(12):
         random = np.random.default_rng((3, 1, index))
@@ -44,7 +44,7 @@ def test_a_training_crop_is_that_of_pillow(picture_size: tuple[int, int]) -> Non
         expected = square[top : top + 224, left : left + 224]
         if random.random() < 0.5:
             expected = expected[:, ::-1]
-        found = TrainTransform(224, 256)(picture, (3, 1, index))
+        found = TrainTransform(224, 256)(image, (3, 1, index))
         assert found.dtype == np.uint8
         assert found.shape == (224, 224, 3)
         difference = np.abs(found - expected)
@@ -53,10 +53,10 @@ def test_a_training_crop_is_that_of_pillow(picture_size: tuple[int, int]) -> Non
     assert len(places) > 6
 
 
-def test_a_picture_is_not_changed_by_its_transform() -> None:
+def test_a_image_is_not_changed_by_its_transform() -> None:
     """What a crop is made of stays as it was."""
-    picture = Image.effect_noise((300, 200), 90).convert("RGB")
-    before = picture.tobytes()
-    crop = TrainTransform(64, 72)(picture, (0,))
+    image = Image.effect_noise((300, 200), 90).convert("RGB")
+    before = image.tobytes()
+    crop = TrainTransform(64, 72)(image, (0,))
     crop[:] = 0
-    assert picture.tobytes() == before
+    assert image.tobytes() == before

@@ -19,7 +19,7 @@ from wsol.errors import ConfigError, DataError
 from wsol.evaluation.compare import _images_to_choose_on, _open, compare
 from wsol.evaluation.config import CompareConfig, EvaluateConfig
 from wsol.evaluation.evaluate import evaluate
-from wsol.localizers.config import Reading
+from wsol.localizers.config import LocalizerConfig
 from wsol.prediction.config import PredictConfig
 from wsol.runs.run import load_run
 from wsol.training.config import TrainConfig
@@ -28,18 +28,18 @@ from wsol.training.trainer import train
 
 @pytest.fixture
 def config(tiny_run: Path, toy: Path, tmp_path: Path) -> CompareConfig:
-    """Return options for a run on toy pictures."""
+    """Return options for a run on toy images."""
     return CompareConfig(
         data=toy,
         out=tmp_path / "out",
         run=tiny_run,
         localizers=("feature_norm", "cam*ddt"),
-        sizes=(64, 96),
+        image_sizes=(64, 96),
         affinities=("none",),
-        pictures=2,
-        workers=0,
+        num_overlays=2,
+        num_workers=0,
         precision="fp32",
-        cpu=True,
+        device="cpu",
     )
 
 
@@ -54,7 +54,7 @@ def test_rows_are_what_evaluation_says(config: CompareConfig, tmp_path: Path) ->
     same = next(
         row
         for row in rows
-        if (row.localizer, row.size, row.normalization) == ("feature_norm", size, "ivr")
+        if (row.localizer, row.image_size, row.normalization) == ("feature_norm", size, "ivr")
     )
     options = EvaluateConfig(
         run=config.run,
@@ -62,8 +62,8 @@ def test_rows_are_what_evaluation_says(config: CompareConfig, tmp_path: Path) ->
         localizer="feature_norm",
         normalization="ivr",
         out=tmp_path / "a.json",
-        workers=0,
-        cpu=True,
+        num_workers=0,
+        device="cpu",
     )
     val = evaluate(replace(options, split="val")).at_best_threshold
     assert same.val_max_box_acc_v2 == pytest.approx(val["max_box_acc_v2"], abs=0.006)
@@ -74,7 +74,7 @@ def test_rows_are_what_evaluation_says(config: CompareConfig, tmp_path: Path) ->
 
 
 def test_files_have_every_row(config: CompareConfig) -> None:
-    """As JSON, as CSV, and the same pictures by each localizer."""
+    """As JSON, as CSV, and the same images by each localizer."""
     rows = compare(config)
     saved = json.loads((config.out / "compare.json").read_text())
     with (config.out / "compare.csv").open(encoding="utf-8") as file:
@@ -82,8 +82,8 @@ def test_files_have_every_row(config: CompareConfig) -> None:
     assert len(saved) == len(table) == len(rows)
     assert [row["localizer"] for row in table] == [row.localizer for row in rows]
     assert saved[0]["is_winner"] is True
-    with Image.open(config.out / "compare.jpg") as picture:
-        assert picture.width > picture.height / 2
+    with Image.open(config.out / "compare.jpg") as image:
+        assert image.width > image.height / 2
 
 
 def test_the_winner_becomes_the_runs_own(config: CompareConfig, tmp_path: Path) -> None:
@@ -92,11 +92,13 @@ def test_the_winner_becomes_the_runs_own(config: CompareConfig, tmp_path: Path) 
     shutil.copytree(config.run, run)
     winner = compare(replace(config, run=run, affinities=("auto",), save=True))[0]
     info = load_run(run)[1]
-    assert info.reading == Reading(
+    assert info.localizer_config == LocalizerConfig(
         winner.localizer, affinity="auto", normalization=winner.normalization
     )
-    assert (info.size, info.threshold) == (winner.size, winner.threshold)
-    figures = evaluate(EvaluateConfig(run=run, data=config.data, workers=0, cpu=True)).metrics
+    assert (info.image_size, info.threshold) == (winner.image_size, winner.threshold)
+    figures = evaluate(
+        EvaluateConfig(run=run, data=config.data, num_workers=0, device="cpu")
+    ).metrics
     assert figures["max_box_acc_v2"] == pytest.approx(winner.max_box_acc_v2, abs=0.006)
     assert figures["gt_known"] == pytest.approx(winner.gt_known, abs=0.006)
 
@@ -116,26 +118,27 @@ def test_pseudo_boxes_take_the_place_of_ground_truth(
 ) -> None:
     """If they are the ground truth, every choice is the same, and both stand side by side."""
     monkeypatch.setattr("wsol.evaluation.compare.add_pseudo_boxes", true_boxes)
-    by_truth = compare(replace(config, pictures=0))
-    assert {row.threshold_from for row in by_truth} == {"val"}
+    by_ground_truth = compare(replace(config, num_overlays=0))
+    assert {row.threshold_from for row in by_ground_truth} == {"val"}
     assert all(
-        row.val_agreement is row.gt_threshold is row.gt_box_acc_50 is None for row in by_truth
+        row.val_agreement is row.gt_threshold is row.gt_box_acc_50 is None
+        for row in by_ground_truth
     )
-    rows = compare(replace(config, pictures=0, select_by="pseudo_boxes"))
+    rows = compare(replace(config, num_overlays=0, select_by="pseudo_boxes"))
     assert {row.threshold_from for row in rows} == {"pseudo_boxes"}
     assert [row.is_winner for row in rows] == [row.is_gt_winner for row in rows]
     for row in rows:
         assert row.val_agreement == row.val_max_box_acc_v2
         assert row.box_acc_50 == row.gt_known
         assert row.num_with_pseudo_box == row.val_num_with_ground_truth == 8
-    best = {row.val_max_box_acc_v2 for row in (rows[0], by_truth[0])}
+    best = {row.val_max_box_acc_v2 for row in (rows[0], by_ground_truth[0])}
     assert len(best) == 1
     thresholds = {
-        (row.localizer, row.affinity, row.size, row.normalization): row.threshold
-        for row in by_truth
+        (row.localizer, row.affinity, row.image_size, row.normalization): row.threshold
+        for row in by_ground_truth
     }
     for row in rows:
-        key = (row.localizer, row.affinity, row.size, row.normalization)
+        key = (row.localizer, row.affinity, row.image_size, row.normalization)
         assert row.gt_threshold == thresholds[key]
 
 
@@ -146,7 +149,7 @@ def test_pseudo_boxes_decide(
     monkeypatch.setattr("wsol.evaluation.compare.add_pseudo_boxes", centre_boxes)
     run = tmp_path / "run"
     shutil.copytree(config.run, run)
-    options = replace(config, run=run, pictures=0, save=True, select_by="pseudo_boxes")
+    options = replace(config, run=run, num_overlays=0, save=True, select_by="pseudo_boxes")
     rows = compare(options)
     agreements = [row.val_agreement for row in rows]
     assert agreements == sorted(agreements, reverse=True)
@@ -169,8 +172,17 @@ def test_without_boxes_nothing_is_measured(
     shutil.copytree(config.data, plain)
     (plain / "boxes.csv").unlink()
     argv = ["compare", str(plain), "--run", str(config.run), "--out", str(config.out)]
-    options = ["--localizers", "cam", "--sizes", "64,96", "--workers", "0", "--cpu"]
-    assert main([*argv, *options, "--precision", "fp32", "--pictures", "1"]) == 0
+    options = [
+        "--localizers",
+        "cam",
+        "--image_sizes",
+        "64,96",
+        "--num_workers",
+        "0",
+        "--device",
+        "cpu",
+    ]
+    assert main([*argv, *options, "--precision", "fp32", "--num_overlays", "1"]) == 0
     saved = json.loads((config.out / "compare.json").read_text())
     assert len(saved) == 2 * 2 * 2
     measured = ("val_max_box_acc_v2", "max_box_acc_v2", "gt_known", "box_acc_50", "gt_box_acc_50")
@@ -190,7 +202,7 @@ def test_images_that_no_network_learned_from_are_chosen_on(
     config: CompareConfig, toy: Path
 ) -> None:
     """A run's val split; without a run and boxes all training images, up to a limit."""
-    splits = open_data(toy, val_share=0.1, seed=0)
+    splits = open_data(toy, val_fraction=0.1, seed=0)
     plain = {name: replace(samples, boxes=None) for name, samples in splits.items()}
     untrained = replace(config, run=None)
     assert _images_to_choose_on(config, plain).ids == splits["val"].ids
@@ -205,8 +217,17 @@ def test_the_command_prints_the_table(
 ) -> None:
     """A row for each way, and where the files are."""
     argv = ["compare", str(config.data), "--run", str(config.run), "--out", str(config.out)]
-    options = ["--localizers", "feature_norm", "--sizes", "64", "--normalizations", "minmax,max"]
-    assert main([*argv, *options, "--workers", "0", "--cpu", "--pictures", "0"]) == 0
+    options = [
+        "--localizers",
+        "feature_norm",
+        "--image_sizes",
+        "64",
+        "--normalizations",
+        "minmax,max",
+    ]
+    assert (
+        main([*argv, *options, "--num_workers", "0", "--device", "cpu", "--num_overlays", "0"]) == 0
+    )
     printed, _, step = capsys.readouterr().out.partition("next, wsol ")
     assert printed.count("feature_norm") == 4
     # In two rows and a heading.
@@ -236,14 +257,16 @@ def test_the_runs_own_data_is_compared_as_the_run_has_it(
     """Val is what the run was not trained on, though it is drawn."""
     data = without_val(toy, tmp_path)
     run = train(replace(tiny, out=tmp_path / "run", epochs=1, data=data, seed=5))
-    options = replace(config, run=run, data=data, localizers=("cam",), sizes=(64,), pictures=0)
+    options = replace(config, run=run, data=data, localizers=("cam",), sizes=(64,), num_overlays=0)
     options = replace(options, normalizations=("minmax",))
     (row,) = compare(options)
-    val = evaluate(EvaluateConfig(run, split="val", out=tmp_path / "m.json", workers=0, cpu=True))
+    val = evaluate(
+        EvaluateConfig(run, split="val", out=tmp_path / "m.json", num_workers=0, device="cpu")
+    )
     assert row.val_max_box_acc_v2 == pytest.approx(
         val.at_best_threshold["max_box_acc_v2"], abs=0.006
     )
-    # Drawn otherwise, they are other pictures.
+    # Drawn otherwise, they are other images.
     splits = [_open(replace(options, seed=seed))[1]["val"].ids for seed in (None, 5, 0)]
     assert splits[0] == splits[1] != splits[2]
 
@@ -272,7 +295,7 @@ def test_classes_are_numbered_as_the_run_has_them(
         compare(replace(config, data=some))
 
 
-def test_pictures_that_cannot_be_read_are_counted(
+def test_images_that_cannot_be_read_are_counted(
     config: CompareConfig, toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In every row, and the command says so by its exit status."""
@@ -281,15 +304,24 @@ def test_pictures_that_cannot_be_read_are_counted(
     for split in ("val", "test"):
         next((data / split).rglob("*.jpg")).write_bytes(b"none")
     argv = ["compare", str(data), "--run", str(config.run), "--out", str(config.out)]
-    options = ["--localizers", "cam", "--sizes", "64", "--normalizations", "minmax,max"]
-    precision = ["--precision", "fp32", "--workers", "0", "--cpu", "--pictures", "0"]
+    options = ["--localizers", "cam", "--image_sizes", "64", "--normalizations", "minmax,max"]
+    precision = [
+        "--precision",
+        "fp32",
+        "--num_workers",
+        "0",
+        "--device",
+        "cpu",
+        "--num_overlays",
+        "0",
+    ]
     assert main([*argv, *options, *precision]) == 3
     rows = json.loads((config.out / "compare.json").read_text())
     assert [row["num_error"] for row in rows] == [2] * 4
 
 
 def without_val(toy: Path, folder: Path) -> Path:
-    """Return a copy of a data set whose val pictures are yet to be drawn, all with a box."""
+    """Return a copy of a data set whose val images are yet to be drawn, all with a box."""
     copy = folder / "copy"
     shutil.copytree(toy, copy)
     shutil.rmtree(copy / "val")

@@ -18,8 +18,8 @@ from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.errors import ConfigError, DataError
 from wsol.evaluation.config import EvaluateConfig
-from wsol.evaluation.evaluate import Located, _ranks, evaluate, judge_located
-from wsol.evaluation.protocols import Fair
+from wsol.evaluation.evaluate import Located, _ranks, evaluate, score_located
+from wsol.evaluation.protocols import WSOLEval
 from wsol.maps import iou_curves, scale_boxes
 from wsol.maps.normalize import otsu_threshold
 from wsol.runs.run import load_run, save_run
@@ -49,7 +49,7 @@ AUTO = 0.29
 
 
 def obvious(run: Path, samples: Samples, threshold: float) -> dict[str, float]:
-    """Evaluate picture by picture and threshold by threshold, as the protocol is told in words."""
+    """Evaluate image by image and threshold by threshold, as the protocol is told in words."""
     network, info = load_run(run)
     thresholds = np.arange(0, 1, 0.001)
     largest, best = np.zeros((len(samples), 1000)), np.zeros((len(samples), 1000))
@@ -58,7 +58,9 @@ def obvious(run: Path, samples: Samples, threshold: float) -> dict[str, float]:
     for i in range(len(samples)):
         with Image.open(samples.path(i)) as image:
             size = image.size
-            small = image.convert("RGB").resize((info.size, info.size), Image.Resampling.BILINEAR)
+            small = image.convert("RGB").resize(
+                (info.image_size, info.image_size), Image.Resampling.BILINEAR
+            )
         pixels = torch.tensor(np.array(small), dtype=torch.float32).permute(2, 0, 1)[None] / 255
         mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in (network.mean, network.std))
         with torch.no_grad():
@@ -67,15 +69,15 @@ def obvious(run: Path, samples: Samples, threshold: float) -> dict[str, float]:
         ranks.append(int((output.logits[0] > output.logits[0, label]).sum()))
         weight = network.head.linear.weight[label].detach()
         cam = (output.features[0] * weight[:, None, None]).sum(0).numpy()
-        cam = cv2.resize(cam, (info.size, info.size), interpolation=cv2.INTER_CUBIC)
+        cam = cv2.resize(cam, (info.image_size, info.image_size), interpolation=cv2.INTER_CUBIC)
         cam = (cam - cam.min()) / (cam.max() - cam.min())
         grey = (cam * 255).astype(np.uint8)
-        truth = [
-            [int(v * info.size / s) for v, s in zip(box, size * 2, strict=True)]
+        ground_truth = [
+            [int(v * info.image_size / s) for v, s in zip(box, size * 2, strict=True)]
             for box in samples.boxes[i].tolist()
         ]
         scaled = np.interp(cam, [0, otsu_threshold(cam), 1], [0, 0.5, 1]).astype(np.float32)
-        (own,) = iou_curves(scaled, np.array(truth), np.array([AUTO])).largest
+        (own,) = iou_curves(scaled, np.array(ground_truth), np.array([AUTO])).largest
         known_auto.append(own >= 0.5)
         for t, value in enumerate(thresholds):
             _, binary = cv2.threshold(grey, int(value * grey.max()), 255, cv2.THRESH_BINARY)
@@ -83,8 +85,8 @@ def obvious(run: Path, samples: Samples, threshold: float) -> dict[str, float]:
             ious = [0.0]
             for contour in sorted(contours, key=cv2.contourArea, reverse=True):
                 x, y, w, h = cv2.boundingRect(contour)
-                x1, y1 = min(x + w, info.size - 1), min(y + h, info.size - 1)
-                ious.append(max(inclusive_iou((x, y, x1, y1), box) for box in truth))
+                x1, y1 = min(x + w, info.image_size - 1), min(y + h, info.image_size - 1)
+                ious.append(max(inclusive_iou((x, y, x1, y1), box) for box in ground_truth))
             largest[i, t], best[i, t] = ious[1 if len(ious) > 1 else 0], max(ious)
     at = round(threshold * 1000)
     known = largest[:, at] >= 0.5
@@ -120,8 +122,10 @@ def inclusive_iou(a: tuple[int, ...], b: list[int]) -> float:
 
 
 def test_figures_equal_the_slow_evaluation(tiny_run: Path, toy: Path, tmp_path: Path) -> None:
-    """Every figure of a run equals the one counted picture by picture."""
-    result = evaluate(EvaluateConfig(run=tiny_run, out=tmp_path / "m.json", workers=0, cpu=True))
+    """Every figure of a run equals the one counted image by image."""
+    result = evaluate(
+        EvaluateConfig(run=tiny_run, out=tmp_path / "m.json", num_workers=0, device="cpu")
+    )
     assert list(result.metrics) == KEYS
     saved = json.loads((tmp_path / "m.json").read_text())
     sources = {"threshold_from": result.threshold_from, "epoch_from": "last"}
@@ -137,7 +141,7 @@ def test_a_run_without_boxes_is_measured_as_it_predicts(
     tiny_run: Path, toy: Path, tmp_path: Path
 ) -> None:
     """Its boxes are those of each map's own threshold; MaxBoxAcc stays that of fixed ones."""
-    options = EvaluateConfig(run=tiny_run, out=tmp_path / "m.json", workers=0, cpu=True)
+    options = EvaluateConfig(run=tiny_run, out=tmp_path / "m.json", num_workers=0, device="cpu")
     own = evaluate(options)
     run = shutil.copytree(tiny_run, tmp_path / "run")
     network, info = load_run(run)
@@ -149,10 +153,14 @@ def test_a_run_without_boxes_is_measured_as_it_predicts(
     assert found.metrics["top1_loc"] <= found.metrics["gt_known"]
     samples = open_data(toy)["test"]
     hits = []
-    locate = Localizer(run, cpu=True, scaled_decoding=False)
+    locate = Localizer(run, device="cpu", scaled_decoding=False)
     for index, result in enumerate(locate(samples.paths())):
-        truth = scale_boxes(samples.boxes[index], result.image_size, (info.size, info.size))
-        hits.append(iou_curves(result.heat_map, truth.astype(int), np.array([AUTO])).largest[0])
+        ground_truth = scale_boxes(
+            samples.boxes[index], result.original_size, (info.image_size, info.image_size)
+        )
+        hits.append(
+            iou_curves(result.heat_map, ground_truth.astype(int), np.array([AUTO])).largest[0]
+        )
     # The class that is predicted is not always the true one, whose maps are measured.
     right = np.array(hits) >= 0.5
     classes = list(locate.likely_labels(samples.paths(), 1))
@@ -166,36 +174,36 @@ def test_a_place_that_cannot_be_written_is_refused_first(
     """Before anything is looked at, which may take hours."""
     (tmp_path / "file").touch()
     monkeypatch.setattr("wsol.evaluation.evaluate.evaluate_split", None)
-    config = EvaluateConfig(run=tiny_run, out=tmp_path / "file/m.json", report=0, cpu=True)
+    config = EvaluateConfig(run=tiny_run, out=tmp_path / "file/m.json", report=0, device="cpu")
     with pytest.raises(ConfigError, match="file: cannot be written"):
         evaluate(config)
 
 
 def test_batches_and_workers_do_not_change_the_figures(tiny_run: Path, tmp_path: Path) -> None:
     """Batches of one and of all, read here or in workers."""
-    config = EvaluateConfig(run=tiny_run, out=tmp_path / "m.json", cpu=True)
+    config = EvaluateConfig(run=tiny_run, out=tmp_path / "m.json", device="cpu")
     results = [
-        evaluate(replace(config, batch_size=size, workers=workers)).metrics
-        for size, workers in ((1, 0), (5, 1), (32, 0))
+        evaluate(replace(config, batch_size=size, num_workers=num_workers)).metrics
+        for size, num_workers in ((1, 0), (5, 1), (32, 0))
     ]
     assert results[0] == results[1] == results[2]
 
 
-def test_a_picture_that_cannot_be_read_counts_as_wrong(
+def test_a_image_that_cannot_be_read_counts_as_wrong(
     tiny_run: Path, toy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The denominator is the annotation list."""
-    config = EvaluateConfig(run=tiny_run, out=tmp_path / "m.json", workers=0, cpu=True)
+    config = EvaluateConfig(run=tiny_run, out=tmp_path / "m.json", num_workers=0, device="cpu")
     whole = evaluate(config).metrics
     data = shutil.copytree(toy, tmp_path / "data")
-    (data / "test/cross/0000.jpg").write_bytes(b"no picture")
+    (data / "test/cross/0000.jpg").write_bytes(b"no image")
     broken = evaluate(replace(config, data=data)).metrics
     assert broken["num_images"] == whole["num_images"] == 12
     assert "test/cross/0000.jpg" in caplog.text
     for key in ("top1_cls", "max_box_acc_30", "max_box_acc_v2"):
         assert broken[key] <= whole[key]
     for path in (data / "test").rglob("*.jpg"):
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     nothing = evaluate(replace(config, data=data)).metrics
     assert [nothing[key] for key in KEYS[:9]] == [0] * 9
 
@@ -206,7 +214,7 @@ def test_constant_maps_find_nothing(tiny_run: Path, tmp_path: Path) -> None:
     torch.nn.init.zeros_(network.head.linear.weight)
     (tmp_path / "run").mkdir()
     save_run(tmp_path / "run", network, info)
-    metrics = evaluate(EvaluateConfig(run=tmp_path / "run", workers=0, cpu=True)).metrics
+    metrics = evaluate(EvaluateConfig(run=tmp_path / "run", num_workers=0, device="cpu")).metrics
     assert metrics["gt_known"] == metrics["max_box_acc_v2"] == 0
 
 
@@ -217,7 +225,7 @@ def test_a_map_that_is_constant_up_to_rounding_is_named(
     samples = open_data(toy)["test"]
     score_map = np.full((32, 32), 0.37, np.float32)
     score_map[0, 0] = np.nextafter(score_map[0, 0], np.float32(1))
-    judge_located(samples, [Fair(32)], Located(0, (64, 64), 0, score_map))
+    score_located(samples, [WSOLEval(32)], Located(0, (64, 64), 0, score_map))
     assert samples.ids[0] in caplog.text
 
 
@@ -225,7 +233,7 @@ def test_a_test_folder_may_hold_fewer_classes(tiny_run: Path, toy: Path, tmp_pat
     """Labels go by name; a class that the run does not know is refused."""
     shutil.copytree(toy / "test/triangle", tmp_path / "data/test/triangle")
     config = EvaluateConfig(
-        run=tiny_run, data=tmp_path / "data", out=tmp_path / "m.json", workers=0, cpu=True
+        run=tiny_run, data=tmp_path / "data", out=tmp_path / "m.json", num_workers=0, device="cpu"
     )
     metrics = evaluate(config).metrics
     assert metrics["num_images"] == 3
@@ -235,7 +243,9 @@ def test_a_test_folder_may_hold_fewer_classes(tiny_run: Path, toy: Path, tmp_pat
     right = 0
     for i in range(3):
         with Image.open(samples.path(i)) as image:
-            small = np.array(image.resize((info.size, info.size), Image.Resampling.BILINEAR))
+            small = np.array(
+                image.resize((info.image_size, info.image_size), Image.Resampling.BILINEAR)
+            )
         pixels = torch.tensor(small).permute(2, 0, 1)[None] / 255
         mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in (network.mean, network.std))
         right += int(network((pixels - mean) / std).logits.argmax()) == 3
@@ -249,7 +259,7 @@ def test_a_missing_split_is_named(tiny_run: Path, tmp_path: Path, toy: Path) -> 
     """The error names the splits that there are."""
     shutil.copytree(toy / "train", tmp_path / "data/train")
     with pytest.raises(ConfigError, match=r"'test'.*--split train or --split val"):
-        evaluate(EvaluateConfig(run=tiny_run, data=tmp_path / "data", cpu=True))
+        evaluate(EvaluateConfig(run=tiny_run, data=tmp_path / "data", device="cpu"))
 
 
 def test_two_processes_train_and_give_the_figures_of_one(
@@ -268,11 +278,21 @@ def test_two_processes_train_and_give_the_figures_of_one(
     ]
     train_two = [*launch, "-m", "wsol", "train", str(tiny.data), "--out", str(out), *tiny_options]
     subprocess.run(train_two, check=True, capture_output=True)
-    evaluate_two = [*launch, "-m", "wsol", "evaluate", str(out), "--cpu", "--batch_size", "5"]
-    evaluate_two += ["--workers", "0", "--out", str(tmp_path / "two.json")]
+    evaluate_two = [
+        *launch,
+        "-m",
+        "wsol",
+        "evaluate",
+        str(out),
+        "--device",
+        "cpu",
+        "--batch_size",
+        "5",
+    ]
+    evaluate_two += ["--num_workers", "0", "--out", str(tmp_path / "two.json")]
     done = subprocess.run(evaluate_two, check=True, capture_output=True, text=True)
     assert done.stdout.count("MaxBoxAccV2") == 1
-    one = evaluate(EvaluateConfig(run=out, workers=0, batch_size=5, cpu=True)).metrics
+    one = evaluate(EvaluateConfig(run=out, num_workers=0, batch_size=5, device="cpu")).metrics
     expected = one | {"precision": "fp32", "threshold_from": "val", "epoch_from": "last"}
     assert json.loads((tmp_path / "two.json").read_text()) == expected
     rows = (out / "metrics.jsonl").read_text().splitlines()

@@ -14,7 +14,7 @@ BOX = np.array([[0.0, 0.0, 10.0, 10.0]])
 
 
 def locate_as(found: dict[str, Localization]) -> Any:
-    """Return what says so of pictures."""
+    """Return what says so of images."""
 
     def locate(paths: list[Path], ids: tuple[str, ...]) -> list[Localization]:
         assert [path.name for path in paths] == list(ids)
@@ -32,7 +32,7 @@ def result(name: str, label: int, score: float, box: Any = BOX) -> Localization:
 
 @pytest.fixture
 def samples(tmp_path: Path) -> Samples:
-    """Return two pictures of two classes, each with a box of either."""
+    """Return two images of two classes, each with a box of either."""
     both = np.array([0, 1])
     boxes = np.concatenate((BOX, BOX + 10))
     return Samples(
@@ -54,8 +54,8 @@ def test_each_class_counts_by_itself(samples: Samples) -> None:
     assert precision.ap50 == pytest.approx(100 * 51 / 101 / 2)
 
 
-def test_without_classes_of_boxes_they_are_the_pictures(tmp_path: Path) -> None:
-    """One label a picture; one that cannot be read has no boxes."""
+def test_without_classes_of_boxes_they_are_the_images(tmp_path: Path) -> None:
+    """One label an image; one that cannot be read has no boxes."""
     samples = Samples(tmp_path, ("a.jpg", "b.jpg"), np.array([1, 1]), ("cat", "dog"), (BOX, BOX))
     found = {"a.jpg": result("a.jpg", 1, 0.4), "b.jpg": Localization("b.jpg")}
     precision = average_precision(locate_as(found), samples)

@@ -30,16 +30,16 @@ def inclusive_iou(a: tuple[int, ...], b: list[int]) -> float:
 
 
 def obvious_adl2019(run: Path, samples: Samples) -> dict[str, float]:
-    """Evaluate picture by picture with the libraries of ADL's authors."""
+    """Evaluate image by image with the libraries of ADL's authors."""
     network, info = load_run(run)
-    side = info.size + 32
+    side = info.image_size + 32
     thresholds = [0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.35]
     right, known = [], []
     for i in range(len(samples)):
         with Image.open(samples.path(i)) as image:
             size = image.size
             large = image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
-        crop = np.array(large.crop((16, 16, 16 + info.size, 16 + info.size)))
+        crop = np.array(large.crop((16, 16, 16 + info.image_size, 16 + info.image_size)))
         pixels = torch.tensor(crop, dtype=torch.float32).permute(2, 0, 1)[None] / 255
         mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in (network.mean, network.std))
         with torch.no_grad():
@@ -48,11 +48,11 @@ def obvious_adl2019(run: Path, samples: Samples) -> dict[str, float]:
         right.append(int(output.logits.argmax()) == label)
         weight = network.head.linear.weight[label].detach()
         cam = (output.features[0] * weight[:, None, None]).sum(0).numpy()
-        cam = cv2.resize(cam, (info.size, info.size)).astype(float)
+        cam = cv2.resize(cam, (info.image_size, info.image_size)).astype(float)
         cam -= cam.min()
         coloured = mpl.colormaps["cubehelix"](cam / cam.max())[..., :3] * 255
         gray = cv2.cvtColor(coloured.astype(np.uint8), cv2.COLOR_RGB2GRAY)
-        truth = [
+        ground_truth = [
             int(v * side / s - 16)
             for v, s in zip(samples.boxes[i][0].tolist(), size * 2, strict=True)
         ]
@@ -61,7 +61,7 @@ def obvious_adl2019(run: Path, samples: Samples) -> dict[str, float]:
             _, cut = cv2.threshold(gray, int(gray.max() * threshold), 255, cv2.THRESH_TOZERO)
             contours, _ = cv2.findContours(cut, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
             x, y, w, h = cv2.boundingRect(max(contours, key=cv2.contourArea))
-            known[-1].append(inclusive_iou((x, y, x + w, y + h), truth) >= 0.5)
+            known[-1].append(inclusive_iou((x, y, x + w, y + h), ground_truth) >= 0.5)
     known, right = np.array(known), np.array(right)
     return {
         "top1_cls": 100 * right.mean(),
@@ -96,7 +96,9 @@ def test_the_protocol_of_adls_authors_equals_their_libraries(
         for i, row in enumerate(rows)
     ]
     boxes.write_text("\n".join([header, *halves]) + "\n")
-    config = EvaluateConfig(run=tmp_path, boxes=boxes, protocol="adl2019", workers=0, cpu=True)
+    config = EvaluateConfig(
+        run=tmp_path, boxes=boxes, protocol="adl2019", num_workers=0, device="cpu"
+    )
     result = evaluate(config)
     written = json.loads((tmp_path / "metrics-adl2019.json").read_text())
     more = {"precision": "fp32", "threshold_from": "protocol", "epoch_from": "last"}
@@ -105,7 +107,7 @@ def test_the_protocol_of_adls_authors_equals_their_libraries(
     assert result.metrics.keys() == expected.keys() | {"top5_cls"}
     assert {key: result.metrics[key] for key in expected} == pytest.approx(expected)
     known = [result.metrics[f"gt_known_at_{t:.2f}"] for t in np.arange(0.05, 0.36, 0.05)]
-    # Pictures that tell thresholds and images apart.
+    # Images that tell thresholds and images apart.
     assert len(set(known)) > 1
     assert list(result.columns) == ["0.05", "0.10", "0.15", "0.20", "0.25", "0.30", "0.35"]
     assert [column["gt_known"] for column in result.columns.values()] == known
@@ -125,9 +127,9 @@ def test_the_protocol_of_adls_authors_takes_the_first_true_box(
         file = tmp_path / f"{name}.csv"
         file.write_text("\n".join(lines) + "\n")
         for protocol in ("fair", "adl2019"):
-            config = EvaluateConfig(run=tiny_run, boxes=file, protocol=protocol, workers=0)
+            config = EvaluateConfig(run=tiny_run, boxes=file, protocol=protocol, num_workers=0)
             out = tmp_path / "metrics.json"
-            figures[name, protocol] = evaluate(replace(config, out=out, cpu=True)).metrics
+            figures[name, protocol] = evaluate(replace(config, out=out, device="cpu")).metrics
     assert figures["one", "adl2019"] == figures["two", "adl2019"]
     assert figures["one", "fair"] != figures["two", "fair"]
 
@@ -135,10 +137,12 @@ def test_the_protocol_of_adls_authors_takes_the_first_true_box(
 def test_the_protocol_of_adls_authors_wants_class_activation_maps(tiny_run: Path) -> None:
     """Another localizer is refused before anything is measured."""
     with pytest.raises(ConfigError, match=r"gradcam.*adl2019.*--localizer cam"):
-        evaluate(EvaluateConfig(run=tiny_run, protocol="adl2019", localizer="gradcam", cpu=True))
-    # They looked at pictures as they are.
+        evaluate(
+            EvaluateConfig(run=tiny_run, protocol="adl2019", localizer="gradcam", device="cpu")
+        )
+    # They looked at images as they are.
     for other in ({"flip": True}, {"affinity": "layer2"}, {"scales": (1.0, 2.0)}):
-        config = EvaluateConfig(run=tiny_run, protocol="adl2019", cpu=True, **other)
+        config = EvaluateConfig(run=tiny_run, protocol="adl2019", device="cpu", **other)
         with pytest.raises(ConfigError, match="no other option of reading"):
             evaluate(config)
 
@@ -148,7 +152,7 @@ def test_the_command_prints_a_column_for_each_threshold(
 ) -> None:
     """The table has the figures of the file, which may be elsewhere."""
     out = tmp_path / "m.json"
-    options = ["--protocol", "adl2019", "--out", str(out), "--workers", "0", "--cpu"]
+    options = ["--protocol", "adl2019", "--out", str(out), "--num_workers", "0", "--device", "cpu"]
     assert main(["evaluate", str(tiny_run), *options]) == 0
     metrics = json.loads(out.read_text())
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]

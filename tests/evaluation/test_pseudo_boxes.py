@@ -39,14 +39,14 @@ def samples(tmp_path: Path) -> Samples:
 
 def predict(samples: Samples) -> Samples:
     """Return the samples with pseudo-boxes."""
-    return add_pseudo_boxes(samples, batch_size=4, workers=0, precision="fp32", cpu=True)
+    return add_pseudo_boxes(samples, batch_size=4, num_workers=0, precision="fp32", device="cpu")
 
 
 def test_no_more_than_needed_spread_evenly(
     samples: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of three images with one label, two; an image that cannot be read has no box."""
-    asked: list[Path] = []
+    given: list[Path] = []
 
     class Fake:
         def __init__(self, **options: object) -> None:
@@ -54,14 +54,14 @@ def test_no_more_than_needed_spread_evenly(
             assert set(options) == {"batch_size", "workers", "precision", "cpu"}
 
         def __call__(self, paths: Sequence[Path]) -> Iterator[SimpleNamespace]:
-            asked.extend(paths)
+            given.extend(paths)
             yield SimpleNamespace(boxes=np.array([[1.0, 2, 3, 4], [5, 6, 7, 8]]))
             yield SimpleNamespace(boxes=np.empty((0, 4)))
 
     monkeypatch.setattr(pseudo_boxes, "Localizer", Fake)
     monkeypatch.setattr(pseudo_boxes, "MAX_IMAGES", 2)
     found = predict(samples)
-    assert [path.name for path in asked] == [NAMES[0], "d e.jpg"]
+    assert [path.name for path in given] == [NAMES[0], "d e.jpg"]
     assert found.own_boxes(0).tolist() == [[1, 2, 3, 4]]
     assert found.num_boxed == 1
     assert samples.boxes is None

@@ -30,7 +30,7 @@ FILES = ["curve.csv", "curve.png", "images.csv", "metrics.json", "worst.csv"]
 
 
 def blob(box: tuple[float, ...], seed: int) -> NDArray[np.float32]:
-    """Return a raw score map at half the picture's size, roughly over a box."""
+    """Return a raw score map at half the image's size, roughly over a box."""
     rng = np.random.default_rng(seed)
     x0, y0, x1, y1 = (value / 2 for value in box)
     y, x = np.mgrid[: SIZE[1] // 2, : SIZE[0] // 2]
@@ -64,17 +64,17 @@ def obvious_curves(config: EvaluateMapsConfig) -> tuple[NDArray[np.float64], NDA
     largest, every = [], []
     for name, boxes in BOXES.items():
         scaled, _ = normalize(np.load(config.maps / Path(name).with_suffix(".npy")))
-        truth = np.array([[int(value / 2) for value in box] for box in boxes])
-        curves = iou_curves(scaled, truth, np.arange(0, 1, 0.001), backend="opencv")
+        ground_truth = np.array([[int(value / 2) for value in box] for box in boxes])
+        curves = iou_curves(scaled, ground_truth, np.arange(0, 1, 0.001), backend="opencv")
         largest.append(curves.largest)
         every.append(curves.all)
     return np.array(largest), np.array(every)
 
 
 @pytest.mark.parametrize("workers", [0, 3])
-def test_figures_equal_those_found_one_by_one(config: EvaluateMapsConfig, workers: int) -> None:
+def test_figures_equal_those_found_one_by_one(config: EvaluateMapsConfig, num_workers: int) -> None:
     """At a threshold, and over all of them; the files say the same."""
-    result = evaluate_maps(replace(config, threshold=0.3, workers=workers))
+    result = evaluate_maps(replace(config, threshold=0.3, num_workers=num_workers))
     largest, every = obvious_curves(config)
     expected = {
         f"max_box_acc_{level}": 100 * (largest >= level / 100).mean(0).max()
@@ -249,7 +249,7 @@ def test_size_resizes_maps_and_boxes(config: EvaluateMapsConfig) -> None:
     np.save(config.maps / "b.npy", values)
     config = replace(config, ignore_extra=True)
     assert evaluate_maps(config).worst[0].score == 100
-    larger = evaluate_maps(replace(config, size=224)).worst[0].score
+    larger = evaluate_maps(replace(config, image_size=224)).worst[0].score
     assert larger is not None
     assert 90 < larger < 100
 
@@ -272,13 +272,13 @@ def test_few_maps_are_in_memory(
             begun += 1
         return read(*args, **options)
 
-    def watching(self: Any, index: int, judged: Any) -> None:
+    def watching(self: Any, index: int, scored: Any) -> None:
         nonlocal most
         most = max(most, begun - index)
 
     monkeypatch.setattr(room, "read_score_map", counting)
-    monkeypatch.setattr(room.BoxMeasure, "count", watching)
-    evaluate_maps(replace(config, ignore_extra=True, workers=2))
+    monkeypatch.setattr(room.BoxEvaluator, "count", watching)
+    evaluate_maps(replace(config, ignore_extra=True, num_workers=2))
     assert begun == count
     assert most <= 5
 
@@ -289,7 +289,7 @@ def test_few_maps_are_in_memory(
 def test_nothing_is_written_among_the_maps(
     config: EvaluateMapsConfig, out: str, reason: str
 ) -> None:
-    """The picture of the curve would be the next evaluation's map."""
+    """The image of the curve would be the next evaluation's map."""
     with pytest.raises(ConfigError, match=reason):
         evaluate_maps(replace(config, out=config.maps.parent / out))
 
@@ -382,7 +382,7 @@ def test_what_is_wrong_with_masks_stops_everything(masked: EvaluateMapsConfig) -
         evaluate_maps(replace(masked, ignore_value=None))
     with pytest.raises(ConfigError, match="threshold is for boxes"):
         evaluate_maps(replace(masked, threshold=0.5))
-    (masked.annotations / "crow/b.png").write_bytes(b"no picture")
+    (masked.annotations / "crow/b.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"b\.png"):
         evaluate_maps(masked)
     assert not (masked.maps.parent / "maps-evaluation/images.csv").exists()

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
-from wsol.data.synthetic.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_images
 from wsol.errors import ImageError
-from wsol.formats import About, create_writer
+from wsol.formats import PredictionInfo, create_writer
 from wsol.results.localization import Localization
 
 EXAMPLE = Path(__file__).parents[2] / "examples/train_detector.py"
@@ -21,12 +21,14 @@ EXAMPLE = Path(__file__).parents[2] / "examples/train_detector.py"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a folder of photos and boxes: six pictures, one turned, one without box, one bad."""
+    """Return a folder of photos and boxes: six images, one turned, one without box, one bad."""
     (tmp_path / "photos").mkdir()
-    writer = create_writer("coco", tmp_path, About(("disc", "square"), tmp_path / "photos", 0.2))
+    writer = create_writer(
+        "coco", tmp_path, PredictionInfo(("disc", "square"), tmp_path / "photos", 0.2)
+    )
     writer.add(Localization("bad.jpg", error=ImageError("bad.jpg", "the file is empty")))
-    for number, picture in enumerate(toy_pictures(6, seed=0)):
-        name, image, exif = f"{number} 日本.png", picture.image, Image.Exif()
+    for number, drawn in enumerate(toy_images(6, seed=0)):
+        name, image, exif = f"{number} 日本.png", drawn.image, Image.Exif()
         image.paste((255, 0, 0), (4, 8, 14, 38))
         if number == 1:
             exif[0x0112] = 6
@@ -48,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_it_sees_boxes_where_they_are(folder: Path) -> None:
-    """Of every picture that has one of the asked score, the turned one as it is displayed."""
+    """Of every image that has one of the asked score, the turned one as it is displayed."""
     example: dict[str, Any] = runpy.run_path(str(EXAMPLE))
     data = example["PredictedBoxes"](folder, folder / "photos", min_score=0.5, by_class=True)
     assert len(data) == 5
@@ -71,7 +73,7 @@ def test_it_trains_and_says_where_the_weights_are(
     monkeypatch.setattr(sys, "argv", [str(EXAMPLE), *arguments])
     runpy.run_path(str(EXAMPLE), run_name="__main__")
     lines = capsys.readouterr().out.splitlines()
-    assert "5 pictures with boxes" in lines
+    assert "5 images with boxes" in lines
     assert sum("left out: 1 " in line for line in lines) == 1
     losses = [float(line.rpartition(" ")[2]) for line in lines if ", step " in line]
     assert len(losses) == 2

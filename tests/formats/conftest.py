@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from wsol.errors import ImageError
-from wsol.formats import About, create_writer
+from wsol.formats import PredictionInfo, create_writer
 from wsol.maps import boxes_at, objects_at, scale_boxes
 from wsol.results.localization import Localization
 
@@ -47,7 +47,7 @@ def _located(draw: st.DrawFn, name: str) -> Localization:
 
 @st.composite
 def _predictions(draw: st.DrawFn) -> list[Localization]:
-    """Draw pictures with boxes, without, and in error."""
+    """Draw images with boxes, without, and in error."""
     results = []
     for name in draw(st.lists(_NAMES, max_size=4, unique=True)):
         if draw(st.integers(0, 4)) == 0:
@@ -77,7 +77,9 @@ def write(
 
     def write_all(name: str, results: list[Localization], images: Path = Path("photos")) -> Path:
         folder = tmp_path_factory.mktemp(name)
-        writer = create_writer(name, folder, About(CLASSES, images, 0.2, model="a <network>"))
+        writer = create_writer(
+            name, folder, PredictionInfo(CLASSES, images, 0.2, model="a <network>")
+        )
         for result in results:
             writer.add(result)
         writer.close()

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from wsol._utils.names import original, portable
+from wsol._utils.names import escape_name, unescape_name
 from wsol.errors import ConfigError, ImageError
-from wsol.formats import About, create_writer, list_formats
+from wsol.formats import PredictionInfo, create_writer, list_formats
 from wsol.results.localization import Localization, box_masks
 
-ABOUT = About(("crow", "wren"), Path("photos"), threshold=0.2)
+INFO = PredictionInfo(("crow", "wren"), Path("photos"), threshold=0.2)
 Write = Callable[[str, list[Localization]], Path]
 
 
@@ -36,7 +36,7 @@ def test_what_is_written_can_be_read_back(
     classes: tuple[str, ...],
     write: Write,
 ) -> None:
-    """From the two files alone come back each picture's name, size, state, boxes and scores."""
+    """From the two files alone come back each image's name, size, state, boxes and scores."""
     results = data.draw(predictions)
     folder = write("coco", results)
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -44,26 +44,26 @@ def test_what_is_written_can_be_read_back(
         "predictions.json",
     ]
     content, rows = read(folder / "annotations.json"), read(folder / "predictions.json")
-    names = {category["id"]: original(category["name"]) for category in content["categories"]}
+    names = {category["id"]: unescape_name(category["name"]) for category in content["categories"]}
     occurring = {label for result in results for label in result.box_labels.tolist()}
     assert names == {label + 1: classes[label] for label in occurring}
-    pictures = sorted(content["images"] + content["errors"], key=lambda row: row["id"])
-    assert [row["id"] for row in pictures] == list(range(1, len(results) + 1))
-    for picture, result in zip(pictures, results, strict=True):
-        assert original(picture["file_name"]) == result.image_id
-        assert picture["status"] == result.status
+    images = sorted(content["images"] + content["errors"], key=lambda row: row["id"])
+    assert [row["id"] for row in images] == list(range(1, len(results) + 1))
+    for image, result in zip(images, results, strict=True):
+        assert unescape_name(image["file_name"]) == result.image_id
+        assert image["status"] == result.status
         if result.error is not None:
-            assert original(picture["error"]) == result.error.reason
+            assert unescape_name(image["error"]) == result.error.reason
             continue
-        assert (picture["width"], picture["height"]) == result.image_size
-        mine = [row for row in rows if row["image_id"] == picture["id"]]
+        assert (image["width"], image["height"]) == result.original_size
+        mine = [row for row in rows if row["image_id"] == image["id"]]
         corners = [(x, y, x + w, y + h) for x, y, w, h in (row["bbox"] for row in mine)]
         np.testing.assert_allclose(np.reshape(corners, (-1, 4)), result.boxes, atol=1e-9)
         assert [row["score"] for row in mine] == result.box_scores.tolist()
-        assert [original(row["category"]) for row in mine] == [
+        assert [unescape_name(row["category"]) for row in mine] == [
             classes[label] for label in result.box_labels
         ]
-        assert {row["file_name"] for row in mine} <= {picture["file_name"]}
+        assert {row["file_name"] for row in mine} <= {image["file_name"]}
 
 
 @settings(max_examples=40)
@@ -80,20 +80,20 @@ def test_globox_reads_boxes_names_and_scores(
     found = AnnotationSet.from_coco(folder / "annotations.json")
     again = AnnotationSet.from_coco_results(
         folder / "predictions.json",
-        id_to_label={number: portable(name) for number, name in enumerate(classes, 1)},
-        id_to_imageid={n: portable(result.image_id) for n, result in enumerate(results, 1)},
+        id_to_label={number: escape_name(name) for number, name in enumerate(classes, 1)},
+        id_to_imageid={n: escape_name(result.image_id) for n, result in enumerate(results, 1)},
     )
     for result in results:
-        name = portable(result.image_id)
+        name = escape_name(result.image_id)
         expected = list(
             zip(
                 result.boxes.tolist(),
                 result.box_scores.tolist(),
-                [portable(classes[label]) for label in result.box_labels],
+                [escape_name(classes[label]) for label in result.box_labels],
                 strict=True,
             )
         )
-        assert found[name].image_size == result.image_size
+        assert found[name].original_size == result.original_size
         for source in (found, again) if expected else (found,):
             boxes = source[name].boxes
             assert [(box.confidence, box.label) for box in boxes] == [row[1:] for row in expected]
@@ -111,12 +111,12 @@ def test_coco_decodes_the_masks_and_finds_results_and_annotations_equal(
     """The official reader takes the data set, its results, and each mask as it was."""
     results = [result for result in data.draw(predictions) if result.error is None]
     folder = write("coco", results)
-    truth = COCO(str(folder / "annotations.json"))
+    ground_truth = COCO(str(folder / "annotations.json"))
     rows = read(folder / "predictions.json")
     masks = [mask for result in results for mask in box_masks(result, 0.2)]
-    assert len(truth.anns) == len(rows) == len(masks)
-    for annotation, mask in zip(truth.anns.values(), masks, strict=True):
-        np.testing.assert_array_equal(truth.annToMask(annotation), mask)
+    assert len(ground_truth.anns) == len(rows) == len(masks)
+    for annotation, mask in zip(ground_truth.anns.values(), masks, strict=True):
+        np.testing.assert_array_equal(ground_truth.annToMask(annotation), mask)
         np.testing.assert_array_equal(decode(annotation["segmentation"]), mask)
         assert annotation["area"] == mask.sum()
         x, y, width, height = annotation["bbox"]
@@ -126,7 +126,7 @@ def test_coco_decodes_the_masks_and_finds_results_and_annotations_equal(
         assert abs(xs.max() + 1 - x - width) < 1
         assert abs(ys.max() + 1 - y - height) < 1
     if rows:
-        loaded = truth.loadRes(rows)
+        loaded = ground_truth.loadRes(rows)
         assert [a["score"] for a in loaded.anns.values()] == [row["score"] for row in rows]
 
 
@@ -153,9 +153,9 @@ def test_results_measured_against_their_own_annotations_are_perfect(
             )
         )
     folder = write("coco", results)
-    truth = COCO(str(folder / "annotations.json"))
-    found = truth.loadRes(str(folder / "predictions.json"))
-    evaluation = COCOeval_faster(truth, found, kind, print_function=lambda *_: None)
+    ground_truth = COCO(str(folder / "annotations.json"))
+    found = ground_truth.loadRes(str(folder / "predictions.json"))
+    evaluation = COCOeval_faster(ground_truth, found, kind, print_function=lambda *_: None)
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
@@ -163,10 +163,10 @@ def test_results_measured_against_their_own_annotations_are_perfect(
 
 
 def test_torchvision_takes_the_data_set_as_it_is(tmp_path: Path) -> None:
-    """CocoDetection opens every picture, although one of the prediction could not be read."""
+    """CocoDetection opens every image, although one of the prediction could not be read."""
     photos = tmp_path / "photos"
     (photos / "日本 1").mkdir(parents=True)
-    writer = create_writer("coco", tmp_path, ABOUT)
+    writer = create_writer("coco", tmp_path, INFO)
     for number, name in enumerate(("a b.png", "日本 1/=c.png")):
         Image.new("RGB", (20 + number, 10)).save(photos / name)
         box = {"boxes": np.array([[2.0, 1, 12, 9]]), "box_scores": np.array([0.5])}
@@ -184,7 +184,7 @@ def test_torchvision_takes_the_data_set_as_it_is(tmp_path: Path) -> None:
 
 def test_a_bbox_is_corner_width_height(tmp_path: Path) -> None:
     """The bounding box is x y width height, as COCO has it, and no x1 y1."""
-    writer = create_writer("coco", tmp_path, ABOUT)
+    writer = create_writer("coco", tmp_path, INFO)
     box = np.array([[10.0, 20.0, 40.0, 25.0]])
     result = Localization(
         "a.jpg", (64, 48), boxes=box, box_scores=np.ones(1), box_labels=np.ones(1, int)
@@ -203,9 +203,9 @@ def test_a_bbox_is_corner_width_height(tmp_path: Path) -> None:
     }
 
 
-def test_no_pictures_are_two_valid_files(tmp_path: Path) -> None:
+def test_no_images_are_two_valid_files(tmp_path: Path) -> None:
     """Nothing to write gives an empty list of results and of images."""
-    create_writer("coco", tmp_path, ABOUT).close()
+    create_writer("coco", tmp_path, INFO).close()
     assert read(tmp_path / "predictions.json") == []
     assert read(tmp_path / "annotations.json")["images"] == []
 
@@ -213,7 +213,7 @@ def test_no_pictures_are_two_valid_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["coco", "csv", "parquet"])
 def test_nothing_is_written_before_the_end(tmp_path: Path, name: str) -> None:
     """Until it is closed a writer leaves no half files."""
-    writer = create_writer(name, tmp_path, ABOUT)
+    writer = create_writer(name, tmp_path, INFO)
     writer.add(Localization("a.jpg"))
     assert not list(tmp_path.iterdir())
 
@@ -221,6 +221,6 @@ def test_nothing_is_written_before_the_end(tmp_path: Path, name: str) -> None:
 def test_unknown_format_names_the_nearest(tmp_path: Path) -> None:
     """A format that does not exist is an error with the nearest name."""
     with pytest.raises(ConfigError, match="no format 'cocoo': did you mean 'coco'"):
-        create_writer("cocoo", tmp_path, ABOUT)
+        create_writer("cocoo", tmp_path, INFO)
     assert "coco" in list_formats()
     assert sorted(list_formats()) == list_formats()

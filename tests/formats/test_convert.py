@@ -11,21 +11,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsol._utils.files import Hold
+from wsol._utils.files import FolderLock
 from wsol.cli.main import main
 from wsol.errors import ImageError
-from wsol.formats import About, list_formats
+from wsol.formats import PredictionInfo, list_formats
 from wsol.formats._files import from_cell
 from wsol.results.localization import Localization
-from wsol.results.store import RecordWriter
+from wsol.results.store import PredictionWriter
 
 SCORES = np.array([0.9, 0.2])
 
 
-def record(folder: Path, names: tuple[str, ...], classes: tuple[str, ...], photos: Path) -> None:
-    """Write a record of pictures with two boxes each, and one in error."""
+def store(folder: Path, names: tuple[str, ...], classes: tuple[str, ...], photos: Path) -> None:
+    """Write a record of images with two boxes each, and one in error."""
     folder.mkdir(exist_ok=True)
-    writer = RecordWriter(folder, About(classes, photos, 0.2))
+    writer = PredictionWriter(folder, PredictionInfo(classes, photos, 0.2))
     for name in names:
         heat_map = np.zeros((4, 5), np.float32)
         heat_map[1:3, 1:3] = heat_map[3, 4] = 1
@@ -48,11 +48,11 @@ def record(folder: Path, names: tuple[str, ...], classes: tuple[str, ...], photo
 
 @pytest.fixture
 def predicted(tmp_path: Path) -> Path:
-    """Return the folder of a prediction of two pictures that are there."""
+    """Return the folder of a prediction of two images that are there."""
     (tmp_path / "photos").mkdir()
     for name in ("a.jpg", "b.jpg"):
         Image.new("RGB", (50, 40)).save(tmp_path / "photos" / name)
-    record(tmp_path / "boxes", ("a.jpg", "b.jpg"), ("crow", "wren"), tmp_path / "photos")
+    store(tmp_path / "boxes", ("a.jpg", "b.jpg"), ("crow", "wren"), tmp_path / "photos")
     return tmp_path / "boxes"
 
 
@@ -63,7 +63,7 @@ def test_the_command_writes_all_formats(
     every = ",".join(list_formats())
     out = tmp_path / "out"
     assert main(["convert", str(predicted), "--format", every, "--out", str(out)]) == 3
-    assert "3 pictures, 1 of them not readable, as coco, csv, cvat" in capsys.readouterr().out
+    assert "3 images, 1 of them not readable, as coco, csv, cvat" in capsys.readouterr().out
     assert sorted(path.name for path in out.iterdir()) == [
         "annotations.json",
         "cvat",
@@ -82,7 +82,7 @@ def test_the_command_writes_all_formats(
 
 def test_a_second_writer_is_refused(predicted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is told who is the first, and changes nothing."""
-    with Hold(predicted):
+    with FolderLock(predicted):
         before = sorted(predicted.rglob("*"))
         assert main(["convert", str(predicted), "--format", "csv,voc"]) == 2
         assert f"{predicted}: is being written by process {os.getpid()}" in capsys.readouterr().err
@@ -90,7 +90,7 @@ def test_a_second_writer_is_refused(predicted: Path, capsys: pytest.CaptureFixtu
     assert main(["convert", str(predicted), "--format", "csv,voc"]) == 3
 
 
-def test_the_status_says_whether_all_pictures_could_be_read(
+def test_the_status_says_whether_all_images_could_be_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As that of other commands does; those in error are written all the same."""
@@ -99,7 +99,7 @@ def test_the_status_says_whether_all_pictures_could_be_read(
         ("some", ImageError("a.jpg", "the file is empty"), 3),
     ):
         (tmp_path / name).mkdir()
-        writer = RecordWriter(tmp_path / name, About(("crow",), tmp_path, 0.2))
+        writer = PredictionWriter(tmp_path / name, PredictionInfo(("crow",), tmp_path, 0.2))
         writer.add(Localization("a.jpg", (4, 4), error=error))
         writer.close()
         assert main(["convert", str(tmp_path / name), "--format", "csv"]) == status
@@ -107,7 +107,7 @@ def test_the_status_says_whether_all_pictures_could_be_read(
         assert ("1 of them not readable" in capsys.readouterr().out) == (status == 3)
 
 
-def test_low_scores_are_left_out_and_their_pictures_stay(predicted: Path, tmp_path: Path) -> None:
+def test_low_scores_are_left_out_and_their_images_stay(predicted: Path, tmp_path: Path) -> None:
     """A box at the limit is kept."""
     for limit, number in (("0.2", 4), ("0.3", 2), ("0.91", 0)):
         out = tmp_path / limit
@@ -146,7 +146,7 @@ def test_a_record_without_a_box_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The files are there, and nothing can be trained on them."""
-    writer = RecordWriter(tmp_path, About(("crow",), tmp_path, 0.2))
+    writer = PredictionWriter(tmp_path, PredictionInfo(("crow",), tmp_path, 0.2))
     writer.add(Localization("a.jpg", (4, 4)))
     writer.close()
     assert main(["convert", str(tmp_path), "--format", "coco"]) == 0
@@ -185,7 +185,7 @@ def test_a_folder_without_a_record_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_moved_pictures_are_linked_where_they_are(predicted: Path, tmp_path: Path) -> None:
+def test_moved_images_are_linked_where_they_are(predicted: Path, tmp_path: Path) -> None:
     """Without --images the command says that they are gone, and leaves no half folder."""
     (tmp_path / "photos").rename(tmp_path / "moved")
     command = ["convert", str(predicted), "--format", "yolo"]
@@ -199,7 +199,7 @@ def test_moved_pictures_are_linked_where_they_are(predicted: Path, tmp_path: Pat
 def test_hostile_names_are_inert_in_every_format(
     tmp_path: Path, hostile: tuple[str, ...], classes: tuple[str, ...]
 ) -> None:
-    """Nothing is written beside the output folder, and every picture has its own file and row."""
+    """Nothing is written beside the output folder, and every image has its own file and row."""
     photos = tmp_path / "deep/er/photos"
     photos.mkdir(parents=True)
     elsewhere = tmp_path / "any.jpg"
@@ -213,7 +213,7 @@ def test_hostile_names_are_inert_in_every_format(
     names = ["../../x.jpg", *names]
     out = tmp_path / "a/b/out"
     out.mkdir(parents=True)
-    record(tmp_path / "boxes", tuple(names), classes, photos)
+    store(tmp_path / "boxes", tuple(names), classes, photos)
     before = {path for path in tmp_path.rglob("*") if out not in path.parents}
     every = ",".join(list_formats())
     options = ["--format", every, "--out", str(out)]
@@ -240,14 +240,14 @@ def test_every_format_has_its_place_in_the_documentation() -> None:
         assert name in headings.split()
 
 
-def test_each_picture_is_read_once(predicted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_image_is_read_once(predicted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All formats are written in one pass, a format that is given twice once."""
     from wsol.results import store as module
 
     seen = []
-    own = module.Record.__iter__
+    own = module.PredictionStore.__iter__
     monkeypatch.setattr(
-        module.Record,
+        module.PredictionStore,
         "__iter__",
         lambda self: (seen.append(result.image_id) or result for result in own(self)),
     )

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from wsol.errors import ConfigError
-from wsol.formats import About, create_writer
-from wsol.formats._files import Tree
+from wsol.formats import PredictionInfo, create_writer
+from wsol.formats._files import AtomicFolder
 from wsol.results.localization import Localization
 
 FOLDERS = ("cvat", "heatmaps", "labelstudio", "masks", "voc", "yolo")
@@ -14,36 +14,36 @@ FOLDERS = ("cvat", "heatmaps", "labelstudio", "masks", "voc", "yolo")
 
 def test_a_folder_is_there_when_it_is_whole(tmp_path: Path) -> None:
     """Before the end it is hidden; a writer that is given up leaves nothing."""
-    tree = Tree(tmp_path, "voc")
-    tree.path("a/b.txt").write_text("b")
+    folder = AtomicFolder(tmp_path, "voc")
+    folder.path("a/b.txt").write_text("b")
     assert not (tmp_path / "voc").exists()
-    tree.close()
+    folder.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["voc"]
     assert (tmp_path / "voc/a/b.txt").read_text() == "b"
-    tree = Tree(tmp_path, "voc")
-    tree.path("c.txt").touch()
-    del tree
+    folder = AtomicFolder(tmp_path, "voc")
+    folder.path("c.txt").touch()
+    del folder
     assert sorted(path.name for path in tmp_path.iterdir()) == ["voc"]
     assert not (tmp_path / "voc/c.txt").exists()
 
 
 def test_to_begin_one_disturbs_nobody(tmp_path: Path) -> None:
     """A process that only asks what is in its way leaves to another what it writes there."""
-    tree = Tree(tmp_path, "voc")
-    tree.path("a.txt").touch()
+    folder = AtomicFolder(tmp_path, "voc")
+    folder.path("a.txt").touch()
     before = sorted(tmp_path.rglob("*"))
-    asking = Tree(tmp_path, "voc")
+    asking = AtomicFolder(tmp_path, "voc")
     assert sorted(tmp_path.rglob("*")) == before
     del asking
-    tree.path("b.txt").touch()
-    tree.close()
+    folder.path("b.txt").touch()
+    folder.close()
     assert {path.name for path in (tmp_path / "voc").iterdir()} == {"a.txt", "b.txt", "images.csv"}
 
 
 def test_an_earlier_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    """No label of pictures that are gone stays."""
+    """No label of images that are gone stays."""
     for name in ("old.jpg", "new.jpg"):
-        writer = create_writer("voc", tmp_path, About(("crow",), tmp_path, 0.2))
+        writer = create_writer("voc", tmp_path, PredictionInfo(("crow",), tmp_path, 0.2))
         writer.add(Localization(name, (4, 4)))
         writer.close()
     assert [path.name for path in (tmp_path / "voc/Annotations").iterdir()] == ["new.xml"]
@@ -53,7 +53,7 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     """Its hidden folder does not end up in the new one, nor does it stay."""
     (tmp_path / ".voc.abc.part/Annotations").mkdir(parents=True)
     (tmp_path / ".voc.abc.part/Annotations/old.xml").touch()
-    Tree(tmp_path, "voc").close()
+    AtomicFolder(tmp_path, "voc").close()
     assert [path.name for path in (tmp_path / "voc").iterdir()] == ["images.csv"]
     assert [path.name for path in tmp_path.iterdir()] == ["voc"]
 
@@ -63,9 +63,9 @@ def test_a_kill_between_two_moves_loses_no_folder(tmp_path: Path) -> None:
     old = tmp_path / ".voc.old"
     old.mkdir()
     (old / "images.csv").write_text("old")
-    tree = Tree(tmp_path, "voc")
-    tree.path("new.txt").touch()
-    tree.close()
+    folder = AtomicFolder(tmp_path, "voc")
+    folder.path("new.txt").touch()
+    folder.close()
     assert [path.name for path in tmp_path.iterdir()] == ["voc"]
     assert sorted(path.name for path in (tmp_path / "voc").iterdir()) == ["images.csv", "new.txt"]
 
@@ -77,5 +77,5 @@ def test_a_folder_of_others_is_not_touched(tmp_path: Path, name: str) -> None:
     mine.parent.mkdir()
     mine.write_text("work of days")
     with pytest.raises(ConfigError, match=f"{name}: was not written by wsol"):
-        create_writer(name, tmp_path, About(("crow",), tmp_path, 0.2))
+        create_writer(name, tmp_path, PredictionInfo(("crow",), tmp_path, 0.2))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]

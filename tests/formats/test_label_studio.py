@@ -11,7 +11,7 @@ from defusedxml import ElementTree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsol._utils.names import original, portable
+from wsol._utils.names import escape_name, unescape_name
 from wsol.results.localization import Localization
 
 PERCENT = {"type": "number", "minimum": 0, "maximum": 100 + 1e-9}
@@ -84,14 +84,14 @@ def test_tasks_fit_the_schema_and_hold_names_boxes_and_scores(
     image, choice = config.find("Image"), config.find("RectangleLabels")
     assert choice.get("toName") == image.get("name")
     declared = [label.get("value") for label in choice.findall("Label")]
-    assert declared == [portable(name) for name in classes]
+    assert declared == [escape_name(name) for name in classes]
     readable = [result for result in results if result.error is None]
     assert len(tasks) == len(readable)
     for task, result in zip(tasks, readable, strict=True):
         address = urlsplit(task["data"][image.get("value").removeprefix("$")])
         assert address.path == "/data/local-files/"
         (name,) = parse_qs(address.query, keep_blank_values=True)["d"]
-        assert original(name) == original(task["data"]["image_id"]) == result.image_id
+        assert unescape_name(name) == unescape_name(task["data"]["image_id"]) == result.image_id
         (prediction,) = task["predictions"]
         assert prediction["model_version"] == "a <network>"
         assert prediction["score"] == max(result.box_scores, default=0)
@@ -104,9 +104,9 @@ def test_tasks_fit_the_schema_and_hold_names_boxes_and_scores(
                 image.get("name"),
             )
             width, height = region["original_width"], region["original_height"]
-            assert (width, height) == result.image_size
+            assert (width, height) == result.original_size
             value = region["value"]
-            assert [original(name) for name in value["rectanglelabels"]] == [classes[label]]
+            assert [unescape_name(name) for name in value["rectanglelabels"]] == [classes[label]]
             x0, y0 = value["x"] * width / 100, value["y"] * height / 100
             x1 = x0 + value["width"] * width / 100
             y1 = y0 + value["height"] * height / 100

@@ -1,4 +1,4 @@
-"""Writers keep nothing of the pictures that they were given."""
+"""Writers keep nothing of the images that they were given."""
 
 import gc
 import tracemalloc
@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsol.formats import About, create_writer, list_formats
+from wsol.formats import PredictionInfo, create_writer, list_formats
 from wsol.formats import tables as parquet_table
 from wsol.results.localization import Localization
 
 EACH = 150
-"""Bytes for each picture that may stay; a row of any format is larger."""
+"""Bytes for each image that may stay; a row of any format is larger."""
 
 
-class OnePhoto(About):
-    """Takes one file for every picture."""
+class OnePhoto(PredictionInfo):
+    """Takes one file for every image."""
 
     def path(self, result: Localization) -> Path:
         """Return the file."""
@@ -24,10 +24,10 @@ class OnePhoto(About):
 
 
 @pytest.mark.parametrize("name", list_formats())
-def test_memory_does_not_grow_with_the_number_of_pictures(
+def test_memory_does_not_grow_with_the_number_of_images(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is kept of each picture is kept of every hundred; Python's own tables grow at times."""
+    """What is kept of each image is kept of every hundred; Python's own tables grow at times."""
     monkeypatch.setattr(parquet_table, "_ROWS", 50)
     photo = tmp_path / "photo.jpg"
     photo.touch()

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsol._utils.names import original
+from wsol._utils.names import unescape_name
 from wsol.formats._files import from_cell, to_cell
 from wsol.formats.tables import COLUMNS
 from wsol.results.localization import Localization
@@ -32,7 +32,7 @@ def read_csv(path: Path) -> list[dict[str, object]]:
 def read_parquet(path: Path) -> list[dict[str, object]]:
     """Read with pyarrow."""
     return [
-        {name: original(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+        {name: unescape_name(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
         for row in pq.read_table(path).to_pylist()
     ]
 
@@ -45,7 +45,7 @@ def test_all_rows_come_back(
     classes: tuple[str, ...],
     write: Callable[[str, list[Localization]], Path],
 ) -> None:
-    """From both files alike, to the last digit: also pictures without boxes and errors."""
+    """From both files alike, to the last digit: also images without boxes and errors."""
     results = data.draw(predictions)
     rows = read_csv(write("csv", results) / "predictions.csv")
     assert rows == read_parquet(write("parquet", results) / "predictions.parquet")
@@ -53,7 +53,7 @@ def test_all_rows_come_back(
         mine = [row for row in rows if row["image_id"] == result.image_id]
         assert len(mine) == max(1, len(result.boxes))
         for row in mine:
-            assert (row["width"], row["height"]) == result.image_size
+            assert (row["width"], row["height"]) == result.original_size
             assert row["status"] == result.status
             assert row["error"] == (None if result.error is None else result.error.reason)
         if not len(result.boxes):

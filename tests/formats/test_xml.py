@@ -10,7 +10,7 @@ from globox import AnnotationSet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsol._utils.names import original
+from wsol._utils.names import unescape_name
 from wsol.results.localization import Localization
 
 Write = Callable[[str, list[Localization]], Path]
@@ -37,16 +37,18 @@ def test_globox_reads_names_sizes_and_boxes(
     name: str,
     read: Callable[[Path], AnnotationSet],
 ) -> None:
-    """Boxes within half a pixel; every picture that could be read is there, and no other."""
+    """Boxes within half a pixel; every image that could be read is there, and no other."""
     results = {result.image_id: result for result in data.draw(predictions)}
     found = read(write(name, list(results.values())))
-    by_id = {original(annotation.image_id): annotation for annotation in found}
+    by_id = {unescape_name(annotation.image_id): annotation for annotation in found}
     readable = {key: result for key, result in results.items() if result.error is None}
     assert set(by_id) == set(readable)
     for key, result in readable.items():
-        assert by_id[key].image_size == result.image_size
+        assert by_id[key].original_size == result.original_size
         boxes = by_id[key].boxes
-        assert [original(box.label) for box in boxes] == [classes[i] for i in result.box_labels]
+        assert [unescape_name(box.label) for box in boxes] == [
+            classes[i] for i in result.box_labels
+        ]
         for box, corners in zip(boxes, result.boxes, strict=True):
             np.testing.assert_allclose(box.ltrb, corners, atol=0.5)
 
@@ -61,7 +63,7 @@ def test_scores_are_exact(
     expected = {result.image_id: result.box_scores.tolist() for result in results}
     root = ElementTree.parse(write("cvat", results) / "cvat/annotations.xml").getroot()
     assert {
-        original(image.get("name")): [
+        unescape_name(image.get("name")): [
             float(score.text) for score in image.findall("box/attribute[@name='score']")
         ]
         for image in root.iter("image")
@@ -69,10 +71,10 @@ def test_scores_are_exact(
     files = (write("voc", results) / "voc/Annotations").rglob("*.xml")
     trees = [ElementTree.parse(path).getroot() for path in files if path.is_file()]
     assert {
-        original(tree.findtext("filename")): [
-            float(score.text) for score in tree.findall("object/score")
+        unescape_name(folder.findtext("filename")): [
+            float(score.text) for score in folder.findall("object/score")
         ]
-        for tree in trees
+        for folder in trees
     } == expected
 
 
@@ -96,7 +98,7 @@ def test_cvat_has_the_published_structure(
     assert int(task.findtext("size")) == len(images)
     assert task.findtext("mode") == "annotation"
     labels = task.findall("labels/label")
-    assert tuple(original(label.findtext("name")) for label in labels) == classes
+    assert tuple(unescape_name(label.findtext("name")) for label in labels) == classes
     for label in labels:
         assert label.findtext("type") == "rectangle"
         attribute = label.find("attributes/attribute")
@@ -117,10 +119,10 @@ def test_cvat_has_the_published_structure(
             corners = {"xtl", "ytl", "xbr", "ybr"}
             assert set(box.attrib) == {"label", "source", "occluded", "z_order", *corners}
             assert box.get("occluded") in "01"
-            assert original(box.get("label")) in classes
+            assert unescape_name(box.get("label")) in classes
 
 
-def test_the_corners_of_a_whole_picture_are_its_own(write: Write) -> None:
+def test_the_corners_of_a_whole_image_are_its_own(write: Write) -> None:
     """The convention: edges from 0 to width and height, whole ones without a point."""
     box = {"boxes": np.array([[0, 0, 40, 30.25]]), "box_scores": np.ones(1)}
     result = Localization("a.jpg", (40, 31), **box, box_labels=np.zeros(1, int))

@@ -1,4 +1,4 @@
-"""YOLO: as training readers find pictures and labels, and as globox reads them."""
+"""YOLO: as training readers find images and labels, and as globox reads them."""
 
 import csv
 import os
@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from wsol._utils.names import original
+from wsol._utils.names import unescape_name
 from wsol.errors import DataError, ImageError
-from wsol.formats import About, create_writer
+from wsol.formats import PredictionInfo, create_writer
 from wsol.formats._files import from_cell
 from wsol.results.localization import Localization
 
 
 def label_of(image: Path) -> Path:
-    """Return where Ultralytics' readers look for a picture's labels."""
+    """Return where Ultralytics' readers look for an image's labels."""
     before, _, after = str(image).rpartition(f"{os.sep}images{os.sep}")
     return Path(f"{before}{os.sep}labels{os.sep}{after}".rsplit(".", 1)[0] + ".txt")
 
@@ -40,7 +40,7 @@ def images_of(root: Path, split: str) -> list[Path]:
 
 
 def located(name: str, size: tuple[int, int]) -> Localization:
-    """Return a result with two boxes, one over the whole picture."""
+    """Return a result with two boxes, one over the whole image."""
     width, height = size
     boxes = np.array([[0, 0, width, height], [width / 3, height / 7, width / 2, height]])
     scores = np.array([1.0, 0.25])
@@ -48,7 +48,7 @@ def located(name: str, size: tuple[int, int]) -> Localization:
 
 
 def save(photos: Path, name: str, size: tuple[int, int] = (30, 20)) -> None:
-    """Write a picture."""
+    """Write an image."""
     (photos / name).parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size).save(photos / name, "PNG" if "." not in name else None)
 
@@ -68,10 +68,10 @@ NAMES = (
 )
 
 
-def test_every_picture_is_found_with_its_own_labels(tmp_path: Path) -> None:
+def test_every_image_is_found_with_its_own_labels(tmp_path: Path) -> None:
     """By the rule of training readers, for names that lead careless writers astray."""
     photos = tmp_path / "photos"
-    writer = create_writer("yolo", tmp_path, About(("crow", "wren: #1"), photos, 0.2))
+    writer = create_writer("yolo", tmp_path, PredictionInfo(("crow", "wren: #1"), photos, 0.2))
     sizes = {name: (30 + number, 20) for number, name in enumerate(NAMES)}
     for name, size in sizes.items():
         save(photos, name, size)
@@ -100,13 +100,13 @@ def test_every_picture_is_found_with_its_own_labels(tmp_path: Path) -> None:
         if name == "none.jpg":
             assert content == ""
             continue
-        with Image.open(image) as picture:
-            assert picture.size == sizes[name]
+        with Image.open(image) as drawn:
+            assert drawn.size == sizes[name]
         rows = np.loadtxt(content.splitlines())
         assert rows.shape == (2, 5)
         assert rows.min() >= 0
         assert rows[:, 1:].max() <= 1
-        found = Annotation.from_yolo_v5(label_of(image), image_size=sizes[name])
+        found = Annotation.from_yolo_v5(label_of(image), original_size=sizes[name])
         for box, corners in zip(found.boxes, located(name, sizes[name]).boxes, strict=True):
             np.testing.assert_allclose(box.ltrb, corners, atol=1e-3)
         assert [box.label for box in found.boxes] == ["1", "0"]
@@ -130,7 +130,7 @@ def test_globox_reads_boxes_and_scores_of_any_size(
     somewhere = folder / "any.jpg"
     Image.new("RGB", (2, 1)).save(somewhere)
 
-    class Elsewhere(About):
+    class Elsewhere(PredictionInfo):
         def path(self, result: Localization) -> Path:
             return somewhere
 
@@ -141,7 +141,9 @@ def test_globox_reads_boxes_and_scores_of_any_size(
     names = yaml.safe_load((folder / "yolo/data.yaml").read_text(encoding="utf-8"))["names"]
     found = [result for result in results if result.error is None]
     occurring = sorted({label for result in found for label in result.box_labels.tolist()})
-    assert [original(name) for name in names.values()] == [classes[label] for label in occurring]
+    assert [unescape_name(name) for name in names.values()] == [
+        classes[label] for label in occurring
+    ]
     assert list(names) == list(range(len(occurring)))
     number = {label: number for number, label in enumerate(occurring)}
     written = sorted((folder / "yolo/labels").rglob("*.txt"))
@@ -151,8 +153,8 @@ def test_globox_reads_boxes_and_scores_of_any_size(
             continue
         (label,) = [path for path in written if path in _labels_of(folder, result.image_id)]
         confidence = Path(str(label).replace("/yolo/labels/", "/yolo/confidences/"))
-        plain = Annotation.from_yolo_v5(label, image_size=result.image_size)
-        scored = Annotation.from_yolo_v5(confidence, image_size=result.image_size)
+        plain = Annotation.from_yolo_v5(label, original_size=result.original_size)
+        scored = Annotation.from_yolo_v5(confidence, original_size=result.original_size)
         assert [box.confidence for box in scored.boxes] == result.box_scores.tolist()
         for read in (plain, scored):
             labels = [number[label] for label in result.box_labels.tolist()]
@@ -162,16 +164,16 @@ def test_globox_reads_boxes_and_scores_of_any_size(
 
 
 def _labels_of(folder: Path, image_id: str) -> list[Path]:
-    """Return the label file that the list of pictures names."""
+    """Return the label file that the list of images names."""
     with (folder / "yolo/images.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if from_cell(row["image_id"]) == image_id]
     return [label_of(folder / "yolo" / row["file"]) for row in rows]
 
 
 def test_globox_reads_the_folder(tmp_path: Path) -> None:
-    """Labels beside pictures, sizes from the links."""
+    """Labels beside images, sizes from the links."""
     photos = tmp_path / "photos"
-    writer = create_writer("yolo", tmp_path, About(("crow", "wren"), photos, 0.2))
+    writer = create_writer("yolo", tmp_path, PredictionInfo(("crow", "wren"), photos, 0.2))
     for name in ("1.jpg", "2.jpg"):
         save(photos, name)
         writer.add(located(name, (30, 20)))
@@ -183,7 +185,7 @@ def test_globox_reads_the_folder(tmp_path: Path) -> None:
         assert annotation.boxes[1].ltrb == pytest.approx((10, 20 / 7, 15, 20), abs=1e-3)
 
 
-def test_shares_are_of_the_picture_as_displayed(tmp_path: Path) -> None:
+def test_shares_are_of_the_image_as_displayed(tmp_path: Path) -> None:
     """A reader finds the box where it is seen, whether or not it turns images.
 
     Training readers turn JPEG alone.
@@ -196,23 +198,23 @@ def test_shares_are_of_the_picture_as_displayed(tmp_path: Path) -> None:
     exif[0x0112] = 6
     upright.rotate(90, expand=True).save(photos / "a.png", exif=exif)
     box = {"boxes": np.array([[5.0, 30, 15, 40]]), "box_scores": np.ones(1)}
-    writer = create_writer("yolo", tmp_path, About(("crow",), photos, 0.2))
+    writer = create_writer("yolo", tmp_path, PredictionInfo(("crow",), photos, 0.2))
     writer.add(Localization("a.png", (20, 40), **box, box_labels=np.zeros(1, int)))
     writer.close()
     image = tmp_path / "yolo/images/a.png"
     with Image.open(image) as found:
         assert found.size == (20, 40)
-        picture = np.asarray(ImageOps.exif_transpose(found))
-    height, width = picture.shape
+        drawn = np.asarray(ImageOps.exif_transpose(found))
+    height, width = drawn.shape
     _, x, y, w, h = map(float, label_of(image).read_text().split())
     x0, y0 = round((x - w / 2) * width), round((y - h / 2) * height)
-    window = picture[y0 : y0 + round(h * height), x0 : x0 + round(w * width)]
+    window = drawn[y0 : y0 + round(h * height), x0 : x0 + round(w * width)]
     assert window.shape == (10, 10)
     assert (window == 255).all()
-    assert (picture == 255).sum() == 100
+    assert (drawn == 255).sum() == 100
 
 
-def test_where_links_cannot_be_made_pictures_are_copied(
+def test_where_links_cannot_be_made_images_are_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a file system without links."""
@@ -223,7 +225,7 @@ def test_where_links_cannot_be_made_pictures_are_copied(
     monkeypatch.setattr(Path, "symlink_to", refuse)
     photos = tmp_path / "photos"
     save(photos, "a.jpg")
-    writer = create_writer("yolo", tmp_path, About(("crow", "wren"), photos, 0.2))
+    writer = create_writer("yolo", tmp_path, PredictionInfo(("crow", "wren"), photos, 0.2))
     writer.add(located("a.jpg", (30, 20)))
     writer.close()
     copy = tmp_path / "yolo/images/a.jpg"
@@ -239,9 +241,9 @@ def test_links_hold_when_all_is_moved_and_copies_alone(tmp_path: Path) -> None:
     (tmp_path / "all/out").symlink_to("deep/er")
     for name in ("links", "copies"):
         (real / name).mkdir()
-        about = About(("crow", "wren"), photos, 0.2)
+        info = PredictionInfo(("crow", "wren"), photos, 0.2)
         options = {"copy_images": name == "copies", "max_pixels": "of no format"}
-        writer = create_writer("yolo", tmp_path / "all/out" / name, about, options)
+        writer = create_writer("yolo", tmp_path / "all/out" / name, info, options)
         writer.add(located("crow/a.jpg", (30, 20)))
         writer.close()
     (tmp_path / "all").rename(tmp_path / "moved")
@@ -261,7 +263,7 @@ def test_training_and_validation_share_no_image(
     """All images with a box are in one of them, those for validation spread over all folders."""
     photos = tmp_path / "photos"
     options = {"val_fraction": fraction}
-    writer = create_writer("yolo", tmp_path, About(("crow", "wren"), photos, 0.2), options)
+    writer = create_writer("yolo", tmp_path, PredictionInfo(("crow", "wren"), photos, 0.2), options)
     for index in range(number):
         save(photos, f"{index:02d}.png", (4, 4))
         writer.add(located(f"{index:02d}.png", (4, 4)))
@@ -279,7 +281,9 @@ def test_training_and_validation_share_no_image(
 def test_a_single_list_serves_for_both(fraction: float, number: int, tmp_path: Path) -> None:
     """Where no split is asked for, or one image is all there is."""
     options = {"val_fraction": fraction}
-    writer = create_writer("yolo", tmp_path, About(("crow", "wren"), tmp_path, 0.2), options)
+    writer = create_writer(
+        "yolo", tmp_path, PredictionInfo(("crow", "wren"), tmp_path, 0.2), options
+    )
     for index in range(number):
         save(tmp_path, f"{index}.png", (4, 4))
         writer.add(located(f"{index}.png", (4, 4)))
@@ -291,7 +295,7 @@ def test_a_single_list_serves_for_both(fraction: float, number: int, tmp_path: P
 def test_only_classes_that_occur_are_listed_each_by_a_name_of_its_own(tmp_path: Path) -> None:
     """Numbered from 0 in the order of the network's, in labels and confidences."""
     classes = tuple("crane" if number in (134, 517) else f"{number}" for number in range(1000))
-    writer = create_writer("yolo", tmp_path, About(classes, tmp_path, 0.2))
+    writer = create_writer("yolo", tmp_path, PredictionInfo(classes, tmp_path, 0.2))
     for name, labels in (("a.png", [517, 3]), ("b.png", [134]), ("c.png", [])):
         save(tmp_path, name, (4, 4))
         boxes = np.tile([0.0, 1, 2, 3], (len(labels), 1))
@@ -333,9 +337,11 @@ def test_training_readers_take_every_kind(
 ) -> None:
     """They go by suffix, and then by content; what they pass over is written anew as PNG."""
     (tmp_path / "photos").mkdir()
-    picture = Image.new("RGB", (30, 20), (200, 40, 90))
-    picture.save(tmp_path / "photos" / name, kind)
-    writer = create_writer("yolo", tmp_path, About(("crow", "wren"), tmp_path / "photos", 0.2))
+    drawn = Image.new("RGB", (30, 20), (200, 40, 90))
+    drawn.save(tmp_path / "photos" / name, kind)
+    writer = create_writer(
+        "yolo", tmp_path, PredictionInfo(("crow", "wren"), tmp_path / "photos", 0.2)
+    )
     writer.add(located(name, (30, 20)))
     writer.close()
     (image,) = images_of(tmp_path / "yolo", "train")
@@ -343,7 +349,7 @@ def test_training_readers_take_every_kind(
     assert image.is_symlink() == (suffix is not None)
     with Image.open(image) as found:
         assert (found.format or "").lower() in READ
-        assert np.abs(np.asarray(found.convert("RGB"), int) - np.asarray(picture)).max() <= 8
+        assert np.abs(np.asarray(found.convert("RGB"), int) - np.asarray(drawn)).max() <= 8
     assert label_of(image).read_text()
     assert label_of(image).stem == "a"
 
@@ -351,16 +357,18 @@ def test_training_readers_take_every_kind(
 def test_depths_that_training_readers_do_not_take_are_written_anew(tmp_path: Path) -> None:
     """A TIFF of floats, as microscopes write it."""
     Image.fromarray(np.eye(8, dtype=np.float32)).save(tmp_path / "a.tif")
-    writer = create_writer("yolo", tmp_path, About(("crow", "wren"), tmp_path, 0.2))
+    writer = create_writer("yolo", tmp_path, PredictionInfo(("crow", "wren"), tmp_path, 0.2))
     writer.add(located("a.tif", (8, 8)))
     writer.close()
     with Image.open(tmp_path / "yolo/images/a.png") as found:
         assert (np.asarray(found.convert("L")) == 255 * np.eye(8)).all()
 
 
-def test_a_picture_that_has_moved_is_named(tmp_path: Path) -> None:
+def test_a_image_that_has_moved_is_named(tmp_path: Path) -> None:
     """With what to do, and nothing half is left."""
-    writer = create_writer("yolo", tmp_path, About(("crow", "wren"), tmp_path / "photos", 0.2))
+    writer = create_writer(
+        "yolo", tmp_path, PredictionInfo(("crow", "wren"), tmp_path / "photos", 0.2)
+    )
     with pytest.raises(DataError, match=r"photos/a\.jpg: .* --images"):
         writer.add(located("a.jpg", (30, 20)))
     del writer
@@ -372,7 +380,7 @@ def test_an_image_that_is_damaged_by_now_is_named(
 ) -> None:
     """Training readers leave it out."""
     (tmp_path / "a.gif").touch()
-    writer = create_writer("yolo", tmp_path, About(("crow", "wren"), tmp_path, 0.2))
+    writer = create_writer("yolo", tmp_path, PredictionInfo(("crow", "wren"), tmp_path, 0.2))
     writer.add(located("a.gif", (30, 20)))
     writer.close()
     assert "a.gif: " in caplog.text

@@ -24,6 +24,7 @@ from wsol.inference.device import (
     _warn_of_precision,
     announce,
     choose_compute,
+    choose_device,
     choose_precision,
     make_accelerator,
 )
@@ -37,24 +38,24 @@ def test_one_process_computes_in_several_precisions(
     tiny: TrainConfig, toy: Path, tmp_path: Path
 ) -> None:
     """A training in each, then an evaluation and a prediction in the other; none is refused."""
-    picture = next((toy / "test").rglob("*.jpg"))
+    image = next((toy / "test").rglob("*.jpg"))
     precisions: tuple[Precision, Precision] = ("bf16", "fp32")
     for mine, other in (precisions, precisions[::-1]):
         run = train(replace(tiny, out=tmp_path / mine, epochs=1, precision=mine))
-        options = EvaluateConfig(run, workers=0, precision=other, report=0, cpu=True)
+        options = EvaluateConfig(run, num_workers=0, precision=other, report=0, device="cpu")
         assert evaluate(options).num_errors == 0
-        locate = Localizer(run, precision=other, cpu=True)
+        locate = Localizer(run, precision=other, device="cpu")
         assert locate.compute.precision == other
-        assert [result.error for result in locate([picture])] == [None]
+        assert [result.error for result in locate([image])] == [None]
 
 
 def test_bfloat16_rounds_what_float32_does_not(tiny_run: Path, toy: Path) -> None:
     """Two that are asked in turn each keep their own precision."""
-    picture = next((toy / "test").rglob("*.jpg"))
-    exact, rounded = (Localizer(tiny_run, precision=p, cpu=True) for p in ("fp32", "bf16"))
-    first = [result.heat_map for result in exact([picture])]
-    between = [result.heat_map for result in rounded([picture])]
-    again = [result.heat_map for result in exact([picture])]
+    image = next((toy / "test").rglob("*.jpg"))
+    exact, rounded = (Localizer(tiny_run, precision=p, device="cpu") for p in ("fp32", "bf16"))
+    first = [result.heat_map for result in exact([image])]
+    between = [result.heat_map for result in rounded([image])]
+    again = [result.heat_map for result in exact([image])]
     assert (first[0] == again[0]).all()
     assert (first[0] != between[0]).any()
     assert abs(first[0] - between[0]).max() < 0.2
@@ -70,10 +71,10 @@ def test_a_context_around_is_left_in_force() -> None:
 def test_float16_is_for_gpus(tiny_run: Path) -> None:
     """The CPU would silently do without it."""
     for refused in (
-        lambda: choose_precision("fp16", cpu=True),
-        lambda: choose_compute("fp16", cpu=True),
-        lambda: make_accelerator("fp16", cpu=True),
-        lambda: Localizer(tiny_run, precision="fp16", cpu=True),
+        lambda: choose_precision("fp16", device="cpu"),
+        lambda: choose_compute("fp16", device="cpu"),
+        lambda: make_accelerator("fp16", device="cpu"),
+        lambda: Localizer(tiny_run, precision="fp16", device="cpu"),
     ):
         with pytest.raises(ConfigError, match="fp16, which is for GPUs: use bf16 or fp32"):
             refused()
@@ -83,9 +84,9 @@ def test_several_processes_share_the_work(monkeypatch: pytest.MonkeyPatch) -> No
     """As whoever has started them says; one that is alone asks nobody."""
     state = Compute(torch.device("cpu"), "fp32", 1, 2)
     monkeypatch.setattr("wsol.inference.device.PartialState", lambda cpu: state)
-    assert choose_compute("fp32", cpu=True) == Compute(torch.device("cpu"))
+    assert choose_compute("fp32", device="cpu") == Compute(torch.device("cpu"))
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert choose_compute("fp32", cpu=True) == state
+    assert choose_compute("fp32", device="cpu") == state
     assert not state.is_main_process
 
 
@@ -111,9 +112,9 @@ def test_every_command_reads_the_same_maps(
     threshold_from, seen = seen, []
     # Another precision than auto takes on a machine where no run says it.
     monkeypatch.setattr("wsol.inference.device.has_bfloat16", lambda _: True)
-    options = EvaluateConfig(run, split="val", workers=0, report=0, batch_size=8, cpu=True)
+    options = EvaluateConfig(run, split="val", num_workers=0, report=0, batch_size=8, device="cpu")
     evaluate(options)
-    locate = Localizer(run, batch_size=8, scaled_decoding=False, cpu=True)
+    locate = Localizer(run, batch_size=8, scaled_decoding=False, device="cpu")
     samples = open_data(toy)["val"]
     for index, (first, second) in enumerate(zip(threshold_from, seen, strict=True)):
         assert (first == second).all()
@@ -135,7 +136,7 @@ def test_auto_follows_the_run(
         for of_run in (None, "fp32", "bf16", "fp16"):
             _warn_of_precision.cache_clear()
             caplog.clear()
-            precision = choose_precision("auto", cpu=True, of_run=of_run)
+            precision = choose_precision("auto", device="cpu", of_run=of_run)
             said = f"chosen in {of_run}" in caplog.text
             found.append((precision, said))
     here = [("bf16", False), ("fp32", False), ("bf16", False), ("fp32", True)]
@@ -148,7 +149,7 @@ def test_another_precision_than_the_runs_is_said_once(
 ) -> None:
     """In one line, although an evaluation opens the run a second time for its report."""
     _warn_of_precision.cache_clear()
-    options = EvaluateConfig(tiny_run, workers=0, precision="bf16", report=2, cpu=True)
+    options = EvaluateConfig(tiny_run, num_workers=0, precision="bf16", report=2, device="cpu")
     evaluate(replace(options, out=tiny_run.parent / "other" / "metrics.json"))
     assert sum("bf16" in each and "fp32" in each for each in caplog.messages) == 1
 
@@ -174,18 +175,18 @@ def test_each_command_says_where_it_computes(
 
     monkeypatch.setattr(torch.cuda, "is_available", broken)
     _cuda_warning.cache_clear()
-    choose_precision("auto", cpu=True)
-    announce(here, cpu=False)
+    choose_precision("auto", device="cpu")
+    announce(here, device="auto")
     assert caplog.messages[0] == "computing on cpu in bf16"
     assert "(The NVIDIA driver on your system is too old)" in caplog.messages[1]
-    for hidden, cpu in ((None, True), ("", False), ("-1", False)):
+    for hidden, device in ((None, "cpu"), ("", "auto"), ("-1", "auto")):
         caplog.clear()
         if hidden is not None:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-        announce(here, cpu=cpu)
+        announce(here, device=device)
         assert len(caplog.messages) == 1
     caplog.clear()
-    announce(replace(here, process_index=1, num_processes=2), cpu=False)
+    announce(replace(here, process_index=1, num_processes=2), device="auto")
     assert not caplog.messages
     _cuda_warning.cache_clear()
 
@@ -205,11 +206,26 @@ def test_only_another_precision_is_told_as_such(monkeypatch: pytest.MonkeyPatch)
     with monkeypatch.context() as patch:
         patch.setattr("wsol.inference.device.Accelerator", Mock(side_effect=refusal))
         with pytest.raises(ConfigError, match="ACCELERATE_DYNAMO_MODE is odd;") as caught:
-            make_accelerator("fp32", cpu=True)
+            make_accelerator("fp32", device="cpu")
     assert "\n" not in str(caught.value)
-    make_accelerator("fp32", cpu=True)
-    make_accelerator("bf16", cpu=True)
+    make_accelerator("fp32", device="cpu")
+    make_accelerator("bf16", device="cpu")
     before = AcceleratorState()
     monkeypatch.setitem(before.__dict__, "_mixed_precision", "fp16")
-    with pytest.raises(ConfigError, match="precision fp32, cpu True: this process"):
-        make_accelerator("fp32", cpu=True)
+    with pytest.raises(ConfigError, match="precision fp32, device cpu: this process"):
+        make_accelerator("fp32", device="cpu")
+
+
+def test_devices_that_are_not_here_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And of those that are here, numbers beyond the last."""
+    cuda = torch.device("cuda")
+    for device in ("cuda", "mps", "cuda:1"):
+        with pytest.raises(ConfigError, match=device):
+            choose_device(device)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: cuda)
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
+    assert choose_device("auto") == cuda
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(ConfigError, match="cuda:2"):
+        choose_device("cuda:2")

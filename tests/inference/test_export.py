@@ -21,15 +21,15 @@ from wsol.errors import ConfigError, RunError
 from wsol.inference import export as export_module
 from wsol.inference.config import ExportConfig
 from wsol.inference.export import TOLERANCE, export, export_localizer
-from wsol.inference.exported import READERS, GraphInfo, open_graph, open_own_torch
-from wsol.localizers.distilled import Learnt
+from wsol.inference.exported import READERS, ExportedInfo, load_exported, open_own_torch
+from wsol.localizers.distilled import DistilledLocalizer
 from wsol.localizers.distilled_heads import BoxHead, PixelHead
 from wsol.models import create_network
 from wsol.models.published import published_names
 from wsol.runs.run import load_run, save_run
 from wsol.training.config import TrainConfig
 from wsol.training.trainer import train
-from wsol.types import GraphFormat
+from wsol.types import ExportFormat
 
 SIDE = 64
 CLASSES = ("cat", "dog", "owl")
@@ -45,30 +45,30 @@ def make(
         network,
         classes=CLASSES,
         localizer=localizer,
-        size=size,
+        image_size=size,
         precision="fp32",
-        cpu=True,
+        device="cpu",
         **options,
     )
-    if locate.localizer.needs_fit and not isinstance(locate.localizer, Learnt):
+    if locate.localizer.needs_fit and not isinstance(locate.localizer, DistilledLocalizer):
         locate.localizer.fit([torch.randn(4, 3, size, size)])
         locate.is_fitted = True
     return locate
 
 
 def images_of(toy: Path) -> list[Path]:
-    """Return the test pictures."""
+    """Return the test images."""
     return [toy / "test" / name for name in find_images(toy / "test")]
 
 
-def pictures(count: int = 3, size: int = SIDE) -> torch.Tensor:
-    """Return pictures in [0, 1] that the export has not seen."""
+def random_images(count: int = 3, size: int = SIDE) -> torch.Tensor:
+    """Return images in [0, 1] that the export has not seen."""
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(7))
 
 
 def differences(locate: Localizer, logits: np.ndarray, maps: np.ndarray, size: int) -> list[float]:
     """Return how far outputs are from those of the localizer, normalized here by hand."""
-    images = pictures(len(logits), size)
+    images = random_images(len(logits), size)
     mean, std = (np.array(each, np.float32)[:, None, None] for each in (locate.mean, locate.std))
     own = locate.localizer.locate(torch.from_numpy((images.numpy() - mean) / std))
     pairs = ((own.logits, logits), (own.maps, maps))
@@ -86,7 +86,7 @@ def differences(locate: Localizer, logits: np.ndarray, maps: np.ndarray, size: i
 def test_onnxruntime_gives_what_the_localizer_does(
     backbone: str, localizer: str, options: dict[str, object], tmp_path: Path
 ) -> None:
-    """By onnxruntime alone, from the file alone, for any number of pictures."""
+    """By onnxruntime alone, from the file alone, for any number of images."""
     locate, path = make(backbone, localizer, **options), tmp_path / "model.onnx"
     said = export_localizer(locate, path)
     assert 0 < max(said) <= TOLERANCE
@@ -95,12 +95,12 @@ def test_onnxruntime_gives_what_the_localizer_does(
     assert [each.name for each in session.get_inputs()] == ["images"]
     assert session.get_inputs()[0].shape[1:] == [3, SIDE, SIDE]
     for count in (1, 5):
-        logits, maps = session.run(["logits", "maps"], {"images": pictures(count).numpy()})
+        logits, maps = session.run(["logits", "maps"], {"images": random_images(count).numpy()})
         assert (logits.shape, maps.shape) == ((count, 3), (count, SIDE, SIDE))
         assert (logits.dtype, maps.dtype) == (np.float32, np.float32)
         assert max(differences(locate, logits, maps, SIDE)) <= TOLERANCE
-    about = json.loads(session.get_modelmeta().custom_metadata_map["wsol"])
-    assert (about["classes"], about["size"], about["localizer"]) == ([*CLASSES], SIDE, localizer)
+    info = json.loads(session.get_modelmeta().custom_metadata_map["wsol"])
+    assert (info["classes"], info["size"], info["localizer"]) == ([*CLASSES], SIDE, localizer)
 
 
 TORCH_CASES = [
@@ -119,7 +119,7 @@ def test_torch_gives_what_the_localizer_does(
     locate, path = make(backbone, localizer, size, **options), tmp_path / "model.pt2"
     assert max(export_localizer(locate, path, "torch")) <= TOLERANCE
     extra = {"wsol.json": ""}
-    logits, maps = torch.export.load(path, extra_files=extra).module()(pictures(4, size))
+    logits, maps = torch.export.load(path, extra_files=extra).module()(random_images(4, size))
     found = differences(locate, logits.detach().numpy(), maps.detach().numpy(), size)
     assert max(found) <= TOLERANCE
     assert json.loads(extra["wsol.json"])["classes"] == [*CLASSES]
@@ -130,8 +130,8 @@ def test_what_was_learnt_travels_too(
     name: str, head: Callable[..., torch.nn.Module], tmp_path: Path
 ) -> None:
     """Heads of wsol distill are in the graph."""
-    locate = make("test_resnet", name, tap="layer4")
-    assert isinstance(locate.localizer, Learnt)
+    locate = make("test_resnet", name, layer="layer4")
+    assert isinstance(locate.localizer, DistilledLocalizer)
     torch.manual_seed(0)
     # What a new head says is nearly flat, and would be rounding errors once it is scaled.
     weights = {key: 10 * value for key, value in head(channels=96).state_dict().items()}
@@ -139,7 +139,7 @@ def test_what_was_learnt_travels_too(
     locate.is_fitted = True
     path = tmp_path / "model.pt2"
     assert max(export_localizer(locate, path, "torch")) <= TOLERANCE
-    logits, maps = torch.export.load(path).module()(pictures(3))
+    logits, maps = torch.export.load(path).module()(random_images(3))
     assert max(differences(locate, logits.detach().numpy(), maps.detach().numpy(), SIDE)) < 1e-4
 
 
@@ -152,12 +152,12 @@ def test_the_foreground_map_of_a_head_travels_too(
     torch.manual_seed(0)
     network = create_network("test_resnet", num_classes=3, pretrained=False, method=method).eval()
     locate = Localizer(
-        network, classes=CLASSES, localizer="foreground", size=SIDE, cpu=True, **options
+        network, classes=CLASSES, localizer="foreground", image_size=SIDE, device="cpu", **options
     )
     for form, name in (("onnx", "model.onnx"), ("torch", "model.pt2")):
         assert max(export_localizer(locate, tmp_path / name, form)) <= TOLERANCE
     own = Localizer(tmp_path / "model.onnx")
-    assert own.reading.localizer == "foreground"
+    assert own.localizer_config.localizer == "foreground"
 
 
 def test_a_given_network_stays_in_its_mode(tmp_path: Path) -> None:
@@ -186,11 +186,11 @@ def test_what_has_no_graph_says_why(localizer: str, reason: str, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_has_seen_no_pictures_is_refused(tmp_path: Path) -> None:
+def test_what_has_seen_no_images_is_refused(tmp_path: Path) -> None:
     """DDT without its component is not a graph."""
     locate = make(localizer="ddt")
     locate.is_fitted = False
-    with pytest.raises(ConfigError, match="ddt cannot be exported: it has seen no pictures"):
+    with pytest.raises(ConfigError, match="ddt cannot be exported: it has seen no images"):
         export_localizer(locate, tmp_path / "model.onnx")
 
 
@@ -217,7 +217,7 @@ def test_a_network_that_cannot_be_traced_is_one_line(tmp_path: Path) -> None:
             return images.mean((2, 3)) * (1 if images.mean().item() > 0 else 2)
 
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 8, stride=8), Fickle())
-    locate = Localizer(network, localizer="feature_norm", tap="0", size=32, cpu=True)
+    locate = Localizer(network, localizer="feature_norm", layers="0", image_size=32, device="cpu")
     with pytest.raises(ConfigError, match="cannot be exported as torch: ") as caught:
         export_localizer(locate, tmp_path / "model.pt2", "torch")
     assert "\n" not in str(caught.value)
@@ -232,33 +232,33 @@ def run(tiny: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def graphs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[GraphFormat, Path]:
+def graphs(run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[ExportFormat, Path]:
     """Return the run in both formats."""
     folder = tmp_path_factory.mktemp("graphs")
-    paths: dict[GraphFormat, Path] = {"onnx": folder / "m.onnx", "torch": folder / "m.pt2"}
+    paths: dict[ExportFormat, Path] = {"onnx": folder / "m.onnx", "torch": folder / "m.pt2"}
     for form, path in paths.items():
         export(ExportConfig(run, path, form))
     return paths
 
 
 def test_prediction_is_that_of_the_run(
-    run: Path, graphs: dict[GraphFormat, Path], toy: Path
+    run: Path, graphs: dict[ExportFormat, Path], toy: Path
 ) -> None:
-    """Boxes, classes, scores and heat maps of test pictures, at every threshold."""
+    """Boxes, classes, scores and heat maps of test images, at every threshold."""
     images = images_of(toy)
     assert len(images) == 12
     for options in (
         {},
         {"threshold": "auto"},
         {"threshold": 0.3},
-        {"threshold": 0.3, "objects": "several", "normalization": "ivr"},
+        {"threshold": 0.3, "objects": "multiple", "normalization": "ivr"},
     ):
-        own = Localizer(run, precision="fp32", cpu=True, **options)
+        own = Localizer(run, precision="fp32", device="cpu", **options)
         other = Localizer(graphs["onnx"], batch_size=5, **options)
         assert (own.threshold, own.classes) == (other.threshold, other.classes)
         assert own.normalization == other.normalization
         for a, b in zip(own(images), other(images), strict=True):
-            assert (a.label, a.status, a.image_size) == (b.label, b.status, b.image_size)
+            assert (a.label, a.status, a.original_size) == (b.label, b.status, b.original_size)
             assert b.heat_map == pytest.approx(a.heat_map, abs=1e-4)
             assert b.score == pytest.approx(a.score, abs=1e-4)
             assert np.array_equal(a.boxes, b.boxes)
@@ -282,21 +282,21 @@ def test_a_graph_is_cut_as_its_run(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_graph_is_that_of_the_weights_as_they_are(
-    run: Path, graphs: dict[GraphFormat, Path]
+    run: Path, graphs: dict[ExportFormat, Path]
 ) -> None:
     """Against the run's network before anything is folded or moved."""
     network, info = load_run(run)
-    images = pictures()
+    images = random_images()
     spec = [torch.tensor(each).view(1, 3, 1, 1) for each in (network.mean, network.std)]
     with torch.no_grad():
         logits = network((images - spec[0]) / spec[1]).logits
-    found = open_graph(graphs["onnx"])(images)
+    found = load_exported(graphs["onnx"])(images)
     assert torch.allclose(found.logits, logits, atol=1e-4 * float(logits.abs().max()))
-    opened = open_graph(graphs["onnx"]).info
-    assert (opened.classes, opened.size) == (info.classes, info.size)
-    assert (opened.threshold, opened.reading) == (info.threshold, info.reading)
+    loaded = load_exported(graphs["onnx"]).info
+    assert (loaded.classes, loaded.image_size) == (info.classes, info.image_size)
+    assert (loaded.threshold, loaded.localizer_config) == (info.threshold, info.localizer_config)
     same = open_own_torch(graphs["torch"])
-    assert opened == same.info
+    assert loaded == same.info
     for a, b in zip(same(images), found, strict=True):
         assert torch.allclose(a, b, atol=1e-4 * float(b.abs().max()))
 
@@ -308,7 +308,7 @@ def test_the_command_line_goes_all_the_way(
     path, cam = tmp_path / "model.onnx", ["--localizer", "cam"]
     assert main(["export", str(run), "--format", "onnx", "--out", str(path), *cam]) == 0
     assert "equals the run within" in capsys.readouterr().out
-    options = ["--report", "0", "--workers", "0", "--precision", "fp32", "--cpu"]
+    options = ["--report", "0", "--num_workers", "0", "--precision", "fp32", "--device", "cpu"]
     results = []
     for name, given in (("own", str(run)), ("graph", str(path))):
         argv = ["predict", str(toy / "test"), "--run", given, "--out", str(tmp_path / name)]
@@ -319,7 +319,7 @@ def test_the_command_line_goes_all_the_way(
     assert boxes[0] == boxes[1]
 
 
-def test_a_file_of_torch_is_never_opened_to_predict(graphs: dict[GraphFormat, Path]) -> None:
+def test_a_file_of_torch_is_never_opened_to_predict(graphs: dict[ExportFormat, Path]) -> None:
     """Opening it is running it."""
     with pytest.raises(RunError, match="export the run with --format onnx"):
         Localizer(graphs["torch"])
@@ -336,7 +336,7 @@ def test_opening_runs_no_pickle_of_a_stranger(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["onnx", "torch"])
 def test_a_part_of_a_file_is_refused_in_one_line(
-    form: GraphFormat, graphs: dict[GraphFormat, Path], tmp_path: Path
+    form: ExportFormat, graphs: dict[ExportFormat, Path], tmp_path: Path
 ) -> None:
     """Cut anywhere, empty, or of other bytes."""
     content = graphs[form].read_bytes()
@@ -348,7 +348,7 @@ def test_a_part_of_a_file_is_refused_in_one_line(
         assert "\n" not in str(caught.value)
 
 
-def test_graphs_of_others_are_refused(graphs: dict[GraphFormat, Path], tmp_path: Path) -> None:
+def test_graphs_of_others_are_refused(graphs: dict[ExportFormat, Path], tmp_path: Path) -> None:
     """ONNX without our description, or with a wrong one; files of no known kind; no file."""
     model = onnx.load(graphs["onnx"])
     path = tmp_path / "other.onnx"
@@ -372,7 +372,7 @@ def test_graphs_of_others_are_refused(graphs: dict[GraphFormat, Path], tmp_path:
     "option",
     [
         {"localizer": "cam"},
-        {"tap": "layer4"},
+        {"layers": "layer4"},
         {"affinity": "auto"},
         {"flip": True},
         {"scales": (1, 2)},
@@ -382,7 +382,7 @@ def test_graphs_of_others_are_refused(graphs: dict[GraphFormat, Path], tmp_path:
     ],
 )
 def test_what_a_graph_fixes_cannot_be_asked_for(
-    option: dict[str, object], graphs: dict[GraphFormat, Path]
+    option: dict[str, object], graphs: dict[ExportFormat, Path]
 ) -> None:
     """One line names the option."""
     (name,) = option
@@ -391,7 +391,7 @@ def test_what_a_graph_fixes_cannot_be_asked_for(
 
 
 def test_another_class_than_the_likeliest_is_refused(
-    graphs: dict[GraphFormat, Path], toy: Path
+    graphs: dict[ExportFormat, Path], toy: Path
 ) -> None:
     """The graph has no map of it; that of the likeliest itself may be asked for."""
     locate = Localizer(graphs["onnx"])
@@ -407,19 +407,19 @@ def test_another_class_than_the_likeliest_is_refused(
 def test_several_labels_keep_the_sigmoid(tmp_path: Path, toy: Path) -> None:
     """A graph of such a run gives the likeliest class, with its own probability."""
     locate = make()
-    locate.several_labels = True
+    locate.is_multi_label = True
     export_localizer(locate, tmp_path / "m.onnx")
-    opened = Localizer(tmp_path / "m.onnx")
-    assert (opened.several_labels, opened.objects) == (True, "several")
+    loaded = Localizer(tmp_path / "m.onnx")
+    assert (loaded.is_multi_label, loaded.objects) == (True, "multiple")
     image = images_of(toy)[:1]
-    (likely,) = opened.classify(image)
-    (found,) = opened(image)
+    (likely,) = loaded.classify(image)
+    (found,) = loaded(image)
     assert (found.label, found.score) == (likely[0][0], pytest.approx(likely[0][1]))
     assert set(found.box_labels.tolist()) <= {found.class_index}
 
 
 def test_without_onnxruntime_one_line_names_the_extra(
-    graphs: dict[GraphFormat, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    graphs: dict[ExportFormat, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To open a graph and to write one."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
@@ -441,10 +441,10 @@ def test_wrong_options_are_refused_at_once(tmp_path: Path) -> None:
 
 def test_the_description_survives() -> None:
     """Names of any letters, and every figure bit for bit."""
-    info = GraphInfo(
+    info = ExportedInfo(
         ('a"\n,', "ä 鳥", ""), 7, 1 / 3, True, mean=(0.1, 0.2, 0.3), std=(1 / 3,) * 3, version="x"
     )
-    again = GraphInfo.from_json(info.to_json())
+    again = ExportedInfo.from_json(info.to_json())
     assert asdict(again) == asdict(info)
 
 
@@ -457,5 +457,5 @@ def test_a_graph_of_constant_maps_has_no_object(tmp_path: Path, toy: Path) -> No
     path = tmp_path / "a.onnx"
     export_localizer(locate, path)
     images = images_of(toy)[:2]
-    for found in (*locate(images), *Localizer(path, cpu=True)(images)):
+    for found in (*locate(images), *Localizer(path, device="cpu")(images)):
         assert (found.status, len(found.boxes)) == ("no_object", 0)

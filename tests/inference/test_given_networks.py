@@ -19,7 +19,7 @@ from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from wsol import Localizer
 from wsol.errors import ConfigError
-from wsol.localizers import choose_tap, create_localizer
+from wsol.localizers import choose_layers, create_localizer
 from wsol.localizers._forward import find_logits
 from wsol.methods.adl import attach_adl
 
@@ -46,7 +46,7 @@ class Plain(nn.Module):
         return self.fc(self.drop(self.features(images).mean((2, 3))))
 
 
-class Views(Plain):
+class TestTimeAugmentation(Plain):
     """Takes one size only, and calls ``view``."""
 
     def __init__(self) -> None:
@@ -169,8 +169,8 @@ def tied() -> nn.Module:
 
 def hugging_face(kind: str, **config: Any) -> nn.Module:
     """Return an untrained classifier of transformers from a small configuration."""
-    about = getattr(transformers, f"{kind}Config")(num_labels=CLASSES, **config)
-    net: nn.Module = getattr(transformers, f"{kind}ForImageClassification")(about)
+    info = getattr(transformers, f"{kind}Config")(num_labels=CLASSES, **config)
+    net: nn.Module = getattr(transformers, f"{kind}ForImageClassification")(info)
     return net
 
 
@@ -178,7 +178,7 @@ def transformer(kind: str, **config: Any) -> nn.Module:
     """Return a transformer of transformers."""
     return hugging_face(
         kind,
-        image_size=SIZE,
+        original_size=SIZE,
         patch_size=16,
         hidden_size=16,
         num_hidden_layers=2,
@@ -222,7 +222,7 @@ def vision_vit() -> nn.Module:
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "plain": Plain,
     "channels last": lambda: Plain().to(memory_format=torch.channels_last),
-    "view, one size": Views,
+    "view, one size": TestTimeAugmentation,
     "tuple": Tuples,
     "dict": Dicts,
     "one logit": lambda: Plain(1),
@@ -254,7 +254,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "transformers dinov2": lambda: transformer("Dinov2"),
     "transformers beit": lambda: transformer("Beit"),
     "transformers swin": lambda: hugging_face(
-        "Swin", image_size=SIZE, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4
+        "Swin", original_size=SIZE, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4
     ),
     "transformers resnet": lambda: hugging_face(
         "ResNet", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic"
@@ -332,13 +332,13 @@ def test_a_given_network_stays_as_it_was(name: str, photo: Path) -> None:
     assert list(state(untouched)) == before
 
     chance = torch.get_rng_state()
-    (found,) = Localizer(net, size=SIZE)([photo])
+    (found,) = Localizer(net, image_size=SIZE)([photo])
     assert torch.equal(torch.get_rng_state(), chance)
     assert found.error is None
     assert 0 < found.score < 1
     assert list(state(net)) == before
 
-    tap = choose_tap(net, SIZE)
+    layer = choose_layers(net, SIZE)
     images = torch.randn(2, 3, SIZE, SIZE)
     for localizer in ("gradcam", "feature_norm"):
         maps = create_localizer(localizer, net, size=SIZE)(images)
@@ -346,7 +346,7 @@ def test_a_given_network_stays_as_it_was(name: str, photo: Path) -> None:
         assert maps.dtype == torch.float32
     # Some networks have no layer that ADL acts on.
     with suppress(ConfigError):
-        attach_adl(net, [tap]).remove()
+        attach_adl(net, [layer]).remove()
     assert list(state(net)) == before
 
     assert step(net) == step(untouched)

@@ -52,7 +52,7 @@ SHALLOW: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    """Return a picture of a bright disc."""
+    """Return an image of a bright disc."""
     rows, columns = np.mgrid[:80, :120]
     disc = (rows - 40) ** 2 + (columns - 70) ** 2 < 400
     pixels = np.where(disc[..., None], [250, 220, 40], [40, 60, 50]).astype(np.uint8)
@@ -85,7 +85,7 @@ def _torchvision() -> nn.Module:
 
 def _base_model() -> nn.Module:
     config = Dinov2Config(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=112, patch_size=14
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, original_size=112, patch_size=14
     )
     return Dinov2Model(config)
 
@@ -109,14 +109,14 @@ GIVEN: list[Callable[[], nn.Module]] = [
 def test_a_backbone_without_classes_finds_objects(name: str, photo: Path) -> None:
     """By its name alone, with the default localizer; no class of ImageNet's is among its own."""
     size = 56 if "patch14" in name else 64
-    locate = Localizer(backbone=name, size=size, cpu=True, precision="fp32")
+    locate = Localizer(backbone=name, image_size=size, device="cpu", precision="fp32")
     assert locate.classes == ("object",)
     assert not has_classes(locate.model)
     (found,) = locate([photo])
     assert (found.label, found.class_index, found.error) == ("object", 0, None)
     assert len(found.boxes) == 1
     assert found.score == 1
-    assert not set(imagenet_classes()) & set(locate.about(photo.parent).classes)
+    assert not set(imagenet_classes()) & set(locate.info(photo.parent).classes)
 
 
 @pytest.mark.parametrize("make", GIVEN)
@@ -126,12 +126,12 @@ def test_a_given_network_without_classes_finds_objects(
 ) -> None:
     """Under the name that it is given, or as an object."""
     model = make()
-    (found,) = Localizer(model, localizer=localizer, size=112, cpu=True)([photo])
+    (found,) = Localizer(model, localizer=localizer, image_size=112, device="cpu")([photo])
     assert (found.label, len(found.boxes)) == ("object", 1)
-    (found,) = Localizer(model, localizer=localizer, size=112, classes=("disc",))([photo])
+    (found,) = Localizer(model, localizer=localizer, image_size=112, classes=("disc",))([photo])
     assert found.label == "disc"
     with pytest.raises(ConfigError, match="2 classes"):
-        Localizer(model, localizer=localizer, size=112, classes=("disc", "square"))
+        Localizer(model, localizer=localizer, image_size=112, classes=("disc", "square"))
 
 
 @pytest.mark.parametrize("make", GIVEN)
@@ -140,17 +140,17 @@ def test_what_needs_a_class_names_what_does_not(make: Callable[[], nn.Module]) -
     model = make()
     for localizer in ("cam", "gradcam", "scorecam", "ddt*cam"):
         with pytest.raises(ConfigError, match=r"feature_norm") as caught:
-            Localizer(model, localizer=localizer, size=112)
+            Localizer(model, localizer=localizer, image_size=112)
         assert "\n" not in str(caught.value)
         assert "layercam" not in str(caught.value)
     with pytest.raises(ConfigError, match="labels"):
-        Localizer(model, labels=("dog",), size=112)
+        Localizer(model, labels=("dog",), image_size=112)
 
 
 @pytest.mark.parametrize("make", GIVEN)
 def test_classes_cannot_be_asked_for(make: Callable[[], nn.Module], photo: Path) -> None:
-    """Neither the likeliest ones nor one for a picture."""
-    locate = Localizer(make(), size=112, localizer="feature_norm")
+    """Neither the likeliest ones nor one for an image."""
+    locate = Localizer(make(), image_size=112, localizer="feature_norm")
     with pytest.raises(ConfigError, match="classes"):
         list(locate.classify([photo]))
     with pytest.raises(ConfigError, match="dog"):
@@ -180,7 +180,7 @@ def test_localizers_of_a_class_name_those_without(name: str) -> None:
 def test_attention_needs_no_class(photo: Path) -> None:
     """That of a transformer shows what its class token looks at."""
     model = timm.create_model("test_vit", num_classes=0, dynamic_img_size=True)
-    (found,) = Localizer(model, localizer="attention_rollout", size=112)([photo])
+    (found,) = Localizer(model, localizer="attention_rollout", image_size=112)([photo])
     assert found.label == "object"
 
 
@@ -188,9 +188,9 @@ def test_attention_needs_no_class(photo: Path) -> None:
 def test_a_pass_says_whether_there_are_classes(make: Callable[[], nn.Module]) -> None:
     """Without them it has one logit that is the same everywhere."""
     images = torch.rand(3, 3, 112, 112)
-    look = observe(make(), images)
-    assert not look.has_classes
-    assert look.logits.tolist() == [[0.0]] * 3
+    preprocessing = observe(make(), images)
+    assert not preprocessing.has_classes
+    assert preprocessing.logits.tolist() == [[0.0]] * 3
     assert observe(timm.create_model("test_resnet"), images).has_classes
 
 
@@ -223,12 +223,12 @@ def test_classes_are_those_of_the_weights(name: str, first: str) -> None:
 def test_views_of_patches_of_14_pixels_fit_them(photo: Path) -> None:
     """Scales are rounded to sizes that the network takes, and other sizes are refused."""
     name = "vit_small_patch14_dinov2"
-    (found,) = Localizer(backbone=name, size=84, scales=(1, 1.3), localizer="ncut", cpu=True)(
-        [photo]
-    )
+    (found,) = Localizer(
+        backbone=name, image_size=84, scales=(1, 1.3), localizer="ncut", device="cpu"
+    )([photo])
     assert len(found.boxes) == 1
     with pytest.raises(ConfigError, match="14") as caught:
-        Localizer(backbone=name, size=96, cpu=True)
+        Localizer(backbone=name, image_size=96, device="cpu")
     assert "\n" not in str(caught.value)
 
 
@@ -266,7 +266,7 @@ def test_published_weights_come_from_the_hub(
         nn.init.normal_(weight, std=0.05)
     weights = {key: value.contiguous() for key, value in published.state_dict().items()}
     hub.add(timm.get_pretrained_cfg(name).hf_hub_id, {"model.safetensors": save(weights)})
-    locate = Localizer(backbone=name, size=size, cpu=True, precision="fp32")
+    locate = Localizer(backbone=name, image_size=size, device="cpu", precision="fp32")
     assert hub.downloaded() == {"model.safetensors"}
     found = locate.model.body.state_dict()
     assert set(found) == {key for key in weights if not key.startswith(("head.", "fc_norm."))}
@@ -283,10 +283,10 @@ def test_a_prediction_names_no_class_of_imagenet(photo: Path, tmp_path: Path) ->
         out=tmp_path / "out",
         backbone="convnextv2_atto.fcmae",
         localizer="ncut",
-        size=64,
+        image_size=64,
         format=tuple(FORMATS),
-        workers=0,
-        cpu=True,
+        num_workers=0,
+        device="cpu",
     )
     assert predict(config) == {"ok": 1}
     texts = [
@@ -303,11 +303,11 @@ def test_a_graph_of_a_network_without_classes_finds_the_same(photo: Path, tmp_pa
     """Under the same name."""
     torch.manual_seed(0)
     model = timm.create_model("test_resnet", num_classes=0)
-    locate = Localizer(model, localizer="feature_norm", size=64)
+    locate = Localizer(model, localizer="feature_norm", image_size=64)
     export_localizer(locate, tmp_path / "model.onnx")
-    graph = Localizer(tmp_path / "model.onnx")
-    assert graph.classes == ("object",)
-    (expected,), (found,) = locate([photo]), graph([photo])
+    exported = Localizer(tmp_path / "model.onnx")
+    assert exported.classes == ("object",)
+    (expected,), (found,) = locate([photo]), exported([photo])
     assert (found.label, found.score) == ("object", 1)
     np.testing.assert_allclose(found.heat_map, expected.heat_map, atol=1e-2)
 
@@ -315,9 +315,9 @@ def test_a_graph_of_a_network_without_classes_finds_the_same(photo: Path, tmp_pa
 @pytest.mark.usefixtures("random_weights")
 def test_the_app_shows_objects(photo: Path) -> None:
     """And says so in one line where a class is asked for."""
-    pool = Pool(AppConfig(backbone="convnextv2_atto.fcmae", size=64, cpu=True))
+    pool = Pool(AppConfig(backbone="convnextv2_atto.fcmae", image_size=64, device="cpu"))
     assert pool.classify(photo) == [(0, 1.0)]
-    found, _ = pool.look(photo, "a", Choice(localizer="ncut", label=0))
+    found, _ = pool.preprocessing(photo, "a", Choice(localizer="ncut", label=0))
     assert (found.label, len(found.boxes)) == ("object", 1)
     with pytest.raises(ConfigError, match="ncut"):
-        pool.look(photo, "a", Choice(localizer="cam"))
+        pool.preprocessing(photo, "a", Choice(localizer="cam"))

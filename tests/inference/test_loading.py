@@ -103,7 +103,9 @@ def test_one_logit_is_a_question_with_two_answers(bias: float, photo: Path) -> N
     model = Classifier(1, bias)
 
     def read(**options: Any) -> Any:
-        (found,) = Localizer(model, size=64, localizer="cam", precision="fp32", **options)([photo])
+        (found,) = Localizer(model, image_size=64, localizer="cam", precision="fp32", **options)(
+            [photo]
+        )
         return found
 
     one, two = read(classes=("dog",)), read(classes=("cat", "dog"))
@@ -126,24 +128,24 @@ def test_weights_of_any_type_are_read_as_they_are(
     localizer: str | None, kind: torch.dtype, photo: Path
 ) -> None:
     """With the same result, nearly; another precision is refused."""
-    expected = Localizer(Classifier(), localizer=localizer, size=64, precision="fp32")
-    locate = Localizer(Classifier().to(kind), localizer=localizer, size=64)
+    expected = Localizer(Classifier(), localizer=localizer, image_size=64, precision="fp32")
+    locate = Localizer(Classifier().to(kind), localizer=localizer, image_size=64)
     (want,), (found,) = expected([photo]), locate([photo])
     assert abs(found.score - want.score) < 0.01
     assert np.abs(found.heat_map - want.heat_map).mean() < 0.05
     other = "fp32" if kind != torch.float64 else "bf16"
     with pytest.raises(ConfigError, match=other):
-        Localizer(Classifier().to(kind), localizer=localizer, size=64, precision=other)
+        Localizer(Classifier().to(kind), localizer=localizer, image_size=64, precision=other)
 
 
 @pytest.mark.parametrize("localizer", ["cam", "gradcam", "scorecam", "feature_norm", "ddt", None])
 def test_a_network_of_one_size_is_read_at_it(localizer: str | None, photo: Path) -> None:
     """At another it is refused."""
     model = nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 225, 4))
-    (found,) = Localizer(model, localizer=localizer, size=64)([photo])
+    (found,) = Localizer(model, localizer=localizer, image_size=64)([photo])
     assert found.error is None
     with pytest.raises(ConfigError, match="96"):
-        Localizer(model, localizer=localizer, size=96)
+        Localizer(model, localizer=localizer, image_size=96)
     with pytest.raises(ConfigError, match="224"):
         create_localizer(localizer or "cam", model)
 
@@ -162,28 +164,28 @@ def test_what_is_no_logits_is_not_read_as_logits(
 ) -> None:
     """Neither by a localizer that sees no classes."""
     with pytest.raises(ConfigError, match=r"logits|classes"):
-        Localizer(make(), localizer=localizer, size=64)
+        Localizer(make(), localizer=localizer, image_size=64)
     with pytest.raises(ConfigError, match=r"logits|classes"):
-        create_localizer(localizer, make(), size=64)(torch.rand(1, 3, 64, 64))
+        create_localizer(localizer, make(), image_size=64)(torch.rand(1, 3, 64, 64))
 
 
-@pytest.mark.parametrize("size", [[96, 64], (64, 128)])
-def test_a_size_that_is_no_square_is_refused(size: Any) -> None:
+@pytest.mark.parametrize("image_size", [[96, 64], (64, 128)])
+def test_a_size_that_is_no_square_is_refused(image_size: Any) -> None:
     """Unless another is asked for."""
     model: Any = Classifier()
-    model.config = SimpleNamespace(image_size=size)
-    with pytest.raises(ConfigError, match=f"{size[1]} x {size[0]}.*square"):
+    model.config = SimpleNamespace(image_size=image_size)
+    with pytest.raises(ConfigError, match=f"{image_size[1]} x {image_size[0]}.*square"):
         Localizer(model, localizer="cam")
-    assert Localizer(model, localizer="cam", size=64).size == 64
+    assert Localizer(model, localizer="cam", image_size=64).size == 64
 
 
 @pytest.mark.parametrize("make", [FrozenFeatures, NoGrad])
 def test_gradients_are_taken_where_a_network_turns_them_off(make: type[Classifier]) -> None:
     """The maps are those of the same network with gradients."""
     images = torch.rand(2, 3, 64, 64)
-    for taps in ((), ("conv",)):
-        found = create_localizer("gradcam", make(), taps=taps, size=64)(images)
-        expected = create_localizer("gradcam", Classifier(), taps=taps, size=64)(images)
+    for layers in ((), ("conv",)):
+        found = create_localizer("gradcam", make(), layers=layers, image_size=64)(images)
+        expected = create_localizer("gradcam", Classifier(), layers=layers, image_size=64)(images)
         torch.testing.assert_close(found, expected)
 
 
@@ -198,8 +200,8 @@ def test_without_gradients_the_message_says_so(make: Callable[[], nn.Module], ph
     """A localizer that needs none reads the network."""
     for localizer in ("gradcam", "scorecam"):
         with pytest.raises(ConfigError, match="gradients"):
-            Localizer(make(), localizer=localizer, size=64)
-    (found,) = Localizer(make(), localizer="feature_norm", tap="conv", size=64)([photo])
+            Localizer(make(), localizer=localizer, image_size=64)
+    (found,) = Localizer(make(), localizer="feature_norm", layers="conv", image_size=64)([photo])
     assert found.error is None
 
 
@@ -212,7 +214,7 @@ def test_layers_that_cannot_be_read_are_refused() -> None:
     for model, what in ((traced, "traced"), (lazy, "LazyLinear"), (pooling, "Sequential")):
         for localizer in ("gradcam", "feature_norm", None):
             with pytest.raises(ConfigError, match=what):
-                Localizer(model, localizer=localizer, size=64)
+                Localizer(model, localizer=localizer, image_size=64)
     # Its owner may still decide what it takes.
     assert lazy(torch.rand(1, 3, 32, 32)).requires_grad
 
@@ -221,11 +223,11 @@ def test_a_compiled_network_is_read_as_it_is(photo: Path) -> None:
     """With the names that its layers had, and the same box."""
     compiled = torch.compile(Classifier(), backend="eager")
     for model in (compiled, nn.DataParallel(Classifier())):
-        for options in ({}, {"localizer": "gradcam", "tap": "conv"}):
-            (found,) = Localizer(model, size=64, **options)([photo])
-            (want,) = Localizer(Classifier(), size=64, **options)([photo])
+        for options in ({}, {"localizer": "gradcam", "layers": "conv"}):
+            (found,) = Localizer(model, image_size=64, **options)([photo])
+            (want,) = Localizer(Classifier(), image_size=64, **options)([photo])
             np.testing.assert_array_equal(found.boxes, want.boxes)
-    Localizer(compiled, size=64, localizer="gradcam", tap="_orig_mod.conv")
+    Localizer(compiled, image_size=64, localizer="gradcam", layers="_orig_mod.conv")
 
 
 def test_a_given_network_starts_no_process_group(
@@ -235,7 +237,7 @@ def test_a_given_network_starts_no_process_group(
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr("wsol.inference.device.PartialState", None)
     for net in (Classifier(), Classifier().double()):
-        assert list(Localizer(net, localizer="cam", size=64)([photo]))
+        assert list(Localizer(net, localizer="cam", image_size=64)([photo]))
 
 
 def test_one_logit_of_our_own_network_is_a_question_too(photo: Path) -> None:
@@ -243,7 +245,7 @@ def test_one_logit_of_our_own_network_is_a_question_too(photo: Path) -> None:
     network = create_network("test_resnet", num_classes=1, pretrained=False)
     network.mean, network.std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
     for localizer in ("cam", None):
-        locate = Localizer(network, localizer=localizer, size=64, precision="fp32")
+        locate = Localizer(network, localizer=localizer, image_size=64, precision="fp32")
         (found,) = locate([photo])
         assert 0.5 <= found.score < 1
         assert locate.classes == ("0", "1")

@@ -19,7 +19,7 @@ from wsol.models import LinearHead, Network, create_network
 
 
 class Bright(nn.Module):
-    """A body whose features are the picture's brightness, in 8 x 8 cells."""
+    """A body whose features are the image's brightness, in 8 x 8 cells."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return ``(N, 1, H / 8, W / 8)``."""
@@ -37,7 +37,7 @@ def bright() -> Network:
 
 
 def test_the_box_is_where_the_object_is(bright: Network, tmp_path: Path) -> None:
-    """A bright square in a dark picture of another size is found within a cell of the map."""
+    """A bright square in a dark image of another size is found within a cell of the map."""
     pixels = np.zeros((300, 600, 3), np.uint8)
     pixels[60:180, 300:540] = 255
     Image.fromarray(pixels).save(tmp_path / "a.png")
@@ -46,12 +46,12 @@ def test_the_box_is_where_the_object_is(bright: Network, tmp_path: Path) -> None
         classes=("dark", "bright"),
         localizer="cam",
         threshold=0.5,
-        size=160,
-        cpu=True,
+        image_size=160,
+        device="cpu",
     )
     (result,) = locate([tmp_path / "a.png"])
     assert (result.label, result.class_index, result.status) == ("bright", 1, "ok")
-    assert result.image_size == (600, 300)
+    assert result.original_size == (600, 300)
     assert result.heat_map.shape == (160, 160)
     assert np.abs(result.boxes - [[300, 60, 540, 180]]).max() <= 600 / 160 * 4
     weight = 120 * 240 / (300 * 600)
@@ -65,7 +65,12 @@ def test_classes_are_told_with_their_probabilities(bright: Network, tmp_path: Pa
     Image.new("RGB", (40, 40), (204, 204, 204)).save(tmp_path / "a.png")
     (tmp_path / "b.png").touch()
     locate = wsol.Localizer(
-        bright, classes=("dark", "bright"), localizer="cam", size=32, batch_size=2, cpu=True
+        bright,
+        classes=("dark", "bright"),
+        localizer="cam",
+        image_size=32,
+        batch_size=2,
+        device="cpu",
     )
     # Brightness of 0.8 is a logit of 0.8 for one class, and of -0.8 for the other.
     expected = 1 / (1 + np.exp(-1.6))
@@ -80,7 +85,9 @@ def test_classes_are_told_with_their_probabilities(bright: Network, tmp_path: Pa
 def test_another_class_for_one_call(bright: Network, tmp_path: Path) -> None:
     """It is looked for in that call alone."""
     Image.new("RGB", (40, 40), "white").save(tmp_path / "a.png")
-    locate = wsol.Localizer(bright, classes=("dark", "bright"), localizer="cam", size=32, cpu=True)
+    locate = wsol.Localizer(
+        bright, classes=("dark", "bright"), localizer="cam", image_size=32, device="cpu"
+    )
     labels = []
     for label in (None, "dark", None):
         (result,) = locate([tmp_path / "a.png"], label=label)
@@ -100,7 +107,7 @@ def test_names_are_for_classifiers_that_have_none(tmp_path: Path) -> None:
             wsol.Localizer(model, classes=("dark", "bright"))
 
 
-def test_a_localizer_sees_the_pictures_that_it_is_shown(tmp_path: Path) -> None:
+def test_a_localizer_sees_the_images_that_it_is_shown(tmp_path: Path) -> None:
     """And forgets the earlier ones: its maps are those of one that has seen no others."""
     rng = np.random.default_rng(0)
     paths = [tmp_path / f"{number}.png" for number in range(4)]
@@ -109,21 +116,25 @@ def test_a_localizer_sees_the_pictures_that_it_is_shown(tmp_path: Path) -> None:
         Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC).save(path)
     torch.manual_seed(0)
     network = create_network("test_resnet", num_classes=2, pretrained=False)
-    one, other = (Localizer(network, localizer="ddt", size=64, cpu=True) for _ in range(2))
+    one, other = (
+        Localizer(network, localizer="ddt", image_size=64, device="cpu") for _ in range(2)
+    )
     one.fit(paths[:1])
     one.fit(paths[1:])
     other.fit(paths[1:])
     (result,), (expected,) = one(paths[:1]), other(paths[:1])
     assert np.array_equal(result.heat_map, expected.heat_map)
-    alone = Localizer(network, localizer="ddt", size=64, cpu=True)
+    alone = Localizer(network, localizer="ddt", image_size=64, device="cpu")
     (different,) = alone(paths[:1])
     assert not np.array_equal(result.heat_map, different.heat_map)
 
 
-def test_a_flat_picture_has_no_object(bright: Network, tmp_path: Path) -> None:
+def test_a_flat_image_has_no_object(bright: Network, tmp_path: Path) -> None:
     """A constant map gives no box and no NaN."""
     Image.new("RGB", (40, 40), "white").save(tmp_path / "a.png")
-    (result,) = wsol.Localizer(bright, localizer="cam", size=32, cpu=True)([tmp_path / "a.png"])
+    (result,) = wsol.Localizer(bright, localizer="cam", image_size=32, device="cpu")(
+        [tmp_path / "a.png"]
+    )
     assert result.status == "no_object"
     assert result.boxes.shape == (0, 4)
     assert not result.heat_map.any()
@@ -135,7 +146,7 @@ def test_bad_files_come_as_results_in_order(bright: Network, tmp_path: Path) -> 
         Image.new("RGB", (40, 40), "white").save(tmp_path / f"{index}.png")
     (tmp_path / "1.png").touch()
     paths = [tmp_path / f"{index}.png" for index in (3, 1, 0, 2)]
-    locate = wsol.Localizer(bright, localizer="cam", size=32, batch_size=3, cpu=True)
+    locate = wsol.Localizer(bright, localizer="cam", image_size=32, batch_size=3, device="cpu")
     results = list(locate(paths, ids=list("dbac")))
     assert [result.image_id for result in results] == ["d", "b", "a", "c"]
     assert [result.status for result in results] == ["no_object", "error"] + 2 * ["no_object"]
@@ -149,7 +160,7 @@ def test_wrong_options_are_refused(bright: Network, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no localizer 'camm': did you mean 'cam'"):
         wsol.Localizer(bright, localizer="camm")
     with pytest.raises(ConfigError, match="3 classes, but Network has 2 logits: give a name for"):
-        wsol.Localizer(bright, classes=("cat", "dog", "owl"), size=32)
+        wsol.Localizer(bright, classes=("cat", "dog", "owl"), image_size=32)
     with pytest.raises(RunError, match="no finished run here"):
         wsol.Localizer(tmp_path)
 
@@ -174,7 +185,7 @@ def test_classes_that_have_names_get_no_others(tiny_run: Path) -> None:
         ("objects", "many"),
         ("flip", "yes"),
         ("scales", (1, float("nan"))),
-        ("tap", [1]),
+        ("layers", [1]),
         ("mean", (123.7, 116.3, 103.5)),
         ("std", (0, 0, 0)),
         ("std", (0.5,)),
@@ -196,10 +207,10 @@ def test_wrong_arguments_are_named(bright: Network, name: str, value: object) ->
 def test_one_path_is_one_image(bright: Network, tmp_path: Path) -> None:
     """Not one for each letter."""
     Image.new("RGB", (40, 40), "white").save(tmp_path / "a.png")
-    locate = wsol.Localizer(bright, localizer="cam", size=32, cpu=True)
+    locate = wsol.Localizer(bright, localizer="cam", image_size=32, device="cpu")
     for path in (tmp_path / "a.png", str(tmp_path / "a.png")):
         (result,) = locate(path)
-        assert result.image_size == (40, 40)
+        assert result.original_size == (40, 40)
         assert len(list(locate.classify(path))) == 1
     with pytest.raises(ConfigError, match="ids: "):
         locate([path, path], ids=["a"])
@@ -210,18 +221,18 @@ def test_one_path_is_one_image(bright: Network, tmp_path: Path) -> None:
 def test_classes_of_one_name_are_told_apart(bright: Network) -> None:
     """By their index, and the name alone is refused."""
     bright.config = SimpleNamespace(id2label={0: "crane", 1: "crane"})
-    locate = wsol.Localizer(bright, localizer="cam", size=32, labels="crane#1", cpu=True)
+    locate = wsol.Localizer(bright, localizer="cam", image_size=32, labels="crane#1", device="cpu")
     assert locate.classes == ("crane#0", "crane#1")
     assert locate.labels == [1]
     with pytest.raises(ConfigError, match="crane#0, crane#1"):
-        wsol.Localizer(bright, localizer="cam", size=32, labels="crane", cpu=True)
+        wsol.Localizer(bright, localizer="cam", image_size=32, labels="crane", device="cpu")
 
 
 def test_a_size_that_the_network_does_not_take_is_refused() -> None:
     """The line names network and size."""
     network = create_network("test_vit", num_classes=2, pretrained=False)
     with pytest.raises(ConfigError, match=r"VisionTransformer .* 50 x 50"):
-        wsol.Localizer(network, size=50, cpu=True)
+        wsol.Localizer(network, image_size=50, device="cpu")
 
 
 def test_any_classifier_and_its_own_names(tmp_path: Path) -> None:
@@ -230,11 +241,11 @@ def test_any_classifier_and_its_own_names(tmp_path: Path) -> None:
         tmp_path / "a.png"
     )
     model = torchvision.models.squeezenet1_1(num_classes=3).train()
-    locate = Localizer(model, localizer="gradcam*feature_norm", size=64, flip=True)
+    locate = Localizer(model, localizer="gradcam*feature_norm", image_size=64, flip=True)
     [found] = locate([tmp_path / "a.png"])
     assert found.status in ("ok", "no_object")
     assert locate.classes == ("0", "1", "2")
-    assert locate.localizer.taps == ("features",)
+    assert locate.localizer.layers == ("features",)
     # Features are relative to ImageNet's colours where the model says nothing of its own.
     assert locate.mean == pytest.approx((0.485, 0.456, 0.406))
     assert model.training
@@ -244,12 +255,12 @@ def test_any_classifier_and_its_own_names(tmp_path: Path) -> None:
         def __init__(self) -> None:
             super().__init__()
             self.inner = model
-            self.config = SimpleNamespace(id2label={0: "cat", 1: "dog", 2: "owl"}, image_size=64)
+            self.config = SimpleNamespace(id2label={0: "cat", 1: "dog", 2: "owl"}, original_size=64)
 
         def forward(self, images: torch.Tensor) -> SimpleNamespace:
             return SimpleNamespace(logits=self.inner(images))
 
-    named = Localizer(Named(), tap="inner.features", localizer="layercam")
+    named = Localizer(Named(), layers="inner.features", localizer="layercam")
     assert named.classes == ("cat", "dog", "owl")
     assert named.size == 64
     assert next(iter(named([tmp_path / "a.png"]))).label in named.classes
@@ -267,7 +278,7 @@ def test_each_call_is_a_collection(name: str, tmp_path: Path) -> None:
     paths = sorted(tmp_path.iterdir())
     torch.manual_seed(0)
     network = create_network("test_resnet", num_classes=2, pretrained=False)
-    locate = Localizer(network, localizer=name, size=64, batch_size=2)
+    locate = Localizer(network, localizer=name, image_size=64, batch_size=2)
     alone = [list(locate(some)) for some in (paths[:3], paths[3:])]
     assert [found.status == "error" for found in alone[1]] == [False, False, True]
     turns = list(zip(locate(paths[:3]), locate(paths[3:]), strict=True))

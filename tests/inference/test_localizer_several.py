@@ -1,4 +1,4 @@
-"""Several classes and several objects in one picture."""
+"""Several classes and several objects in one image."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from wsol.models import LinearHead, Network
 
 
 class Colours(nn.Module):
-    """A body whose features are how red and how green the picture is, in 4 x 4 cells."""
+    """A body whose features are how red and how green the image is, in 4 x 4 cells."""
 
     def __init__(self) -> None:
         """Make the cells."""
@@ -44,8 +44,8 @@ BOXES = {"red": [[8, 8, 40, 40]], "green": [[80, 16, 120, 56], [24, 80, 56, 128]
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    """Write a picture of 160 x 160 with the objects."""
+def image(tmp_path: Path) -> Path:
+    """Write an image of 160 x 160 with the objects."""
     pixels: NDArray[np.uint8] = np.zeros((160, 160, 3), np.uint8)
     for channel, name in enumerate(("red", "green")):
         for number, (x0, y0, x1, y1) in enumerate(BOXES[name]):
@@ -56,21 +56,21 @@ def picture(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("localizer", ["cam", "feature_norm"])
 def test_each_object_of_each_class_has_its_box(
-    colours: Network, picture: Path, localizer: str
+    colours: Network, image: Path, localizer: str
 ) -> None:
     """From maps of the classes, and from a map of no class whose places are shared among them."""
     locate = Localizer(
         colours,
         classes=("red", "green"),
         localizer=localizer,
-        tap="cells" if localizer == "feature_norm" else (),
+        layers="cells" if localizer == "feature_norm" else (),
         labels=("green", "red"),
-        objects="several",
+        instances="multiple",
         threshold=0.5,
-        size=160,
-        cpu=True,
+        image_size=160,
+        device="cpu",
     )
-    (result,) = locate([picture])
+    (result,) = locate([image])
     found: dict[str, list[list[float]]] = {"red": [], "green": []}
     for box, label in zip(result.boxes.tolist(), result.box_labels, strict=True):
         found[locate.classes[label]].append(box)
@@ -82,23 +82,23 @@ def test_each_object_of_each_class_has_its_box(
     assert green[1] == pytest.approx(green[0] * 190 / 250, rel=0.03)
 
 
-def test_one_box_a_class_is_the_largest(colours: Network, picture: Path) -> None:
+def test_one_box_a_class_is_the_largest(colours: Network, image: Path) -> None:
     """Where one is asked for, and the classifier's first choice alone where no labels are."""
-    options = {"classes": ("red", "green"), "localizer": "cam", "threshold": 0.5, "cpu": True}
-    (both,) = Localizer(colours, labels=("red", "green"), size=160, **options)([picture])
+    options = {"classes": ("red", "green"), "localizer": "cam", "threshold": 0.5, "device": "cpu"}
+    (both,) = Localizer(colours, labels=("red", "green"), image_size=160, **options)([image])
     assert sorted(both.box_labels) == [0, 1]
-    (first,) = Localizer(colours, size=160, **options)([picture])
+    (first,) = Localizer(colours, image_size=160, **options)([image])
     assert first.box_labels.tolist() == [1]
     np.testing.assert_allclose(first.boxes, [BOXES["green"][0]], atol=3)
     assert first.box_scores.tolist() == [box_confidence(first.heat_map, 0.5)]
 
 
-def test_several_objects_of_the_first_choice(colours: Network, picture: Path) -> None:
+def test_several_objects_of_the_first_choice(colours: Network, image: Path) -> None:
     """The number of boxes is another choice than the number of classes."""
     locate = Localizer(
-        colours, localizer="cam", objects="several", threshold=0.5, size=160, cpu=True
+        colours, localizer="cam", instances="multiple", threshold=0.5, image_size=160, device="cpu"
     )
-    (result,) = locate([picture])
+    (result,) = locate([image])
     assert result.box_labels.tolist() == [1, 1]
     np.testing.assert_allclose(result.boxes, BOXES["green"], atol=3)
 

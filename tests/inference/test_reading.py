@@ -14,17 +14,17 @@ from wsol.data.open import open_data
 from wsol.errors import ConfigError, RunError
 from wsol.evaluation.config import EvaluateConfig
 from wsol.evaluation.evaluate import evaluate
-from wsol.inference.loading import Asked
+from wsol.inference.loading import LocalizerOptions
 from wsol.localizers import list_localizers
-from wsol.localizers.config import FLAT_MAPS, Reading, chosen_cutting
+from wsol.localizers.config import FLAT_MAPS, LocalizerConfig, resolve_threshold
 from wsol.runs.run import load_run
 from wsol.training.config import TrainConfig
 from wsol.training.trainer import train
 
-READING = {
+LOCALIZER_CONFIG = {
     "affinity": "layer2",
     "localizer": "cam*ddt",
-    "tap": ("layer3",),
+    "layers": ("layer3",),
     "flip": True,
     "scales": (1.0, 1.5),
     "normalization": "ivr",
@@ -33,20 +33,20 @@ READING = {
 
 @pytest.fixture(scope="module")
 def run(tiny: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a run whose localizer is shown pictures."""
-    return train(replace(tiny, out=tmp_path_factory.mktemp("reading") / "run", **READING))
+    """Return a run whose localizer is shown images."""
+    return train(replace(tiny, out=tmp_path_factory.mktemp("reading") / "run", **LOCALIZER_CONFIG))
 
 
 def test_a_run_keeps_its_reading(run: Path) -> None:
-    """With what the localizer has learnt from the training pictures."""
-    assert load_run(run)[1].reading == Reading(**READING)
+    """With what the localizer has learnt from the training images."""
+    assert load_run(run)[1].localizer_config == LocalizerConfig(**LOCALIZER_CONFIG)
     assert set(load_file(run / "localizer.safetensors")) == {"mean.layer3", "direction.layer3"}
 
 
 def test_prediction_and_evaluation_use_it(run: Path, toy: Path, tmp_path: Path) -> None:
     """Figures do not change with the name spelt out, though ddt is fitted again for it."""
     figures = evaluate(EvaluateConfig(run=run, out=tmp_path / "a.json")).metrics
-    spelt = EvaluateConfig(run=run, out=tmp_path / "b.json", **READING)
+    spelt = EvaluateConfig(run=run, out=tmp_path / "b.json", **LOCALIZER_CONFIG)
     assert evaluate(spelt).metrics == figures
     other = EvaluateConfig(run=run, out=tmp_path / "c.json", localizer="feature_norm")
     assert evaluate(other).at_best_threshold != evaluate(spelt).at_best_threshold
@@ -54,25 +54,27 @@ def test_prediction_and_evaluation_use_it(run: Path, toy: Path, tmp_path: Path) 
     fitted = load_file(run / "localizer.safetensors")
     assert all(torch.equal(value, fitted[name]) for name, value in locate.localizer.state().items())
     assert locate.localizer.scales == (1.0, 1.5)
-    assert Localizer(run, localizer="cam").localizer.taps == ()
+    assert Localizer(run, localizer="cam").localizer.layers == ()
 
 
-def test_another_localizer_is_fitted_on_the_training_pictures(
+def test_another_localizer_is_fitted_on_the_training_images(
     tiny_run: Path, run: Path, tmp_path: Path
 ) -> None:
-    """A run that was read by class maps can be evaluated by one that must see pictures."""
-    config = EvaluateConfig(run=tiny_run, out=tmp_path / "a.json", localizer="ddt", tap=("layer3",))
+    """A run that was read by class maps can be evaluated by one that must see images."""
+    config = EvaluateConfig(
+        run=tiny_run, out=tmp_path / "a.json", localizer="ddt", layers=("layer3",)
+    )
     assert evaluate(config).metrics["max_box_acc_v2"] is not None
 
 
 def test_another_reading_has_a_threshold_of_its_own(tiny_run: Path, tmp_path: Path) -> None:
     """The run's was chosen for other maps; figures and images of the report are cut alike."""
     own = load_run(tiny_run)[1].threshold
-    options = EvaluateConfig(run=tiny_run, out=tmp_path / "own/a.json", report=4, cpu=True)
+    options = EvaluateConfig(run=tiny_run, out=tmp_path / "own/a.json", report=4, device="cpu")
     assert evaluate(options).metrics["threshold"] == own
     flipped = evaluate(replace(options, flip=True, report=0))
     assert (flipped.metrics["threshold"], flipped.threshold_from) == (own, "val")
-    for number, (reading, *expected) in enumerate(
+    for number, (localizer_config, *expected) in enumerate(
         (
             ({"localizer": "feature_norm"}, "otsu", 0.5, "auto"),
             ({"affinity": "layer2"}, "otsu", 0.5, "auto"),
@@ -82,8 +84,8 @@ def test_another_reading_has_a_threshold_of_its_own(tiny_run: Path, tmp_path: Pa
             ({"localizer": "cam", "threshold": 0.25}, "minmax", 0.25, "option"),
         )
     ):
-        found = evaluate(replace(options, **reading, out=tmp_path / f"{number}/a.json"))
-        locate = Localizer(tiny_run, **reading, cpu=True)
+        found = evaluate(replace(options, **localizer_config, out=tmp_path / f"{number}/a.json"))
+        locate = Localizer(tiny_run, **localizer_config, device="cpu")
         normalization, threshold, source = expected
         assert (found.metrics["threshold"], found.threshold_from) == (threshold, source)
         assert (locate.normalization, locate.threshold) == (normalization, threshold)
@@ -122,12 +124,12 @@ def test_another_reading_has_a_threshold_of_its_own(tiny_run: Path, tmp_path: Pa
 def test_where_maps_are_cut(
     own: dict[str, Any],
     chosen: float | None,
-    asked: dict[str, Any],
+    options: dict[str, Any],
     expected: tuple[str, float, str],
 ) -> None:
     """Scale, threshold and where it comes from, of the run's reading and what is asked for."""
-    found = chosen_cutting(Reading(**own), chosen, Asked(**asked))
-    assert (found.reading.normalization, found.threshold, found.threshold_from) == expected
+    found = resolve_threshold(LocalizerConfig(**own), chosen, LocalizerOptions(**options))
+    assert (found.localizer_config.normalization, found.threshold, found.threshold_from) == expected
 
 
 def test_flat_maps_are_of_localizers() -> None:
@@ -144,7 +146,7 @@ def test_auto_has_a_scale_of_its_own(tiny_run: Path) -> None:
 def test_boxes_at_auto_are_those_of_the_otsu_scale(tiny_run: Path, toy: Path) -> None:
     """The option is another name for it, and a run without boxes is read so by itself."""
     images = sorted(toy.glob("test/*/*"))
-    spelt = list(Localizer(tiny_run, normalization="otsu", threshold=0.29, cpu=True)(images))
+    spelt = list(Localizer(tiny_run, normalization="otsu", threshold=0.29, device="cpu")(images))
     boxes = [found.boxes.tolist() for found in spelt]
     found = [found.boxes.tolist() for found in Localizer(tiny_run, threshold="auto")(images)]
     assert found == boxes
@@ -154,7 +156,7 @@ def test_boxes_at_auto_are_those_of_the_otsu_scale(tiny_run: Path, toy: Path) ->
 def test_the_report_shows_what_was_measured(
     tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the localizer as it has learnt from the training pictures, not from those it shows."""
+    """By the localizer as it has learnt from the training images, not from those it shows."""
     seen = []
     report_split = "wsol.evaluation.evaluate.report_split"
 
@@ -162,17 +164,17 @@ def test_the_report_shows_what_was_measured(
         seen.append(locate)
 
     monkeypatch.setattr(report_split, keep)
-    evaluate(EvaluateConfig(run=tiny_run, out=tmp_path / "a.json", localizer="ddt", cpu=True))
+    evaluate(EvaluateConfig(run=tiny_run, out=tmp_path / "a.json", localizer="ddt", device="cpu"))
     (locate,) = seen
     assert locate.is_fitted
-    again = Localizer(tiny_run, localizer="ddt", precision="fp32", cpu=True)
+    again = Localizer(tiny_run, localizer="ddt", precision="fp32", device="cpu")
     again.fit(open_data(load_run(tiny_run)[1].data)["train"].paths())
     for name, value in again.localizer.state().items():
         assert torch.allclose(value, locate.localizer.state()[name], atol=1e-4)
 
 
 def test_other_views_use_what_was_learnt(run: Path, tmp_path: Path) -> None:
-    """Views and normalization change nothing of it; with other taps it is learnt anew."""
+    """Views and normalization change nothing of it; with other layers it is learnt anew."""
     fitted = load_file(run / "localizer.safetensors")
     changed = {name: value + 1 for name, value in fitted.items()}
     copy = shutil.copytree(run, tmp_path / "run")
@@ -181,7 +183,7 @@ def test_other_views_use_what_was_learnt(run: Path, tmp_path: Path) -> None:
     assert locate.is_fitted
     state = locate.localizer.state()
     assert all(torch.equal(value, changed[name]) for name, value in state.items())
-    assert not Localizer(copy, tap=("layer4",)).is_fitted
+    assert not Localizer(copy, layers=("layer4",)).is_fitted
     assert not Localizer(copy, affinity="layer1").is_fitted
     config = EvaluateConfig(run=copy, out=tmp_path / "a.json", scales=(1.0,))
     figures = [evaluate(replace(config, run=folder)).metrics for folder in (copy, run)]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wsol.localizers import ScoreMaps, create_localizer
 from wsol.localizers._forward import observe
-from wsol.localizers.distilled import Learnt
+from wsol.localizers.distilled import DistilledLocalizer
 from wsol.localizers.perturbation import ForwardCAM
 from wsol.models import Network, create_network
 
@@ -19,14 +19,16 @@ ATTENTION = ("attention_rollout", "gradient_rollout", "tscam")
 
 
 def prepare(localizer: ScoreMaps, images: Tensor) -> None:
-    """Show pictures to a localizer that wants some, or give it a head that has learnt nothing."""
-    if localizer.needs_fit and not isinstance(localizer, Learnt):
+    """Show images to a localizer that wants some, or give it a head that has learnt nothing."""
+    if localizer.needs_fit and not isinstance(localizer, DistilledLocalizer):
         localizer.fit([images])
-    if isinstance(localizer, Learnt):
-        look = observe(localizer.model, images, localizer.taps)
-        features = localizer.features(look)
+    if isinstance(localizer, DistilledLocalizer):
+        forward_pass = observe(localizer.model, images, localizer.layers)
+        features = localizer.features(forward_pass)
         torch.manual_seed(0)
-        localizer.head = localizer.new_head(features.shape[1], num_classes=look.logits.shape[1])
+        localizer.head = localizer.new_head(
+            features.shape[1], num_classes=forward_pass.logits.shape[1]
+        )
         localizer.head.mean.copy_(features.mean((0, 2, 3)))
         localizer.head.std.copy_(features.std((0, 2, 3)).clamp(min=1e-6))
 
@@ -52,7 +54,7 @@ def tiny() -> Callable[[str], Network]:
 
 @pytest.fixture
 def make(images: Tensor, tiny: Callable[[str], Network]) -> Make:
-    """Return what makes a localizer and shows it pictures where it wants some first."""
+    """Return what makes a localizer and shows it images where it wants some first."""
 
     def make(name: str, network: torch.nn.Module | None = None, **options: object) -> ScoreMaps:
         if name in ("scorecam", "ablationcam"):

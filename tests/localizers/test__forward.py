@@ -57,7 +57,7 @@ def test_the_first_of_several_is_changed(kind: Any) -> None:
     assert type(after) is type(before)
     assert torch.equal(after[0], before[0] + 1)
     assert after[1] == (1, 2)
-    assert create_localizer("gradcam", Classifier(kind), taps=["body"])(images).shape == (1, 8, 8)
+    assert create_localizer("gradcam", Classifier(kind), layers=["body"])(images).shape == (1, 8, 8)
 
 
 def test_memory_that_runs_out_is_not_a_lack_of_gradients() -> None:

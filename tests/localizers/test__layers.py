@@ -1,4 +1,4 @@
-"""The tap that is found has features, whatever the number of classes."""
+"""The layer that is found has features, whatever the number of classes."""
 
 import pytest
 import timm
@@ -6,11 +6,11 @@ import torch
 import torchvision
 from torch import nn
 
-from wsol.localizers._layers import choose_tap
+from wsol.localizers._layers import choose_layers
 
 
 @pytest.mark.parametrize(
-    ("name", "classes", "tap"),
+    ("name", "classes", "layers"),
     [
         ("test_resnet", 96, "layer4"),
         ("test_resnet", 64, "layer4"),
@@ -18,10 +18,10 @@ from wsol.localizers._layers import choose_tap
         ("test_vit", 256, "blocks.5.norm1"),
     ],
 )
-def test_there_may_be_as_many_classes_as_channels(name: str, classes: int, tap: str) -> None:
+def test_there_may_be_as_many_classes_as_channels(name: str, classes: int, layer: str) -> None:
     """Of the last features, of earlier ones, or of what is inside a block."""
     torch.manual_seed(0)
-    assert choose_tap(timm.create_model(name, num_classes=classes)) == tap
+    assert choose_layers(timm.create_model(name, num_classes=classes)) == layer
 
 
 @pytest.mark.parametrize("classes", [1, 3, 512])
@@ -30,4 +30,4 @@ def test_scores_of_a_convolution_are_no_features(classes: int) -> None:
     torch.manual_seed(0)
     model = torchvision.models.squeezenet1_1(num_classes=classes)
     nn.init.uniform_(model.classifier[1].weight)
-    assert choose_tap(model) == "features"
+    assert choose_layers(model) == "features"

@@ -1,4 +1,4 @@
-"""Every localizer looks at every kind of architecture, with no tap and no reshape by hand."""
+"""Every localizer looks at every kind of architecture, with no layer and no reshape by hand."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wsol.errors import ConfigError
-from wsol.localizers import ScoreMaps, choose_tap, create_localizer, list_localizers
+from wsol.localizers import ScoreMaps, choose_layers, create_localizer, list_localizers
 
 ARCHITECTURES = {
     "resnet": ("resnet18", {}, "layer4"),
@@ -30,7 +30,7 @@ ARCHITECTURES = {
         "norm",
     ),
 }
-"""Kind to name, what makes it smaller, and the tap that is found."""
+"""Kind to name, what makes it smaller, and the layer that is found."""
 
 ATTENTION = ("attention_rollout", "gradient_rollout", "tscam")
 GLOBAL_ATTENTION = ("vit", "deit", "beit")
@@ -44,7 +44,7 @@ def models() -> dict[str, nn.Module]:
 
 
 def model_of(models: dict[str, nn.Module], kind: str) -> tuple[nn.Module, Tensor]:
-    """Return a model with random weights, and a picture for it."""
+    """Return a model with random weights, and an image for it."""
     name, options, _ = ARCHITECTURES[kind]
     if kind not in models:
         torch.manual_seed(0)
@@ -55,9 +55,9 @@ def model_of(models: dict[str, nn.Module], kind: str) -> tuple[nn.Module, Tensor
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
-def test_the_tap_is_the_last_that_decides(models: dict[str, nn.Module], kind: str) -> None:
-    """The tap found is the one that users of the architecture name by hand."""
-    assert choose_tap(model_of(models, kind)[0]) == ARCHITECTURES[kind][2]
+def test_the_layer_is_the_last_that_decides(models: dict[str, nn.Module], kind: str) -> None:
+    """The layer found is the one that users of the architecture name by hand."""
+    assert choose_layers(model_of(models, kind)[0]) == ARCHITECTURES[kind][2]
 
 
 @pytest.mark.parametrize("localizer", sorted({*list_localizers()} - {"foreground"}))

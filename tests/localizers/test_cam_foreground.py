@@ -20,7 +20,7 @@ def test_the_map_is_that_of_the_head(method: str, backbone: str) -> None:
     network = create_network(backbone, num_classes=3, pretrained=False, method=method).eval()
     images = torch.randn(2, 3, 160, 160)
     with torch.inference_mode():
-        features, tapped = network.tapped_features(images, network.head.taps)
+        features, tapped = network.layer_features(images, network.head.layers)
         expected = network.head.foreground(features, tapped)
     height, width = expected.shape[1:]
     localizer = create_localizer("foreground", network, interpolation="bilinear")
@@ -31,13 +31,13 @@ def test_the_map_is_that_of_the_head(method: str, backbone: str) -> None:
     torch.testing.assert_close(found.mean(), expected.mean(), atol=0.05, rtol=0)
 
 
-def test_other_networks_and_taps_are_refused(tiny: Callable[[str], Network]) -> None:
-    """A plain head, somebody else's classifier, and a tap that the head was not trained on."""
+def test_other_networks_and_layers_are_refused(tiny: Callable[[str], Network]) -> None:
+    """A plain head, somebody else's classifier, and a layer that the head was not trained on."""
     for model in (tiny("cam"), timm.create_model("test_resnet")):
         with pytest.raises(ConfigError, match="--method trilite or c2am"):
             create_localizer("foreground", model)
     with pytest.raises(ConfigError, match="layer3"):
-        create_localizer("foreground", tiny("foreground"), taps=["layer2"])
+        create_localizer("foreground", tiny("foreground"), layers=["layer2"])
 
 
 def test_several_labels_share_the_map(tiny: Callable[[str], Network], images: Tensor) -> None:

@@ -13,14 +13,14 @@ from wsol.errors import ConfigError
 from wsol.localizers import create_localizer
 from wsol.localizers._forward import observe
 from wsol.localizers._layers import outline_stage
-from wsol.localizers.distilled import LearntPixels, sure_places
+from wsol.localizers.distilled import DistilledPixels, sure_places
 from wsol.localizers.distilled_heads import PixelHead, pixel_loss
 from wsol.localizers.ensemble import follow_details
 from wsol.models import Network
 
 Tiny = Callable[[str], Network]
 
-TAPS, CHANNELS = ("layer2", "layer4"), 144
+LAYERS, CHANNELS = ("layer2", "layer4"), 144
 
 
 def test_a_head_learns_what_coarse_masks_have_in_common() -> None:
@@ -28,7 +28,7 @@ def test_a_head_learns_what_coarse_masks_have_in_common() -> None:
     chance = torch.Generator().manual_seed(0)
     signature = torch.randn(6, generator=chance)
 
-    def pictures(count: int) -> tuple[Tensor, Tensor]:
+    def images(count: int) -> tuple[Tensor, Tensor]:
         masks = torch.zeros(count, 14, 14, dtype=torch.int8)
         corners = torch.randint(2, 7, (count, 2), generator=chance).tolist()
         for mask, (row, column) in zip(masks, corners, strict=True):
@@ -40,13 +40,13 @@ def test_a_head_learns_what_coarse_masks_have_in_common() -> None:
     head = PixelHead(channels=6, width=16)
     optimizer = torch.optim.AdamW(head.parameters(), lr=0.01)
     for step in range(150):
-        features, masks = pictures(10)
+        features, masks = images(10)
         coarse = masks.roll((step % 3 - 1, step // 3 % 3 - 1), (1, 2))
         loss = head.loss(features, coarse)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    features, masks = pictures(32)
+    features, masks = images(32)
     assert ((head(features) > 0) == (masks > 0)).float().mean() > 0.95
 
 
@@ -82,12 +82,12 @@ def test_a_map_says_what_is_sure(threshold: float) -> None:
 
 def test_the_grid_is_the_finest(tiny: Tiny, images: Tensor) -> None:
     """Coarser features are enlarged to it; labels of the mirror image are mirrored."""
-    localizer = LearntPixels(tiny("cam"), TAPS)
-    look = observe(localizer.model, images, TAPS)
-    fine, coarse = (look.features[tap] for tap in TAPS)
+    localizer = DistilledPixels(tiny("cam"), LAYERS)
+    forward_pass = observe(localizer.model, images, LAYERS)
+    fine, coarse = (forward_pass.features[layer] for layer in LAYERS)
     size = fine.shape[2:]
     assert size != coarse.shape[2:]
-    found = localizer.features(look)
+    found = localizer.features(forward_pass)
     assert found.shape == (3, CHANNELS, *size)
     assert torch.equal(found[:, : fine.shape[1]], fine)
     large = interpolate(coarse, size, mode="bilinear", align_corners=False)
@@ -97,15 +97,15 @@ def test_the_grid_is_the_finest(tiny: Tiny, images: Tensor) -> None:
 
 def test_maps_are_probabilities(tiny: Tiny, images: Tensor) -> None:
     """The sigmoid of what the head says, with outlines of a finer stage, enlarged as any map."""
-    localizer = LearntPixels(tiny("cam"), TAPS, interpolation="bilinear")
+    localizer = DistilledPixels(tiny("cam"), LAYERS, interpolation="bilinear")
     localizer.head = PixelHead(CHANNELS)
     outline = outline_stage(localizer.model)
     assert outline is not None
-    assert localizer.more_taps == (outline,)
-    look = observe(localizer.model, images, [*TAPS, outline])
-    small = localizer.head(localizer.features(look)).detach().sigmoid()
+    assert localizer.extra_layers == (outline,)
+    forward_pass = observe(localizer.model, images, [*LAYERS, outline])
+    small = localizer.head(localizer.features(forward_pass)).detach().sigmoid()
     expected = interpolate(
-        follow_details(small, look.features[outline])[:, None],
+        follow_details(small, forward_pass.features[outline])[:, None],
         images.shape[2:],
         mode="bilinear",
         align_corners=False,
@@ -116,7 +116,7 @@ def test_maps_are_probabilities(tiny: Tiny, images: Tensor) -> None:
 def test_the_state_is_all_that_it_has_learnt(tiny: Tiny, images: Tensor) -> None:
     """A localizer with the state of another one says the same; a broken one is refused."""
     network = tiny("cam")
-    one, two = LearntPixels(network, TAPS), LearntPixels(network, TAPS)
+    one, two = DistilledPixels(network, LAYERS), DistilledPixels(network, LAYERS)
     one.head = PixelHead(CHANNELS, width=8)
     one.head.mean += 0.5
     state = one.state()
@@ -129,7 +129,7 @@ def test_the_state_is_all_that_it_has_learnt(tiny: Tiny, images: Tensor) -> None
 
 
 def test_without_a_state_it_says_what_to_do(tiny: Tiny, images: Tensor) -> None:
-    """Whether it is asked, shown pictures or to be kept."""
+    """Whether it is asked, shown images or to be kept."""
     localizer = create_localizer("pixels", tiny("cam"))
     for use in (lambda: localizer(images), lambda: localizer.fit([images]), localizer.state):
         with pytest.raises(ConfigError, match="wsol distill RUN --out NEW --student pixels"):
@@ -138,8 +138,8 @@ def test_without_a_state_it_says_what_to_do(tiny: Tiny, images: Tensor) -> None:
 
 def test_several_labels_share_the_map_out(tiny: Tiny, images: Tensor) -> None:
     """Each place of it belongs to one label alone."""
-    localizer = create_localizer("pixels", tiny("cam"), taps=TAPS, several=True)
-    plain = LearntPixels(localizer.model, TAPS)
+    localizer = create_localizer("pixels", tiny("cam"), layers=LAYERS, several=True)
+    plain = DistilledPixels(localizer.model, LAYERS)
     plain.head = PixelHead(CHANNELS)
     localizer.load_state(plain.state())
     maps = localizer(images, torch.tensor([[0, 2], [1, 3], [3, -1]]))

@@ -8,19 +8,19 @@ from torch import Tensor
 
 from wsol.errors import ConfigError
 from wsol.localizers._forward import observe
-from wsol.localizers.distilled import LearntInstances
+from wsol.localizers.distilled import DistilledInstances
 from wsol.localizers.distilled_heads import InstanceHead, instance_loss
 from wsol.models import Network
 
 Tiny = Callable[[str], Network]
-TAPS = ["layer2", "layer4"]
+LAYERS = ["layer2", "layer4"]
 
 
-def ready(network: Network, images: Tensor, width: int = 8) -> LearntInstances:
+def ready(network: Network, images: Tensor, width: int = 8) -> DistilledInstances:
     """Return a localizer with a head that has learnt nothing."""
     torch.manual_seed(1)
-    localizer = LearntInstances(network, TAPS, interpolation="bilinear")
-    channels = localizer.features(observe(network, images, TAPS)).shape[1]
+    localizer = DistilledInstances(network, LAYERS, interpolation="bilinear")
+    channels = localizer.features(observe(network, images, LAYERS)).shape[1]
     localizer.head = InstanceHead(channels, width, num_classes=4)
     return localizer
 
@@ -66,25 +66,25 @@ def test_a_head_learns_where_two_objects_meet() -> None:
 def test_each_place_belongs_to_the_likeliest_label(tiny: Tiny, images: Tensor) -> None:
     """Of those that are asked for; a label alone has all that may be of it."""
     localizer = ready(tiny("cam"), images)
-    look = observe(localizer.model, images, TAPS)
-    said = localizer.ready_head()(localizer.features(look)).detach()
+    forward_pass = observe(localizer.model, images, LAYERS)
+    said = localizer.ready_head()(localizer.features(forward_pass)).detach()
     labels = torch.tensor([[0, 2], [1, 3], [3, -1]])
     grid = (said.shape[2], said.shape[3])
-    maps = localizer.read(look, labels, grid)
+    maps = localizer.read(forward_pass, labels, grid)
     depth, shares = said[:, 0].sigmoid() ** 2, said[:, 1:].sigmoid()
     for image, (first, second) in enumerate(labels.tolist()):
         owned = shares[image, first] >= (shares[image, second] if second >= 0 else 0)
         torch.testing.assert_close(maps[image, 0], depth[image] * shares[image, first] * owned)
         assert not maps[image, 1][owned].any()
     alone = depth * shares[torch.arange(3), labels[:, 0]]
-    torch.testing.assert_close(localizer.read(look, labels[:, 0], grid), alone)
+    torch.testing.assert_close(localizer.read(forward_pass, labels[:, 0], grid), alone)
     assert localizer(images, labels).shape == (3, 2, 64, 96)
 
 
 def test_the_state_is_all_that_it_has_learnt(tiny: Tiny, images: Tensor) -> None:
     """A localizer with the state of another one says the same; a broken one is refused."""
     network = tiny("cam")
-    one, two = ready(network, images, width=6), LearntInstances(network, TAPS)
+    one, two = ready(network, images, width=6), DistilledInstances(network, LAYERS)
     state = one.state()
     two.interpolation = "bilinear"
     two.load_state(state)

@@ -18,7 +18,7 @@ from wsol.models import Network
 
 Tiny = Callable[[str], Network]
 
-TAPS, CHANNELS = ("layer3", "layer4"), 288
+LAYERS, CHANNELS = ("layer3", "layer4"), 288
 
 FINE = 64
 """Points in each direction of a pixel, that the slow rasteriser asks."""
@@ -58,7 +58,7 @@ def test_a_filled_box_is_its_area(
 def test_a_threshold_gives_the_box_back(
     across: tuple[float, float], down: tuple[float, float]
 ) -> None:
-    """To half a pixel, for boxes up to the whole picture."""
+    """To half a pixel, for boxes up to the whole image."""
     (x0, width), (y0, height) = across, down
     box = torch.tensor([[x0, y0, min(x0 + width, 1), min(y0 + height, 1)]])
     heat_map, has_object = normalize(filled(box, 48, 64)[0].numpy())
@@ -71,7 +71,7 @@ def test_a_head_learns_where_the_bright_part_is() -> None:
     """Boxes of bright rectangles it has never seen are found, after a few hundred steps."""
     chance = torch.Generator().manual_seed(0)
 
-    def pictures(count: int) -> tuple[Tensor, Tensor]:
+    def images(count: int) -> tuple[Tensor, Tensor]:
         corner = torch.rand(count, 2, generator=chance) * 0.5
         size = 0.2 + torch.rand(count, 2, generator=chance) * 0.3
         boxes = torch.cat((corner, corner + size), dim=1)
@@ -82,19 +82,19 @@ def test_a_head_learns_where_the_bright_part_is() -> None:
     head = BoxHead(channels=4, width=32)
     optimizer = torch.optim.AdamW(head.parameters(), lr=0.003)
     for _ in range(200):
-        features, boxes = pictures(16)
+        features, boxes = images(16)
         loss = box_loss(head(features), boxes)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    features, boxes = pictures(64)
+    features, boxes = images(64)
     assert (head(features) - boxes).abs().mean() < 0.03
 
 
 def test_the_state_is_all_that_it_has_learnt(tiny: Tiny, images: Tensor) -> None:
     """A localizer with the state of another one says the same; a broken one is refused."""
     network = tiny("cam")
-    one, two = PSOL(network, TAPS), PSOL(network, TAPS)
+    one, two = PSOL(network, LAYERS), PSOL(network, LAYERS)
     one.head = BoxHead(channels=CHANNELS, width=8)
     one.head.mean += 0.5
     state = one.state()
@@ -107,19 +107,19 @@ def test_the_state_is_all_that_it_has_learnt(tiny: Tiny, images: Tensor) -> None
 
 
 def test_without_a_state_it_says_what_to_do(tiny: Tiny, images: Tensor) -> None:
-    """Whether it is asked, shown pictures or to be kept."""
+    """Whether it is asked, shown images or to be kept."""
     localizer = create_localizer("psol", tiny("cam"))
     for use in (lambda: localizer(images), lambda: localizer.fit([images]), localizer.state):
         with pytest.raises(ConfigError, match="run that has with wsol distill RUN --out NEW"):
             use()
 
 
-def test_it_goes_with_flipped_pictures(tiny: Tiny, images: Tensor) -> None:
+def test_it_goes_with_flipped_images(tiny: Tiny, images: Tensor) -> None:
     """As any other localizer, by the same state."""
     network = tiny("cam")
-    plain = create_localizer("psol", network, taps=TAPS)
+    plain = create_localizer("psol", network, layers=LAYERS)
     plain.head = BoxHead(channels=CHANNELS, width=8)
-    views = create_localizer("psol", network, taps=TAPS, flip=True)
+    views = create_localizer("psol", network, layers=LAYERS, flip=True)
     views.load_state(plain.state())
     both = (plain(images) + plain(images.flip(-1)).flip(-1)) / 2
     torch.testing.assert_close(views(images), both, atol=1e-4, rtol=0)

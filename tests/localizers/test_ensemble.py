@@ -1,4 +1,4 @@
-"""Views are averaged, localizers joined, and the picture's own view decides the label."""
+"""Views are averaged, localizers joined, and the image's own view decides the label."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
 from wsol.localizers import ScoreMaps, create_localizer, locate_all
-from wsol.localizers._forward import Look, observe
+from wsol.localizers._forward import ForwardPass, observe
 from wsol.models import Network
 from wsol.models.heads import scaled_maps
 
@@ -21,20 +21,20 @@ Tiny = Callable[[str], Network]
 LABELS = torch.tensor([2, 0, 3])
 
 
-def test_the_flipped_picture_is_flipped_back(images: Tensor, tiny: Tiny) -> None:
+def test_the_flipped_image_is_flipped_back(images: Tensor, tiny: Tiny) -> None:
     """The map is the mean of both, each scaled to [0, 1]."""
     network = tiny("cam")
     plain = create_localizer("cam", network)
     both = scaled_maps(plain(images, LABELS)) + scaled_maps(plain(images.flip(-1), LABELS)).flip(-1)
     found = create_localizer("cam", network, flip=True)(images, LABELS)
     torch.testing.assert_close(found, both / 2, atol=1e-4, rtol=0)
-    # So it is the same for the picture and its mirror image.
+    # So it is the same for the image and its mirror image.
     mirrored = create_localizer("cam", network, flip=True)(images.flip(-1), LABELS).flip(-1)
     torch.testing.assert_close(found, mirrored, atol=1e-4, rtol=0)
 
 
 def test_a_larger_view_is_seen_larger(images: Tensor, tiny: Tiny) -> None:
-    """A single scale is the map of the enlarged picture, brought back."""
+    """A single scale is the map of the enlarged image, brought back."""
     network = tiny("cam")
     large = interpolate(images, (128, 192), mode="bilinear")
     maps = scaled_maps(create_localizer("cam", network)(large, LABELS))
@@ -60,8 +60,11 @@ def test_several_localizers_are_joined(images: Tensor, tiny: Tiny) -> None:
 def test_maps_follow_features(images: Tensor, tiny: Tiny) -> None:
     """Against loops over pairs of places, at the grid of the features that are followed."""
     network = tiny("cam")
-    look = observe(network, images, ["layer2", "layer4"])
-    features, own = look.features["layer2"].double(), look.features["layer4"].norm(dim=1)
+    forward_pass = observe(network, images, ["layer2", "layer4"])
+    features, own = (
+        forward_pass.features["layer2"].double(),
+        forward_pass.features["layer4"].norm(dim=1),
+    )
     height, width = features.shape[2:]
     large = interpolate(own[:, None], (height, width), mode="bicubic")[:, 0]
     base = scaled_maps(scaled_maps(large)).double()
@@ -80,12 +83,12 @@ def test_maps_follow_features(images: Tensor, tiny: Tiny) -> None:
     small = found.read(found_look(network, images), LABELS, (height, width))
     torch.testing.assert_close(small.double(), expected, atol=1e-3, rtol=0)
     assert found(images, LABELS).shape == (3, 64, 96)
-    with pytest.raises(ConfigError, match="no tap 'layer9'"):
+    with pytest.raises(ConfigError, match="no layer 'layer9'"):
         create_localizer("cam", network, affinity="layer9")
 
 
-def found_look(network: Network, images: Tensor) -> Look:
-    """Return a pass that has seen both taps."""
+def found_look(network: Network, images: Tensor) -> ForwardPass:
+    """Return a pass that has seen both layers."""
     return observe(network, images, ["layer2", "layer4"])
 
 
@@ -104,7 +107,7 @@ def test_a_pass_is_shared_with_others(name: str, options: dict[str, object]) -> 
     images = torch.randn(3, 3, 160, 160, generator=torch.Generator().manual_seed(1))
     labels = torch.tensor([[1, 3], [2, 0], [0, 1]])
     localizer = create_localizer(name, network, **options)
-    plain = create_localizer("feature_norm", network, taps=["blocks.0"])
+    plain = create_localizer("feature_norm", network, layers=["blocks.0"])
     found, _ = locate_all([localizer, plain], images, labels)
     torch.testing.assert_close(found.maps, localizer(images, labels))
 
@@ -113,15 +116,15 @@ def test_a_pass_is_shared_with_others(name: str, options: dict[str, object]) -> 
 def test_passes_of_other_views_are_not_shared(
     images: Tensor, tiny: Tiny, options: dict[str, object]
 ) -> None:
-    """Rather than to make the map of the plain picture."""
-    with pytest.raises(ConfigError, match="flips or resizes pictures cannot share a pass"):
+    """Rather than to make the map of the plain image."""
+    with pytest.raises(ConfigError, match="flips or resizes images cannot share a pass"):
         locate_all([create_localizer("cam", tiny("cam"), **options)], images)
     one = create_localizer("cam", tiny("cam"), scales=(1,))
     assert locate_all([one], images)[0].maps.shape == (3, 64, 96)
 
 
 def test_the_first_view_decides_the_label(images: Tensor, tiny: Tiny) -> None:
-    """Logits and labels are those of the picture as it is."""
+    """Logits and labels are those of the image as it is."""
     network = tiny("cam")
     plain = create_localizer("cam", network).locate(images)
     found = create_localizer("cam", network, flip=True, scales=(1, 2)).locate(images)
@@ -129,12 +132,12 @@ def test_the_first_view_decides_the_label(images: Tensor, tiny: Tiny) -> None:
     assert torch.equal(found.labels, plain.labels)
 
 
-def test_what_wants_to_see_pictures_sees_all_views(images: Tensor, tiny: Tiny) -> None:
+def test_what_wants_to_see_images_sees_all_views(images: Tensor, tiny: Tiny) -> None:
     """A fit reaches the localizers inside, and its state makes another one equal."""
     network = tiny("cam")
     localizer = create_localizer("cam * ddt", network, flip=True)
     assert localizer.needs_fit
-    with pytest.raises(ConfigError, match="seen no pictures"):
+    with pytest.raises(ConfigError, match="seen no images"):
         localizer(images)
     localizer.fit([images[:1], images[1:]])
     alone = create_localizer("ddt", network)
@@ -198,7 +201,7 @@ def test_labels_that_are_no_classes_are_refused(tiny: Tiny, labels: torch.Tensor
 
 
 @pytest.mark.parametrize(
-    "options", [{"scales": (1, float("nan"))}, {"taps": [1]}, {"flip": 1}, {"affinity": None}]
+    "options", [{"scales": (1, float("nan"))}, {"layers": [1]}, {"flip": 1}, {"affinity": None}]
 )
 def test_wrong_arguments_of_a_localizer_are_named(tiny: Tiny, options: dict[str, Any]) -> None:
     """In one line."""

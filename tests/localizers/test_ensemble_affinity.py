@@ -59,5 +59,5 @@ def test_fine_grids_are_made_coarser(
     limit: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory grows with the places of both grids together."""
-    monkeypatch.setattr(affinity, "MOST_PLACES", limit)
+    monkeypatch.setattr(affinity, "MAX_PLACES", limit)
     assert follow_details(torch.rand(1, 2, 2), torch.rand(1, 3, 6, 8)).shape[1:] == size

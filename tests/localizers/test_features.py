@@ -1,4 +1,4 @@
-"""DDT's component is the principal one over all pictures, whatever the batches."""
+"""DDT's component is the principal one over all images, whatever the batches."""
 
 import numpy as np
 import pytest
@@ -17,23 +17,23 @@ def test_maps_are_projections_on_the_first_component(images: Tensor) -> None:
     network = create_network("test_resnet", num_classes=4, pretrained=False)
     localizer = DDT(network, interpolation="bilinear")
     localizer.fit([images[:2], images[2:]])
-    features = observe(network, images, localizer.taps).features[localizer.taps[0]]
+    features = observe(network, images, localizer.layers).features[localizer.layers[0]]
     points = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]).double().numpy()
     mean = points.mean(0)
     component = np.linalg.svd(points - mean, full_matrices=False)[2][0]
     expected = ((points - mean) @ component).reshape(3, *features.shape[2:])
     lengths = np.linalg.norm(points, axis=1).reshape(expected.shape)
     expected *= np.sign(np.corrcoef(expected.ravel(), lengths.ravel())[0, 1])
-    found = localizer.score_maps(observe(network, images, localizer.taps), torch.zeros(3))[0]
+    found = localizer.score_maps(observe(network, images, localizer.layers), torch.zeros(3))[0]
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_a_state_of_other_taps_is_refused(images: Tensor) -> None:
+def test_a_state_of_other_layers_is_refused(images: Tensor) -> None:
     """So is asking before fitting, and fitting on nothing."""
     network = create_network("test_resnet", num_classes=4, pretrained=False)
-    fitted, other = DDT(network), DDT(network, taps=["layer3"])
+    fitted, other = DDT(network), DDT(network, layers=["layer3"])
     fitted.fit([images])
-    with pytest.raises(ConfigError, match="fitted at other taps than layer3"):
+    with pytest.raises(ConfigError, match="fitted at other layers than layer3"):
         other.load_state(fitted.state())
     with pytest.raises(ConfigError, match="call fit"):
         other(images)

@@ -27,19 +27,19 @@ def network() -> Network:
     ("name", "options"),
     [
         ("cam", {}),
-        ("cam", {"taps": ["0", "1"]}),
-        ("layercam", {"taps": ["1"]}),
-        ("feature_norm", {"taps": ["1"]}),
-        ("ncut", {"taps": ["1"]}),
-        ("maskcut", {"taps": ["1"]}),
+        ("cam", {"layers": ["0", "1"]}),
+        ("layercam", {"layers": ["1"]}),
+        ("feature_norm", {"layers": ["1"]}),
+        ("ncut", {"layers": ["1"]}),
+        ("maskcut", {"layers": ["1"]}),
         ("cam", {"flip": True, "scales": (1.0, 1.5)}),
-        ("feature_norm", {"taps": ["1"], "affinity": "0"}),
-        ("cam*feature_norm", {"taps": ["1"], "affinity": "0", "flip": True}),
+        ("feature_norm", {"layers": ["1"], "affinity": "0"}),
+        ("cam*feature_norm", {"layers": ["1"], "affinity": "0", "flip": True}),
     ],
 )
 @pytest.mark.parametrize("how", ["minmax", "max", "pas", "ivr"])
 def test_it_has_no_object(network: Network, name: str, options: dict, how: str) -> None:
-    """Of one tap and several, of several views, joined, and with affinity."""
+    """Of one layer and several, of several views, joined, and with affinity."""
     localizer = create_localizer(name, network, **options)
     images = torch.randn(3, 3, 96, 96)
     for label in (0, 1):
@@ -67,10 +67,10 @@ def test_features_that_are_constant_are_not_followed() -> None:
     assert torch.equal(follow_features(maps, features), maps)
 
 
-@pytest.mark.parametrize(("taps", "named"), [([], "8 x 15"), (["1"], r"'1' .*\(1, 16, 1, 1\)")])
-def test_maps_of_one_pixel_are_refused(network: Network, taps: list[str], named: str) -> None:
+@pytest.mark.parametrize(("layers", "named"), [([], "8 x 15"), (["1"], r"'1' .*\(1, 16, 1, 1\)")])
+def test_maps_of_one_pixel_are_refused(network: Network, layers: list[str], named: str) -> None:
     """They rank no place above another; a larger input has more."""
-    localizer = create_localizer("cam", network, taps=taps)
+    localizer = create_localizer("cam", network, layers=layers)
     with pytest.raises(ConfigError, match=named):
         localizer(torch.randn(1, 3, 15, 8))
     assert localizer(torch.randn(1, 3, 16, 8)).shape == (1, 16, 8)

@@ -1,4 +1,4 @@
-"""Every localizer gives one raw map per picture, of the class asked for, and leaves no trace."""
+"""Every localizer gives one raw map per image, of the class asked for, and leaves no trace."""
 
 from collections.abc import Callable
 
@@ -77,8 +77,8 @@ def test_the_network_is_left_as_it_was(
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_picture_is_located_by_itself(make: Make, images: Tensor, name: str) -> None:
-    """A picture's map does not depend on its batch."""
+def test_a_image_is_located_by_itself(make: Make, images: Tensor, name: str) -> None:
+    """An image's map does not depend on its batch."""
     localizer, labels = make(name), torch.tensor([2, 0, 3])
     together = localizer(images, labels)
     alone = torch.cat([localizer(images[i : i + 1], labels[i : i + 1]) for i in range(3)])
@@ -110,7 +110,7 @@ def test_autocast_changes_little(make: Make, images: Tensor, name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_features_that_are_no_numbers_are_no_error(make: Make, images: Tensor, name: str) -> None:
-    """The picture's map has no object, and those of the others are what they were."""
+    """The image's map has no object, and those of the others are what they were."""
     localizer, labels = make(name), torch.tensor([2, 0, 3])
     expected = localizer(images, labels)
     images[1] = torch.nan
@@ -151,20 +151,22 @@ def test_several_localizers_share_one_pass(make: Make, images: Tensor, tiny: Tin
         locate_all([localizers[0], make("cam")], images)
 
 
-def test_maps_of_several_taps_are_scaled_and_averaged(
+def test_maps_of_several_layers_are_scaled_and_averaged(
     make: Make, images: Tensor, tiny: Tiny
 ) -> None:
     """Each map lies in [0, 1] before they are averaged."""
     network, labels = tiny("cam"), torch.tensor([2, 0, 3])
     options = {"interpolation": "bilinear"}
-    taps = ["layer3", "layer4"]
-    single = [make("feature_norm", network, taps=[tap], **options)(images, labels) for tap in taps]
+    layers = ["layer3", "layer4"]
+    single = [
+        make("feature_norm", network, layers=[layer], **options)(images, labels) for layer in layers
+    ]
     least = [maps.amin((1, 2), keepdim=True) for maps in single]
     scaled = [
         (maps - low) / (maps.amax((1, 2), keepdim=True) - low)
         for maps, low in zip(single, least, strict=True)
     ]
-    found = make("feature_norm", network, taps=taps, **options)(images, labels)
+    found = make("feature_norm", network, layers=layers, **options)(images, labels)
     assert found.min() >= 0
     assert found.max() <= 1
     # Enlarging does not always keep the extremes, so the two scales differ a little.
@@ -178,24 +180,24 @@ def test_a_network_without_attention_says_so(images: Tensor, name: str, tiny: Ti
         create_localizer(name, tiny("cam"))(images)
 
 
-def test_a_tap_that_is_missing_or_no_map_says_so(images: Tensor, tiny: Tiny) -> None:
-    """An unknown tap is refused at once, one without maps when it is seen."""
+def test_a_layer_that_is_missing_or_no_map_says_so(images: Tensor, tiny: Tiny) -> None:
+    """An unknown layer is refused at once, one without maps when it is seen."""
     network = tiny("cam")
-    with pytest.raises(ConfigError, match="no tap 'layer5' in"):
-        create_localizer("gradcam", network, taps=["layer5"])
+    with pytest.raises(ConfigError, match="no layer 'layer5' in"):
+        create_localizer("gradcam", network, layers=["layer5"])
     network = create_network("test_vit", num_classes=4, pretrained=False)
-    with pytest.raises(ConfigError, match=r"tap 'blocks.0.attn.attn_drop'"):
-        create_localizer("gradcam", network, taps=["blocks.0.attn.attn_drop"])(images)
+    with pytest.raises(ConfigError, match=r"layer 'blocks.0.attn.attn_drop'"):
+        create_localizer("gradcam", network, layers=["blocks.0.attn.attn_drop"])(images)
 
 
-def test_a_tap_after_which_nothing_counts_says_so(images: Tensor, tiny: Tiny) -> None:
-    """A tap on which the logits do not depend has no gradients."""
+def test_a_layer_after_which_nothing_counts_says_so(images: Tensor, tiny: Tiny) -> None:
+    """A layer on which the logits do not depend has no gradients."""
     network = tiny("cam")
     network.body.add_module("aside", torch.nn.Conv2d(3, 8, 1))
     forward = network.body.forward_features
     network.body.forward_features = lambda images: (network.body.aside(images), forward(images))[1]
     with pytest.raises(ConfigError, match="aside"):
-        create_localizer("gradcam", network, taps=["aside"])(images)
+        create_localizer("gradcam", network, layers=["aside"])(images)
 
 
 def test_unknown_localizer_names_the_nearest(tiny: Tiny) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wsol.localizers.ncut import (
     FAINT,
-    connected_part,
+    connected_component,
     largest_eigenvector,
     likeness,
     normalized_cut,
@@ -29,7 +29,7 @@ def blocks(layout: list[str], noise: float = 0.0, channels: int = 32) -> Tensor:
     return found + noise * torch.randn(found.shape, generator=chance)
 
 
-def graph(features: Tensor) -> np.ndarray:
+def exported(features: Tensor) -> np.ndarray:
     """Return the weights of the graph in float64, place by place."""
     points = features.flatten(1).double().numpy()
     lengths = np.linalg.norm(points, axis=0)
@@ -61,7 +61,7 @@ TWO = [
 def test_the_map_is_that_of_the_generalized_eigenproblem(seed: int) -> None:
     """Of a dense solver in float64: the same vector but for its sign, and the same two sides."""
     features = torch.randn(12, 7, 9, generator=torch.Generator().manual_seed(seed))
-    weights = graph(features)
+    weights = exported(features)
     degrees = np.diag(weights.sum(1))
     values, vectors = eigh(degrees - weights, degrees)
     expected = vectors[:, 1]
@@ -134,7 +134,7 @@ def test_constant_features_have_no_object(value: float) -> None:
 
 
 def test_features_that_are_no_numbers_give_none() -> None:
-    """Instead of an error, as a picture in a batch must not harm the others."""
+    """Instead of an error, as an image in a batch must not harm the others."""
     features = torch.full((5, 4, 6), torch.nan)
     assert not (normalized_cut(features) > 0.5).any()
     assert not (repeated_cuts(features) > 0.5).any()
@@ -177,7 +177,7 @@ def test_parts_of_a_mask_are_connected_over_corners() -> None:
     for place in (0, 40, 200, 390):
         own = labels.flat[place]
         expected = (labels == own) & (own > 0)
-        assert np.array_equal(connected_part(mask, place).numpy(), expected)
+        assert np.array_equal(connected_component(mask, place).numpy(), expected)
 
 
 def test_objects_beside_each_other_are_set_apart_and_others_left() -> None:

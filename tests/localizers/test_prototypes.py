@@ -82,10 +82,10 @@ def test_maps_are_those_of_a_slow_reference(images: Tensor) -> None:
     torch.manual_seed(0)
     network = create_network("test_resnet", num_classes=4, pretrained=False)
     localizer = Prototypes(network)
-    localizer.outline_tap = None
+    localizer.affinity_layer = None
     localizer.fit([images[:2], images[2:]])
-    look = observe(network, images, [*localizer.taps, *localizer.more_taps])
-    seen = localizer.observe_places(look, look.logits.argmax(1))
+    forward_pass = observe(network, images, [*localizer.layers, *localizer.extra_layers])
+    seen = localizer.observe_places(forward_pass, forward_pass.logits.argmax(1))
     points = 0.0
     for name, maps in seen.features.items():
         part = torch.einsum("nchw,cd->ndhw", maps, localizer.fitted[f"basis.{name}"])
@@ -94,7 +94,7 @@ def test_maps_are_those_of_a_slow_reference(images: Tensor) -> None:
     expected = reference(
         points.double().numpy(), seen.seed.double().numpy(), seen.evidence.double().numpy()
     )
-    found = localizer.score_maps(look, look.logits.argmax(1))[0]
+    found = localizer.score_maps(forward_pass, forward_pass.logits.argmax(1))[0]
     np.testing.assert_allclose(found.numpy(), expected, atol=2e-3)
 
 
@@ -103,16 +103,16 @@ def test_maps_take_on_the_outlines_of_a_finer_stage(images: Tensor) -> None:
     torch.manual_seed(0)
     network = create_network("test_resnet", num_classes=4, pretrained=False)
     localizer, coarse = Prototypes(network), Prototypes(network)
-    coarse.outline_tap = None
-    look = observe(network, images, [*localizer.taps, *localizer.more_taps])
-    labels = look.logits.argmax(1)
+    coarse.affinity_layer = None
+    forward_pass = observe(network, images, [*localizer.layers, *localizer.extra_layers])
+    labels = forward_pass.logits.argmax(1)
     coarse.fit([images])
     localizer.load_state(coarse.state())
-    assert localizer.outline_tap == outline_stage(network)
-    assert localizer.outline_tap not in localizer.described_by
-    details = look.features[localizer.outline_tap]
-    expected = follow_details(coarse.score_maps(look, labels)[0], details)
-    assert torch.equal(localizer.score_maps(look, labels)[0], expected)
+    assert localizer.affinity_layer == outline_stage(network)
+    assert localizer.affinity_layer not in localizer.described_by
+    details = forward_pass.features[localizer.affinity_layer]
+    expected = follow_details(coarse.score_maps(forward_pass, labels)[0], details)
+    assert torch.equal(localizer.score_maps(forward_pass, labels)[0], expected)
 
 
 def test_views_look_at_all_that_prototypes_need(images: Tensor) -> None:
@@ -120,7 +120,7 @@ def test_views_look_at_all_that_prototypes_need(images: Tensor) -> None:
     network = create_network("test_resnet", num_classes=4, pretrained=False)
     localizer = create_localizer("prototypes*cam", network, flip=True, affinity="auto")
     localizer.fit([images])
-    assert localizer.outline_tap == outline_stage(network)
+    assert localizer.affinity_layer == outline_stage(network)
     assert localizer(images).shape == (len(images), *images.shape[2:])
 
 
@@ -236,7 +236,7 @@ def test_a_label_changes_the_map_of_a_network_with_a_linear_classifier(images: T
 def test_a_fit_is_needed_and_kept(images: Tensor) -> None:
     """One of other layers is refused."""
     network = create_network("test_resnet", num_classes=4, pretrained=False)
-    fitted, other = Prototypes(network), Prototypes(network, taps=["layer2", "layer3"])
+    fitted, other = Prototypes(network), Prototypes(network, layers=["layer2", "layer3"])
     with pytest.raises(ConfigError, match="fit"):
         fitted(images)
     with pytest.raises(ConfigError, match="fit"):

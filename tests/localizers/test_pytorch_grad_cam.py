@@ -37,8 +37,8 @@ NETWORKS = {
 
 
 def model_of(kind: str) -> tuple[nn.Module, str, Tensor, Callable[[Tensor], Tensor] | None]:
-    """Return a network with random weights, its tap, two pictures, and what reshapes its tokens."""
-    name, tap, side = NETWORKS[kind]
+    """Return a network with random weights, its layer, two images, and what reshapes its tokens."""
+    name, layer, side = NETWORKS[kind]
     torch.manual_seed(0)
     options: dict[str, Any] = {"depth": 2} if kind == "vit" else {}
     model = timm.create_model(name, num_classes=5, **options).eval()
@@ -50,25 +50,25 @@ def model_of(kind: str) -> tuple[nn.Module, str, Tensor, Callable[[Tensor], Tens
     def to_grid(tokens: Tensor) -> Tensor:
         return tokens[:, 1:].reshape(len(tokens), 14, 14, -1).permute(0, 3, 1, 2)
 
-    return model, tap, images, to_grid if kind == "vit" else None
+    return model, layer, images, to_grid if kind == "vit" else None
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("name", NAMES)
 def test_maps_are_equal(kind: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the other library's scaling to [0, 1], for a class that is not the first choice."""
-    model, tap, images, reshape = model_of(kind)
+    model, layer, images, reshape = model_of(kind)
     if name == "scorecam":
         images = images[:1]
     labels = torch.tensor([3, 1])[: len(images)]
-    found = create_localizer(name, model, taps=[tap], interpolation="bilinear")(images, labels)
-    expected = published(NAMES[name], model, tap, images, labels, reshape)
+    found = create_localizer(name, model, layers=[layer], interpolation="bilinear")(images, labels)
+    expected = published(NAMES[name], model, layer, images, labels, reshape)
     assert np.ptp(expected, axis=(1, 2)).max() > 0.5
     if name == "eigencam":
         # The sign of a principal component is open; there it is whatever the solver gives.
         project = eigen_cam.get_2d_projection
         monkeypatch.setattr(eigen_cam, "get_2d_projection", lambda features: -project(features))
-        turned = published(NAMES[name], model, tap, images, labels, reshape)
+        turned = published(NAMES[name], model, layer, images, labels, reshape)
         distance = np.abs(scaled_maps(found).numpy() - expected).max((1, 2), keepdims=True)
         expected = np.where(distance < 0.1, expected, turned)
     np.testing.assert_allclose(scaled_maps(found).numpy(), expected, atol=TOLERANCE, rtol=0)
@@ -77,7 +77,7 @@ def test_maps_are_equal(kind: str, name: str, monkeypatch: pytest.MonkeyPatch) -
 def published(
     name: str,
     model: nn.Module,
-    tap: str,
+    layer: str,
     images: Tensor,
     labels: Tensor,
     reshape: Callable[[Tensor], Tensor] | None,
@@ -88,6 +88,8 @@ def published(
     targets = [ClassifierOutputTarget(label) for label in labels.tolist()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        method = getattr(theirs, name)(model, [model.get_submodule(tap)], reshape_transform=reshape)
+        method = getattr(theirs, name)(
+            model, [model.get_submodule(layer)], reshape_transform=reshape
+        )
         maps: NDArray[np.float32] = method(images, targets)
     return maps

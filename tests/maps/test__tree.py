@@ -15,10 +15,10 @@ FindParts = Callable[[NDArray[np.bool_], bool], list[list[tuple[int, int]]]]
 Maps = Sequence[tuple[NDArray, ...]]
 
 
-def painted_overlap(box: list[int], truth: NDArray[np.int64], side: int) -> float:
+def painted_overlap(box: list[int], ground_truth: NDArray[np.int64], side: int) -> float:
     """Return the best IoU by painting the boxes, both corners included."""
-    canvas = np.zeros((1 + len(truth), side, side), bool)
-    for layer, (x0, y0, x1, y1) in zip(canvas, [box, *truth.tolist()], strict=True):
+    canvas = np.zeros((1 + len(ground_truth), side, side), bool)
+    for layer, (x0, y0, x1, y1) in zip(canvas, [box, *ground_truth.tolist()], strict=True):
         layer[y0 : y1 + 1, x0 : x1 + 1] = True
     return max(float((canvas[0] & layer).sum() / (canvas[0] | layer).sum()) for layer in canvas[1:])
 
@@ -43,9 +43,9 @@ def test_the_best_of_all_components(small_maps: Maps, find_parts: FindParts) -> 
     for grey, fine, start, steps in small_maps:
         basins = label_basins(grey, fine, start, steps)
         shape = (grey.shape[0] - 2, grey.shape[1] - 2)
-        truth = random_boxes(random, shape)
+        ground_truth = random_boxes(random, shape)
         cells, links = gather_cells(grey, basins), find_links(grey, basins)
-        found = sweep(cells, links, basins, truth, np.zeros(LEVELS, np.bool_))
+        found = sweep(cells, links, basins, ground_truth, np.zeros(LEVELS, np.bool_))
         joined = np.zeros(basins.number, int)
         # What is above a level changes only below a level that pixels have.
         levels = np.unique(np.append(grey, [0, 255])).tolist()
@@ -58,7 +58,9 @@ def test_the_best_of_all_components(small_maps: Maps, find_parts: FindParts) -> 
                         joined[list(labels)] = np.maximum(joined[list(labels)], high)
                 parts = [members for members in parts if (0, 0) not in members]
             grow = int(not basins.eight)
-            expected = [painted_overlap(clip(members, grow, shape), truth, 12) for members in parts]
+            expected = [
+                painted_overlap(clip(members, grow, shape), ground_truth, 12) for members in parts
+            ]
             assert (found.all[low:high] == max(expected, default=0)).all()
         if not basins.eight:
             assert np.array_equal(found.joined_outside[1:], joined[1:])
@@ -73,9 +75,9 @@ def test_the_largest_is_told_where_it_is_decided(small_maps: Maps) -> None:
             continue
         basins = label_basins(grey, fine, start, steps)
         inner = grey[1:-1, 1:-1]
-        truth = random_boxes(random, inner.shape)
+        ground_truth = random_boxes(random, inner.shape)
         cells, links = gather_cells(grey, basins), find_links(grey, basins)
-        found = sweep(cells, links, basins, truth, np.ones(LEVELS, np.bool_))
+        found = sweep(cells, links, basins, ground_truth, np.ones(LEVELS, np.bool_))
         decided.append(found.decided)
         if found.decided:
             levels = np.unique(np.append(grey, [0, 255]))
@@ -85,7 +87,7 @@ def test_the_largest_is_told_where_it_is_decided(small_maps: Maps) -> None:
                     continue
                 x0, y0, x1, y1 = contours.boxes[contours.areas.argmax()].tolist()
                 box = [x0, y0, min(x1, inner.shape[1] - 1), min(y1, inner.shape[0] - 1)]
-                assert (found.largest[low:high] == painted_overlap(box, truth, 12)).all()
+                assert (found.largest[low:high] == painted_overlap(box, ground_truth, 12)).all()
     assert set(decided) == {True, False}
 
 
@@ -104,7 +106,9 @@ def test_the_best_overlap_of_boxes() -> None:
     random = np.random.default_rng(0)
     for _ in range(200):
         box = random_boxes(random, (10, 12))[0]
-        truth = random_boxes(random, (10, 12))
-        assert best_overlap(*box.tolist(), truth) == painted_overlap(box.tolist(), truth, 12)
+        ground_truth = random_boxes(random, (10, 12))
+        assert best_overlap(*box.tolist(), ground_truth) == painted_overlap(
+            box.tolist(), ground_truth, 12
+        )
     assert best_overlap(0, 0, 3, 3, np.array([[3, 3, 5, 5], [4, 0, 9, 3]])) == 1 / 24
     assert best_overlap(0, 0, 3, 3, np.array([[4, 0, 9, 3]])) == 0

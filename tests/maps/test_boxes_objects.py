@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wsol.maps.boxes import label_parts, merge_boxes, objects_at
+from wsol.maps.boxes import label_regions, merge_boxes, objects_at
 
 MAPS = arrays(
     np.float64,
@@ -62,7 +62,7 @@ def test_parts_are_those_of_a_slow_watershed(height: int, width: int, draw: Rand
     """On maps without equal levels, where there is one way up from each pixel."""
     levels = draw.sample(range(1, 256), height * width)
     grey = np.array(levels).reshape(height, width)
-    labels, boxes = label_parts((grey + 0.5) / 256, 0.3, 0.75)
+    labels, boxes = label_regions((grey + 0.5) / 256, 0.3, 0.75)
     expected = slow_parts(grey, (grey + 0.5) / 256, 0.3, 0.75)
     assert labels.tolist() == expected.tolist()
     for number, box in enumerate(boxes.tolist(), 1):

@@ -39,15 +39,15 @@ def test_best_of_all_contours_is_that_of_every_threshold_by_itself(
     case: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]],
 ) -> None:
     """Each value is the best IoU of any clipped box with any true box at that threshold."""
-    score_map, truth, thresholds = case
+    score_map, ground_truth, thresholds = case
     grey = np.floor(255 * score_map).astype(int)
     expected = []
     for threshold in thresholds.tolist():
         found = flood_fill_boxes(grey > int(threshold * grey.max()))
         clipped = [(x0, y0, min(x1, SIDE - 1), min(y1, SIDE - 1)) for x0, y0, x1, y1 in found]
         boxes = clipped or [(0, 0, 0, 0)]
-        expected.append(max(overlap(box, true) for box in boxes for true in truth.tolist()))
-    curves = iou_curves(score_map, truth, thresholds)
+        expected.append(max(overlap(box, true) for box in boxes for true in ground_truth.tolist()))
+    curves = iou_curves(score_map, ground_truth, thresholds)
     assert curves.all.tolist() == expected
     assert (curves.largest <= curves.all).all()
 
@@ -62,7 +62,7 @@ def test_the_largest_contour_is_judged_even_if_another_fits() -> None:
 
 
 def test_first_of_equal_areas_wins() -> None:
-    """Of thin lines, all of area 0, OpenCV's first one is judged: the lowest in the picture."""
+    """Of thin lines, all of area 0, OpenCV's first one is judged: the lowest in the image."""
     score_map = np.zeros((SIDE, SIDE))
     score_map[1, 1:9] = score_map[4, 1:9] = score_map[7, 1:9] = 1
     boxes = np.array([[1, 7, 9, 8]])
@@ -102,8 +102,8 @@ def test_a_batch_is_its_maps_one_by_one(threads: int | None) -> None:
     thresholds = np.arange(0, 1, 0.01)
     found = best_iou_curves(maps, boxes, thresholds, threads=threads)
     assert found.all.shape == found.largest.shape == (7, 100)
-    for index, (score_map, truth) in enumerate(zip(maps, boxes, strict=True)):
-        alone = iou_curves(score_map, truth, thresholds)
+    for index, (score_map, ground_truth) in enumerate(zip(maps, boxes, strict=True)):
+        alone = iou_curves(score_map, ground_truth, thresholds)
         assert np.array_equal(found.all[index], alone.all)
         assert np.array_equal(found.largest[index], alone.largest)
 
@@ -140,9 +140,9 @@ def test_one_curve_is_that_of_the_rule_asked_for(backend: Backend) -> None:
     score_map = np.zeros((SIDE, SIDE))
     score_map[0:6, 0:6] = 0.8
     score_map[7:10, 7:10] = 1
-    truth, thresholds = np.array([[7, 7, 9, 9]]), np.array([0.5, 0.9])
-    assert best_iou_curve(score_map, truth, thresholds, backend=backend).tolist() == [1, 1]
-    largest = best_iou_curve(score_map, truth, thresholds, "largest", backend)
+    ground_truth, thresholds = np.array([[7, 7, 9, 9]]), np.array([0.5, 0.9])
+    assert best_iou_curve(score_map, ground_truth, thresholds, backend=backend).tolist() == [1, 1]
+    largest = best_iou_curve(score_map, ground_truth, thresholds, "largest", backend)
     assert largest.tolist() == [0, 1]
 
 
@@ -177,12 +177,12 @@ def test_type_and_order_in_memory_decide_nothing(dtype: type[np.floating]) -> No
     """A view that is turned, cut out and read-only, beside its plain copy, against OpenCV."""
     view = np.random.default_rng(0).random((40, 30)).astype(dtype)[3::2, ::-1].T
     view.setflags(write=False)
-    truth = np.asfortranarray([[2, 3, 12, 14], [1, 1, 7, 4]], np.int32)
-    truth.setflags(write=False)
+    ground_truth = np.asfortranarray([[2, 3, 12, 14], [1, 1, 7, 4]], np.int32)
+    ground_truth.setflags(write=False)
     thresholds = np.arange(0, 1, 0.01)
-    curves = iou_curves(view, truth, thresholds)
-    copied = iou_curves(np.ascontiguousarray(view), truth.astype(np.int64), thresholds)
-    contours = iou_curves(view, truth, thresholds, backend="opencv")
+    curves = iou_curves(view, ground_truth, thresholds)
+    copied = iou_curves(np.ascontiguousarray(view), ground_truth.astype(np.int64), thresholds)
+    contours = iou_curves(view, ground_truth, thresholds, backend="opencv")
     for other in (copied, contours):
         assert np.array_equal(curves.all, other.all)
         assert np.array_equal(curves.largest, other.largest)

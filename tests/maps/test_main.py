@@ -19,9 +19,9 @@ def test_other_arrays_need_no_other_machine_code(dtype: type[np.floating]) -> No
     in_columns = np.asfortranarray(in_rows, np.int32)
     for array in (score_map, in_rows, in_columns):
         array.setflags(write=False)
-    for truth in (in_rows, in_columns, in_rows[::-1]):
-        iou_curves(score_map, truth, np.array([0.0, 0.5]))
-        iou_curves(score_map[::2], truth, np.array([0.0, 0.5]))
+    for ground_truth in (in_rows, in_columns, in_rows[::-1]):
+        iou_curves(score_map, ground_truth, np.array([0.0, 0.5]))
+        iou_curves(score_map[::2], ground_truth, np.array([0.0, 0.5]))
     boxes_at(score_map, 0.5)
     boxes_at(score_map[::2], 0.5, "largest")
     # Each knows one type of arguments, whatever other tests have called before.

@@ -18,29 +18,29 @@ RandomMap = Callable[..., NDArray[np.float64]]
 
 
 def contours_of_every_level(
-    score_map: NDArray[np.floating], truth: NDArray[np.int64], levels: NDArray[np.int64]
+    score_map: NDArray[np.floating], ground_truth: NDArray[np.int64], levels: NDArray[np.int64]
 ) -> IouCurves:
     """Return the curves by OpenCV, with a call for each set of pixels that differs from others."""
     present = np.unique(np.append(0, (score_map * 255).astype(np.uint8)))
-    asked = present[present <= levels[-1]].astype(np.int64)
-    found = iou_curves(score_map, truth, thresholds_of(asked, levels), backend="opencv")
-    same = np.searchsorted(asked, levels, side="right") - 1
+    options = present[present <= levels[-1]].astype(np.int64)
+    found = iou_curves(score_map, ground_truth, thresholds_of(options, levels), backend="opencv")
+    same = np.searchsorted(options, levels, side="right") - 1
     return IouCurves(found.largest[same], found.all[same])
 
 
-def thresholds_of(asked: NDArray[np.int64], levels: NDArray[np.int64]) -> NDArray[np.float64]:
+def thresholds_of(options: NDArray[np.int64], levels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return thresholds in the middle of what belongs to a grey level."""
-    return (asked + 0.5) / len(levels)
+    return (options + 0.5) / len(levels)
 
 
 def check(score_map: NDArray[np.floating], random: np.random.Generator) -> None:
     """Compare both rules at every level below the brightest, and beyond where that is 0."""
     height, width = score_map.shape
     corners = np.sort(random.integers(0, (width, height), (random.integers(1, 4), 2, 2)), 1)
-    truth = corners.reshape(-1, 4)
+    ground_truth = corners.reshape(-1, 4)
     levels = np.arange(max(1, int((score_map.max() * 255).astype(np.uint8))))
-    tree = iou_curves(score_map, truth, thresholds_of(levels, levels))
-    contours = contours_of_every_level(score_map, truth, levels)
+    tree = iou_curves(score_map, ground_truth, thresholds_of(levels, levels))
+    contours = contours_of_every_level(score_map, ground_truth, levels)
     np.testing.assert_array_equal(tree.all, contours.all)
     np.testing.assert_array_equal(tree.largest, contours.largest)
 
@@ -99,7 +99,7 @@ def test_views_in_any_order() -> None:
 
 @pytest.mark.parametrize("ring_first", [True, False])
 def test_a_ring_and_a_square_of_one_outline(ring_first: bool) -> None:
-    """Of equal areas the last in the picture is OpenCV's first, if its hole is counted."""
+    """Of equal areas the last in the image is OpenCV's first, if its hole is counted."""
     square = np.ones((6, 6))
     ring = square.copy()
     ring[2:4, 2:4] = 0

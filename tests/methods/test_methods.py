@@ -144,11 +144,11 @@ def test_loss_is_computed_in_float32(network: Network, images: Tensor) -> None:
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("backbone", ["test_resnet", "test_vit", "test_convnext"])
 def test_score_maps_come_from_every_backbone(name: str, backbone: str) -> None:
-    """Any network of timm takes the method, and has a map for each picture, in one pass or two."""
+    """Any network of timm takes the method, and has a map for each image, in one pass or two."""
     torch.manual_seed(0)
-    taps = {"taps": ("blocks.1", "blocks.2")} if (name, backbone) == ("spg", "test_vit") else {}
+    layers = {"layers": ("blocks.1", "blocks.2")} if (name, backbone) == ("spg", "test_vit") else {}
     made = create_network(
-        backbone, num_classes=4, pretrained=False, method=method_config(name)(**taps)
+        backbone, num_classes=4, pretrained=False, method=method_config(name)(**layers)
     ).eval()
     images, labels = torch.randn(2, 3, 160, 160), torch.tensor([3, 1])
     with torch.inference_mode():

@@ -116,7 +116,7 @@ def greatest_mean_iou(images: Images) -> float | None:
 
 
 def pooled_pxap(images: Images) -> float | None:
-    """Return the figure of PxAP by the pure function, over one long picture."""
+    """Return the figure of PxAP by the pure function, over one long image."""
     rows = (-1, images.maps.shape[-1])
     maps, masks = images.maps.reshape(rows), images.masks.reshape(rows)
     return pxap(score_histograms(maps, masks, THRESHOLDS))

@@ -24,21 +24,21 @@ def plain_iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 def slow_average_precision(predicted: list[Boxes], true: list[Boxes], level: float) -> float:
     """Return the mean over classes of the precision at 101 recalls, by its definition."""
     values = []
-    for label in sorted({int(each) for picture in true for each in picture.labels}):
+    for label in sorted({int(each) for row in true for each in row.labels}):
         rows: list[tuple[float, int, NDArray[np.float64]]] = [
             (score, image, box)
-            for image, picture in enumerate(predicted)
-            for box, own, score in zip(*picture, strict=True)
+            for image, row in enumerate(predicted)
+            for box, own, score in zip(*row, strict=True)
             if own == label
         ]
-        total = sum(int((picture.labels == label).sum()) for picture in true)
+        total = sum(int((row.labels == label).sum()) for row in true)
         used: set[tuple[int, int]] = set()
         hits = []
         for _, image, box in sorted(rows, key=lambda row: -row[0]):
-            truth = true[image]
+            ground_truth = true[image]
             best, chosen = level, None
-            for number in np.flatnonzero(truth.labels == label):
-                overlap = plain_iou(box, truth.boxes[number])
+            for number in np.flatnonzero(ground_truth.labels == label):
+                overlap = plain_iou(box, ground_truth.boxes[number])
                 if overlap >= best and (image, number) not in used:
                     best, chosen = overlap, number
             hits.append(chosen is not None)
@@ -61,14 +61,14 @@ def test_it_is_what_the_definition_says(seed: int) -> None:
     random = np.random.default_rng(seed)
     true = [boxes_of(random, int(random.integers(1, 5))) for _ in range(8)]
     predicted = []
-    for picture in true:
-        kept = random.random(len(picture.labels)) < 0.8
+    for image in true:
+        kept = random.random(len(image.labels)) < 0.8
         noise = boxes_of(random, 2)
-        moved = picture.boxes[kept] + random.normal(0, 1.5, (int(kept.sum()), 4))
+        moved = image.boxes[kept] + random.normal(0, 1.5, (int(kept.sum()), 4))
         predicted.append(
             Boxes(
                 np.concatenate((moved, noise.boxes)),
-                np.concatenate((picture.labels[kept], noise.labels)),
+                np.concatenate((image.labels[kept], noise.labels)),
                 random.random(len(moved) + 2),
             )
         )
@@ -85,7 +85,7 @@ def test_nothing_predicted_and_nothing_true() -> None:
     one = Boxes(np.array([[0.0, 0, 5, 5]]), np.array([0]), np.array([1.0]))
     assert box_average_precision([none], [one]) == (0.0, 0.0, 0.0)
     assert box_average_precision([one], [none]) == (None, None, None)
-    with pytest.raises(ValueError, match="1 pictures are predicted, and 2 are true"):
+    with pytest.raises(ValueError, match="1 images are predicted, and 2 are true"):
         box_average_precision([one], [one, one])
 
 

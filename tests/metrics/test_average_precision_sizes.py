@@ -10,7 +10,7 @@ from wsol.metrics import OBJECT_SIZES, object_share, object_size
 
 @given(st.integers(0, 10**6), st.integers(1, 4))
 def test_the_share_is_that_of_painted_pixels(seed: int, count: int) -> None:
-    """Of boxes painted on the picture, the largest counts, and what hangs over does not."""
+    """Of boxes painted on the image, the largest counts, and what hangs over does not."""
     random = np.random.default_rng(seed)
     corners = np.sort(random.integers(0, 14, (count, 2, 2)), axis=1).reshape(-1, 4)
     painted = np.zeros((count, 8, 10), bool)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from wsol.localizers._forward import observe
-from wsol.models.batch_norm import fold_batch_norms
+from wsol.models.batch_norm import fuse_batch_norms
 
 
 def with_statistics(model: nn.Module) -> nn.Module:
@@ -28,19 +28,19 @@ def with_statistics(model: nn.Module) -> nn.Module:
     [("resnet18", 0), ("tf_efficientnet_lite0", 0), ("regnetx_002", 0), ("test_vit", 0)],
 )
 def test_the_same_is_computed(name: str, left: int) -> None:
-    """Outputs, and what is seen at taps; all batch normalisations of these networks are gone."""
+    """Outputs, and what is seen at layers; all batch normalisations of these networks are gone."""
     model = with_statistics(timm.create_model(name, num_classes=5))
     count = sum(isinstance(part, nn.BatchNorm2d) for part in model.modules())
     side = model.pretrained_cfg["input_size"][1] if name == "test_vit" else 96
     images = torch.randn(2, 3, side, side)
-    tap = {"test_vit": "blocks", "resnet18": "layer3.0.bn1"}.get(name, "stem.bn")
-    tap = "bn1" if "lite0" in name else tap
-    before = observe(model, images, [tap])
-    assert fold_batch_norms(model, images[:1]) == count - left
-    after = observe(model, images, [tap])
+    layer = {"test_vit": "blocks", "resnet18": "layer3.0.bn1"}.get(name, "stem.bn")
+    layer = "bn1" if "lite0" in name else layer
+    before = observe(model, images, [layer])
+    assert fuse_batch_norms(model, images[:1]) == count - left
+    after = observe(model, images, [layer])
     assert sum(isinstance(part, nn.BatchNorm2d) for part in model.modules()) == left
     torch.testing.assert_close(after.logits, before.logits, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(after.features[tap], before.features[tap], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(after.features[layer], before.features[layer], rtol=1e-3, atol=1e-3)
 
 
 class Twice(nn.Module):
@@ -61,7 +61,7 @@ def test_what_would_change_is_taken_back() -> None:
     """To the last bit."""
     model, images = with_statistics(Twice()), torch.randn(2, 3, 4, 4)
     expected, weights = model(images), {k: v.clone() for k, v in model.state_dict().items()}
-    assert fold_batch_norms(model, images) == 0
+    assert fuse_batch_norms(model, images) == 0
     assert torch.equal(model(images), expected)
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
 
@@ -70,4 +70,4 @@ def test_a_shared_convolution_is_left_alone() -> None:
     """It works for two batch normalisations."""
     conv = nn.Conv2d(3, 3, 1)
     model = nn.Sequential(conv, nn.BatchNorm2d(3), conv, nn.BatchNorm2d(3))
-    assert fold_batch_norms(with_statistics(model), torch.randn(2, 3, 4, 4)) == 0
+    assert fuse_batch_norms(with_statistics(model), torch.randn(2, 3, 4, 4)) == 0

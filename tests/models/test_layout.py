@@ -22,7 +22,7 @@ class Body(nn.Module):
 
 @given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 5), st.integers(1, 16))
 def test_tokens_go_back_on_their_grid(rows: int, columns: int, prefix: int, patch: int) -> None:
-    """Row by row, without class and register tokens, for pictures of any shape."""
+    """Row by row, without class and register tokens, for images of any shape."""
     grid = torch.arange(2 * 3 * rows * columns).float().view(2, 3, rows, columns)
     tokens = grid.flatten(2).transpose(1, 2)
     tokens = torch.cat([torch.full((2, prefix, 3), -1.0), tokens], dim=1)
@@ -54,8 +54,8 @@ def test_layouts_are_found_in_the_networks_that_say_their_input() -> None:
         ("xcit_nano_12_p16_224", "blocks.3"): (3, False, 0),
         ("levit_128s", "stages.1"): (3, False, 0),
     }
-    for (name, tap), layout in expected.items():
-        assert find_layouts(timm.create_model(name), [tap])[0][:3] == layout, name
+    for (name, layer), layout in expected.items():
+        assert find_layouts(timm.create_model(name), [layer])[0][:3] == layout, name
 
 
 def test_looking_leaves_a_network_as_it_was() -> None:
@@ -73,22 +73,22 @@ def test_looking_leaves_a_network_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backbone", "tap", "given"),
+    ("backbone", "layers", "given"),
     [
         ("test_resnet", "fc", "(1, 1000)"),
         ("hrnet_w18_small", "stage3", "list"),
         ("test_vit", "blocks.0.attn.q_norm", "(1, 2, 101, 32)"),
     ],
 )
-def test_outputs_that_are_no_maps_are_refused(backbone: str, tap: str, given: str) -> None:
+def test_outputs_that_are_no_maps_are_refused(backbone: str, layer: str, given: str) -> None:
     """Logits, lists of maps and attention heads are named by what they are."""
     model = timm.create_model(backbone)
     with pytest.raises(ConfigError) as caught:
-        find_layouts(model, [tap])
-    assert str(caught.value).startswith(f"tap {tap!r} gives no feature maps, but {given}")
+        find_layouts(model, [layer])
+    assert str(caught.value).startswith(f"layer {layer!r} gives no feature maps, but {given}")
 
 
-def test_a_network_that_takes_no_such_picture_is_taken_at_its_word(
+def test_a_network_that_takes_no_such_image_is_taken_at_its_word(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where looking fails, the layout is the one that the network declares."""
@@ -98,10 +98,10 @@ def test_a_network_that_takes_no_such_picture_is_taken_at_its_word(
 
     for name, last in (("test_resnet", False), ("test_mambaout", True)):
         model = timm.create_model(name, in_chans=5)
-        tap = model.feature_info[-1]["module"]
-        assert find_layouts(model, [tap])[0][:3] == (4, last, 0)
+        layer = model.feature_info[-1]["module"]
+        assert find_layouts(model, [layer])[0][:3] == (4, last, 0)
         monkeypatch.setattr(model, "forward", fail)
-        assert find_layouts(model, [tap]) == [Layout(channels_last=last)]
+        assert find_layouts(model, [layer]) == [Layout(channels_last=last)]
 
 
 @given(st.booleans(), st.integers(0, 3))

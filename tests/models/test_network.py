@@ -20,7 +20,7 @@ from wsol.models import LinearHead, Network, create_network
 def test_mean_of_the_map_and_bias_is_the_logit(
     count: int, channels: int, height: int, width: int, seed: int
 ) -> None:
-    """For any label of any picture: the map's mean plus the bias is the logit."""
+    """For any label of any image: the map's mean plus the bias is the logit."""
     torch.manual_seed(seed)
     head = LinearHead(channels, 5).double()
     features = torch.randn(count, channels, height, width, dtype=torch.float64)
@@ -32,15 +32,15 @@ def test_mean_of_the_map_and_bias_is_the_logit(
 
 
 def test_a_map_is_the_weighted_sum_of_channels() -> None:
-    """Each picture's map takes the weights of its own label, channel by channel."""
+    """Each image's map takes the weights of its own label, channel by channel."""
     torch.manual_seed(0)
     head, features = LinearHead(3, 4), torch.randn(2, 3, 5, 6)
     maps = head.score_maps(features, torch.tensor([2, 0]))
-    for picture, label in enumerate((2, 0)):
+    for image, label in enumerate((2, 0)):
         by_hand = torch.zeros(5, 6)
         for channel in range(3):
-            by_hand += head.linear.weight[label, channel] * features[picture, channel]
-        torch.testing.assert_close(maps[picture], by_hand)
+            by_hand += head.linear.weight[label, channel] * features[image, channel]
+        torch.testing.assert_close(maps[image], by_hand)
 
 
 @pytest.mark.parametrize("backbone", ["test_resnet", "test_vit", "test_convnext"])
@@ -59,10 +59,10 @@ def test_any_module_can_be_a_body() -> None:
     """A body without forward_features is simply called, and its hooks run."""
     body, seen = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), []
 
-    def look(module: nn.Module, inputs: object, output: Tensor) -> None:
+    def preprocessing(module: nn.Module, inputs: object, output: Tensor) -> None:
         seen.append(output)
 
-    body.register_forward_hook(look)
+    body.register_forward_hook(preprocessing)
     network, images = Network(body, LinearHead(4, 2)), torch.randn(1, 3, 8, 8)
     output = network(images)
     assert torch.equal(output.features, seen[0])

@@ -36,9 +36,9 @@ def root(recorded: Recording, tmp_path_factory: pytest.TempPathFactory) -> Path:
         own = boxes[sum(counts[:i]) :][: counts[i]]
         box_rows += [",".join(map(str, (name, *box))) for box in own]
         for kind, value in (("object", 1), ("ignore", 255)):
-            picture = Image.fromarray(recorded["masks"][i] == value)
+            image = Image.fromarray(recorded["masks"][i] == value)
             (root / "masks" / kind).mkdir(parents=True, exist_ok=True)
-            picture.save(root / "masks" / kind / f"{i}.png")
+            image.save(root / "masks" / kind / f"{i}.png")
         mask_rows.append(f"{name},object/{i}.png,ignore/{i}.png")
     for kind, rows in (("boxes", box_rows), ("openimages", mask_rows)):
         folder = root / kind

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from wsol._utils.files import Hold
+from wsol._utils.files import FolderLock
 from wsol.cli.main import main
 from wsol.errors import ConfigError, ErrorLimitError
 from wsol.formats import convert as convert_module
@@ -23,12 +23,12 @@ from wsol.prediction.job import STATE, WAIT, _learn
 from wsol.prediction.local import create_predictor
 from wsol.prediction.predict import predict
 from wsol.results.localization import Localization
-from wsol.results.store import FOLDER, Record, is_finished, part_file
+from wsol.results.store import FOLDER, PredictionStore, chunk_file, is_finished
 
 
 @pytest.fixture
 def config(toy: Path, tiny_run: Path, tmp_path: Path) -> PredictConfig:
-    """Return options of a prediction of 24 pictures in five parts."""
+    """Return options of a prediction of 24 images in five parts."""
     return PredictConfig(
         images=[toy / "train"],
         out=tmp_path / "boxes",
@@ -37,10 +37,10 @@ def config(toy: Path, tiny_run: Path, tmp_path: Path) -> PredictConfig:
         format=("csv",),
         report=0,
         batch_size=3,
-        part_size=5,
-        workers=0,
+        chunk_size=5,
+        num_workers=0,
         precision="fp32",
-        cpu=True,
+        device="cpu",
     )
 
 
@@ -53,15 +53,15 @@ def content(out: Path) -> dict[str, str]:
     }
 
 
-def stop_after(parts: int, patch: pytest.MonkeyPatch) -> None:
+def stop_after(chunks: int, patch: pytest.MonkeyPatch) -> None:
     """Let a prediction fail when it has written some parts."""
-    write, left = local.write_part, [parts]
+    write, left = local.write_chunk, [chunks]
 
-    def failing(folder: Path, part: int, rows: list[dict[str, Any]]) -> None:
+    def failing(folder: Path, chunk: int, rows: list[dict[str, Any]]) -> None:
         if not left[0]:
             raise KeyboardInterrupt
         left[0] -= 1
-        write(folder, part, rows)
+        write(folder, chunk, rows)
 
     patch.setattr(local, "write_part", failing)
 
@@ -77,21 +77,21 @@ def test_a_stopped_prediction_goes_on(
         with pytest.raises(KeyboardInterrupt):
             predict(config)
     assert not is_finished(config.out)
-    done = part_file(config.out, 1).stat().st_mtime_ns
+    done = chunk_file(config.out, 1).stat().st_mtime_ns
     assert predict(config) == statuses
-    assert part_file(config.out, 1).stat().st_mtime_ns == done
+    assert chunk_file(config.out, 1).stat().st_mtime_ns == done
     assert content(config.out) == content(whole.out)
     # Once more changes nothing.
-    before = part_file(config.out, 4).stat().st_mtime_ns
+    before = chunk_file(config.out, 4).stat().st_mtime_ns
     assert predict(config) == statuses
-    assert part_file(config.out, 4).stat().st_mtime_ns == before
+    assert chunk_file(config.out, 4).stat().st_mtime_ns == before
 
 
 def test_a_lost_part_is_made_again(config: PredictConfig) -> None:
     """A part is there or not."""
     predict(config)
     before = content(config.out)
-    part_file(config.out, 3).unlink()
+    chunk_file(config.out, 3).unlink()
     predict(config)
     assert content(config.out) == before
 
@@ -134,7 +134,7 @@ def test_what_the_localizer_learnt_is_kept(
     """Later processes do not learn again, and a file that is none is named."""
     predict(config)
     state = config.out / FOLDER / STATE
-    part_file(config.out, 0).unlink()
+    chunk_file(config.out, 0).unlink()
     with monkeypatch.context() as patch:
         patch.setattr("wsol.inference.localizer.fit_localizer", None)
         predict(config)
@@ -148,7 +148,7 @@ def test_what_the_localizer_learnt_is_kept(
     [
         ({"threshold": 0.9}, "threshold was None and is 0.9 now"),
         ({"batch_size": 4}, "batch_size was 3 and is 4 now"),
-        ({"part_size": 6}, "part_size was 5 and is 6 now"),
+        ({"chunk_size": 6}, "chunk_size was 5 and is 6 now"),
         ({"localizer": "cam"}, "localizer was 'ddt' and is 'cam' now"),
         ({"precision": "bf16"}, "precision was 'fp32' and is 'bf16' now"),
     ],
@@ -194,14 +194,14 @@ def test_another_machine_is_refused_where_it_computes_otherwise(
         predict(same)
 
 
-def test_pictures_that_cannot_be_shown_leave_others_to_be_shown(
+def test_images_that_cannot_be_shown_leave_others_to_be_shown(
     config: PredictConfig, toy: Path, tmp_path: Path
 ) -> None:
     """Were they all that a localizer is shown; and where none can be read, each has its row."""
     images = tmp_path / "images"
     images.mkdir()
     for number in range(40):
-        (images / f"{number:02d}.jpg").write_text("no picture")
+        (images / f"{number:02d}.jpg").write_text("no image")
     bad = replace(config, images=[images], out=tmp_path / "bad")
     assert predict(bad) == {"error": 40}
     assert not (bad.out / FOLDER / STATE).exists()
@@ -209,7 +209,7 @@ def test_pictures_that_cannot_be_shown_leave_others_to_be_shown(
     shutil.copy(next((toy / "test").rglob("*.jpg")), images / "39.jpg")
     assert predict(replace(bad, out=tmp_path / "mixed")) == {"error": 39, "ok": 1}
     # Nothing is lost of a prediction that was begun when nothing could be read.
-    part_file(bad.out, 7).unlink()
+    chunk_file(bad.out, 7).unlink()
     assert predict(bad) == {"error": 39, "ok": 1}
 
 
@@ -241,17 +241,17 @@ def test_one_process_learns_and_the_others_wait(
     assert (config.out / FOLDER / STATE).is_file()
 
 
-def test_other_pictures_and_another_run_are_refused(
+def test_other_images_and_another_run_are_refused(
     config: PredictConfig, toy: Path, tmp_path: Path
 ) -> None:
     """Names count, and so do weights."""
     predict(config)
-    with pytest.raises(ConfigError, match=r"other pictures \(24, now 12\)"):
+    with pytest.raises(ConfigError, match=r"other images \(24, now 12\)"):
         predict(replace(config, images=[toy / "test"]))
     renamed = tmp_path / "renamed"
     shutil.copytree(toy / "train", renamed)
     next(renamed.rglob("*.jpg")).rename(renamed / "another.jpg")
-    with pytest.raises(ConfigError, match=r"other pictures \(24, now 24\)"):
+    with pytest.raises(ConfigError, match=r"other images \(24, now 24\)"):
         predict(replace(config, images=[renamed]))
     run = tmp_path / "copy"
     run.mkdir()
@@ -300,17 +300,17 @@ def test_a_second_writer_is_refused(
     """It is told who is there; shards do not stand in each other's way."""
     predict(config)
     before = content(config.out)
-    holder = subprocess.Popen(
+    lock_holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(config.out / FOLDER), lock, kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
+        assert lock_holder.stdout is not None
+        assert lock_holder.stdout.readline() == b"held\n"
         again = replace(config, shard=shard)
         if refused:
-            with pytest.raises(ConfigError, match=f"being written by process {holder.pid} on"):
+            with pytest.raises(ConfigError, match=f"being written by process {lock_holder.pid} on"):
                 predict(again)
             if not shard:
                 with pytest.raises(ConfigError, match="being written"):
@@ -318,7 +318,7 @@ def test_a_second_writer_is_refused(
         else:
             predict(again)
     finally:
-        holder.communicate()
+        lock_holder.communicate()
     assert content(config.out) == before
     predict(replace(config, shard=shard))
 
@@ -348,7 +348,10 @@ def test_formats_are_left_whole_by_the_same_command(
 def test_formats_wait_for_who_converts(config: PredictConfig) -> None:
     """That nothing was written is no success."""
     predict(config)
-    with Hold(config.out), pytest.raises(ConfigError, match="boxes: is being written by process"):
+    with (
+        FolderLock(config.out),
+        pytest.raises(ConfigError, match="boxes: is being written by process"),
+    ):
         predict(config)
 
 
@@ -377,7 +380,7 @@ def test_who_is_second_takes_the_plan_of_the_first(
     predict(config)
     assert begun
     assert not list(config.out.glob(f".{FOLDER}.*"))
-    assert len(Record(config.out)) == 24
+    assert len(PredictionStore(config.out)) == 24
 
 
 def test_too_many_errors_end_with_status_4(
@@ -387,20 +390,29 @@ def test_too_many_errors_end_with_status_4(
     images = tmp_path / "images"
     images.mkdir()
     for number in range(6):
-        (images / f"{number}.jpg").write_text("no picture")
+        (images / f"{number}.jpg").write_text("no image")
     good = next((config.images[0]).rglob("*.jpg"), None) or next(config.images[0].rglob("*.png"))
     (images / f"a{good.suffix}").write_bytes(good.read_bytes())
     given = replace(config, images=[images], max_errors=5)
-    with pytest.raises(ErrorLimitError, match="stopped, as 6 pictures could not be read"):
+    with pytest.raises(ErrorLimitError, match="stopped, as 6 images could not be read"):
         predict(given)
     # Five of them are in the part that was written.
-    with pytest.raises(ErrorLimitError, match="stopped, as 6 pictures could not be read"):
+    with pytest.raises(ErrorLimitError, match="stopped, as 6 images could not be read"):
         predict(given)
     arguments = ["predict", str(images), "--out", str(config.out), "--run", str(config.run)]
     arguments += ["--localizer", "ddt", "--format", "csv", "--report", "0", "--batch_size", "3"]
-    arguments += ["--part_size", "5", "--workers", "0", "--precision", "fp32", "--cpu"]
+    arguments += [
+        "--chunk_size",
+        "5",
+        "--num_workers",
+        "0",
+        "--precision",
+        "fp32",
+        "--device",
+        "cpu",
+    ]
     capsys.readouterr()
     assert main([*arguments, "--max_errors", "5"]) == 4
     assert capsys.readouterr().err.count("wsol: error:") == 1
     assert main([*arguments, "--max_errors", "6"]) == 3
-    assert len(Record(config.out)) == 7
+    assert len(PredictionStore(config.out)) == 7

@@ -22,11 +22,11 @@ from wsol.prediction.config import PredictConfig
 from wsol.prediction.predict import predict
 from wsol.reports.config import ReportConfig
 from wsol.reports.report import report
-from wsol.results.store import Record
+from wsol.results.store import PredictionStore
 from wsol.training.config import TrainConfig
 from wsol.training.trainer import train
 
-QUICK = {"workers": 0, "cpu": True, "precision": "fp32"}
+QUICK = {"workers": 0, "device": "cpu", "precision": "fp32"}
 
 
 def test_all_outputs_inside_a_data_folder_are_passed_over(
@@ -36,24 +36,24 @@ def test_all_outputs_inside_a_data_folder_are_passed_over(
     data = tmp_path / "data"
     write_toy(data, train=4, val=2, test=2)
     before = find_images(data)
-    evaluate(EvaluateConfig(tiny_run, data=data, out=data / "m.json", report=2, workers=0))
+    evaluate(EvaluateConfig(tiny_run, data=data, out=data / "m.json", report=2, num_workers=0))
     boxes = data / "test/boxes"
-    predict(PredictConfig([data], boxes, run=tiny_run, report=4, pictures=True, **QUICK))
+    predict(PredictConfig([data], boxes, run=tiny_run, report=4, save_overlays=True, **QUICK))
     report(ReportConfig(boxes, data / "train/shown"))
     for name in list_formats():
         (data / "train" / name).mkdir()
-        convert(Record(boxes), data / "train" / name, [name])
+        convert(PredictionStore(boxes), data / "train" / name, [name])
     (data / "train/all").mkdir()
-    convert(Record(boxes), data / "train/all", list_formats())
+    convert(PredictionStore(boxes), data / "train/all", list_formats())
     compare(
         CompareConfig(
             data,
             data / "train/compared",
             run=tiny_run,
             localizers=("cam",),
-            sizes=(64,),
+            image_sizes=(64,),
             affinities=("none",),
-            pictures=1,
+            max_images=1,
             **QUICK,
         )
     )
@@ -82,13 +82,15 @@ def test_a_run_inside_its_data_folder_goes_on(
     config = replace(tiny, data=Path(), out=Path("run"), epochs=1)
     train(config)
     train(replace(config, resume=True))
-    assert evaluate(EvaluateConfig(Path("run"), split="val", workers=0)).metrics["num_images"] > 0
+    assert (
+        evaluate(EvaluateConfig(Path("run"), split="val", num_workers=0)).metrics["num_images"] > 0
+    )
 
 
 def test_a_prediction_into_its_own_input_goes_on(tiny_run: Path, tmp_path: Path) -> None:
     """Its images stay the same, overlays and report included."""
     write_toy(tmp_path / "toy", train=4, val=2, test=2)
     folder = tmp_path / "toy/test"
-    config = PredictConfig([folder], folder, run=tiny_run, report=2, pictures=True, **QUICK)
+    config = PredictConfig([folder], folder, run=tiny_run, report=2, save_overlays=True, **QUICK)
     first = predict(config)
     assert predict(config) == first

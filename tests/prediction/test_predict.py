@@ -16,7 +16,7 @@ from PIL import Image
 from wsol.cli.main import main
 from wsol.data.preparation.config import PackConfig
 from wsol.data.shards.pack import pack
-from wsol.data.synthetic.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_images
 from wsol.errors import ConfigError, DataError, RunError
 from wsol.inference.localizer import Localizer
 from wsol.models.create import imagenet_classes
@@ -60,20 +60,20 @@ def huge_png(side: int) -> bytes:
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """Return a folder of four good pictures of unusual kinds and four bad files."""
+    """Return a folder of four good images of unusual kinds and four bad files."""
     folder = tmp_path / "mixed"
     (folder / "sub").mkdir(parents=True)
-    picture = next(toy_pictures(1, seed=5)).image.resize((200, 120))
-    picture.convert("CMYK").save(folder / "cmyk.jpg")
-    grey = np.asarray(picture.convert("L"), np.uint16) * 257
+    image = next(toy_images(1, seed=5)).image.resize((200, 120))
+    image.convert("CMYK").save(folder / "cmyk.jpg")
+    grey = np.asarray(image.convert("L"), np.uint16) * 257
     Image.fromarray(grey).save(folder / "deep.png")
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture.save(folder / "turned.jpg", exif=exif, quality=95)
-    picture.save(folder / "sub" / "日本 1.png")
-    (folder / "text.jpg").write_text("no picture")
+    image.save(folder / "turned.jpg", exif=exif, quality=95)
+    image.save(folder / "sub" / "日本 1.png")
+    (folder / "text.jpg").write_text("no image")
     stream = io.BytesIO()
-    picture.save(stream, "JPEG")
+    image.save(stream, "JPEG")
     (folder / "cut.jpg").write_bytes(stream.getvalue()[: len(stream.getvalue()) // 2])
     (folder / "empty.jpg").touch()
     (folder / "huge.png").write_bytes(huge_png(30_000))
@@ -81,7 +81,9 @@ def mixed(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_every_file_gets_one_row(mixed: Path, tiny_run: Path, tmp_path: Path, workers: int) -> None:
+def test_every_file_gets_one_row(
+    mixed: Path, tiny_run: Path, tmp_path: Path, num_workers: int
+) -> None:
     """Good ones have a status, bad ones a reason, and no input is changed."""
     before = {
         path: hashlib.sha256(path.read_bytes()).hexdigest()
@@ -89,7 +91,12 @@ def test_every_file_gets_one_row(mixed: Path, tiny_run: Path, tmp_path: Path, wo
         if path.is_file()
     }
     config = PredictConfig(
-        images=[mixed], out=tmp_path / "out", run=tiny_run, workers=workers, pictures=True, cpu=True
+        images=[mixed],
+        out=tmp_path / "out",
+        run=tiny_run,
+        num_workers=num_workers,
+        save_overlays=True,
+        device="cpu",
     )
     statuses = predict(config)
     found = rows(tmp_path / "out")
@@ -99,23 +106,27 @@ def test_every_file_gets_one_row(mixed: Path, tiny_run: Path, tmp_path: Path, wo
     assert statuses["error"] == 4
     assert "30000 x 30000" in str(errors["huge.png"])
     assert (found["turned.jpg"]["width"], found["turned.jpg"]["height"]) == (120, 200)
-    assert len(list((tmp_path / "out/pictures").iterdir())) == 4
+    assert len(list((tmp_path / "out/images").iterdir())) == 4
     for path, digest in before.items():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 
-def test_the_turned_picture_gets_the_box_of_its_displayed_twin(
+def test_the_turned_image_gets_the_box_of_its_displayed_twin(
     tiny_run: Path, tmp_path: Path
 ) -> None:
     """Boxes are in the displayed frame, whatever the file's own."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    picture = next(toy_pictures(1, seed=5)).image.resize((200, 120))
+    image = next(toy_images(1, seed=5)).image.resize((200, 120))
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture.save(folder / "turned.png", exif=exif)
-    picture.rotate(270, expand=True).save(folder / "twin.png")
-    predict(PredictConfig(images=[folder], out=tmp_path / "out", run=tiny_run, workers=0, cpu=True))
+    image.save(folder / "turned.png", exif=exif)
+    image.rotate(270, expand=True).save(folder / "twin.png")
+    predict(
+        PredictConfig(
+            images=[folder], out=tmp_path / "out", run=tiny_run, num_workers=0, device="cpu"
+        )
+    )
     results = json.loads((tmp_path / "out/predictions.json").read_text())
     boxes = {result["file_name"]: result["bbox"] for result in results}
     assert boxes["turned.png"] == boxes["twin.png"]
@@ -125,7 +136,7 @@ def test_the_command_says_3_where_some_are_in_error(
     mixed: Path, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit status 3 with bad files, 0 without, 2 where there is nothing to do."""
-    options = ["--run", str(tiny_run), "--workers", "0", "--cpu"]
+    options = ["--run", str(tiny_run), "--num_workers", "0", "--device", "cpu"]
     assert main(["predict", str(mixed), "--out", str(tmp_path / "a"), *options]) == 3
     assert "4 error" in capsys.readouterr().out
     good = str(mixed / "cmyk.jpg")
@@ -140,10 +151,10 @@ def test_the_command_says_3_where_some_are_in_error(
 def test_batches_do_not_change_the_boxes(toy: Path, tiny_run: Path, tmp_path: Path) -> None:
     """The same rows for every batch size and number of workers."""
     texts = set()
-    for size, workers in ((1, 0), (5, 0), (16, 2)):
+    for size, num_workers in ((1, 0), (5, 0), (16, 2)):
         out = tmp_path / str(size)
-        config = PredictConfig(images=[toy / "test"], out=out, run=tiny_run, cpu=True)
-        predict(replace(config, batch_size=size, workers=workers, precision="fp32"))
+        config = PredictConfig(images=[toy / "test"], out=out, run=tiny_run, device="cpu")
+        predict(replace(config, batch_size=size, num_workers=num_workers, precision="fp32"))
         boxes = json.loads((out / "predictions.json").read_text())
         texts.add(json.dumps([(row["file_name"], row["bbox"]) for row in boxes]))
     assert len(texts) == 1
@@ -165,7 +176,7 @@ def test_a_name_given_twice_is_refused(tiny_run: Path, toy: Path, tmp_path: Path
 def test_predict_without_a_run_names_imagenet_classes(toy: Path, tmp_path: Path) -> None:
     """The bundled network answers with its 1,000 classes, without any download."""
     images = sorted((toy / "test").rglob("*.jpg"))[:2]
-    predict(PredictConfig(images=images, out=tmp_path / "out", workers=0, cpu=True))
+    predict(PredictConfig(images=images, out=tmp_path / "out", num_workers=0, device="cpu"))
     content = json.loads((tmp_path / "out/annotations.json").read_text())
     used = {row["category_id"] for row in content["annotations"]}
     names = {each["id"]: each["name"] for each in content["categories"]}
@@ -181,7 +192,7 @@ def test_prediction_writes_every_format_it_is_asked_for(
     out = tmp_path / "out"
     formats = ("csv", "yolo", "voc")
     config = PredictConfig(
-        images=[mixed], out=out, run=tiny_run, format=formats, workers=0, cpu=True
+        images=[mixed], out=out, run=tiny_run, format=formats, num_workers=0, device="cpu"
     )
     predict(config)
     written = {path.name for path in out.iterdir()}
@@ -201,7 +212,7 @@ def test_what_is_in_the_way_of_a_format_is_said_before_prediction(
     mine.parent.mkdir()
     mine.touch()
     config = PredictConfig(
-        images=[toy / "test"], out=tmp_path, run=tiny_run, format=("csv", "yolo"), cpu=True
+        images=[toy / "test"], out=tmp_path, run=tiny_run, format=("csv", "yolo"), device="cpu"
     )
     with pytest.raises(ConfigError, match="yolo: was not written by wsol"):
         predict(config)
@@ -215,7 +226,7 @@ def test_what_is_in_the_way_of_a_format_is_said_before_prediction(
         {"shard": "9/8"},
         {"copy_images": True},
         {"format": ("coco", "csv"), "val_fraction": 0.5},
-        {"engine": "ray", "gpus": 1.0, "cpu": True},
+        {"engine": "ray", "gpus": 1.0, "device": "cpu"},
     ],
 )
 def test_options_that_do_not_fit_are_refused_before_anything_is_written(
@@ -244,7 +255,7 @@ def test_links_to_what_is_no_file_are_refused_before_anything_is_loaded(
     if kind == "shards among others":
         images.append(next((toy / "test").rglob("*.jpg")))
     out = tmp_path / "out"
-    config = PredictConfig(images=images, out=out, run=tmp_path / "no run", workers=0)
+    config = PredictConfig(images=images, out=out, run=tmp_path / "no run", num_workers=0)
     with pytest.raises(ConfigError, match="unpack or copy them first"):
         predict(replace(config, format=("coco", "yolo")))
     assert not out.exists()
@@ -254,14 +265,14 @@ def test_links_to_what_is_no_file_are_refused_before_anything_is_loaded(
 
 def test_large_jpeg_are_decoded_at_a_smaller_scale(tiny_run: Path, tmp_path: Path) -> None:
     """Sizes and boxes are those of the file; other formats and small files are as they were."""
-    picture = next(toy_pictures(1, seed=5)).image
-    picture.resize((1600, 1200), Image.Resampling.BICUBIC).save(tmp_path / "large.jpg", quality=95)
-    picture.resize((1600, 1200), Image.Resampling.BICUBIC).save(tmp_path / "large.png")
-    picture.resize((90, 90)).save(tmp_path / "small.jpg")
+    image = next(toy_images(1, seed=5)).image
+    image.resize((1600, 1200), Image.Resampling.BICUBIC).save(tmp_path / "large.jpg", quality=95)
+    image.resize((1600, 1200), Image.Resampling.BICUBIC).save(tmp_path / "large.png")
+    image.resize((90, 90)).save(tmp_path / "small.jpg")
     paths = sorted(tmp_path.glob("*.*"))
-    exact = list(Localizer(tiny_run, scaled_decoding=False, cpu=True, precision="fp32")(paths))
-    scaled = list(Localizer(tiny_run, cpu=True, precision="fp32")(paths))
-    assert [result.image_size for result in scaled] == [(1600, 1200), (1600, 1200), (90, 90)]
+    exact = list(Localizer(tiny_run, scaled_decoding=False, device="cpu", precision="fp32")(paths))
+    scaled = list(Localizer(tiny_run, device="cpu", precision="fp32")(paths))
+    assert [result.original_size for result in scaled] == [(1600, 1200), (1600, 1200), (90, 90)]
     for one, other in zip(exact[1:], scaled[1:], strict=True):
         np.testing.assert_array_equal(one.heat_map, other.heat_map)
     difference = np.abs(exact[0].heat_map - scaled[0].heat_map)

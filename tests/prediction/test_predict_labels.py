@@ -17,7 +17,7 @@ from wsol.models.network import Network
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.inputs import collect
 from wsol.prediction.predict import predict
-from wsol.results.store import Record
+from wsol.results.store import PredictionStore
 
 FOLDERS = Path("folders")
 
@@ -33,10 +33,10 @@ def config(toy: Path, tiny_run: Path, tmp_path: Path) -> PredictConfig:
         format=("coco", "csv"),
         report=0,
         batch_size=5,
-        part_size=5,
-        workers=0,
+        chunk_size=5,
+        num_workers=0,
         precision="fp32",
-        cpu=True,
+        device="cpu",
     )
 
 
@@ -56,8 +56,8 @@ def folder_of(name: str) -> str:
 def test_the_given_class_is_looked_for(config: PredictConfig) -> None:
     """The boxes are those that each image has when its class is asked for."""
     assert predict(config)["error"] == 0
-    locate = Localizer(config.run, precision="fp32", cpu=True, batch_size=1)
-    for result in Record(config.out):
+    locate = Localizer(config.run, precision="fp32", device="cpu", batch_size=1)
+    for result in PredictionStore(config.out):
         path = config.images[0] / result.image_id
         (expected,) = locate([path], label=folder_of(result.image_id))
         assert (result.label, result.class_index) == (expected.label, expected.class_index)
@@ -70,15 +70,17 @@ def test_without_a_run_the_names_are_the_users(
     config: PredictConfig, small_imagenet: Network, tmp_path: Path
 ) -> None:
     """Boxes are those of what the network sees, and no file has a name of ImageNet's."""
-    config = replace(config, run=None, size=64, format=("coco", "csv", "yolo", "cvat"), report=9)
+    config = replace(
+        config, run=None, image_size=64, format=("coco", "csv", "yolo", "cvat"), report=9
+    )
     predict(config)
     plain = replace(config, labels_from=None, out=tmp_path / "plain")
     predict(plain)
-    for result, seen in zip(Record(config.out), Record(plain.out), strict=True):
+    for result, seen in zip(PredictionStore(config.out), PredictionStore(plain.out), strict=True):
         assert result.label == folder_of(result.image_id)
         assert result.score == 1
         np.testing.assert_array_equal(result.boxes, seen.boxes)
-    classes = Record(config.out).about.classes
+    classes = PredictionStore(config.out).info.classes
     assert classes == tuple(sorted(path.name for path in config.images[0].iterdir()))
     texts = [
         path.read_text(encoding="utf-8")
@@ -101,12 +103,12 @@ def test_an_image_without_a_label(
         Image.effect_noise((80, 60), 90).convert("RGB").save(folder / name)
     config = replace(config, images=[folder])
     assert predict(config)["error"] == 0
-    seen, given = Record(config.out)
-    (expected,) = Localizer(config.run, precision="fp32", cpu=True)([folder / "b.png"])
+    seen, given = PredictionStore(config.out)
+    (expected,) = Localizer(config.run, precision="fp32", device="cpu")([folder / "b.png"])
     assert (seen.image_id, seen.label, given.label) == ("b.png", expected.label, "disc")
-    without = replace(config, run=None, size=64, out=tmp_path / "without")
+    without = replace(config, run=None, image_size=64, out=tmp_path / "without")
     assert predict(without)["error"] == 1
-    lost, given = Record(without.out)
+    lost, given = PredictionStore(without.out)
     assert (lost.status, given.label) == ("error", "disc")
     assert len(json.loads((without.out / "annotations.json").read_text())["errors"]) == 1
 
@@ -121,10 +123,10 @@ def test_several_labels_from_a_file(
     file.write_text("\n".join(["image,label", *rows, *(f"{name},x" for name in names[3:])]))
     classes = tmp_path / "classes.yaml"
     classes.write_text("Apple: apple\nx:\n")
-    predict(replace(config, run=None, size=64, labels_from=file, class_map=classes))
+    predict(replace(config, run=None, image_size=64, labels_from=file, class_map=classes))
     found = {
-        result.image_id: sorted(Record(config.out).about.names[label] for label in labels)
-        for result in Record(config.out)
+        result.image_id: sorted(PredictionStore(config.out).info.names[label] for label in labels)
+        for result in PredictionStore(config.out)
         for labels in [result.box_labels]
     }
     assert found == {names[0]: ["apple", "pear"], names[1]: ["plum"], names[2]: ["apple"]}
@@ -143,7 +145,7 @@ def test_a_run_must_know_the_classes(config: PredictConfig, tmp_path: Path) -> N
     assert not config.out.exists()
     classes.write_text("class,new_name\ndiscs,disc\n")
     predict(replace(config, class_map=classes))
-    assert next(iter(Record(config.out))).label == "disc"
+    assert next(iter(PredictionStore(config.out))).label == "disc"
 
 
 def test_it_goes_on_with_the_same_labels_alone(config: PredictConfig, tmp_path: Path) -> None:
@@ -192,16 +194,16 @@ def test_folders_need_one_folder(config: PredictConfig, tmp_path: Path) -> None:
     classes.write_text("{disc: , cross: , square: , triangle: }")
     with pytest.raises(DataError, match=r"classes\.yaml"):
         predict(replace(config, class_map=classes))
-    graph = tmp_path / "model.onnx"
-    graph.touch()
+    exported = tmp_path / "model.onnx"
+    exported.touch()
     with pytest.raises(ConfigError, match="graph"):
-        predict(replace(config, run=graph))
+        predict(replace(config, run=exported))
 
 
 def test_labels_of_each_image_from_python(toy: Path, tiny_run: Path) -> None:
     """Names, numbers, several, or None for what the network sees."""
     images = sorted((toy / "test").rglob("*.jpg"))[:4]
-    locate = Localizer(tiny_run, precision="fp32", cpu=True)
+    locate = Localizer(tiny_run, precision="fp32", device="cpu")
     first, second = locate.classes[:2]
     found = list(locate(images, labels=[second, 0, [first, second], None]))
     assert [found[0].label, found[1].label] == [second, first]
@@ -220,14 +222,16 @@ def test_names_for_the_imagenet_network_from_python(
 ) -> None:
     """It finds objects of any name; what it sees itself has no name then."""
     images = sorted((toy / "test").rglob("*.jpg"))[:2]
-    locate = Localizer(classes=("worm", "moth"), size=64, precision="fp32", cpu=True)
+    locate = Localizer(classes=("worm", "moth"), image_size=64, precision="fp32", device="cpu")
     one, other = locate(images, labels=["moth", ["worm", "moth"]])
     assert (one.label, one.class_index, other.label) == ("moth", 1, "worm")
     assert sorted(other.box_labels) == [0, 1]
-    assert locate.about(toy).classes == ("worm", "moth")
+    assert locate.info(toy).classes == ("worm", "moth")
     lost, found = locate(images, labels=[None, "worm"])
     assert (lost.status, found.label) == ("error", "worm")
-    every = Localizer(classes=("worm",), labels=("worm",), size=64, precision="fp32", cpu=True)
+    every = Localizer(
+        classes=("worm",), labels=("worm",), image_size=64, precision="fp32", device="cpu"
+    )
     assert {result.label for result in every(images)} == {"worm"}
     with pytest.raises(ConfigError, match="classes"):
         list(locate.classify(images))

@@ -16,14 +16,14 @@ import pytest
 import torch
 
 from wsol import Localizer
-from wsol.data.synthetic.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_images
 from wsol.errors import ConfigError, DataError
 from wsol.prediction import ray as predict_ray
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.inputs import collect
-from wsol.prediction.job import Plan
+from wsol.prediction.job import PredictionJob
 from wsol.prediction.predict import predict
-from wsol.prediction.ray import Cargo
+from wsol.prediction.ray import WorkerPayload
 from wsol.results.store import read_rows
 
 from ..data.s3_stand_in import serve_s3
@@ -33,7 +33,18 @@ pytest.importorskip("ray", reason="ray is not installed")
 MARK = "WSOL_TEST"
 """An environment variable that all processes of a cluster inherit."""
 
-OPTIONS = ("--cpu", "--precision", "fp32", "--part_size", "4", "--batch_size", "3", "--report", "0")
+OPTIONS = (
+    "--device",
+    "cpu",
+    "--precision",
+    "fp32",
+    "--chunk_size",
+    "4",
+    "--batch_size",
+    "3",
+    "--report",
+    "0",
+)
 
 
 class Started:
@@ -79,7 +90,7 @@ class Started:
 
     def actors(self) -> list[int]:
         """Return the numbers of the processes that predict."""
-        return [number for number, name in self.processes().items() if "PartPredictor" in name]
+        return [number for number, name in self.processes().items() if "ChunkPredictor" in name]
 
 
 @pytest.fixture
@@ -104,12 +115,12 @@ def local(photos: Path, tiny_run: Path) -> Iterator[Callable[..., None]]:
         images=[photos],
         out=photos,
         run=tiny_run,
-        cpu=True,
+        device="cpu",
         precision="fp32",
-        part_size=4,
+        chunk_size=4,
         batch_size=3,
         report=0,
-        workers=0,
+        num_workers=0,
     )
     yield lambda out, **more: predict(replace(options, out=out, **more))
     torch.set_num_threads(threads)
@@ -117,17 +128,17 @@ def local(photos: Path, tiny_run: Path) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Return a folder of 22 pictures and two files that are none."""
+    """Return a folder of 22 images and two files that are none."""
     folder = tmp_path / "photos"
     (folder / "sub").mkdir(parents=True)
-    for number, picture in enumerate(toy_pictures(22, seed=2)):
-        picture.image.save(folder / ("sub" if number % 2 else "") / f"{number:02d} 日本.png")
-    (folder / "bad.jpg").write_text("no picture")
+    for number, image in enumerate(toy_images(22, seed=2)):
+        image.image.save(folder / ("sub" if number % 2 else "") / f"{number:02d} 日本.png")
+    (folder / "bad.jpg").write_text("no image")
     (folder / "empty.jpg").touch()
     return folder
 
 
-def parts_of(out: Path) -> dict[str, bytes]:
+def chunks_of(out: Path) -> dict[str, bytes]:
     """Return the record's files of rows."""
     return {path.name: path.read_bytes() for path in sorted((out / "localizations").glob("part*"))}
 
@@ -155,27 +166,27 @@ def test_an_actor_that_is_killed_loses_nothing(
     local(out, localizer="ddt", labels_from=labels, shard="1/3")
     begun = {path: path.stat().st_mtime_ns for path in out.glob("localizations/part*")}
     assert len(begun) == 2
-    run = ("--run", tiny_run, "--workers", 1, "--localizer", "ddt", *OPTIONS)
+    run = ("--run", tiny_run, "--num_workers", 1, "--localizer", "ddt", *OPTIONS)
     run = (*run, "--labels_from", labels)
     process = wsol.start("predict", photos, "--out", out, *run, "--engine", "ray", "--actors", 1)
     wait_for(wsol.actors, process)
     (first,) = wsol.actors()
     # The network is being loaded, or the first part is predicted.
     os.kill(first, signal.SIGKILL)
-    wait_for(lambda: len(parts_of(out)) > 2 and wsol.actors(), process)
+    wait_for(lambda: len(chunks_of(out)) > 2 and wsol.actors(), process)
     assert first not in wsol.actors()
     for second in wsol.actors():
         os.kill(second, signal.SIGKILL)
     output, errors = process.communicate()
     assert process.returncode == 3, errors
     assert output.splitlines()[0] == f"wrote {out}: 2 error, 22 ok"
-    assert parts_of(out) == parts_of(expected)
+    assert chunks_of(out) == chunks_of(expected)
     for name in ("predictions.json", "annotations.json"):
         assert (out / name).read_bytes() == (expected / name).read_bytes()
     assert all(path.stat().st_mtime_ns == before for path, before in begun.items())
 
 
-def test_pictures_come_from_s3_and_boxes_go_there(
+def test_images_come_from_s3_and_boxes_go_there(
     wsol: Started, local: Callable[..., None], photos: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     """Rows and boxes are those of the folder on disk, and keys are in no file that is written."""
@@ -185,7 +196,7 @@ def test_pictures_come_from_s3_and_boxes_go_there(
         s3.add(photos, "2026/photos")
         uri = s3.uri("2026/photos").replace("s3://", "s3://key:hidden@")
         out = uri.replace("2026/photos", "2026/boxes")
-        more = ("--engine", "ray", "--actors", 2, "--workers", 1)
+        more = ("--engine", "ray", "--actors", 2, "--num_workers", 1)
         status, output, errors = wsol.run("predict", uri, "--out", out, *run, *more)
         assert status == 3, errors
         written = {
@@ -194,7 +205,7 @@ def test_pictures_come_from_s3_and_boxes_go_there(
             if key.startswith("2026/boxes/") and not key.endswith("/")
         }
     assert output == "wrote s3://bucket/2026/boxes: 2 error, 22 ok\n"
-    expected = {f"localizations/{name}": value for name, value in parts_of(tmp_path / "a").items()}
+    expected = {f"localizations/{name}": value for name, value in chunks_of(tmp_path / "a").items()}
     assert {name: value for name, value in written.items() if "/part-" in name} == expected
     for name in ("predictions.json", "annotations.json"):
         assert written[name] == (tmp_path / "a" / name).read_bytes()
@@ -209,17 +220,17 @@ import wsol.data.images
 
 decode = wsol.data.images.decode_image
 
-def decode_image(picture, *rest, **options):
-    if "killer" in str(picture):
+def decode_image(image, *rest, **options):
+    if "killer" in str(image):
         os.kill(os.getpid(), 9)
-    return decode(picture, *rest, **options)
+    return decode(image, *rest, **options)
 
 wsol.data.images.decode_image = decode_image
 """
-"""Read by Python whenever it starts: a decoder that some pictures end."""
+"""Read by Python whenever it starts: a decoder that some images end."""
 
 
-def test_a_picture_that_ends_processes_does_not_end_all(
+def test_a_image_that_ends_processes_does_not_end_all(
     wsol: Started,
     photos: Path,
     tiny_run: Path,
@@ -234,10 +245,10 @@ def test_a_picture_that_ends_processes_does_not_end_all(
     (photos / "killer.png").write_bytes((photos / "00 日本.png").read_bytes())
     run = ("--run", tiny_run, *OPTIONS, "--engine", "ray", "--actors", 1)
     out = ("--out", tmp_path / "out")
-    status, _, errors = wsol.run("predict", photos, *out, *run, "--workers", 0)
+    status, _, errors = wsol.run("predict", photos, *out, *run, "--num_workers", 0)
     assert status == 2
-    assert "has ended 4 processes of the cluster: with --workers 1" in errors.splitlines()[-1]
-    status, output, errors = wsol.run("predict", photos, *out, *run, "--workers", 1)
+    assert "has ended 4 processes of the cluster: with --num_workers 1" in errors.splitlines()[-1]
+    status, output, errors = wsol.run("predict", photos, *out, *run, "--num_workers", 1)
     assert status == 3, errors
     assert output.startswith(f"wrote {tmp_path / 'out'}: 3 error, 22 ok")
     rows = {row["image_id"]: row for row in read_rows(tmp_path / "out", range(7))}
@@ -252,10 +263,10 @@ def test_too_many_errors_stop_it(
     run = ("--run", tiny_run, *OPTIONS, "--engine", "ray", "--actors", 1, "--max-errors", 0)
     status, _, errors = wsol.run("predict", photos, "--out", tmp_path / "out", *run)
     assert status == 4
-    assert "pictures could not be read" in errors.splitlines()[-1]
-    parts = [int(name[5:-8]) for name in parts_of(tmp_path / "out")]
-    assert parts
-    assert all(row["image_id"] for row in read_rows(tmp_path / "out", parts))
+    assert "images could not be read" in errors.splitlines()[-1]
+    chunks = [int(name[5:-8]) for name in chunks_of(tmp_path / "out")]
+    assert chunks
+    assert all(row["image_id"] for row in read_rows(tmp_path / "out", chunks))
 
 
 def test_no_room_is_one_line(wsol: Started, photos: Path, tiny_run: Path, tmp_path: Path) -> None:
@@ -272,18 +283,18 @@ def test_without_ray_one_line_says_what_to_install(
     """The line names the extra."""
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"pip install .wsol\[ray\]"):
-        predict(PredictConfig([photos], tmp_path / "out", tiny_run, engine="ray", cpu=True))
+        predict(PredictConfig([photos], tmp_path / "out", tiny_run, engine="ray", device="cpu"))
 
 
-def test_what_does_not_go_with_pictures_elsewhere_is_refused(
+def test_what_does_not_go_with_images_elsewhere_is_refused(
     photos: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     """Before anything is loaded."""
     uri, out = Path(photos.as_uri()), tmp_path / "out"
-    with pytest.raises(ConfigError, match="give --engine ray, or --workers 0"):
+    with pytest.raises(ConfigError, match="give --engine ray, or --num_workers 0"):
         predict(PredictConfig([uri], out, tiny_run))
-    with pytest.raises(ConfigError, match="leave out --pictures"):
-        predict(PredictConfig([uri], out, tiny_run, pictures=True))
+    with pytest.raises(ConfigError, match="leave out --save_overlays"):
+        predict(PredictConfig([uri], out, tiny_run, save_overlays=True))
     with pytest.raises(DataError, match="give one folder elsewhere, and nothing else"):
         predict(PredictConfig([uri, photos], out, tiny_run))
     with pytest.raises(ConfigError, match="actors: 0"):
@@ -295,13 +306,13 @@ class Machines:
     """As much of ray as is asked which machines there are; tasks run here.
 
     Attributes:
-        asked: machines that a task was sent to, and what it asked for.
+        options: machines that a task was sent to, and what it asked for.
     """
 
     def __init__(self, *resources: dict[str, float], bfloat16: Sequence[bool] = ()) -> None:
         """Take the machines."""
         self.resources, self.bfloat16 = resources, bfloat16
-        self.asked: list[tuple[int, dict[str, float]]] = []
+        self.options: list[tuple[int, dict[str, float]]] = []
 
     def nodes(self) -> list[dict[str, object]]:
         """Return the machines."""
@@ -318,7 +329,7 @@ class Machines:
                 number = int(vars(scheduling_strategy)["node_id"], 16) - 1
 
                 def send(*given: object) -> object:
-                    self.asked.append((number, wanted))
+                    self.options.append((number, wanted))
                     has = self.bfloat16[number]
                     with pytest.MonkeyPatch.context() as patch:
                         patch.setattr("wsol.inference.device.has_bfloat16", lambda _: has)
@@ -349,7 +360,7 @@ def test_those_that_compute_choose_the_precision(
         monkeypatch.setattr("wsol.inference.device.has_bfloat16", lambda _, has=has: has)
         config = PredictConfig(images=[photos], out=photos, engine="ray")
         assert predict_ray.cluster_precision(config) == expected
-    assert [number for number, _ in machines.asked] == [*range(len(bfloat16))] * 2
+    assert [number for number, _ in machines.options] == [*range(len(bfloat16))] * 2
 
 
 def test_the_runs_precision_is_that_of_the_cluster(
@@ -360,7 +371,7 @@ def test_the_runs_precision_is_that_of_the_cluster(
     monkeypatch.setattr(predict_ray, "_cluster", lambda: nullcontext(machines))
     config = PredictConfig(images=[photos], out=photos, run=tiny_run, engine="ray", gpus=0.5)
     assert predict_ray.cluster_precision(config) == "fp32"
-    assert machines.asked == [(1, {"num_cpus": 1, "num_gpus": 0.5})]
+    assert machines.options == [(1, {"num_cpus": 1, "num_gpus": 0.5})]
 
 
 @pytest.mark.parametrize(("here", "expected"), [(True, "fp16"), (False, "fp32")])
@@ -389,20 +400,20 @@ def test_each_gpu_gets_a_process(
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     machines = Machines({"CPU": 16, "GPU": 8})
     monkeypatch.setattr(predict_ray, "_cluster", lambda: nullcontext(machines))
-    sent: list[Cargo] = []
+    sent: list[WorkerPayload] = []
 
-    def results(_: object, cargo: Cargo, parts: object) -> list[dict[str, object]]:
-        sent.append(cargo)
+    def results(_: object, payload: WorkerPayload, chunks: object) -> list[dict[str, object]]:
+        sent.append(payload)
         return []
 
     monkeypatch.setattr(predict_ray, "_results", results)
     config = PredictConfig(
         images=[photos], out=photos, engine="ray", gpus=gpus, run=tiny_run, precision="fp32"
     )
-    locate = Localizer(tiny_run, cpu=True)
-    pictures = collect([photos])
-    plan = Plan(photos, len(pictures), 4)
-    predict_ray.predict_parts_on_ray(config, plan, pictures, locate, [0])
+    locate = Localizer(tiny_run, device="cpu")
+    images = collect([photos])
+    job = PredictionJob(photos, len(images), 4)
+    predict_ray.predict_chunks_on_ray(config, job, images, locate, [0])
     assert sent[0].threads == processors
     assert predict_ray._room(machines, sent[0].threads, gpus) == room
 
@@ -415,8 +426,8 @@ def test_a_gpu_that_cannot_be_used_is_refused(
         "wsol.inference.device.torch.accelerator.current_accelerator", lambda **_: None
     )
     config = PredictConfig(images=[photos], out=photos, run=tiny_run, engine="ray", gpus=1)
-    pictures = collect([photos])
+    images = collect([photos])
     files = {file.name: file.read_bytes() for file in tiny_run.glob("model.*")}
-    cargo = Cargo(config, Plan(photos, len(pictures), 4), pictures, files, None, 1)
+    payload = WorkerPayload(config, PredictionJob(photos, len(images), 4), images, files, None, 1)
     with pytest.raises(ConfigError, match="gpus is 1"):
-        cargo.create()
+        payload.create()

@@ -9,7 +9,7 @@ import pytest
 from wsol.errors import ConfigError
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.predict import predict
-from wsol.results.store import part_file
+from wsol.results.store import chunk_file
 
 from ..data.s3_stand_in import S3, serve_s3
 
@@ -31,10 +31,10 @@ def config(toy: Path, tiny_run: Path, tmp_path: Path) -> PredictConfig:
         images=[toy / "test"],
         out=tmp_path / "here",
         run=tiny_run,
-        part_size=4,
+        chunk_size=4,
         report=3,
-        workers=0,
-        cpu=True,
+        num_workers=0,
+        device="cpu",
         precision="fp32",
     )
 
@@ -82,18 +82,18 @@ def test_it_goes_on_where_it_was_stopped(s3: S3, config: PredictConfig) -> None:
     """What was sent stays and is not made again; what makes a record whole is sent last."""
     out = replace(config, out=Path(s3.uri("boxes")), report=0)
     predict(out)
-    sent = [line.partition(" ")[2] for line in s3.asked if line.startswith("PUT boxes/")]
+    sent = [line.partition(" ")[2] for line in s3.options if line.startswith("PUT boxes/")]
     assert sent[0] == "boxes/localizations/plan.json"
     assert sent[-1] == "boxes/localizations/about.json"
     whole = objects_of(s3)
-    kept = part_file(Path("boxes"), 0).as_posix()
+    kept = chunk_file(Path("boxes"), 0).as_posix()
     for key in [key for key in s3.objects if key.startswith("boxes/")]:
         if key not in (kept, "boxes/localizations/plan.json"):
             del s3.objects[key]
-    s3.asked.clear()
+    s3.options.clear()
     predict(out)
     assert objects_of(s3) == whole
-    assert f"PUT {kept}" not in s3.asked
+    assert f"PUT {kept}" not in s3.options
     with pytest.raises(ConfigError, match="whose threshold was"):
         predict(replace(out, threshold=0.5))
     predict(replace(out, threshold=0.5, overwrite=True))
@@ -105,7 +105,7 @@ def test_it_goes_on_where_it_was_stopped(s3: S3, config: PredictConfig) -> None:
 def test_folders_are_replaced_as_a_whole(
     s3: S3, config: PredictConfig, toy: Path, tmp_path: Path, system: str
 ) -> None:
-    """As they are here, report and all: no file of another prediction's pictures stays in them."""
+    """As they are here, report and all: no file of another prediction's images stays in them."""
     there = tmp_path / "there" / "boxes"
     uri = s3.uri("boxes") if system == "s3" else there.as_uri()
     first = replace(config, format=("heatmaps", "voc"))
@@ -128,10 +128,10 @@ def test_a_folder_of_others_stays(s3: S3, config: PredictConfig) -> None:
         predict(out)
     assert [key for key in s3.objects if key.startswith("boxes/heatmaps/")] == [mine]
     del s3.objects[mine]
-    s3.asked.clear()
+    s3.options.clear()
     predict(out)
-    sent = [line.partition(" ")[2] for line in s3.asked if line.startswith("PUT boxes/")]
-    assert part_file(Path("boxes"), 0).as_posix() not in sent
+    sent = [line.partition(" ")[2] for line in s3.options if line.startswith("PUT boxes/")]
+    assert chunk_file(Path("boxes"), 0).as_posix() not in sent
     # Were it stopped before the next, it could go on: the folder is known.
     assert sent[0] == "boxes/heatmaps/images.csv"
 

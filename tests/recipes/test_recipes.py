@@ -38,7 +38,7 @@ def tool() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of four training pictures."""
+    """Return a folder of four training images."""
     folder = tmp_path_factory.mktemp("toy")
     write_toy(folder, train=4, val=0, test=0)
     return folder
@@ -76,13 +76,13 @@ def test_files_and_page_are_those_of_the_tables(tool: ModuleType) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_trains_for_a_step(name: str, toy: Path, out: Path) -> None:
-    """With the recipe's options, but on small toy pictures and without weights from elsewhere."""
+    """With the recipe's options, but on small toy images and without weights from elsewhere."""
     config = read(name)
     if config.backbone not in list_backbones():
         pytest.skip(f"there is no backbone {config.backbone} yet")
     assert config.out == Path("runs") / name
     small = {"data": toy, "out": out, "size": 64, "resize": 72, "batch_size": 4, "epochs": 1}
-    where = {"pretrained": False, "start": None, "workers": 0, "precision": "fp32", "cpu": True}
+    where = {"pretrained": False, "start": None, "workers": 0, "precision": "fp32", "device": "cpu"}
     train(replace(config, **small, **where))
     _, info = load_run(out)
     assert info.backbone == config.backbone

@@ -6,7 +6,7 @@ import pytest
 
 from wsol.cli.main import main
 from wsol.cli.options import read_options
-from wsol.localizers.config import BEST, Reading
+from wsol.localizers.config import BEST, LocalizerConfig
 from wsol.prediction.config import PredictConfig
 from wsol.recipes import list_settings
 from wsol.training.config import TrainConfig
@@ -27,7 +27,7 @@ def test_the_named_command_reads_it(name: str) -> None:
 def test_training_for_boxes_reads_maps_as_prediction_does() -> None:
     """The best reading of an untrained network, kept with the run."""
     argv = ["DATA", "--out", "RUN", "--config", "boxes"]
-    assert Reading.of(read_options("train", TrainConfig, argv, positional="data")) == BEST
+    assert LocalizerConfig.of(read_options("train", TrainConfig, argv, positional="data")) == BEST
 
 
 def test_they_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

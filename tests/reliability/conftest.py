@@ -42,7 +42,7 @@ def _restore_log() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of 16 training, 8 val and 8 test pictures."""
+    """Return a folder of 16 training, 8 val and 8 test images."""
     folder = tmp_path_factory.mktemp("toy")
     write_toy(folder, train=16, val=8, test=8)
     return folder
@@ -59,16 +59,16 @@ def run(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             pretrained=False,
             epochs=1,
             batch_size=8,
-            size=32,
+            image_size=32,
             resize=36,
-            workers=0,
+            num_workers=0,
             precision="fp32",
-            cpu=True,
+            device="cpu",
         )
     )
 
 
 @pytest.fixture(scope="session")
 def predict(run: Path) -> tuple[object, ...]:
-    """Return the arguments of a prediction, to which pictures and ``--out`` are added."""
-    return ("predict", "--run", run, "--cpu", "--precision", "fp32")
+    """Return the arguments of a prediction, to which images and ``--out`` are added."""
+    return ("predict", "--run", run, "--device", "cpu", "--precision", "fp32")

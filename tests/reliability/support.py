@@ -18,7 +18,7 @@ from typing import NamedTuple, NoReturn
 
 import torch
 
-from wsol._utils.names import original
+from wsol._utils.names import unescape_name
 from wsol.cli.main import main
 
 SECONDS = int(os.environ.get("WSOL_SECONDS", "120"))
@@ -156,19 +156,19 @@ def names_below(folder: Path) -> list[str]:
 
 
 def coco_rows(out: Path) -> dict[str, dict]:
-    """Return the row of each picture of COCO's files, by its name."""
+    """Return the row of each image of COCO's files, by its name."""
     content = read_json(out / "annotations.json")
     rows = content["images"] + content["errors"]
-    found = {original(row["file_name"]): row for row in rows}
+    found = {unescape_name(row["file_name"]): row for row in rows}
     assert len(found) == len(rows)
     return found
 
 
 def coco_boxes(out: Path) -> dict[str, list[tuple[list[float], float]]]:
-    """Return the boxes and scores of each picture, by its name."""
+    """Return the boxes and scores of each image, by its name."""
     boxes: dict[str, list[tuple[list[float], float]]] = {}
     for row in read_json(out / "predictions.json"):
-        boxes.setdefault(original(row["file_name"]), []).append((row["bbox"], row["score"]))
+        boxes.setdefault(unescape_name(row["file_name"]), []).append((row["bbox"], row["score"]))
     return boxes
 
 

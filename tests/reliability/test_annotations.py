@@ -85,13 +85,13 @@ def evaluate(maps: Path, tally: Tally, tmp_path_factory: pytest.TempPathFactory)
 
     def run(name: str, content: bytes, on_bad: str) -> tuple[Any, Path, Path]:
         folder = tmp_path_factory.mktemp("truth")
-        truth, out = folder / name, folder / "out"
-        truth.write_bytes(content)
+        ground_truth, out = folder / name, folder / "out"
+        ground_truth.write_bytes(content)
         before = digests(folder)
-        options = ("--maps", maps, "--annotations", truth, "--out", out)
-        done = tally.inside("evaluate", *options, "--on-bad-annotation", on_bad, "--workers", 0)
+        options = ("--maps", maps, "--annotations", ground_truth, "--out", out)
+        done = tally.inside("evaluate", *options, "--on-bad-annotation", on_bad, "--num_workers", 0)
         tally.unchanged(before)
-        return done, truth, out
+        return done, ground_truth, out
 
     return run
 
@@ -124,14 +124,14 @@ def test_bad_rows_of_csv(bad: list[str], evaluate: Callable, clean: tuple, tally
     lines = range(len(rows) - len(bad) + 1, len(rows) + 1)
     content = "\n".join(rows).encode()
     tally.tried(len(bad))
-    done, truth, out = evaluate("boxes.csv", content, "fail")
+    done, ground_truth, out = evaluate("boxes.csv", content, "fail")
     assert done.status == 2
-    assert f"{truth}:{lines[0]}: " in done.error
+    assert f"{ground_truth}:{lines[0]}: " in done.error
     assert not out.exists()
-    done, truth, out = evaluate("boxes.csv", content, "skip")
+    done, ground_truth, out = evaluate("boxes.csv", content, "skip")
     assert done.status == 0
     for line in lines:
-        assert done.err.count(f"{truth}:{line}: ") == 1
+        assert done.err.count(f"{ground_truth}:{line}: ") == 1
     assert done.err.count("(row skipped)") == len(lines)
     assert (read_json(out / "metrics.json"), read_csv(out / "images.csv")) == clean
 
@@ -161,11 +161,11 @@ def test_bad_annotations_of_coco(
     content = {"images": images, "categories": categories, "annotations": good + wrong}
     data = json.dumps(content).encode()
     tally.tried(len(bad))
-    done, truth, out = evaluate("boxes.json", data, "fail")
+    done, ground_truth, out = evaluate("boxes.json", data, "fail")
     assert done.status == 2
-    assert f"{truth}: annotation" in done.error
+    assert f"{ground_truth}: annotation" in done.error
     assert not out.exists()
-    done, truth, out = evaluate("boxes.json", data, "skip")
+    done, ground_truth, out = evaluate("boxes.json", data, "skip")
     assert done.status == 0
     assert done.err.count("(row skipped)") == len(bad)
     assert (read_json(out / "metrics.json"), read_csv(out / "images.csv")) == clean
@@ -194,9 +194,9 @@ def test_files_of_anything(
 ) -> None:
     """One line that names the file."""
     tally.tried(1)
-    done, truth, out = evaluate(name, content, on_bad)
+    done, ground_truth, out = evaluate(name, content, on_bad)
     assert done.status == 2
-    assert str(truth) in done.error
+    assert str(ground_truth) in done.error
     assert not out.exists()
 
 
@@ -204,7 +204,7 @@ def test_files_of_anything(
 def test_the_boxes_of_a_data_set(
     command: str, toy: Path, run: Path, tally: Tally, tmp_path: Path
 ) -> None:
-    """The same for those of pictures: nothing is written, or all but the bad rows are used."""
+    """The same for those of images: nothing is written, or all but the bad rows are used."""
     lines = (toy / "boxes.csv").read_text().splitlines()
     image, class_name, *_ = lines[-1].split(",")
     bad = [f"{image},{class_name},{','.join(box)}" for box in BAD_BOXES.values()]
@@ -212,21 +212,21 @@ def test_the_boxes_of_a_data_set(
     bad = [row for row in bad if not row.endswith((f"{WIDTH + 2},9", f"{HEIGHT + 1.5}"))]
     bad += [f"{image},{class_name},81,88,9522,9408"]
     bad += [f"not-there.jpg,{class_name},1,1,9,9", f"{image},no class,1,1,9,9", lines[-1]]
-    truth = tmp_path / "boxes.csv"
-    truth.write_text("\n".join([*lines, *bad]))
+    ground_truth = tmp_path / "boxes.csv"
+    ground_truth.write_text("\n".join([*lines, *bad]))
     out = tmp_path / "out"
     copied = tmp_path / "run"
     shutil.copytree(run, copied)
-    shared = ("--boxes", truth, "--workers", 0, "--cpu")
+    shared = ("--boxes", ground_truth, "--num_workers", 0, "--device", "cpu")
     argv: tuple[object, ...] = ("evaluate", copied, *shared, "--report", 0, "--out", out / "a.json")
     if command == "train":
         small = ("--backbone", "test_resnet", "--pretrained", "false", "--epochs", 1)
-        sizes = ("--size", 32, "--resize", 36, "--batch_size", 8, "--precision", "fp32")
+        sizes = ("--image_size", 32, "--resize", 36, "--batch_size", 8, "--precision", "fp32")
         argv = ("train", toy, "--out", out, *shared, *small, *sizes)
     tally.tried(len(bad))
     done = tally.inside(*argv)
     assert done.status == 2
-    assert f"{truth}:{len(lines) + 1}: " in done.error
+    assert f"{ground_truth}:{len(lines) + 1}: " in done.error
     assert not out.exists()
     (tmp_path / "out").mkdir(exist_ok=True)
     done = tally.inside(*argv, "--on_bad_annotation", "skip")
@@ -234,7 +234,7 @@ def test_the_boxes_of_a_data_set(
     assert done.err.count("(row skipped)") == len(bad)
     if command == "evaluate":
         found = read_json(out / "a.json")
-        clean = ("--report", 0, "--out", out / "b.json", "--workers", 0, "--cpu")
+        clean = ("--report", 0, "--out", out / "b.json", "--num_workers", 0, "--device", "cpu")
         assert tally.inside("evaluate", copied, *clean).status == 0
         assert found == read_json(out / "b.json")
 
@@ -254,11 +254,11 @@ def test_the_boxes_of_a_data_set(
 def test_labels_that_cannot_be_used(
     name: str, content: str, place: str, toy: Path, tally: Tally, tmp_path: Path
 ) -> None:
-    """Always the end: what a picture shows is not to be guessed."""
+    """Always the end: what an image shows is not to be guessed."""
     shutil.copy(next(toy.rglob("*.jpg")), tmp_path / "a.jpg")
     (tmp_path / name).write_text(content)
     tally.tried(1)
-    done = tally.inside("train", tmp_path, "--out", tmp_path / "run", "--cpu")
+    done = tally.inside("train", tmp_path, "--out", tmp_path / "run", "--device", "cpu")
     assert done.status == 2
     assert place in done.error
     assert not (tmp_path / "run").exists()

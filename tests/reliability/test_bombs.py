@@ -1,4 +1,4 @@
-"""Small files that are huge pictures: refused from their header, in little memory."""
+"""Small files that are huge images: refused from their header, in little memory."""
 
 import io
 import struct
@@ -65,13 +65,13 @@ def bombs() -> dict[str, bytes]:
     """Return files that would take a hundred times their size, or for ever."""
     wide = struct.pack("<HH", 60_000, 60_000)
     return {
-        "picture.png": png(30_000),
+        "image.png": png(30_000),
         "text.png": png(8, _chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200_000_000), 9))),
         "profile.png": png(8, _chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(200_000_000), 9))),
-        "picture.jpg": jpeg(),
+        "image.jpg": jpeg(),
         "screen.gif": _patched("GIF", {6: wide}),
-        "picture.bmp": _patched("BMP", {18: struct.pack("<ii", 60_000, 60_000)}),
-        "picture.ppm": b"P5 60000 60000 255\n",
+        "image.bmp": _patched("BMP", {18: struct.pack("<ii", 60_000, 60_000)}),
+        "image.ppm": b"P5 60000 60000 255\n",
         "tile.tif": tiff(),
     }
 
@@ -93,7 +93,7 @@ def test_bombs_are_refused_in_little_memory(
     peaks = []
     for folder in (plain, mixed):
         out = tmp_path / f"{folder.name}-out"
-        done = tally.command(*predict, folder, "--out", out, "--workers", 0, patch=PEAK)
+        done = tally.command(*predict, folder, "--out", out, "--num_workers", 0, patch=PEAK)
         peaks.append(1024 * int(done.err.split("peak ")[1].split()[0]))
     tally.unchanged(before)
     tally.tried(len(bombs))
@@ -103,7 +103,7 @@ def test_bombs_are_refused_in_little_memory(
     tally.rows(["good.png", *bombs], rows)
     errors = {name: row["error"] for name, row in rows.items() if row["status"] == "error"}
     assert errors.keys() >= bombs.keys() - {"profile.png"}
-    assert "30000 x 30000 pixels are more than the limit of 50,000,000" in errors["picture.png"]
+    assert "30000 x 30000 pixels are more than the limit of 50,000,000" in errors["image.png"]
     assert "12000 x 12000 pixels" in errors["tile.tif"]
 
 
@@ -111,5 +111,5 @@ def test_the_limit_is_an_option(predict: tuple, tally: Tally, tmp_path: Path) ->
     """The last size that is read, and the first that is not."""
     (tmp_path / "a.png").write_bytes(png(100))
     for limit, status in ((10_000, 0), (9_999, 3)):
-        options = ("--out", tmp_path / str(limit), "--max_pixels", limit, "--workers", 0)
+        options = ("--out", tmp_path / str(limit), "--max_pixels", limit, "--num_workers", 0)
         assert tally.inside(*predict, tmp_path / "a.png", *options).status == status

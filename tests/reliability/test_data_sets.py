@@ -9,8 +9,8 @@ from PIL import Image
 from .support import Tally, coco_rows
 
 
-def picture(file: Path) -> None:
-    """Write a small picture."""
+def image(file: Path) -> None:
+    """Write a small image."""
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.radial_gradient("L").save(file)
 
@@ -22,29 +22,29 @@ def no_images(root: Path) -> str:
 
 
 def empty_class(root: Path) -> str:
-    """A class without pictures."""
-    picture(root / "train/crow/a.png")
+    """A class without images."""
+    image(root / "train/crow/a.png")
     (root / "train/wren").mkdir()
     return f"{root}/train/wren: this class folder has no images"
 
 
 def single_class(root: Path) -> str:
     """One class."""
-    picture(root / "crow/a.png")
-    picture(root / "crow/b.png")
+    image(root / "crow/a.png")
+    image(root / "crow/b.png")
     return "only one class ('crow')"
 
 
 def no_folder(root: Path) -> str:
     """A file."""
-    picture(root / "a.png")
+    image(root / "a.png")
     return f"{root}: no class folders with images"
 
 
 def unknown_class(root: Path) -> str:
     """A class that is in val alone."""
-    picture(root / "train/crow/a.png")
-    picture(root / "val/wren/a.png")
+    image(root / "train/crow/a.png")
+    image(root / "val/wren/a.png")
     return "class 'wren' does not exist"
 
 
@@ -55,7 +55,7 @@ def test_training_refuses_what_teaches_nothing(
     """Status 2, one line that names the folder, and no run is begun."""
     tally.tried(1)
     reason = make(tmp_path / "data")
-    done = tally.inside("train", tmp_path / "data", "--out", tmp_path / "run", "--cpu")
+    done = tally.inside("train", tmp_path / "data", "--out", tmp_path / "run", "--device", "cpu")
     assert done.status == 2
     assert reason in done.error
     assert done.error.count("\n") == 0
@@ -65,17 +65,17 @@ def test_training_refuses_what_teaches_nothing(
 def test_statuses_of_a_prediction(predict: tuple, tally: Tally, tmp_path: Path) -> None:
     """0 clean, 2 refused, 3 with errors, 4 with more of them than are gone on with."""
     for name in ("a", "b"):
-        picture(tmp_path / f"photos/{name}.png")
+        image(tmp_path / f"photos/{name}.png")
     bad = [tmp_path / f"photos/bad{number}.png" for number in range(3)]
 
     def status(*options: object) -> int:
-        done = tally.inside(*predict, tmp_path / "photos", "--workers", 0, *options)
+        done = tally.inside(*predict, tmp_path / "photos", "--num_workers", 0, *options)
         return done.status
 
     assert status("--out", tmp_path / "clean") == 0
     assert status("--out", tmp_path / "none", "--max_errors", 0) == 0
     for file in bad:
-        file.write_text("no picture")
+        file.write_text("no image")
     assert status("--out", tmp_path / "some") == 3
     tally.rows(
         [f"{name}.png" for name in ("a", "b", "bad0", "bad1", "bad2")], coco_rows(tmp_path / "some")

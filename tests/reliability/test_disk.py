@@ -45,7 +45,7 @@ def as_anyone() -> tuple[str, ...]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Return a folder of two pictures."""
+    """Return a folder of two images."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in ("a.png", "b.png"):
@@ -57,7 +57,7 @@ def test_a_prediction_on_a_full_disk(
     photos: Path, predict: tuple, tally: Tally, tmp_path: Path
 ) -> None:
     """One line; it goes on when there is room, and what is written stays whole."""
-    formats = ("--format", ",".join(list_formats()), "--workers", 0, "--report", 0)
+    formats = ("--format", ",".join(list_formats()), "--num_workers", 0, "--report", 0)
     out, inputs = tmp_path / "out", digests(photos)
     argv = (*predict, photos, "--out", out, *formats)
     tally.tried(2)
@@ -80,10 +80,10 @@ def test_a_training_on_a_full_disk_goes_on_when_there_is_room(
     toy: Path, tally: Tally, tmp_path: Path
 ) -> None:
     """One line, the checkpoints before stay, and the end is that of an undisturbed training."""
-    small = ("--backbone", "test_resnet", "--pretrained", "false", "--epochs", 3, "--cpu")
-    sizes = ("--size", 32, "--resize", 36, "--batch_size", 8, "--precision", "fp32")
+    small = ("--backbone", "test_resnet", "--pretrained", "false", "--epochs", 3, "--device", "cpu")
+    sizes = ("--image_size", 32, "--resize", 36, "--batch_size", 8, "--precision", "fp32")
     out, calm = tmp_path / "out", tmp_path / "calm"
-    argv = ("train", toy, "--workers", 0, "--val_every", 3, *small, *sizes)
+    argv = ("train", toy, "--num_workers", 0, "--val_every", 3, *small, *sizes)
     tally.tried(1)
     done = tally.command(*argv, "--out", out, patch=AFTER_ONE_CHECKPOINT)
     assert done.status == 2
@@ -104,7 +104,7 @@ def test_a_device_or_a_file_is_no_folder(
     for out in ("/dev/full", "/dev/null/out", tmp_path / "file", tmp_path / "file/out"):
         for argv in (
             (*predict, photos, "--out", out),
-            ("train", toy, "--out", out, "--cpu"),
+            ("train", toy, "--out", out, "--device", "cpu"),
             ("demo", "--out", out),
         ):
             tally.tried(1)
@@ -137,7 +137,7 @@ def test_what_cannot_be_read(
     (photos / "closed.png").chmod(0)
     out = tmp_path / "out"
     tally.tried(2)
-    argv = (*predict, photos, "--workers", 0, "--out", out)
+    argv = (*predict, photos, "--num_workers", 0, "--out", out)
     done = tally.command(*argv, before=as_anyone)
     assert done.status == 3
     rows = coco_rows(out)

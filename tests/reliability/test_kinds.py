@@ -1,4 +1,4 @@
-"""Pictures of unusual kinds are found as their ordinary twins are, in the frame of a viewer."""
+"""Images of unusual kinds are found as their ordinary twins are, in the frame of a viewer."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsol.data.synthetic.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_images
 
 from .support import Tally, coco_boxes, coco_rows, read_json
 
@@ -24,45 +24,45 @@ TO_STORED = {
 
 
 @pytest.fixture
-def picture() -> Image.Image:
-    """Return a picture that is wider than high."""
-    return next(toy_pictures(1, seed=5)).image.resize((200, 120))
+def image() -> Image.Image:
+    """Return an image that is wider than high."""
+    return next(toy_images(1, seed=5)).image.resize((200, 120))
 
 
-def test_16_bit_pictures_equal_their_8_bit_twins(
-    picture: Image.Image, predict: tuple, tally: Tally, tmp_path: Path
+def test_16_bit_images_equal_their_8_bit_twins(
+    image: Image.Image, predict: tuple, tally: Tally, tmp_path: Path
 ) -> None:
-    """A ramp and a picture, of which plain conversion would make white ones."""
+    """A ramp and an image, of which plain conversion would make white ones."""
     folder = tmp_path / "photos"
     folder.mkdir()
     ramp = np.tile(np.arange(256, dtype=np.uint8), (100, 1))
-    for name, gray in (("ramp", ramp), ("picture", np.asarray(picture.convert("L")))):
+    for name, gray in (("ramp", ramp), ("image", np.asarray(image.convert("L")))):
         Image.fromarray(gray).save(folder / f"{name}.8.png")
         for kind in ("png", "tif"):
             Image.fromarray(gray.astype(np.uint16) * 257).save(folder / f"{name}.16.{kind}")
-    done = tally.inside(*predict, folder, "--out", tmp_path / "out", "--workers", 0)
+    done = tally.inside(*predict, folder, "--out", tmp_path / "out", "--num_workers", 0)
     assert done.status == 0
     boxes = coco_boxes(tmp_path / "out")
-    for name in ("ramp", "picture"):
+    for name in ("ramp", "image"):
         twin = boxes[f"{name}.8.png"]
         for kind in ("png", "tif"):
             found = boxes[f"{name}.16.{kind}"]
             assert [box for box, _ in found] == [box for box, _ in twin]
             assert [score for _, score in found] == pytest.approx([score for _, score in twin])
-    assert boxes["ramp.8.png"][0][1] != pytest.approx(boxes["picture.8.png"][0][1], abs=1e-6)
+    assert boxes["ramp.8.png"][0][1] != pytest.approx(boxes["image.8.png"][0][1], abs=1e-6)
 
 
 def test_modes_are_converted_each_in_its_way(
-    picture: Image.Image, predict: tuple, tally: Tally, tmp_path: Path
+    drawn: Image.Image, predict: tuple, tally: Tally, tmp_path: Path
 ) -> None:
     """Gray, palette, transparency and CMYK: the score is nearly that of plain red, green, blue."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    few = picture.quantize(60)
+    few = drawn.quantize(60)
     clear = few.convert("RGBA")
-    clear.putalpha(picture.convert("L").point(lambda level: 255 * (level > 90)))
+    clear.putalpha(drawn.convert("L").point(lambda level: 255 * (level > 90)))
     on_white = Image.alpha_composite(Image.new("RGBA", few.size, "white"), clear).convert("RGB")
-    gray = picture.convert("L")
+    gray = drawn.convert("L")
     twins = {
         "palette.png": (few, few.convert("RGB")),
         "palette.gif": (few, few.convert("RGB")),
@@ -73,7 +73,7 @@ def test_modes_are_converted_each_in_its_way(
     for name, (image, twin) in twins.items():
         image.save(folder / name)
         twin.save(folder / f"{name}.twin.png")
-    assert tally.inside(*predict, folder, "--out", tmp_path / "out", "--workers", 0).status == 0
+    assert tally.inside(*predict, folder, "--out", tmp_path / "out", "--num_workers", 0).status == 0
     boxes = coco_boxes(tmp_path / "out")
     for name in twins:
         (box, score), (other, expected) = boxes[name][0], boxes[f"{name}.twin.png"][0]
@@ -82,19 +82,19 @@ def test_modes_are_converted_each_in_its_way(
 
 
 def test_all_orientations_give_one_box_in_the_displayed_frame(
-    picture: Image.Image, predict: tuple, tally: Tally, tmp_path: Path
+    drawn: Image.Image, predict: tuple, tally: Tally, tmp_path: Path
 ) -> None:
-    """And every export that states a size states that of the displayed picture."""
+    """And every export that states a size states that of the displayed image."""
     folder, out = tmp_path / "photos", tmp_path / "out"
     folder.mkdir()
     for number, turns in TO_STORED.items():
-        stored, exif = picture, Image.Exif()
+        stored, exif = drawn, Image.Exif()
         for turn in turns:
             stored = stored.transpose(turn)
         exif[0x0112] = number
         stored.save(folder / f"{number}.png", exif=exif)
         stored.save(folder / f"{number}.jpg", exif=exif, quality=95)
-    options = ("--workers", 0, "--format", "coco,voc,cvat,labelstudio,csv,masks")
+    options = ("--num_workers", 0, "--format", "coco,voc,cvat,labelstudio,csv,masks")
     assert tally.inside(*predict, folder, "--out", out, *options).status == 0
     rows, boxes = coco_rows(out), coco_boxes(out)
     assert {(row["width"], row["height"]) for row in rows.values()} == {(200, 120)}
@@ -114,21 +114,21 @@ def test_all_orientations_give_one_box_in_the_displayed_frame(
             assert mask.size == (200, 120)
 
 
-def test_the_first_frame_of_an_animation_is_the_picture(
-    picture: Image.Image, predict: tuple, tally: Tally, tmp_path: Path
+def test_the_first_frame_of_an_animation_is_the_image(
+    image: Image.Image, predict: tuple, tally: Tally, tmp_path: Path
 ) -> None:
     """One row for five frames, and its box is that of the first."""
     folder, out = tmp_path / "photos", tmp_path / "out"
     folder.mkdir()
-    frames = [picture, *(Image.new("RGB", picture.size, (40 * i, 0, 0)) for i in range(4))]
+    frames = [image, *(Image.new("RGB", image.size, (40 * i, 0, 0)) for i in range(4))]
     first = [frame.quantize(200) for frame in frames]
     first[0].save(folder / "moving.gif", save_all=True, append_images=first[1:])
     for name in ("moving.webp", "moving.png", "pages.tif"):
         options = {"lossless": True} if name.endswith("webp") else {}
         frames[0].save(folder / name, save_all=True, append_images=frames[1:], **options)
     first[0].convert("RGB").save(folder / "twin of moving.gif.png")
-    picture.save(folder / "twin.png")
-    assert tally.inside(*predict, folder, "--out", out, "--workers", 0).status == 0
+    image.save(folder / "twin.png")
+    assert tally.inside(*predict, folder, "--out", out, "--num_workers", 0).status == 0
     rows, boxes = coco_rows(out), coco_boxes(out)
     assert len(rows) == 6
     assert boxes["moving.gif"] == boxes["twin of moving.gif.png"]

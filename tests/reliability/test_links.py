@@ -11,13 +11,13 @@ from .support import Tally, coco_rows
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a folder with one picture, links of all kinds, and pictures outside of it."""
+    """Return a folder with one image, links of all kinds, and images outside of it."""
     folder, outside = tmp_path / "photos", tmp_path / "outside"
     for each in (folder / "sub", outside):
         each.mkdir(parents=True)
-    picture = Image.radial_gradient("L").resize((60, 40))
-    picture.save(folder / "a.png")
-    picture.save(outside / "secret.png")
+    image = Image.radial_gradient("L").resize((60, 40))
+    image.save(folder / "a.png")
+    image.save(outside / "secret.png")
     # Reading it would wait for ever.
     os.mkfifo(outside / "pipe.png")
     (folder / "out.png").symlink_to(outside / "secret.png")
@@ -35,7 +35,7 @@ def test_nothing_outside_is_read_and_loops_end(
     folder: Path, predict: tuple, tally: Tally, tmp_path: Path
 ) -> None:
     """What is left out is said, each with its name."""
-    done = tally.inside(*predict, folder, "--out", tmp_path / "out", "--workers", 0)
+    done = tally.inside(*predict, folder, "--out", tmp_path / "out", "--num_workers", 0)
     assert done.status == 0
     tally.rows(["a.png", "sub/inside.png"], coco_rows(tmp_path / "out"))
     for name in ("out.png", "/pipe.png", "elsewhere", "loop", "self.png", "gone.png", "sub/pipe"):
@@ -48,7 +48,7 @@ def test_a_pipe_or_a_device_that_is_named_is_an_error(
 ) -> None:
     """Nobody waits for it."""
     given = (folder / "a.png", folder / "sub/pipe.png", "/dev/zero", folder / "pipe.png")
-    done = tally.inside(*predict, *given, "--out", tmp_path / "out", "--workers", 0)
+    done = tally.inside(*predict, *given, "--out", tmp_path / "out", "--num_workers", 0)
     assert done.status == 3
     rows = coco_rows(tmp_path / "out")
     tally.rows(map(str, given), rows)

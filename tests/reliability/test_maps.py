@@ -30,9 +30,20 @@ def broken(run: Path, out: Path, value: float) -> Path:
 def test_a_network_that_sees_nothing(
     value: float, localizer: str, toy: Path, run: Path, tally: Tally, tmp_path: Path
 ) -> None:
-    """Its maps are constant or not finite: each picture has its row, without a box."""
+    """Its maps are constant or not finite: each image has its row, without a box."""
     wrong, out = broken(run, tmp_path / "run", value), tmp_path / "out"
-    options = ("--out", out, "--format", FORMATS, "--workers", 0, "--cpu", "--precision", "fp32")
+    options = (
+        "--out",
+        out,
+        "--format",
+        FORMATS,
+        "--num_workers",
+        0,
+        "--device",
+        "cpu",
+        "--precision",
+        "fp32",
+    )
     options += ("--localizer", localizer)
     tally.tried(1)
     done = tally.inside("predict", toy / "test", "--run", wrong, *options)
@@ -55,10 +66,10 @@ def test_a_network_that_sees_nothing(
 def test_a_network_that_sees_nothing_is_wrong(
     value: float, run: Path, tally: Tally, tmp_path: Path
 ) -> None:
-    """Each picture counts, and none is right."""
+    """Each image counts, and none is right."""
     wrong = broken(run, tmp_path / "run", value)
     tally.tried(1)
-    assert tally.inside("evaluate", wrong, "--cpu", "--workers", 0).status == 0
+    assert tally.inside("evaluate", wrong, "--device", "cpu", "--num_workers", 0).status == 0
     figures = read_json(wrong / "metrics.json")
     assert figures["num_images"] == 8
     assert figures["max_box_acc_v2"] == 0

@@ -1,4 +1,4 @@
-"""Names of all kinds: every picture has its row and its file, and its name comes back."""
+"""Names of all kinds: every image has its row and its file, and its name comes back."""
 
 import os
 import shutil
@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from wsol._utils.files import write_json
-from wsol._utils.names import original
-from wsol.data.synthetic.toy import toy_pictures
+from wsol._utils.names import unescape_name
+from wsol.data.synthetic.toy import toy_images
 from wsol.formats._files import from_cell
 
 from .support import Tally, coco_rows, digests, names_below, read_csv, read_json
@@ -52,14 +52,14 @@ FORMATS = "coco,csv,parquet,voc,cvat,labelstudio,yolo,masks,heatmaps"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of pictures with such names; two of them are damaged."""
+    """Return a folder of images with such names; two of them are damaged."""
     folder = tmp_path_factory.mktemp("names")
-    picture = next(toy_pictures(1, seed=2)).image.resize((64, 48))
+    image = next(toy_images(1, seed=2)).image.resize((64, 48))
     for name in NAMES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        picture.save(folder / name)
+        image.save(folder / name)
     for name in BAD:
-        (folder / name).write_text("no picture")
+        (folder / name).write_text("no image")
     return folder
 
 
@@ -75,8 +75,8 @@ def out(
     shutil.copytree(run, odd)
     write_json(odd / "model.json", read_json(run / "model.json") | {"classes": CLASSES})
     out, before = tmp_path_factory.mktemp("names-out"), digests(folder)
-    argv = ("predict", folder, "--run", odd, "--out", out, "--cpu", "--format", FORMATS)
-    done = tally.inside(*argv, "--pictures", "--workers", 1)
+    argv = ("predict", folder, "--run", odd, "--out", out, "--device", "cpu", "--format", FORMATS)
+    done = tally.inside(*argv, "--save_overlays", "--num_workers", 1)
     assert done.status == 3
     tally.unchanged(before)
     return out
@@ -91,13 +91,13 @@ def test_every_name_is_in_every_export_and_comes_back(
     tally.rows(names, coco_rows(out))
     tally.rows(names, {from_cell(row["image_id"]) for row in read_csv(out / "predictions.csv")})
     table = pq.read_table(out / "predictions.parquet").column("image_id").to_pylist()
-    tally.rows(names, set(map(original, table)))
+    tally.rows(names, set(map(unescape_name, table)))
     cvat = ElementTree.parse(out / "cvat/annotations.xml")
-    tally.rows(good, [original(image.get("name", "")) for image in cvat.iter("image")])
+    tally.rows(good, [unescape_name(image.get("name", "")) for image in cvat.iter("image")])
     voc = [ElementTree.parse(file) for file in (out / "voc/Annotations").rglob("*.xml")]
-    tally.rows(good, [original(each.findtext("filename") or "") for each in voc])
+    tally.rows(good, [unescape_name(each.findtext("filename") or "") for each in voc])
     tasks = [task["data"]["image"] for task in read_json(out / "labelstudio/tasks.json")]
-    tally.rows(good, [original(parse_qs(urlsplit(task).query)["d"][0]) for task in tasks])
+    tally.rows(good, [unescape_name(parse_qs(urlsplit(task).query)["d"][0]) for task in tasks])
     for name in ("voc", "cvat", "labelstudio", "yolo", "masks", "heatmaps"):
         rows = read_csv(out / name / "images.csv")
         tally.rows(names, [from_cell(row["image_id"]) for row in rows])
@@ -106,7 +106,7 @@ def test_every_name_is_in_every_export_and_comes_back(
         assert name in ("cvat", "labelstudio") or len(set(files)) == len(files) == len(good)
     links = [file for file in (out / "yolo/images").rglob("*") if file.is_symlink()]
     tally.rows(good, [file.resolve().relative_to(folder.resolve()).as_posix() for file in links])
-    assert len(list((out / "pictures").rglob("*.jpg"))) == len(good)
+    assert len(list((out / "images").rglob("*.jpg"))) == len(good)
 
 
 def test_no_cell_is_a_formula(out: Path) -> None:
@@ -130,10 +130,10 @@ def test_the_page_holds_no_markup_of_names(out: Path) -> None:
 def test_messages_are_lines_that_a_terminal_does_not_obey(
     folder: Path, predict: tuple, tally: Tally, tmp_path: Path
 ) -> None:
-    """One for each picture in error."""
+    """One for each image in error."""
     bad = [folder / name for name in BAD]
     tally.tried(len(bad))
-    done = tally.inside(*predict, *bad, "--out", tmp_path / "out", "--workers", 0)
+    done = tally.inside(*predict, *bad, "--out", tmp_path / "out", "--num_workers", 0)
     assert done.status == 3
     lines = [line for line in done.err.split("\n") if "not an image file" in line]
     assert len(lines) == len(bad)
@@ -150,10 +150,12 @@ def test_rows_of_an_evaluation_of_maps_are_no_formulas(tally: Tally, tmp_path: P
         Image.radial_gradient("L").save(map_file)
         quoted = name.replace('"', '""')
         lines.append(f'"{quoted}","=1+1",10,10,90,90,256,256')
-    truth = tmp_path / "boxes.csv"
-    truth.write_text("\n".join(lines), encoding="utf-8", errors="surrogateescape", newline="")
+    ground_truth = tmp_path / "boxes.csv"
+    ground_truth.write_text(
+        "\n".join(lines), encoding="utf-8", errors="surrogateescape", newline=""
+    )
     out = tmp_path / "out"
-    options = ("--maps", tmp_path / "maps", "--annotations", truth, "--out", out)
+    options = ("--maps", tmp_path / "maps", "--annotations", ground_truth, "--out", out)
     assert tally.inside("evaluate", *options).status == 0
     rows = read_csv(out / "images.csv")
     tally.rows(names, [from_cell(row["image"]) for row in rows])

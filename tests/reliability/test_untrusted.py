@@ -97,13 +97,22 @@ def _as_graph(data: bytes, folder: Path, run: Path) -> tuple[object, ...]:
 def _as_weights(data: bytes, folder: Path, run: Path) -> tuple[object, ...]:
     shutil.copytree(run, folder / "run")
     (folder / "run/model.safetensors").write_bytes(data)
-    return "evaluate", folder / "run", "--report", 0, "--cpu"
+    return "evaluate", folder / "run", "--report", 0, "--device", "cpu"
 
 
 def _as_start(data: bytes, folder: Path, run: Path) -> tuple[object, ...]:
     _as_weights(data, folder, run)
     data_set = (run / "../../toy0").resolve()
-    return "train", data_set, "--start", folder / "run", "--out", folder / "out", "--cpu"
+    return (
+        "train",
+        data_set,
+        "--init_from",
+        folder / "run",
+        "--out",
+        folder / "out",
+        "--device",
+        "cpu",
+    )
 
 
 def _as_tensorpack(data: bytes, folder: Path, run: Path) -> tuple[object, ...]:
@@ -185,7 +194,7 @@ def test_no_program_in_options_runs(
     assert f"{tmp_path / 'options.yaml'}: cannot be read" in done.error
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run/config.yaml").write_bytes(_yaml(canary))
-    done = tally.inside("train", toy, "--out", tmp_path / "run", "--resume", "--cpu")
+    done = tally.inside("train", toy, "--out", tmp_path / "run", "--resume", "--device", "cpu")
     assert done.status == 2
     assert "config.yaml: cannot be read" in done.error
     assert not canary.file.exists()

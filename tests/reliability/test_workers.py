@@ -1,4 +1,4 @@
-"""A picture that ends the process that decodes it: an error row, and the rest goes on."""
+"""An image that ends the process that decodes it: an error row, and the rest goes on."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ DEADLY = {"train/disc/0001.jpg": signal.SIGTERM, "test/cross/0004.jpg": signal.S
 
 @pytest.fixture
 def deadly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the decoder end its process at two pictures."""
+    """Let the decoder end its process at two images."""
     decode, parent = batches.decode_image, os.getpid()
 
     def decode_or_die(path: Path, *options: object) -> object:
@@ -34,7 +34,7 @@ def test_prediction_goes_on(
 ) -> None:
     """All other rows are those of an undisturbed prediction, bit for bit."""
     before = digests(toy)
-    options = ("--workers", 2, "--batch_size", 5, "--report", 0)
+    options = ("--num_workers", 2, "--batch_size", 5, "--report", 0)
     assert tally.inside(*predict, toy, "--out", tmp_path / "calm", *options).status == 0
     request.getfixturevalue("deadly")
     tally.tried(len(DEADLY))
@@ -56,7 +56,7 @@ def test_prediction_goes_on(
 @pytest.mark.usefixtures("deadly")
 def test_evaluation_counts_it_as_wrong(run: Path, tally: Tally, tmp_path: Path) -> None:
     """It is in the denominators."""
-    options = ("--workers", 2, "--cpu", "--report", 0, "--out", tmp_path / "a.json")
+    options = ("--num_workers", 2, "--device", "cpu", "--report", 0, "--out", tmp_path / "a.json")
     tally.tried(1)
     tally.counts["kills"] += 1
     done = tally.inside("evaluate", run, *options)
@@ -67,12 +67,12 @@ def test_evaluation_counts_it_as_wrong(run: Path, tally: Tally, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("deadly")
-def test_a_picture_that_is_not_in_the_data_kills_nobody(
+def test_a_image_that_is_not_in_the_data_kills_nobody(
     predict: tuple, tally: Tally, tmp_path: Path
 ) -> None:
     """The guard costs nothing where nothing happens."""
     write_toy(tmp_path / "toy", train=0, val=4, test=0)
-    options = ("--out", tmp_path / "out", "--workers", 2, "--report", 0)
+    options = ("--out", tmp_path / "out", "--num_workers", 2, "--report", 0)
     done = tally.inside(*predict, tmp_path / "toy", *options)
     assert done.status == 0
     assert "died" not in done.err

@@ -15,9 +15,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from wsol.errors import ImageError
 from wsol.maps import boxes_at, objects_at, scale_boxes
-from wsol.reports.page_data import Truth
+from wsol.reports.page_data import GroundTruth
 from wsol.reports.report import write_report
-from wsol.results.localization import About, Localization
+from wsol.results.localization import Localization, PredictionInfo
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -107,11 +107,11 @@ def located(
     size: tuple[int, int],
     label: int = 0,
     score: float = 0.9,
-    objects: str = "one",
+    objects: str = "single",
 ) -> Localization:
-    """Return what a prediction says of a picture with this map."""
+    """Return what a prediction says of an image with this map."""
     to = (score_map.shape[1], score_map.shape[0])
-    if objects == "several":
+    if objects == "multiple":
         found, peaks = objects_at(score_map, OWN)
     else:
         found = boxes_at(score_map, OWN, "largest")
@@ -137,7 +137,7 @@ class Example:
 
     folder: Path
     results: list[Localization]
-    truth: dict[str, Truth]
+    ground_truth: dict[str, GroundTruth]
 
 
 SIZE = (320, 240)
@@ -145,15 +145,15 @@ SIZE = (320, 240)
 
 @pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
-    """Return a report of 60 pictures, two of them special, with a truth."""
+    """Return a report of 60 images, two of them special, with a truth."""
     root = tmp_path_factory.mktemp("report")
     rng = np.random.default_rng(0)
-    results, truth = [], {}
+    results, ground_truth = [], {}
     for number in range(58):
         name = f"{CLASSES[number % 3]}/{number:02d}.jpg"
         save_photo(root / "photos" / name, SIZE, number)
         score_map = smooth_map(rng, 150, 200)
-        # Every seventh picture is called a wren.
+        # Every seventh image is called a wren.
         label = 2 if number % 7 == 0 else number % 3
         result = located(name, score_map, SIZE, label, float(rng.uniform(0.3, 1)))
         results.append(result)
@@ -161,14 +161,14 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
         box = np.clip(box, 0, np.tile(SIZE, 2))
         if (box[2:] > box[:2] + 5).all():
             name_of = CLASSES[number % 3]
-            truth[name] = Truth(box[None], (name_of,), (name_of,))
+            ground_truth[name] = GroundTruth(box[None], (name_of,), (name_of,))
     save_photo(root / "photos/nothing.jpg", SIZE)
     results.append(located("nothing.jpg", np.zeros((48, 48), np.float32), SIZE, 1, 0.4))
     results.append(Localization("bad.jpg", error=ImageError("bad.jpg", "the file is cut short")))
-    about = About(CLASSES, root / "photos", OWN, "one", "a network, cam")
+    info = PredictionInfo(CLASSES, root / "photos", OWN, "single", "a network, cam")
     folder = root / "out"
-    write_report(results, about, folder, truth=truth)
-    return Example(folder, results, truth)
+    write_report(results, info, folder, ground_truth=ground_truth)
+    return Example(folder, results, ground_truth)
 
 
 def png_of(grey: NDArray[np.uint8]) -> str:

@@ -7,14 +7,14 @@ from playwright.sync_api import Page
 
 from wsol.maps import boxes_at, objects_at, scale_boxes
 from wsol.maps.normalize import grey_levels
-from wsol.reports.page_data import Truth, small_map
+from wsol.reports.page_data import GroundTruth, small_map
 from wsol.results.localization import Localization
 
 Open = Callable[..., Page]
 
 DRAWN = """() => Object.fromEntries([...wsol.view.grid.cards.values()].map((card) => [
   card.row.name,
-  [...card.picture.lines.querySelectorAll('.predicted .line')].map((line) =>
+  [...card.image.lines.querySelectorAll('.predicted .line')].map((line) =>
     ['x', 'y', 'width', 'height'].map((side) => Number(line.getAttribute(side)))),
 ]))"""
 
@@ -32,7 +32,7 @@ def settle(page: Page) -> None:
 
 
 def names(page: Page) -> list[str]:
-    """Return the names of the pictures that are shown, in order."""
+    """Return the names of the images that are shown, in order."""
     found: list[str] = page.evaluate("wsol.view.order.map((row) => row.name)")
     return found
 
@@ -54,18 +54,18 @@ def corners(result: Localization, threshold: float, objects: str) -> list[list[f
     assert (grey_levels(score_map) == small_map(result.heat_map)).all()
     found = (
         objects_at(score_map, threshold).boxes
-        if objects == "several"
+        if objects == "multiple"
         else boxes_at(score_map, threshold, "largest")
     )
-    boxes = scale_boxes(found, score_map.shape[::-1], result.image_size)
+    boxes = scale_boxes(found, score_map.shape[::-1], result.original_size)
     return np.column_stack((boxes[:, :2], boxes[:, 2:] - boxes[:, :2])).tolist()
 
 
-def best_iou(result: Localization, truth: Truth) -> float:
+def best_iou(result: Localization, ground_truth: GroundTruth) -> float:
     """Return the best overlap of any two boxes, worked out anew."""
     best = 0.0
     for a in result.boxes:
-        for b in truth.boxes:
+        for b in ground_truth.boxes:
             width, height = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
             both = max(width, 0) * max(height, 0)
             areas = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image, ImageCms
 
 from wsol.data.images import load_image
-from wsol.data.synthetic.toy import toy_pictures
+from wsol.data.synthetic.toy import toy_images
 from wsol.errors import ImageError
 from wsol.reports.page_data import save_photo, without_metadata
 
-PICTURE = next(toy_pictures(1, seed=3)).image.resize((200, 150))
+IMAGE = next(toy_images(1, seed=3)).image.resize((200, 150))
 
 
 def exif(orientation: int = 1) -> Image.Exif:
@@ -32,7 +32,7 @@ def test_a_small_jpeg_keeps_its_pixels_alone(
     path, copy = tmp_path / "a.jpg", tmp_path / "copy.jpg"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     said = {"exif": exif(), "comment": b"secret words", "icc_profile": profile}
-    PICTURE.convert(mode).save(path, quality=95, **said, **options)
+    IMAGE.convert(mode).save(path, quality=95, **said, **options)
     save_photo(path, copy, side=640)
     assert b"secret" in path.read_bytes()
     assert b"secret" not in copy.read_bytes()
@@ -72,7 +72,7 @@ def test_headers_tell_of_colours_alone(
 ) -> None:
     """Thumbnails go, and whatever else lies in segments of their kind; pixels stay."""
     path, copy = tmp_path / "a.jpg", tmp_path / "copy.jpg"
-    PICTURE.save(path, quality=95, **options)
+    IMAGE.save(path, quality=95, **options)
     before = np.asarray(load_image(path))
     content = renamed(path.read_bytes(), names)
     for kind, extra in extras:
@@ -89,10 +89,10 @@ def test_others_are_made_anew(tmp_path: Path, kind: str) -> None:
     """As they are displayed, and no larger than asked for."""
     path, copy = tmp_path / "a.jpg", tmp_path / "copy.jpg"
     {
-        "turned": lambda: PICTURE.save(path, exif=exif(6), quality=95),
-        "large": lambda: PICTURE.resize((1000, 750)).save(path, exif=exif()),
-        "cmyk": lambda: PICTURE.convert("CMYK").save(path),
-        "png": lambda: PICTURE.save(path, "png", exif=exif()),
+        "turned": lambda: IMAGE.save(path, exif=exif(6), quality=95),
+        "large": lambda: IMAGE.resize((1000, 750)).save(path, exif=exif()),
+        "cmyk": lambda: IMAGE.convert("CMYK").save(path),
+        "png": lambda: IMAGE.save(path, "png", exif=exif()),
     }[kind]()
     save_photo(path, copy, side=640)
     shown = load_image(path)
@@ -106,12 +106,12 @@ def test_others_are_made_anew(tmp_path: Path, kind: str) -> None:
     assert np.abs(difference).mean() < 6
 
 
-def test_a_second_picture_in_the_file_is_left_out(tmp_path: Path) -> None:
+def test_a_second_image_in_the_file_is_left_out(tmp_path: Path) -> None:
     """As phones append one, with metadata of its own."""
     path, copy = tmp_path / "a.jpg", tmp_path / "copy.jpg"
-    PICTURE.save(path, progressive=True)
+    IMAGE.save(path, progressive=True)
     alone = path.read_bytes()
-    PICTURE.save(path, exif=exif())
+    IMAGE.save(path, exif=exif())
     path.write_bytes(alone + path.read_bytes())
     save_photo(path, copy, side=640)
     assert b"secret" not in copy.read_bytes()
@@ -121,7 +121,7 @@ def test_a_second_picture_in_the_file_is_left_out(tmp_path: Path) -> None:
 def test_a_jpeg_that_is_cut_is_refused(tmp_path: Path) -> None:
     """The prediction has seen it whole; it has changed since."""
     path = tmp_path / "a.jpg"
-    PICTURE.save(path)
+    IMAGE.save(path)
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(ImageError, match="cannot be decoded as JPEG"):
         save_photo(path, tmp_path / "copy.jpg", side=640)
@@ -130,7 +130,7 @@ def test_a_jpeg_that_is_cut_is_refused(tmp_path: Path) -> None:
 def test_bytes_of_any_kind_end() -> None:
     """Cuts and flips give a JPEG or None."""
     stream = io.BytesIO()
-    PICTURE.save(stream, "jpeg", exif=exif())
+    IMAGE.save(stream, "jpeg", exif=exif())
     whole, chance = stream.getvalue(), np.random.default_rng(0)
     for _ in range(300):
         broken = bytearray(whole)

@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from wsol.maps.normalize import grey_levels
-from wsol.reports.page_data import Truth, row_of
+from wsol.reports.page_data import GroundTruth, row_of
 from wsol.reports.report import write_report
-from wsol.results.localization import About, Localization
+from wsol.results.localization import Localization, PredictionInfo
 
 from .conftest import CLASSES, OWN, SIZE, Example, located, png_of, save_photo, smooth_map
 from .on_page import DRAWN, FIRST, Open, corners, settle, slide
@@ -37,7 +37,7 @@ def test_hostile_names_are_text(open_page: Open, tmp_path: Path) -> None:
     shutil.copy(photos / "x.jpg", tmp_path / "a/x.jpg")
     rng = np.random.default_rng(0)
     results = []
-    truth = {}
+    ground_truth = {}
     for number, name in enumerate(HOSTILE):
         located_here = located(name, smooth_map(rng, 12, 12), SIZE)
         results.append(
@@ -46,9 +46,9 @@ def test_hostile_names_are_text(open_page: Open, tmp_path: Path) -> None:
                 located_here.boxes, np.array([0.5]), np.array([number]),
             )
         )  # fmt: skip
-        truth[name] = Truth(located_here.boxes, (name,), (name,))
-    about = About(HOSTILE, photos, OWN, "one", HOSTILE[0])
-    write_report(results, about, tmp_path / "out", truth=truth)
+        ground_truth[name] = GroundTruth(located_here.boxes, (name,), (name,))
+    info = PredictionInfo(HOSTILE, photos, OWN, "one", HOSTILE[0])
+    write_report(results, info, tmp_path / "out", ground_truth=ground_truth)
     written = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")}
     assert written == {"a", "out"}
     for path in (tmp_path / "out/data").iterdir():
@@ -96,8 +96,8 @@ def test_it_works_under_a_strict_policy(browser: Browser, example: Example, tmp_
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         home = f"http://127.0.0.1:{server.server_port}/"
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        options: list[str] = []
+        page.on("request", lambda request: options.append(request.url))
         page.goto(f"{home}index.html")
         page.wait_for_function("globalThis.wsol && wsol.view")
         settle(page)
@@ -110,12 +110,12 @@ def test_it_works_under_a_strict_policy(browser: Browser, example: Example, tmp_
         page.close()
         server.shutdown()
     assert said == []
-    assert [url for url in asked if not url.startswith((home, "blob:"))] == []
+    assert [url for url in options if not url.startswith((home, "blob:"))] == []
 
 
-def test_pictures_may_come_later(open_page: Open, tmp_path: Path) -> None:
+def test_images_may_come_later(open_page: Open, tmp_path: Path) -> None:
     """As an app's uploads do, from another source."""
-    write_report([], About(CLASSES, tmp_path, OWN), tmp_path / "out")
+    write_report([], PredictionInfo(CLASSES, tmp_path, OWN), tmp_path / "out")
     page = open_page(tmp_path / "out")
     score_map = smooth_map(np.random.default_rng(0), 32, 32)
     result = located("new.jpg", score_map, SIZE)
@@ -132,4 +132,4 @@ def test_pictures_may_come_later(open_page: Open, tmp_path: Path) -> None:
     slide(page, 0.7)
     expected = [pytest.approx(box) for box in corners(result, 0.7, "one")]
     assert page.evaluate(DRAWN) == {"new.jpg": expected}
-    assert page.get_by_role("status").inner_text() == "1 picture"
+    assert page.get_by_role("status").inner_text() == "1 image"

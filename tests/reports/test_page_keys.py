@@ -25,7 +25,7 @@ def test_everything_can_be_done_with_keys(open_page: Open, example: Example) -> 
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
     assert page.evaluate(chosen) == 1 + columns
-    active = page.locator("#pictures").get_attribute("aria-activedescendant")
+    active = page.locator("#images").get_attribute("aria-activedescendant")
     expect(page.locator(f"#{active}")).to_have_attribute("aria-selected", "true")
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
@@ -91,7 +91,7 @@ def test_accepted_boxes_are_downloaded_as_coco(
     accepted = names(page)[1:4]
     if moved:
         slide(page, 0.6)
-        page.locator("#pictures").focus()
+        page.locator("#images").focus()
     page.keyboard.press("ArrowRight")
     for _ in accepted:
         page.keyboard.press("a")
@@ -219,15 +219,15 @@ def test_the_download_is_read_by_cocos_tools(open_page: Open, example: Example) 
     page = open_page(example.folder)
     page.evaluate("wsol.view.rows.forEach((row) => wsol.view.decisions.decide(row, 'accepted'))")
     content: dict[str, Any] = page.evaluate("wsol.view.coco()")
-    truth = coco.COCO(content)
-    found = truth.loadRes(
+    ground_truth = coco.COCO(content)
+    found = ground_truth.loadRes(
         [
             {key: one[key] for key in ("image_id", "category_id", "bbox", "score")}
             for one in content["annotations"]
         ]
     )
-    judge = coco.COCOeval_faster(truth, found, "bbox")
-    judge.evaluate()
-    judge.accumulate()
-    judge.summarize()
-    assert judge.stats[0] == pytest.approx(1)
+    score = coco.COCOeval_faster(ground_truth, found, "bbox")
+    score.evaluate()
+    score.accumulate()
+    score.summarize()
+    assert score.stats[0] == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""How a report looks in Chromium: heat, colours, sizes, few pictures and many."""
+"""How a report looks in Chromium: heat, colours, sizes, few images and many."""
 
 import shutil
 import zipfile
@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from wsol.reports.report import write_report
-from wsol.results.localization import About
+from wsol.results.localization import PredictionInfo
 
 from .conftest import CLASSES, OWN, SIZE, Example, located, save_photo, smooth_map
 from .on_page import FIRST, Open, settle
@@ -54,14 +54,14 @@ def test_dark_follows_the_system_or_the_button(open_page: Open, example: Example
 
 
 def test_predicted_is_seen_beside_true(open_page: Open, example: Example) -> None:
-    """Two pictures side by side, with both boxes and the overlap."""
+    """Two images side by side, with both boxes and the overlap."""
     page = open_page(example.folder)
     page.locator(FIRST).dblclick()
     dialog = page.get_by_role("dialog")
     expect(dialog.locator("figure:visible")).to_have_count(2)
-    truth = dialog.locator("figure").nth(1)
-    expect(truth.locator(".box.true")).to_have_count(1)
-    expect(truth.locator(".box.predicted")).to_have_count(0)
+    ground_truth = dialog.locator("figure").nth(1)
+    expect(ground_truth.locator(".box.true")).to_have_count(1)
+    expect(ground_truth.locator(".box.predicted")).to_have_count(0)
     expect(dialog.get_by_text("IoU")).to_be_visible()
     dialog.get_by_role("button", name="Accept").click()
     expect(dialog.get_by_role("button", name="Accept")).to_have_attribute("aria-pressed", "true")
@@ -80,17 +80,17 @@ def test_it_fits_small_screens(width: int, open_page: Open, example: Example) ->
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_no_picture_and_one(number: int, open_page: Open, tmp_path: Path) -> None:
+def test_no_image_and_one(number: int, open_page: Open, tmp_path: Path) -> None:
     """Without truth there is a histogram instead of curves."""
     save_photo(tmp_path / "0.jpg", SIZE)
     results = [located("0.jpg", smooth_map(np.random.default_rng(0), 20, 20), SIZE)][:number]
-    write_report(results, About(CLASSES, tmp_path, OWN), tmp_path / "out")
+    write_report(results, PredictionInfo(CLASSES, tmp_path, OWN), tmp_path / "out")
     page = open_page(tmp_path / "out")
     for key in ("ArrowRight", "a", "r", "z", "Enter"):
         page.keyboard.press(key)
-    assert page.get_by_role("status").inner_text() == ("0 pictures", "1 picture")[number]
-    expect(page.get_by_text("Pictures by score")).to_be_visible()
-    assert page.get_by_text("There are no pictures here.").is_visible() == (number == 0)
+    assert page.get_by_role("status").inner_text() == ("0 images", "1 image")[number]
+    expect(page.get_by_text("Images by score")).to_be_visible()
+    assert page.get_by_text("There are no images here.").is_visible() == (number == 0)
 
 
 def test_a_zip_unpacked_elsewhere_works(open_page: Open, example: Example, tmp_path: Path) -> None:
@@ -106,11 +106,11 @@ def test_a_zip_unpacked_elsewhere_works(open_page: Open, example: Example, tmp_p
 
 
 def test_only_what_is_near_is_in_the_page(open_page: Open, tmp_path: Path) -> None:
-    """Hundreds of pictures are a few dozen cards, at the end as at the beginning."""
+    """Hundreds of images are a few dozen cards, at the end as at the beginning."""
     save_photo(tmp_path / "0.jpg", SIZE)
     score_map = smooth_map(np.random.default_rng(0), 16, 16)
     results = [located("0.jpg", score_map, SIZE, score=number / 400) for number in range(400)]
-    write_report(results, About(CLASSES, tmp_path, OWN), tmp_path / "out", side=16)
+    write_report(results, PredictionInfo(CLASSES, tmp_path, OWN), tmp_path / "out", side=16)
     page = open_page(tmp_path / "out")
     settle(page)
     assert page.locator(".card").count() < 60
@@ -138,7 +138,9 @@ def test_figures_have_the_names_of_tables_and_counts_are_counts(
     for errors in (0, 3):
         counts = {"num_images": 1200, "num_error": errors}
         folder = tmp_path / f"out{errors}"
-        write_report([result], About(CLASSES, tmp_path, OWN), folder, metrics=metrics | counts)
+        write_report(
+            [result], PredictionInfo(CLASSES, tmp_path, OWN), folder, metrics=metrics | counts
+        )
         shown = tiles(open_page(folder))
         expected = {"Images": "1,200", "GT-known Loc": "48.3%", "AP50 of boxes": "12.0%"}
         for name, value in expected.items():

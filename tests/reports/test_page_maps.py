@@ -89,7 +89,7 @@ def test_boxes_equal_those_of_wsol(open_page: Callable[..., Page], example: Exam
 def test_other_files_are_refused(
     how: str, open_page: Callable[..., Page], example: Example
 ) -> None:
-    """A map that is none is an error, not a wrong picture."""
+    """A map that is none is an error, not a wrong image."""
     grey = smooth_map(np.random.default_rng(0), 8, 8)
     bad = {
         "colour": png_of((np.dstack([grey] * 3) * 255).astype(np.uint8)),

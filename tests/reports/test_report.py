@@ -19,11 +19,11 @@ from PIL import Image
 from wsol.cli.main import main
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.maps.normalize import grey_levels
-from wsol.reports.metrics import Figures
-from wsol.reports.page_data import MAP_SIDE, Truth, encode_small_map, script_json, small_map
+from wsol.reports.metrics import RunMetrics
+from wsol.reports.page_data import MAP_SIDE, GroundTruth, encode_small_map, script_json, small_map
 from wsol.reports.report import CHUNK, write_report
-from wsol.results.localization import About, Localization
-from wsol.results.store import RecordWriter
+from wsol.results.localization import Localization, PredictionInfo
+from wsol.results.store import PredictionWriter
 
 from .conftest import CLASSES, OWN, SIZE, located, save_photo, smooth_map, write_boxes
 
@@ -52,14 +52,14 @@ def some_results(folder: Path, number: int) -> list[Localization]:
     return results
 
 
-def test_every_picture_has_its_row_map_and_photograph(tmp_path: Path) -> None:
+def test_every_image_has_its_row_map_and_photograph(tmp_path: Path) -> None:
     """Over several files of maps, with errors and empty maps among them."""
     photos = tmp_path / "photos"
     results = some_results(photos, CHUNK + 3)
     results.insert(2, Localization("x.jpg", error=ImageError("x.jpg", "the file is empty")))
     results.insert(4, located("1.jpg", np.zeros((30, 40), np.float32), SIZE, 1))
     results.append(located("lost.jpg", results[0].heat_map, SIZE))
-    written = write_report(results, About(CLASSES, photos, OWN), tmp_path / "out")
+    written = write_report(results, PredictionInfo(CLASSES, photos, OWN), tmp_path / "out")
     assert (written.number, written.shown, written.errors) == (CHUNK + 6, CHUNK + 6, 2)
     content = index_of(tmp_path / "out")
     assert content["about"]["statuses"] == {"ok": CHUNK + 4, "error": 1, "no_object": 1}
@@ -87,7 +87,7 @@ def test_photographs_are_upright_small_and_tell_nothing_else(tmp_path: Path) -> 
     image.paste("blue", (0, 0, 300, 100))
     image.save(tmp_path / "a.jpg", exif=exif)
     result = located("a.jpg", smooth_map(np.random.default_rng(0), 8, 8), (200, 300))
-    write_report([result], About(CLASSES, tmp_path, OWN), tmp_path / "out", side=150)
+    write_report([result], PredictionInfo(CLASSES, tmp_path, OWN), tmp_path / "out", side=150)
     copy = tmp_path / "out/photos/000000.jpg"
     assert b"secret" not in copy.read_bytes()
     with Image.open(copy) as shown:
@@ -123,34 +123,34 @@ def test_a_long_prediction_is_shown_in_part(tmp_path: Path) -> None:
             assert len(alive) < 4
             yield result
 
-    about = About(CLASSES, tmp_path, OWN)
-    written = write_report(results(), about, tmp_path / "out", number=1000, pictures=40)
+    info = PredictionInfo(CLASSES, tmp_path, OWN)
+    written = write_report(results(), info, tmp_path / "out", number=1000, max_images=40)
     assert (written.number, written.shown) == (1000, 40)
     content = index_of(tmp_path / "out")
     assert [row["score"] for row in content["rows"]] == [25 * i / 1000 for i in range(40)]
     assert content["about"]["number"] == 1000
-    written = write_report(results(), about, tmp_path / "out", pictures=7)
+    written = write_report(results(), info, tmp_path / "out", max_images=7)
     assert written.shown == 7
 
 
 def test_figures_are_counted_over_all(tmp_path: Path) -> None:
-    """Box, class and both, with pictures that have no map counted as wrong."""
+    """Box, class and both, with images that have no map counted as wrong."""
     score_map = np.zeros((10, 10), np.float32)
     score_map[2:6, 2:6] = 1
     box = np.array([[2.0, 2, 6, 6]])
-    figures = Figures(About(CLASSES, tmp_path, 0.35))
+    figures = RunMetrics(PredictionInfo(CLASSES, tmp_path, 0.35))
 
-    def add(label: int, truth: Truth | None) -> None:
-        figures.add(located("a", score_map, (10, 10), label), truth)
+    def add(label: int, ground_truth: GroundTruth | None) -> None:
+        figures.add(located("a", score_map, (10, 10), label), ground_truth)
 
-    add(0, Truth(box, ("cat",), ("cat",)))
-    add(1, Truth(box, ("cat",), ("cat",)))
-    add(0, Truth(box + 3, ("cat",), ("cat",)))
+    add(0, GroundTruth(box, ("cat",), ("cat",)))
+    add(1, GroundTruth(box, ("cat",), ("cat",)))
+    add(0, GroundTruth(box + 3, ("cat",), ("cat",)))
     add(0, None)
     lost = Localization("b", error=ImageError("b", "lost"))
-    figures.add(lost, Truth(box, ("cat",), ("cat",)))
+    figures.add(lost, GroundTruth(box, ("cat",), ("cat",)))
     bare = Localization("c", (10, 10), "wren", 2, 0.5, boxes=box)
-    figures.add(bare, Truth(box, ("cat",), ("cat",)))
+    figures.add(bare, GroundTruth(box, ("cat",), ("cat",)))
     assert figures.metrics() == {
         "class_acc": 40.0,
         "box_acc_50": 40.0,
@@ -165,9 +165,9 @@ def test_figures_are_counted_over_all(tmp_path: Path) -> None:
 
 def test_what_the_network_does_not_know_is_no_error(tmp_path: Path) -> None:
     """A truth of other classes says nothing of the class."""
-    figures = Figures(About(CLASSES, tmp_path, 0.35))
+    figures = RunMetrics(PredictionInfo(CLASSES, tmp_path, 0.35))
     result = located("a", smooth_map(np.random.default_rng(0), 9, 9), SIZE)
-    figures.add(result, Truth(result.boxes, ("albatross",), ("albatross",)))
+    figures.add(result, GroundTruth(result.boxes, ("albatross",), ("albatross",)))
     assert set(figures.metrics()) == {"box_acc_50", "best_box_acc_50"}
 
 
@@ -175,14 +175,14 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path: Path) -> None:
     """A folder of photographs is not taken for one."""
     photos = tmp_path / "photos"
     results = some_results(photos, 2)
-    about = About(CLASSES, photos, OWN)
+    info = PredictionInfo(CLASSES, photos, OWN)
     with pytest.raises(ConfigError, match="no report"):
-        write_report(results, about, photos)
+        write_report(results, info, photos)
     out = tmp_path / "out"
     out.mkdir()
-    write_report(results, about, out)
+    write_report(results, info, out)
     (out / "left").touch()
-    write_report(results[:1], about, out)
+    write_report(results[:1], info, out)
     assert not (out / "left").exists()
     assert len(index_of(out)["rows"]) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "photos"]
@@ -192,8 +192,8 @@ def test_a_failed_report_leaves_the_old_one(tmp_path: Path) -> None:
     """Whatever goes wrong between, and a kill too."""
     photos = tmp_path / "photos"
     results = some_results(photos, 3)
-    about, out = About(CLASSES, photos, OWN), tmp_path / "out"
-    write_report(results, about, out)
+    info, out = PredictionInfo(CLASSES, photos, OWN), tmp_path / "out"
+    write_report(results, info, out)
     before = sorted(path.read_bytes() for path in out.rglob("*") if path.is_file())
 
     def failing() -> Iterator[Localization]:
@@ -201,7 +201,7 @@ def test_a_failed_report_leaves_the_old_one(tmp_path: Path) -> None:
         raise DataError("the record is cut")
 
     with pytest.raises(DataError, match="cut"):
-        write_report(failing(), about, out)
+        write_report(failing(), info, out)
     script = (
         "import os\nfrom pathlib import Path\nfrom wsol._utils.files import write_folder\n"
         f"def write(part):\n    (part / 'a').touch()\n    os._exit(9)\n"
@@ -210,15 +210,15 @@ def test_a_failed_report_leaves_the_old_one(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
     assert sorted(path.read_bytes() for path in out.rglob("*") if path.is_file()) == before
     assert len(list(tmp_path.glob(".out.*.part"))) == 1
-    write_report(results[:2], about, out)
+    write_report(results[:2], info, out)
     assert list(tmp_path.glob(".out*")) == []
 
 
 def test_a_kill_between_two_renames_loses_nothing(tmp_path: Path) -> None:
     """The old report is put back before the next is written."""
     results = some_results(tmp_path / "photos", 1)
-    about, out = About(CLASSES, tmp_path / "photos", OWN), tmp_path / "out"
-    write_report(results, about, out)
+    info, out = PredictionInfo(CLASSES, tmp_path / "photos", OWN), tmp_path / "out"
+    write_report(results, info, out)
     out.rename(tmp_path / ".out.old")
 
     def failing() -> Iterator[Localization]:
@@ -226,23 +226,23 @@ def test_a_kill_between_two_renames_loses_nothing(tmp_path: Path) -> None:
         yield results[0]
 
     with pytest.raises(DataError, match="cut"):
-        write_report(failing(), about, out)
+        write_report(failing(), info, out)
     assert index_of(out)["about"]["number"] == 1
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     """The error names the folder."""
     results = some_results(tmp_path / "photos", 1)
-    about = About(CLASSES, tmp_path / "photos", OWN)
+    info = PredictionInfo(CLASSES, tmp_path / "photos", OWN)
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"file/report: cannot be written: .+"):
-        write_report(results, about, tmp_path / "file/report")
+        write_report(results, info, tmp_path / "file/report")
 
 
-def record(folder: Path, photos: Path, results: list[Localization]) -> None:
+def store(folder: Path, photos: Path, results: list[Localization]) -> None:
     """Write the record of a prediction."""
     folder.mkdir()
-    writer = RecordWriter(folder, About(CLASSES, photos, OWN))
+    writer = PredictionWriter(folder, PredictionInfo(CLASSES, photos, OWN))
     for result in results:
         writer.add(result)
     writer.close()
@@ -251,14 +251,14 @@ def record(folder: Path, photos: Path, results: list[Localization]) -> None:
 def test_the_command_writes_beside_the_prediction(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With true boxes, with moved pictures, and elsewhere; exit statuses 0, 2 and 3."""
+    """With true boxes, with moved images, and elsewhere; exit statuses 0, 2 and 3."""
     photos, folder = tmp_path / "photos", tmp_path / "boxes"
     results = some_results(photos, 3)
-    record(folder, photos, results)
+    store(folder, photos, results)
     x0, y0, x1, y1 = results[0].boxes[0]
     boxes = write_boxes(tmp_path / "boxes.csv", [f"0.jpg,cat,{x0},{y0},{x1},{y1}"])
     assert main(["report", str(folder), "--boxes", str(boxes)]) == 0
-    assert f"wrote {folder / 'report/index.html'}: 3 pictures" in capsys.readouterr().out
+    assert f"wrote {folder / 'report/index.html'}: 3 images" in capsys.readouterr().out
     content = index_of(folder / "report")
     assert content["about"]["truth"]
     assert content["about"]["metrics"]["class_box_acc_50"] == 100
@@ -271,8 +271,8 @@ def test_the_command_writes_beside_the_prediction(
     assert main(["report", str(folder), "--out", str(tmp_path / "a")]) == 3
     assert "3 of them not readable" in capsys.readouterr().out
     argv = ["report", str(folder), "--images", str(moved), "--out", str(tmp_path / "a")]
-    assert main([*argv, "--pictures", "2", "--side", "40"]) == 0
-    assert "2 of 3 pictures" in capsys.readouterr().out
+    assert main([*argv, "--max_images", "2", "--side", "40"]) == 0
+    assert "2 of 3 images" in capsys.readouterr().out
     with Image.open(tmp_path / "a/photos/000001.jpg") as photo:
         assert max(photo.size) == 40
 
@@ -280,7 +280,7 @@ def test_the_command_writes_beside_the_prediction(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--pictures", "0"], "pictures: 0"),
+        (["--max_images", "0"], "images: 0"),
         (["--boxes", "none.csv"], "no such file of boxes"),
         (["--images", "nowhere"], "no such folder"),
         (["--out", "{photos}"], "no report"),
@@ -291,7 +291,7 @@ def test_the_command_refuses_with_one_line(
 ) -> None:
     """Exit status 2, and nothing is written."""
     photos, folder = tmp_path / "photos", tmp_path / "boxes"
-    record(folder, photos, some_results(photos, 1))
+    store(folder, photos, some_results(photos, 1))
     given = [option.format(photos=photos) for option in options]
     assert main(["report", str(folder), *given]) == 2
     error = capsys.readouterr().err

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsol.formats import About, create_writer, list_formats
+from wsol.formats import PredictionInfo, create_writer, list_formats
 from wsol.results.localization import Localization
 
 
@@ -14,9 +14,9 @@ from wsol.results.localization import Localization
 def test_classes_of_one_name_stay_apart(name: str, tmp_path: Path) -> None:
     """ImageNet has two cranes: each format has both, and which box is of which."""
     Image.new("RGB", (8, 6)).save(tmp_path / "a.png")
-    about = About(("crane", "jay", "crane"), tmp_path, 0.2)
+    info = PredictionInfo(("crane", "jay", "crane"), tmp_path, 0.2)
     (tmp_path / "out").mkdir()
-    writer = create_writer(name, tmp_path / "out", about)
+    writer = create_writer(name, tmp_path / "out", info)
     boxes = np.array([[0.0, 0, 4, 4], [2, 2, 8, 6]])
     scores, labels = np.array([0.9, 0.8]), np.array([2, 0])
     writer.add(

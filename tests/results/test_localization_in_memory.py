@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from wsol.errors import ConfigError
-from wsol.formats import About
+from wsol.formats import PredictionInfo
 from wsol.results.localization import Localization, box_masks
 
-ABOUT = About(("crow", "wren"), Path("photos"), 0.2)
+INFO = PredictionInfo(("crow", "wren"), Path("photos"), 0.2)
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, *classes: str) -> None:
 def test_supervision_gets_boxes_masks_and_names(
     result: Localization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Corners in pixels, classes by number and by name, masks at the picture's size."""
+    """Corners in pixels, classes by number and by name, masks at the image's size."""
     stand_in(monkeypatch, "supervision", "Detections")
-    found = result.to_supervision(ABOUT)
+    found = result.to_supervision(INFO)
     np.testing.assert_array_equal(found.xyxy, result.boxes)
     assert found.confidence.tolist() == [0.75, 0.5]
     assert found.class_id.tolist() == [1, 0]
@@ -56,7 +56,7 @@ def test_fiftyone_gets_shares_and_cut_masks(
 ) -> None:
     """Corner, width and height as shares; a mask covers its box alone."""
     stand_in(monkeypatch, "fiftyone", "Detection", "Detections")
-    first, second = result.to_fiftyone(ABOUT).detections
+    first, second = result.to_fiftyone(INFO).detections
     assert (first.label, first.confidence) == ("wren", 0.75)
     assert first.bounding_box == [0.9, 0.8, 0.1, 0.2]
     assert second.bounding_box == [0, 0, 0.3, 0.4]
@@ -67,14 +67,14 @@ def test_fiftyone_gets_shares_and_cut_masks(
     assert second.mask.sum() == 8 * 12 - 16
 
 
-def test_pictures_without_boxes_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No object, and pictures that could not be read."""
+def test_images_without_boxes_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No object, and images that could not be read."""
     stand_in(monkeypatch, "supervision", "Detections")
     stand_in(monkeypatch, "fiftyone", "Detection", "Detections")
     for size in ((8, 6), (0, 0)):
         nothing = Localization("a.jpg", size)
-        assert nothing.to_supervision(ABOUT).xyxy.shape == (0, 4)
-        assert nothing.to_fiftyone(ABOUT).detections == []
+        assert nothing.to_supervision(INFO).xyxy.shape == (0, 4)
+        assert nothing.to_fiftyone(INFO).detections == []
 
 
 @pytest.mark.parametrize("name", ["supervision", "fiftyone"])
@@ -82,4 +82,4 @@ def test_a_missing_package_is_named(name: str, monkeypatch: pytest.MonkeyPatch) 
     """With how to get it."""
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ConfigError, match=f"{name} is not installed: pip install .{name}"):
-        getattr(Localization("a.jpg"), f"to_{name}")(ABOUT)
+        getattr(Localization("a.jpg"), f"to_{name}")(INFO)

@@ -15,7 +15,7 @@ from wsol.training.config import TrainConfig
 CONFIG = TrainConfig(
     data=Path("Vögel/日本 1"),
     out=Path("runs/a: b"),
-    method=ADLConfig(taps=("layer3.0", "layer4"), drop_rate=0.25),
+    method=ADLConfig(layers=("layer3.0", "layer4"), drop_rate=0.25),
     output_stride=None,
     lr=1e-5,
     weight_decay=0.0,
@@ -39,7 +39,7 @@ def test_the_file_is_plain_yaml(tmp_path: Path) -> None:
     content = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
     assert content == plain(CONFIG)
     assert content["data"] == "Vögel/日本 1"
-    assert content["method"]["taps"] == ["layer3.0", "layer4"]
+    assert content["method"]["layers"] == ["layer3.0", "layer4"]
     assert list(content)[:3] == ["data", "out", "boxes"]
 
 
@@ -48,10 +48,10 @@ def test_a_difference_is_named_with_both_values(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     save_config(file, CONFIG)
     check_same(file, CONFIG, set())
-    check_same(file, replace(CONFIG, workers=0), {"workers"})
+    check_same(file, replace(CONFIG, num_workers=0), {"workers"})
     with pytest.raises(ConfigError, match="workers was 2 and is 0 now"):
-        check_same(file, replace(CONFIG, workers=0), {"cpu"})
-    other = replace(CONFIG, method=ADLConfig(taps=("layer4",), drop_rate=0.25))
+        check_same(file, replace(CONFIG, num_workers=0), {"cpu"})
+    other = replace(CONFIG, method=ADLConfig(layers=("layer4",), drop_rate=0.25))
     with pytest.raises(ConfigError, match=r"method was .*'layer3\.0'.* and is .*\['layer4'\]"):
         check_same(file, other, set())
 
@@ -64,7 +64,7 @@ def test_an_option_that_a_file_lacks_means_its_default(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(content))
     check_same(file, CONFIG, set())
     with pytest.raises(ConfigError, match="accumulate was 1 and is 2 now"):
-        check_same(file, replace(CONFIG, accumulate=2), set())
+        check_same(file, replace(CONFIG, gradient_accumulation_steps=2), set())
     method = replace(CONFIG.method, threshold=0.5)
     with pytest.raises(ConfigError, match=r"method was .*'threshold': 0\.9.* 'threshold': 0\.5"):
         check_same(file, replace(CONFIG, method=method), set())
@@ -81,7 +81,7 @@ def test_a_path_is_the_same_from_everywhere(
     file = tmp_path / "config.yaml"
     (tmp_path / "birds").mkdir()
     (tmp_path / "other").mkdir()
-    config = replace(CONFIG, data=Path("birds"), start=Path("hf:owner/birds"))
+    config = replace(CONFIG, data=Path("birds"), init_from=Path("hf:owner/birds"))
     monkeypatch.chdir(tmp_path)
     save_config(file, config)
     check_same(file, config, set())

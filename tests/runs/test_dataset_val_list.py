@@ -33,7 +33,7 @@ def test_odd_names_keep_their_lines(tmp_path: Path, caplog: pytest.LogCaptureFix
         write_val_list(tmp_path, val)
         check_val_list(tmp_path, val)
     assert len((tmp_path / VAL_LIST).read_text(encoding="utf-8").splitlines()) == 3
-    (line,) = [record.getMessage() for record in caplog.records]
+    (line,) = [store.getMessage() for store in caplog.records]
     assert str(tmp_path / VAL_LIST) in line
 
 
@@ -71,8 +71,8 @@ def test_split_folders_are_a_run_s(tmp_path: Path, tiny: TrainConfig) -> None:
         *("resnet18", 16, ("a", "b"), 64, "cam", 0.2, "default", str(tmp_path), None, 0.1, 0),
         split_folders=("train=old",),
     )
-    asked = EvaluateConfig(run=Path("run"))
-    assert with_data(info, asked).split_folders == ("train=old",)
-    assert with_data(info, replace(asked, split_folders=("auto",))).split_folders == ("auto",)
-    assert with_data(info, replace(asked, labels=tmp_path / "l.csv")).split_folders == ()
-    assert with_data(info, replace(asked, data=tmp_path / "other")).split_folders == ()
+    options = EvaluateConfig(run=Path("run"))
+    assert with_data(info, options).split_folders == ("train=old",)
+    assert with_data(info, replace(options, split_folders=("auto",))).split_folders == ("auto",)
+    assert with_data(info, replace(options, labels=tmp_path / "l.csv")).split_folders == ()
+    assert with_data(info, replace(options, data=tmp_path / "other")).split_folders == ()

@@ -40,8 +40,8 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def found_by(run: str | Path, toy: Path) -> list[dict[str, Any]]:
-    """Return what a run finds in the test pictures."""
-    locate = Localizer(run, cpu=True, precision="fp32")
+    """Return what a run finds in the test images."""
+    locate = Localizer(run, device="cpu", precision="fp32")
     return [plain(result) for result in locate(sorted((toy / "test").rglob("*.jpg")))]
 
 
@@ -57,16 +57,16 @@ def test_what_is_sent_comes_back(hub: Hub, tiny_run: Path, toy: Path) -> None:
     assert pushed.name == f"hf:{NAME}"
     assert pushed.url == f"{hub.url}/{NAME}"
     assert pushed.commit == hub.repositories[NAME].branches["main"]
-    hub.asked.clear()
+    hub.options.clear()
     assert found_by(pushed.name, toy) == found_by(tiny_run, toy)
     assert hub.downloaded() == {"model.json", "model.safetensors"}
-    assert hub.asked[0] == f"GET /api/models/{NAME}/revision/main"
+    assert hub.options[0] == f"GET /api/models/{NAME}/revision/main"
 
 
 def test_what_a_localizer_has_learnt_is_sent_too(
     hub: Hub, tiny: TrainConfig, toy: Path, tmp_path: Path
 ) -> None:
-    """A run whose localizer has seen pictures needs none to see on another machine."""
+    """A run whose localizer has seen images needs none to see on another machine."""
     run = train(replace(tiny, out=tmp_path / "run", epochs=1, localizer="ddt"))
     push(PushConfig(run, NAME))
     assert found_by(f"hf:{NAME}", toy) == found_by(run, toy)
@@ -80,7 +80,7 @@ def test_only_what_a_reader_needs_is_sent(hub: Hub, tiny_run: Path, toy: Path) -
     files = hub.repositories[NAME].commits[hub.repositories[NAME].branches["main"]]
     wanted = {".gitattributes", "README.md", "model.json", "model.safetensors"}
     assert wanted <= set(files) <= wanted | {"metrics.json", "localizer.safetensors"}
-    assert len([line for line in hub.asked if "/commit/" in line]) == 1
+    assert len([line for line in hub.options if "/commit/" in line]) == 1
     assert not any(str(toy.parent).encode() in content for content in files.values())
     assert files["model.safetensors"] == (tiny_run / "model.safetensors").read_bytes()
     told = json.loads(files["model.json"])
@@ -109,9 +109,9 @@ def test_a_pinned_commit_that_is_here_asks_nothing(hub: Hub, tiny_run: Path) -> 
     run = Path(f"hf:{NAME}@{commit}")
     folder = local_run(run)
     forget()
-    hub.asked.clear()
+    hub.options.clear()
     assert local_run(run) == folder
-    assert hub.asked == []
+    assert hub.options == []
 
 
 def test_one_process_sees_one_commit(hub: Hub, tiny_run: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_private_run_is_not_sent_to_a_public_place(hub: Hub, tiny_run: Path) -
     with pytest.raises(ConfigError, match="is a public repository"):
         push(PushConfig(tiny_run, NAME, private=True))
     assert hub.repositories[NAME].branches == {"main": commit}
-    assert not any(line.startswith("PUT") for line in hub.asked)
+    assert not any(line.startswith("PUT") for line in hub.options)
 
 
 def test_nothing_of_another_run_is_left(hub: Hub, tiny_run: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_damaged_run_is_refused_in_one_line(
     """The line names the file, which lies in the cache."""
     hub.add(NAME, files_of(tiny_run) | change)
     with pytest.raises(RunError, match=reason) as caught:
-        Localizer(f"hf:{NAME}", cpu=True)
+        Localizer(f"hf:{NAME}", device="cpu")
     assert "\n" not in str(caught.value)
     assert "owner--birds" in str(caught.value)
 
@@ -284,7 +284,7 @@ def test_what_the_hub_takes_for_no_name_is_refused(hub: Hub, name: str) -> None:
     """The Hub's own rules are the client's, which asks nothing either."""
     with pytest.raises(RunError, match="not a name on the Hub"):
         local_run(Path(name))
-    assert hub.asked == []
+    assert hub.options == []
 
 
 def test_evaluation_and_training_take_a_name(
@@ -293,7 +293,7 @@ def test_evaluation_and_training_take_a_name(
     """Figures are those of the folder; a training starts with the weights of the Hub's run."""
     push(PushConfig(tiny_run, NAME))
     run = Path(f"hf:{NAME}")
-    options = EvaluateConfig(tiny_run, workers=0, cpu=True, report=0)
+    options = EvaluateConfig(tiny_run, num_workers=0, device="cpu", report=0)
     expected = evaluate(replace(options, out=tmp_path / "a.json")).metrics
     with pytest.raises(ConfigError, match="no place for the figures: give --out"):
         evaluate(replace(options, run=run))
@@ -302,7 +302,7 @@ def test_evaluation_and_training_take_a_name(
         evaluate(replace(options, run=run, out=out))
     assert evaluate(replace(options, run=run, out=out, data=tiny.data)).metrics == expected
     config = replace(tiny, out=tmp_path / "next", epochs=1, lr=1e-9, backbone_lr=0.0)
-    found = load_run(train(replace(config, start=run)))[0].body.state_dict()
+    found = load_run(train(replace(config, init_from=run)))[0].body.state_dict()
     for name, value in load_run(tiny_run)[0].body.state_dict().items():
         if value.is_floating_point() and "running" not in name:
             assert torch.equal(found[name], value)
@@ -313,7 +313,7 @@ def test_the_card_is_read_by_the_hubs_own_reader(
 ) -> None:
     """Front matter and figures come back from huggingface_hub as they were measured."""
     run = train(replace(tiny, out=tmp_path / "run", epochs=1))
-    metrics = evaluate(EvaluateConfig(run, workers=0, cpu=True, report=0)).metrics
+    metrics = evaluate(EvaluateConfig(run, num_workers=0, device="cpu", report=0)).metrics
     push(PushConfig(run, NAME, license="apache-2.0", dataset="owner/toys"))
     files = hub.repositories[NAME].commits[hub.repositories[NAME].branches["main"]]
     data = ModelCard(files["README.md"].decode()).data
@@ -342,7 +342,7 @@ def test_a_network_of_a_strangers_choice_is_not_downloaded(hub: Hub, tmp_path: P
         forget()
         with pytest.raises(RunError, match="no backbone"):
             load_run(Path(f"hf:{NAME}"))
-    assert not any("evil" in line for line in hub.asked)
+    assert not any("evil" in line for line in hub.options)
 
 
 def test_the_commands_work(hub: Hub, tiny_run: Path, toy: Path, tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ def test_the_commands_work(hub: Hub, tiny_run: Path, toy: Path, tmp_path: Path) 
     sent = call("push", tiny_run, NAME, "--private")
     assert sent.returncode == 0, sent.stderr
     assert f"next, wsol predict IMAGES --run hf:{NAME}" in sent.stdout
-    options = ("--cpu", "--precision", "fp32", "--workers", 0, "--report", 0)
+    options = ("--device", "cpu", "--precision", "fp32", "--num_workers", 0, "--report", 0)
     rows = []
     for number, (run, offline) in enumerate(
         [(tiny_run, "0"), (f"hf:{NAME}", "0"), (f"hf:{NAME}", "1")]

@@ -45,7 +45,7 @@ def test_a_checkpoint_becomes_a_run(
     assert main(["import", *options]) == 2
     assert "holds a run already" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="comes without its data set: give --data"):
-        evaluate(EvaluateConfig(run=run, cpu=True))
+        evaluate(EvaluateConfig(run=run, device="cpu"))
 
 
 def published_vgg(classes: int) -> dict[str, Any]:

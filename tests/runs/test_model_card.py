@@ -15,13 +15,13 @@ INFO = RunInfo(
     backbone="test_resnet",
     output_stride=16,
     classes=("crow", "wren"),
-    size=64,
+    image_size=64,
     localizer="cam",
     threshold=0.125,
     threshold_from="val",
     data="/home/me/birds",
     boxes="/home/me/boxes.csv",
-    val_share=0.1,
+    val_fraction=0.1,
     seed=3,
 )
 
@@ -72,7 +72,7 @@ def shown(card: str) -> Page:
     return Page(MarkdownIt("commonmark", {"html": True}).enable("table").render(text))
 
 
-@pytest.mark.parametrize("place", ["classes", "data", "tap", "method"])
+@pytest.mark.parametrize("place", ["classes", "data", "layers", "method"])
 def test_names_are_shown_as_they_are_and_do_nothing(place: str) -> None:
     """Rendered with HTML allowed, a hostile name is its own text, and no tag comes of it."""
     harmless = shown(model_card("me/birds", INFO, {"gt_known": 50.0})).tags
@@ -80,13 +80,13 @@ def test_names_are_shown_as_they_are_and_do_nothing(place: str) -> None:
         values = {
             "classes": (name, "wren"),
             "data": f"/home/me/{name.replace('/', '')}",
-            "tap": (name,),
-            "method": {"name": "adl", "taps": [name]},
+            "layers": (name,),
+            "method": {"name": "adl", "layers": [name]},
         }
         card = model_card("me/birds", replace(INFO, **{place: values[place]}), {"gt_known": 50.0})
         page = shown(card)
         assert page.tags == harmless
-        if place in ("classes", "tap"):
+        if place in ("classes", "layers"):
             assert name in page.text
         assert isinstance(yaml.safe_load(card.split("---\n")[1]), dict)
 

@@ -21,13 +21,13 @@ INFO = RunInfo(
     backbone="test_resnet",
     output_stride=16,
     classes=("crow", "wren", "日本"),
-    size=64,
+    image_size=64,
     localizer="cam",
     threshold=0.125,
     threshold_from="val",
     data="birds",
     boxes=None,
-    val_share=0.1,
+    val_fraction=0.1,
     seed=3,
 )
 
@@ -172,10 +172,10 @@ def test_a_run_remembers_its_splits(tiny: TrainConfig, toy: Path, tmp_path: Path
     rows = [f"{name} {classes.index(name.split('/')[1])}" for name in names]
     (lists / "train.txt").write_text("\n".join(rows[:20]))
     (lists / "test.txt").write_text("\n".join(f"{row} 1 2 100 120" for row in rows[20:]))
-    config = replace(tiny, out=tmp_path / "run", epochs=1, splits=lists, val_share=0.0)
+    config = replace(tiny, out=tmp_path / "run", epochs=1, splits=lists, val_fraction=0.0)
     folder = train(config)
     assert load_run(folder)[1].splits == str(lists.resolve())
-    options = EvaluateConfig(folder, workers=0, cpu=True)
+    options = EvaluateConfig(folder, num_workers=0, device="cpu")
     assert evaluate(options).metrics["num_images"] == 4
     # The run's own data, named once more.
     assert evaluate(replace(options, data=toy)).metrics["num_images"] == 4

@@ -22,7 +22,7 @@ from wsol.errors import ConfigError, ImageError
 from wsol.evaluation.config import EvaluateConfig
 from wsol.evaluation.evaluate import evaluate
 from wsol.inference.device import Compute
-from wsol.inference.fitting import Look
+from wsol.inference.fitting import Preprocessing
 from wsol.inference.localizer import Localizer
 from wsol.methods import MethodConfig
 from wsol.methods.c2am import Config as C2AMConfig
@@ -35,7 +35,7 @@ from wsol.runs.run import load_run
 from wsol.training import cached_features as cached_training
 from wsol.training.cached_features import cache_features, fit_classifier, is_mirrored
 from wsol.training.config import TrainConfig
-from wsol.training.step import Stepper
+from wsol.training.step import TrainStep
 from wsol.training.trainer import train
 
 
@@ -45,7 +45,7 @@ def frozen(tiny: TrainConfig, tiny_run: Path, tmp_path: Path) -> TrainConfig:
     return replace(
         tiny,
         out=tmp_path / "run",
-        start=tiny_run,
+        init_from=tiny_run,
         backbone_lr=0,
         cache_features=True,
         method=TriLiteConfig(),
@@ -53,7 +53,7 @@ def frozen(tiny: TrainConfig, tiny_run: Path, tmp_path: Path) -> TrainConfig:
     )
 
 
-def several_labels(data: Path, folder: Path) -> Path:
+def is_multi_label(data: Path, folder: Path) -> Path:
     """Copy the training images of a data set, with labels of which most images have two."""
     shutil.copytree(data / "train", folder / "images")
     rows = [f"images/{path.parent.name}/{path.name}" for path in folder.glob("images/*/*")]
@@ -68,20 +68,22 @@ def test_features_are_those_of_images_and_mirror_images(toy: Path, tmp_path: Pat
     network = create_network("test_resnet", num_classes=4, pretrained=False, method="c2am").eval()
     samples = open_data(toy)["train"]
     compute = Compute(torch.device("cpu"), "fp32")
-    look = Look(EvalTransform(64), network.mean, network.std, compute, batch_size=5)
-    cached = cache_features(network, samples.paths(), look, tmp_path)
+    preprocessing = Preprocessing(
+        EvalTransform(64), network.mean, network.std, compute, batch_size=5
+    )
+    cached = cache_features(network, samples.paths(), preprocessing, tmp_path)
     assert [layer.values.shape for layer in cached.layers] == [(48, 96, 4, 4), (48, 192, 4, 4)]
     keys = [Key(index, (0, 1, index)) for index in (7, 2, 20, 11)]
     assert {is_mirrored(key) for key in keys} == {True, False}
     (batch,) = cached.batches([keys])
     assert batch.indices == [7, 2, 20, 11]
     for row, key in enumerate(keys):
-        with Image.open(str(samples.paths()[key.index])) as opened:
-            pixels = torch.from_numpy(EvalTransform(64)(opened.convert("RGB")).copy())
+        with Image.open(str(samples.paths()[key.index])) as loaded:
+            pixels = torch.from_numpy(EvalTransform(64)(loaded.convert("RGB")).copy())
         image = (pixels.permute(2, 0, 1)[None] / 255 - 0.5) / 0.5
         image = image.flip(-1) if is_mirrored(key) else image
         with torch.inference_mode():
-            features, tapped = network.tapped_features(image, network.head.taps)
+            features, tapped = network.layer_features(image, network.head.layers)
         for found, expected in zip(batch.layers, (features, *tapped), strict=True):
             torch.testing.assert_close(found[row], expected[0], atol=2e-3, rtol=2e-3)
     assert not any(tmp_path.iterdir())
@@ -102,12 +104,12 @@ def test_a_head_learns_and_its_run_is_like_any_other(
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert info.localizer == "foreground"
-    options = EvaluateConfig(run, split="val", report=0, workers=0, cpu=True)
+    options = EvaluateConfig(run, split="val", report=0, num_workers=0, device="cpu")
     assert evaluate(options).metrics["max_box_acc_v2"] == rows[-1]["val_max_box_acc_v2"]
-    locate = Localizer(run, cpu=True)
-    assert locate.reading.localizer == info.localizer
+    locate = Localizer(run, device="cpu")
+    assert locate.localizer_config.localizer == info.localizer
     new = config.out.with_name("new")
-    teacher = DistillConfig(run=run, out=new, epochs=1, workers=0, cpu=True)
+    teacher = DistillConfig(run=run, out=new, epochs=1, num_workers=0, device="cpu")
     assert load_run(distill(teacher).folder)[1].localizer == "pixels"
 
 
@@ -118,18 +120,20 @@ def test_a_linear_head_is_fitted_at_once(
     """To all images and their mirror images, in place of all epochs; and it goes on to nothing."""
     config = replace(frozen, method=NoMethod(), localizer="cam", epochs=4)
     if several:
-        config = replace(config, data=several_labels(frozen.data, tmp_path / "data"), val_share=0)
+        config = replace(
+            config, data=is_multi_label(frozen.data, tmp_path / "data"), val_fraction=0
+        )
     run = train(config)
     (row,) = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     assert row["epoch"] == 4
     network, info = load_run(run)
-    assert info.several_labels == several
+    assert info.is_multi_label == several
     before = load_run(tiny_run)[0].eval()
-    samples = open_data(config.data, val_share=0 if several else None)["train"]
+    samples = open_data(config.data, val_fraction=0 if several else None)["train"]
     rows = []
     for path in samples.paths():
-        with Image.open(str(path)) as opened:
-            pixels = torch.from_numpy(EvalTransform(info.size)(opened.convert("RGB")).copy())
+        with Image.open(str(path)) as loaded:
+            pixels = torch.from_numpy(EvalTransform(info.image_size)(loaded.convert("RGB")).copy())
         image = (pixels.permute(2, 0, 1)[None] / 255 - 0.5) / 0.5
         with torch.inference_mode():
             rows += [before(view).features.mean((2, 3))[0] for view in (image, image.flip(-1))]
@@ -195,9 +199,9 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(
 
 def stopping(stop: Callable[..., None]) -> Callable[..., torch.Tensor]:
     """Return a step that may stop before it learns."""
-    own = Stepper.step
+    own = TrainStep.step
 
-    def step(self: Stepper, *arguments: object) -> torch.Tensor:
+    def step(self: TrainStep, *arguments: object) -> torch.Tensor:
         stop()
         return own(self, *arguments)
 
@@ -206,11 +210,11 @@ def stopping(stop: Callable[..., None]) -> Callable[..., torch.Tensor]:
 
 def test_several_labels_are_learnt_too(tiny_run: Path, tmp_path: Path, frozen: TrainConfig) -> None:
     """Each of an image's labels counts, in both methods."""
-    folder = several_labels(frozen.data, tmp_path / "data")
+    folder = is_multi_label(frozen.data, tmp_path / "data")
     for method in (TriLiteConfig(), C2AMConfig()):
         out = tmp_path / method.name
-        run = train(replace(frozen, data=folder, out=out, method=method, val_share=0, epochs=1))
-        assert load_run(run)[1].several_labels
+        run = train(replace(frozen, data=folder, out=out, method=method, val_fraction=0, epochs=1))
+        assert load_run(run)[1].is_multi_label
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wsol.errors import ConfigError
-from wsol.training.logger import Row, RunLog
+from wsol.training.logger import MetricsLogger, Row
 
 ROWS: list[Row] = [
     {"epoch": 1, "step": 4, "loss": 0.5},
@@ -30,7 +30,7 @@ def read_table(folder: Path) -> list[dict[str, str]]:
 
 def test_both_files_hold_every_row_so_far(tmp_path: Path) -> None:
     """After each row both files are whole, and a figure that comes later has its column."""
-    log = RunLog(tmp_path, [])
+    log = MetricsLogger(tmp_path, [])
     for count, row in enumerate(ROWS, start=1):
         log.add(row)
         assert read_lines(tmp_path) == ROWS[:count]
@@ -41,10 +41,10 @@ def test_both_files_hold_every_row_so_far(tmp_path: Path) -> None:
 
 def test_a_resumed_run_has_no_row_twice(tmp_path: Path) -> None:
     """Rows after the checkpoint are written anew, those before are kept."""
-    first = RunLog(tmp_path, [])
+    first = MetricsLogger(tmp_path, [])
     for row in ROWS:
         first.add(row)
-    second = RunLog(tmp_path, ROWS[:1])
+    second = MetricsLogger(tmp_path, ROWS[:1])
     second.add({"epoch": 2, "step": 8, "loss": 0.75})
     assert read_lines(tmp_path) == [ROWS[0], {"epoch": 2, "step": 8, "loss": 0.75}]
     assert [line["epoch"] for line in read_table(tmp_path)] == ["1", "2"]
@@ -53,7 +53,7 @@ def test_a_resumed_run_has_no_row_twice(tmp_path: Path) -> None:
 def test_the_callers_rows_are_not_changed(tmp_path: Path) -> None:
     """The list that a log starts from stays as it was."""
     rows = ROWS[:1]
-    RunLog(tmp_path, rows).add(ROWS[1])
+    MetricsLogger(tmp_path, rows).add(ROWS[1])
     assert len(rows) == 1
 
 
@@ -63,7 +63,7 @@ def test_tensorboard_that_is_missing_names_the_extra(
     """Asked for and not installed, TensorBoard is an error that says what to install."""
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ConfigError, match=r"pip install .wsol\[tensorboard\]"):
-        RunLog(tmp_path, [], tensorboard=True)
+        MetricsLogger(tmp_path, [], tensorboard=True)
 
 
 def test_tensorboard_gets_every_figure(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_tensorboard_gets_every_figure(tmp_path: Path) -> None:
     reader = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard"
     )
-    log = RunLog(tmp_path, [], tensorboard=True)
+    log = MetricsLogger(tmp_path, [], tensorboard=True)
     for row in ROWS:
         log.add(row)
     log._board.close()

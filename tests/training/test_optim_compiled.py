@@ -39,13 +39,15 @@ def test_a_compiled_training_is_the_same(
     """With ADL's branches inside one graph; what began compiled goes on without."""
     graphs = []
 
-    def count(graph: Any, inputs: Any) -> Any:
-        graphs.append(graph)
+    def count(exported: Any, inputs: Any) -> Any:
+        graphs.append(exported)
         # All of it but the C++ compiler, which would take a minute.
-        return lookup_backend("aot_eager")(graph, inputs)
+        return lookup_backend("aot_eager")(exported, inputs)
 
     monkeypatch.setattr(module.torch, "compile", partial(torch.compile, backend=count))
-    config = replace(tiny, backbone="test_resnet", method=ADLConfig(taps=("layer4",)), size=32)
+    config = replace(
+        tiny, backbone="test_resnet", method=ADLConfig(layers=("layer4",)), image_size=32
+    )
     config = replace(config, resize=36, epochs=1, save_every=1)
     plain = train(replace(config, out=tmp_path / "plain"))
     out = train(replace(config, out=tmp_path / "run", compile=True))

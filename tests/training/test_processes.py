@@ -97,7 +97,7 @@ class Launcher:
 @pytest.fixture
 def launcher(tiny: TrainConfig, tmp_path: Path) -> Launcher:
     """Return what starts small trainings of two epochs, three steps each."""
-    config = replace(tiny, size=32, resize=36, save_every=1, val_every=2)
+    config = replace(tiny, image_size=32, resize=36, save_every=1, val_every=2)
     return Launcher(tmp_path, config)
 
 
@@ -123,7 +123,7 @@ def assert_equal(one: Any, other: Any) -> None:
 
 def test_a_training_goes_on_with_another_number_of_processes(launcher: Launcher) -> None:
     """Stopped in the middle of an epoch: bit for bit with as many, the same images with others."""
-    whole, one = launcher.folder / "whole", launcher.folder / "one"
+    whole, one = launcher.folder / "whole", launcher.folder / "single"
     expected = launcher.train(whole, 2)
     assert sorted(expected) == list(range(6))
     assert {len(images) for images in expected.values()} == {8}
@@ -132,11 +132,11 @@ def test_a_training_goes_on_with_another_number_of_processes(launcher: Launcher)
     assert launcher.train(two, 2, stop=4) == {step: expected[step] for step in range(4)}
     rest = {step: expected[step] for step in (4, 5)}
     shutil.copytree(two, copy)
-    assert launcher.train(two, 2, resume=True, workers=2) == rest
+    assert launcher.train(two, 2, resume=True, num_workers=2) == rest
     assert_equal(state(two), state(whole))
     shutil.rmtree(two)
     copy.rename(two)
-    assert launcher.train(two, 1, resume=True, workers=2) == rest
+    assert launcher.train(two, 1, resume=True, num_workers=2) == rest
     assert launcher.train(one, 2, resume=True) == rest
     for run in (one, two):
         assert state(run)["step"] == 6
@@ -147,7 +147,7 @@ def test_a_training_goes_on_with_another_number_of_processes(launcher: Launcher)
 def test_processes_skip_a_step_together(launcher: Launcher) -> None:
     """A loss that is not finite in one of them is no step for any, and all stay alike."""
     out = launcher.folder / "run"
-    seen = launcher.train(out, 2, poison=2, accumulate=2)
+    seen = launcher.train(out, 2, poison=2, gradient_accumulation_steps=2)
     assert sorted(seen) == list(range(6))
     assert {len(images) for images in seen.values()} == {8}
     last = state(out)
@@ -162,15 +162,20 @@ def test_processes_validate_the_network_that_is_saved(launcher: Launcher) -> Non
     one, other = sorted(launcher.folder.glob("notes-run-*-validated/*.json"))
     assert one.read_text() == other.read_text() != "[]"
     saved, info = load_run(out)
-    prepare_to_localize(saved, info.size)
+    prepare_to_localize(saved, info.image_size)
     values = saved.state_dict().values()
     assert json.loads(one.read_text()) == [float(value.double().sum()) for value in values]
 
 
 def test_processes_train_on_several_labels(launcher: Launcher, tmp_path: Path) -> None:
     """Each step's images are those of one process, and the loss is theirs too."""
-    write_scenes(tmp_path / "scenes", train=24, test=8, most_objects=3)
-    options = {"data": tmp_path / "scenes", "epochs": 1, "backbone": "test_vit", "val_share": 0.3}
+    write_scenes(tmp_path / "scenes", train=24, test=8, max_objects=3)
+    options = {
+        "data": tmp_path / "scenes",
+        "epochs": 1,
+        "backbone": "test_vit",
+        "val_fraction": 0.3,
+    }
     seen = [launcher.train(tmp_path / f"run{number}", number, **options) for number in (1, 2)]
     assert seen[0] == seen[1] != {}
     rows = [state(tmp_path / f"run{number}")["rows"][0] for number in (1, 2)]

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsol.data.loader import Key
-from wsol.training.sampler import TrainingOrder, step_seed
+from wsol.training.sampler import ResumableSampler, step_seed
 
 ORDERS = st.builds(
-    TrainingOrder,
+    ResumableSampler,
     num_images=st.integers(1, 30),
     batch_size=st.integers(1, 40),
     epochs=st.integers(1, 4),
@@ -20,13 +20,13 @@ ORDERS = st.builds(
 RECORDED = [[1, 4, 2], [3, 6, 5], [4, 2, 0], [6, 5, 3]]
 
 
-def all_keys(order: TrainingOrder) -> list[list[Key]]:
+def all_keys(order: ResumableSampler) -> list[list[Key]]:
     """Return the keys of a whole training by one process."""
     return list(order.keys(0, order.total_steps, rank=0, world=1))
 
 
 @given(ORDERS)
-def test_each_epoch_sees_every_image_at_most_once(order: TrainingOrder) -> None:
+def test_each_epoch_sees_every_image_at_most_once(order: ResumableSampler) -> None:
     """An epoch's batches are full, hold no image twice, and leave less than one batch out."""
     batches = all_keys(order)
     assert len(batches) == order.epochs * order.steps_per_epoch
@@ -40,7 +40,7 @@ def test_each_epoch_sees_every_image_at_most_once(order: TrainingOrder) -> None:
 
 
 @given(ORDERS, st.integers(1, 5))
-def test_processes_share_each_batch_out(order: TrainingOrder, world: int) -> None:
+def test_processes_share_each_batch_out(order: ResumableSampler, world: int) -> None:
     """At each step the shares of all processes together are one process's batch, in turn."""
     shares = [list(order.keys(0, order.total_steps, rank, world)) for rank in range(world)]
     for step, batch in enumerate(all_keys(order)):
@@ -48,10 +48,10 @@ def test_processes_share_each_batch_out(order: TrainingOrder, world: int) -> Non
 
 
 @given(ORDERS, st.data())
-def test_any_step_has_the_same_tail(order: TrainingOrder, data: st.DataObject) -> None:
+def test_any_step_has_the_same_tail(order: ResumableSampler, data: st.DataObject) -> None:
     """Begun anew at any step, the rest of the training is what it would have been."""
     step = data.draw(st.integers(0, order.total_steps))
-    again = TrainingOrder(order.num_images, order.batch_size, order.epochs, order.seed)
+    again = ResumableSampler(order.num_images, order.batch_size, order.epochs, order.seed)
     assert list(again.keys(step, order.total_steps, 0, 1)) == all_keys(order)[step:]
 
 
@@ -60,7 +60,7 @@ def test_epochs_and_seeds_have_their_own_order() -> None:
     indices = {
         (seed, epoch): tuple(
             key.index
-            for batch in TrainingOrder(50, 10, 2, seed).keys(5 * epoch, 5 * epoch + 5, 0, 1)
+            for batch in ResumableSampler(50, 10, 2, seed).keys(5 * epoch, 5 * epoch + 5, 0, 1)
             for key in batch
         )
         for seed in (0, 1)
@@ -71,17 +71,17 @@ def test_epochs_and_seeds_have_their_own_order() -> None:
 
 
 @given(ORDERS)
-def test_each_picture_has_its_own_transform_in_each_epoch(order: TrainingOrder) -> None:
-    """Seeds of the pictures' transforms are never shared, within an epoch or between two."""
+def test_each_image_has_its_own_transform_in_each_epoch(order: ResumableSampler) -> None:
+    """Seeds of the images' transforms are never shared, within an epoch or between two."""
     seeds = [key.seed for batch in all_keys(order) for key in batch]
     assert len(set(seeds)) == len(seeds)
-    other = TrainingOrder(order.num_images, order.batch_size, order.epochs, order.seed + 1)
+    other = ResumableSampler(order.num_images, order.batch_size, order.epochs, order.seed + 1)
     assert not set(seeds) & {key.seed for batch in all_keys(other) for key in batch}
 
 
 def test_order_is_recorded() -> None:
     """The order of a seed is pinned: a new release of numpy must not change a resumed training."""
-    batches = list(TrainingOrder(7, 3, 2, seed=5).keys(0, 4, 0, 1))
+    batches = list(ResumableSampler(7, 3, 2, seed=5).keys(0, 4, 0, 1))
     assert [[key.index for key in batch] for batch in batches] == RECORDED
     assert batches[2][0].seed == (5, 1, RECORDED[2][0])
 

@@ -1,4 +1,4 @@
-"""Training and evaluation where pictures have several labels."""
+"""Training and evaluation where images have several labels."""
 
 import json
 import math
@@ -26,9 +26,9 @@ from wsol.evaluation.evaluate import (
     _ranks,
     average_precision,
     evaluate,
-    judge_located,
+    score_located,
 )
-from wsol.evaluation.protocols import Fair
+from wsol.evaluation.protocols import WSOLEval
 from wsol.inference.localizer import Localizer
 from wsol.methods import list_methods, method_config
 from wsol.methods.base import Method
@@ -36,26 +36,26 @@ from wsol.models import Output
 from wsol.runs.run import RunInfo, load_run
 from wsol.training.config import TrainConfig
 from wsol.training.sampler import drawn_label
-from wsol.training.step import Stepper
-from wsol.training.trainer import Training, train
+from wsol.training.step import TrainStep
+from wsol.training.trainer import Trainer, train
 
 OPTIONS: Mapping[str, dict[str, Any]] = MappingProxyType(
-    {"adl": {"taps": ("layer4",)}, "has": {"grid_sizes": (0, 16)}, "cutmix": {"prob": 0.5}}
+    {"adl": {"layers": ("layer4",)}, "has": {"grid_sizes": (0, 16)}, "cutmix": {"prob": 0.5}}
 )
 
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of 24 training and 12 test pictures of up to four objects."""
+    """Return a folder of 24 training and 12 test images of up to four objects."""
     folder = tmp_path_factory.mktemp("scenes")
-    write_scenes(folder, train=24, test=12, most_objects=4)
+    write_scenes(folder, train=24, test=12, max_objects=4)
     return folder
 
 
 @pytest.fixture(scope="module")
 def config(tiny: TrainConfig, scenes: Path) -> TrainConfig:
     """Return options of a training that takes about a second; give it an ``out``."""
-    return replace(tiny, data=scenes, epochs=1, val_share=0.3)
+    return replace(tiny, data=scenes, epochs=1, val_fraction=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def run(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def by_hand(logits: Tensor, targets: Tensor) -> float:
-    """Return the mean over pictures of the sum over classes, picture by picture."""
+    """Return the mean over images of the sum over classes, image by image."""
     total = 0.0
     for row, wanted in zip(logits.tolist(), targets.tolist(), strict=True):
         for score, share in zip(row, wanted, strict=True):
@@ -86,19 +86,19 @@ def test_every_method_trains(
     rows = [json.loads(row) for row in (whole / "metrics.jsonl").read_text().splitlines()]
     assert math.isfinite(rows[-1]["loss"])
     info = load_run(whole)[1]
-    assert info.several_labels
+    assert info.is_multi_label
     assert info.labels is None
     steps = []
-    plain = Stepper.step
+    plain = TrainStep.step
 
-    def stop(stepper: Stepper, number: int, batches: Any) -> Tensor:
+    def stop(stepper: TrainStep, number: int, batches: Any) -> Tensor:
         steps.append(1)
         if len(steps) > 1:
             raise InterruptedError
         return plain(stepper, number, batches)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Stepper, "step", stop)
+        patch.setattr(TrainStep, "step", stop)
         with pytest.raises(InterruptedError):
             train(replace(config, out=tmp_path / "parts"))
     train(replace(config, out=tmp_path / "parts", resume=True))
@@ -113,7 +113,7 @@ def test_a_label_that_is_not_there_is_pushed_down(name: str) -> None:
     """In every method the loss falls with the scores of the labels, and rises with the others'."""
     torch.manual_seed(0)
     method = method_config(name)().create()
-    method.several_labels = True
+    method.is_multi_label = True
     logits = torch.randn(5, 4, requires_grad=True)
     targets = torch.tensor([[1.0, 0, 1, 0]]).repeat(5, 1)
     second = torch.randn(5, 4)
@@ -135,8 +135,8 @@ def test_a_label_that_is_not_there_is_pushed_down(name: str) -> None:
 
 
 def test_the_loss_of_a_step_is_that_of_all_labels(config: TrainConfig, tmp_path: Path) -> None:
-    """What is logged equals the loss of what the network said to the pictures of the steps."""
-    training = Training(replace(config, out=tmp_path / "run", batch_size=4))
+    """What is logged equals the loss of what the network said to the images of the steps."""
+    training = Trainer(replace(config, out=tmp_path / "run", batch_size=4))
     losses, right, steps = [], 0, 0
     forward = training.network.forward
     said: list[Tensor] = []
@@ -166,16 +166,16 @@ def test_the_loss_of_a_step_is_that_of_all_labels(config: TrainConfig, tmp_path:
 
 def test_the_head_is_not_shifted(config: TrainConfig, tiny: TrainConfig, tmp_path: Path) -> None:
     """With all scores high at first, the loss is large and the features die of it."""
-    several = Training(replace(config, out=tmp_path / "several"))
+    several = Trainer(replace(config, out=tmp_path / "multiple"))
     assert float(several.network.head.linear.weight.detach().min()) < 0
-    one = Training(replace(tiny, out=tmp_path / "one"))
+    one = Trainer(replace(tiny, out=tmp_path / "single"))
     assert float(one.network.head.linear.weight.detach().min()) >= 0
 
 
-def test_mixed_pictures_have_the_labels_of_both() -> None:
-    """CutMix gives a label that both pictures have its full share."""
+def test_mixed_images_have_the_labels_of_both() -> None:
+    """CutMix gives a label that both images have its full share."""
     method = method_config("cutmix")(prob=1.0).create()
-    method.several_labels = True
+    method.is_multi_label = True
     torch.manual_seed(3)
     labels = torch.tensor([[1.0, 1, 0, 0], [1, 0, 1, 0]])
     for _ in range(20):
@@ -184,7 +184,7 @@ def test_mixed_pictures_have_the_labels_of_both() -> None:
         torch.testing.assert_close(targets[:, 1] + targets[:, 2], torch.ones(2))
 
 
-def test_the_drawn_label_is_one_of_the_pictures() -> None:
+def test_the_drawn_label_is_one_of_the_images() -> None:
     """Each about as often; a function of seed, step and image, and of all three."""
     labels = np.array([2, 5, 7])
     drawn = [drawn_label(labels, 0, step, 11) for step in range(600)]
@@ -203,11 +203,14 @@ def test_the_first_of_the_labels_counts() -> None:
     for _ in range(200):
         # Few values, so that there are ties.
         scores = random.integers(0, 4, 6).astype(np.float32)
-        truth = random.random(6) < 0.4
-        truth[random.integers(6)] = True
+        ground_truth = random.random(6) < 0.4
+        ground_truth[random.integers(6)] = True
         order = sorted(range(6), key=lambda label: (-scores[label], label))
-        expected = next(rank for rank, label in enumerate(order) if truth[label])
-        logits, targets = torch.from_numpy(scores)[None], torch.from_numpy(truth)[None].float()
+        expected = next(rank for rank, label in enumerate(order) if ground_truth[label])
+        logits, targets = (
+            torch.from_numpy(scores)[None],
+            torch.from_numpy(ground_truth)[None].float(),
+        )
         assert _ranks(logits, _best_true(logits, targets)) == [expected]
     broken = torch.tensor([[torch.nan, 1.0]])
     assert _ranks(broken, _best_true(broken, torch.tensor([[1.0, 1.0]]))) == [None]
@@ -225,21 +228,21 @@ def test_the_map_is_judged_by_the_boxes_of_its_class() -> None:
         (np.array([0, 1]), np.array([0, 1])),
         (np.array([1, 0, 1]), np.array([1, 1, 1])),
     )
-    protocol = Fair(32)
+    protocol = WSOLEval(32)
     for (x0, y0, x1, y1), found in zip(boxes.astype(int), (True, False, True), strict=True):
         score_map = np.zeros((32, 32), np.float32)
         score_map[y0:y1, x0:x1] = 1
-        ((rank, curves),) = judge_located(samples, [protocol], Located(0, (32, 32), 3, score_map))
+        ((rank, curves),) = score_located(samples, [protocol], Located(0, (32, 32), 3, score_map))
         assert rank == 3
         assert curves is not None
         assert (curves.largest.max() > 0.7) == found
     # Without a box of the label only the classification counts.
-    assert judge_located(samples, [protocol], Located(1, (32, 32), 2, score_map)) == [(2, None)]
+    assert score_located(samples, [protocol], Located(1, (32, 32), 2, score_map)) == [(2, None)]
 
 
 def test_evaluation_counts_any_label_as_right(run: Path, scenes: Path, tmp_path: Path) -> None:
-    """Top-1 and top-5 equal what is counted picture by picture."""
-    options = EvaluateConfig(run=run, out=tmp_path / "m.json", workers=0, cpu=True)
+    """Top-1 and top-5 equal what is counted image by image."""
+    options = EvaluateConfig(run=run, out=tmp_path / "m.json", num_workers=0, device="cpu")
     metrics = evaluate(options).metrics
     network, info = load_run(run)
     samples = open_data(scenes)["test"]
@@ -248,7 +251,7 @@ def test_evaluation_counts_any_label_as_right(run: Path, scenes: Path, tmp_path:
     from wsol.data.images import load_image
 
     for index in range(len(samples)):
-        pixels = EvalTransform(info.size)(load_image(samples.path(index)), ())
+        pixels = EvalTransform(info.image_size)(load_image(samples.path(index)), ())
         images = torch.tensor(pixels).permute(2, 0, 1)[None] / 255
         order = network((images - mean) / std).logits[0].argsort(descending=True).tolist()
         others = 0
@@ -269,7 +272,7 @@ def test_a_file_of_labels_is_remembered(config: TrainConfig, scenes: Path, tmp_p
     file.write_bytes((scenes / "labels.csv").read_bytes())
     out = train(replace(config, out=tmp_path / "run", labels=file))
     assert load_run(out)[1].labels == str(file)
-    options = EvaluateConfig(run=out, out=tmp_path / "m.json", workers=0, cpu=True)
+    options = EvaluateConfig(run=out, out=tmp_path / "m.json", num_workers=0, device="cpu")
     whole = evaluate(options).metrics
     file.unlink()
     assert evaluate(replace(options, labels=scenes / "labels.csv")).metrics == whole
@@ -295,11 +298,11 @@ def test_evaluation_measures_what_is_predicted(
 ) -> None:
     """Average precision of the boxes of wsol predict, with the same reading."""
     options = EvaluateConfig(
-        run=run, out=tmp_path / "m.json", localizer=localizer, workers=0, cpu=True
+        run=run, out=tmp_path / "m.json", localizer=localizer, num_workers=0, device="cpu"
     )
     metrics = evaluate(options).metrics
-    locate = Localizer(run, localizer=localizer, cpu=True)
-    assert (locate.several_labels, locate.objects) == (True, "several")
+    locate = Localizer(run, localizer=localizer, device="cpu")
+    assert (locate.is_multi_label, locate.instances) == (True, "multiple")
     expected = average_precision(locate, open_data(scenes)["test"])
     names = ("box_ap", "box_ap50", "box_ap75")
     assert tuple(metrics[name] for name in names) == pytest.approx(tuple(expected))
@@ -309,11 +312,11 @@ def test_evaluation_measures_what_is_predicted(
 def test_an_old_description_has_one_label(run: Path) -> None:
     """A run of before says nothing of several."""
     content = json.loads((run / "model.json").read_text())
-    assert content.pop("several_labels") is True
+    assert content.pop("is_multi_label") is True
     del content["labels"]
-    lists = {name: tuple(content[name]) for name in ("classes", "tap", "scales")}
+    lists = {name: tuple(content[name]) for name in ("classes", "layers", "scales")}
     info = RunInfo(**content | lists)
-    assert not info.several_labels
+    assert not info.is_multi_label
     assert info.labels is None
 
 

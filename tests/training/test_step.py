@@ -20,15 +20,15 @@ from wsol.training.checkpoint import checkpoints
 from wsol.training.config import TrainConfig
 from wsol.training.optim import batch_norms, check_sync_bn, share_batch_norms
 from wsol.training.preflight import check_shares
-from wsol.training.step import BufferCopy, Stepper, check_finite
-from wsol.training.trainer import Training, train
+from wsol.training.step import BufferCopy, TrainStep, check_finite
+from wsol.training.trainer import Trainer, train
 
 
 def gradients(config: TrainConfig) -> tuple[list[int], dict[str, Tensor]]:
     """Return the images of the first step, sorted, and the gradient it gives."""
-    training = Training(config)
+    training = Trainer(config)
     batches = next(training._steps())
-    assert len(batches) == config.accumulate
+    assert len(batches) == config.gradient_accumulation_steps
     training.stepper.step(0, batches)
     found = {
         name: weight.grad
@@ -45,7 +45,9 @@ def test_the_parts_of_a_step_give_the_gradient_of_the_whole(
     """Where nothing is normalised by the batch, also where parts are of unequal size."""
     config = replace(tiny, backbone="test_vit", precision="fp32")
     images, whole = gradients(replace(config, out=tmp_path / "whole"))
-    same, added = gradients(replace(config, out=tmp_path / "parts", accumulate=parts))
+    same, added = gradients(
+        replace(config, out=tmp_path / "parts", gradient_accumulation_steps=parts)
+    )
     assert same == images
     assert len(images) == 8
     largest = max(float(value.abs().max()) for value in whole.values())
@@ -55,11 +57,11 @@ def test_the_parts_of_a_step_give_the_gradient_of_the_whole(
 
 
 def test_a_training_in_parts_sees_what_the_whole_sees(tiny: TrainConfig, tmp_path: Path) -> None:
-    """Its rows count every picture once, and it goes on to the last bit."""
+    """Its rows count every image once, and it goes on to the last bit."""
     config = replace(tiny, backbone="test_vit", save_every=2)
     rows = []
     for name, parts in (("whole", 1), ("parts", 4)):
-        out = train(replace(config, out=tmp_path / name, accumulate=parts))
+        out = train(replace(config, out=tmp_path / name, gradient_accumulation_steps=parts))
         rows.append(json.loads((out / "metrics.jsonl").read_text().splitlines()[-1]))
     assert rows[0]["step"] == rows[1]["step"]
     assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-3)
@@ -67,27 +69,27 @@ def test_a_training_in_parts_sees_what_the_whole_sees(tiny: TrainConfig, tmp_pat
     whole = last.read_bytes(), (tmp_path / "parts/model.safetensors").read_bytes()
     last.unlink()
     assert before.name == "step_00000005.pt"
-    train(replace(config, out=tmp_path / "parts", accumulate=4, resume=True))
+    train(replace(config, out=tmp_path / "parts", gradient_accumulation_steps=4, resume=True))
     assert (tmp_path / "parts/model.safetensors").read_bytes() == whole[1]
 
 
-def test_parts_without_pictures_are_refused(tiny: TrainConfig, tmp_path: Path) -> None:
+def test_parts_without_images_are_refused(tiny: TrainConfig, tmp_path: Path) -> None:
     """Before anything is written."""
     with pytest.raises(ConfigError, match="8 images a step and process make no 9 parts"):
-        train(replace(tiny, out=tmp_path / "run", accumulate=9))
+        train(replace(tiny, out=tmp_path / "run", gradient_accumulation_steps=9))
     assert not (tmp_path / "run").exists()
     with pytest.raises(ConfigError, match="4 images a step and process make no 5 parts"):
-        check_shares(8, processes=2, accumulate=5)
+        check_shares(8, processes=2, gradient_accumulation_steps=5)
     with pytest.raises(ConfigError, match="accumulate: 0"):
-        replace(tiny, accumulate=0)
+        replace(tiny, gradient_accumulation_steps=0)
 
 
 def poisoned(monkeypatch: pytest.MonkeyPatch, steps: set[int], how: str) -> None:
     """Let some steps meet what is not finite: in the loss, or in a gradient alone."""
-    plain, step = Method.loss, Stepper.step
+    plain, step = Method.loss, TrainStep.step
     now: list[int] = []
 
-    def watch(stepper: Stepper, number: int, batches: Any) -> Tensor:
+    def watch(stepper: TrainStep, number: int, batches: Any) -> Tensor:
         now[:] = [number]
         return step(stepper, number, batches)
 
@@ -100,7 +102,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, steps: set[int], how: str) -> None
             return value + (output.logits * 0).abs().sum().sqrt()
         return value * float(how)
 
-    monkeypatch.setattr(Stepper, "step", watch)
+    monkeypatch.setattr(TrainStep, "step", watch)
     monkeypatch.setattr(Method, "loss", loss)
 
 
@@ -115,7 +117,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(
     parts: int,
 ) -> None:
     """Weights, momentum and statistics are those from before it."""
-    config = replace(tiny, out=tmp_path / "run", accumulate=parts, save_every=1)
+    config = replace(tiny, out=tmp_path / "run", gradient_accumulation_steps=parts, save_every=1)
     states: list[dict[str, str]] = []
 
     def keep(folder: Path, step: int, state: dict[str, Any]) -> None:
@@ -177,7 +179,7 @@ def test_a_step_that_the_scaler_skips_is_counted(
     monkeypatch: pytest.MonkeyPatch,
     scaler: torch.amp.GradScaler,
 ) -> None:
-    """Statistics are those from before it, as weights are, and its pictures do not count."""
+    """Statistics are those from before it, as weights are, and its images do not count."""
     config = replace(tiny, out=tmp_path / "run", save_every=1, max_skipped=1)
     states: list[str] = []
 
@@ -201,7 +203,7 @@ def test_a_scaler_may_look_for_its_scale(
     scaler: torch.amp.GradScaler,
 ) -> None:
     """That takes more steps than may be skipped otherwise, but not for ever."""
-    config = replace(tiny, size=32, resize=36, max_skipped=2, val_every=100)
+    config = replace(tiny, image_size=32, resize=36, max_skipped=2, val_every=100)
     poisoned(monkeypatch, set(range(21)), "gradient")
     train(replace(config, out=tmp_path / "good", epochs=8))
     assert scaler.get_scale() == 2**-5
@@ -214,16 +216,16 @@ def test_weights_that_are_not_finite_are_not_saved(
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However they came about; the checkpoint before stays, and the run is not written."""
-    plain = Stepper.step
+    plain = TrainStep.step
 
-    def overflow(stepper: Stepper, number: int, batches: Any) -> Tensor:
+    def overflow(stepper: TrainStep, number: int, batches: Any) -> Tensor:
         sums = plain(stepper, number, batches)
         if number == 3:
             with torch.no_grad():
                 next(stepper.network.parameters())[0, 0] = math.inf
         return sums
 
-    monkeypatch.setattr(Stepper, "step", overflow)
+    monkeypatch.setattr(TrainStep, "step", overflow)
     with pytest.raises(RunError, match="weights are not finite after step 4 and were not saved"):
         train(replace(tiny, out=tmp_path / "run", save_every=1))
     assert not (tmp_path / "run/model.safetensors").exists()
@@ -253,7 +255,7 @@ def test_only_what_can_change_is_copied() -> None:
 
 def test_two_trainings_do_not_share_a_folder(tiny: TrainConfig, tmp_path: Path) -> None:
     """The second is told who is first, whether it begins or goes on; then the folder is free."""
-    first = Training(replace(tiny, out=tmp_path / "run"))
+    first = Trainer(replace(tiny, out=tmp_path / "run"))
     for resume in (False, True):
         with pytest.raises(ConfigError, match=r"run: is being written by process \d+ on "):
             train(replace(tiny, out=tmp_path / "run", resume=resume))

@@ -40,7 +40,7 @@ from wsol.models import Output
 from wsol.runs.run import load_run
 from wsol.training.checkpoint import checkpoints
 from wsol.training.config import TrainConfig
-from wsol.training.trainer import Training, Validation, train
+from wsol.training.trainer import Trainer, Validation, train
 from wsol.types import SelectBy
 
 
@@ -114,7 +114,7 @@ def test_a_run_holds_what_its_use_needs(tiny: TrainConfig, tiny_run: Path) -> No
 
 
 def test_training_learns(tmp_path: Path, tiny: TrainConfig) -> None:
-    """A few epochs on pictures of two colours are enough to tell them apart."""
+    """A few epochs on images of two colours are enough to tell them apart."""
     from PIL import Image
 
     for split, count in (("train", 16), ("test", 4)):
@@ -132,7 +132,7 @@ def test_training_learns(tmp_path: Path, tiny: TrainConfig) -> None:
     assert (info.normalization, info.threshold_from) == ("otsu", "auto")
 
 
-@pytest.mark.parametrize("method", [None, ADLConfig(taps=("layer4",))])
+@pytest.mark.parametrize("method", [None, ADLConfig(layers=("layer4",))])
 def test_the_same_options_give_the_same_bytes(
     tiny: TrainConfig, tmp_path: Path, method: MethodConfig | None
 ) -> None:
@@ -140,7 +140,7 @@ def test_the_same_options_give_the_same_bytes(
     config = replace(tiny, epochs=1) if method is None else replace(tiny, epochs=1, method=method)
     first = train(replace(config, out=tmp_path / "a"))
     torch.rand(7)
-    second = train(replace(config, out=tmp_path / "b", workers=2))
+    second = train(replace(config, out=tmp_path / "b", num_workers=2))
     other = train(replace(config, out=tmp_path / "c", seed=1))
     assert digest(first) == digest(second)
     assert digest(first) != digest(other)
@@ -149,7 +149,7 @@ def test_the_same_options_give_the_same_bytes(
 @pytest.mark.parametrize(
     ("method", "after"),
     [
-        *((ADLConfig(taps=("layer4",)), after) for after in (1, 2, 3, 4, 5)),
+        *((ADLConfig(layers=("layer4",)), after) for after in (1, 2, 3, 4, 5)),
         (HaSConfig(grid_sizes=(0, 16)), 3),
         (CutMixConfig(prob=0.5), 3),
     ],
@@ -186,22 +186,22 @@ class Scores:
     """Stands in for the evaluation of a training: one score after another, in percent.
 
     Args:
-        truth: MaxBoxAccV2 of each epoch on val, by ground truth; None: val has none.
+        ground_truth: MaxBoxAccV2 of each epoch on val, by ground truth; None: val has none.
         agreement: the same by pseudo-boxes.
     """
 
     def __init__(
-        self, truth: Sequence[int] | None = None, agreement: Sequence[int] | None = None
+        self, ground_truth: Sequence[int] | None = None, agreement: Sequence[int] | None = None
     ) -> None:
         """Start with the first epoch."""
-        self.truth, self.agreement = iter(truth or []), iter(agreement or [])
+        self.ground_truth, self.agreement = iter(ground_truth or []), iter(agreement or [])
 
     def __call__(self, samples: Samples, *_: object, **__: object) -> list[LocalizationAccuracy]:
         """Return counts of a hundred images with the next score."""
         metric = LocalizationAccuracy()
         # Pseudo-boxes of the tests are marked by this corner.
         is_pseudo = samples.boxes is not None and samples.boxes[0][0, 0] == 7
-        score = next(self.agreement if is_pseudo else self.truth, None)
+        score = next(self.agreement if is_pseudo else self.ground_truth, None)
         for number in range(0 if score is None else 100):
             curve = np.full(1000, float(number < score))
             metric.update(0, IouCurves(curve, curve))
@@ -262,8 +262,8 @@ def test_without_ground_truth_the_best_epoch_is_chosen_by_pseudo_boxes(
     assert info.epoch == 1 + int(np.argmax(agreements))
     # Whoever uses the run is told.
     assert info.choice
-    assert Localizer(run, cpu=True).about(plain).model.endswith(info.choice)
-    evaluate(EvaluateConfig(run=run, report=0, workers=0, cpu=True))
+    assert Localizer(run, device="cpu").info(plain).model.endswith(info.choice)
+    evaluate(EvaluateConfig(run=run, report=0, num_workers=0, device="cpu"))
     written = json.loads((run / "metrics.json").read_text())
     assert (written["threshold_from"], written["epoch_from"]) == ("auto", "pseudo_boxes")
     # What is not asked for is not predicted.
@@ -282,7 +282,7 @@ def test_the_best_epoch_survives_an_interruption(
     config = replace(tiny, epochs=3, keep_best=True, select_by="pseudo_boxes", save_every=1)
     nothing = LocalizationAccuracy()
 
-    def validate(training: Training) -> Validation:
+    def validate(training: Trainer) -> Validation:
         return Validation(nothing, {3: 20.0, 6: 30.0, 9: 10.0}[training.step])
 
     def stop(method: Method, output: Output, labels: Tensor) -> Tensor:
@@ -291,7 +291,7 @@ def test_the_best_epoch_survives_an_interruption(
             raise StopError
         return plain(method, output, labels)
 
-    monkeypatch.setattr(Training, "_validate", validate)
+    monkeypatch.setattr(Trainer, "_validate", validate)
     whole = train(replace(config, out=tmp_path / "whole"))
     calls: list[int] = []
     plain = Method.loss
@@ -311,8 +311,8 @@ def test_a_choice_that_cannot_be_made_is_refused(tiny: TrainConfig, tmp_path: Pa
     data = tmp_path / "data"
     write_toy(data, train=8, val=0, test=2)
     shutil.rmtree(data / "val", ignore_errors=True)
-    with pytest.raises(DataError, match="--val_share"):
-        train(replace(tiny, data=data, out=tmp_path / "run", val_share=0.0, keep_best=True))
+    with pytest.raises(DataError, match="--val_fraction"):
+        train(replace(tiny, data=data, out=tmp_path / "run", val_fraction=0.0, keep_best=True))
     assert not (tmp_path / "run").exists()
 
 
@@ -321,7 +321,16 @@ def test_a_killed_process_goes_on(
 ) -> None:
     """SIGKILL in the middle of an epoch, then --resume: the same sha256."""
     command = [sys.executable, "-m", "wsol", "train", str(tiny.data), *tiny_options]
-    command += ["--save_every", "1", "--epochs", "3", "--method", "adl", "--method.taps", "layer4"]
+    command += [
+        "--save_every",
+        "1",
+        "--epochs",
+        "3",
+        "--method",
+        "adl",
+        "--method.layers",
+        "layer4",
+    ]
     subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
     process = subprocess.Popen([*command, "--out", str(tmp_path / "parts")], stderr=subprocess.PIPE)
     while not (tmp_path / "parts/checkpoints/step_00000004.pt").exists():
@@ -369,8 +378,8 @@ def test_a_refused_training_leaves_its_folder_free(
     for folder in (out, mine):
         with pytest.raises(ConfigError, match="resnt18"):
             train(replace(tiny, out=folder, backbone="resnt18"))
-        with pytest.raises(ConfigError, match="no tap 'layer9'"):
-            train(replace(tiny, out=folder, tap=("layer9",)))
+        with pytest.raises(ConfigError, match="no layer 'layer9'"):
+            train(replace(tiny, out=folder, layers=("layer9",)))
     assert not out.exists()
     assert list(mine.iterdir()) == []
 
@@ -385,9 +394,9 @@ def test_a_refused_training_leaves_its_folder_free(
 
 
 def test_a_run_does_not_go_on_with_other_data(tiny: TrainConfig, tmp_path: Path) -> None:
-    """One picture more would be another order and another val split: what was learnt is judged."""
+    """One image more would be another order and another val split: what was learnt is judged."""
     write_toy(tmp_path / "data", train=24, val=0, test=4)
-    config = replace(tiny, data=tmp_path / "data", out=tmp_path / "run", epochs=1, val_share=0.2)
+    config = replace(tiny, data=tmp_path / "data", out=tmp_path / "run", epochs=1, val_fraction=0.2)
     train(config)
     new = tmp_path / "data/train/disc/new.jpg"
     shutil.copy(tmp_path / "data/train/disc/0001.jpg", new)
@@ -450,23 +459,23 @@ def test_one_class_is_refused_and_named(tmp_path: Path, tiny: TrainConfig) -> No
         train(replace(tiny, data=tmp_path / "data", out=tmp_path / "run"))
 
 
-def test_a_bad_training_picture_is_named(tmp_path: Path, tiny: TrainConfig) -> None:
+def test_a_bad_training_image_is_named(tmp_path: Path, tiny: TrainConfig) -> None:
     """The error names the file, also from a worker process."""
     write_toy(tmp_path / "data", train=8, val=0, test=4)
     bad = tmp_path / "data/train/disc/0001.jpg"
     bad.write_bytes(b"")
-    for workers in (0, 1):
-        config = replace(tiny, data=tmp_path / "data", out=tmp_path / str(workers))
+    for num_workers in (0, 1):
+        config = replace(tiny, data=tmp_path / "data", out=tmp_path / str(num_workers))
         with pytest.raises(ImageError, match=r"disc/0001\.jpg: the file is empty"):
-            train(replace(config, workers=workers))
+            train(replace(config, num_workers=num_workers))
 
 
 def test_pretrained_layers_learn_at_a_tenth(tiny: TrainConfig, tmp_path: Path) -> None:
     """Body and head get their own learning rates, and the row shows the head's."""
-    from wsol.training.trainer import Training
+    from wsol.training.trainer import Trainer
 
     config = replace(tiny, out=tmp_path / "run", backbone="tf_efficientnet_lite0", pretrained=True)
-    training = Training(config)
+    training = Trainer(config)
     body, head = training.optimizer.param_groups
     assert (body["share"], head["share"]) == (0.1, 1.0)
     assert sum(map(len, (body["params"], head["params"]))) == len(
@@ -478,14 +487,14 @@ def test_a_training_starts_from_another_run(
     tiny: TrainConfig, tiny_run: Path, tmp_path: Path
 ) -> None:
     """The run's layers go on at their share of the learning rate, with frozen statistics."""
-    from wsol.training.trainer import Training
+    from wsol.training.trainer import Trainer
 
-    training = Training(replace(tiny, out=tmp_path / "run", start=tiny_run))
+    training = Trainer(replace(tiny, out=tmp_path / "run", init_from=tiny_run))
     for name, value in load_run(tiny_run)[0].state_dict().items():
         assert torch.equal(training.network.state_dict()[name], value)
     assert training.optimizer.param_groups[0]["share"] == 0.1
     assert training.frozen
-    anew = Training(replace(tiny, out=tmp_path / "anew"))
+    anew = Trainer(replace(tiny, out=tmp_path / "anew"))
     assert anew.optimizer.param_groups[0]["share"] == 1.0
     assert not anew.frozen
 
@@ -494,7 +503,7 @@ def test_layers_that_do_not_learn_stay_to_the_last_bit(
     tiny: TrainConfig, tiny_run: Path, tmp_path: Path
 ) -> None:
     """At no share of the learning rate the head learns alone, and weights do not decay."""
-    run = train(replace(tiny, out=tmp_path / "run", start=tiny_run, backbone_lr=0))
+    run = train(replace(tiny, out=tmp_path / "run", init_from=tiny_run, backbone_lr=0))
     before, after = (load_run(folder)[0].state_dict() for folder in (tiny_run, run))
     same = {name for name in before if torch.equal(before[name], after[name])}
     assert same == {name for name in before if name.startswith("body.")}
@@ -536,7 +545,7 @@ def test_a_size_that_the_network_does_not_take_is_refused(
     config = replace(tiny, backbone="test_vit", epochs=1, method=ADLConfig())
     assert load_run(train(replace(config, out=tmp_path / "vit")))[1].size == 64
     with pytest.raises(ConfigError, match=r"test_vit .* 50 x 50"):
-        train(replace(config, out=tmp_path / "odd", size=50))
+        train(replace(config, out=tmp_path / "odd", image_size=50))
 
 
 def test_a_checkpoint_that_does_not_fit_says_where(tiny: TrainConfig, tmp_path: Path) -> None:
@@ -560,19 +569,19 @@ def any_precision() -> Iterator[None]:
 
 @pytest.mark.usefixtures("any_precision")
 def test_layers_work_in_bfloat16_and_channels_last(tiny: TrainConfig, tmp_path: Path) -> None:
-    """With bf16, nothing between pictures and gradients falls back to another layout or type."""
-    from wsol.training.trainer import Training
+    """With bf16, nothing between images and gradients falls back to another layout or type."""
+    from wsol.training.trainer import Trainer
 
-    training = Training(replace(tiny, out=tmp_path / "run", precision="bf16"))
+    training = Trainer(replace(tiny, out=tmp_path / "run", precision="bf16"))
     seen: list[tuple[torch.dtype, bool]] = []
 
-    def look(tensor: Tensor) -> None:
+    def preprocessing(tensor: Tensor) -> None:
         last = tensor.is_contiguous(memory_format=torch.channels_last)
         seen.append((tensor.dtype, last))
 
     def watch(module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        look(output)
-        output.register_hook(look)
+        preprocessing(output)
+        output.register_hook(preprocessing)
 
     layers = [m for m in training.network.modules() if isinstance(m, torch.nn.Conv2d)]
     for layer in layers:
@@ -590,7 +599,7 @@ def test_methods_that_act_through_a_frozen_body_are_refused(
     """Where backbone_lr is 0 and the body has been trained, and with nothing written."""
     config = replace(tiny, out=tmp_path / "run", epochs=1, method=method, backbone_lr=0)
     with pytest.raises(ConfigError, match=f"{method.name}.*backbone_lr"):
-        train(replace(config, start=tiny_run))
+        train(replace(config, init_from=tiny_run))
     assert not config.out.exists()
     # New weights learn at the full rate, whatever the share.
     train(config)
@@ -601,7 +610,7 @@ def test_validation_takes_no_more_images_at_once_than_a_step(
     tiny: TrainConfig,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    accumulate: int,
+    gradient_accumulation_steps: int,
     most: int,
 ) -> None:
     """Where a step's images have to be taken in parts, memory suffices for no more."""
@@ -612,5 +621,12 @@ def test_validation_takes_no_more_images_at_once_than_a_step(
         return evaluate_split(*given, batch_size=batch_size, **options)
 
     monkeypatch.setattr("wsol.training.trainer.evaluate_split", watched)
-    train(replace(tiny, out=tmp_path / "run", epochs=1, accumulate=accumulate))
+    train(
+        replace(
+            tiny,
+            out=tmp_path / "run",
+            epochs=1,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        )
+    )
     assert sizes == [most]

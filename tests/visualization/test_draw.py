@@ -13,9 +13,9 @@ NO_MAP = np.zeros((0, 0))
 NO_BOXES = np.zeros((0, 4))
 
 
-def coloured(picture: Image.Image, colour: tuple[int, int, int]) -> NDArray[np.bool_]:
-    """Return where a picture has exactly this colour."""
-    found: NDArray[np.bool_] = (np.asarray(picture) == colour).all(-1)
+def coloured(image: Image.Image, colour: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """Return where an image has exactly this colour."""
+    found: NDArray[np.bool_] = (np.asarray(image) == colour).all(-1)
     return found
 
 
@@ -25,8 +25,8 @@ def extent(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1
 
 
-def test_a_picture_without_map_and_boxes_is_itself() -> None:
-    """Nothing to draw on a small picture gives the same pixels."""
+def test_a_image_without_map_and_boxes_is_itself() -> None:
+    """Nothing to draw on a small image gives the same pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
     assert np.array_equal(np.asarray(draw(image, NO_MAP, NO_BOXES)), pixels)
@@ -38,32 +38,32 @@ def test_a_picture_without_map_and_boxes_is_itself() -> None:
 def test_a_box_is_outlined_inside_its_edges(x: int, y: int, width: int, height: int) -> None:
     """The outline's outer pixels are the box's own first and last ones, however small it is."""
     box = np.array([[x, y, x + width, y + height]], np.float64)
-    picture = draw(Image.new("RGB", (100, 90)), NO_MAP, box)
-    assert extent(coloured(picture, PREDICTED)) == (x, y, x + width, y + height)
+    image = draw(Image.new("RGB", (100, 90)), NO_MAP, box)
+    assert extent(coloured(image, PREDICTED)) == (x, y, x + width, y + height)
 
 
-def test_boxes_shrink_with_the_picture() -> None:
-    """At half the size a box has half the coordinates; a larger picture is not enlarged."""
+def test_boxes_shrink_with_the_image() -> None:
+    """At half the size a box has half the coordinates; a larger image is not enlarged."""
     box = np.array([[100.0, 40.0, 300.0, 200.0]])
-    picture = draw(Image.new("RGB", (960, 480)), NO_MAP, box, side=480)
-    assert picture.size == (480, 240)
-    assert extent(coloured(picture, PREDICTED)) == (50, 20, 150, 100)
+    image = draw(Image.new("RGB", (960, 480)), NO_MAP, box, side=480)
+    assert image.size == (480, 240)
+    assert extent(coloured(image, PREDICTED)) == (50, 20, 150, 100)
     assert draw(Image.new("RGB", (9, 3000)), NO_MAP, NO_BOXES, side=100).size == (1, 100)
 
 
 def test_predicted_and_true_boxes_differ_in_colour() -> None:
     """The predicted box lies over the true one, and each has its colour."""
     predicted, true = np.array([[5.0, 5, 20, 20]]), np.array([[15.0, 15, 40, 30]])
-    picture = draw(Image.new("RGB", (60, 50)), NO_MAP, predicted, true)
-    assert extent(coloured(picture, PREDICTED)) == (5, 5, 20, 20)
-    assert extent(coloured(picture, TRUE)) == (15, 15, 40, 30)
+    image = draw(Image.new("RGB", (60, 50)), NO_MAP, predicted, true)
+    assert extent(coloured(image, PREDICTED)) == (5, 5, 20, 20)
+    assert extent(coloured(image, TRUE)) == (15, 15, 40, 30)
     same = draw(Image.new("RGB", (60, 50)), NO_MAP, true, true)
     assert not coloured(same, TRUE).any()
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (0, 1), (1, 0), (1, 1)])
 def test_heat_is_red_where_the_map_is_high_and_blue_where_low(corner: tuple[int, int]) -> None:
-    """A hot quarter of the map reddens that quarter of the picture alone."""
+    """A hot quarter of the map reddens that quarter of the image alone."""
     heat_map = np.zeros((2, 2))
     heat_map[corner] = 1
     pixels = np.asarray(draw(Image.new("RGB", (80, 60), "gray"), heat_map, NO_BOXES), int)
@@ -77,8 +77,8 @@ def test_heat_is_red_where_the_map_is_high_and_blue_where_low(corner: tuple[int,
     assert len(set(quarters.values())) == 2
 
 
-def test_the_picture_shows_through_the_heat() -> None:
-    """Under a constant map, bright and dark pictures stay apart."""
+def test_the_image_shows_through_the_heat() -> None:
+    """Under a constant map, bright and dark images stay apart."""
     dark, bright = (
         np.asarray(draw(Image.new("RGB", (20, 20), colour), np.zeros((4, 4)), NO_BOXES), int)
         for colour in ("black", "white")
@@ -96,25 +96,25 @@ def test_scores_outside_0_to_1_do_not_wrap_round() -> None:
 
 @settings(deadline=None)
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 9), st.data())
-def test_grid_shows_every_picture_whole(
+def test_grid_shows_every_image_whole(
     rows: int, columns: int, gap: int, data: st.DataObject
 ) -> None:
-    """Each picture's pixels are there, in its row and column, and the rest is white."""
+    """Each image's pixels are there, in its row and column, and the rest is white."""
     sides = st.integers(1, 12)
-    pictures = [
+    images = [
         [
             Image.new("RGB", (data.draw(sides), data.draw(sides)), (1 + row, 1 + column, 7))
             for column in range(columns)
         ]
         for row in range(rows)
     ]
-    sheet = grid(pictures, gap)
+    sheet = grid(images, gap)
     total, order = 0, []
     for row in range(rows):
         for column in range(columns):
             mask = coloured(sheet, (1 + row, 1 + column, 7))
             x0, y0, x1, y1 = extent(mask)
-            assert (x1 - x0, y1 - y0) == pictures[row][column].size
+            assert (x1 - x0, y1 - y0) == images[row][column].size
             assert mask[y0:y1, x0:x1].all()
             total += int(mask.sum())
             order.append((y0, x0))

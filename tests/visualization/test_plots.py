@@ -42,8 +42,8 @@ def edges(patch: mpl.patches.Rectangle) -> list[float]:
     return [x, y, x + patch.get_width(), y + patch.get_height()]
 
 
-def test_picture_heat_and_boxes_are_where_they_belong() -> None:
-    """In pixels of the picture, from edge to edge; true boxes have another colour."""
+def test_image_heat_and_boxes_are_where_they_belong() -> None:
+    """In pixels of the image, from edge to edge; true boxes have another colour."""
     axes = RESULT.plot(PIXELS, true_boxes=[[5, 3, 21, 19]], classes=("dog", "cat"))
     photo, heat = axes.images
     assert np.array_equal(photo.get_array(), PIXELS)
@@ -57,7 +57,7 @@ def test_picture_heat_and_boxes_are_where_they_belong() -> None:
     assert [text.get_text() for text in axes.texts] == ["cat 75%", "dog 25%"]
 
 
-def test_the_picture_is_read_where_the_result_says(tmp_path: Path) -> None:
+def test_the_image_is_read_where_the_result_says(tmp_path: Path) -> None:
     """Or where the caller says; a file that is not there is an error of its own."""
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     for axes in (
@@ -70,8 +70,8 @@ def test_the_picture_is_read_where_the_result_says(tmp_path: Path) -> None:
         RESULT.plot(tmp_path / "b.png")
 
 
-def test_a_picture_without_boxes_or_map_or_that_is_bad() -> None:
-    """What is not there is not drawn; why a picture is bad is written."""
+def test_a_image_without_boxes_or_map_or_that_is_bad() -> None:
+    """What is not there is not drawn; why an image is bad is written."""
     nothing = Localization("a.png", (40, 20), "cat", 0, 0.5)
     axes = nothing.plot(PIXELS)
     assert (len(axes.images), len(axes.patches)) == (1, 0)
@@ -80,8 +80,8 @@ def test_a_picture_without_boxes_or_map_or_that_is_bad() -> None:
     assert (len(axes.images), axes.get_title()) == (0, "the file is empty")
 
 
-def test_a_grid_has_each_picture_in_its_place() -> None:
-    """Row by row; true boxes belong to their own picture."""
+def test_a_grid_has_each_image_in_its_place() -> None:
+    """Row by row; true boxes belong to their own image."""
     results = [replace(RESULT, label=name) for name in "abc"]
     figure = plot_grid(
         results, [PIXELS] * 3, columns=2, true_boxes=[[[0, 0, 1, 1]], np.zeros((0, 4)), []]

@@ -181,7 +181,7 @@ class HeldError(ConfigError):
     """Another process holds a folder."""
 
 
-class Hold:
+class FolderLock:
     """A folder that is this process's own until it is released or the process ends.
 
     The system takes the lock back however the process ends, so there is nothing to clean up after
@@ -198,7 +198,7 @@ class Hold:
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with Hold(Path(folder)):
+    ...     with FolderLock(Path(folder)):
     ...         [path.name for path in Path(folder).iterdir()]
     ...     list(Path(folder).iterdir())
     ['.wsol-lock']
@@ -233,9 +233,9 @@ class Hold:
                 time.sleep(_MOMENT)
                 fcntl.flock(lock, kind)
         except BlockingIOError as error:
-            holder = _holder(lock)
+            lock_holder = _holder(lock)
             os.close(lock)
-            raise HeldError(_refusal(self.path.parent, holder)) from error
+            raise HeldError(_refusal(self.path.parent, lock_holder)) from error
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 os.close(lock)
@@ -277,7 +277,7 @@ class Hold:
         """Give the folder back with the last reference."""
         self.release()
 
-    def __enter__(self) -> "Hold":
+    def __enter__(self) -> "FolderLock":
         """Return the hold."""
         return self
 
@@ -320,8 +320,8 @@ def _holder(lock: int) -> str:
         return "another process"
 
 
-def _refusal(folder: Path, holder: str) -> str:
-    return f"{folder}: is being written by {holder}: wait for its end, or choose another --out"
+def _refusal(folder: Path, lock_holder: str) -> str:
+    return f"{folder}: is being written by {lock_holder}: wait for its end, or choose another --out"
 
 
 def _let_go() -> None:

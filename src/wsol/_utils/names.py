@@ -25,7 +25,7 @@ _ODD = re.compile(
 """What any name of short parts has that is not written as it is."""
 
 
-def portable(name: str) -> str:
+def escape_name(name: str) -> str:
     r"""Return a name as UTF-8 text without control characters, for every format alike.
 
     What XML, JSON or a line of text cannot hold (control characters, bytes that are not UTF-8) is
@@ -36,26 +36,26 @@ def portable(name: str) -> str:
         name: of a file, as Python has it (bytes that are not UTF-8 as lone surrogates), or of a
             class.
 
-    >>> portable("cats & dogs/日本 100%.jpg"), portable("a\nb\udcff%41.jpg")
+    >>> escape_name("cats & dogs/日本 100%.jpg"), escape_name("a\nb\udcff%41.jpg")
     ('cats & dogs/日本 100%.jpg', 'a%0Ab%FF%2541.jpg')
     """
     return _UNFIT.sub(lambda found: _escape(found[0]), name)
 
 
-def original(name: str) -> str:
-    r"""Return the name that ``portable`` was given.
+def unescape_name(name: str) -> str:
+    r"""Return the name that ``escape_name`` was given.
 
-    >>> original("a%0Ab%FF%2541.jpg")
+    >>> unescape_name("a%0Ab%FF%2541.jpg")
     'a\nb\udcff%41.jpg'
     """
     return _ESCAPE.sub(lambda found: _unescape(found[0]), name)
 
 
-def place(image_id: str, reserved: Collection[str] = ()) -> str:
+def safe_path(image_id: str, reserved: Collection[str] = ()) -> str:
     """Return a relative path that is safe to write to, another for each image.
 
-    It is the image's name, made ``portable``, and ``original`` leads back. What would lead out
-    of the folder or be overlooked is written as ``%`` and two digits as well: a dot that a part
+    It is the image's name, made ``escape_name``, and ``unescape_name`` leads back. What would lead
+    out of the folder or be overlooked is written as ``%`` and two digits as well: a dot that a part
     begins or a folder ends with, a first ``/``, one after another, ``:`` and backslashes, and a
     letter of folders that are called as written files or reserved ones are. Parts of more than 200
     bytes are cut and get a hash instead.
@@ -67,24 +67,24 @@ def place(image_id: str, reserved: Collection[str] = ()) -> str:
     >>> place("a b/日本.jpg"), place("../../x.jpg"), place("/photos/1.jpg")
     ('a b/日本.jpg', '%2E%2E/%2E%2E/x.jpg', '%2Fphotos/1.jpg')
     """
-    name = re.sub(r"^/|(?<=/)/|/$|[\\:]", lambda found: _escape(found[0]), portable(image_id))
+    name = re.sub(r"^/|(?<=/)/|/$|[\\:]", lambda found: _escape(found[0]), escape_name(image_id))
     *folders, file = name.split("/")
     return "/".join([*(_folder(part, reserved) for part in folders), _short(_no_dot(file))])
 
 
-def written_forms(name: str) -> set[str]:
+def escaped_forms(name: str) -> set[str]:
     r"""Return the other names that exports write for a name, to know them when they are read back.
 
     Args:
         name: of an image.
 
-    >>> written_forms("crow/a 1.jpg"), sorted(written_forms("a\n:.jpg"))
+    >>> escaped_forms("crow/a 1.jpg"), sorted(escaped_forms("a\n:.jpg"))
     (set(), ['a%0A%3A.jpg', 'a%0A:.jpg'])
     """
     # Most have none, and data sets have millions.
     if not _ODD.search(name) and max(map(len, name.split("/"))) * 4 <= _LONGEST:
         return set()
-    return {portable(name), place(name), place(name, YOLO_RESERVED)} - {name}
+    return {escape_name(name), safe_path(name), safe_path(name, YOLO_RESERVED)} - {name}
 
 
 def _escape(character: str) -> str:

@@ -13,24 +13,24 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wsol._utils.files import NAME, Hold, output_folder, write_atomically
+from wsol._utils.files import NAME, FolderLock, output_folder, write_atomically
 from wsol.annotation.config import AnnotateConfig
 from wsol.annotation.learning import Learning
 from wsol.annotation.stored_features import StoredFeatures
 from wsol.data.file_index import Names
 from wsol.data.labels import GivenLabels
 from wsol.data.names import some
-from wsol.data.sources import Picture
+from wsol.data.sources import ImageSource
 from wsol.errors import ConfigError
-from wsol.formats import About
+from wsol.formats import PredictionInfo
 from wsol.formats.convert import create_writers
 from wsol.inference.fitting import Inputs
 from wsol.inference.localizer import Localizer
 from wsol.models import Network
 from wsol.prediction.config import PredictConfig
-from wsol.prediction.inputs import Pictures, collect, with_labels
+from wsol.prediction.inputs import ImageCollection, collect, with_labels
 from wsol.prediction.local import create_predictor
-from wsol.prediction.predict import check_links, predict_pictures
+from wsol.prediction.predict import check_links, predict_images
 from wsol.reports.report import check_folder
 from wsol.runs.config import check_same, resolved, save_config
 
@@ -38,14 +38,14 @@ SCHEMA = pa.schema([("image", pa.binary()), ("labels", pa.list_(pa.binary()))])
 """One row for each image: its name and those of its classes, as they are on the disk."""
 
 
-def take_rounds(folder: Path, pictures: Pictures) -> tuple[Pictures, tuple[int, ...]]:
+def take_rounds(folder: Path, images: ImageCollection) -> tuple[ImageCollection, tuple[int, ...]]:
     """Return images in the order in which they came, and how many came together.
 
     Those that are new are written to a file of their own.
 
     Args:
         folder: of the files; it is made if it is not there.
-        pictures: all images, with their labels.
+        images: all images, with their labels.
 
     Returns:
         The same images in order; classes that came later are behind those that were there.
@@ -56,18 +56,18 @@ def take_rounds(folder: Path, pictures: Pictures) -> tuple[Pictures, tuple[int, 
 
     >>> import tempfile
     >>> labels = GivenLabels(("cat", "dog"), [(1,), (0,)])
-    >>> pictures = Pictures(Path("photos"), Names(["a.jpg", "b.jpg"]), labels)
+    >>> images = ImageCollection(Path("photos"), Names(["a.jpg", "b.jpg"]), labels)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = take_rounds(Path(folder), replace(pictures, names=pictures.names[1:],
+    ...     _ = take_rounds(Path(folder), replace(images, names=images.names[1:],
     ...         labels=labels[1:]))
-    ...     found, rounds = take_rounds(Path(folder), pictures)
+    ...     found, rounds = take_rounds(Path(folder), images)
     >>> list(found.names), list(found.labels), found.labels.classes, rounds
     (['b.jpg', 'a.jpg'], [(0,), (1,)], ('cat', 'dog'), (1, 1))
     """
-    labels = pictures.labels or GivenLabels((), ((),) * len(pictures))
+    labels = images.labels or GivenLabels((), ((),) * len(images))
     now = {
         name: [labels.classes[label] for label in own]
-        for name, own in zip(pictures.names, labels, strict=True)
+        for name, own in zip(images.names, labels, strict=True)
     }
     folder.mkdir(exist_ok=True)
     found: list[list[tuple[str, list[str]]]] = []
@@ -93,7 +93,7 @@ def take_rounds(folder: Path, pictures: Pictures) -> tuple[Pictures, tuple[int, 
             classes.setdefault(name, len(classes))
     rows = [row for of_round in found for row in of_round]
     return replace(
-        pictures,
+        images,
         names=Names(name for name, _ in rows),
         labels=GivenLabels(tuple(classes), ([classes[each] for each in own] for _, own in rows)),
     ), tuple(map(len, found))
@@ -129,7 +129,7 @@ OPTIONS = "annotate.yaml"
 
 FREE = {
     *("images", "out", "labels_from", "class_map", "split_folders", "format", "val_fraction"),
-    *("copy_images", "report", "workers", "cpu", "overwrite", "max_errors"),
+    *("copy_images", "report", "num_workers", "device", "overwrite", "max_errors"),
 }
 """Options that may differ when an annotation goes on: what they change is compared otherwise."""
 
@@ -170,31 +170,31 @@ def annotate(config: AnnotateConfig) -> Annotated:
             not fit or differs from those that the annotation began with.
         ErrorLimitError: more images than were allowed are in error.
     """
-    pictures = with_labels(
+    images = with_labels(
         collect([config.images]), config.labels_from, config.class_map, config.split_folders
     )
-    with output_folder(config.out), Hold(config.out, f"{NAME}-annotate"):
+    with output_folder(config.out), FolderLock(config.out, f"{NAME}-annotate"):
         _claim(config)
-        _check_ways(config, pictures)
+        _check_ways(config, images)
         rounds_before = len(list((config.out / "rounds").glob("round-*")))
-        pictures, rounds = take_rounds(config.out / "rounds", pictures)
-        first = _with_own_classes(pictures.select(slice(rounds[0])))
+        images, rounds = take_rounds(config.out / "rounds", images)
+        first = _with_own_classes(images.select(slice(rounds[0])))
         stored = _stored(config, rounds[0])
-        run = _learnt_run(config, first, stored)
-        asked = _prediction(config, run)
-        locate = create_predictor(asked, first, partial(_FromFeatures, stored))
-        _add_classes(locate, pictures)
-        statuses = predict_pictures(asked, pictures, locate, rounds)
+        run = _distilled_run(config, first, stored)
+        options = _prediction(config, run)
+        locate = create_predictor(options, first, partial(_FromFeatures, stored))
+        _add_classes(locate, images)
+        statuses = predict_images(options, images, locate, rounds)
     return Annotated(config.out, statuses, rounds[-1] if len(rounds) > rounds_before else 0)
 
 
-def _with_own_classes(pictures: Pictures) -> Pictures:
-    """Return pictures without the classes that occur in later rounds only, which come last."""
-    labels = pictures.labels
+def _with_own_classes(images: ImageCollection) -> ImageCollection:
+    """Return images without the classes that occur in later rounds only, which come last."""
+    labels = images.labels
     if labels is None:
-        return pictures
+        return images
     number = 1 + max((label for own in labels for label in own), default=-1)
-    return replace(pictures, labels=GivenLabels(labels.classes[:number], labels))
+    return replace(images, labels=GivenLabels(labels.classes[:number], labels))
 
 
 def _claim(config: AnnotateConfig) -> None:
@@ -213,20 +213,20 @@ def _claim(config: AnnotateConfig) -> None:
     save_config(saved, resolved(replace(config, overwrite=False)))
 
 
-def _check_ways(config: AnnotateConfig, pictures: Pictures) -> None:
+def _check_ways(config: AnnotateConfig, images: ImageCollection) -> None:
     """Refuse what could not be written at the end."""
     if config.report:
         check_folder(config.out / "report")
-    check_links(config.format, [config.images], pictures)
-    classes = pictures.labels.classes if pictures.labels else ()
-    create_writers(config.format, config.out, About(classes, pictures.root, threshold=0.5))
+    check_links(config.format, [config.images], images)
+    classes = images.labels.classes if images.labels else ()
+    create_writers(config.format, config.out, PredictionInfo(classes, images.root, threshold=0.5))
 
 
 def _stored(config: AnnotateConfig, number: int) -> StoredFeatures:
     """Return the files of features of the images to learn from, evenly taken of so many."""
     count = min(number, config.max_images)
     indices = [index * number // count for index in range(count)]
-    return StoredFeatures(config.out / "features", config.size, indices, config.part_size)
+    return StoredFeatures(config.out / "features", config.image_size, indices, config.chunk_size)
 
 
 def _prediction(config: AnnotateConfig, run: Path | None) -> PredictConfig:
@@ -255,19 +255,19 @@ class _FromFeatures(Localizer):
         super().__init__(model, **options)
         self.stored = stored
 
-    def _inputs(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Inputs]:
-        for part in parts:
-            number = self.stored.part_of(part)
+    def _inputs(self, paths: Sequence[ImageSource], chunks: Iterable[range]) -> Iterator[Inputs]:
+        for chunk in chunks:
+            number = self.stored.part_of(chunk)
             if number is None or not isinstance(self.model, Network):
-                yield from super()._inputs(paths, [part])
+                yield from super()._inputs(paths, [chunk])
             else:
-                yield self.stored.read(number, self.model, self.look)
+                yield self.stored.read(number, self.model, self.preprocessing)
 
 
-def _add_classes(locate: Localizer, pictures: Pictures) -> None:
+def _add_classes(locate: Localizer, images: ImageCollection) -> None:
     """Let a localizer write classes of images that came later, which its network does not know."""
     known = set(locate.classes)
-    classes = pictures.labels.classes if pictures.labels else ()
+    classes = images.labels.classes if images.labels else ()
     new = tuple(name for name in classes if name not in known)
     if new and locate.num_known:
         log.warning(
@@ -278,7 +278,9 @@ def _add_classes(locate: Localizer, pictures: Pictures) -> None:
     locate.classes += new
 
 
-def _learnt_run(config: AnnotateConfig, first: Pictures, stored: StoredFeatures) -> Path | None:
+def _distilled_run(
+    config: AnnotateConfig, first: ImageCollection, stored: StoredFeatures
+) -> Path | None:
     """Return the run that has learnt the labels of the first images; of one class there is none."""
     assert first.labels is not None
     run = config.out / "run"

@@ -8,6 +8,7 @@ from wsol.data.names import FOLDERS, read_split_folders
 from wsol.formats.config import check_formats
 from wsol.options import (
     BatchSize,
+    Device,
     FractionBelowOne,
     ImageSize,
     MaxPixels,
@@ -19,7 +20,7 @@ from wsol.options import (
     Seed,
     no_effect,
 )
-from wsol.types import BUNDLED_BACKBONE, Number, Precision
+from wsol.types import BUNDLED_BACKBONE, Instances, Precision
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class AnnotateConfig(Options):
         split_folders: folders above the class folders, as train=FOLDER,test=FOLDER; none makes
             every folder a class; default: those named after splits.
         backbone: the network, which stays as it is.
-        size: side of the network's input in pixels.
+        image_size: side of the network's input in pixels.
         distill: whether boxes are those of a head that has learnt the localizer's maps: auto where
             it agrees with the localizer's boxes of mirrored images at least as well as the
             localizer with itself; always; never.
-        objects: one box for each class, or several; default: several where images have several
+        instances: one box for each class, or several; default: several where images have several
             labels.
         max_images: to learn from at most, taken evenly; their features are kept in the folder.
         format: formats to write.
@@ -52,17 +53,17 @@ class AnnotateConfig(Options):
             report.
         seed: of everything drawn by chance.
         batch_size: images per step.
-        part_size: images in a file of features and in one of rows, which is written when all are
+        chunk_size: images in a file of features and in one of rows, which is written when all are
             done; an annotation that was stopped goes on after the last one.
         overwrite: remove what is in the folder, and begin anew.
         max_errors: stop when more images than these cannot be read, with exit status 4; default:
             never.
-        workers: processes that decode images; 0 decodes in this one.
+        num_workers: processes that decode images; 0 decodes in this one.
         max_pixels: larger images are refused before they are decoded.
         scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
             least one and a half times size; much faster, and nearly the same.
         precision: auto is bfloat16 where the hardware supports it.
-        cpu: stay on the CPU even where there is a GPU.
+        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
     """
 
     images: Path
@@ -71,9 +72,9 @@ class AnnotateConfig(Options):
     class_map: Path | None = None
     split_folders: tuple[Name, ...] = ()
     backbone: Name = BUNDLED_BACKBONE
-    size: ImageSize = 448
+    image_size: ImageSize = 448
     distill: Literal["auto", "always", "never"] = "auto"
-    objects: Number | None = None
+    instances: Instances | None = None
     max_images: PositiveInt = 2_000
     format: tuple[Name, ...] = ("coco", "yolo")
     val_fraction: FractionBelowOne = 0.1
@@ -81,14 +82,14 @@ class AnnotateConfig(Options):
     report: NonNegativeInt = 5_000
     seed: Seed = 0
     batch_size: BatchSize = 16
-    part_size: PositiveInt = 64
+    chunk_size: PositiveInt = 64
     overwrite: bool = False
     max_errors: NonNegativeInt | None = None
-    workers: NumWorkers = 2
+    num_workers: NumWorkers = 2
     max_pixels: MaxPixels = 50_000_000
     scaled_decoding: bool = True
     precision: Precision = "auto"
-    cpu: bool = False
+    device: Device = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""

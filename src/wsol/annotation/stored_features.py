@@ -12,15 +12,15 @@ from torch import Tensor
 from wsol._utils.feature_file import as_float16
 from wsol._utils.progress import Meter
 from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
-from wsol.data.sources import Picture
+from wsol.data.sources import ImageSource
 from wsol.errors import ConfigError, ImageError
-from wsol.inference.fitting import Inputs, Look
-from wsol.localizers._forward import StoredLook, observe
+from wsol.inference.fitting import Inputs, Preprocessing
+from wsol.localizers._forward import StoredForwardPass, observe
 from wsol.models import Network
 from wsol.runs.run import read_tensors, write_tensors
 
 LAST = "last"
-"""In place of a tap's name: what the head sees."""
+"""In place of a layer's name: what the head sees."""
 
 
 class StoredFeatures:
@@ -30,14 +30,14 @@ class StoredFeatures:
         folder: of the files.
         size: side of the network's input in pixels.
         indices: of the images, in order.
-        part_size: images in a file; the last may have fewer.
+        chunk_size: images in a file; the last may have fewer.
     """
 
-    def __init__(self, folder: Path, size: int, indices: Sequence[int], part_size: int) -> None:
+    def __init__(self, folder: Path, size: int, indices: Sequence[int], chunk_size: int) -> None:
         """Name the images."""
         self.folder, self.size = folder, size
-        starts = range(0, len(indices), part_size)
-        self.parts = [list(indices[start : start + part_size]) for start in starts]
+        starts = range(0, len(indices), chunk_size)
+        self.chunks = [list(indices[start : start + chunk_size]) for start in starts]
 
     def part_of(self, numbers: range) -> int | None:
         """Return the number of the file of just these images, or None where there is none.
@@ -45,69 +45,73 @@ class StoredFeatures:
         Args:
             numbers: of images.
         """
-        for part, indices in enumerate(self.parts):
+        for chunk, indices in enumerate(self.chunks):
             if indices[:1] == [numbers.start]:
-                return part if indices == list(numbers) and self.file(part).exists() else None
+                return chunk if indices == list(numbers) and self.file(chunk).exists() else None
         return None
 
-    def file(self, part: int) -> Path:
+    def file(self, chunk: int) -> Path:
         """Return the place of a file."""
-        return self.folder / f"part-{part:06d}.safetensors"
+        return self.folder / f"part-{chunk:06d}.safetensors"
 
     def compute(
         self,
         network: Network,
-        taps: Sequence[str],
-        paths: Sequence[Picture],
-        look: Look,
+        layers: Sequence[str],
+        paths: Sequence[ImageSource],
+        preprocessing: Preprocessing,
         least_side: int | None,
     ) -> None:
         """Send the images that are in no file yet through a network, and keep what it sees.
 
         Args:
             network: on its device.
-            taps: names of the modules whose features are kept, besides the last ones.
+            layers: names of the modules whose features are kept, besides the last ones.
             paths: of all images.
-            look: how they are read.
+            preprocessing: how they are read.
             least_side: see ``ImageFiles``.
         """
         self.folder.mkdir(exist_ok=True)
-        missing = [part for part in range(len(self.parts)) if not self.file(part).exists()]
-        number = sum(len(self.parts[part]) for part in missing)
+        missing = [chunk for chunk in range(len(self.chunks)) if not self.file(chunk).exists()]
+        number = sum(len(self.chunks[chunk]) for chunk in missing)
         if not number:
             return
-        files = ImageFiles(paths, look.transform, look.max_pixels, least_side)
-        keys = [key for part in missing for key in split_batches(self.parts[part], look.batch_size)]
-        batches = load_batches(files, keys, look.workers)
+        files = ImageFiles(paths, preprocessing.transform, preprocessing.max_pixels, least_side)
+        keys = [
+            key
+            for chunk in missing
+            for key in split_batches(self.chunks[chunk], preprocessing.batch_size)
+        ]
+        batches = load_batches(files, keys, preprocessing.num_workers)
         with Meter("features", number) as meter:
-            for part in missing:
+            for chunk in missing:
                 kept = _Kept()
-                while kept.number < len(self.parts[part]):
+                while kept.number < len(self.chunks[chunk]):
                     batch = next(batches)
-                    images = batch.images.to(look.compute.device)
+                    images = batch.images.to(preprocessing.compute.device)
                     features: dict[str, Tensor] = {}
                     if batch.indices:
-                        images = normalized(images, look.mean, look.std)
-                        with look.compute.autocast(), torch.no_grad():
-                            seen = observe(network, images, taps)
+                        images = normalized(images, preprocessing.mean, preprocessing.std)
+                        with preprocessing.compute.autocast(), torch.no_grad():
+                            seen = observe(network, images, layers)
                         features = seen.features | {LAST: seen.output.features.float()}
                     kept.add(batch.indices, batch.sizes, batch.errors, features)
                     meter.advance(len(batch.indices) + len(batch.errors))
-                write_tensors(self.file(part), kept.tensors())
+                write_tensors(self.file(chunk), kept.tensors())
 
-    def read(self, part: int, network: Network, look: Look) -> Inputs:
+    def read(self, chunk: int, network: Network, preprocessing: Preprocessing) -> Inputs:
         """Return the images of a file as a batch that has been through a network.
 
         Args:
-            part: number of the file.
+            chunk: number of the file.
             network: whose body has made the features; it may have another head.
-            look: has its device and precision.
+            preprocessing: has its device and precision.
 
         Raises:
             ConfigError: the file cannot be read.
         """
         try:
-            content = read_tensors(self.file(part))
+            content = read_tensors(self.file(chunk))
             errors = json.loads(content["errors"].numpy().tobytes())
             indices, sizes = content["indices"].tolist(), content["sizes"].tolist()
             found = {
@@ -117,23 +121,25 @@ class StoredFeatures:
             }
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ConfigError(
-                f"{self.file(part)}: cannot be read: {error}; remove it and give the same command "
+                f"{self.file(chunk)}: cannot be read: {error}; remove it and give the same command "
                 "again"
             ) from error
         failed = [(index, ImageError(path, reason)) for index, path, reason in errors]
         if not indices:
             return Inputs([], torch.empty(0), [], failed)
-        features = {name: value.to(look.compute.device) for name, value in found.items()}
-        with look.compute.autocast(), torch.no_grad():
+        features = {name: value.to(preprocessing.compute.device) for name, value in found.items()}
+        with preprocessing.compute.autocast(), torch.no_grad():
             output = network.head.output(features.pop(LAST))
-        seen = StoredLook(network, (self.size, self.size), output, features)
+        seen = StoredForwardPass(network, (self.size, self.size), output, features)
         return Inputs(indices, seen, [(width, height) for width, height in sizes], failed)
 
-    def batches(self, network: Network, look: Look) -> Iterator[tuple[list[int], StoredLook]]:
+    def batches(
+        self, network: Network, preprocessing: Preprocessing
+    ) -> Iterator[tuple[list[int], StoredForwardPass]]:
         """Yield indices and features of all images that could be read, file by file."""
-        for part in range(len(self.parts)):
-            inputs = self.read(part, network, look)
-            if isinstance(inputs.images, StoredLook):
+        for chunk in range(len(self.chunks)):
+            inputs = self.read(chunk, network, preprocessing)
+            if isinstance(inputs.images, StoredForwardPass):
                 yield inputs.indices, inputs.images
 
 

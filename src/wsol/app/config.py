@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from wsol.options import (
+    Device,
     ImageSize,
     MaxPixels,
     Name,
@@ -16,7 +17,7 @@ from wsol.options import (
     no_effect,
     refusal,
 )
-from wsol.types import BUNDLED_BACKBONE, Normalization, Number, Precision
+from wsol.types import BUNDLED_BACKBONE, Instances, Normalization, Precision
 
 
 @dataclass(frozen=True)
@@ -32,19 +33,19 @@ class AppConfig(Options):
             localhost and its addresses; requests to any other name are refused.
         open: open the page in the browser.
         label_studio: serve Label Studio as its machine-learning backend, instead of the page.
-        label_studio_url: where Label Studio is, to fetch pictures that were uploaded there; its
+        label_studio_url: where Label Studio is, to fetch images that were uploaded there; its
             token is read from the environment variable LABEL_STUDIO_API_KEY.
-        files: folders whose pictures Label Studio may name as local files.
+        files: folders whose images Label Studio may name as local files.
         localizer: makes the score maps; default: the run's, or prototypes.
             One that is given leaves nothing of that reading.
-        tap: modules of the network whose features the localizer reads; default: the run's; with
+        layers: modules of the network whose features the localizer reads; default: the run's; with
             --localizer, or without a run, found and logged.
         affinity: a module of the network whose features the score map then follows; default: the
             run's, or auto without a run; with --localizer, none.
-        flip: average score maps with those of the flipped picture; default: the run's; with
+        flip: average score maps with those of the flipped image; default: the run's; with
             --localizer, or without a run, false.
-        scales: average score maps over pictures of these sizes, as shares of size; default: the
-            run's; with --localizer, or without a run, the picture as it is.
+        scales: average score maps over images of these sizes, as shares of size; default: the
+            run's; with --localizer, or without a run, the image as it is.
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
             maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
             that Otsu's threshold of each map becomes a half (otsu); default: the run's; with
@@ -53,16 +54,16 @@ class AppConfig(Options):
         threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
             auto: each map's own, and 0.5 for prototypes; default: the run's where it was chosen on
             boxes, otherwise auto.
-        objects: one box for each class, or several; default: several for a run that was trained
-            on pictures of several labels.
-        size: side of the network's input in pixels; default: the run's, or 448.
+        instances: one box for each class, or several; default: several for a run that was trained
+            on images of several labels.
+        image_size: side of the network's input in pixels; default: the run's, or 448.
         max_file: largest file that is taken, in MiB.
         max_request: largest request that is taken, in MiB.
-        max_pictures: pictures that are kept at once.
+        max_images: images that are kept at once.
         max_kept: room that they take on the disk at most, in MiB.
-        max_pixels: larger pictures are refused before they are decoded.
+        max_pixels: larger images are refused before they are decoded.
         precision: auto is that of the run, or without one bfloat16 where the hardware supports it.
-        cpu: stay on the CPU even where there is a GPU.
+        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
     """
 
     run: Path | None = None
@@ -75,21 +76,21 @@ class AppConfig(Options):
     label_studio_url: Name | None = None
     files: tuple[Path, ...] = ()
     localizer: Name | None = None
-    tap: tuple[Name, ...] = ()
+    layers: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
     scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
     threshold: Threshold | None = None
-    objects: Number | None = None
-    size: ImageSize | None = None
+    instances: Instances | None = None
+    image_size: ImageSize | None = None
     max_file: PositiveInt = 32
     max_request: PositiveInt = 256
-    max_pictures: PositiveInt = 1_000
+    max_images: PositiveInt = 1_000
     max_kept: PositiveInt = 4_096
     max_pixels: MaxPixels = 50_000_000
     precision: Precision = "auto"
-    cpu: bool = False
+    device: Device = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""

@@ -26,9 +26,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import wsol
-from wsol._utils.names import portable
+from wsol._utils.names import escape_name
 from wsol.app.routes import REFUSED, read_json, refuse
-from wsol.app.service import Pool
+from wsol.app.service import LocalizerCache
 from wsol.app.storage import Choice
 from wsol.data.images import load_image
 from wsol.errors import ConfigError, ImageError
@@ -44,7 +44,7 @@ SECONDS = 30
 
 
 class TaskImages:
-    """Gets pictures that tasks name, and nothing else that a task might name.
+    """Gets images that tasks name, and nothing else that a task might name.
 
     Args:
         folder: for copies, while they are looked at.
@@ -69,7 +69,7 @@ class TaskImages:
 
     @contextmanager
     def get(self, name: object) -> Iterator[Path]:
-        """Yield the file of a picture.
+        """Yield the file of an image.
 
         Args:
             name: as the task has it.
@@ -78,7 +78,7 @@ class TaskImages:
             ImageError: it cannot be had.
         """
         if not isinstance(name, str) or not name:
-            raise ImageError("task", "names no picture")
+            raise ImageError("task", "names no image")
         copy = self.folder / secrets.token_hex(8)
         try:
             yield self._file(name, copy)
@@ -179,8 +179,8 @@ class LabelConfig:
 
     Attributes:
         from_name: of the tag that has the labels.
-        to_name: of the tag that shows the picture.
-        value: key of the picture in a task's data.
+        to_name: of the tag that shows the image.
+        value: key of the image in a task's data.
         labels: name of a class, as it is written and in small letters, to the label that means it.
     """
 
@@ -230,10 +230,10 @@ def read_label_config(text: object) -> LabelConfig:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError, RecursionError) as error:
         raise ConfigError(f"the labelling configuration cannot be read: {error}") from error
-    pictures = {tag.get("name"): tag for tag in root.iter("Image")}
+    images = {tag.get("name"): tag for tag in root.iter("Image")}
     for tag in root.iter("RectangleLabels"):
         to_name = tag.get("toName", "").split(",")[0].strip()
-        value = pictures[to_name].get("value", "") if to_name in pictures else ""
+        value = images[to_name].get("value", "") if to_name in images else ""
         if value.startswith("$") and tag.get("name"):
             return LabelConfig(tag.get("name", ""), to_name, value[1:], _labels(tag))
     raise ConfigError("the labelling configuration has no RectangleLabels for an Image")
@@ -266,17 +266,17 @@ TOKEN = "LABEL_STUDIO_API_KEY"
 """Environment variable with the token of Label Studio."""
 
 
-def create_backend(pool: Pool, images: TaskImages) -> Starlette:
+def create_backend(cache: LocalizerCache, images: TaskImages) -> Starlette:
     """Return the routes that Label Studio asks, without limits.
 
     Source: ``label_studio_ml/api.py`` in HumanSignal/label-studio-ml-backend for the answers,
     ``label_studio/ml/api_connector.py`` in HumanSignal/label-studio for the requests.
 
     Args:
-        pool: looks at pictures.
+        cache: looks at images.
         images: gets them.
     """
-    backend = _Backend(pool, images)
+    backend = _Backend(cache, images)
     return Starlette(
         routes=[
             Route("/", backend.health),
@@ -298,11 +298,11 @@ def token() -> str | None:
 class _Backend:
     """One method for each route."""
 
-    def __init__(self, pool: Pool, images: TaskImages) -> None:
-        self.pool, self.images = pool, images
-        self.about = pool.first.about(Path())
-        self.version = f"wsol {wsol.__version__}, {portable(pool.first.description)}"
-        self.most_bytes = pool.config.max_request << 20
+    def __init__(self, cache: LocalizerCache, images: TaskImages) -> None:
+        self.cache, self.images = cache, images
+        self.info = cache.first.info(Path())
+        self.version = f"wsol {wsol.__version__}, {escape_name(cache.first.description)}"
+        self.most_bytes = cache.config.max_request << 20
         self.one = CapacityLimiter(1)
 
     async def health(self, _: Request) -> Response:
@@ -311,19 +311,19 @@ class _Backend:
 
     async def setup(self, request: Request) -> Response:
         """Tell the version; what a project labels comes again with every prediction."""
-        asked = await read_json(request)
+        options = await read_json(request)
         try:
-            config = read_label_config(asked.get("schema"))
+            config = read_label_config(options.get("schema"))
             self._tell_missing(config)
         except ConfigError as error:
             log.warning("%s", error)
         return JSONResponse({"model_version": self.version})
 
     async def predict(self, request: Request) -> Response:
-        """Give the boxes of each task's picture."""
-        asked = await read_json(request, self.most_bytes)
-        config = read_label_config(asked.get("label_config"))
-        tasks = asked.get("tasks")
+        """Give the boxes of each task's image."""
+        options = await read_json(request, self.most_bytes)
+        config = read_label_config(options.get("label_config"))
+        tasks = options.get("tasks")
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise HTTPException(400, "tasks must be a list of objects")
         results = await run_sync(
@@ -338,19 +338,19 @@ class _Backend:
         return JSONResponse({"status": "ok", "result": "wsol learns by wsol train"}, 201)
 
     def _tell_missing(self, config: LabelConfig) -> None:
-        names = self.pool.first.classes
-        known = {portable(name).casefold() for name in (*names, *map(without_index, names))}
+        names = self.cache.first.classes
+        known = {escape_name(name).casefold() for name in (*names, *map(without_index, names))}
         means = config.labels.items()
         lost = sorted({label for name, label in means if name.casefold() not in known})
         if lost:
-            log.warning("labels that are no class of the network: %s", portable(", ".join(lost)))
+            log.warning("labels that are no class of the network: %s", escape_name(", ".join(lost)))
 
     def _predict(
         self, tasks: Sequence[dict[str, Any]], config: LabelConfig
     ) -> list[dict[str, Any]]:
         with ExitStack() as copies:
             # All of them first, for localizers that want to see a collection.
-            paths = [self._picture(task, config, copies) for task in tasks]
+            paths = [self._image(task, config, copies) for task in tasks]
             good = [path for path in paths if path is not None]
             found = [
                 None if path is None else self._look(task, path, good)
@@ -360,13 +360,13 @@ class _Backend:
             self._prediction(task, each, config) for task, each in zip(tasks, found, strict=True)
         ]
 
-    def _picture(self, task: dict[str, Any], config: LabelConfig, copies: ExitStack) -> Path | None:
+    def _image(self, task: dict[str, Any], config: LabelConfig, copies: ExitStack) -> Path | None:
         data = task.get("data")
         try:
             name = data.get(config.value) if isinstance(data, dict) else None
             path = copies.enter_context(self.images.get(name))
-            # A localizer that is shown a collection first wants pictures that can be read.
-            load_image(path, max_pixels=self.pool.config.max_pixels)
+            # A localizer that is shown a collection first wants images that can be read.
+            load_image(path, max_pixels=self.cache.config.max_pixels)
         except ImageError as error:
             _warn(task, error.reason)
             return None
@@ -375,7 +375,7 @@ class _Backend:
     def _look(
         self, task: dict[str, Any], path: Path, others: Sequence[Path]
     ) -> Localization | None:
-        found, _ = self.pool.look(path, "task", Choice(), others)
+        found, _ = self.cache.preprocessing(path, "task", Choice(), others)
         if found.error is not None:
             _warn(task, found.error.reason)
             return None
@@ -384,7 +384,7 @@ class _Backend:
     def _prediction(
         self, task: dict[str, Any], found: Localization | None, config: LabelConfig
     ) -> dict[str, Any]:
-        boxes = [] if found is None else regions(found, self.about)
+        boxes = [] if found is None else regions(found, self.info)
         kept = []
         for box in boxes:
             (name,) = box["value"]["rectanglelabels"]
@@ -400,4 +400,4 @@ class _Backend:
 
 
 def _warn(task: dict[str, Any], reason: str) -> None:
-    log.warning("task %s: %s", portable(str(task.get("id"))[:50]), portable(reason[:200]))
+    log.warning("task %s: %s", escape_name(str(task.get("id"))[:50]), escape_name(reason[:200]))

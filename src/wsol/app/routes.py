@@ -18,12 +18,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import wsol
 import wsol.reports
-from wsol._utils.names import original, portable
-from wsol.app.service import Desk, localizer_names, pieces
-from wsol.app.storage import Choice, Picture, receive_files
+from wsol._utils.names import escape_name, unescape_name
+from wsol.app.service import InferenceService, localizer_names, pieces
+from wsol.app.storage import Choice, StoredImage, receive_files
 from wsol.errors import ImageError, WsolError, is_out_of_memory
 from wsol.formats import list_formats
-from wsol.reports.page_data import about_page, encode_small_map, row_of, small_map
+from wsol.reports.page_data import encode_small_map, page_info, row_of, small_map
 from wsol.types import class_index
 
 OUTPUT_HEADERS = {
@@ -43,7 +43,7 @@ MAX_JSON = 1 << 20
 """Bytes of the largest JSON that the page sends."""
 
 
-class Limits:
+class RequestLimits:
     """Refuses foreign hosts, foreign origins and endless bodies, and adds headers to all answers.
 
     A page from elsewhere may send requests to this machine, and by a name of its own that it lets
@@ -217,23 +217,23 @@ REFUSED: tuple[type[Exception], ...] = (HTTPException, WsolError, MemoryError, R
 """Errors that ``refuse`` sees; most libraries say by a RuntimeError that memory runs out."""
 
 
-def create_app(desk: Desk) -> Starlette:
+def create_app(service: InferenceService) -> Starlette:
     """Return the page and its API, without limits.
 
     Args:
-        desk: what they work on.
+        service: what they work on.
     """
-    routes = _Routes(desk)
+    routes = _Routes(service)
     return Starlette(
         routes=[
             Route("/", routes.page),
             Route("/page/{name}", routes.page),
-            Route("/api/about", routes.about),
-            Route("/api/pictures", routes.pictures, methods=["GET", "POST", "DELETE"]),
-            Route("/api/pictures/{id}", routes.remove, methods=["DELETE"]),
-            Route("/api/pictures/{id}/photo", routes.photo),
-            Route("/api/pictures/{id}/map", routes.map),
-            Route("/api/pictures/{id}/look", routes.look, methods=["POST"]),
+            Route("/api/about", routes.info),
+            Route("/api/images", routes.images, methods=["GET", "POST", "DELETE"]),
+            Route("/api/images/{id}", routes.remove, methods=["DELETE"]),
+            Route("/api/images/{id}/photo", routes.photo),
+            Route("/api/images/{id}/map", routes.map),
+            Route("/api/images/{id}/look", routes.preprocessing, methods=["POST"]),
             Route("/api/download", routes.download),
         ],
         exception_handlers=dict.fromkeys(REFUSED, refuse),
@@ -247,7 +247,7 @@ async def refuse(_: Request, error: Exception) -> Response:
         Exception: a fault of the program, which the server logs.
     """
     if is_out_of_memory(error):
-        error = HTTPException(507, "out of memory: start the app with a lower --size")
+        error = HTTPException(507, "out of memory: start the app with a lower --image_size")
     elif isinstance(error, RuntimeError):
         raise error
     if not isinstance(error, HTTPException):
@@ -259,9 +259,9 @@ async def refuse(_: Request, error: Exception) -> Response:
 class _Routes:
     """One method for each route."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        self.names = desk.pool.first.about(desk.shelf.folder).names
+    def __init__(self, service: InferenceService) -> None:
+        self.service = service
+        self.names = service.cache.first.info(service.store.folder).names
         # Nothing but these files is served, whatever a path says.
         self.files = page_files()
 
@@ -272,63 +272,63 @@ class _Routes:
             raise HTTPException(404, "no such file")
         return Response(self.files[name], media_type=MEDIA_TYPES[Path(name).suffix])
 
-    async def about(self, _: Request) -> Response:
-        """What the page must know before it shows pictures."""
-        pool, config = self.desk.pool, self.desk.pool.config
+    async def info(self, _: Request) -> Response:
+        """What the page must know before it shows images."""
+        cache, config = self.service.cache, self.service.cache.config
         return JSONResponse(
-            about_page(pool.first.about(self.desk.shelf.folder))
+            page_info(cache.first.info(self.service.store.folder))
             | {
-                "id": self.desk.shelf.folder.name,
+                "id": self.service.store.folder.name,
                 "version": wsol.__version__,
                 "localizers": localizer_names(),
-                "taps": pool.taps,
+                "layers": cache.layers,
                 "formats": list_formats(),
                 "limits": {
-                    "file": self.desk.most_bytes,
+                    "file": self.service.most_bytes,
                     "request": config.max_request << 20,
-                    "pictures": config.max_pictures,
+                    "images": config.max_images,
                     "pixels": config.max_pixels,
                 },
             }
         )
 
-    async def pictures(self, request: Request) -> Response:
-        """List, add or remove pictures."""
-        shelf = self.desk.shelf
+    async def images(self, request: Request) -> Response:
+        """List, add or remove images."""
+        store = self.service.store
         if request.method == "DELETE":
-            for picture in shelf:
-                shelf.remove(picture)
+            for image in store:
+                store.remove(image)
         if request.method != "POST":
-            return JSONResponse({"pictures": [row(picture, self.names) for picture in shelf]})
+            return JSONResponse({"images": [row(image, self.names) for image in store]})
         choice = _choice(request.query_params, self.names)
-        uploads = await receive_files(request, shelf.new_path, self.desk.most_bytes)
-        answers = await self.desk.take(uploads, choice)
+        uploads = await receive_files(request, store.new_path, self.service.most_bytes)
+        answers = await self.service.take(uploads, choice)
         rows = [
             row(answer, self.names)
-            if isinstance(answer, Picture)
-            else {"name": portable(upload.name), "error": answer}
+            if isinstance(answer, StoredImage)
+            else {"name": escape_name(upload.name), "error": answer}
             for upload, answer in zip(uploads, answers, strict=True)
         ]
-        return JSONResponse({"pictures": rows})
+        return JSONResponse({"images": rows})
 
     async def remove(self, request: Request) -> Response:
-        """Forget one picture."""
-        self.desk.shelf.remove(self._picture(request))
+        """Forget one image."""
+        self.service.store.remove(self._image(request))
         return JSONResponse({})
 
     async def photo(self, request: Request) -> Response:
-        """The picture, as JPEG that a browser can show."""
-        return FileResponse(self._picture(request).shown, media_type="image/jpeg")
+        """The image, as JPEG that a browser can show."""
+        return FileResponse(self._image(request).shown, media_type="image/jpeg")
 
     async def map(self, request: Request) -> Response:
         """The heat map's grey levels as PNG, as small as in a report."""
-        png = encode_small_map(small_map(self._picture(request).whole().heat_map))
+        png = encode_small_map(small_map(self._image(request).whole().heat_map))
         return Response(b64decode(png), media_type="image/png")
 
-    async def look(self, request: Request) -> Response:
-        """Look at a picture with another localizer, at another tap or for another class."""
-        picture, asked = self._picture(request), await read_json(request)
-        seen = await self.desk.look(picture, _choice(asked, self.names))
+    async def preprocessing(self, request: Request) -> Response:
+        """Look at an image with another localizer, at another layer or for another class."""
+        image, options = self._image(request), await read_json(request)
+        seen = await self.service.preprocessing(image, _choice(options, self.names))
         return JSONResponse(row(seen, self.names))
 
     async def download(self, request: Request) -> Response:
@@ -337,67 +337,67 @@ class _Routes:
         formats = [name for name in query.get("format", "").split(",") if name]
         if not formats:
             raise HTTPException(400, f"name a format: {', '.join(list_formats())}")
-        file = await self.desk.download(formats, _share(query.get("threshold")))
+        file = await self.service.download(formats, _share(query.get("threshold")))
         return StreamingResponse(
             pieces(file),
             media_type="application/zip",
             headers={"Content-Disposition": f'attachment; filename="wsol-{formats[0]}.zip"'},
         )
 
-    def _picture(self, request: Request) -> Picture:
-        picture = self.desk.shelf.pictures.get(request.path_params["id"])
-        if picture is None:
-            raise HTTPException(404, "no such picture: it may have been removed")
-        return picture
+    def _image(self, request: Request) -> StoredImage:
+        image = self.service.store.images.get(request.path_params["id"])
+        if image is None:
+            raise HTTPException(404, "no such image: it may have been removed")
+        return image
 
 
-def row(picture: Picture, names: Sequence[str]) -> dict[str, Any]:
+def row(image: StoredImage, names: Sequence[str]) -> dict[str, Any]:
     """Return what the page is told of an image: a report's row, and what the app has besides.
 
     Args:
-        picture: the image.
+        image: the image.
         names: of the classes, all different.
     """
-    found, choice = picture.found, picture.choice
+    found, choice = image.found, image.choice
     return row_of(found, None, frozenset()) | {
-        "id": picture.id,
-        "sent": portable(picture.name),
-        "map": picture.heat_map is not None,
-        "likely": [[portable(names[label]), score] for label, score in picture.likely],
-        "class": portable(names[found.class_index]),
-        "chosen": "" if choice.label is None else portable(names[choice.label]),
+        "id": image.id,
+        "sent": escape_name(image.name),
+        "map": image.heat_map is not None,
+        "likely": [[escape_name(names[label]), score] for label, score in image.likely],
+        "class": escape_name(names[found.class_index]),
+        "chosen": "" if choice.label is None else escape_name(names[choice.label]),
         "localizer": choice.localizer or "",
-        "tap": choice.tap,
-        "objects": choice.objects or "",
-        "threshold": picture.threshold,
+        "layer": choice.layer,
+        "instances": choice.instances or "",
+        "threshold": image.threshold,
     }
 
 
-def _choice(asked: Mapping[str, Any], names: Sequence[str]) -> Choice:
-    objects = _text(asked, "objects")
-    if objects not in (None, "one", "several"):
+def _choice(options: Mapping[str, Any], names: Sequence[str]) -> Choice:
+    instances = _text(options, "instances")
+    if instances not in (None, "single", "multiple"):
         raise HTTPException(400, "objects must be one or several")
     return Choice(
-        localizer=_text(asked, "localizer"),
-        tap=_text(asked, "tap") or "",
-        label=_label(asked, names),
-        objects="several" if objects == "several" else "one" if objects else None,
+        localizer=_text(options, "localizer"),
+        layer=_text(options, "layer") or "",
+        label=_label(options, names),
+        instances="multiple" if instances == "multiple" else "single" if instances else None,
     )
 
 
-def _label(asked: Mapping[str, Any], names: Sequence[str]) -> int | None:
+def _label(options: Mapping[str, Any], names: Sequence[str]) -> int | None:
     """Return the number of the class that is asked for, by its number or its name."""
-    number = asked.get("label")
+    number = options.get("label")
     if isinstance(number, int) and not isinstance(number, bool):
         if not 0 <= number < len(names):
             raise HTTPException(400, f"no class {number}: use 0 to {len(names) - 1}")
         return number
-    text = _text(asked, "label")
-    return None if text is None else class_index(original(text), names)
+    text = _text(options, "label")
+    return None if text is None else class_index(unescape_name(text), names)
 
 
-def _text(asked: Mapping[str, Any], name: str) -> str | None:
-    value = asked.get(name)
+def _text(options: Mapping[str, Any], name: str) -> str | None:
+    value = options.get(name)
     if value is not None and (not isinstance(value, str) or len(value) > 500):
         raise HTTPException(400, f"{name} must be a text")
     return value or None

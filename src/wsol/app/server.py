@@ -17,9 +17,9 @@ from starlette.types import ASGIApp
 
 from wsol.app.config import AppConfig
 from wsol.app.label_studio import TaskImages, create_backend, token
-from wsol.app.routes import Limits, create_app
-from wsol.app.service import Desk, Pool
-from wsol.app.storage import Shelf
+from wsol.app.routes import RequestLimits, create_app
+from wsol.app.service import InferenceService, LocalizerCache
+from wsol.app.storage import ImageStore
 from wsol.errors import ConfigError
 from wsol.inference.device import announce
 
@@ -58,16 +58,16 @@ def create_limited(config: AppConfig, folder: Path) -> ASGIApp:
         config: the options.
         folder: for what is uploaded; it exists.
     """
-    pool, most = Pool(config), config.max_file << 20
-    announce(pool.first.compute, config.cpu)
+    cache, most = LocalizerCache(config), config.max_file << 20
+    announce(cache.first.compute, config.device)
     app: ASGIApp
     if config.label_studio:
         url = config.label_studio_url
-        app = create_backend(pool, TaskImages(folder, config.files, url, token(), most))
+        app = create_backend(cache, TaskImages(folder, config.files, url, token(), most))
     else:
-        shelf = Shelf(folder, config.max_pictures, config.max_kept << 20)
-        app = create_app(Desk(pool, shelf, most))
-    return Limits(app, (*config.names, config.host), config.max_request << 20)
+        store = ImageStore(folder, config.max_images, config.max_kept << 20)
+        app = create_app(InferenceService(cache, store, most))
+    return RequestLimits(app, (*config.names, config.host), config.max_request << 20)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -132,6 +132,6 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
     )
 
 
-def _is_no_end(record: logging.LogRecord) -> bool:
+def _is_no_end(store: logging.LogRecord) -> bool:
     """Return whether a message is about anything but a request that the server's end cut off."""
-    return not (record.exc_info and isinstance(record.exc_info[1], CancelledError))
+    return not (store.exc_info and isinstance(store.exc_info[1], CancelledError))

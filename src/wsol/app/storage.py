@@ -1,4 +1,4 @@
-"""The pictures that were uploaded, in a folder of the server's own, under names of its own."""
+"""The images that were uploaded, in a folder of the server's own, under names of its own."""
 
 import re
 import secrets
@@ -17,39 +17,39 @@ from wsol.data.images import load_image
 from wsol.errors import ImageError
 from wsol.results.localization import Localization
 from wsol.results.store import decode_map
-from wsol.types import Number
+from wsol.types import Instances
 
 SIDE = 1280
-"""Longest side of the picture that the page shows, in pixels."""
+"""Longest side of the image that the page shows, in pixels."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """How a picture is looked at.
+    """How an image is looked at.
 
     Attributes:
         localizer: its name, or None for the one that the app was started with.
-        tap: a module, or empty for the localizer's own.
+        layer: a module, or empty for the localizer's own.
         label: number of the class, as some share a name, or None for the likeliest.
-        objects: ``one`` box or ``several``, or None as the app was started.
+        objects: ``single`` box or ``multiple``, or None as the app was started.
     """
 
     localizer: str | None = None
-    tap: str = ""
+    layer: str = ""
     label: int | None = None
-    objects: Number | None = None
+    instances: Instances | None = None
 
 
 @dataclass
-class Picture:
-    """One uploaded picture, and what was found in it.
+class StoredImage:
+    """One uploaded image, and what was found in it.
 
     Attributes:
         id: of the server's making.
         name: as it was sent, to be shown as text and for nothing else.
         path: the file.
         shown: a smaller JPEG of it.
-        found: without its heat map; its ``image_id`` is a relative path that no other picture here
+        found: without its heat map; its ``image_id`` is a relative path that no other image here
             has.
         heat_map: the map's grey levels as PNG, a twentieth of its size; None where it is empty.
         likely: numbers and probabilities of its likeliest classes.
@@ -72,67 +72,67 @@ class Picture:
         return replace(self.found, heat_map=decode_map(self.heat_map))
 
 
-class Shelf:
-    """Keeps pictures, so many and so large at most.
+class ImageStore:
+    """Keeps images, so many and so large at most.
 
     Args:
         folder: of the files; it exists.
-        most_pictures: that are kept at once.
+        max_images: that are kept at once.
         most_bytes: that their files have.
     """
 
-    def __init__(self, folder: Path, most_pictures: int, most_bytes: int) -> None:
+    def __init__(self, folder: Path, max_images: int, most_bytes: int) -> None:
         """Start with none."""
-        self.folder, self.most_pictures, self.most_bytes = folder, most_pictures, most_bytes
-        self.pictures: dict[str, Picture] = {}
+        self.folder, self.max_images, self.most_bytes = folder, max_images, most_bytes
+        self.images: dict[str, StoredImage] = {}
 
-    def __iter__(self) -> Iterator[Picture]:
-        """Yield the pictures in the order in which they came."""
-        return iter(list(self.pictures.values()))
+    def __iter__(self) -> Iterator[StoredImage]:
+        """Yield the images in the order in which they came."""
+        return iter(list(self.images.values()))
 
     def __len__(self) -> int:
         """Return their number."""
-        return len(self.pictures)
+        return len(self.images)
 
     def new_path(self) -> Path:
         """Return the place of a new file."""
         return self.folder / secrets.token_hex(8)
 
     def full(self) -> str | None:
-        """Return why there is no room for one more picture, or None."""
-        if len(self) >= self.most_pictures:
-            return f"{len(self):,} pictures are here already: remove some first"
+        """Return why there is no room for one more image, or None."""
+        if len(self) >= self.max_images:
+            return f"{len(self):,} images are here already: remove some first"
         used = sum(file.stat().st_size for each in self for file in (each.path, each.shown))
         if used >= self.most_bytes:
-            return f"the pictures here take {used:,} bytes already: remove some first"
+            return f"the images here take {used:,} bytes already: remove some first"
         return None
 
     def free_name(self, name: str) -> str:
-        """Return a name of a picture that exports may use as a relative path.
+        """Return a name of an image that exports may use as a relative path.
 
         Args:
             name: as it was sent.
         """
-        return free_name(name, [picture.found.image_id for picture in self])
+        return free_name(name, [image.found.image_id for image in self])
 
-    def add(self, picture: Picture) -> None:
-        """Keep a picture, or what was found when it was looked at again."""
-        self.pictures[picture.id] = picture
+    def add(self, image: StoredImage) -> None:
+        """Keep an image, or what was found when it was looked at again."""
+        self.images[image.id] = image
 
-    def remove(self, picture: Picture) -> None:
-        """Forget a picture and its files."""
-        self.pictures.pop(picture.id, None)
-        picture.path.unlink(missing_ok=True)
-        picture.shown.unlink(missing_ok=True)
+    def remove(self, image: StoredImage) -> None:
+        """Forget an image and its files."""
+        self.images.pop(image.id, None)
+        image.path.unlink(missing_ok=True)
+        image.shown.unlink(missing_ok=True)
 
 
 def save_shown(path: Path, shown: Path, max_pixels: int) -> None:
-    """Write a JPEG of a picture that the page can show: upright, without metadata, not too large.
+    """Write a JPEG of an image that the page can show: upright, without metadata, not too large.
 
     Args:
-        path: of the picture.
+        path: of the image.
         shown: to write.
-        max_pixels: larger pictures are refused.
+        max_pixels: larger images are refused.
 
     Raises:
         ImageError: it cannot be read.
@@ -158,11 +158,11 @@ def free_name(name: str, taken: Collection[str]) -> str:
     >>> free_name("birds/a.jpg", []), free_name("a.jpg", ["A.jpg", "2/A.jpg"])
     ('birds/a.jpg', '3/a.jpg')
     >>> free_name("../../etc/passwd", []), free_name("C:\\..\\x", []), free_name("/..", [])
-    ('etc/passwd', 'C:/x', 'picture')
+    ('etc/passwd', 'C:/x', 'image')
     """
     parts = [_short(part) for part in re.split(r"[/\\]", name.replace("\0", ""))]
     # Of a deeper path the last folders are enough.
-    kept = [part for part in parts if part not in ("", ".", "..")][-4:] or ["picture"]
+    kept = [part for part in parts if part not in ("", ".", "..")][-4:] or ["image"]
     path = free = "/".join(kept)
     # Some systems know no capital letters.
     files = {each.casefold() for each in taken}

@@ -29,14 +29,14 @@ from wsol.data.images import decode_image, find_images
 from wsol.data.synthetic.scenes import write_photographs
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.inference.device import announce
-from wsol.inference.exported import is_graph
+from wsol.inference.exported import is_exported
 from wsol.inference.loading import SIZE
 from wsol.inference.localizer import Localizer
 from wsol.localizers._layers import probe
 from wsol.methods.network import build_network
 from wsol.methods.none import Config as NoMethod
 from wsol.models import Network
-from wsol.models.batch_norm import fold_batch_norms
+from wsol.models.batch_norm import fuse_batch_norms
 from wsol.models.create import NUM_CLASSES
 from wsol.runs.run import load_run
 from wsol.training.config import TrainConfig
@@ -56,7 +56,7 @@ class Job:
         size: side of the network's input in pixels.
         precision: of the network.
         stages: each by itself.
-        workers: number of processes that read pictures.
+        num_workers: number of processes that read images.
         expected: images per second of the whole, as the stages tell.
         measured: images per second of the whole.
         bound: what it waits for.
@@ -67,7 +67,7 @@ class Job:
     size: int
     precision: str
     stages: tuple[Stage, ...]
-    workers: int
+    num_workers: int
     expected: float
     measured: float
     bound: str
@@ -84,15 +84,15 @@ def benchmark(config: BenchmarkConfig) -> list[Job]:
         Training, then prediction.
 
     Raises:
-        DataError: no picture of the folder can be read.
+        DataError: no image of the folder can be read.
         ConfigError: an option does not fit.
         RunError: not a run.
     """
     if config.out is not None:
         make_folder(config.out.parent)
-    if config.run is not None and is_graph(config.run):
+    if config.run is not None and is_exported(config.run):
         raise ConfigError(f"{config.run}: an exported graph cannot be trained: give the run folder")
-    with _pictures(config) as paths:
+    with _images(config) as paths:
         jobs = [_training(config, paths), _prediction(config, paths)]
     if config.out is not None:
         write_json(config.out, report(jobs))
@@ -119,63 +119,71 @@ def cores() -> int:
 def _training(config: BenchmarkConfig, paths: Sequence[Path]) -> Job:
     network, size = _network(config)
     log.info("training at %d pixels, stage by stage", size)
-    stages = TrainStages(network, paths, size, config.batch_size, config.precision, config.cpu)
+    stages = TrainStages(network, paths, size, config.batch_size, config.precision, config.device)
     return _job(config, "training", size, stages)
 
 
 def _prediction(config: BenchmarkConfig, paths: Sequence[Path]) -> Job:
     locate = _localizer(config)
-    log.info("prediction at %d pixels, stage by stage", locate.size)
-    return _job(config, "prediction", locate.size, PredictStages(locate, paths))
+    log.info("prediction at %d pixels, stage by stage", locate.image_size)
+    return _job(config, "prediction", locate.image_size, PredictStages(locate, paths))
 
 
 def _job(
     config: BenchmarkConfig, name: str, size: int, subject: TrainStages | PredictStages
 ) -> Job:
     compute = subject.compute
-    announce(compute, config.cpu)
+    announce(compute, config.device)
     machine = Machine(cores(), shared=compute.device.type == "cpu")
     stages = tuple(subject.measure(config.seconds))
     wanted = wanted_workers(stages, machine)
-    workers = wanted if config.workers is None else config.workers
-    expected = expected_seconds(stages, workers, machine)
+    num_workers = wanted if config.num_workers is None else config.num_workers
+    expected = expected_seconds(stages, num_workers, machine)
     steps = min(math.ceil(3 * config.seconds / (expected * config.batch_size)), MOST_STEPS)
-    log.info("%s as a whole, %d workers", name, workers)
-    measured = subject.whole(workers, steps)
+    log.info("%s as a whole, %d workers", name, num_workers)
+    measured = subject.whole(num_workers, steps)
     if isinstance(subject, PredictStages):
         measured += stages[-1].seconds
-    bound = find_bound(stages, workers, machine)
+    bound = find_bound(stages, num_workers, machine)
     advice = ADVICE[bound]
-    if bound == READING and workers < wanted:
-        advice = f"give --workers {wanted}"
+    if bound == READING and num_workers < wanted:
+        advice = f"give --num_workers {wanted}"
     return Job(
-        name, size, compute.precision, stages, workers, 1 / expected, 1 / measured, bound, advice
+        name,
+        size,
+        compute.precision,
+        stages,
+        num_workers,
+        1 / expected,
+        1 / measured,
+        bound,
+        advice,
     )
 
 
 def _network(config: BenchmarkConfig) -> tuple[Network, int]:
     if config.run is not None:
         network, info = load_run(config.run)
-        return network, config.size or info.size
-    size = config.size or TrainConfig.size
+        return network, config.image_size or info.image_size
+    size = config.image_size or TrainConfig.image_size
     return _untrained(config.backbone, size, config.output_stride), size
 
 
 def _localizer(config: BenchmarkConfig) -> Localizer:
     model: Path | Network | None = config.run
-    size = config.size
+    size = config.image_size
     if model is None and config.backbone != BUNDLED_BACKBONE:
         size = size or SIZE
         model = _untrained(config.backbone, size, output_stride=None).eval()
         # As prediction does with networks that it has loaded itself.
-        fold_batch_norms(model, probe(model, size))
+        fuse_batch_norms(model, probe(model, size))
     return Localizer(
         model,
         localizer=config.localizer,
-        size=size,
+        image_size=size,
         batch_size=config.batch_size,
         precision=config.precision,
-        cpu=config.cpu,
+        device=config.device,
     )
 
 
@@ -191,19 +199,19 @@ def _untrained(backbone: str, size: int, output_stride: int | None) -> Network:
 
 
 @contextmanager
-def _pictures(config: BenchmarkConfig) -> Iterator[list[Path]]:
-    """Yield some pictures that can be read, of the folder or generated ones."""
+def _images(config: BenchmarkConfig) -> Iterator[list[Path]]:
+    """Yield some images that can be read, of the folder or generated ones."""
     if config.data is None:
         with TemporaryDirectory() as folder:
-            log.info("making %d pictures", config.pictures)
-            yield write_photographs(Path(folder), config.pictures)
+            log.info("making %d images", config.max_images)
+            yield write_photographs(Path(folder), config.max_images)
         return
     names = find_images(config.data)
-    count = min(len(names), config.pictures)
+    count = min(len(names), config.max_images)
     paths = [config.data / names[index * len(names) // count] for index in range(count)]
     readable = [path for path in paths if _can_be_read(path)]
     if not readable:
-        raise DataError(f"{config.data}: no picture there that can be read")
+        raise DataError(f"{config.data}: no image there that can be read")
     yield readable
 
 

@@ -30,10 +30,10 @@ from wsol.formats.convert import convert
 from wsol.inference.device import make_accelerator
 from wsol.inference.localizer import Localizer
 from wsol.maps import normalize, scale_boxes
-from wsol.maps.boxes import cut_map
+from wsol.maps.boxes import threshold_map
 from wsol.models import Network
 from wsol.models.utils import evaluating, forward
-from wsol.results.store import Record, RecordWriter
+from wsol.results.store import PredictionStore, PredictionWriter
 from wsol.training.config import TrainConfig
 from wsol.types import Precision
 
@@ -44,12 +44,12 @@ READING = "reading"
 """The stages in worker processes, together."""
 
 ADVICE = {
-    READING: "give more cores, or pictures of fewer pixels",
-    "forward": "give a smaller --size, another --backbone, or a GPU or processor with bfloat16",
-    "backward": "give a smaller --size, another --backbone, or a GPU or processor with bfloat16; "
+    READING: "give more cores, or images of fewer pixels",
+    "forward": "use a smaller --image_size, another --backbone, or hardware with bfloat16",
+    "backward": "use a smaller --image_size, another --backbone, or hardware with bfloat16; "
     "--backbone_lr 0 trains the head alone, several times faster",
     "localize": "give another --localizer (cam is the fastest), and no --affinity",
-    "box": "give --objects one, or fewer --labels",
+    "box": "give --instances single, or fewer --labels",
     "write": "write fewer formats, to a faster disk",
 }
 """What to change where a stage bounds the whole."""
@@ -57,11 +57,11 @@ ADVICE = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One step on the way of a picture.
+    """One step on the way of an image.
 
     Attributes:
         name: of the stage.
-        seconds: that one picture takes, in one process.
+        seconds: that one image takes, in one process.
         in_worker: whether worker processes do it, beside the others.
     """
 
@@ -96,36 +96,37 @@ def wanted_workers(stages: Sequence[Stage], machine: Machine) -> int:
     return max(1, min(math.ceil(reading / max(SLACK * rest, 1e-9)), machine.cores))
 
 
-def expected_seconds(stages: Sequence[Stage], workers: int, machine: Machine) -> float:
-    """Return how long a picture should take where workers read while the rest is done.
+def expected_seconds(stages: Sequence[Stage], num_workers: int, machine: Machine) -> float:
+    """Return how long an image should take where workers read while the rest is done.
 
     Args:
         stages: of the job.
-        workers: number of processes; with 0 all is done one after another.
+        num_workers: number of processes; with 0 all is done one after another.
         machine: that does it.
 
     >>> stages = Stage("decode", 0.004, in_worker=True), Stage("forward", 0.002)
-    >>> [expected_seconds(stages, workers, Machine(8, shared=False)) for workers in (0, 1, 4)]
+    >>> machine = Machine(8, shared=False)
+    >>> [expected_seconds(stages, num_workers, machine) for num_workers in (0, 1, 4)]
     [0.006, 0.004, 0.002]
     """
-    if not workers:
+    if not num_workers:
         return sum(stage.seconds for stage in stages)
     reading, rest = _parts(stages, machine)
-    return max(reading / min(workers, machine.cores), rest)
+    return max(reading / min(num_workers, machine.cores), rest)
 
 
-def find_bound(stages: Sequence[Stage], workers: int, machine: Machine) -> str:
+def find_bound(stages: Sequence[Stage], num_workers: int, machine: Machine) -> str:
     """Return what the whole waits for: `READING`, or the longest of the other stages.
 
     >>> stages = Stage("decode", 0.004, in_worker=True), Stage("box", 0.001), Stage("write", 0.002)
-    >>> [find_bound(stages, workers, Machine(8, shared=False)) for workers in (1, 2)]
+    >>> [find_bound(stages, num_workers, Machine(8, shared=False)) for num_workers in (1, 2)]
     ['reading', 'write']
     """
     reading, rest = _parts(stages, machine)
     others = [stage for stage in stages if not stage.in_worker]
     longest = max(others, key=lambda stage: stage.seconds)
-    if workers:
-        return READING if reading / min(workers, machine.cores) > rest else longest.name
+    if num_workers:
+        return READING if reading / min(num_workers, machine.cores) > rest else longest.name
     return READING if reading > longest.seconds else longest.name
 
 
@@ -181,11 +182,11 @@ def one_thread() -> Iterator[None]:
 def read_stages(
     files: ImageFiles, decode: Callable[[int], None], second: str, seconds: float
 ) -> list[Stage]:
-    """Return how long pictures take to be decoded and transformed, by one worker.
+    """Return how long images take to be decoded and transformed, by one worker.
 
     Args:
-        files: the pictures.
-        decode: decodes the picture of an index.
+        files: the images.
+        decode: decodes the image of an index.
         second: name of the transform.
         seconds: for which each is repeated at least.
     """
@@ -217,18 +218,18 @@ WRITTEN = 256
 
 
 class PredictStages:
-    """Prediction, from pictures to a record and COCO.
+    """Prediction, from images to a record and COCO.
 
     Args:
-        locate: a localizer, which is shown the pictures if it wants to see some.
-        paths: pictures that can be read.
+        locate: a localizer, which is shown the images if it wants to see some.
+        paths: images that can be read.
     """
 
     def __init__(self, locate: Localizer, paths: Sequence[Path]) -> None:
-        """Let the localizer see the pictures."""
+        """Let the localizer see the images."""
         self.locate, self.paths = locate, list(paths)
         self.compute = locate.compute
-        transform = EvalTransform(locate.size)
+        transform = EvalTransform(locate.image_size)
         least_side = transform.least_side if locate.scaled_decoding else None
         self.files = ImageFiles(self.paths, transform, locate.max_pixels, least_side)
         if not locate.is_fitted:
@@ -250,7 +251,7 @@ class PredictStages:
         def boxes() -> None:
             for score_map, size in zip(maps, batch.sizes, strict=True):
                 own, _ = normalize(score_map, locate.normalization)
-                found, _ = cut_map(own, locate.threshold, locate.objects)
+                found, _ = threshold_map(own, locate.threshold, locate.instances)
                 scale_boxes(found, own.shape[::-1], size)
 
         box = seconds_per_image(boxes, count, seconds)
@@ -263,9 +264,9 @@ class PredictStages:
             Stage("write", write),
         ]
 
-    def whole(self, workers: int, steps: int) -> float:
+    def whole(self, num_workers: int, steps: int) -> float:
         """Return seconds per image of so many steps, the first left out, writing left out too."""
-        self.locate.workers = workers
+        self.locate.num_workers = num_workers
         number = (steps + 1) * self.locate.batch_size
         paths = [self.paths[index % len(self.paths)] for index in range(number)]
         begin = 0.0
@@ -292,15 +293,15 @@ class PredictStages:
             replace(found[number % len(found)], image_id=f"{number}.jpg")
             for number in range(WRITTEN)
         ]
-        about = self.locate.about(Path())
+        info = self.locate.info(Path())
 
         def write() -> None:
             with TemporaryDirectory() as folder:
-                writer = RecordWriter(Path(folder), about)
+                writer = PredictionWriter(Path(folder), info)
                 for result in results:
                     writer.add(result)
                 writer.close()
-                convert(Record(Path(folder)), Path(folder), ("coco",))
+                convert(PredictionStore(Path(folder)), Path(folder), ("coco",))
 
         return write
 
@@ -310,11 +311,11 @@ class TrainStages:
 
     Args:
         network: it is changed.
-        paths: pictures that can be read.
+        paths: images that can be read.
         size: side of the network's input in pixels.
         batch_size: images per step.
         precision: of the network.
-        cpu: stay on the CPU even where there is a GPU.
+        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
     """
 
     def __init__(
@@ -324,13 +325,13 @@ class TrainStages:
         size: int,
         batch_size: int,
         precision: Precision = "auto",
-        cpu: bool = False,
+        device: str = "auto",
     ) -> None:
         """Put the network where it computes."""
         self.paths, self.batch_size = list(paths), batch_size
-        resize = max(size, round(size * TrainConfig.resize / TrainConfig.size))
+        resize = max(size, round(size * TrainConfig.resize / TrainConfig.image_size))
         self.files = TrainFiles(self.paths, TrainTransform(size, resize))
-        self.accelerator, self.compute = make_accelerator(precision, cpu)
+        self.accelerator, self.compute = make_accelerator(precision, device)
         self.network = network.to(self.compute.device)
         self.network.to(memory_format=torch.channels_last)
         self.network.train()
@@ -359,11 +360,11 @@ class TrainStages:
         self.accelerator.backward(loss)
         self.optimizer.step()
 
-    def whole(self, workers: int, steps: int) -> float:
-        """Return seconds per image of so many steps, the first left out, pictures read besides."""
+    def whole(self, num_workers: int, steps: int) -> float:
+        """Return seconds per image of so many steps, the first left out, images read besides."""
         keys = [self._keys(step) for step in range(steps + 1)]
         begin, count, wait = 0.0, 0, waiter(self.compute.device)
-        for number, batch in enumerate(load_batches(self.files, keys, workers)):
+        for number, batch in enumerate(load_batches(self.files, keys, num_workers)):
             self.step(batch.images)
             wait()
             if number:

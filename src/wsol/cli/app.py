@@ -17,7 +17,7 @@ EXTRA = ("starlette", "uvicorn", "python_multipart")
 
 def run(argv: Sequence[str]) -> int:
     """Serve until Ctrl-C."""
-    config = read_options("app", AppConfig, argv, instead="give pictures to the page")
+    config = read_options("app", AppConfig, argv, instead="give images to the page")
     try:
         for package in EXTRA:
             import_module(package)
@@ -33,7 +33,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _leave_threads() -> None:
-    """End the process where a thread still looks at a picture, which nothing can stop."""
+    """End the process where a thread still looks at an image, which nothing can stop."""
     main = threading.main_thread()
     if any(not thread.daemon and thread is not main for thread in threading.enumerate()):
         sys.stdout.flush()

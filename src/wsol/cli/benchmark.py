@@ -28,7 +28,7 @@ def run(argv: Sequence[str]) -> int:
         title = f"{job.name}, {job.size} pixels, {job.precision}"
         print_table((title, "process", "ms/image", "images/s"), rows)
         sys.stdout.write(
-            f"the whole with --workers {job.workers}: {job.measured:.1f} images/s "
+            f"the whole with --num_workers {job.num_workers}: {job.measured:.1f} images/s "
             f"({job.expected:.1f} expected), bound by {job.bound}: {job.advice}\n\n"
         )
     if config.out is not None:

@@ -8,7 +8,7 @@ from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import predict_step, read_options
 from wsol.cli.table import print_table
 from wsol.evaluation.config import CompareConfig
-from wsol.reports.metrics import figure_of
+from wsol.reports.metrics import metric_of
 
 if TYPE_CHECKING:
     from wsol.evaluation.compare import Row
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 COLUMNS = {
     "localizer": "localizer",
     "affinity": "affinity",
-    "size": "size",
+    "image_size": "size",
     "normalization": "normalization",
     "val_agreement": "val agreement",
     "val_max_box_acc_v2": "val MaxBoxAccV2",
     "threshold": "threshold",
     "max_box_acc_v2": "test MaxBoxAccV2",
-    "box_acc_50": f"test {figure_of('box_acc_50').title}",
+    "box_acc_50": f"test {metric_of('box_acc_50').title}",
     "auto_box_acc_50": "at threshold auto",
     "gt_box_acc_50": "at threshold by ground truth",
     "images_per_second": "images/s",
@@ -45,7 +45,7 @@ def run(argv: Sequence[str]) -> int:
         f"images with ground truth: {rows[0].val_num_with_ground_truth} of val, "
         f"{rows[0].num_with_ground_truth} of test\n{_choice(rows)}"
     )
-    drawn = ", compare.jpg" if config.pictures else ""
+    drawn = ", compare.jpg" if config.num_overlays else ""
     sys.stdout.write(f"wrote {config.out}: compare.json, compare.csv{drawn}\n")
     sys.stdout.write(f"next, {_winner_step(config, rows[0])}\n")
     return SOME_IN_ERROR if any(row.num_error for row in rows) else OK
@@ -69,27 +69,27 @@ def _choice(rows: Sequence["Row"]) -> str:
         if row.is_gt_winner:
             text += (
                 f"ground truth of val chooses {row.localizer}, affinity {row.affinity}, size "
-                f"{row.size}, {row.normalization}, threshold {row.gt_threshold:.3f}"
+                f"{row.image_size}, {row.normalization}, threshold {row.gt_threshold:.3f}"
             )
             text += _difference(rows[0].box_acc_50, row.gt_box_acc_50)
     return text
 
 
-def _difference(chosen: float | None, by_truth: float | None) -> str:
-    if chosen is None or by_truth is None:
+def _difference(chosen: float | None, by_ground_truth: float | None) -> str:
+    if chosen is None or by_ground_truth is None:
         return "\n"
-    return f": {by_truth:.1f} instead of {chosen:.1f} right on test\n"
+    return f": {by_ground_truth:.1f} instead of {chosen:.1f} right on test\n"
 
 
 def _winner_step(config: CompareConfig, row: "Row") -> str:
     """Return the command that predicts as the best row reads score maps."""
     if config.save:
         return predict_step(config.run)
-    options = [f"--localizer={row.localizer}", f"--size={row.size}"]
+    options = [f"--localizer={row.localizer}", f"--image_size={row.image_size}"]
     if config.run is None and config.backbone != CompareConfig.backbone:
         options.append(f"--backbone={config.backbone}")
-    if config.tap:
-        options.append(f"--tap={','.join(config.tap)}")
+    if config.layers:
+        options.append(f"--layers={','.join(config.layers)}")
     if row.affinity != "none":
         options.append(f"--affinity={row.affinity}")
     if config.flip:

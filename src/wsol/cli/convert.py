@@ -14,15 +14,15 @@ def run(argv: Sequence[str]) -> int:
     from wsol._utils.files import make_folder
     from wsol.formats.config import format_options
     from wsol.formats.convert import convert
-    from wsol.results.store import Record, count_statuses
+    from wsol.results.store import PredictionStore, count_statuses
 
-    record = Record(config.predictions, config.images)
+    store = PredictionStore(config.predictions, config.images)
     out = config.predictions if config.out is None else config.out
     make_folder(out)
-    done = convert(record, out, config.format, config.min_score, format_options(config))
-    errors = count_statuses(config.predictions, range(record.parts))["error"]
+    done = convert(store, out, config.format, config.min_score, format_options(config))
+    errors = count_statuses(config.predictions, range(store.chunks))["error"]
     said = f", {errors} of them not readable" if errors else ""
-    sys.stdout.write(f"wrote {out}: {len(record)} pictures{said}, as {', '.join(config.format)}\n")
+    sys.stdout.write(f"wrote {out}: {len(store)} images{said}, as {', '.join(config.format)}\n")
     if done.boxes_left_out:
         sys.stdout.write(
             f"left out by min_score {config.min_score:g}: {done.boxes_left_out} of "

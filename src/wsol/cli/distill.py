@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import next_steps, read_options
-from wsol.cli.table import print_figures
+from wsol.cli.table import print_metrics
 from wsol.distillation.config import DistillConfig
 
 
@@ -16,6 +16,6 @@ def run(argv: Sequence[str]) -> int:
 
     done = distill(config)
     if done.val is not None:
-        print_figures({"val": done.val})
+        print_metrics({"val": done.val})
     sys.stdout.write(f"wrote {done.folder}: {next_steps(done.folder, done.splits)}\n")
     return SOME_IN_ERROR if done.num_errors else OK

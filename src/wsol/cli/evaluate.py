@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import gives, predict_step, read_options
-from wsol.cli.table import print_figures, print_rows
+from wsol.cli.table import print_metrics, print_rows
 from wsol.errors import ConfigError
 from wsol.evaluation.config import EvaluateConfig, EvaluateMapsConfig
 
@@ -28,7 +28,7 @@ def run(argv: Sequence[str]) -> int:
 
     result = evaluate(config)
     if result.on_main_process:
-        print_figures(result.columns)
+        print_metrics(result.columns)
         if result.page is not None:
             sys.stdout.write(f"look at them, in any browser: {result.page}\n")
         sys.stdout.write(f"next, {predict_step(config.run)}\n")
@@ -46,7 +46,7 @@ def _evaluate_maps(argv: Sequence[str]) -> int:
     columns = {given: result.metrics}
     if result.at_best_threshold is not None:
         columns["best threshold on these maps (for comparison only)"] = result.at_best_threshold
-    print_figures(columns)
+    print_metrics(columns)
     print_rows(
         "the worst maps",
         {

@@ -19,7 +19,7 @@ from wsol.errors import (
 )
 
 COMMANDS = {
-    "demo": "train CAM and ADL on toy pictures and compare them",
+    "demo": "train CAM and ADL on toy images and compare them",
     "prepare": "make a data set of the archives of CUB, ImageNet or OpenImages30k",
     "pack": "write a data set as tar shards, which wsol reads in place",
     "annotate": "find boxes in a folder of labelled images, for a detector to train on",
@@ -27,8 +27,8 @@ COMMANDS = {
     "evaluate": "measure a run's labels and boxes, or score maps made by anyone",
     "compare": "find the localizer that reads a data set best",
     "distill": "make a run whose boxes are learnt from another run's score maps",
-    "predict": "find the objects in each picture",
-    "app": "find the objects in pictures that you drop on a page, or in Label Studio",
+    "predict": "find the objects in each image",
+    "app": "find the objects in images that you drop on a page, or in Label Studio",
     "report": "make a page of a prediction to look at, that opens from disk",
     "convert": "write predictions in other formats",
     "export": "write a run as one graph, for onnxruntime or torch",
@@ -40,13 +40,13 @@ COMMANDS = {
 """Subcommand and its line in the help."""
 
 LESS_MEMORY = {
-    "annotate": "give a lower --batch_size, --part_size or --size",
-    "benchmark": "give a lower --batch_size or --size",
-    "compare": "give a lower --batch_size or lower --sizes",
+    "annotate": "give a lower --batch_size, --chunk_size or --image_size",
+    "benchmark": "give a lower --batch_size or --image_size",
+    "compare": "give a lower --batch_size or lower --image_sizes",
     "distill": "give a lower --batch_size",
     "evaluate": "give a lower --batch_size",
-    "predict": "give a lower --batch_size or --size",
-    "train": "give a lower --batch_size or --size, or a higher --accumulate",
+    "predict": "give a lower --batch_size or --image_size",
+    "train": "give a lower --batch_size or --image_size, or a higher --gradient_accumulation_steps",
 }
 """What to do where a command needs more memory than there is."""
 
@@ -145,18 +145,18 @@ def _help() -> str:
 class _OneLine(logging.Formatter):
     """Keeps each message to its line."""
 
-    def format(self, record: logging.LogRecord) -> str:
+    def format(self, store: logging.LogRecord) -> str:
         """Return the message."""
-        return _one_line(super().format(record))
+        return _one_line(super().format(store))
 
 
 class _ToStandardError(logging.StreamHandler[TextIO]):
     """Writes to what is standard error at that moment: a host program may change it."""
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def emit(self, store: logging.LogRecord) -> None:
         """Write one message."""
         self.stream = sys.stderr
-        super().emit(record)
+        super().emit(store)
 
 
 def _log_to_stderr() -> None:

@@ -75,14 +75,14 @@ def read_options(
 
     # Arguments win over files, wherever they stand.
     values = {key: value for content in files.values() for key, value in _flat(content)}
-    asked = {name.partition("=")[0] for name, _ in given} & set(VALUELESS)
+    options = {name.partition("=")[0] for name, _ in given} & set(VALUELESS)
     values |= dict(
         _argument(command, name, value, types)
         for name, value in given
         if name != "config" and name.partition("=")[0] not in VALUELESS
     )
     values = {name: parse(value, types[name]) for name, value in values.items()}
-    if asked & {"-h", "--help"}:
+    if options & {"-h", "--help"}:
         _print_help(command, config, method, positional)
         raise SystemExit(0)
     if method is not None:
@@ -90,7 +90,7 @@ def read_options(
         values["method"] = method(
             **{name.removeprefix("method."): values.pop(name) for name in below}
         )
-    if asked:
+    if options:
         _print_options(config, validate(config, values))
         raise SystemExit(0)
     _check_required(command, config, set(values))
@@ -107,7 +107,7 @@ def gives(argv: Sequence[str], name: str) -> bool:
     Raises:
         ConfigError: such a file cannot be read.
 
-    >>> gives(["--maps=cams", "--size", "224"], "maps"), gives(["maps"], "maps")
+    >>> gives(["--maps=cams", "--image_size", "224"], "maps"), gives(["maps"], "maps")
     (True, False)
     """
     for token, after in zip_longest(argv, argv[1:], fillvalue="--"):
@@ -307,8 +307,8 @@ def next_steps(run: Path, splits: Collection[str]) -> str:
 def predict_step(run: Path | str | None, *options: str) -> str:
     """Return the command that predicts with a run, or with the default network.
 
-    >>> predict_step("my run", "--size", "448")
-    "wsol predict IMAGES --run 'my run' --size 448 --out boxes"
+    >>> predict_step("my run", "--image_size", "448")
+    "wsol predict IMAGES --run 'my run' --image_size 448 --out boxes"
     """
     of_run = () if run is None else ("--run", str(run))
     return shlex.join(("wsol", "predict", "IMAGES", *of_run, *options, "--out", "boxes"))

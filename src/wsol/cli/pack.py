@@ -17,7 +17,7 @@ def run(argv: Sequence[str]) -> int:
     packed = pack(config)
     data = shlex.quote(str(config.out))
     sys.stdout.write(
-        f"wrote {config.out}: {packed.pictures:,} pictures, {packed.size:,} bytes, in "
+        f"wrote {config.out}: {packed.images:,} images, {packed.size:,} bytes, in "
         f"{packed.shards:,} tar files: next, wsol train {data} --out RUN --config boxes\n"
     )
     return OK

@@ -10,7 +10,7 @@ from wsol.prediction.config import PredictConfig
 
 
 def run(argv: Sequence[str]) -> int:
-    """Predict, and say how many pictures have a box."""
+    """Predict, and say how many images have a box."""
     config = read_options("predict", PredictConfig, argv, positional="images")
     from wsol._utils.names import is_uri, shown, uri_of
     from wsol.prediction.predict import predict

@@ -51,8 +51,12 @@ def _print(name: str, report: Report) -> None:
     for split, counts in report.splits.items():
         official = OFFICIAL[name].get(split)
         of = f" (published: {official:,})" if official not in (None, counts.images) else ""
-        truth = f", {counts.without_truth:,} without truth" if counts.without_truth else ""
+        ground_truth = (
+            f", {counts.without_ground_truth:,} without truth"
+            if counts.without_ground_truth
+            else ""
+        )
         sys.stdout.write(
             f"{split:5} {counts.images:,} images{of}, {counts.classes:,} classes of "
-            f"{counts.fewest:,} to {counts.most:,}{truth}\n"
+            f"{counts.fewest:,} to {counts.most:,}{ground_truth}\n"
         )

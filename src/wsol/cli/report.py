@@ -16,5 +16,5 @@ def run(argv: Sequence[str]) -> int:
     written = report(config)
     shown = f"{written.shown} of " if written.shown < written.number else ""
     errors = f", {written.errors} of them not readable" if written.errors else ""
-    sys.stdout.write(f"wrote {written.page}: {shown}{written.number} pictures{errors}\n")
+    sys.stdout.write(f"wrote {written.page}: {shown}{written.number} images{errors}\n")
     return SOME_IN_ERROR if written.errors else OK

@@ -6,19 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from wsol.reports.metrics import FIGURES
+from wsol.reports.metrics import METRICS
 
 WIDTH = 120
 """Characters that a table of many columns may take."""
 
 
-def print_figures(columns: Mapping[str, Mapping[str, float | int | None]]) -> None:
+def print_metrics(columns: Mapping[str, Mapping[str, float | int | None]]) -> None:
     """Print one column of figures for each name; those of boxes only where there are some.
 
     Args:
         columns: heading to figures, as evaluation returns them.
 
-    >>> print_figures({"": {"top1_cls": 50.0, "num_images": 2}})  # doctest: +NORMALIZE_WHITESPACE
+    >>> print_metrics({"": {"top1_cls": 50.0, "num_images": 2}})  # doctest: +NORMALIZE_WHITESPACE
      Top-1 classification  50.0
      images                   2
     """
@@ -26,7 +26,7 @@ def print_figures(columns: Mapping[str, Mapping[str, float | int | None]]) -> No
     table.add_column("")
     for heading in columns:
         table.add_column(heading, justify="right")
-    for key, (name, kind) in FIGURES.items():
+    for key, (name, kind) in METRICS.items():
         # Of what can go wrong, only what did is worth a line.
         nothing_wrong = kind == "fault" and not any(
             figures.get(key) for figures in columns.values()
@@ -96,4 +96,4 @@ def _text(key: str, value: float | int | None) -> str:
         return "no boxes"
     if isinstance(value, int):
         return str(value)
-    return f"{value:.3f}" if FIGURES[key].kind == "threshold" else f"{value:.1f}"
+    return f"{value:.3f}" if METRICS[key].kind == "threshold" else f"{value:.1f}"

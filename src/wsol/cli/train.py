@@ -13,9 +13,9 @@ from wsol.types import FOREGROUND
 def run(argv: Sequence[str]) -> int:
     """Train, and say where the run is."""
     config = read_options("train", TrainConfig, argv, positional="data")
-    from wsol.training.trainer import Training
+    from wsol.training.trainer import Trainer
 
-    training = Training(config)
+    training = Trainer(config)
     folder = training.run()
     steps = next_steps(folder, training.splits)
     sys.stdout.write(f"wrote {folder}: {steps}{_better(config)}\n")

@@ -1,4 +1,4 @@
-"""Pictures, annotations and data sets."""
+"""Images, annotations and data sets."""
 
 from typing import TYPE_CHECKING
 

@@ -38,7 +38,7 @@ def name_fault(name: str) -> str | None:
     ('is an absolute path', 'is a path of Windows', 'is a path of Windows')
     """
     parts = name.split("/")
-    if not parts_of(name) or any(ord(character) < 32 for character in name):
+    if not chunks_of(name) or any(ord(character) < 32 for character in name):
         return "is empty or holds control characters"
     if name.startswith("/"):
         return "is an absolute path"
@@ -52,17 +52,17 @@ def name_fault(name: str) -> str | None:
     return None
 
 
-def parts_of(name: str) -> tuple[str, ...]:
+def chunks_of(name: str) -> tuple[str, ...]:
     """Return the parts of a sound name, without the dots that mean nothing.
 
-    >>> parts_of("./images//a.jpg")
+    >>> chunks_of("./images//a.jpg")
     ('images', 'a.jpg')
     """
     return PurePosixPath(name).parts
 
 
 LARGEST: Final = 256 * 2**20
-"""Bytes of the largest file that is taken; the largest picture of ILSVRC has 16 MB."""
+"""Bytes of the largest file that is taken; the largest image of ILSVRC has 16 MB."""
 _AT_ONCE: Final = 4 * 2**20
 _PIECE: Final = 2**20
 _BLOCK: Final = 512

@@ -49,7 +49,7 @@ _STARTS: Final = {
 }
 """Files with usual names that mark a folder by how they begin."""
 
-_OVERLAYS: Final = "pictures"
+_OVERLAYS: Final = "overlays"
 """Folder in that of a prediction or the demo; nothing in it tells where it comes from."""
 
 

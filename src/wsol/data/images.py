@@ -28,7 +28,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from wsol.data.file_index import IMAGE_SUFFIXES, LeftOut, Names, index_files
 from wsol.data.shards.reader import is_sharded, list_shards
-from wsol.data.sources import Picture, name_of, open_source
+from wsol.data.sources import ImageSource, name_of, open_source
 from wsol.errors import ImageError, not_installed
 
 MAX_PIXELS: Final = 50_000_000
@@ -82,16 +82,16 @@ _EXIF_KEYS: Final = ("exif", "Raw profile type exif")
 
 
 @contextmanager
-def open_image(picture: Picture, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile.ImageFile]:
+def open_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile.ImageFile]:
     """Open one image file and check its header; whatever fails inside the block is an ImageError.
 
     Args:
-        picture: A JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000 or (extra heif) HEIF file,
+        source: A JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000 or (extra heif) HEIF file,
             whatever its suffix, or a source of its bytes.
         max_pixels: Largest width times height that is accepted.
 
     Yields:
-        The picture as the file stores it, not decoded yet.
+        The image as the file stores it, not decoded yet.
 
     Raises:
         ImageError: If the file is missing, empty, damaged, too large or no image.
@@ -104,8 +104,8 @@ def open_image(picture: Picture, max_pixels: int = MAX_PIXELS) -> Iterator[Image
     ...         image.mode, image.size, image.getpixel((0, 0))
     ('I;16', (4, 3), 7)
     """
-    path = name_of(picture)
-    with open_source(picture) as file:
+    path = name_of(source)
+    with open_source(source) as file:
         name, reader = _reader(path, file)
         # Pillow's own exceptions are of nearly every builtin kind on damaged bytes.
         try:
@@ -146,13 +146,13 @@ def orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def image_size(
-    picture: Picture, max_pixels: int = MAX_PIXELS, *, header_only: bool = False
+def read_image_size(
+    source: ImageSource, max_pixels: int = MAX_PIXELS, *, header_only: bool = False
 ) -> tuple[int, int]:
-    """Return width and height of a picture as displayed, from its header where that says it.
+    """Return width and height of an image as displayed, from its header where that says it.
 
     Args:
-        picture: An image file, see `open_image`.
+        source: An image file, see `open_image`.
         max_pixels: Largest width times height of a PNG whose header does not say how it lies: it
             may say so behind its pixels, and is decoded.
         header_only: Whether to take such a PNG as it is stored instead, without decoding it.
@@ -164,17 +164,17 @@ def image_size(
     >>> with TemporaryDirectory() as folder:
     ...     file = Path(folder, "gray.png")
     ...     Image.new("L", (4, 3)).save(file)
-    ...     image_size(file)
+    ...     read_image_size(file)
     (4, 3)
     """
-    with open_image(picture, sys.maxsize) as image:
+    with open_image(source, sys.maxsize) as image:
         width, height = image.size
         may_turn = isinstance(image, PngImagePlugin.PngImageFile) and "exif" not in image.info
         if may_turn and header_only:
             return width, height
         if may_turn and width * height > max_pixels:
             raise ImageError(
-                name_of(picture),
+                name_of(source),
                 f"{width} x {height} pixels are more than the limit of {max_pixels:,} for a PNG "
                 "that does not say first how it lies; state its size beside its boxes",
             )
@@ -225,7 +225,7 @@ def _check_size(
             if int.from_bytes(components) > _MOST_COMPONENTS:
                 raise ImageError(path, f"has more than {_MOST_COMPONENTS} components")
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        # A tile is decoded whole, however small the picture that it covers.
+        # A tile is decoded whole, however small the image that it covers.
         tile = TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH
         sizes.append((image.tag_v2.get(tile[0], 0), image.tag_v2.get(tile[1], 0)))
     for width, height in sizes:
@@ -257,7 +257,7 @@ _TO_DISPLAYED: Final = {
 }
 
 
-def load_image(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def load_image(image: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode one image file completely into RGB, in the frame in which it is displayed.
 
     The EXIF orientation is applied, so width, height and boxes refer to what a viewer shows.
@@ -265,15 +265,15 @@ def load_image(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     more than 8 bits are scaled so that 65535, or their maximum if it is larger, becomes white;
     floats so that the first of 1, 255, 65535 and their maximum that no pixel exceeds does. Negative
     and non-finite pixels are black. CMYK in JPEG has Adobe's polarity. An animation or a file of
-    several pages gives its first picture. Colour profiles and metadata are dropped.
+    several pages gives its first image. Colour profiles and metadata are dropped.
 
     Args:
-        picture: A JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000 or (extra heif) HEIF file,
+        image: A JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000 or (extra heif) HEIF file,
             whatever its suffix, or a source of its bytes.
         max_pixels: Largest width times height that is decoded; the header is checked first.
 
     Returns:
-        A picture of mode RGB.
+        An image of mode RGB.
 
     Raises:
         ImageError: If the file is missing, empty, damaged, cut short, too large or no image.
@@ -286,16 +286,16 @@ def load_image(picture: Picture, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     >>> image.mode, image.size, image.getpixel((0, 0))
     ('RGB', (4, 3), (128, 128, 128))
     """
-    # An opened file can do what a picture cannot, such as to be read again.
-    return decode_image(picture, max_pixels).image.copy()
+    # An opened file can do what an image cannot, such as to be read again.
+    return decode_image(image, max_pixels).image.copy()
 
 
 class Decoded(NamedTuple):
-    """A picture, and what it was before it was scaled.
+    """An image, and what it was before it was scaled.
 
     Attributes:
         image: of mode RGB, as displayed.
-        size: width and height of the original picture in pixels, as displayed.
+        size: width and height of the original image in pixels, as displayed.
     """
 
     image: Image.Image
@@ -303,12 +303,12 @@ class Decoded(NamedTuple):
 
 
 def decode_image(
-    picture: Picture, max_pixels: int = MAX_PIXELS, least_side: int | None = None
+    source: ImageSource, max_pixels: int = MAX_PIXELS, least_side: int | None = None
 ) -> Decoded:
     """Decode one image file as `load_image` does, or a JPEG at a smaller scale.
 
     Args:
-        picture: An image file, see `load_image`.
+        source: An image file, see `load_image`.
         max_pixels: Largest width times height that is decoded; the header is checked first.
         least_side: A JPEG is decoded at the smallest of 1/2, 1/4 and 1/8 of its size at which both
             sides have as many pixels; default: at its own size.
@@ -324,7 +324,7 @@ def decode_image(
     >>> decoded.image.size, decoded.size
     ((100, 50), (200, 100))
     """
-    with open_image(picture, max_pixels) as image:
+    with open_image(source, max_pixels) as image:
         width, height = image.size
         if least_side is not None:
             image.draft(None, (least_side, least_side))
@@ -409,9 +409,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if isinstance(image, BmpImageFile) and not image.getbbox(alpha_only=True):
         return image.convert("RGB")
     if image.has_transparency_data:
-        picture = image.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
+        converted = image.convert("RGBA")
+        white = Image.new("RGBA", converted.size, "white")
+        return Image.alpha_composite(white, converted).convert("RGB")
     return image.convert("RGB")
 
 

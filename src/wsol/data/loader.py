@@ -21,19 +21,19 @@ from torch.utils.data import DataLoader, Dataset
 
 from wsol._utils.concurrency import Death, ending_after, isolated
 from wsol.data.images import MAX_PIXELS, decode_image, open_image, orientation
-from wsol.data.sources import Picture, name_of, open_source
+from wsol.data.sources import ImageSource, name_of, open_source
 from wsol.data.transforms import TrainTransform, Transform
 from wsol.errors import ImageError
 
 MOST_SECONDS = 300.0
-"""That one picture may take in a worker process; one that hangs would stop all others."""
+"""That one image may take in a worker process; one that hangs would stop all others."""
 
 log = logging.getLogger("wsol")
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Which picture, and the seed of its random transform."""
+    """Which image, and the seed of its random transform."""
 
     index: int
     seed: tuple[int, ...] = ()
@@ -41,7 +41,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One picture, or the reason why there is none."""
+    """One image, or the reason why there is none."""
 
     index: int
     pixels: NDArray[np.uint8] | None
@@ -50,13 +50,13 @@ class Item:
 
 
 class Batch(NamedTuple):
-    """Pictures of one size.
+    """Images of one size.
 
     Attributes:
-        indices: of the pictures that could be read, ``(N,)`` in the data set's order.
+        indices: of the images that could be read, ``(N,)`` in the data set's order.
         images: uint8 ``(N, 3, H, W)``, channels last in memory.
-        sizes: width and height of each original picture in pixels.
-        errors: index and error of the pictures that could not be read.
+        sizes: width and height of each original image in pixels.
+        errors: index and error of the images that could not be read.
     """
 
     indices: list[int]
@@ -70,15 +70,15 @@ class ImageFiles(Dataset[Item]):
 
     Args:
         paths: the files, or sources of their bytes.
-        transform: makes a picture an array.
-        max_pixels: pictures above are refused before they are decoded.
+        transform: makes an image an array.
+        max_pixels: images above are refused before they are decoded.
         least_side: JPEG may be decoded at a smaller scale as long as both sides have as many
             pixels; default: it is decoded at its own size.
     """
 
     def __init__(
         self,
-        paths: Sequence[Picture],
+        paths: Sequence[ImageSource],
         transform: Transform,
         max_pixels: int = 50_000_000,
         least_side: int | None = None,
@@ -92,7 +92,7 @@ class ImageFiles(Dataset[Item]):
         return len(self.paths)
 
     def __getitem__(self, key: Key) -> Item:
-        """Decode and transform one picture; a bad file is an item with its error."""
+        """Decode and transform one image; a bad file is an item with its error."""
         try:
             pixels, size = self.read(key)
         except ImageError as error:
@@ -100,10 +100,10 @@ class ImageFiles(Dataset[Item]):
         return Item(key.index, pixels, size, None)
 
     def read(self, key: Key) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """Return the array, uint8 ``(H, W, 3)``, and width and height of the original picture.
+        """Return the array, uint8 ``(H, W, 3)``, and width and height of the original image.
 
         Raises:
-            ImageError: the picture cannot be read.
+            ImageError: the image cannot be read.
         """
         image, size = decode_image(self.paths[key.index], self.max_pixels, self.least_side)
         return self.transform(image, key.seed), size
@@ -131,29 +131,29 @@ def collate(items: Sequence[Item]) -> Batch:
 def load_batches(
     files: ImageFiles,
     keys: Iterable[list[Key]],
-    workers: int,
+    num_workers: int,
     pin_memory: bool = False,
     most_seconds: float = MOST_SECONDS,
 ) -> Iterator[Batch]:
     """Yield one batch for each list of keys, in order.
 
-    Where a worker process dies or hangs, the pictures that it may have died of are loaded again in
+    Where a worker process dies or hangs, the images that it may have died of are loaded again in
     processes of their own; the one that ends its process is an error of its batch, and new workers
     go on with the rest. Without workers it would end the program.
 
     Args:
-        files: the pictures.
+        files: the images.
         keys: of each batch.
-        workers: number of processes that decode; 0 decodes in this one.
+        num_workers: number of processes that decode; 0 decodes in this one.
         pin_memory: copy into page-locked memory, for a GPU.
-        most_seconds: that one picture may take in a worker process.
+        most_seconds: that one image may take in a worker process.
 
     Raises:
         OSError: no worker process can be started.
     """
     # The loader draws one number, and the global generator is the caller's.
     generator = torch.Generator()
-    if not workers:
+    if not num_workers:
         yield from DataLoader(
             files,
             batch_sampler=keys,
@@ -169,7 +169,7 @@ def load_batches(
         loader: DataLoader[Item] = DataLoader(
             limited,
             batch_sampler=_noted(rest, waiting),
-            num_workers=workers,
+            num_workers=num_workers,
             collate_fn=collate,
             pin_memory=pin_memory,
             generator=generator,
@@ -238,13 +238,13 @@ def _with_care(files: _Limited, keys: Sequence[Key]) -> list[Item]:
     ]
 
 
-def _dead(picture: Picture, key: Key, death: Death) -> Item:
+def _dead(image: ImageSource, key: Key, death: Death) -> Item:
     reason = f"cannot be loaded, the process that tried died: {death.reason}"
-    return Item(key.index, None, (0, 0), ImageError(name_of(picture), reason))
+    return Item(key.index, None, (0, 0), ImageError(name_of(image), reason))
 
 
 def split_batches(indices: Sequence[int], batch_size: int) -> list[list[Key]]:
-    """Return the keys of consecutive batches of indices, for pictures seen without chance.
+    """Return the keys of consecutive batches of indices, for images seen without chance.
 
     >>> [[key.index for key in batch] for batch in split_batches([5, 6, 7], 2)]
     [[5, 6], [7]]
@@ -286,29 +286,29 @@ class TrainFiles(ImageFiles):
 
     Args:
         paths: the files, or sources of their bytes.
-        transform: makes a picture an array.
+        transform: makes an image an array.
         scaled: whether large JPEG may be decoded at a smaller scale.
     """
 
     def __init__(
-        self, paths: Sequence[Picture], transform: TrainTransform, scaled: bool = True
+        self, paths: Sequence[ImageSource], transform: TrainTransform, scaled: bool = True
     ) -> None:
         """Name the files and their transform."""
         super().__init__(paths, transform, least_side=transform.least_side if scaled else None)
         self.crop = transform.crop
 
     def read(self, key: Key) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """Return the crop, uint8 ``(H, W, 3)``, and the size of the picture."""
+        """Return the crop, uint8 ``(H, W, 3)``, and the size of the image."""
         pixels, size = decode_pixels(self.paths[key.index], self.max_pixels, self.least_side)
         return self.crop(pixels, key.seed), size
 
 
 class Pixels(NamedTuple):
-    """A picture as an array, and what it was before it was scaled.
+    """An image as an array, and what it was before it was scaled.
 
     Attributes:
         pixels: uint8 ``(H, W, 3)``, as displayed.
-        size: width and height of the original picture in pixels, as displayed.
+        size: width and height of the original image in pixels, as displayed.
     """
 
     pixels: NDArray[np.uint8]
@@ -316,7 +316,7 @@ class Pixels(NamedTuple):
 
 
 def decode_pixels(
-    picture: Picture, max_pixels: int = MAX_PIXELS, least_side: int | None = None
+    image: ImageSource, max_pixels: int = MAX_PIXELS, least_side: int | None = None
 ) -> Pixels:
     """Decode one image file as ``decode_image`` does, to the same pixels.
 
@@ -326,7 +326,7 @@ def decode_pixels(
     Pillow's to say.
 
     Args:
-        picture: an image file.
+        image: an image file.
         max_pixels: largest width times height that is decoded; the header is checked first.
         least_side: as ``decode_image`` has it.
 
@@ -343,20 +343,20 @@ def decode_pixels(
     >>> pixels.shape, int(pixels.min()), size
     ((10, 20, 3), 255, (20, 10))
     """
-    found = _decode_plain(picture, max_pixels, least_side)
+    found = _decode_plain(image, max_pixels, least_side)
     if found is not None:
         return found
-    decoded = decode_image(picture, max_pixels, least_side)
+    decoded = decode_image(image, max_pixels, least_side)
     return Pixels(np.array(decoded.image), decoded.size)
 
 
-def _decode_plain(picture: Picture, max_pixels: int, least_side: int | None) -> Pixels | None:
-    with open_image(picture, max_pixels) as image:
+def _decode_plain(source: ImageSource, max_pixels: int, least_side: int | None) -> Pixels | None:
+    with open_image(source, max_pixels) as image:
         if not isinstance(image, JpegImageFile) or image.mode != "RGB" or orientation(image) != 1:
             return None
         if least_side is not None and min(image.size) >= 2 * least_side:
             return None
-        with open_source(picture) as file:
+        with open_source(source) as file:
             try:
                 return Pixels(simplejpeg.decode_jpeg(file.read(), "RGB"), image.size)
             except ValueError:

@@ -9,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
-from wsol._utils.names import original, place, written_forms
+from wsol._utils.names import escaped_forms, safe_path, unescape_name
 from wsol.data.file_index import IMAGE_SUFFIXES
 from wsol.errors import ConfigError
 
@@ -49,7 +49,7 @@ def index_by_end(ids: Sequence[str]) -> dict[str, int | None]:
             index_of[end] = None if end in index_of else index
     index_of.update((name, index) for index, name in enumerate(ids))
     for index, name in enumerate(ids):
-        for form in written_forms(name):
+        for form in escaped_forms(name):
             for end in (form, *ends(form)):
                 index_of[end] = index if index_of.get(end, index) == index else None
     return index_of
@@ -64,7 +64,7 @@ def map_names(name: str) -> set[str]:
     >>> map_names("a.jpg"), sorted(map_names("a%0Ab\\c.jpg"))
     (set(), ['a%0Ab%5Cc.jpg', 'a%250Ab%5Cc.jpg'])
     """
-    return {place(name), place(original(name))} - {name}
+    return {safe_path(name), safe_path(unescape_name(name))} - {name}
 
 
 def listed_name(name: str, index_of: Container[str]) -> str:
@@ -178,7 +178,7 @@ class ImageNames:
         """
         if name in self._by_end:
             return Match(self._by_end[name], is_exact=True)
-        forms = name, name.strip(), original(name), name.replace("\\", "/")
+        forms = name, name.strip(), unescape_name(name), name.replace("\\", "/")
         spellings = list(dict.fromkeys(forms))
         for spelling in spellings[1:]:
             if spelling in self._by_end:

@@ -29,7 +29,7 @@ def open_data(
     boxes: Path | str | None = None,
     splits: Path | str | None = None,
     labels: Path | str | None = None,
-    val_share: float = 0.1,
+    val_fraction: float = 0.1,
     seed: int = 0,
     on_bad: OnBad = "fail",
     split_folders: Sequence[str] = (),
@@ -45,7 +45,7 @@ def open_data(
         splits: Folder of published splits, see `read_splits`; otherwise those of the layout.
         labels: File of labels, any number for an image, see `read_labels`; otherwise those of the
             layout, which are in `labels.csv` or `labels.json` if `root` has one of them.
-        val_share: Share of the training images of each class that becomes the split `val` where
+        val_fraction: Share of the training images of each class that becomes the split `val` where
             the data set has none; 0 for no such split.
         seed: Seed of that choice.
         on_bad: Whether a bad row of boxes ends the reading or is skipped with a line in the log.
@@ -60,7 +60,7 @@ def open_data(
     Raises:
         DataError: If there is no such folder or it is no usable data set.
         AnnotationError: If an annotation cannot be used.
-        ConfigError: If `val_share` is negative or not below 1, both `splits` and `labels` are
+        ConfigError: If `val_fraction` is negative or not below 1, both `splits` and `labels` are
             given, or `split_folders` cannot be used.
 
     >>> from tempfile import TemporaryDirectory
@@ -102,8 +102,8 @@ def open_data(
         found = read_folders(
             root, boxes, on_bad, split_folders=split_folders, follow_links=follow_links
         )
-    if "val" not in found and "train" in found and val_share != 0:
-        rest, val = split_off(found["train"], val_share, seed)
+    if "val" not in found and "train" in found and val_fraction != 0:
+        rest, val = split_off(found["train"], val_fraction, seed)
         if len(val):
             _logger.info(
                 "%s: no val split, so %d of the %d training images are val, chosen by seed %d",
@@ -136,8 +136,8 @@ def open_annotations(
     Args:
         path: Boxes in any format, see `read_box_file`; or a folder of wsolevaluation's metadata,
             of CUB-200-2011, or of masks as PNG.
-        images: Folder of the pictures, where annotations do not state how large they are, and to
-            tell which masks belong to which picture.
+        images: Folder of the images, where annotations do not state how large they are, and to
+            tell which masks belong to which image.
         masks: Folder that the paths of masks in wsolevaluation's metadata start from.
         on_bad: Whether a bad row of boxes ends the reading or is skipped with a line in the log;
             its image stays.

@@ -35,7 +35,7 @@ class Samples:
             of an image contradict each other.
 
     >>> samples = Samples(Path("birds"), ("a.jpg", "b.jpg"), np.array([0, 1]), ("crow", "wren"))
-    >>> len(samples), samples.path(1).as_posix(), samples.has_boxes, samples.has_several_labels
+    >>> len(samples), samples.path(1).as_posix(), samples.has_boxes, samples.is_multi_label
     (2, 'birds/b.jpg', False, False)
     >>> samples.select([1]).ids
     ('b.jpg',)
@@ -101,7 +101,7 @@ class Samples:
         return self.num_boxed > 0
 
     @property
-    def has_several_labels(self) -> bool:
+    def is_multi_label(self) -> bool:
         """Whether images of the data set have several labels, even if each of these has one."""
         return self.label_sets is not None
 

@@ -1,4 +1,4 @@
-"""Where the bytes of a picture come from: the one place that opens pictures."""
+"""Where the bytes of an image come from: the one place that opens images."""
 
 import logging
 import os
@@ -15,12 +15,12 @@ from pyarrow import fs
 
 from wsol._utils.names import shown
 from wsol.data.file_index import LeftOut, Names, is_output
-from wsol.data.shards.reader import find_part
+from wsol.data.shards.reader import find_member
 from wsol.errors import DataError, ImageError
 
 
 class Source(Protocol):
-    """A picture that is no file of its own.
+    """An image that is no file of its own.
 
     ``str()`` names it in messages and results. It goes to worker processes, so it can be pickled.
     """
@@ -33,8 +33,8 @@ class Source(Protocol):
         """
 
 
-Picture = Path | str | Source
-"""What can be opened as a picture: the path of a file or of one in tar files, or a source."""
+ImageSource = Path | str | Source
+"""What can be opened as an image: the path of a file or of one in tar files, or a source."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Content:
     """The bytes themselves, as whatever has read them gives them.
 
     Args:
-        name: of the picture.
+        name: of the image.
         data: what its file holds.
 
     >>> open_source(Content("a.jpg", b"bytes")).read()
@@ -61,11 +61,11 @@ class Content:
         return BytesIO(self.data)
 
 
-def open_source(picture: Picture) -> BinaryIO:
-    """Return the bytes of a picture, to be read and closed.
+def open_source(image: ImageSource) -> BinaryIO:
+    """Return the bytes of an image, to be read and closed.
 
     Args:
-        picture: a regular file, one in a folder of tar files as `find_images` names it, or a
+        image: a regular file, one in a folder of tar files as `find_images` names it, or a
             source.
 
     Raises:
@@ -76,48 +76,48 @@ def open_source(picture: Picture) -> BinaryIO:
     wsol.errors.ImageError: missing.jpg: no such file
     """
     try:
-        return _open_file(picture) if isinstance(picture, Path | str) else picture.open()
+        return _open_file(image) if isinstance(image, Path | str) else image.open()
     except FileNotFoundError as error:
-        raise ImageError(name_of(picture), "no such file") from error
+        raise ImageError(name_of(image), "no such file") from error
     except (OSError, ValueError, DataError) as error:
-        raise ImageError(name_of(picture), f"cannot be opened: {error}") from error
+        raise ImageError(name_of(image), f"cannot be opened: {error}") from error
 
 
-def here(picture: Picture) -> Picture | None:
-    """Return a picture that any process can open: of a source its content, None if it has none.
+def here(image: ImageSource) -> ImageSource | None:
+    """Return an image that any process can open: of a source its content, None if it has none.
 
     Connections to other file systems do not survive that a process is forked.
 
     >>> here("a.jpg"), here(Content("a.jpg", b""))
     ('a.jpg', Content(name='a.jpg'))
     """
-    if isinstance(picture, Path | str | Content):
-        return picture
+    if isinstance(image, Path | str | Content):
+        return image
     try:
-        with open_source(picture) as file:
-            return Content(str(picture), file.read())
+        with open_source(image) as file:
+            return Content(str(image), file.read())
     except ImageError:
         return None
 
 
-def name_of(picture: Picture) -> Path | str:
-    """Return what a picture is called in messages.
+def name_of(image: ImageSource) -> Path | str:
+    """Return what an image is called in messages.
 
     >>> name_of(Content("a.jpg", b""))
     'a.jpg'
     """
-    return picture if isinstance(picture, Path | str) else str(picture)
+    return image if isinstance(image, Path | str) else str(image)
 
 
 def _open_file(path: Path | str) -> BinaryIO:
-    part = find_part(path)
+    part = find_member(path)
     if part is not None:
         return part.open()
     try:
         status = Path(path).stat()
     except (FileNotFoundError, NotADirectoryError):
         # Another process than this one may have looked into the shards that hold it.
-        part = find_part(path, search=True)
+        part = find_member(path, search=True)
         if part is None:
             raise
         return part.open()
@@ -136,7 +136,7 @@ MOST_BYTES = 512 * 2**20
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A picture's file on another file system.
+    """An image's file on another file system.
 
     Args:
         folder: URI of the folder.

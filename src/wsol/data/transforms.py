@@ -1,4 +1,4 @@
-"""Pictures as network input: the field's resize, crop and flip."""
+"""Images as network input: the field's resize, crop and flip."""
 
 import math
 from typing import Final, Protocol
@@ -10,15 +10,15 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 SCALED_MARGIN: Final = 1.5
-"""How many times a side's pixels a picture keeps when it is decoded at a smaller scale. Crops then
+"""How many times a side's pixels an image keeps when it is decoded at a smaller scale. Crops then
 differ by 1.3 levels of 255 on average, as much as those by another filter do."""
 
 
 class Transform(Protocol):
-    """Makes an RGB picture into an array for the network."""
+    """Makes an RGB image into an array for the network."""
 
     def __call__(self, image: Image.Image, seed: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return uint8 ``(H, W, 3)``; the same picture and seed give the same array."""
+        """Return uint8 ``(H, W, 3)``; the same image and seed give the same array."""
         ...
 
 
@@ -34,8 +34,8 @@ class TrainTransform:
 
     Source: Choe & Shim, CVPR 2019, section 4.1.
 
-    >>> picture = Image.new("RGB", (500, 375), "red")
-    >>> TrainTransform(224, 256)(picture, seed=(0,)).shape
+    >>> image = Image.new("RGB", (500, 375), "red")
+    >>> TrainTransform(224, 256)(image, seed=(0,)).shape
     (224, 224, 3)
     """
 
@@ -45,7 +45,7 @@ class TrainTransform:
 
     @property
     def least_side(self) -> int:
-        """Pixels that both sides of a picture need so that it may have been scaled before."""
+        """Pixels that both sides of an image need so that it may have been scaled before."""
         return math.ceil(SCALED_MARGIN * self.resize)
 
     def __call__(self, image: Image.Image, seed: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -53,11 +53,11 @@ class TrainTransform:
         return self.crop(np.array(image), seed)
 
     def crop(self, pixels: NDArray[np.uint8], seed: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return the same of a picture's pixels, uint8 ``(H, W, 3)``."""
+        """Return the same of an image's pixels, uint8 ``(H, W, 3)``."""
         random = np.random.default_rng(seed)
         left, top = random.integers(0, self.resize - self.size + 1, 2).tolist()
         flip = random.random() < 0.5
-        # The dimension of one picture goes first: only then torch sees channels last.
+        # The dimension of one image goes first: only then torch sees channels last.
         images = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
         square = interpolate(images, (self.resize,) * 2, mode="bilinear", antialias=True)
         crop = square[..., top : top + self.size, left : left + self.size]
@@ -65,7 +65,7 @@ class TrainTransform:
 
 
 class EvalTransform:
-    """Resize to a square, so that the whole picture is seen and boxes scale by side.
+    """Resize to a square, so that the whole image is seen and boxes scale by side.
 
     Args:
         size: side in pixels.
@@ -82,7 +82,7 @@ class EvalTransform:
 
     @property
     def least_side(self) -> int:
-        """Pixels that both sides of a picture need so that it may have been scaled before."""
+        """Pixels that both sides of an image need so that it may have been scaled before."""
         return math.ceil(SCALED_MARGIN * self.size)
 
     def __call__(self, image: Image.Image, seed: tuple[int, ...] = ()) -> NDArray[np.uint8]:
@@ -114,13 +114,13 @@ class CenterCropTransform:
         return np.ascontiguousarray(_resized(image, self.resize)[inside, inside])
 
     def move_boxes(
-        self, boxes: NDArray[np.float64], image_size: tuple[int, int]
+        self, boxes: NDArray[np.float64], original_size: tuple[int, int]
     ) -> NDArray[np.float64]:
-        """Return boxes of a picture in pixels of its crop, not clipped, ``(N, 4)``.
+        """Return boxes of an image in pixels of its crop, not clipped, ``(N, 4)``.
 
         Args:
-            boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the picture.
-            image_size: width and height of the picture in pixels.
+            boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the image.
+            original_size: width and height of the image in pixels.
 
         >>> crop = CenterCropTransform(224, 256)
         >>> crop.move_boxes(np.array([[0.0, 64.0, 512.0, 128.0]]), (512, 128)).tolist()
@@ -128,7 +128,7 @@ class CenterCropTransform:
         """
         # Divided before it is multiplied, as the authors do: it decides what the truncation to
         # whole pixels makes of the result.
-        moved: NDArray[np.float64] = boxes * (self.resize / np.tile(image_size, 2)) - self.margin
+        moved: NDArray[np.float64] = boxes * (self.resize / np.tile(original_size, 2)) - self.margin
         return moved
 
 

@@ -16,13 +16,13 @@ from wsol._utils.feature_file import feature_file
 from wsol._utils.progress import Meter
 from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.samples import Samples
-from wsol.distillation.dataset import Lessons, Teacher
+from wsol.distillation.dataset import DistillationDataset, Teacher
 from wsol.errors import DataError
-from wsol.inference.fitting import Look
-from wsol.inference.postprocess import Cut, localize_picture
+from wsol.inference.fitting import Preprocessing
+from wsol.inference.postprocess import Postprocessing, localize_image
 from wsol.localizers import ScoreMaps
 from wsol.localizers._forward import observe
-from wsol.localizers.distilled import Learnt
+from wsol.localizers.distilled import DistilledLocalizer
 from wsol.maps import normalize, objects_at
 from wsol.maps._components import label_components
 from wsol.maps.normalize import grey_levels, threshold_levels
@@ -33,16 +33,16 @@ log = logging.getLogger("wsol")
 AREAS = (0.03, 0.8)
 """Shares of an image between which the area of a cut-out object lies."""
 
-MOST_OBJECTS = 6
+MAX_OBJECTS = 6
 """In one composed image."""
 
 COMPOSITES_PER_IMAGE = 3
 """Composed images for each image that a teacher has seen."""
 
-MOST_GROUNDS = 200
+MAX_BACKGROUNDS = 200
 """Kept in memory."""
 
-GROUND_CELLS = 56
+BACKGROUND_CELLS = 56
 """Cells along each side of an image, in which the colours around an object are averaged."""
 
 DEPTH_SIDE = 112
@@ -69,12 +69,12 @@ class Material:
 
     Attributes:
         cutouts: objects.
-        grounds: uint8 ``(3, H, W)`` each, images whose objects are blurred away.
+        backgrounds: uint8 ``(3, H, W)`` each, images whose objects are blurred away.
         num_errors: images that could not be read.
     """
 
     cutouts: tuple[Cutout, ...]
-    grounds: tuple[Tensor, ...]
+    backgrounds: tuple[Tensor, ...]
     num_errors: int = 0
 
 
@@ -134,7 +134,7 @@ def blurred_away(image: Tensor, mask: Tensor, reach: int = 5) -> Tensor:
             colour is the mean of the image.
     """
     kept = (~mask)[None].float()
-    cells = adaptive_avg_pool2d(torch.cat((image * kept, kept)), GROUND_CELLS)
+    cells = adaptive_avg_pool2d(torch.cat((image * kept, kept)), BACKGROUND_CELLS)
     around = avg_pool2d(cells, 2 * reach + 1, 1, reach)
     mean = cells.sum((1, 2), keepdim=True)
     colours = torch.where(around[3:] > 0, around, mean)
@@ -154,11 +154,11 @@ def compose(material: Material, generator: np.random.Generator) -> Composite:
     Detection, ICCV 2017, section 3: blended edges, occlusion, truncation; the masks are a
     teacher's.
     """
-    ground = material.grounds[generator.integers(len(material.grounds))]
-    image = (ground.flip(-1) if generator.random() < 0.5 else ground).float()
+    background = material.backgrounds[generator.integers(len(material.backgrounds))]
+    image = (background.flip(-1) if generator.random() < 0.5 else background).float()
     height, width = image.shape[1:]
     instances = torch.zeros(height, width, dtype=torch.int16)
-    number = int(generator.integers(1, MOST_OBJECTS + 1))
+    number = int(generator.integers(1, MAX_OBJECTS + 1))
     side = generator.uniform(0.25, 0.85) * min(height, width) / np.sqrt(number)
     labels: list[int] = []
     places: list[tuple[float, float, int, int]] = []
@@ -256,7 +256,7 @@ def instance_targets(composite: Composite, grid: tuple[int, int]) -> NDArray[np.
     return found
 
 
-def take_material(samples: Samples, teacher: Teacher, look: Look) -> Material:
+def take_material(samples: Samples, teacher: Teacher, preprocessing: Preprocessing) -> Material:
     """Return objects and grounds of a data set, as a teacher sees them.
 
     Images that cannot be read are left out and logged.
@@ -264,27 +264,29 @@ def take_material(samples: Samples, teacher: Teacher, look: Look) -> Material:
     Args:
         samples: the images; objects are cut out of those with one label.
         teacher: says where the objects are.
-        look: how images are read.
+        preprocessing: how images are read.
 
     Raises:
         DataError: no object can be cut out.
     """
-    files = ImageFiles(samples.paths(), look.transform)
-    batches = split_batches(range(len(samples)), look.batch_size)
+    files = ImageFiles(samples.paths(), preprocessing.transform)
+    batches = split_batches(range(len(samples)), preprocessing.batch_size)
     cutouts: list[Cutout] = []
-    grounds: list[Tensor] = []
+    backgrounds: list[Tensor] = []
     num_errors = 0
     with Meter("cut out", len(samples)) as meter:
-        for batch in load_batches(files, batches, look.workers):
+        for batch in load_batches(files, batches, preprocessing.num_workers):
             for _, error in batch.errors:
                 log.warning("left out: %s", error)
                 num_errors += 1
             meter.advance(len(batch.indices) + len(batch.errors))
             if not batch.indices:
                 continue
-            images = normalized(batch.images.to(look.compute.device), look.mean, look.std)
+            images = normalized(
+                batch.images.to(preprocessing.compute.device), preprocessing.mean, preprocessing.std
+            )
             labels = _padded([samples.labels_of(index) for index in batch.indices])
-            maps = teacher.localizer(images, labels.to(look.compute.device)).cpu().numpy()
+            maps = teacher.localizer(images, labels.to(preprocessing.compute.device)).cpu().numpy()
             for own, image, score_maps in zip(labels.tolist(), batch.images, maps, strict=True):
                 known = [label for label in own if label >= 0]
                 of_labels = [
@@ -297,17 +299,17 @@ def take_material(samples: Samples, teacher: Teacher, look: Look) -> Material:
                 if len(known) == 1:
                     found = find_cutout(image, heat_map, teacher.threshold, known[0])
                     cutouts += [found] if found else []
-                if len(grounds) < MOST_GROUNDS:
+                if len(backgrounds) < MAX_BACKGROUNDS:
                     # The object's edge and its shadow are to go as well.
                     object_mask = torch.from_numpy(heat_map > 0.7 * teacher.threshold)
-                    grounds.append(blurred_away(image, object_mask))
+                    backgrounds.append(blurred_away(image, object_mask))
     if not cutouts:
         raise DataError(
             f"{samples.root}: no image shows one object on its own that could be cut out; use "
             "--student pixels"
         )
     log.info("cut out %d objects of %d images", len(cutouts), len(samples))
-    return Material(tuple(cutouts), tuple(grounds), num_errors)
+    return Material(tuple(cutouts), tuple(backgrounds), num_errors)
 
 
 def _padded(labels: Sequence[Sequence[int] | NDArray[np.int64]]) -> Tensor:
@@ -317,35 +319,40 @@ def _padded(labels: Sequence[Sequence[int] | NDArray[np.int64]]) -> Tensor:
 
 
 def take_composites(
-    material: Material, number: int, student: Learnt, look: Look, folder: Path, seed: int
-) -> Lessons:
+    material: Material,
+    number: int,
+    student: DistilledLocalizer,
+    preprocessing: Preprocessing,
+    folder: Path,
+    seed: int,
+) -> DistillationDataset:
     """Compose images, send them through the network, and keep what there is to learn.
 
     Args:
         material: what they are composed of.
         number: of images.
         student: says which features to keep.
-        look: how images are made the network's input.
+        preprocessing: how images are made the network's input.
         folder: where the features lie meanwhile; the file has no name, so nothing is left of it.
         seed: image number n is drawn from (seed, n).
     """
     targets: list[NDArray[np.float16]] = []
     with Meter("compose", number) as meter, feature_file(folder) as file:
-        for composed, inputs in _batches(material, range(number), look, seed):
-            seen = student.features(observe(student.model, inputs, student.taps))
+        for composed, inputs in _batches(material, range(number), preprocessing, seed):
+            seen = student.features(observe(student.model, inputs, student.layers))
             for features, composite in zip(seen, composed, strict=True):
                 file.add(features)
                 targets.append(instance_targets(composite, (seen.shape[2], seen.shape[3])))
             meter.advance(len(composed))
-        return Lessons(file.kept(), np.stack(targets), material.num_errors)
+        return DistillationDataset(file.kept(), np.stack(targets), material.num_errors)
 
 
 def composite_ap50(
     localizer: ScoreMaps,
-    cut: Cut,
+    cut: Postprocessing,
     material: Material,
     numbers: Sequence[int],
-    look: Look,
+    preprocessing: Preprocessing,
     seed: int = 0,
 ) -> float:
     """Return AP50 in percent of the boxes that a localizer finds in composed images.
@@ -355,31 +362,33 @@ def composite_ap50(
         cut: how its maps are cut.
         material: what the images are composed of.
         numbers: of the images, see ``take_composites``.
-        look: how images are made the network's input.
+        preprocessing: how images are made the network's input.
         seed: image number n is drawn from (seed, n).
     """
     found, true = [], []
-    for composed, inputs in _batches(material, numbers, look, seed):
+    for composed, inputs in _batches(material, numbers, preprocessing, seed):
         labels = _padded([sorted(set(each.labels)) for each in composed])
-        maps = localizer(inputs, labels.to(look.compute.device)).cpu().numpy()
+        maps = localizer(inputs, labels.to(preprocessing.compute.device)).cpu().numpy()
         for own, composite, score_maps in zip(labels.numpy(), composed, maps, strict=True):
             height, width = composite.instances.shape
             scores = np.where(own < 0, 0.0, 1.0)
-            said = localize_picture(cut, "", (width, height), own, scores, score_maps)
+            said = localize_image(cut, "", (width, height), own, scores, score_maps)
             found.append(Boxes(said.boxes, said.box_labels, said.box_scores))
             true.append(_seen_boxes(composite))
     return box_average_precision(found, true).ap50 or 0.0
 
 
 def _batches(
-    material: Material, numbers: Sequence[int], look: Look, seed: int
+    material: Material, numbers: Sequence[int], preprocessing: Preprocessing, seed: int
 ) -> Iterator[tuple[list[Composite], Tensor]]:
     """Yield composed images and the network's input."""
-    for keys in split_batches(numbers, look.batch_size):
+    for keys in split_batches(numbers, preprocessing.batch_size):
         composed = [compose(material, np.random.default_rng([seed, key.index])) for key in keys]
         images = torch.stack([each.image for each in composed])
-        images = images.contiguous(memory_format=torch.channels_last).to(look.compute.device)
-        yield composed, normalized(images, look.mean, look.std)
+        images = images.contiguous(memory_format=torch.channels_last).to(
+            preprocessing.compute.device
+        )
+        yield composed, normalized(images, preprocessing.mean, preprocessing.std)
 
 
 def _seen_boxes(composite: Composite) -> Boxes:

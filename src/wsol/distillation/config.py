@@ -8,6 +8,7 @@ from wsol.data.annotations.types import OnBad
 from wsol.data.names import read_split_folders
 from wsol.options import (
     BatchSize,
+    Device,
     Name,
     NonNegativeFloat,
     NumWorkers,
@@ -21,26 +22,26 @@ from wsol.options import (
 from wsol.types import Normalization, Precision, Student
 
 
-class Course(NamedTuple):
+class StudentDefaults(NamedTuple):
     """How much a head learns, and how fast.
 
     Attributes:
-        max_pictures: to learn from at most.
-        epochs: passes of the head over the pictures and their mirror images.
+        max_images: to learn from at most.
+        epochs: passes of the head over the images and their mirror images.
         lr: learning rate of the head.
     """
 
-    max_pictures: int
+    max_images: int
     epochs: int
     lr: float
 
 
-# A picture has hundreds of places and one box, so that pixels need fewer pictures; their features
+# An image has hundreds of places and one box, so that pixels need fewer images; their features
 # are on a finer grid, and take more room.
-COURSES: dict[Student, Course] = {
-    "pixels": Course(max_pictures=5_000, epochs=12, lr=0.005),
-    "psol": Course(max_pictures=20_000, epochs=20, lr=0.001),
-    "instances": Course(max_pictures=2_000, epochs=10, lr=0.002),
+STUDENT_DEFAULTS: dict[Student, StudentDefaults] = {
+    "pixels": StudentDefaults(max_images=5_000, epochs=12, lr=0.005),
+    "psol": StudentDefaults(max_images=20_000, epochs=20, lr=0.001),
+    "instances": StudentDefaults(max_images=2_000, epochs=10, lr=0.002),
 }
 """What is good for each student, where nothing else is asked for."""
 
@@ -68,33 +69,33 @@ class DistillConfig(Options):
             have several labels, otherwise pixels.
         localizer: makes the teacher's score maps; default: the run's. One that is given leaves
             nothing of the run's own reading.
-        tap: modules of the network whose features the teacher reads; default: the run's; with
+        layers: modules of the network whose features the teacher reads; default: the run's; with
             --localizer, found and logged.
         affinity: a module of the network whose features the teacher's maps then follow; default:
             the run's; with --localizer, none.
-        flip: average the teacher's maps with those of the flipped picture; default: the run's; with
+        flip: average the teacher's maps with those of the flipped image; default: the run's; with
             --localizer, false.
-        scales: average the teacher's maps over pictures of these sizes, as shares of the run's;
-            default: the run's; with --localizer, the picture as it is.
+        scales: average the teacher's maps over images of these sizes, as shares of the run's;
+            default: the run's; with --localizer, the image as it is.
         normalization: how the teacher's maps are scaled to [0, 1]; default: the run's; with
             --localizer, otsu with threshold auto (minmax for prototypes) and minmax with a number.
         threshold: fraction of a map's maximum above which a pixel belongs to the teacher's object,
             or auto: each map's own, and 0.5 for prototypes; default: the run's where it was chosen
             on boxes, otherwise auto.
-        head_tap: modules of the network whose features the head sees; default: all that the
+        head_layer: modules of the network whose features the head sees; default: all that the
             teacher reads and its maps follow.
-        max_pictures: to learn from at most, taken evenly from the training split; for instances
+        max_images: to learn from at most, taken evenly from the training split; for instances
             composed images; default: 5,000 for pixels, 20,000 for psol, 2,000 for instances.
-        epochs: passes of the head over the pictures and their mirror images; default: 12 for
+        epochs: passes of the head over the images and their mirror images; default: 12 for
             pixels, 20 for psol, 10 for instances.
         lr: learning rate of the head; default: 0.005 for pixels, 0.001 for psol, 0.002 for
             instances.
         weight_decay: of the head's weights.
         seed: of everything drawn by chance.
         batch_size: images per step.
-        workers: processes that decode images; 0 decodes in this one.
+        num_workers: processes that decode images; 0 decodes in this one.
         precision: auto is that of the run, if it is known and the hardware supports it.
-        cpu: stay on the CPU even where there is a GPU.
+        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
     """
 
     run: Path
@@ -106,22 +107,22 @@ class DistillConfig(Options):
     labels: Path | None = None
     student: Student | None = None
     localizer: Name | None = None
-    tap: tuple[Name, ...] = ()
+    layers: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
     scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
     threshold: Threshold | None = None
-    head_tap: tuple[Name, ...] = ()
-    max_pictures: PositiveInt | None = None
+    head_layer: tuple[Name, ...] = ()
+    max_images: PositiveInt | None = None
     epochs: PositiveInt | None = None
     lr: PositiveFloat | None = None
     weight_decay: NonNegativeFloat = 0.01
     seed: Seed = 0
     batch_size: BatchSize = 16
-    workers: NumWorkers = 2
+    num_workers: NumWorkers = 2
     precision: Precision = "auto"
-    cpu: bool = False
+    device: Device = "auto"
     split_folders: tuple[Name, ...] = ()
 
     def __post_init__(self) -> None:
@@ -130,11 +131,11 @@ class DistillConfig(Options):
         read_split_folders(self.split_folders)
 
     @property
-    def course(self) -> Course:
+    def defaults(self) -> StudentDefaults:
         """What is asked for, and for the rest what is good for the student.
 
         The student is known, see ``with_student``.
         """
-        asked = {name: getattr(self, name) for name in Course._fields}
-        given = {name: value for name, value in asked.items() if value is not None}
-        return COURSES[self.student or "pixels"]._replace(**given)
+        options = {name: getattr(self, name) for name in StudentDefaults._fields}
+        given = {name: value for name, value in options.items() if value is not None}
+        return STUDENT_DEFAULTS[self.student or "pixels"]._replace(**given)

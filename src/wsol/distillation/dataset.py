@@ -1,4 +1,4 @@
-"""What a head learns from: features of pictures, and what a teacher sees in them."""
+"""What a head learns from: features of images, and what a teacher sees in them."""
 
 import logging
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from wsol._utils.progress import Meter
 from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.samples import Samples
 from wsol.errors import DataError
-from wsol.inference.fitting import Look
+from wsol.inference.fitting import Preprocessing
 from wsol.localizers import ScoreMaps
 from wsol.localizers._forward import observe
-from wsol.localizers.distilled import Learnt
+from wsol.localizers.distilled import DistilledLocalizer
 from wsol.maps import normalize
 from wsol.types import Normalization
 
@@ -39,9 +39,9 @@ class Teacher(NamedTuple):
     threshold: float
 
     def target(
-        self, score_map: NDArray[np.float32], student: Learnt, grid: tuple[int, int]
+        self, score_map: NDArray[np.float32], student: DistilledLocalizer, grid: tuple[int, int]
     ) -> NDArray[Any] | None:
-        """Return what a student is to say of a picture; None where the teacher sees no object.
+        """Return what a student is to say of an image; None where the teacher sees no object.
 
         Args:
             score_map: raw, ``(H, W)``.
@@ -52,14 +52,14 @@ class Teacher(NamedTuple):
         return student.target(heat_map, self.threshold, grid) if has_object else None
 
 
-class Lessons(NamedTuple):
-    """Pictures and their mirror images.
+class DistillationDataset(NamedTuple):
+    """Images and their mirror images.
 
     Attributes:
         features: of the network.
-        targets: what the head is to say: float32 ``(N, 4)``, boxes as shares of the picture, or
+        targets: what the head is to say: float32 ``(N, 4)``, boxes as shares of the image, or
             int8 ``(N, h, w)``, labels of places.
-        num_errors: pictures that could not be read, and are left out.
+        num_errors: images that could not be read, and are left out.
     """
 
     features: KeptFeatures
@@ -71,40 +71,48 @@ class Lessons(NamedTuple):
         return self.features.batch(indices), torch.from_numpy(self.targets[list(indices)])
 
 
-def take_lessons(
-    samples: Samples, teacher: Teacher, student: Learnt, look: Look, folder: Path
-) -> Lessons:
-    """Send pictures and their mirror images through the network, and keep what there is to learn.
+def build_dataset(
+    samples: Samples,
+    teacher: Teacher,
+    student: DistilledLocalizer,
+    preprocessing: Preprocessing,
+    folder: Path,
+) -> DistillationDataset:
+    """Send images and their mirror images through the network, and keep what there is to learn.
 
-    Pictures that cannot be read, or in which the teacher sees nothing, are left out and logged.
+    Images that cannot be read, or in which the teacher sees nothing, are left out and logged.
 
     Args:
-        samples: the pictures.
+        samples: the images.
         teacher: says where the objects are.
         student: says which features to keep, and what to learn of the teacher's maps.
-        look: how pictures are read.
+        preprocessing: how images are read.
         folder: where the features lie meanwhile; the file has no name, so nothing is left of it.
 
     Raises:
-        DataError: no picture is left.
+        DataError: no image is left.
     """
-    files = ImageFiles(samples.paths(), look.transform)
-    batches = split_batches(range(len(samples)), look.batch_size)
+    files = ImageFiles(samples.paths(), preprocessing.transform)
+    batches = split_batches(range(len(samples)), preprocessing.batch_size)
     targets: list[NDArray[Any]] = []
     num_errors = 0
     with Meter("teach", len(samples)) as meter, feature_file(folder) as file:
-        for batch in load_batches(files, batches, look.workers):
+        for batch in load_batches(files, batches, preprocessing.num_workers):
             for _, error in batch.errors:
                 log.warning("left out: %s", error)
                 num_errors += 1
             meter.advance(len(batch.indices) + len(batch.errors))
             if not batch.indices:
                 continue
-            images = normalized(batch.images.to(look.compute.device), look.mean, look.std)
-            labels = torch.from_numpy(samples.labels[batch.indices]).to(look.compute.device)
+            images = normalized(
+                batch.images.to(preprocessing.compute.device), preprocessing.mean, preprocessing.std
+            )
+            labels = torch.from_numpy(samples.labels[batch.indices]).to(
+                preprocessing.compute.device
+            )
             maps = teacher.localizer(images, labels).cpu().numpy()
-            seen = student.features(observe(student.model, images, student.taps))
-            mirrored = student.features(observe(student.model, images.flip(-1), student.taps))
+            seen = student.features(observe(student.model, images, student.layers))
+            mirrored = student.features(observe(student.model, images.flip(-1), student.layers))
             finite = (seen.isfinite() & mirrored.isfinite()).flatten(1).all(1)
             grid = (seen.shape[2], seen.shape[3])
             for row, index in enumerate(batch.indices):
@@ -118,5 +126,5 @@ def take_lessons(
                     file.add(view[row])
                     targets.append(of_view)
         if not targets:
-            raise DataError(f"{samples.root}: the teacher sees no object in any training picture")
-        return Lessons(file.kept(), np.stack(targets), num_errors)
+            raise DataError(f"{samples.root}: the teacher sees no object in any training image")
+        return DistillationDataset(file.kept(), np.stack(targets), num_errors)

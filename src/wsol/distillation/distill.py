@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch.optim import AdamW
 
-from wsol._utils.files import Hold, output_folder
+from wsol._utils.files import FolderLock, output_folder
 from wsol._utils.progress import Meter
 from wsol.data.samples import Samples
 from wsol.data.transforms import EvalTransform
@@ -24,52 +24,52 @@ from wsol.distillation.composites import (
     take_material,
 )
 from wsol.distillation.config import DistillConfig
-from wsol.distillation.dataset import Lessons, Teacher, take_lessons
+from wsol.distillation.dataset import DistillationDataset, Teacher, build_dataset
 from wsol.errors import ConfigError, RunError
 from wsol.evaluation.evaluate import at_own_thresholds, evaluate_split
-from wsol.evaluation.protocols import Fair, Figures
+from wsol.evaluation.protocols import RunMetrics, WSOLEval
 from wsol.inference.device import Compute, announce, choose_compute
-from wsol.inference.fitting import Look, fit_localizer
+from wsol.inference.fitting import Preprocessing, fit_localizer
 from wsol.inference.loading import prepare_to_localize
-from wsol.inference.postprocess import Cut
+from wsol.inference.postprocess import Postprocessing
 from wsol.localizers import ScoreMaps
-from wsol.localizers.config import Cutting, Reading, chosen_cutting
-from wsol.localizers.distilled import PSOL, Learnt, LearntInstances, LearntPixels
+from wsol.localizers.config import LocalizerConfig, Thresholding, resolve_threshold
+from wsol.localizers.distilled import PSOL, DistilledInstances, DistilledLocalizer, DistilledPixels
 from wsol.localizers.distilled_heads import Head
 from wsol.models import Network
 from wsol.runs.config import save_config
 from wsol.runs.dataset import open_run_data, with_data, write_val_list
 from wsol.runs.run import RunInfo, load_fitted, load_run, save_run
-from wsol.training.logger import Row, RunLog, describe
+from wsol.training.logger import MetricsLogger, Row, describe
 from wsol.training.optim import lr_factor
-from wsol.training.sampler import TrainingOrder
+from wsol.training.sampler import ResumableSampler
 from wsol.types import Precision, Student
 
 
 def fit_head(
-    head: Head, lessons: Lessons, config: DistillConfig, device: torch.device
+    head: Head, dataset: DistillationDataset, config: DistillConfig, device: torch.device
 ) -> Iterator[Row]:
     """Train a head, and yield the figures of each epoch.
 
     Args:
         head: to be trained, on the device.
-        lessons: what it learns from.
+        dataset: what it learns from.
         config: the options.
         device: of the head.
 
     Raises:
         RunError: the loss is not finite.
     """
-    course = config.course
-    order = TrainingOrder(len(lessons.targets), config.batch_size, course.epochs, config.seed)
-    optimizer = AdamW(head.parameters(), lr=course.lr, weight_decay=config.weight_decay)
+    defaults = config.defaults
+    order = ResumableSampler(len(dataset.targets), config.batch_size, defaults.epochs, config.seed)
+    optimizer = AdamW(head.parameters(), lr=defaults.lr, weight_decay=config.weight_decay)
     images = order.total_steps * order.images_per_step
     losses: list[float] = []
     with Meter("distill", images) as meter:
         for step, keys in enumerate(order.keys(0, order.total_steps, 0, 1), 1):
             for group in optimizer.param_groups:
-                group["lr"] = course.lr * lr_factor("onecycle", step / order.total_steps)
-            features, targets = lessons.batch([key.index for key in keys])
+                group["lr"] = defaults.lr * lr_factor("onecycle", step / order.total_steps)
+            features, targets = dataset.batch([key.index for key in keys])
             loss = head.loss(features.to(device), targets.to(device))
             losses.append(loss.item())
             if not math.isfinite(losses[-1]):
@@ -93,10 +93,10 @@ def fit_head(
 
 log = logging.getLogger("wsol")
 
-STUDENTS: dict[Student, type[Learnt]] = {
-    "pixels": LearntPixels,
+STUDENTS: dict[Student, type[DistilledLocalizer]] = {
+    "pixels": DistilledPixels,
     "psol": PSOL,
-    "instances": LearntInstances,
+    "instances": DistilledInstances,
 }
 """What learns, by name."""
 
@@ -110,19 +110,19 @@ class Distilled(NamedTuple):
     Attributes:
         folder: of the new run.
         val: its figures on the val split; None where that has no boxes.
-        num_errors: pictures that could not be read, of those to learn from and of val; they are
+        num_errors: images that could not be read, of those to learn from and of val; they are
             left out, and count as wrong on val.
         splits: those of the data set.
     """
 
     folder: Path
-    val: Figures | None
+    val: RunMetrics | None
     num_errors: int
     splits: tuple[str, ...]
 
 
 def distill(config: DistillConfig) -> Distilled:
-    """Train a head on the objects that a run sees in its training pictures, and make both a run.
+    """Train a head on the objects that a run sees in its training images, and make both a run.
 
     True boxes are not used, but to measure the result on the val split where there are some.
 
@@ -134,7 +134,7 @@ def distill(config: DistillConfig) -> Distilled:
 
     Raises:
         RunError: not a finished run, or the loss is not finite.
-        DataError: there are no pictures to learn from.
+        DataError: there are no images to learn from.
         ConfigError: an option does not fit, or the run folder is taken.
 
     Source: Siméoni et al., Unsupervised Object Localization: Observing the Background to Discover
@@ -143,68 +143,70 @@ def distill(config: DistillConfig) -> Distilled:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("wsol distill works in one process: start it without accelerate launch")
-    with output_folder(config.out), Hold(config.out):
+    with output_folder(config.out), FolderLock(config.out):
         _check_free(config.out)
         return _distill(config)
 
 
 def _distill(config: DistillConfig) -> Distilled:
     trained, info = load_run(config.run)
-    compute = choose_compute(config.precision, config.cpu, info.precision)
+    compute = choose_compute(config.precision, config.device, info.precision)
     # The new run keeps the weights as they were trained.
     network = deepcopy(trained)
-    prepare_to_localize(network, info.size)
+    prepare_to_localize(network, info.image_size)
     splits = open_run_data(config, info)
     if "train" not in splits:
         raise ConfigError(f"{config.data or info.data}: no train split to learn from")
-    announce(compute, config.cpu)
+    announce(compute, config.device)
     network.to(compute.device)
     network.to(memory_format=torch.channels_last)
-    look = Look(
-        EvalTransform(info.size),
+    preprocessing = Preprocessing(
+        EvalTransform(info.image_size),
         network.mean,
         network.std,
         compute,
         config.batch_size,
-        config.workers,
+        config.num_workers,
     )
     config = replace(config, student=config.student or choose_student(splits["train"]))
-    teacher = _teacher(config, network, info, splits["train"], look)
+    teacher = _teacher(config, network, info, splits["train"], preprocessing)
     own = teacher.localizer
-    taps = config.head_tap or own.described_by
-    student = STUDENTS[config.student or "pixels"](network, taps)
-    pictures = _evenly(splits["train"], config.course.max_pictures)
+    layers = config.head_layer or own.described_by
+    student = STUDENTS[config.student or "pixels"](network, layers)
+    images = _evenly(splits["train"], config.defaults.max_images)
     is_composed = config.student == "instances"
     with compute.autocast():
-        material = take_material(pictures, teacher, look) if is_composed else None
+        material = take_material(images, teacher, preprocessing) if is_composed else None
         if material is not None:
-            number = min(COMPOSITES_PER_IMAGE * len(pictures), config.course.max_pictures)
-            lessons = take_composites(material, number, student, look, config.out, config.seed)
+            number = min(COMPOSITES_PER_IMAGE * len(images), config.defaults.max_images)
+            dataset = take_composites(
+                material, number, student, preprocessing, config.out, config.seed
+            )
         else:
-            lessons = take_lessons(pictures, teacher, student, look, config.out)
-    student.head = _trained_head(student, lessons, config, len(info.classes), compute.device)
+            dataset = build_dataset(images, teacher, student, preprocessing, config.out)
+    student.head = _trained_head(student, dataset, config, len(info.classes), compute.device)
     kept: ScoreMaps = student
-    cutting = chosen_cutting(
-        Reading(student.name, tap=student.taps, normalization=student.normalization)
+    thresholding = resolve_threshold(
+        LocalizerConfig(student.name, layers=student.layers, normalization=student.normalization)
     )
     if material is not None:
         # As prediction reads a run of several labels: each place of a map belongs to one label.
-        asked = info.cutting(config)
-        of_teacher = asked.reading.create(network, several=True)
+        options = info.thresholding(config)
+        of_teacher = options.localizer_config.create(network, several=True)
         of_teacher.load_state(own.state())
-        held_out = range(len(lessons.targets), len(lessons.targets) + NUM_HELD_OUT)
-        pair = (student, cutting), (of_teacher, asked)
+        held_out = range(len(dataset.targets), len(dataset.targets) + NUM_HELD_OUT)
+        pair = (student, thresholding), (of_teacher, options)
         with compute.autocast():
-            better = is_better(*pair, info.classes, material, held_out, look)
+            better = is_better(*pair, info.classes, material, held_out, preprocessing)
         if not better:
             log.warning("the student is not better than its teacher, whose localizer is kept")
-            kept, cutting = own, asked
-    described = _info(config, info, cutting, compute.precision)
+            kept, thresholding = own, options
+    described = _info(config, info, thresholding, compute.precision)
     save_run(config.out, trained, described, kept.state())
     write_val_list(config.out, splits.get("val"))
-    save_config(config.out / "config.yaml", replace(config, **config.course._asdict()))
+    save_config(config.out / "config.yaml", replace(config, **config.defaults._asdict()))
     figures, missed = _measure(config, splits, network, kept, compute, described)
-    return Distilled(config.out, figures, lessons.num_errors + missed, tuple(splits))
+    return Distilled(config.out, figures, dataset.num_errors + missed, tuple(splits))
 
 
 def _check_free(folder: Path) -> None:
@@ -218,14 +220,16 @@ def _teacher(
     network: Network,
     info: RunInfo,
     train: Samples,
-    look: Look,
+    preprocessing: Preprocessing,
 ) -> Teacher:
     """Return the run's localizer, or the one that is asked for, ready to be asked."""
-    reading, threshold, _ = info.cutting(config)
-    localizer = reading.create(network)
-    if not (reading.shares_state(info.reading) and load_fitted(config.run, localizer)):
-        fit_localizer(localizer, train.paths(), look)
-    return Teacher(localizer, reading.normalization, threshold)
+    localizer_config, threshold, _ = info.thresholding(config)
+    localizer = localizer_config.create(network)
+    if not (
+        localizer_config.shares_state(info.localizer_config) and load_fitted(config.run, localizer)
+    ):
+        fit_localizer(localizer, train.paths(), preprocessing)
+    return Teacher(localizer, localizer_config.normalization, threshold)
 
 
 def choose_student(samples: Samples) -> Student:
@@ -239,16 +243,16 @@ def choose_student(samples: Samples) -> Student:
     Args:
         samples: the images to learn from.
     """
-    return "instances" if samples.has_several_labels else "pixels"
+    return "instances" if samples.is_multi_label else "pixels"
 
 
 def is_better(
-    student: tuple[ScoreMaps, Cutting],
-    teacher: tuple[ScoreMaps, Cutting],
+    student: tuple[ScoreMaps, Thresholding],
+    teacher: tuple[ScoreMaps, Thresholding],
     classes: Sequence[str],
     material: Material,
     numbers: Sequence[int],
-    look: Look,
+    preprocessing: Preprocessing,
 ) -> bool:
     """Return whether a student finds pasted objects better than its teacher, and log both figures.
 
@@ -261,17 +265,17 @@ def is_better(
         classes: names.
         material: what the images are composed of.
         numbers: of composed images that the student has not learnt from.
-        look: how images are made the network's input.
+        preprocessing: how images are made the network's input.
     """
     figures = [
         composite_ap50(
             localizer,
-            Cut(tuple(classes), threshold, reading.normalization, "several"),
+            Postprocessing(tuple(classes), threshold, localizer_config.normalization, "multiple"),
             material,
             numbers,
-            look,
+            preprocessing,
         )
-        for localizer, (reading, threshold, _) in (student, teacher)
+        for localizer, (localizer_config, threshold, _) in (student, teacher)
     ]
     log.info("AP50 of pasted objects: student %.1f, teacher %.1f", *figures)
     return figures[0] > figures[1]
@@ -283,31 +287,33 @@ def _evenly(samples: Samples, most: int) -> Samples:
 
 
 def _trained_head(
-    student: Learnt,
-    lessons: Lessons,
+    student: DistilledLocalizer,
+    dataset: DistillationDataset,
     config: DistillConfig,
     num_classes: int,
     device: torch.device,
 ) -> Head:
-    log.info("learning from %d images", len(lessons.targets))
+    log.info("learning from %d images", len(dataset.targets))
     torch.manual_seed(config.seed)
-    head = student.new_head(lessons.features.values.shape[1], num_classes)
-    statistics = lessons.features.channel_statistics()
+    head = student.new_head(dataset.features.values.shape[1], num_classes)
+    statistics = dataset.features.channel_statistics()
     for known, found in zip((head.mean, head.std), statistics, strict=True):
         known.copy_(found)
-    written = RunLog(config.out, [])
-    for row in fit_head(head.to(device), lessons, config, device):
+    written = MetricsLogger(config.out, [])
+    for row in fit_head(head.to(device), dataset, config, device):
         written.add(row)
-        log.info("%s", describe(row, config.course.epochs))
+        log.info("%s", describe(row, config.defaults.epochs))
     return head
 
 
-def _info(config: DistillConfig, info: RunInfo, cutting: Cutting, precision: Precision) -> RunInfo:
+def _info(
+    config: DistillConfig, info: RunInfo, thresholding: Thresholding, precision: Precision
+) -> RunInfo:
     """Return the description of the new run: the old one's, but for how boxes are found."""
-    reading, threshold, threshold_from = cutting
+    localizer_config, threshold, threshold_from = thresholding
     return replace(
         with_data(info, config),
-        **asdict(reading),
+        **asdict(localizer_config),
         threshold=threshold,
         threshold_from=threshold_from,
         precision=precision,
@@ -321,20 +327,22 @@ def _measure(
     localizer: ScoreMaps,
     compute: Compute,
     info: RunInfo,
-) -> tuple[Figures | None, int]:
+) -> tuple[RunMetrics | None, int]:
     """Return the localizer's figures on val, where that has boxes, and the number of errors."""
     if "val" not in splits or not splits["val"].has_boxes:
         return None, 0
-    cutting = info.cutting()
-    is_auto = cutting.threshold_from == "auto"
-    protocol = Fair(info.size, "minmax" if is_auto else cutting.reading.normalization)
+    thresholding = info.thresholding()
+    is_auto = thresholding.threshold_from == "auto"
+    protocol = WSOLEval(
+        info.image_size, "minmax" if is_auto else thresholding.localizer_config.normalization
+    )
     metric, auto = evaluate_split(
         splits["val"],
         network,
         localizer,
         compute,
-        protocols=[protocol, at_own_thresholds(cutting.reading, info.size)],
+        protocols=[protocol, at_own_thresholds(thresholding.localizer_config, info.image_size)],
         batch_size=config.batch_size,
-        workers=config.workers,
+        num_workers=config.num_workers,
     )
-    return protocol.report(metric, cutting, "val", auto).metrics, int(metric.num_errors)
+    return protocol.report(metric, thresholding, "val", auto).metrics, int(metric.num_errors)

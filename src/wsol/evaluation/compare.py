@@ -21,22 +21,22 @@ from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.transforms import EvalTransform
 from wsol.errors import DataError
-from wsol.evaluation.config import LOCALIZERS, VAL_SHARE, CompareConfig
+from wsol.evaluation.config import VAL_SHARE, CompareConfig
 from wsol.evaluation.evaluate import (
     Located,
     at_own_thresholds,
     counting_errors,
-    judge_located,
     locate_split,
+    score_located,
 )
-from wsol.evaluation.protocols import Fair
+from wsol.evaluation.protocols import WSOLEval
 from wsol.evaluation.pseudo_boxes import MAX_IMAGES, add_pseudo_boxes, choose_reference
 from wsol.inference.device import Compute, announce, choose_compute
-from wsol.inference.fitting import Look, fit_localizer
+from wsol.inference.fitting import Preprocessing, fit_localizer
 from wsol.inference.loading import prepare_to_localize
 from wsol.inference.localizer import Localizer
 from wsol.localizers import ScoreMaps
-from wsol.localizers.config import BEST, Reading
+from wsol.localizers.config import LocalizerConfig
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.methods.network import create_pretrained_network
@@ -51,10 +51,10 @@ from wsol.visualization.plots import draw, grid
 
 log = logging.getLogger("wsol")
 
-Judge = Normalization | Literal["auto"]
+Scaling = Normalization | Literal["auto"]
 """How maps are scaled before one threshold for all, or cut at each map's own threshold."""
 
-Metrics = dict[tuple[Reference, Judge], LocalizationAccuracy]
+Metrics = dict[tuple[Reference, Scaling], LocalizationAccuracy]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Row:
     Attributes:
         localizer: name.
         affinity: module whose features the maps follow, ``auto`` or ``none``.
-        size: side of the network's input in pixels.
+        image_size: side of the network's input in pixels.
         normalization: how score maps are scaled.
         val_max_box_acc_v2: in percent; None without ground truth on val.
         val_agreement: the same against pseudo-boxes; None where rows are ranked by ground truth.
@@ -78,7 +78,7 @@ class Row:
         gt_threshold: best by ground truth on val, where rows are ranked by pseudo-boxes.
         gt_box_acc_50: on test at that threshold, in percent.
         images_per_second: from file to curve, over both splits.
-        num_error: pictures of both splits that could not be read; they count as wrong.
+        num_error: images of both splits that could not be read; they count as wrong.
         val_num_with_ground_truth: images of val with a box.
         num_with_ground_truth: images of test with a box.
         num_with_pseudo_box: images that were chosen on without ground truth.
@@ -89,7 +89,7 @@ class Row:
 
     localizer: str
     affinity: str
-    size: int
+    image_size: int
     normalization: Normalization
     val_max_box_acc_v2: float | None
     val_agreement: float | None
@@ -167,9 +167,9 @@ def _compare(
     of_run: Precision | None,
     reference: Reference,
 ) -> list[Row]:
-    compute = choose_compute(config.precision, config.cpu, of_run)
-    announce(compute, config.cpu)
-    prepare_to_localize(network, config.sizes[0])
+    compute = choose_compute(config.precision, config.device, of_run)
+    announce(compute, config.device)
+    prepare_to_localize(network, config.image_sizes[0])
     network.to(compute.device)
     network.to(memory_format=torch.channels_last)
     references: dict[Reference, Samples] = {}
@@ -177,28 +177,23 @@ def _compare(
         references[reference] = add_pseudo_boxes(
             splits["val"],
             batch_size=config.batch_size,
-            workers=config.workers,
+            num_workers=config.num_workers,
             precision=config.precision,
-            cpu=config.cpu,
+            device=config.device,
         )
     if splits["val"].has_boxes:
         references["ground_truth"] = splits["val"]
     setup = Setup(config, network, compute, splits, references)
-    localizers = config.localizers
-    if reference == "pseudo_boxes" and localizers == LOCALIZERS:
-        # It made the pseudo-boxes, so it would win by construction.
-        localizers = tuple(name for name in LOCALIZERS if name != BEST.localizer)
-        log.info("%s is left out, as the pseudo-boxes are its own", BEST.localizer)
     rows = [
         row
-        for size in config.sizes
-        for name in localizers
+        for size in config.image_sizes
+        for name in config.localizers
         for affinity in config.affinities
         for row in _measure(setup, name, affinity, size)
     ]
     rows = _ranked(rows)
     _write(config, rows)
-    if config.pictures:
+    if config.num_overlays:
         _draw(setup, rows).save(config.out / "compare.jpg", quality=88)
     if config.save:
         _save_winner(setup, rows[0])
@@ -211,12 +206,12 @@ def _ranked(rows: Iterable[Row]) -> list[Row]:
     def by(value: float | None, row: Row) -> tuple[float, float]:
         return -(value or 0.0), -row.images_per_second
 
-    by_truth = sorted(rows, key=lambda row: by(row.val_max_box_acc_v2, row))
-    if by_truth[0].val_max_box_acc_v2 is not None:
-        by_truth[0] = replace(by_truth[0], is_gt_winner=True)
-    ranked = by_truth
-    if by_truth[0].val_agreement is not None:
-        ranked = sorted(by_truth, key=lambda row: by(row.val_agreement, row))
+    by_ground_truth = sorted(rows, key=lambda row: by(row.val_max_box_acc_v2, row))
+    if by_ground_truth[0].val_max_box_acc_v2 is not None:
+        by_ground_truth[0] = replace(by_ground_truth[0], is_gt_winner=True)
+    ranked = by_ground_truth
+    if by_ground_truth[0].val_agreement is not None:
+        ranked = sorted(by_ground_truth, key=lambda row: by(row.val_agreement, row))
     return [replace(ranked[0], is_winner=True), *ranked[1:]]
 
 
@@ -224,14 +219,14 @@ def _open(config: CompareConfig) -> tuple[Network, dict[str, Samples], Precision
     """Return the network, the data with classes numbered as a run has them, and its precision."""
     if config.run is not None:
         network, info = load_run(config.run)
-        splits = open_run_data(config, info, val_share=config.val_share, seed=config.seed)
+        splits = open_run_data(config, info, val_fraction=config.val_fraction, seed=config.seed)
         return network, splits, info.precision
     splits = open_data(
         config.data,
         boxes=config.boxes,
         splits=config.splits,
         labels=config.labels,
-        val_share=VAL_SHARE if config.val_share is None else config.val_share,
+        val_fraction=VAL_SHARE if config.val_fraction is None else config.val_fraction,
         seed=config.seed or 0,
         on_bad=config.on_bad_annotation,
         split_folders=config.split_folders,
@@ -243,17 +238,17 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
     """Yield a row for each normalization of a localizer's maps at one size."""
     config = setup.config
     check_size(setup.network, size)
-    reading = _reading(config, name, affinity)
-    localizer = reading.create(setup.network)
+    localizer_config = _localizer_config(config, name, affinity)
+    localizer = localizer_config.create(setup.network)
     _fit(setup, localizer, size)
-    protocols: dict[Judge, Fair] = {how: Fair(size, how) for how in config.normalizations}
-    protocols["auto"] = at_own_thresholds(reading, size)
+    protocols: dict[Scaling, WSOLEval] = {how: WSOLEval(size, how) for how in config.normalizations}
+    protocols["auto"] = at_own_thresholds(localizer_config, size)
     begin, images = time.perf_counter(), 0
     found: dict[str, Metrics] = {}
-    to_judge = {"val": setup.references, "test": _measured(setup.splits)}
-    for split, references in to_judge.items():
+    to_score = {"val": setup.references, "test": _measured(setup.splits)}
+    for split, references in to_score.items():
         title = f"{name} {size} {split}"
-        found[split] = _judge_all(setup, references, localizer, protocols, title)
+        found[split] = _score_all(setup, references, localizer, protocols, title)
         images += max(map(len, references.values()), default=0)
     speed = images / (time.perf_counter() - begin)
     for normalization in config.normalizations:
@@ -269,7 +264,7 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
         row = Row(
             localizer=name,
             affinity=affinity,
-            size=size,
+            image_size=size,
             normalization=normalization,
             val_max_box_acc_v2=_percent(val, threshold, "max_box_acc_v2"),
             val_agreement=_percent(pseudo, threshold, "max_box_acc_v2"),
@@ -314,28 +309,28 @@ def _percent(
     return round(metric.at(threshold)[key] or 0.0, 2)
 
 
-def _reading(config: CompareConfig, name: str, affinity: str) -> Reading:
-    return Reading(name, config.tap, "" if affinity == "none" else affinity, config.flip)
+def _localizer_config(config: CompareConfig, name: str, affinity: str) -> LocalizerConfig:
+    return LocalizerConfig(name, config.layers, "" if affinity == "none" else affinity, config.flip)
 
 
 def _fit(setup: Setup, localizer: ScoreMaps, size: int) -> None:
     config, network = setup.config, setup.network
-    look = Look(
+    preprocessing = Preprocessing(
         EvalTransform(size),
         network.mean,
         network.std,
         setup.compute,
         config.batch_size,
-        config.workers,
+        config.num_workers,
     )
-    fit_localizer(localizer, setup.splits.get("train", setup.splits["val"]).paths(), look)
+    fit_localizer(localizer, setup.splits.get("train", setup.splits["val"]).paths(), preprocessing)
 
 
-def _judge_all(
+def _score_all(
     setup: Setup,
     references: Mapping[Reference, Samples],
     localizer: ScoreMaps,
-    protocols: Mapping[Judge, Fair],
+    protocols: Mapping[Scaling, WSOLEval],
     title: str,
 ) -> Metrics:
     """Return the counts of a split by each reference and protocol, from one pass."""
@@ -355,26 +350,26 @@ def _judge_all(
         setup.compute,
         next(iter(protocols.values())).transform,
         split_batches(range(len(samples)), config.batch_size),
-        config.workers,
+        config.num_workers,
         knows_classes=config.run is not None,
     )
     located = counting_errors(located, metrics.values())
-    judge = partial(_judge_each, references, tuple(protocols.values()))
+    score = partial(_score_each, references, tuple(protocols.values()))
     with Meter(title, len(samples)) as meter:
-        for judged in in_order(judge, located, num_processors(), ahead=config.batch_size):
-            for metric, (rank, curves) in zip(metrics.values(), judged, strict=True):
+        for scored in in_order(score, located, num_processors(), ahead=config.batch_size):
+            for metric, (rank, curves) in zip(metrics.values(), scored, strict=True):
                 metric.update(rank, curves)
             meter.advance(1)
     return metrics
 
 
-def _judge_each(
-    references: Mapping[Reference, Samples], protocols: Sequence[Fair], located: Located
+def _score_each(
+    references: Mapping[Reference, Samples], protocols: Sequence[WSOLEval], located: Located
 ) -> list[tuple[int | None, IouCurves | None]]:
     return [
-        judged
+        scored
         for samples in references.values()
-        for judged in judge_located(samples, protocols, located)
+        for scored in score_located(samples, protocols, located)
     ]
 
 
@@ -391,37 +386,37 @@ def _write(config: CompareConfig, rows: Iterable[Row]) -> None:
 
 
 def _draw(setup: Setup, rows: Iterable[Row]) -> Image.Image:
-    """Return the same test pictures read by the best row of each localizer, best first."""
+    """Return the same test images read by the best row of each localizer, best first."""
     best: dict[str, Row] = {}
     for row in rows:
         best.setdefault(row.localizer, row)
     test = setup.splits.get("test", setup.splits["val"])
-    count = min(setup.config.pictures, len(test))
+    count = min(setup.config.num_overlays, len(test))
     chosen = test.select([index * len(test) // count for index in range(count)])
     columns = []
     for row in best.values():
         locate = Localizer(
             setup.network,
             localizer=row.localizer,
-            tap=setup.config.tap,
+            layers=setup.config.layers,
             affinity="" if row.affinity == "none" else row.affinity,
             flip=setup.config.flip,
             normalization=row.normalization,
             threshold=row.threshold,
-            size=row.size,
+            image_size=row.image_size,
             precision=setup.compute.precision,
-            cpu=setup.config.cpu,
+            device=setup.config.device,
         )
-        _fit(setup, locate.localizer, row.size)
+        _fit(setup, locate.localizer, row.image_size)
         locate.is_fitted = True
         columns.append(list(locate(chosen.paths())))
     sheet = []
     for index, path in enumerate(chosen.paths()):
-        truth = None if chosen.boxes is None else chosen.boxes[index]
+        ground_truth = None if chosen.boxes is None else chosen.boxes[index]
         good = [column[index] for column in columns]
         if all(result.error is None for result in good):
             image = load_image(path)
-            sheet.append([draw(image, r.heat_map, r.boxes, truth, side=240) for r in good])
+            sheet.append([draw(image, r.heat_map, r.boxes, ground_truth, side=240) for r in good])
     return grid(sheet) if sheet else Image.new("RGB", (1, 1))
 
 
@@ -431,14 +426,14 @@ def _save_winner(setup: Setup, winner: Row) -> None:
     if run is None:
         return
     network, info = load_run(run)
-    reading = _reading(setup.config, winner.localizer, winner.affinity)
-    reading = replace(reading, normalization=winner.normalization)
-    localizer = reading.create(setup.network)
-    _fit(setup, localizer, winner.size)
+    localizer_config = _localizer_config(setup.config, winner.localizer, winner.affinity)
+    localizer_config = replace(localizer_config, normalization=winner.normalization)
+    localizer = localizer_config.create(setup.network)
+    _fit(setup, localizer, winner.image_size)
     info = replace(
         info,
-        **asdict(reading),
-        size=winner.size,
+        **asdict(localizer_config),
+        image_size=winner.image_size,
         threshold=winner.threshold,
         threshold_from=winner.threshold_from,
         precision=setup.compute.precision,

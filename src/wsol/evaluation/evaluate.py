@@ -1,4 +1,4 @@
-"""Evaluation: every picture of a split once, by any number of processes."""
+"""Evaluation: every image of a split once, by any number of processes."""
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,20 +20,20 @@ from wsol.data.samples import Samples
 from wsol.data.transforms import Transform
 from wsol.errors import ConfigError
 from wsol.evaluation.config import EvaluateConfig
-from wsol.evaluation.protocols import PROTOCOLS, EvaluationProtocol, Fair, Figures, Report
+from wsol.evaluation.protocols import PROTOCOLS, EvaluationProtocol, Report, RunMetrics, WSOLEval
 from wsol.inference.device import Compute, announce, choose_compute
-from wsol.inference.fitting import Look, fit_localizer
+from wsol.inference.fitting import Preprocessing, fit_localizer
 from wsol.inference.loading import prepare_to_localize
 from wsol.inference.localizer import Localizer
 from wsol.localizers import ScoreMaps
-from wsol.localizers.config import Reading, chosen_cutting, reading_options
+from wsol.localizers.config import LocalizerConfig, localizer_options, resolve_threshold
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.maps.normalize import is_flat
 from wsol.metrics import LocalizationAccuracy
 from wsol.metrics.average_precision import AveragePrecision, Boxes, box_average_precision
 from wsol.models import Network
-from wsol.reports.page_data import truth_of
+from wsol.reports.page_data import ground_truth_of
 from wsol.reports.report import Written, check_folder, write_report
 from wsol.runs.dataset import open_run_data
 from wsol.runs.hub import is_on_hub
@@ -46,7 +46,7 @@ def report_split(
     samples: Samples,
     folder: Path,
     *,
-    pictures: int,
+    max_images: int,
     metrics: Mapping[str, float | int | None],
 ) -> Written:
     """Write the report of a run on a split of a data set.
@@ -55,30 +55,30 @@ def report_split(
         locate: of the run.
         samples: the split.
         folder: to write.
-        pictures: to show at most, spread evenly over the split.
+        max_images: to show at most, spread evenly over the split.
         metrics: of the whole split, by name.
 
     Raises:
         ConfigError: the folder holds something else, or cannot be written.
     """
-    count = min(pictures, len(samples))
+    count = min(max_images, len(samples))
     chosen = samples.select(np.arange(count) * len(samples) // count)
     results = locate(chosen.paths(), chosen.ids)
     return write_report(
         results,
-        locate.about(samples.root),
+        locate.info(samples.root),
         folder,
-        truth=truth_of(chosen),
+        ground_truth=ground_truth_of(chosen),
         metrics=metrics,
         number=count,
-        pictures=count,
+        max_images=count,
     )
 
 
 def average_precision(locate: Localizer, samples: Samples) -> AveragePrecision:
     """Return the average precision of predicted boxes on a split, the mean over its classes.
 
-    A picture that cannot be read has no boxes.
+    An image that cannot be read has no boxes.
 
     Args:
         locate: its classes are numbered as those of the split.
@@ -122,14 +122,14 @@ class Evaluation(NamedTuple):
         columns: what to print, heading to figures.
         on_main_process: False in all processes but the first, which is the one to print.
         page: the report, to open in a browser; None where none was asked for.
-        num_errors: pictures that could not be read; they count as wrong.
+        num_errors: images that could not be read; they count as wrong.
         precision: that the network computed in.
     """
 
-    metrics: Figures
-    at_best_threshold: Figures
+    metrics: RunMetrics
+    at_best_threshold: RunMetrics
     threshold_from: str
-    columns: dict[str, Figures]
+    columns: dict[str, RunMetrics]
     on_main_process: bool
     page: Path | None
     num_errors: int
@@ -151,18 +151,21 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     if config.out is None and is_on_hub(config.run):
         raise ConfigError(f"{config.run}: no place for the figures: give --out FILE.json")
     network, info = load_run(config.run)
-    compute = choose_compute(config.precision, config.cpu, info.precision)
-    cutting = info.cutting(config)
-    reading = cutting.reading
-    if cutting.threshold_from == "auto":
+    compute = choose_compute(config.precision, config.device, info.precision)
+    thresholding = info.thresholding(config)
+    localizer_config = thresholding.localizer_config
+    if thresholding.threshold_from == "auto":
         # MaxBoxAcc has one threshold for all images, as published; the box has each map's own.
-        reading = replace(reading, normalization="minmax")
-    protocol = PROTOCOLS[config.protocol](info.size, reading.normalization)
-    plain = Reading(protocol.localizer or reading.localizer, normalization=reading.normalization)
-    if protocol.localizer is not None and reading != plain:
+        localizer_config = replace(localizer_config, normalization="minmax")
+    protocol = PROTOCOLS[config.protocol](info.image_size, localizer_config.normalization)
+    plain = LocalizerConfig(
+        protocol.localizer or localizer_config.localizer,
+        normalization=localizer_config.normalization,
+    )
+    if protocol.localizer is not None and localizer_config != plain:
         raise ConfigError(
-            f"localizer is {reading.localizer}: the protocol {config.protocol} measures "
-            f"{protocol.localizer} alone, of pictures as they are: add --localizer "
+            f"localizer is {localizer_config.localizer}: the protocol {config.protocol} measures "
+            f"{protocol.localizer} alone, of images as they are: add --localizer "
             f"{protocol.localizer} and no other option of reading, or choose another --protocol"
         )
     out = config.out or config.run / protocol.metrics_file
@@ -177,24 +180,26 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         )
     samples = splits[config.split]
     make_folder(out.parent)
-    announce(compute, config.cpu)
-    prepare_to_localize(network, info.size)
+    announce(compute, config.device)
+    prepare_to_localize(network, info.image_size)
     network.to(compute.device)
     network.to(memory_format=torch.channels_last)
-    localizer = reading.create(network, **protocol.localizer_options)
-    if not (reading.shares_state(info.reading) and load_fitted(config.run, localizer)):
-        look = Look(
+    localizer = localizer_config.create(network, **protocol.localizer_options)
+    if not (
+        localizer_config.shares_state(info.localizer_config) and load_fitted(config.run, localizer)
+    ):
+        preprocessing = Preprocessing(
             protocol.transform,
             network.mean,
             network.std,
             compute,
             config.batch_size,
-            config.workers,
+            config.num_workers,
         )
-        fit_localizer(localizer, splits.get("train", samples).paths(), look)
+        fit_localizer(localizer, splits.get("train", samples).paths(), preprocessing)
     protocols: list[EvaluationProtocol] = [protocol]
     if config.protocol == "fair":
-        protocols.append(at_own_thresholds(reading, info.size))
+        protocols.append(at_own_thresholds(localizer_config, info.image_size))
     metric, *auto = evaluate_split(
         samples,
         network,
@@ -202,11 +207,11 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         compute,
         protocols=protocols,
         batch_size=config.batch_size,
-        workers=config.workers,
+        num_workers=config.num_workers,
     )
-    report = protocol.report(metric, cutting, config.split, *auto)
+    report = protocol.report(metric, thresholding, config.split, *auto)
     if compute.is_main_process:
-        is_detection = samples.has_several_labels and samples.has_boxes
+        is_detection = samples.is_multi_label and samples.has_boxes
         if is_detection and config.protocol == "fair":
             _add_precision(report, _predictor(config, localizer), samples)
         measured = {
@@ -235,21 +240,21 @@ def _write_report(
     report: Report, config: EvaluateConfig, locate: Localizer, samples: Samples, folder: Path
 ) -> None:
     """Write a page of what the run predicts, as figures alone do not say what goes wrong."""
-    report_split(locate, samples, folder, pictures=config.report, metrics=report.metrics)
+    report_split(locate, samples, folder, max_images=config.report, metrics=report.metrics)
 
 
 def _predictor(config: EvaluateConfig, localizer: ScoreMaps) -> Localizer:
     """Return what predicts the boxes that were measured, with what the localizer has learnt."""
     locate = Localizer(
         config.run,
-        **reading_options(config),
+        **localizer_options(config),
         threshold=config.threshold,
         batch_size=config.batch_size,
-        workers=config.workers,
+        num_workers=config.num_workers,
         # As what was measured.
         scaled_decoding=False,
         precision=config.precision,
-        cpu=config.cpu,
+        device=config.device,
     )
     if localizer.needs_fit:
         locate.localizer.load_state(localizer.state())
@@ -265,11 +270,11 @@ def evaluate_split(
     *,
     protocols: Sequence[EvaluationProtocol],
     batch_size: int,
-    workers: int,
+    num_workers: int,
 ) -> list[LocalizationAccuracy]:
     """Return the counts of one split by each protocol, summed over all processes.
 
-    The batches are the same for any number of processes, which share them out. A picture that
+    The batches are the same for any number of processes, which share them out. An image that
     cannot be read counts as wrong and is logged.
 
     Args:
@@ -279,19 +284,19 @@ def evaluate_split(
         compute: device, precision and processes.
         protocols: how images are cropped, the same for all, and maps are judged.
         batch_size: images per step.
-        workers: processes that decode images.
+        num_workers: processes that decode images.
     """
     metrics = [LocalizationAccuracy(protocol.thresholds) for protocol in protocols]
     batches = split_batches(range(len(samples)), batch_size)
     mine = batches[compute.process_index :: compute.num_processes]
     transform = protocols[0].transform
-    located = locate_split(samples, network, localizer, compute, transform, mine, workers)
+    located = locate_split(samples, network, localizer, compute, transform, mine, num_workers)
     located = counting_errors(located, metrics)
-    judge = partial(judge_located, samples, protocols)
+    score = partial(score_located, samples, protocols)
     with Meter("evaluate", sum(map(len, mine)), compute.is_main_process) as meter:
         # The maps of one batch are judged while the network works on the next.
-        for judged in in_order(judge, located, num_processors(), ahead=batch_size):
-            for metric, (rank, curves) in zip(metrics, judged, strict=True):
+        for scored in in_order(score, located, num_processors(), ahead=batch_size):
+            for metric, (rank, curves) in zip(metrics, scored, strict=True):
                 metric.update(rank, curves)
             meter.advance(1)
     for metric in metrics:
@@ -300,21 +305,21 @@ def evaluate_split(
     return metrics
 
 
-def at_own_thresholds(reading: Reading, size: int) -> Fair:
+def at_own_thresholds(localizer_config: LocalizerConfig, size: int) -> WSOLEval:
     """Return the protocol that judges the box of each map at the map's own threshold.
 
     Args:
-        reading: how maps are made.
+        localizer_config: how maps are made.
         size: side of the network's input in pixels.
     """
-    auto = chosen_cutting(replace(reading, normalization="minmax"))
-    return Fair(size, auto.reading.normalization, np.array([auto.threshold]))
+    auto = resolve_threshold(replace(localizer_config, normalization="minmax"))
+    return WSOLEval(size, auto.localizer_config.normalization, np.array([auto.threshold]))
 
 
 def counting_errors(
     located: Iterator["Located"], metrics: Collection[LocalizationAccuracy]
 ) -> Iterator["Located"]:
-    """Yield the same, and count the pictures that could not be read.
+    """Yield the same, and count the images that could not be read.
 
     Args:
         located: what the network says about each image.
@@ -331,7 +336,7 @@ class Located(NamedTuple):
 
     Attributes:
         image: its index in the split.
-        image_size: width and height of the image in pixels.
+        original_size: width and height of the image in pixels.
         rank: how many classes rank before the true one, of several before the first of them; None
             where the scores are not finite.
         score_map: raw scores of the true class, of several that listed first, ``(H, W)``; None
@@ -339,7 +344,7 @@ class Located(NamedTuple):
     """
 
     image: int
-    image_size: tuple[int, int]
+    original_size: tuple[int, int]
     rank: int | None
     score_map: NDArray[np.float32] | None
 
@@ -351,7 +356,7 @@ def locate_split(
     compute: Compute,
     transform: Transform,
     batches: list[list[Key]],
-    workers: int,
+    num_workers: int,
     knows_classes: bool = True,
 ) -> Iterator[Located]:
     """Yield what a network says about each image of some batches.
@@ -361,13 +366,13 @@ def locate_split(
         network: classifier on its device.
         localizer: makes score maps of the true labels.
         compute: device and precision.
-        transform: makes a picture the network's input.
+        transform: makes an image the network's input.
         batches: keys of the images.
-        workers: processes that decode images.
+        num_workers: processes that decode images.
         knows_classes: whether the network's classes are those of the split; otherwise score maps
             are of the class that it prefers.
     """
-    for batch in load_batches(ImageFiles(samples.paths(), transform), batches, workers):
+    for batch in load_batches(ImageFiles(samples.paths(), transform), batches, num_workers):
         for index, error in batch.errors:
             log.warning("counted as wrong: %s", error)
             yield Located(index, (0, 0), None, None)
@@ -380,12 +385,12 @@ def locate_split(
             logits, _, maps = localizer.locate(inputs, labels if knows_classes else None)
         ranks: list[int | None] = [None] * len(labels)
         if knows_classes:
-            truth = torch.from_numpy(samples.targets(batch.indices)).to(logits.device)
-            ranks = _ranks(logits, _best_true(logits, truth))
+            ground_truth = torch.from_numpy(samples.targets(batch.indices)).to(logits.device)
+            ranks = _ranks(logits, _best_true(logits, ground_truth))
         yield from map(Located, batch.indices, batch.sizes, ranks, maps.cpu().numpy())
 
 
-def judge_located(
+def score_located(
     samples: Samples, protocols: Sequence[EvaluationProtocol], located: Located
 ) -> list[tuple[int | None, IouCurves | None]]:
     """Return an image's rank and its curves by each protocol; None where it has no true box.
@@ -408,19 +413,19 @@ def judge_located(
     if not (np.isfinite(least) and np.isfinite(most)) or is_flat(least, most):
         log.warning("%s: the score map is constant or not finite", samples.ids[located.image])
     return [
-        (located.rank, protocol.judge(score_map, boxes, located.image_size))
+        (located.rank, protocol.score(score_map, boxes, located.original_size))
         for protocol in protocols
     ]
 
 
-def _best_true(logits: Tensor, truth: Tensor) -> Tensor:
-    """Return the one of each picture's labels that ranks first, int64 ``(N,)``.
+def _best_true(logits: Tensor, ground_truth: Tensor) -> Tensor:
+    """Return the one of each image's labels that ranks first, int64 ``(N,)``.
 
     Args:
         logits: ``(N, classes)``.
-        truth: 1 for each label of a picture, else 0, ``(N, classes)``.
+        ground_truth: 1 for each label of an image, else 0, ``(N, classes)``.
     """
-    return logits.where(truth > 0, -torch.inf).argmax(1)
+    return logits.where(ground_truth > 0, -torch.inf).argmax(1)
 
 
 def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:

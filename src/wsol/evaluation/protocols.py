@@ -1,4 +1,4 @@
-"""What an evaluation protocol decides: how pictures are cut, maps judged and figures reported."""
+"""What an evaluation protocol decides: how images are cut, maps judged and figures reported."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -7,30 +7,30 @@ from numpy.typing import NDArray
 
 from wsol.data.transforms import CenterCropTransform, EvalTransform, Transform
 from wsol.errors import ConfigError
-from wsol.localizers.config import Cutting
+from wsol.localizers.config import Thresholding
 from wsol.maps import IouCurves, box_iou, iou_curves, normalize, scale_boxes
 from wsol.maps.adl2019 import THRESHOLDS, fixed_boxes, gray_heat_map
 from wsol.metrics import LocalizationAccuracy
 from wsol.metrics.functional import default_thresholds
 from wsol.types import Normalization
 
-Figures = dict[str, float | int | None]
+RunMetrics = dict[str, float | int | None]
 
 
 class Report(NamedTuple):
     """Figures of one split; see ``wsol.evaluation.evaluate.Evaluation``."""
 
-    metrics: Figures
-    at_best_threshold: Figures
+    metrics: RunMetrics
+    at_best_threshold: RunMetrics
     threshold_from: str
-    columns: dict[str, Figures]
+    columns: dict[str, RunMetrics]
 
 
 class EvaluationProtocol(Protocol):
     """How an image is judged.
 
     Attributes:
-        transform: makes a picture the network's input.
+        transform: makes an image the network's input.
         thresholds: float64 ``(T,)``, rising.
         localizer: the only one that the protocol is made for; None takes any.
         localizer_options: for ``create_localizer``.
@@ -43,25 +43,25 @@ class EvaluationProtocol(Protocol):
     localizer_options: dict[str, Any]
     metrics_file: str
 
-    def judge(
+    def score(
         self,
         score_map: NDArray[np.float32],
         boxes: NDArray[np.float64],
-        image_size: tuple[int, int],
+        original_size: tuple[int, int],
     ) -> IouCurves:
         """Return the IoU of a map's boxes with the true ones at each threshold.
 
         Args:
             score_map: raw, at the size of the network's input, ``(H, W)``.
-            boxes: ``(N, 4)``, N >= 1, true boxes x0 y0 x1 y1 in pixels of the picture.
-            image_size: width and height of the picture in pixels.
+            boxes: ``(N, 4)``, N >= 1, true boxes x0 y0 x1 y1 in pixels of the image.
+            original_size: width and height of the image in pixels.
         """
         ...
 
     def report(
         self,
         metric: LocalizationAccuracy,
-        cutting: Cutting,
+        thresholding: Thresholding,
         split: str,
         auto: LocalizationAccuracy | None = None,
     ) -> Report:
@@ -69,15 +69,15 @@ class EvaluationProtocol(Protocol):
 
         Args:
             metric: the counts.
-            cutting: has the run's threshold.
+            thresholding: has the run's threshold.
             split: name of the split.
             auto: counts of the same maps at their own thresholds, if the protocol allows them.
         """
         ...
 
 
-class Fair:
-    """The re-evaluation's protocol: whole pictures, every threshold, any of the true boxes.
+class WSOLEval:
+    """The re-evaluation's protocol: whole images, every threshold, any of the true boxes.
 
     Args:
         size: side of the network's input in pixels.
@@ -89,7 +89,7 @@ class Fair:
 
     >>> score_map = np.zeros((8, 8), np.float32)
     >>> score_map[2:5, 2:5] = 1
-    >>> Fair(8).judge(score_map, np.array([[4.0, 4.0, 10.0, 10.0]]), (16, 16)).largest[[0, 500]]
+    >>> WSOLEval(8).score(score_map, np.array([[4.0, 4.0, 10.0, 10.0]]), (16, 16)).largest[[0, 500]]
     array([1., 1.])
     """
 
@@ -107,27 +107,27 @@ class Fair:
         self.localizer_options: dict[str, Any] = {}
         self.metrics_file = "metrics.json"
 
-    def judge(
+    def score(
         self,
         score_map: NDArray[np.float32],
         boxes: NDArray[np.float64],
-        image_size: tuple[int, int],
+        original_size: tuple[int, int],
     ) -> IouCurves:
         """Return the IoU of the largest and of the best contour at each threshold."""
         scaled, _ = normalize(score_map, self.normalization)
         height, width = scaled.shape
-        truth = scale_boxes(boxes, image_size, (width, height))
-        return iou_curves(scaled, truth.astype(np.int64), self.thresholds)
+        ground_truth = scale_boxes(boxes, original_size, (width, height))
+        return iou_curves(scaled, ground_truth.astype(np.int64), self.thresholds)
 
     def report(
         self,
         metric: LocalizationAccuracy,
-        cutting: Cutting,
+        thresholding: Thresholding,
         split: str,
         auto: LocalizationAccuracy | None = None,
     ) -> Report:
         """Return the figures at the run's threshold and, beside them, at the split's best one."""
-        threshold, source = cutting.threshold, cutting.threshold_from
+        threshold, source = thresholding.threshold, thresholding.threshold_from
         best_threshold = metric.best_threshold()
         metrics = metric.at(threshold)
         best = metric.at(threshold if best_threshold is None else best_threshold)
@@ -148,7 +148,7 @@ class ADL2019:
     """The protocol of ADL's authors: centre crop, coloured heat map, seven fixed thresholds.
 
     Args:
-        size: side of the network's input in pixels; pictures are first resized to 32 more.
+        size: side of the network's input in pixels; images are first resized to 32 more.
         normalization: ``minmax``, as published.
 
     Raises:
@@ -158,8 +158,8 @@ class ADL2019:
 
     >>> protocol, score_map = ADL2019(224), np.zeros((224, 224), np.float32)
     >>> score_map[100:200, 100:200] = 1
-    >>> truth = np.array([[116.0, 116.0, 216.0, 216.0], [0.0, 0.0, 20.0, 20.0]])
-    >>> protocol.judge(score_map, truth, (256, 256)).largest.tolist()
+    >>> ground_truth = np.array([[116.0, 116.0, 216.0, 216.0], [0.0, 0.0, 20.0, 20.0]])
+    >>> protocol.score(score_map, ground_truth, (256, 256)).largest.tolist()
     [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
@@ -177,21 +177,21 @@ class ADL2019:
         self.localizer_options: dict[str, Any] = {"interpolation": "bilinear"}
         self.metrics_file = "metrics-adl2019.json"
 
-    def judge(
+    def score(
         self,
         score_map: NDArray[np.float32],
         boxes: NDArray[np.float64],
-        image_size: tuple[int, int],
+        original_size: tuple[int, int],
     ) -> IouCurves:
         """Return the IoU of the one box with the first true box at each threshold, twice."""
-        truth = self.crop.move_boxes(boxes[:1], image_size).astype(np.int64)
-        ious = box_iou(fixed_boxes(gray_heat_map(score_map)), truth)[:, 0]
+        ground_truth = self.crop.move_boxes(boxes[:1], original_size).astype(np.int64)
+        ious = box_iou(fixed_boxes(gray_heat_map(score_map)), ground_truth)[:, 0]
         return IouCurves(ious, ious)
 
     def report(
         self,
         metric: LocalizationAccuracy,
-        cutting: Cutting,
+        thresholding: Thresholding,
         split: str,
         auto: LocalizationAccuracy | None = None,
     ) -> Report:
@@ -214,10 +214,10 @@ THRESHOLD_FIGURES = ("gt_known", "top1_loc", "top5_loc", "threshold")
 """Figures of one threshold for all images."""
 
 WHOLE_FIGURES = ("top1_cls", "top5_cls", "num_images", "num_with_ground_truth", "num_error")
-"""What ADL's authors measure once, and of how many pictures."""
+"""What ADL's authors measure once, and of how many images."""
 
 FIXED_FIGURES = ("gt_known", "top1_loc")
 """What ADL's authors measure at each threshold."""
 
-PROTOCOLS: dict[str, type[Fair] | type[ADL2019]] = {"fair": Fair, "adl2019": ADL2019}
+PROTOCOLS: dict[str, type[WSOLEval] | type[ADL2019]] = {"fair": WSOLEval, "adl2019": ADL2019}
 """Name to protocol, made with the size of the network's input."""

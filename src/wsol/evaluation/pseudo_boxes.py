@@ -47,7 +47,7 @@ def choose_reference(select_by: SelectBy, splits: Mapping[str, Samples], where: 
 
 
 def add_pseudo_boxes(
-    samples: Samples, *, batch_size: int, workers: int, precision: Precision, cpu: bool
+    samples: Samples, *, batch_size: int, num_workers: int, precision: Precision, device: str
 ) -> Samples:
     """Return the samples with pseudo-boxes in place of their own boxes.
 
@@ -60,9 +60,9 @@ def add_pseudo_boxes(
     Args:
         samples: images, in any number.
         batch_size: images per step.
-        workers: processes that decode images.
+        num_workers: processes that decode images.
         precision: of the bundled network.
-        cpu: stay on the CPU even where there is a GPU.
+        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
 
     Source: Murtaza et al., A Realistic Protocol for Evaluation of Weakly Supervised Object
     Localization, WACV 2025, section 3, whose pseudo-boxes come from Selective Search, an RPN or
@@ -72,7 +72,9 @@ def add_pseudo_boxes(
     count = min(len(single), MAX_IMAGES)
     chosen = [single[index * len(single) // count] for index in range(count)]
     log.info("predicting pseudo-boxes for %d of %d images", count, len(samples))
-    locate = Localizer(batch_size=batch_size, workers=workers, precision=precision, cpu=cpu)
+    locate = Localizer(
+        batch_size=batch_size, num_workers=num_workers, precision=precision, device=device
+    )
     boxes = [np.empty((0, 4))] * len(samples)
     paths = [samples.path(index) for index in chosen]
     for index, found in zip(chosen, locate(paths), strict=True):

@@ -19,14 +19,14 @@ from wsol.metrics import (
     pxap,
 )
 
-Figures = dict[str, float | int | None]
+RunMetrics = dict[str, float | int | None]
 Curve = dict[str, NDArray[np.float64]]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Judged(Generic[T]):
+class MapScore(Generic[T]):
     """How good one map is.
 
     Attributes:
@@ -40,7 +40,7 @@ class Judged(Generic[T]):
     counts: T
 
 
-class Measure(Protocol[T]):
+class Evaluator(Protocol[T]):
     """Judges maps one by one, in any thread, and counts them in one thread.
 
     Attributes:
@@ -51,13 +51,13 @@ class Measure(Protocol[T]):
     score_name: str
     kind: str
 
-    def judge(self, index: int, score_map: NDArray[np.floating] | None) -> Judged[T]:
+    def score(self, index: int, score_map: NDArray[np.floating] | None) -> MapScore[T]:
         """Judge the map ``(H, W)`` in [0, 1] of one image; None is as wrong as can be."""
 
-    def count(self, index: int, judged: Judged[T]) -> None:
+    def count(self, index: int, scored: MapScore[T]) -> None:
         """Add a map to the figures."""
 
-    def figures(self, threshold: float | None) -> Figures:
+    def figures(self, threshold: float | None) -> RunMetrics:
         """Return the figures of all maps counted; those of a threshold if one is given."""
 
     def by_class(self, threshold: float) -> dict[str, float | None]:
@@ -79,14 +79,14 @@ class BoxCounts(NamedTuple):
 
     Attributes:
         curves: IoU of its boxes at the thresholds.
-        share: of the picture that its largest true box covers.
+        share: of the image that its largest true box covers.
     """
 
     curves: IouCurves
     share: float
 
 
-class BoxMeasure:
+class BoxEvaluator:
     """MaxBoxAcc, MaxBoxAccV2, right boxes, mean IoU and recall of maps with true boxes.
 
     Args:
@@ -107,31 +107,31 @@ class BoxMeasure:
         self._recall = LocalizationRecall(len(self.classes) + 1)
         self._labels = {name: label for label, name in enumerate(self.classes)}
 
-    def judge(self, index: int, score_map: NDArray[np.floating] | None) -> Judged[BoxCounts]:
+    def score(self, index: int, score_map: NDArray[np.floating] | None) -> MapScore[BoxCounts]:
         """Return the best IoU of the largest contour's box, and what is to be counted."""
         boxes, size = self.annotations.boxes[index], self.annotations.size(index)
         share = object_share(boxes, size)
         if score_map is None:
             nothing = np.zeros(len(self.thresholds))
-            return Judged(0.0, None, BoxCounts(IouCurves(nothing, nothing), share))
+            return MapScore(0.0, None, BoxCounts(IouCurves(nothing, nothing), share))
         height, width = score_map.shape
-        truth = scale_boxes(boxes, size, (width, height)).astype(np.int64)
-        curves = iou_curves(score_map, truth, self.thresholds)
+        ground_truth = scale_boxes(boxes, size, (width, height)).astype(np.int64)
+        curves = iou_curves(score_map, ground_truth, self.thresholds)
         best = int(curves.largest.argmax())
         score = 100 * float(curves.largest[best])
         threshold = float(self.thresholds[best]) if score else None
-        return Judged(score, threshold, BoxCounts(curves, share))
+        return MapScore(score, threshold, BoxCounts(curves, share))
 
-    def count(self, index: int, judged: Judged[BoxCounts]) -> None:
+    def count(self, index: int, scored: MapScore[BoxCounts]) -> None:
         """Add a map to the figures."""
-        curves, share = judged.counts
+        curves, share = scored.counts
         name = self.annotations.classes[index]
         label = len(self.classes) if name is None else self._labels[name]
         self._accuracy.update(None, curves)
         self._mean_iou.update(curves)
         self._recall.update(curves, label, share)
 
-    def figures(self, threshold: float | None) -> Figures:
+    def figures(self, threshold: float | None) -> RunMetrics:
         """Return accuracies in percent; those of a threshold if one is given."""
         figures = self._accuracy.at(0.0 if threshold is None else threshold)
         for name in NOT_OF_MAPS:
@@ -168,7 +168,7 @@ class BoxMeasure:
 Histograms = NDArray[np.int64]
 
 
-class MaskMeasure:
+class MaskEvaluator:
     """PxAP of maps with true masks.
 
     Args:
@@ -195,7 +195,7 @@ class MaskMeasure:
         self.num_images = 0
         self._histograms = np.zeros((2, len(self.thresholds) + 2), np.int64)
 
-    def judge(self, index: int, score_map: NDArray[np.floating] | None) -> Judged[Histograms]:
+    def score(self, index: int, score_map: NDArray[np.floating] | None) -> MapScore[Histograms]:
         """Return the image's own PxAP, and the histograms of its scores."""
         shape = self.shape if score_map is None else score_map.shape
         mask = read_mask(
@@ -206,14 +206,14 @@ class MaskMeasure:
         )
         scores = np.zeros(mask.shape, np.float32) if score_map is None else score_map
         histograms = score_histograms(scores, mask, self.thresholds)
-        return Judged(pxap(histograms), None, histograms)
+        return MapScore(pxap(histograms), None, histograms)
 
-    def count(self, index: int, judged: Judged[Histograms]) -> None:
+    def count(self, index: int, scored: MapScore[Histograms]) -> None:
         """Add a map to the figures."""
         self.num_images += 1
-        self._histograms += judged.counts
+        self._histograms += scored.counts
 
-    def figures(self, threshold: float | None) -> Figures:
+    def figures(self, threshold: float | None) -> RunMetrics:
         """Return PxAP in percent, which belongs to no threshold."""
         return {
             "pxap": pxap(self._histograms),

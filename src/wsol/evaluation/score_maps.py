@@ -22,12 +22,12 @@ from wsol.data.score_maps import FoundMaps, find_score_maps, load_score_map, usu
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.evaluation.config import EvaluateMapsConfig
 from wsol.evaluation.score_map_metrics import (
-    BoxMeasure,
+    BoxEvaluator,
     Curve,
-    Figures,
-    Judged,
-    MaskMeasure,
-    Measure,
+    Evaluator,
+    MapScore,
+    MaskEvaluator,
+    RunMetrics,
 )
 from wsol.formats._files import to_cell
 from wsol.maps import normalize as scale_to_unit
@@ -225,8 +225,8 @@ class MapsEvaluation(NamedTuple):
         out: the folder that was written.
     """
 
-    metrics: Figures
-    at_best_threshold: Figures | None
+    metrics: RunMetrics
+    at_best_threshold: RunMetrics | None
     statuses: Counter[str]
     worst: list[MapRow]
     out: Path
@@ -245,7 +245,7 @@ def evaluate_maps(config: EvaluateMapsConfig) -> MapsEvaluation:
     Raises:
         DataError: annotations or maps cannot be used, or there are maps of no image.
         AnnotationError: a row of the annotations cannot be used.
-        ImageError: a true mask, or a picture whose size is needed, cannot be read.
+        ImageError: a true mask, or an image whose size is needed, cannot be read.
         ConfigError: the output folder cannot be written, or an option does not fit.
     """
     annotations = open_annotations(
@@ -257,10 +257,14 @@ def evaluate_maps(config: EvaluateMapsConfig) -> MapsEvaluation:
     _check_extra(config, found)
     out = _output_folder(config)
     if isinstance(annotations, BoxAnnotations):
-        return _Evaluation(config, annotations, found, BoxMeasure(annotations), out).run()
+        return _Evaluation(config, annotations, found, BoxEvaluator(annotations), out).run()
     files = (config.maps / name for name in found.files if name is not None)
-    shape = usual_shape(files, config.max_pixels) if config.size is None else (config.size,) * 2
-    measure = MaskMeasure(annotations, shape, config.ignore_value, config.max_pixels)
+    shape = (
+        usual_shape(files, config.max_pixels)
+        if config.image_size is None
+        else (config.image_size,) * 2
+    )
+    measure = MaskEvaluator(annotations, shape, config.ignore_value, config.max_pixels)
     return _Evaluation(config, annotations, found, measure, out).run()
 
 
@@ -270,7 +274,7 @@ class _Outcome(NamedTuple):
     image: int
     status: str
     message: str
-    judged: Judged[Any] | None
+    scored: MapScore[Any] | None
 
 
 @dataclass
@@ -280,7 +284,7 @@ class _Evaluation:
     config: EvaluateMapsConfig
     annotations: BoxAnnotations | MaskAnnotations
     found: FoundMaps
-    measure: Measure[Any]
+    measure: Evaluator[Any]
     out: Path
 
     def run(self) -> MapsEvaluation:
@@ -300,13 +304,13 @@ class _Evaluation:
     def _rows(self) -> Iterator[MapRow]:
         """Measure the maps one after another, and yield a row for each image."""
         total = len(self.annotations)
-        outcomes = in_order(self._judge, range(total), self.config.workers)
+        outcomes = in_order(self._score, range(total), self.config.num_workers)
         with Meter("evaluate", total) as meter:
             for outcome in outcomes:
                 row = self._row(outcome)
                 self.statuses[row.status] += 1
-                if outcome.judged is not None:
-                    self.measure.count(outcome.image, outcome.judged)
+                if outcome.scored is not None:
+                    self.measure.count(outcome.image, outcome.scored)
                 if row.status in ("ok", "no_object"):
                     self.worst.add(row)
                 elif row.status == "missing":
@@ -316,31 +320,31 @@ class _Evaluation:
                 yield row
                 meter.advance(1)
 
-    def _judge(self, index: int) -> _Outcome:
+    def _score(self, index: int) -> _Outcome:
         name = self.found.files[index]
-        if not self.annotations.has_truth(index):
+        if not self.annotations.has_ground_truth(index):
             return _Outcome(index, "no_truth", f"no true {self.measure.kind}", None)
         if name is None:
-            return _Outcome(index, "missing", "no score map", self.measure.judge(index, None))
+            return _Outcome(index, "missing", "no score map", self.measure.score(index, None))
         try:
             score_map, has_object = read_score_map(
                 self.config.maps / name,
-                size=self.config.size,
+                size=self.config.image_size,
                 normalize=self.config.normalize,
                 max_pixels=self.config.max_pixels,
             )
         except ImageError as error:
-            return _Outcome(index, "error", str(error), self.measure.judge(index, None))
-        judged = self.measure.judge(index, score_map)
+            return _Outcome(index, "error", str(error), self.measure.score(index, None))
+        scored = self.measure.score(index, score_map)
         if has_object:
-            return _Outcome(index, "ok", "", judged)
-        return _Outcome(index, "no_object", "the score map is constant or not finite", judged)
+            return _Outcome(index, "ok", "", scored)
+        return _Outcome(index, "no_object", "the score map is constant or not finite", scored)
 
     def _row(self, outcome: _Outcome) -> MapRow:
-        index, status, message, judged = outcome
+        index, status, message, scored = outcome
         name, class_name = self.annotations.ids[index], self.annotations.classes[index]
-        score = None if judged is None else judged.score
-        threshold = None if judged is None else judged.threshold
+        score = None if scored is None else scored.score
+        threshold = None if scored is None else scored.threshold
         return MapRow(name, class_name, status, score, threshold, message)
 
     def _log_missing(self) -> None:

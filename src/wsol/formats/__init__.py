@@ -6,9 +6,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wsol.errors import ConfigError, did_you_mean
-from wsol.results.localization import About, Localization
+from wsol.results.localization import Localization, PredictionInfo
 
-__all__ = ["FORMATS", "LINKING", "About", "Writer", "check_format", "create_writer", "list_formats"]
+__all__ = [
+    "FORMATS",
+    "LINKING",
+    "PredictionInfo",
+    "Writer",
+    "check_format",
+    "create_writer",
+    "list_formats",
+]
 
 FORMATS = {
     "coco": "wsol.formats.coco:CocoWriter",
@@ -34,7 +42,7 @@ class Writer(Protocol):
     """Takes localizations one by one."""
 
     def add(self, result: Localization) -> None:
-        """Add one picture's rows."""
+        """Add one image's rows."""
 
     def close(self) -> None:
         """Finish the files."""
@@ -65,24 +73,24 @@ def check_format(name: str) -> None:
 
 
 def create_writer(
-    name: str, folder: Path, about: About, options: Mapping[str, Any] | None = None
+    name: str, folder: Path, info: PredictionInfo, options: Mapping[str, Any] | None = None
 ) -> Writer:
     """Return a writer of a format.
 
     Args:
         name: of the format.
         folder: to write to; it exists.
-        about: what all localizations have in common.
+        info: what all localizations have in common.
         options: values by name, for any format; one takes those of its own (``OPTIONS``).
 
     Raises:
         ConfigError: no such format.
 
-    >>> type(create_writer("coco", Path("."), About(("cat",), Path("."), 0.2))).__name__
+    >>> type(create_writer("coco", Path("."), PredictionInfo(("cat",), Path("."), 0.2))).__name__
     'CocoWriter'
     """
     check_format(name)
     module, _, attribute = FORMATS[name].partition(":")
     own = {key: value for key, value in (options or {}).items() if key in OPTIONS.get(name, ())}
-    writer: Writer = getattr(import_module(module), attribute)(folder, about, **own)
+    writer: Writer = getattr(import_module(module), attribute)(folder, info, **own)
     return writer

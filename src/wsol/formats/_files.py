@@ -15,7 +15,7 @@ from typing import IO, Any, TextIO
 from xml.sax.saxutils import escape, quoteattr
 
 from wsol._utils.files import write_atomically, write_folder
-from wsol._utils.names import original, place, portable
+from wsol._utils.names import escape_name, safe_path, unescape_name
 from wsol.errors import ConfigError
 from wsol.results.localization import Localization
 
@@ -26,7 +26,7 @@ _QUOTED = ("=", "+", "-", "@", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 def to_cell(text: str) -> str:
     """Return a text as a cell that no spreadsheet takes for a formula.
 
-    It is made ``portable``, which leaves no tab nor line break, and gets a ``'`` in front where
+    It is made ``escape_name``, which leaves no tab nor line break, and gets a ``'`` in front where
     it begins with ``=``, ``+``, ``-``, ``@`` or ``'``.
 
     Args:
@@ -35,11 +35,11 @@ def to_cell(text: str) -> str:
     >>> to_cell("=cmd|x.jpg"), to_cell("a=b.jpg")
     ("'=cmd|x.jpg", 'a=b.jpg')
     """
-    return inert(portable(text))
+    return inert(escape_name(text))
 
 
 def inert(cell: str) -> str:
-    """Return a text that is ``portable`` already as a cell that is no formula.
+    """Return a text that is ``escape_name`` already as a cell that is no formula.
 
     >>> inert("=a%0A.png")
     "'=a%0A.png"
@@ -53,7 +53,7 @@ def from_cell(cell: str) -> str:
     >>> from_cell("'=cmd|x.jpg")
     '=cmd|x.jpg'
     """
-    return original(cell.removeprefix("'"))
+    return unescape_name(cell.removeprefix("'"))
 
 
 class CsvFile:
@@ -66,8 +66,10 @@ class CsvFile:
 
     def __init__(self, folder: Path, columns: Sequence[str]) -> None:
         """Write the first line."""
-        self.spool = Spool(folder)
-        self.writer = csv.writer(self.spool.file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+        self.text_file = TempTextFile(folder)
+        self.writer = csv.writer(
+            self.text_file.file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
+        )
         self.writer.writerow(columns)
 
     def add(self, row: Sequence[str | float | None]) -> None:
@@ -77,9 +79,9 @@ class CsvFile:
     def close(self, path: Path) -> None:
         """Write the file, whole or not at all."""
 
-        def write(part: Path) -> None:
-            with part.open("w", encoding="utf-8", newline="") as file:
-                self.spool.copy_to(file)
+        def write(chunk: Path) -> None:
+            with chunk.open("w", encoding="utf-8", newline="") as file:
+                self.text_file.copy_to(file)
 
         write_atomically(path, write)
 
@@ -103,7 +105,7 @@ def _discard(stack: ExitStack) -> None:
         stack.close()
 
 
-class Spool:
+class TempTextFile:
     """Text that is gathered in a file without a name.
 
     So neither memory nor what a reader sees of the folder grows before the end.
@@ -122,7 +124,7 @@ class Spool:
         shutil.copyfileobj(self.file, target, 1 << 20)
 
 
-class JsonList(Spool):
+class JsonList(TempTextFile):
     """A list in a JSON file, one row a line.
 
     Args:
@@ -153,8 +155,8 @@ def write_lists(path: Path, lists: Mapping[str, JsonList | dict[str, str]] | Jso
     {'rows': [{'number': 1}], 'none': []}
     """
 
-    def write(part: Path) -> None:
-        with part.open("w", encoding="utf-8") as file:
+    def write(chunk: Path) -> None:
+        with chunk.open("w", encoding="utf-8") as file:
             if isinstance(lists, JsonList):
                 _write_list(file, lists)
             else:
@@ -177,10 +179,10 @@ def _write_list(file: TextIO, rows: JsonList) -> None:
 
 
 LIST = "images.csv"
-"""Lists every picture of a prediction: its name, its file in the folder, its status and error."""
+"""Lists every image of a prediction: its name, its file in the folder, its status and error."""
 
 
-class Tree:
+class AtomicFolder:
     """Files that are written beside their place, and all moved there at the end.
 
     A folder that an earlier prediction wrote is replaced as a whole. One process at a time writes
@@ -189,7 +191,7 @@ class Tree:
     Args:
         folder: of the prediction; it exists.
         name: of the folder to write in it.
-        reserved: names that no folder of pictures must have.
+        reserved: names that no folder of images must have.
 
     Raises:
         ConfigError: there is a folder or file of that name, and it was not written by wsol.
@@ -205,44 +207,44 @@ class Tree:
         self.list = CsvFile(folder, ("image_id", "file", "status", "error"))
 
     @cached_property
-    def part(self) -> Path:
+    def chunk(self) -> Path:
         """The hidden folder in which files wait, made for the first of them."""
         folder, name = self.folder.parent, self.folder.name
         # Who writes here is alone, so this is what killed processes have left.
         for left in folder.glob(f".{name}.*.part"):
             shutil.rmtree(left, ignore_errors=True)
-        part = folder / f".{name}.{secrets.token_hex(8)}.part"
-        part.mkdir()
-        weakref.finalize(self, shutil.rmtree, part, ignore_errors=True)
-        return part
+        chunk = folder / f".{name}.{secrets.token_hex(8)}.part"
+        chunk.mkdir()
+        weakref.finalize(self, shutil.rmtree, chunk, ignore_errors=True)
+        return chunk
 
     def note(self, result: Localization, file: str = "") -> None:
-        """List a picture.
+        """List an image.
 
         Args:
-            result: of the picture.
-            file: its file, below the folder; none for a picture that could not be read.
+            result: of the image.
+            file: its file, below the folder; none for an image that could not be read.
         """
         reason = "" if result.error is None else result.error.reason
         self.list.add((to_cell(result.image_id), inert(file), result.status, to_cell(reason)))
 
     def named(self, result: Localization, suffix: str = "") -> str:
-        """Return the place of a picture's file: the picture's whole name and a suffix.
+        """Return the place of an image's file: the image's whole name and a suffix.
 
         Args:
-            result: of the picture.
+            result: of the image.
             suffix: with its dot.
         """
-        return place(result.image_id, self.reserved) + suffix
+        return safe_path(result.image_id, self.reserved) + suffix
 
     def stem(self, folder: str, result: Localization, suffix: str) -> PurePosixPath:
-        """Return a place without suffix that is free: the picture's name without suffix.
+        """Return a place without suffix that is free: the image's name without suffix.
 
-        Where another picture has it, as ``a.png`` beside ``a.jpg``, it is the whole name.
+        Where another image has it, as ``a.png`` beside ``a.jpg``, it is the whole name.
 
         Args:
             folder: below the tree's, in which files of that suffix are written.
-            result: of the picture.
+            result: of the image.
             suffix: with its dot.
         """
         whole = PurePosixPath(self.named(result))
@@ -254,22 +256,22 @@ class Tree:
         return stem
 
     def _is_taken(self, folder: str, stem: PurePosixPath, suffix: str) -> bool:
-        return (self.part / folder / f"{stem}{suffix}").exists()
+        return (self.chunk / folder / f"{stem}{suffix}").exists()
 
     def path(self, file: str) -> Path:
         """Return where to write a file, in a folder that exists."""
-        path = self.part / file
+        path = self.chunk / file
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def close(self) -> None:
         """Write the list, and move the folder to its place."""
-        self.list.close(self.part / LIST)
+        self.list.close(self.chunk / LIST)
         write_folder(self.folder, self._fill)
 
     def _fill(self, empty: Path) -> None:
         empty.rmdir()
-        self.part.rename(empty)
+        self.chunk.rename(empty)
 
 
 def element(name: str, content: object, indent: int = 0) -> str:
@@ -277,22 +279,24 @@ def element(name: str, content: object, indent: int = 0) -> str:
 
     Args:
         name: of the element.
-        content: its text, which is made ``portable`` and escaped.
+        content: its text, which is made ``escape_name`` and escaped.
         indent: spaces in front.
 
     >>> element("name", "<b>").strip()
     '<name>&lt;b&gt;</name>'
     """
-    return f"{' ' * indent}<{name}>{escape(portable(str(content)))}</{name}>\n"
+    return f"{' ' * indent}<{name}>{escape(escape_name(str(content)))}</{name}>\n"
 
 
 def attributes(**values: object) -> str:
-    """Return attributes as they stand in a tag, made ``portable`` and quoted.
+    """Return attributes as they stand in a tag, made ``escape_name`` and quoted.
 
     >>> attributes(name="a<b", id=1)
     ' name="a&lt;b" id="1"'
     """
-    return "".join(f" {name}={quoteattr(portable(str(value)))}" for name, value in values.items())
+    return "".join(
+        f" {name}={quoteattr(escape_name(str(value)))}" for name, value in values.items()
+    )
 
 
 def pixels(value: float) -> str:

@@ -7,30 +7,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol import __version__
-from wsol._utils.names import portable
+from wsol._utils.names import escape_name
 from wsol.formats._files import JsonList, write_lists
-from wsol.results.localization import About, Localization, box_masks
+from wsol.results.localization import Localization, PredictionInfo, box_masks
 
 
 class CocoWriter:
     """Writes ``predictions.json`` and ``annotations.json``.
 
     ``predictions.json`` is a list in COCO's results format, ``image_id``, ``category_id``,
-    ``bbox`` (x y width height in pixels of the original picture, EXIF orientation applied),
+    ``bbox`` (x y width height in pixels of the original image, EXIF orientation applied),
     ``score`` and ``segmentation`` (run lengths), with ``file_name`` and ``category`` added so that
     it can be read alone. ``annotations.json`` has the same boxes as COCO's ``annotations``, beside
-    ``images`` and ``categories``. Every picture that could be read is in ``images``, with its
+    ``images`` and ``categories``. Every image that could be read is in ``images``, with its
     ``status``; the others, which would stop a training, are in ``errors``.
 
     Args:
         folder: to write to; it exists.
-        about: has the classes; category ids start at 1, in their order, and ``categories`` has
+        info: has the classes; category ids start at 1, in their order, and ``categories`` has
             those that occur.
     """
 
-    def __init__(self, folder: Path, about: About) -> None:
+    def __init__(self, folder: Path, info: PredictionInfo) -> None:
         """Start with no rows."""
-        self.folder, self.about = folder, about
+        self.folder, self.info = folder, info
         self.results = JsonList(folder)
         self.images, self.annotations = JsonList(folder), JsonList(folder)
         self.errors = JsonList(folder)
@@ -38,12 +38,12 @@ class CocoWriter:
         self.labels: set[int] = set()
 
     def add(self, result: Localization) -> None:
-        """Add one picture's rows."""
+        """Add one image's rows."""
         self.number += 1
-        name, (width, height) = portable(result.image_id), result.image_size
+        name, (width, height) = escape_name(result.image_id), result.original_size
         row: dict[str, Any] = {"id": self.number, "file_name": name}
         if result.error is not None:
-            reason = portable(result.error.reason)
+            reason = escape_name(result.error.reason)
             self.errors.add(row | {"status": result.status, "error": reason})
             return
         self.images.add(row | {"width": width, "height": height, "status": result.status})
@@ -51,7 +51,7 @@ class CocoWriter:
             result.boxes.tolist(),
             result.box_scores.tolist(),
             result.box_labels.tolist(),
-            box_masks(result, self.about.threshold),
+            box_masks(result, self.info.threshold),
             strict=True,
         ):
             self.boxes += 1
@@ -64,7 +64,7 @@ class CocoWriter:
                 "segmentation": run_lengths(mask),
             }
             self.results.add(
-                box | {"file_name": name, "category": portable(self.about.names[label])}
+                box | {"file_name": name, "category": escape_name(self.info.names[label])}
             )
             self.annotations.add({"id": self.boxes, **box, "area": int(mask.sum()), "iscrowd": 0})
 
@@ -72,11 +72,11 @@ class CocoWriter:
         """Write the files, each whole or not at all."""
         categories = JsonList(self.folder)
         for label in sorted(self.labels):
-            categories.add({"id": label + 1, "name": portable(self.about.names[label])})
+            categories.add({"id": label + 1, "name": escape_name(self.info.names[label])})
         write_lists(
             self.folder / "annotations.json",
             {
-                "info": {"description": portable(self.about.model), "version": __version__},
+                "info": {"description": escape_name(self.info.model), "version": __version__},
                 "images": self.images,
                 "annotations": self.annotations,
                 "categories": categories,

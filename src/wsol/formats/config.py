@@ -46,8 +46,8 @@ class ConvertConfig(Options):
         predictions: the folder that wsol predict wrote.
         format: formats to write; wsol list formats shows them.
         out: folder to write; default: that of the predictions.
-        images: folder of the pictures, where they have been moved since.
-        min_score: boxes below are left out; their pictures are not.
+        images: folder of the images, where they have been moved since.
+        min_score: boxes below are left out; their images are not.
         val_fraction: share of the images with boxes that yolo lists for validation instead of
             training; 0 lists all for both.
         copy_images: let yolo copy images instead of linking to them.
@@ -66,4 +66,4 @@ class ConvertConfig(Options):
         super().__post_init__()
         check_formats(self)
         if self.images is not None and not self.images.is_dir():
-            raise ConfigError(f"{self.images}: no such folder of pictures")
+            raise ConfigError(f"{self.images}: no such folder of images")

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wsol._utils.files import Hold
+from wsol._utils.files import FolderLock
 from wsol.errors import ConfigError
-from wsol.formats import About, Writer, check_format, create_writer
+from wsol.formats import PredictionInfo, Writer, check_format, create_writer
 from wsol.results.localization import Localization
-from wsol.results.store import Record
+from wsol.results.store import PredictionStore
 
 log = logging.getLogger("wsol")
 
@@ -47,7 +47,7 @@ class Conversion:
 
 
 def convert(
-    record: Record,
+    store: PredictionStore,
     folder: Path,
     formats: Iterable[str],
     min_score: float = 0.0,
@@ -58,7 +58,7 @@ def convert(
     Where not one box is written, a line in the log says so.
 
     Args:
-        record: of a prediction.
+        store: of a prediction.
         folder: to write to; it exists.
         formats: their names.
         min_score: boxes below are left out; their images are not.
@@ -67,13 +67,13 @@ def convert(
     Raises:
         ConfigError: no such format, something else is where one would be written, the disk is
             full, or another process writes to the folder.
-        DataError: the record cannot be read, or a picture is not where it was.
+        DataError: the record cannot be read, or an image is not where it was.
     """
     done = Conversion(min_score)
     try:
-        with Hold(folder):
-            writers = create_writers(formats, folder, record.about, options)
-            for result in done.kept(record) if writers else ():
+        with FolderLock(folder):
+            writers = create_writers(formats, folder, store.info, options)
+            for result in done.kept(store) if writers else ():
                 for writer in writers:
                     writer.add(result)
             for writer in writers:
@@ -98,7 +98,7 @@ def convert(
 def create_writers(
     formats: Iterable[str],
     folder: Path,
-    about: About,
+    info: PredictionInfo,
     options: Mapping[str, Any] | None = None,
 ) -> list[Writer]:
     """Return a writer of each format, without changing anything in the folder.
@@ -106,7 +106,7 @@ def create_writers(
     Args:
         formats: their names; one that is given twice counts once.
         folder: to write to; it exists.
-        about: what all localizations have in common.
+        info: what all localizations have in common.
         options: of formats, by name.
 
     Raises:
@@ -115,14 +115,14 @@ def create_writers(
     names = list(dict.fromkeys(formats))
     for name in names:
         check_format(name)
-    return [create_writer(name, folder, about, options) for name in names]
+    return [create_writer(name, folder, info, options) for name in names]
 
 
 def without_low_scores(result: Localization, min_score: float) -> Localization:
     """Return a localization without its boxes below a score.
 
     Args:
-        result: of one picture.
+        result: of one image.
         min_score: in [0, 1].
 
     >>> import numpy as np

@@ -2,39 +2,39 @@
 
 from pathlib import Path
 
-from wsol.formats._files import Spool, Tree, attributes, element, pixels
-from wsol.results.localization import About, Localization
+from wsol.formats._files import AtomicFolder, TempTextFile, attributes, element, pixels
+from wsol.results.localization import Localization, PredictionInfo
 
 _DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 
 
 class CvatWriter:
-    """Writes ``cvat/annotations.xml``, which CVAT imports into a task with the same pictures.
+    """Writes ``cvat/annotations.xml``, which CVAT imports into a task with the same images.
 
     Boxes are ``xtl ytl xbr ybr`` in pixels; each has its score as the attribute ``score``.
 
     Args:
         folder: to write to; it exists.
-        about: has the classes.
+        info: has the classes.
 
     Raises:
         ConfigError: a folder ``cvat`` is there that was not written by wsol.
     """
 
-    def __init__(self, folder: Path, about: About) -> None:
-        """Start with no pictures."""
-        self.about = about
-        self.tree = Tree(folder, "cvat")
-        self.images = Spool(folder)
+    def __init__(self, folder: Path, info: PredictionInfo) -> None:
+        """Start with no images."""
+        self.info = info
+        self.folder = AtomicFolder(folder, "cvat")
+        self.images = TempTextFile(folder)
         self.number = 0
 
     def add(self, result: Localization) -> None:
-        """Add one picture."""
+        """Add one image."""
         if result.error is not None:
-            self.tree.note(result)
+            self.folder.note(result)
             return
-        self.tree.note(result, "annotations.xml")
-        width, height = result.image_size
+        self.folder.note(result, "annotations.xml")
+        width, height = result.original_size
         image = attributes(id=self.number, name=result.image_id, width=width, height=height)
         self.number += 1
         self.images.file.write(f"  <image{image}>\n")
@@ -46,7 +46,7 @@ class CvatWriter:
         ):
             corners = {"xtl": x0, "ytl": y0, "xbr": x1, "ybr": y1}
             box = attributes(
-                label=self.about.names[label],
+                label=self.info.names[label],
                 source="auto",
                 occluded=0,
                 **{name: pixels(value) for name, value in corners.items()},
@@ -59,18 +59,18 @@ class CvatWriter:
 
     def close(self) -> None:
         """Write the file, and move its folder to its place."""
-        with self.tree.path("annotations.xml").open("w", encoding="utf-8") as file:
+        with self.folder.path("annotations.xml").open("w", encoding="utf-8") as file:
             file.write(f"{_DECLARATION}<annotations>\n  <version>1.1</version>\n")
             file.write("  <meta>\n    <task>\n")
-            file.write(element("name", self.about.images.name, 6))
+            file.write(element("name", self.info.images.name, 6))
             file.write(element("size", self.number, 6))
             file.write(element("mode", "annotation", 6))
             file.write("      <labels>\n")
-            file.writelines(map(_label, self.about.names))
+            file.writelines(map(_label, self.info.names))
             file.write("      </labels>\n    </task>\n  </meta>\n")
             self.images.copy_to(file)
             file.write("</annotations>\n")
-        self.tree.close()
+        self.folder.close()
 
 
 def _label(name: str) -> str:

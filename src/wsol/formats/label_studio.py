@@ -4,66 +4,66 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from wsol._utils.names import portable
-from wsol.formats._files import JsonList, Tree, attributes, write_lists
-from wsol.results.localization import About, Localization
+from wsol._utils.names import escape_name
+from wsol.formats._files import AtomicFolder, JsonList, attributes, write_lists
+from wsol.results.localization import Localization, PredictionInfo
 
 
 class LabelStudioWriter:
     """Writes ``labelstudio/tasks.json`` and ``labelstudio/config.xml``.
 
-    A task's ``image`` is the address at which Label Studio serves the picture from local files
-    (its document root being the pictures' folder). Boxes are ``x y width height`` in percent of
-    the picture as displayed.
+    A task's ``image`` is the address at which Label Studio serves the image from local files
+    (its document root being the images' folder). Boxes are ``x y width height`` in percent of
+    the image as displayed.
 
     Args:
         folder: to write to; it exists.
-        about: has the classes and the model's description, which is the model version.
+        info: has the classes and the model's description, which is the model version.
 
     Raises:
         ConfigError: a folder ``labelstudio`` is there that was not written by wsol.
     """
 
-    def __init__(self, folder: Path, about: About) -> None:
-        """Start with no pictures."""
-        self.about = about
-        self.tree = Tree(folder, "labelstudio")
+    def __init__(self, folder: Path, info: PredictionInfo) -> None:
+        """Start with no images."""
+        self.info = info
+        self.folder = AtomicFolder(folder, "labelstudio")
         self.tasks = JsonList(folder)
 
     def add(self, result: Localization) -> None:
-        """Add one picture."""
+        """Add one image."""
         if result.error is not None:
-            self.tree.note(result)
+            self.folder.note(result)
             return
-        self.tree.note(result, "tasks.json")
-        name = portable(result.image_id)
+        self.folder.note(result, "tasks.json")
+        name = escape_name(result.image_id)
         prediction = {
-            "model_version": portable(self.about.model),
+            "model_version": escape_name(self.info.model),
             "score": max(result.box_scores.tolist(), default=0.0),
-            "result": regions(result, self.about),
+            "result": regions(result, self.info),
         }
         data = {"image": f"/data/local-files/?d={quote(name)}", "image_id": name}
         self.tasks.add({"data": data, "predictions": [prediction]})
 
     def close(self) -> None:
         """Write the files, and move their folder to its place."""
-        write_lists(self.tree.path("tasks.json"), self.tasks)
-        config = labelling_config(self.about)
-        self.tree.path("config.xml").write_text(config, encoding="utf-8")
-        self.tree.close()
+        write_lists(self.folder.path("tasks.json"), self.tasks)
+        config = labelling_config(self.info)
+        self.folder.path("config.xml").write_text(config, encoding="utf-8")
+        self.folder.close()
 
 
-def regions(result: Localization, about: About) -> list[dict[str, Any]]:
-    """Return the boxes of a picture as Label Studio has them in a prediction's ``result``.
+def regions(result: Localization, info: PredictionInfo) -> list[dict[str, Any]]:
+    """Return the boxes of an image as Label Studio has them in a prediction's ``result``.
 
     Args:
-        result: of one picture.
-        about: has the classes.
+        result: of one image.
+        info: has the classes.
 
-    >>> regions(Localization("a.jpg", (8, 6)), About(("cat",), Path("photos"), 0.2))
+    >>> regions(Localization("a.jpg", (8, 6)), PredictionInfo(("cat",), Path("photos"), 0.2))
     []
     """
-    width, height = result.image_size
+    width, height = result.original_size
     return [
         {
             "id": f"box{number}",
@@ -80,7 +80,7 @@ def regions(result: Localization, about: About) -> list[dict[str, Any]]:
                 "width": 100 * (x1 - x0) / width,
                 "height": 100 * (y1 - y0) / height,
                 "rotation": 0,
-                "rectanglelabels": [portable(about.names[label])],
+                "rectanglelabels": [escape_name(info.names[label])],
             },
         }
         for number, ((x0, y0, x1, y1), score, label) in enumerate(
@@ -95,13 +95,13 @@ def regions(result: Localization, about: About) -> list[dict[str, Any]]:
     ]
 
 
-def labelling_config(about: About) -> str:
+def labelling_config(info: PredictionInfo) -> str:
     """Return the labelling interface that fits ``regions``, as XML.
 
     Args:
-        about: has the classes.
+        info: has the classes.
 
-    >>> print(labelling_config(About(("<b>",), Path("photos"), 0.2)), end="")
+    >>> print(labelling_config(PredictionInfo(("<b>",), Path("photos"), 0.2)), end="")
     <View>
       <Image name="image" value="$image"/>
       <RectangleLabels name="label" toName="image">
@@ -109,7 +109,7 @@ def labelling_config(about: About) -> str:
       </RectangleLabels>
     </View>
     """
-    labels = "".join(f"    <Label{attributes(value=name)}/>\n" for name in about.names)
+    labels = "".join(f"    <Label{attributes(value=name)}/>\n" for name in info.names)
     return (
         '<View>\n  <Image name="image" value="$image"/>\n'
         '  <RectangleLabels name="label" toName="image">\n'

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsol._utils.files import write_atomically
-from wsol._utils.names import portable
+from wsol._utils.names import escape_name
 from wsol.formats._files import CsvFile, nameless_file, to_cell
-from wsol.results.localization import About, Localization
+from wsol.results.localization import Localization, PredictionInfo
 
 COLUMNS = {
     "image_id": str,
@@ -34,10 +34,10 @@ COLUMNS = {
 def flat_rows(
     result: Localization, classes: Sequence[str]
 ) -> Iterator[tuple[str | float | None, ...]]:
-    """Yield the rows of one picture; what there is not is None.
+    """Yield the rows of one image; what there is not is None.
 
     Args:
-        result: of one picture.
+        result: of one image.
         classes: names of all classes.
 
     >>> import numpy as np
@@ -47,13 +47,13 @@ def flat_rows(
     [('a.jpg', 8, 6, 'ok', None, 'cat', 0, 0.5, 0, 0, 4, 2)]
     """
     reason = None if result.error is None else result.error.reason
-    picture = (result.image_id, *result.image_size, result.status, reason)
+    image = (result.image_id, *result.original_size, result.status, reason)
     for box, score, label in zip(
         result.boxes.tolist(), result.box_scores.tolist(), result.box_labels.tolist(), strict=True
     ):
-        yield (*picture, classes[label], label, score, *box)
+        yield (*image, classes[label], label, score, *box)
     if not len(result.boxes):
-        yield (*picture, *([None] * 7))
+        yield (*image, *([None] * 7))
 
 
 class CsvWriter:
@@ -61,17 +61,17 @@ class CsvWriter:
 
     Args:
         folder: to write to; it exists.
-        about: has the classes.
+        info: has the classes.
     """
 
-    def __init__(self, folder: Path, about: About) -> None:
+    def __init__(self, folder: Path, info: PredictionInfo) -> None:
         """Start with no rows."""
-        self.folder, self.about = folder, about
+        self.folder, self.info = folder, info
         self.file = CsvFile(folder, tuple(COLUMNS))
 
     def add(self, result: Localization) -> None:
-        """Add one picture's rows."""
-        for row in flat_rows(result, self.about.names):
+        """Add one image's rows."""
+        for row in flat_rows(result, self.info.names):
             self.file.add([to_cell(cell) if isinstance(cell, str) else cell for cell in row])
 
     def close(self) -> None:
@@ -91,12 +91,12 @@ class ParquetWriter:
 
     Args:
         folder: to write to; it exists.
-        about: has the classes.
+        info: has the classes.
     """
 
-    def __init__(self, folder: Path, about: About) -> None:
+    def __init__(self, folder: Path, info: PredictionInfo) -> None:
         """Start with no rows."""
-        self.folder, self.about = folder, about
+        self.folder, self.info = folder, info
         self.file = nameless_file(self, folder)
         self.writer = pq.ParquetWriter(self.file, _SCHEMA, compression="zstd")
         # One that is given up writes no end to a file that goes.
@@ -104,9 +104,9 @@ class ParquetWriter:
         self.rows: list[dict[str, Any]] = []
 
     def add(self, result: Localization) -> None:
-        """Add one picture's rows."""
-        for row in flat_rows(result, self.about.names):
-            cells = [portable(cell) if isinstance(cell, str) else cell for cell in row]
+        """Add one image's rows."""
+        for row in flat_rows(result, self.info.names):
+            cells = [escape_name(cell) if isinstance(cell, str) else cell for cell in row]
             self.rows.append(dict(zip(COLUMNS, cells, strict=True)))
         if len(self.rows) >= _ROWS:
             self._write()
@@ -117,8 +117,8 @@ class ParquetWriter:
         self.writer.close()
         self.file.seek(0)
 
-        def write(part: Path) -> None:
-            with part.open("wb") as target:
+        def write(chunk: Path) -> None:
+            with chunk.open("wb") as target:
                 shutil.copyfileobj(self.file, target, 1 << 20)
 
         write_atomically(self.folder / "predictions.parquet", write)

@@ -1,39 +1,39 @@
-"""PASCAL VOC: an XML file for each picture."""
+"""PASCAL VOC: an XML file for each image."""
 
 from pathlib import Path
 
-from wsol.formats._files import Tree, element, pixels
-from wsol.results.localization import About, Localization
+from wsol.formats._files import AtomicFolder, element, pixels
+from wsol.results.localization import Localization, PredictionInfo
 
 
 class VocWriter:
-    """Writes ``voc/Annotations/``, an XML file for each picture that could be read.
+    """Writes ``voc/Annotations/``, an XML file for each image that could be read.
 
     ``xmin ymin xmax ymax`` are the box's edges as everywhere in wsol, with decimals: from 0 to the
-    picture's width and height. ``score`` is added to each object.
+    image's width and height. ``score`` is added to each object.
 
     Args:
         folder: to write to; it exists.
-        about: has the classes.
+        info: has the classes.
 
     Raises:
         ConfigError: a folder ``voc`` is there that was not written by wsol.
     """
 
-    def __init__(self, folder: Path, about: About) -> None:
-        """Start with no pictures."""
-        self.about = about
-        self.tree = Tree(folder, "voc")
+    def __init__(self, folder: Path, info: PredictionInfo) -> None:
+        """Start with no images."""
+        self.info = info
+        self.folder = AtomicFolder(folder, "voc")
 
     def add(self, result: Localization) -> None:
-        """Add one picture."""
+        """Add one image."""
         if result.error is not None:
-            self.tree.note(result)
+            self.folder.note(result)
             return
-        file = f"Annotations/{self.tree.stem('Annotations', result, '.xml')}.xml"
-        self.tree.note(result, file)
+        file = f"Annotations/{self.folder.stem('Annotations', result, '.xml')}.xml"
+        self.folder.note(result, file)
         objects = "".join(
-            _object(self.about.names[label], score, box)
+            _object(self.info.names[label], score, box)
             for box, score, label in zip(
                 result.boxes.tolist(),
                 result.box_scores.tolist(),
@@ -41,10 +41,10 @@ class VocWriter:
                 strict=True,
             )
         )
-        width, height = result.image_size
-        self.tree.path(file).write_text(
+        width, height = result.original_size
+        self.folder.path(file).write_text(
             "<annotation>\n"
-            + element("folder", self.about.images.name, 2)
+            + element("folder", self.info.images.name, 2)
             + element("filename", result.image_id, 2)
             + "  <source>\n"
             + element("database", "wsol", 4)
@@ -61,8 +61,8 @@ class VocWriter:
 
     def close(self) -> None:
         """Move the folder to its place."""
-        (self.tree.part / "Annotations").mkdir(exist_ok=True)
-        self.tree.close()
+        (self.folder.chunk / "Annotations").mkdir(exist_ok=True)
+        self.folder.close()
 
 
 def _object(name: str, score: float, box: list[float]) -> str:

@@ -10,11 +10,11 @@ import numpy as np
 import yaml
 from PIL import Image, ImageChops, TiffImagePlugin
 
-from wsol._utils.names import YOLO_RESERVED, portable
+from wsol._utils.names import YOLO_RESERVED, escape_name
 from wsol.data.images import load_image, open_image, orientation
 from wsol.errors import DataError, ImageError
-from wsol.formats._files import Spool, Tree
-from wsol.results.localization import About, Localization
+from wsol.formats._files import AtomicFolder, TempTextFile
+from wsol.results.localization import Localization, PredictionInfo
 
 log = logging.getLogger("wsol")
 
@@ -42,7 +42,7 @@ class YoloWriter:
 
     Args:
         folder: to write to; it exists.
-        about: has the classes and the images' folder.
+        info: has the classes and the images' folder.
         val_fraction: share of the listed images that ``val.txt`` has, spread evenly over all, at
             least one of two; 0 makes ``train.txt`` serve for both.
         copy_images: copy images instead of linking to them.
@@ -52,12 +52,16 @@ class YoloWriter:
     """
 
     def __init__(
-        self, folder: Path, about: About, val_fraction: float = 0.1, copy_images: bool = False
+        self,
+        folder: Path,
+        info: PredictionInfo,
+        val_fraction: float = 0.1,
+        copy_images: bool = False,
     ) -> None:
         """Start with no images."""
-        self.about, self.val_fraction, self.copy_images = about, val_fraction, copy_images
-        self.tree = Tree(folder, "yolo", reserved=YOLO_RESERVED)
-        self.lists = {"train": Spool(folder), "val": Spool(folder)}
+        self.info, self.val_fraction, self.copy_images = info, val_fraction, copy_images
+        self.folder = AtomicFolder(folder, "yolo", reserved=YOLO_RESERVED)
+        self.lists = {"train": TempTextFile(folder), "val": TempTextFile(folder)}
         self.listed = dict.fromkeys(self.lists, 0)
         self.unlisted = 0
         self.damaged: ImageError | None = None
@@ -70,10 +74,10 @@ class YoloWriter:
             DataError: the image is not where it was, or cannot be decoded any more.
         """
         if result.error is not None:
-            self.tree.note(result)
+            self.folder.note(result)
             return
-        stem = self.tree.stem("labels", result, ".txt")
-        source = self.about.path(result).absolute()
+        stem = self.folder.stem("labels", result, ".txt")
+        source = self.info.path(result).absolute()
         try:
             suffix = _suffix(source)
         except ImageError as error:
@@ -81,13 +85,13 @@ class YoloWriter:
             self.damaged = self.damaged or error
             suffix = source.suffix or ".jpg"
         file = f"images/{stem}{suffix or '.png'}"
-        self.tree.note(result, file)
+        self.folder.note(result, file)
         if suffix:
-            _link(source, self.tree.path(file), self.copy_images)
+            _link(source, self.folder.path(file), self.copy_images)
         else:
-            _write_png(source, self.tree.path(file))
+            _write_png(source, self.folder.path(file))
         self._list(file, len(result.boxes))
-        boxes = result.boxes / np.tile(np.array(result.image_size), 2)
+        boxes = result.boxes / np.tile(np.array(result.original_size), 2)
         centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
         self.classes.update(result.box_labels.tolist())
         labels = [
@@ -97,35 +101,37 @@ class YoloWriter:
             )
         ]
         scores = result.box_scores.tolist()
-        _write_lines(self.tree.path(f"labels/{stem}.txt"), labels)
+        _write_lines(self.folder.path(f"labels/{stem}.txt"), labels)
         _write_lines(
-            self.tree.path(f"confidences/{stem}.txt"),
+            self.folder.path(f"confidences/{stem}.txt"),
             [f"{line} {score!r}" for line, score in zip(labels, scores, strict=True)],
         )
 
     def close(self) -> None:
         """Write lists and ``data.yaml``, and move the folder to its place."""
         for folder in ("images", "labels", "confidences"):
-            (self.tree.part / folder).mkdir(exist_ok=True)
+            (self.folder.chunk / folder).mkdir(exist_ok=True)
         classes = sorted(self.classes)
         if classes != list(range(len(classes))):
             self._renumber({str(label): number for number, label in enumerate(classes)})
         for name, lines in self.lists.items():
-            with self.tree.path(f"{name}.txt").open("w", encoding="utf-8", newline="") as file:
+            with self.folder.path(f"{name}.txt").open("w", encoding="utf-8", newline="") as file:
                 lines.copy_to(file)
-        names = {number: portable(self.about.names[label]) for number, label in enumerate(classes)}
+        names = {
+            number: escape_name(self.info.names[label]) for number, label in enumerate(classes)
+        }
         # Without a path: it is then the folder of this file, wherever that goes.
         val = "val.txt" if self.listed["val"] else "train.txt"
         content = {"train": "train.txt", "val": val, "nc": len(names), "names": names}
         text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=10**6)
-        self.tree.path("data.yaml").write_text(text, encoding="utf-8")
-        self.tree.close()
+        self.folder.path("data.yaml").write_text(text, encoding="utf-8")
+        self.folder.close()
         if self.damaged is not None:
             log.warning("%s; it and any other such image is exported as it is", self.damaged)
         if self.unlisted:
             log.info(
                 "%s: %d images without a box are in no list, so they are not trained on",
-                self.tree.folder,
+                self.folder.folder,
                 self.unlisted,
             )
 
@@ -141,7 +147,7 @@ class YoloWriter:
     def _renumber(self, numbers: dict[str, int]) -> None:
         """Write the classes' numbers anew, which are known when all boxes have been seen."""
         for folder in ("labels", "confidences"):
-            for path in (self.tree.part / folder).rglob("*.txt"):
+            for path in (self.folder.chunk / folder).rglob("*.txt"):
                 rows = (line.partition(" ") for line in path.read_text("utf-8").splitlines())
                 _write_lines(path, [f"{numbers[label]} {rest}" for label, _, rest in rows])
 

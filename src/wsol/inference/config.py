@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsol.options import ImageSize, Name, Options, Scale, Threshold, refusal
-from wsol.types import GRAPH_ENDINGS, GraphFormat, Normalization
+from wsol.types import EXPORT_SUFFIXES, ExportFormat, Normalization
 
 
 @dataclass(frozen=True)
@@ -18,39 +18,39 @@ class ExportConfig(Options):
             opens.
         localizer: makes the score maps; default: the run's. One that is given leaves nothing of
             the run's own reading.
-        tap: modules of the network whose features the localizer reads; default: the run's; with
+        layers: modules of the network whose features the localizer reads; default: the run's; with
             --localizer, found and logged.
         affinity: a module of the network whose features the score map then follows; default: the
             run's; with --localizer, none.
-        flip: average score maps with those of the flipped picture; default: the run's; with
+        flip: average score maps with those of the flipped image; default: the run's; with
             --localizer, false.
-        scales: average score maps over pictures of these sizes, as shares of size; default: the
-            run's; with --localizer, the picture as it is.
+        scales: average score maps over images of these sizes, as shares of size; default: the
+            run's; with --localizer, the image as it is.
         normalization: how score maps are to be scaled to [0, 1], as the graph gives them raw;
             default: the run's; with --localizer, otsu with threshold auto (minmax for prototypes)
             and minmax with a number.
         threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
             auto: each map's own, and 0.5 for prototypes; default: the run's where it was chosen on
             boxes, otherwise auto.
-        size: side of the network's input in pixels; default: the run's.
+        image_size: side of the network's input in pixels; default: the run's.
     """
 
     run: Path
     out: Path
-    format: GraphFormat = "onnx"
+    format: ExportFormat = "onnx"
     localizer: Name | None = None
-    tap: tuple[Name, ...] = ()
+    layers: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
     scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
     threshold: Threshold | None = None
-    size: ImageSize | None = None
+    image_size: ImageSize | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is loaded."""
         super().__post_init__()
-        ending = GRAPH_ENDINGS[self.format]
+        ending = EXPORT_SUFFIXES[self.format]
         if self.out.suffix != ending:
             raise refusal(
                 "out", str(self.out), f"use a name that ends in {ending} for format {self.format}"

@@ -58,12 +58,12 @@ class Compute:
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
 
-def announce(compute: Compute, cpu: bool) -> None:
+def announce(compute: Compute, device: str) -> None:
     """Log device and precision in one line, and warn of an NVIDIA GPU that torch cannot use.
 
     Args:
         compute: of a command; only its first process logs.
-        cpu: whether the user chose the CPU.
+        device: as the option gives it.
     """
     if not compute.is_main_process:
         return
@@ -71,11 +71,11 @@ def announce(compute: Compute, cpu: bool) -> None:
     name = torch.cuda.get_device_name(compute.device) if is_cuda else compute.device.type
     count = f", {compute.num_processes} processes" if compute.num_processes > 1 else ""
     log.info("computing on %s in %s%s", name, compute.precision, count)
-    reason = None if cpu or compute.device.type != "cpu" else _why_no_gpu()
+    reason = _why_no_gpu() if device == "auto" and compute.device.type == "cpu" else None
     if reason is not None:
         log.warning(
             "this machine has an NVIDIA GPU that torch %s cannot use (%s): install a driver and a "
-            "build of torch that fit, or pass --cpu true",
+            "build of torch that fit, or pass --device cpu",
             torch.__version__,
             reason,
         )
@@ -99,46 +99,75 @@ def _cuda_warning() -> str:
     return str(said[0].message).splitlines()[0] if said else ""
 
 
-def choose_compute(precision: Precision, cpu: bool, of_run: Precision | None = None) -> Compute:
+def choose_device(device: str) -> torch.device:
+    """Return a device that is available.
+
+    Args:
+        device: ``auto`` (a GPU where there is one), or torch's name of a device.
+
+    Raises:
+        ConfigError: this machine does not have it.
+
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
+    # Before anything else makes torch look, so that the warning is told in our line alone.
+    _cuda_warning()
+    best = torch.accelerator.current_accelerator(check_available=True)
+    if device == "auto":
+        return best or torch.device("cpu")
+    chosen = torch.device(device)
+    has_type = chosen.type == "cpu" or (best is not None and best.type == chosen.type)
+    has_index = not chosen.index or (has_type and chosen.index < torch.accelerator.device_count())
+    if not (has_type and has_index):
+        raise ConfigError(f"device {device!r} is not available to torch here: use auto or cpu")
+    return chosen
+
+
+def choose_compute(precision: Precision, device: str, of_run: Precision | None = None) -> Compute:
     """Return device and precision for a command that does not train.
 
     Args:
         precision: ``auto`` follows the run; without one, bfloat16 where the hardware supports it.
-        cpu: use the CPU even if there is a GPU.
+        device: as ``choose_device`` takes it.
         of_run: precision that the run's threshold was chosen in; None if unknown.
 
     Raises:
-        ConfigError: float16 on the CPU.
+        ConfigError: no such device here, or float16 on the CPU.
 
-    >>> choose_compute("fp32", cpu=True)
+    >>> choose_compute("fp32", "cpu")
     Compute(device=device(type='cpu'), precision='fp32', process_index=0, num_processes=1)
     """
-    precision = choose_precision(precision, cpu, of_run)
+    chosen = choose_device(device)
+    precision = choose_precision(precision, device, of_run)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        state = PartialState(cpu=cpu)
+        state = PartialState(cpu=chosen.type == "cpu")
         _end_group_at_exit()
         return Compute(state.device, precision, state.process_index, state.num_processes)
-    return Compute(_device(cpu), precision)
+    return Compute(chosen, precision)
 
 
-def make_accelerator(precision: Precision, cpu: bool) -> tuple[Accelerator, Compute]:
+def make_accelerator(precision: Precision, device: str) -> tuple[Accelerator, Compute]:
     """Return accelerate's ``Accelerator`` of a training, and its device and precision.
 
     Args:
         precision: ``auto`` is bfloat16 where the hardware supports it.
-        cpu: use the CPU even if there is a GPU.
+        device: as ``choose_device`` takes it.
 
     Raises:
-        ConfigError: float16 on the CPU, this process has trained in another precision or on
-            another device, or accelerate refuses its environment.
+        ConfigError: no such device here, float16 on the CPU, this process has trained in another
+            precision or on another device, or accelerate refuses its environment.
     """
-    precision = choose_precision(precision, cpu)
+    chosen = choose_device(device)
+    precision = choose_precision(precision, device)
     # It keeps one precision for all of a process; it needs to know of float16 alone, whose
     # gradients it scales.
     mixed = "fp16" if precision == "fp16" else "no"
-    _check_same_as_before(precision, mixed, cpu)
+    _check_same_as_before(precision, mixed, chosen)
+    if chosen.index is not None:
+        torch.accelerator.set_device_index(chosen.index)
     try:
-        accelerator = Accelerator(cpu=cpu, mixed_precision=mixed)
+        accelerator = Accelerator(cpu=chosen.type == "cpu", mixed_precision=mixed)
     except ValueError as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
@@ -165,19 +194,21 @@ def _end_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-def _check_same_as_before(precision: Precision, mixed: str, cpu: bool) -> None:
+def _check_same_as_before(precision: Precision, mixed: str, device: torch.device) -> None:
     """Refuse what accelerate cannot change any more in this process."""
     if not is_initialized():
         return
     before = AcceleratorState()
-    if before.mixed_precision != mixed or (cpu and before.device.type != "cpu"):
+    if before.mixed_precision != mixed or (device.type == "cpu" and before.device.type != "cpu"):
         raise ConfigError(
-            f"precision {precision}, cpu {cpu}: this process has trained with other values; use "
-            "the same, or start another process"
+            f"precision {precision}, device {device}: this process has trained with other values; "
+            "use the same, or start another process"
         )
 
 
-def choose_precision(precision: Precision, cpu: bool, of_run: Precision | None = None) -> Precision:
+def choose_precision(
+    precision: Precision, device: str, of_run: Precision | None = None
+) -> Precision:
     """Return ``fp32``, ``bf16`` or ``fp16``: the only place that resolves ``auto``.
 
     The precision moves score maps a little, and with them boxes. A threshold holds for boxes in
@@ -185,21 +216,20 @@ def choose_precision(precision: Precision, cpu: bool, of_run: Precision | None =
 
     Args:
         precision: ``auto`` follows the run; without one, bfloat16 where the hardware supports it.
-        cpu: use the CPU even if there is a GPU.
+        device: as ``choose_device`` takes it.
         of_run: precision that the run's threshold was chosen in; None if unknown.
 
     Raises:
         ConfigError: float16 on the CPU, which supports too few operations in it.
 
-    >>> choose_precision("fp32", cpu=True), choose_precision("auto", cpu=True, of_run="fp32")
+    >>> choose_precision("fp32", "cpu"), choose_precision("auto", "cpu", of_run="fp32")
     ('fp32', 'fp32')
     """
-    # Before anything else makes torch look, so that the warning is told in our line alone.
-    _cuda_warning()
-    if precision == "fp16" and not has_float16(cpu):
+    chosen = choose_device(device)
+    if precision == "fp16" and not has_float16(chosen):
         raise ConfigError("precision is fp16, which is for GPUs: use bf16 or fp32 on the CPU")
     if precision == "auto":
-        precision = _best_precision(cpu) if of_run is None else _supported(of_run, cpu)
+        precision = _best_precision(chosen) if of_run is None else _supported(of_run, chosen)
     if of_run is not None and of_run != precision:
         _warn_of_precision(of_run, precision)
     return precision
@@ -215,41 +245,33 @@ def _warn_of_precision(of_run: Precision, precision: Precision) -> None:
     )
 
 
-def _best_precision(cpu: bool) -> Precision:
-    return "bf16" if has_bfloat16(cpu) else "fp32"
+def _best_precision(device: torch.device) -> Precision:
+    return "bf16" if has_bfloat16(device) else "fp32"
 
 
-def _supported(precision: Precision, cpu: bool) -> Precision:
+def _supported(precision: Precision, device: torch.device) -> Precision:
     """Return the same precision, or float32 where the hardware only emulates it."""
-    supported = {"fp32": True, "bf16": has_bfloat16(cpu), "fp16": has_float16(cpu)}
+    supported = {"fp32": True, "bf16": has_bfloat16(device), "fp16": has_float16(device)}
     return precision if supported[precision] else "fp32"
 
 
-def has_bfloat16(cpu: bool) -> bool:
-    """Return whether the hardware in use computes in bfloat16 instead of emulating it.
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether a device computes in bfloat16 instead of emulating it.
 
     Args:
-        cpu: whether the CPU is used even if there is a GPU.
+        device: a CPU or a GPU.
     """
-    if torch.cuda.is_available() and not cpu:
+    if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Older releases of torch do not tell: float32 is then the safe choice.
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def has_float16(cpu: bool) -> bool:
-    """Return whether the device in use is none of the CPUs, which support too little in float16.
+def has_float16(device: torch.device) -> bool:
+    """Return whether a device is none of the CPUs, which support too little in float16.
 
-    Args:
-        cpu: whether the CPU is used even if there is a GPU.
-
-    >>> has_float16(cpu=True)
+    >>> has_float16(torch.device("cpu"))
     False
     """
-    return _device(cpu).type != "cpu"
-
-
-def _device(cpu: bool) -> torch.device:
-    best = None if cpu else torch.accelerator.current_accelerator(check_available=True)
-    return best or torch.device("cpu")
+    return device.type != "cpu"

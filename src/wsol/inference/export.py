@@ -1,4 +1,4 @@
-"""Runs as one graph each: pictures in, logits and score maps out."""
+"""Runs as one graph each: images in, logits and score maps out."""
 
 import logging
 import warnings
@@ -17,13 +17,13 @@ from wsol.data.loader import normalized
 from wsol.errors import ConfigError, not_installed, raise_if_out_of_memory
 from wsol.inference.config import ExportConfig
 from wsol.inference.device import announce
-from wsol.inference.exported import EXTRA_FILE, KEY, READERS, GraphInfo
+from wsol.inference.exported import EXTRA_FILE, KEY, READERS, ExportedInfo
 from wsol.inference.localizer import Localizer
-from wsol.localizers.config import reading_options
-from wsol.localizers.distilled import Learnt
-from wsol.localizers.ensemble import Views
+from wsol.localizers.config import localizer_options
+from wsol.localizers.distilled import DistilledLocalizer
+from wsol.localizers.ensemble import TestTimeAugmentation
 from wsol.models.utils import evaluating
-from wsol.types import GraphFormat
+from wsol.types import ExportFormat
 
 log = logging.getLogger("wsol")
 
@@ -44,7 +44,7 @@ class Differences(NamedTuple):
 
 
 class Whole(nn.Module):
-    """A localizer with the normalization of its pictures, as one module.
+    """A localizer with the normalization of its images, as one module.
 
     Args:
         locate: the localizer.
@@ -55,14 +55,16 @@ class Whole(nn.Module):
         super().__init__()
         self.model, self.localizer = locate.model, locate.localizer
         own = locate.localizer
-        parts = own.localizers if isinstance(own, Views) else [own]
-        self.heads = nn.ModuleList(each.ready_head() for each in parts if isinstance(each, Learnt))
+        parts = own.localizers if isinstance(own, TestTimeAugmentation) else [own]
+        self.heads = nn.ModuleList(
+            each.ready_head() for each in parts if isinstance(each, DistilledLocalizer)
+        )
         shape = (1, -1, 1, 1)
         self.register_buffer("pixel_mean", torch.tensor(locate.mean).view(shape))
         self.register_buffer("pixel_std", torch.tensor(locate.std).view(shape))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits and maps of pictures, float32 ``(N, 3, S, S)`` in [0, 1]."""
+        """Return logits and maps of images, float32 ``(N, 3, S, S)`` in [0, 1]."""
         mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
         found = self.localizer.locate((images - mean) / std)
         return found.logits, found.maps
@@ -84,20 +86,20 @@ def export(config: ExportConfig) -> Differences:
     make_folder(config.out.parent)
     locate = Localizer(
         config.run,
-        **reading_options(config),
+        **localizer_options(config),
         threshold=config.threshold,
-        size=config.size,
+        image_size=config.image_size,
         precision="fp32",
-        cpu=True,
+        device="cpu",
     )
     return export_localizer(locate, config.out, config.format)
 
 
-def export_localizer(locate: Localizer, path: Path, form: GraphFormat = "onnx") -> Differences:
-    """Write a localizer as one graph, and compare both on a few pictures.
+def export_localizer(locate: Localizer, path: Path, form: ExportFormat = "onnx") -> Differences:
+    """Write a localizer as one graph, and compare both on a few images.
 
-    The graph takes float32 pictures ``(N, 3, S, S)`` in [0, 1], red first, and gives logits
-    ``(N, classes)`` and the raw score maps ``(N, S, S)`` of each picture's likeliest class.
+    The graph takes float32 images ``(N, 3, S, S)`` in [0, 1], red first, and gives logits
+    ``(N, classes)`` and the raw score maps ``(N, S, S)`` of each image's likeliest class.
 
     Args:
         locate: on the CPU, in float32.
@@ -110,8 +112,8 @@ def export_localizer(locate: Localizer, path: Path, form: GraphFormat = "onnx") 
     Raises:
         ConfigError: no graph can be made of it, or one that differs: nothing is written.
     """
-    name = locate.reading.localizer
-    reason = locate.localizer.why_no_graph()
+    name = locate.localizer_config.localizer
+    reason = locate.localizer.why_not_exportable()
     if reason:
         raise ConfigError(
             f"{name} cannot be exported: it {reason}, and a graph is one pass: "
@@ -119,19 +121,19 @@ def export_localizer(locate: Localizer, path: Path, form: GraphFormat = "onnx") 
         )
     if not locate.is_fitted:
         raise ConfigError(
-            f"{name} cannot be exported: it has seen no pictures: train the run with it, "
+            f"{name} cannot be exported: it has seen no images: train the run with it, "
             "or give --localizer cam or feature_norm"
         )
-    if locate.several_labels:
-        log.info("the graph has the score map of each picture's likeliest class alone")
-    announce(locate.compute, cpu=True)
-    info = GraphInfo(
+    if locate.is_multi_label:
+        log.info("the graph has the score map of each image's likeliest class alone")
+    announce(locate.compute, device="cpu")
+    info = ExportedInfo(
         classes=locate.classes,
-        size=locate.size,
+        image_size=locate.image_size,
         threshold=locate.threshold,
         threshold_from=locate.threshold_from,
-        several_labels=locate.several_labels,
-        reading=locate.reading,
+        is_multi_label=locate.is_multi_label,
+        localizer_config=locate.localizer_config,
         mean=tuple(locate.mean),
         std=tuple(locate.std),
         version=wsol.__version__,
@@ -151,7 +153,7 @@ def export_localizer(locate: Localizer, path: Path, form: GraphFormat = "onnx") 
     return found[0]
 
 
-def _write(locate: Localizer, path: Path, form: GraphFormat, info: GraphInfo) -> None:
+def _write(locate: Localizer, path: Path, form: ExportFormat, info: ExportedInfo) -> None:
     if form == "onnx":
         _require("onnx", "onnxruntime", "onnxscript")
     try:
@@ -186,13 +188,13 @@ def _write(locate: Localizer, path: Path, form: GraphFormat, info: GraphInfo) ->
 
 
 def _program(locate: Localizer) -> ExportedProgram:
-    """Return the graph of a localizer, for any number of pictures."""
+    """Return the graph of a localizer, for any number of images."""
     # A number of one would be taken for a constant.
     chance = torch.Generator()
-    pictures = torch.rand(2, 3, locate.size, locate.size, generator=chance)
+    images = torch.rand(2, 3, locate.image_size, locate.image_size, generator=chance)
     whole = Whole(locate)
     with evaluating(whole):
-        return torch.export.export(whole, (pictures,), dynamic_shapes={"images": {0: Dim("batch")}})
+        return torch.export.export(whole, (images,), dynamic_shapes={"images": {0: Dim("batch")}})
 
 
 def _require(*packages: str) -> None:
@@ -201,18 +203,18 @@ def _require(*packages: str) -> None:
         raise not_installed(", ".join(missing), "wsol[onnx]")
 
 
-def _compare(locate: Localizer, graph: nn.Module) -> Differences:
-    """Return how far a graph is from its localizer on a few pictures, one and three at a time."""
+def _compare(locate: Localizer, exported: nn.Module) -> Differences:
+    """Return how far a graph is from its localizer on a few images, one and three at a time."""
     chance = torch.Generator().manual_seed(0)
-    size = (locate.size, locate.size)
+    size = (locate.image_size, locate.image_size)
     noise = torch.randint(0, 256, (2, 3, *size), generator=chance, dtype=torch.uint8)
     few = torch.rand(2, 3, 7, 7, generator=chance)
     smooth = (interpolate(few, size, mode="bilinear") * 255).to(torch.uint8)
     found = []
     every = torch.cat([noise, smooth])
-    for pictures in (every[:1], every[1:]):
-        own = locate.localizer.locate(normalized(pictures, locate.mean, locate.std))
-        logits, maps = graph(pictures.float() / 255)
+    for images in (every[:1], every[1:]):
+        own = locate.localizer.locate(normalized(images, locate.mean, locate.std))
+        logits, maps = exported(images.float() / 255)
         found.append((_share(logits, own.logits), _share(maps, own.maps)))
     return Differences(*(max(each) for each in zip(*found, strict=True)))
 

@@ -1,4 +1,4 @@
-"""Exported graphs: pictures in, logits and score maps out."""
+"""Exported graphs: images in, logits and score maps out."""
 
 import json
 import zipfile
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from wsol.errors import ConfigError, RunError, not_installed, raise_if_out_of_memory
 from wsol.localizers import Localized, ScoreMaps
-from wsol.localizers._forward import Images, Look
+from wsol.localizers._forward import ForwardPass, Images
 from wsol.localizers.base import Labels, chosen_labels
-from wsol.localizers.config import Reading
+from wsol.localizers.config import LocalizerConfig
 from wsol.runs.hub import is_on_hub
-from wsol.types import GRAPH_ENDINGS, GraphFormat, Precision
+from wsol.types import EXPORT_SUFFIXES, ExportFormat, Precision
 
-FORMATS = {ending: form for form, ending in GRAPH_ENDINGS.items()}
+FORMATS = {ending: form for form, ending in EXPORT_SUFFIXES.items()}
 """By how the name of a file ends."""
 
 KEY = "wsol"
@@ -32,31 +32,32 @@ Forward = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
-class GraphInfo:
+class ExportedInfo:
     """What a graph needs beside itself, kept in its file as JSON.
 
     Args:
         classes: names, in the order of the logits.
-        size: side of the pictures in pixels.
+        image_size: side of the images in pixels.
         threshold: share of a map's maximum above which a pixel belongs to the object.
-        several_labels: whether the sigmoid, not the softmax, makes probabilities of the logits.
-        reading: how the maps are made, and how they are to be scaled to [0, 1].
-        mean: taken from the pictures inside the graph, per colour, on the scale of [0, 1].
+        is_multi_label: whether the sigmoid, not the softmax, makes probabilities of the logits.
+        localizer_config: how the maps are made, and how they are to be scaled to [0, 1].
+        mean: taken from the images inside the graph, per colour, on the scale of [0, 1].
         std: the same for the standard deviation.
         version: of the wsol that wrote it.
         precision: that it computes in.
-        threshold_from: as ``wsol.localizers.config.Cutting`` has it.
+        threshold_from: as ``wsol.localizers.config.Thresholding`` has it.
 
-    >>> info = GraphInfo(("cat", "dog"), 224, 0.2, False, Reading(), (0.5,) * 3, (0.5,) * 3, "1.0")
-    >>> GraphInfo.from_json(info.to_json()) == info
+    >>> half = (0.5, 0.5, 0.5)
+    >>> info = ExportedInfo(("cat", "dog"), 224, 0.2, False, LocalizerConfig(), half, half, "1.0")
+    >>> ExportedInfo.from_json(info.to_json()) == info
     True
     """
 
     classes: tuple[str, ...]
-    size: int
+    image_size: int
     threshold: float
-    several_labels: bool
-    reading: Reading = field(default_factory=Reading)
+    is_multi_label: bool
+    localizer_config: LocalizerConfig = field(default_factory=LocalizerConfig)
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     version: str = ""
@@ -74,7 +75,7 @@ class GraphInfo:
         return json.dumps(content | content.pop("reading"))
 
     @classmethod
-    def from_json(cls, text: str) -> "GraphInfo":
+    def from_json(cls, text: str) -> "ExportedInfo":
         """Return what ``to_json`` wrote.
 
         Args:
@@ -88,13 +89,13 @@ class GraphInfo:
                 name: tuple(value) if isinstance(value, list) else value
                 for name, value in json.loads(text).items()
             }
-            reading = {name: given.pop(name) for name in asdict(Reading())}
-            info = cls(**given, reading=Reading(**reading))
+            localizer_config = {name: given.pop(name) for name in asdict(LocalizerConfig())}
+            info = cls(**given, localizer_config=LocalizerConfig(**localizer_config))
             sound = (
                 all(isinstance(name, str) for name in info.classes)
                 and len(info.classes) > 0
-                and isinstance(info.size, int)
-                and info.size > 0
+                and isinstance(info.image_size, int)
+                and info.image_size > 0
                 and 0 <= info.threshold < 1
             )
         except (AttributeError, KeyError, TypeError) as error:
@@ -104,47 +105,47 @@ class GraphInfo:
         return info
 
 
-class GraphOutput(NamedTuple):
+class ExportOutput(NamedTuple):
     """What a graph returns.
 
     Attributes:
         logits: float32 ``(N, classes)``.
-        maps: of each picture's likeliest class, float32 ``(N, S, S)``.
+        maps: of each image's likeliest class, float32 ``(N, S, S)``.
     """
 
     logits: Tensor
     maps: Tensor
 
 
-class Graph(nn.Module):
+class ExportedModel(nn.Module):
     """A graph as a classifier.
 
     Args:
-        run: maps pictures to logits and maps.
+        run: maps images to logits and maps.
         info: what belongs to it.
     """
 
-    def __init__(self, run: Forward, info: GraphInfo) -> None:
+    def __init__(self, run: Forward, info: ExportedInfo) -> None:
         """Keep both."""
         super().__init__()
         self.run, self.info = run, info
 
-    def forward(self, images: Tensor) -> GraphOutput:
-        """Return logits and maps of pictures, float32 ``(N, 3, S, S)`` in [0, 1]."""
+    def forward(self, images: Tensor) -> ExportOutput:
+        """Return logits and maps of images, float32 ``(N, 3, S, S)`` in [0, 1]."""
         with torch.no_grad():
-            return GraphOutput(*self.run(images))
+            return ExportOutput(*self.run(images))
 
 
-class GraphMaps(ScoreMaps):
+class ExportedScoreMaps(ScoreMaps):
     """The maps that a graph makes: those of the likeliest class.
 
     Args:
-        graph: an opened one.
+        exported: an opened one.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        """Keep the graph; it has no taps."""
-        self.model, self.taps, self.interpolation = graph, (), "bicubic"
+    def __init__(self, exported: ExportedModel) -> None:
+        """Keep the graph; it has no layers."""
+        self.model, self.layers, self.interpolation = exported, (), "bicubic"
 
     def locate(self, images: Images, labels: Labels = None) -> Localized:
         """Return logits, labels and maps; where several labels are asked for, the likeliest alone.
@@ -156,14 +157,14 @@ class GraphMaps(ScoreMaps):
         Raises:
             ConfigError: another class is asked for.
         """
-        if isinstance(images, Look):
+        if isinstance(images, ForwardPass):
             raise ConfigError("an exported graph takes images alone")
         logits, maps = self.model(images)
         chosen = chosen_labels(labels, logits)
         first = chosen if chosen.ndim == 1 else chosen[:, 0]
         if not torch.equal(first, logits.argmax(1)):
             raise ConfigError(
-                "an exported graph has a map of each picture's likeliest class alone: "
+                "an exported graph has a map of each image's likeliest class alone: "
                 "give --run the run folder to look for another"
             )
         if chosen.ndim == 1:
@@ -171,16 +172,16 @@ class GraphMaps(ScoreMaps):
         return Localized(logits, chosen[:, :1], maps[:, None])
 
 
-def is_graph(path: Path) -> bool:
+def is_exported(path: Path) -> bool:
     """Return whether a path is that of an exported file, not of a run folder.
 
-    >>> is_graph(Path("model.onnx")), is_graph(Path("runs/birds")), is_graph(Path("hf:me/a.onnx"))
+    >>> [is_exported(Path(path)) for path in ("model.onnx", "runs/birds", "hf:me/a.onnx")]
     (True, False, False)
     """
     return not is_on_hub(path) and (path.suffix in FORMATS or path.is_file())
 
 
-def open_graph(path: Path) -> Graph:
+def load_exported(path: Path) -> ExportedModel:
     """Open an ONNX file that ``wsol export`` wrote.
 
     Args:
@@ -204,7 +205,7 @@ def open_graph(path: Path) -> Graph:
     return open_onnx(path)
 
 
-def open_onnx(path: Path) -> Graph:
+def open_onnx(path: Path) -> ExportedModel:
     """Open an ONNX file, whatever its name.
 
     Args:
@@ -226,7 +227,7 @@ def open_onnx(path: Path) -> Graph:
         session = onnxruntime.InferenceSession(
             path.read_bytes(), options, providers=["CPUExecutionProvider"]
         )
-        info = GraphInfo.from_json(session.get_modelmeta().custom_metadata_map[KEY])
+        info = ExportedInfo.from_json(session.get_modelmeta().custom_metadata_map[KEY])
     # onnxruntime's errors have no base of their own.
     except Exception as error:
         raise_if_out_of_memory(error)
@@ -237,10 +238,10 @@ def open_onnx(path: Path) -> Graph:
         logits, maps = session.run(["logits", "maps"], given)
         return torch.from_numpy(np.asarray(logits)), torch.from_numpy(np.asarray(maps))
 
-    return Graph(run, info)
+    return ExportedModel(run, info)
 
 
-def open_own_torch(path: Path) -> Graph:
+def open_own_torch(path: Path) -> ExportedModel:
     """Open a file of torch's format that this very program has written: it can run programs.
 
     Args:
@@ -252,7 +253,7 @@ def open_own_torch(path: Path) -> Graph:
     try:
         with zipfile.ZipFile(path) as parts:
             (name,) = (each for each in parts.namelist() if each.endswith(f"extra/{EXTRA_FILE}"))
-            info = GraphInfo.from_json(parts.read(name).decode())
+            info = ExportedInfo.from_json(parts.read(name).decode())
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise _foreign(path, error) from error
     try:
@@ -263,7 +264,7 @@ def open_own_torch(path: Path) -> Graph:
         raise_if_out_of_memory(error)
         raise _foreign(path, error) from error
     # Hidden in a function, as its mode cannot be changed.
-    return Graph(lambda images: module(images), info)
+    return ExportedModel(lambda images: module(images), info)
 
 
 def _foreign(path: Path, error: Exception) -> RunError:
@@ -271,7 +272,7 @@ def _foreign(path: Path, error: Exception) -> RunError:
     return RunError(f"{path}: not a whole graph that wsol export wrote: {reason}")
 
 
-READERS: dict[GraphFormat, Callable[[Path], Graph]] = {
+READERS: dict[ExportFormat, Callable[[Path], ExportedModel]] = {
     "onnx": open_onnx,
     "torch": open_own_torch,
 }

@@ -1,4 +1,4 @@
-"""Boxes for pictures, from Python."""
+"""Boxes for images, from Python."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,13 +8,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from wsol.data.sources import Picture
+from wsol.data.sources import ImageSource
 from wsol.data.transforms import EvalTransform
 from wsol.errors import ConfigError, ImageError
-from wsol.inference.fitting import Inputs, Look, fit_localizer, load_inputs
-from wsol.inference.loading import Asked, open_model
-from wsol.inference.postprocess import Cut, localize_picture
-from wsol.localizers._forward import has_classes, observe, tapped_part
+from wsol.inference.fitting import Inputs, Preprocessing, fit_localizer, load_inputs
+from wsol.inference.loading import LocalizerOptions, open_model
+from wsol.inference.postprocess import Postprocessing, localize_image
+from wsol.localizers._forward import has_classes, layer_root, observe
 from wsol.localizers.base import ScoreMaps, likely_labels
 from wsol.options import (
     BatchSize,
@@ -26,14 +26,14 @@ from wsol.options import (
     no_effect,
     refusal,
 )
-from wsol.results.localization import About, Localization
-from wsol.types import BUNDLED_BACKBONE, Normalization, Number, Precision, class_index
+from wsol.results.localization import Localization, PredictionInfo
+from wsol.types import BUNDLED_BACKBONE, Instances, Normalization, Precision, class_index
 
 log = logging.getLogger("wsol")
 
 
 class Localizer:
-    """Finds the objects of the predicted classes in pictures.
+    """Finds the objects of the predicted classes in images.
 
     Args:
         model: a run folder, a run on the Hub (``hf:owner/name``), an ONNX file of
@@ -48,40 +48,40 @@ class Localizer:
             images: results then have these, and none of ImageNet's.
         localizer: makes the score maps; default: the run's, or ``prototypes``, which
             finds the best boxes.
-        tap: name or names of the modules whose features the localizer reads; default: the run's,
+        layers: name or names of the modules whose features the localizer reads; default: the run's,
             or found and logged.
         affinity: name of a module whose features the score map then follows; default: the run's.
-        flip: average score maps with those of the flipped picture.
-        scales: average score maps over pictures of these sizes, as shares of ``size``.
+        flip: average score maps with those of the flipped image.
+        scales: average score maps over images of these sizes, as shares of ``size``.
         normalization: how score maps are scaled to [0, 1]; default: the run's, ``otsu`` with
             threshold ``auto`` (``minmax`` for prototypes), or by minimum and maximum.
         threshold: share of a map's maximum above which a pixel belongs to the object, or ``auto``:
             each map's own, and 0.5 for prototypes; default: the run's where it was chosen on boxes,
             otherwise ``auto``.
-        labels: names or indices of the classes to look for in each picture; where two classes have
+        labels: names or indices of the classes to look for in each image; where two classes have
             one name, ``crane#517`` is the one with index 517. Default: those that the classifier
             sees there, which is the likeliest alone unless it is a run that was trained
-            on pictures of several labels.
-        objects: ``one`` box for each class, around the largest contour, or ``several``, one for
+            on images of several labels.
+        objects: ``single`` box for each class, around the largest contour, or ``multiple``, one for
             each object of the map, see ``wsol.maps.objects_at``; default: several for such a run.
-        size: side of the network's input in pixels; default: the run's, that which
+        image_size: side of the network's input in pixels; default: the run's, that which
             a classifier says it takes, or 448.
         batch_size: images per step.
-        workers: processes that decode images; 0 decodes in this one.
-        max_pixels: larger pictures are refused before they are decoded.
+        num_workers: processes that decode images; 0 decodes in this one.
+        max_pixels: larger images are refused before they are decoded.
         scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
             least one and a half times ``size``; much faster, and nearly the same.
         precision: auto is that of the run, or without one bfloat16 where the hardware supports it;
             a classifier whose weights are not float32 is read in their type.
-        cpu: stay on the CPU even where there is a GPU.
+        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
         mean: of the normalised input, per colour, on the scale of [0, 1]; default: what the
             classifier says, or ImageNet's.
         std: the same for the standard deviation.
 
     Raises:
         RunError: not a finished run, nor an exported file.
-        ConfigError: no such backbone, localizer or tap, an option out of range, or a classifier
-            that does not take pictures of this size.
+        ConfigError: no such backbone, localizer or layer, an option out of range, or a classifier
+            that does not take images of this size.
 
     >>> from PIL import Image
     >>> import tempfile
@@ -90,7 +90,7 @@ class Localizer:
     >>> locate = Localizer(network, classes=("cat", "dog"), size=64)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     Image.new("RGB", (80, 60)).save(f"{folder}/a.png")
-    ...     [result.image_size for result in locate([f"{folder}/a.png"])]
+    ...     [result.original_size for result in locate([f"{folder}/a.png"])]
     [(80, 60)]
     """
 
@@ -101,33 +101,33 @@ class Localizer:
         backbone: str = BUNDLED_BACKBONE,
         classes: Sequence[str] | None = None,
         localizer: str | None = None,
-        tap: str | Sequence[str] = (),
+        layers: str | Sequence[str] = (),
         affinity: str = "",
         flip: bool = False,
         scales: Sequence[float] = (),
         normalization: Normalization | None = None,
         threshold: float | Literal["auto"] | None = None,
         labels: Sequence[str] = (),
-        objects: Number | None = None,
-        size: int | None = None,
+        instances: Instances | None = None,
+        image_size: int | None = None,
         batch_size: int = 16,
-        workers: int = 0,
+        num_workers: int = 0,
         max_pixels: int = 50_000_000,
         scaled_decoding: bool = True,
         precision: Precision = "auto",
-        cpu: bool = False,
+        device: str = "auto",
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> None:
         """Load the network, or take the given one as it is."""
         self.batch_size: int = checked("batch_size", batch_size, BatchSize)
-        self.workers: int = checked("workers", workers, NumWorkers)
+        self.num_workers: int = checked("num_workers", num_workers, NumWorkers)
         self.max_pixels: int = checked("max_pixels", max_pixels, MaxPixels)
         self.scaled_decoding: bool = checked("scaled_decoding", scaled_decoding, bool)
-        asked_objects: Number | None = checked("objects", objects, Number | None)
-        asked: dict[str, Any] = {
+        instances_option: Instances | None = checked("instances", instances, Instances | None)
+        options: dict[str, Any] = {
             "localizer": localizer,
-            "tap": tap,
+            "layers": layers,
             "affinity": affinity,
             "flip": flip,
             "scales": scales,
@@ -135,9 +135,9 @@ class Localizer:
             "threshold": threshold,
             "labels": labels,
             "classes": classes,
-            "size": size,
+            "image_size": image_size,
             "precision": precision,
-            "cpu": cpu,
+            "device": device,
             "mean": mean,
             "std": std,
         }
@@ -146,21 +146,27 @@ class Localizer:
             raise no_effect("backbone", backbone, "with a model")
         if classes is not None and not isinstance(model, nn.Module | None):
             raise no_effect("classes", classes, "with a run, which has its own")
-        opened = open_model(model, backbone, Asked(**asked))
-        self.model, self.compute = opened.model, opened.compute
-        self.localizer, self.is_fitted = opened.localizer, opened.is_fitted
-        self.reading, self.threshold, self.threshold_from = opened.cutting
-        self.classes, self.labels, self.size = opened.classes, opened.labels, opened.size
-        self.mean, self.std = opened.mean, opened.std
-        self.several_labels, self.description = opened.several_labels, opened.description
-        self.num_known = opened.num_known
+        loaded = open_model(model, backbone, LocalizerOptions(**options))
+        self.model, self.compute = loaded.model, loaded.compute
+        self.localizer, self.is_fitted = loaded.localizer, loaded.is_fitted
+        self.localizer_config, self.threshold, self.threshold_from = loaded.thresholding
+        self.classes, self.labels, self.image_size = (
+            loaded.classes,
+            loaded.labels,
+            loaded.image_size,
+        )
+        self.mean, self.std = loaded.mean, loaded.std
+        self.is_multi_label, self.description = loaded.is_multi_label, loaded.description
+        self.num_known = loaded.num_known
         if self.labels and not _tells_classes_apart(self.localizer):
             log.info(
                 "labels: %s makes one map for all classes; labels change names and scores alone",
-                self.reading.localizer,
+                self.localizer_config.localizer,
             )
-        self.normalization = self.reading.normalization
-        self.objects: Number = asked_objects or ("several" if opened.several_labels else "one")
+        self.normalization = self.localizer_config.normalization
+        self.instances: Instances = instances_option or (
+            "multiple" if loaded.is_multi_label else "single"
+        )
 
     def __call__(
         self,
@@ -169,14 +175,14 @@ class Localizer:
         label: int | str | None = None,
         labels: Iterable[int | str | Sequence[int | str] | None] | None = None,
     ) -> Iterator[Localization]:
-        """Yield one result for each picture, in order; one that cannot be read has an ``error``.
+        """Yield one result for each image, in order; one that cannot be read has an ``error``.
 
         A localizer that is fitted to a collection, and comes without a run, is fitted to the images
         of each call for that call alone, unless ``fit`` was called before.
 
         Args:
             images: paths of the files, or one path.
-            ids: names of the pictures in the results, as many; default: the paths.
+            ids: names of the images in the results, as many; default: the paths.
             label: number or name of the class to look for in these images, instead of the
                 localizer's ``labels``.
             labels: the same for each image, as many; a list for an image of several classes, None
@@ -199,14 +205,14 @@ class Localizer:
             raise refusal("label", label, "leave it out, or leave out labels")
         if len(given) != len(paths):
             raise refusal("labels", len(given), f"use {len(paths)} labels, one for each image")
-        found = self.locate_parts(paths, names, [range(len(paths))], given)
+        found = self.locate_chunks(paths, names, [range(len(paths))], given)
         return found if self.is_fitted else self._fitted_to(paths, found)
 
     def _fitted_to(
-        self, paths: Sequence[Picture], results: Iterator[Localization]
+        self, paths: Sequence[ImageSource], results: Iterator[Localization]
     ) -> Iterator[Localization]:
         """Yield results of the localizer as it is when fitted to the images of this call."""
-        can_locate = fit_localizer(self.localizer, paths, self.look)
+        can_locate = fit_localizer(self.localizer, paths, self.preprocessing)
         state = self.localizer.state()
         while True:
             # Another call, or ``fit``, may have fitted it to other images since.
@@ -220,27 +226,27 @@ class Localizer:
                 return
             yield result
 
-    def locate_parts(
+    def locate_chunks(
         self,
-        paths: Sequence[Picture],
+        paths: Sequence[ImageSource],
         names: Sequence[str],
         parts: Iterable[range],
         labels: Sequence[Sequence[int]] | None = None,
     ) -> Iterator[Localization]:
-        """Yield one result for each picture of some parts of a collection, in order.
+        """Yield one result for each image of some parts of a collection, in order.
 
-        No batch has pictures of two parts, so what is found in a part depends on it alone, to the
+        No batch has images of two parts, so what is found in a part depends on it alone, to the
         last bit.
 
         Args:
             paths: of the whole collection.
-            names: of its pictures in the results.
-            parts: numbers of pictures, taken as they are needed.
+            names: of its images in the results.
+            parts: numbers of images, taken as they are needed.
             labels: numbers of the classes to look for in each, none for what the classifier sees;
                 default: the localizer's ``labels`` in all.
 
         Raises:
-            ConfigError: a localizer that wants to see pictures has seen none.
+            ConfigError: a localizer that wants to see images has seen none.
         """
         for inputs in self._inputs(paths, parts):
             found = {
@@ -250,8 +256,8 @@ class Localizer:
             found |= self._locate(inputs, names, given)
             yield from (found[index] for index in sorted(found))
 
-    def fit(self, images: Iterable[Picture]) -> bool:
-        """Show a localizer that wants to see a collection of pictures first this one.
+    def fit(self, images: Iterable[ImageSource]) -> bool:
+        """Show a localizer that wants to see a collection of images first this one.
 
         What it has seen before is forgotten. Localizers that want none stay as they are.
 
@@ -262,26 +268,26 @@ class Localizer:
             Whether it has seen what it wants to see: False where none can be read.
         """
         paths = images if isinstance(images, Sequence) else list(images)
-        self.is_fitted = fit_localizer(self.localizer, paths, self.look) or self.is_fitted
+        self.is_fitted = fit_localizer(self.localizer, paths, self.preprocessing) or self.is_fitted
         return self.is_fitted
 
     @property
-    def look(self) -> Look:
+    def preprocessing(self) -> Preprocessing:
         """How images are made the network's input."""
-        return Look(
-            EvalTransform(self.size),
+        return Preprocessing(
+            EvalTransform(self.image_size),
             self.mean,
             self.std,
             self.compute,
             self.batch_size,
-            self.workers,
+            self.num_workers,
             self.max_pixels,
         )
 
     def classify(
         self, images: Path | str | Iterable[Path | str], count: int = 5
     ) -> Iterator[list[tuple[str, float]]]:
-        """Yield the likeliest classes of each picture, in order; none if it cannot be read.
+        """Yield the likeliest classes of each image, in order; none if it cannot be read.
 
         Args:
             images: paths of the files, or one path.
@@ -305,7 +311,7 @@ class Localizer:
         (['cat', 'dog'], '1.000')
         """
         if not has_classes(self.model):
-            name = type(tapped_part(self.model)).__name__
+            name = type(layer_root(self.model)).__name__
             raise ConfigError(
                 f"classify: {name} has no classes; use a run that was trained with it"
             )
@@ -353,23 +359,25 @@ class Localizer:
             raise refusal("label", label, f"use an index from 0 to {len(self.classes) - 1}")
         return index
 
-    def _inputs(self, paths: Sequence[Picture], parts: Iterable[range]) -> Iterator[Inputs]:
-        least_side = EvalTransform(self.size).least_side if self.scaled_decoding else None
-        return load_inputs(paths, self.look, parts, least_side)
+    def _inputs(self, paths: Sequence[ImageSource], parts: Iterable[range]) -> Iterator[Inputs]:
+        least_side = EvalTransform(self.image_size).least_side if self.scaled_decoding else None
+        return load_inputs(paths, self.preprocessing, parts, least_side)
 
     def _probabilities(self, logits: Tensor) -> Tensor:
         logits = logits.float()
-        scores = logits.sigmoid() if self.several_labels else logits.softmax(1)
+        scores = logits.sigmoid() if self.is_multi_label else logits.softmax(1)
         # Of broken weights; no format has a word for what is no number.
         return scores.nan_to_num(0.0)
 
-    def about(self, images: Path) -> About:
+    def info(self, images: Path) -> PredictionInfo:
         """Return what all results have in common, for formats and reports.
 
         Args:
-            images: folder that the pictures' ids are relative to.
+            images: folder that the images' ids are relative to.
         """
-        return About(self.classes, images, self.threshold, self.objects, self.description)
+        return PredictionInfo(
+            self.classes, images, self.threshold, self.instances, self.description
+        )
 
     def _choose(self, logits: Tensor, given: Sequence[Sequence[int]]) -> Tensor:
         """Return the network's classes to look for, ``(N, K)``; -1 where an image has fewer.
@@ -378,7 +386,7 @@ class Localizer:
         """
         if all(own and max(own) < self.num_known for own in given):
             return _as_columns(given, logits.device)
-        seen = likely_labels(logits) if self.several_labels else logits.argmax(1, keepdim=True)
+        seen = likely_labels(logits) if self.is_multi_label else logits.argmax(1, keepdim=True)
         rows = [
             [label if label < self.num_known else row[0] for label in own] or row
             for own, row in zip(given, seen.tolist(), strict=True)
@@ -403,11 +411,11 @@ class Localizer:
                 if label >= self.num_known:
                     # It is certain, as nothing but what is known of the image says it.
                     labels[row, column], scores[row, column] = label, 1
-        cut = Cut(
-            self.classes, self.threshold, self.normalization, self.objects, self.several_labels
+        cut = Postprocessing(
+            self.classes, self.threshold, self.normalization, self.instances, self.is_multi_label
         )
         found = {
-            index: localize_picture(cut, names[index], size, *rest)
+            index: localize_image(cut, names[index], size, *rest)
             for index, size, *rest in zip(
                 inputs.indices, inputs.sizes, labels, scores, maps.cpu().numpy(), strict=True
             )

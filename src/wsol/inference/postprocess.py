@@ -7,52 +7,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.maps import box_confidence, normalize, scale_boxes
-from wsol.maps.boxes import cut_map
+from wsol.maps.boxes import threshold_map
 from wsol.results.localization import Localization
-from wsol.types import Normalization, Number
+from wsol.types import Instances, Normalization
 
 
-class Cut(NamedTuple):
+class Postprocessing(NamedTuple):
     """How score maps are cut.
 
     Attributes:
         classes: names, in the order of the logits.
         threshold: share of a map's maximum above which a pixel belongs to the object.
         normalization: how maps are scaled to [0, 1].
-        objects: ``one`` box for each class, or ``several``.
-        several_labels: whether an image may show any number of the classes, each with a probability
+        instances: ``single`` box for each class, or ``multiple``.
+        is_multi_label: whether an image may show any number of the classes, each with a probability
             of its own.
     """
 
     classes: tuple[str, ...]
     threshold: float
     normalization: Normalization
-    objects: Number
-    several_labels: bool = False
+    instances: Instances
+    is_multi_label: bool = False
 
 
-def localize_picture(
-    cut: Cut,
+def localize_image(
+    cut: Postprocessing,
     name: str,
-    image_size: tuple[int, int],
+    original_size: tuple[int, int],
     labels: NDArray[np.int64],
     scores: NDArray[np.float64],
     score_maps: NDArray[np.float32],
 ) -> Localization:
-    """Return the boxes of a picture's classes.
+    """Return the boxes of an image's classes.
 
     Args:
         cut: how maps are cut.
-        name: of the picture.
-        image_size: its width and height in pixels.
+        name: of the image.
+        original_size: its width and height in pixels.
         labels: int64 ``(K,)``, the classes that were looked for; -1 for none.
         scores: float64 ``(K,)``, their probabilities.
         score_maps: float32 ``(K, H, W)``, one map for each class.
 
     >>> maps = np.zeros((1, 4, 4), np.float32)
     >>> maps[0, :2, :2] = 1
-    >>> cut = Cut(("cat", "dog"), 0.5, "minmax", "one")
-    >>> found = localize_picture(cut, "a.jpg", (8, 8), np.array([1]), np.array([0.9]), maps)
+    >>> cut = Postprocessing(("cat", "dog"), 0.5, "minmax", "single")
+    >>> found = localize_image(cut, "a.jpg", (8, 8), np.array([1]), np.array([0.9]), maps)
     >>> found.label, found.boxes.tolist()
     ('dog', [[0.0, 0.0, 4.0, 4.0]])
     """
@@ -64,17 +64,17 @@ def localize_picture(
         if label < 0 or not has_object:
             continue
         heat_map = np.maximum(heat_map, own)
-        found, peaks = cut_map(own, cut.threshold, cut.objects)
-        boxes.append(scale_boxes(found, (width, height), image_size))
+        found, peaks = threshold_map(own, cut.threshold, cut.instances)
+        boxes.append(scale_boxes(found, (width, height), original_size))
         # Of one label, the probability compares classes: it says nothing about the box.
-        sure = score if cut.several_labels else box_confidence(own, cut.threshold)
+        sure = score if cut.is_multi_label else box_confidence(own, cut.threshold)
         box_scores.append(sure * peaks)
         box_labels.append(np.full(len(found), label))
     order = np.argsort(-np.concatenate(box_scores), kind="stable")
     best = int(np.where(labels < 0, -1, scores).argmax())
     return Localization(
         image_id=name,
-        image_size=image_size,
+        original_size=original_size,
         label=cut.classes[labels[best]],
         class_index=int(labels[best]),
         score=float(scores[best]),
@@ -85,29 +85,29 @@ def localize_picture(
     )
 
 
-def cut_again(
-    found: Localization, threshold: float, objects: Number, several_labels: bool = False
+def rethreshold(
+    found: Localization, threshold: float, instances: Instances, is_multi_label: bool = False
 ) -> Localization:
     """Return what was found of one class with the boxes of another threshold.
 
     Args:
         found: of one class.
         threshold: share of the map's maximum above which a pixel belongs to the object, in [0, 1).
-        objects: ``one`` box, around the largest contour, or ``several``.
-        several_labels: whether an image may have several labels, see ``Cut``.
+        instances: ``single`` box, around the largest contour, or ``multiple``.
+        is_multi_label: whether an image may have several labels, see ``Postprocessing``.
 
     >>> found = Localization("a.jpg", (50, 10), "cat", 0, 0.5, np.array([[0.2, 0.9, 0, 1]]))
-    >>> cut_again(found, 0.5, "several").boxes.tolist()
+    >>> rethreshold(found, 0.5, "multiple").boxes.tolist()
     [[37.5, 0.0, 50.0, 10.0], [12.5, 0.0, 25.0, 10.0]]
     """
     if not found.heat_map.any():
         return found
     height, width = found.heat_map.shape
-    boxes, peaks = cut_map(found.heat_map, threshold, objects)
-    sure = found.score if several_labels else box_confidence(found.heat_map, threshold)
+    boxes, peaks = threshold_map(found.heat_map, threshold, instances)
+    sure = found.score if is_multi_label else box_confidence(found.heat_map, threshold)
     return replace(
         found,
-        boxes=scale_boxes(boxes, (width, height), found.image_size),
+        boxes=scale_boxes(boxes, (width, height), found.original_size),
         box_scores=sure * peaks,
         box_labels=np.full(len(boxes), found.class_index),
     )

@@ -1,13 +1,13 @@
 """What makes score maps: a localizer looks at a trained network and says where."""
 
-from wsol.localizers._layers import choose_tap
+from wsol.localizers._layers import choose_layers
 from wsol.localizers.base import Localized, ScoreMaps, locate_all
 from wsol.localizers.registry import create_localizer, list_localizers
 
 __all__ = [
     "Localized",
     "ScoreMaps",
-    "choose_tap",
+    "choose_layers",
     "create_localizer",
     "list_localizers",
     "locate_all",

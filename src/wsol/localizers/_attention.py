@@ -24,7 +24,7 @@ _EXTRAS = (
     "static_v",
     "is_causal",
 )
-"""What torch's own multi-head attention can do besides, and no classifier of pictures asks for."""
+"""What torch's own multi-head attention can do besides, and no classifier of images asks for."""
 
 
 class Attentions(TorchFunctionMode):
@@ -90,7 +90,7 @@ class Attentions(TorchFunctionMode):
     ) -> Tensor:
         """Return what ``scaled_dot_product_attention`` does, step by step."""
         if is_causal or enable_gqa or dropout_p:
-            # Classifiers of pictures have none of them.
+            # Classifiers of images have none of them.
             return functional.scaled_dot_product_attention(
                 query,
                 key,

@@ -16,7 +16,7 @@ from wsol.models.layout import find_layout, tensor_of, to_maps
 from wsol.models.utils import evaluating, find_output, forward, unwrapped
 
 
-class Look:
+class ForwardPass:
     """What one pass of a batch has seen.
 
     Attributes:
@@ -25,7 +25,7 @@ class Look:
         output: what the classifier returned.
         has_classes: whether the classifier has classes; without, it has one constant logit.
         logits: float32 ``(N, classes)``.
-        features: float32 maps ``(N, C, h, w)`` of each tap.
+        features: float32 maps ``(N, C, h, w)`` of each layer.
         attentions: float32 ``(N, heads, L, L)``, a transformer's attention, first layer first.
     """
 
@@ -68,23 +68,23 @@ class Look:
 
     @property
     def features(self) -> dict[str, Tensor]:
-        """The maps of each tap, float32 ``(N, C, h, w)``."""
-        return {tap: self._maps(tap, output.detach()) for tap, output in self._tapped.items()}
+        """The maps of each layer, float32 ``(N, C, h, w)``."""
+        return {layer: self._maps(layer, output.detach()) for layer, output in self._tapped.items()}
 
     @property
     def attentions(self) -> list[Tensor]:
         """The attention of each layer, float32 ``(N, heads, L, L)``."""
         return [attention.detach().float() for attention in self._attentions]
 
-    def gradients(self, labels: Tensor, taps: Sequence[str]) -> list[Tensor]:
-        """Return the gradients of the labels' logits at taps, float32 ``(N, C, h, w)`` each.
+    def gradients(self, labels: Tensor, layers: Sequence[str]) -> list[Tensor]:
+        """Return the gradients of the labels' logits at layers, float32 ``(N, C, h, w)`` each.
 
         Args:
             labels: int64 ``(N,)``.
-            taps: some of the pass's taps.
+            layers: some of the pass's layers.
         """
-        found = self._derive(labels, [self._tapped[tap] for tap in taps], " or ".join(taps))
-        return [self._maps(tap, gradient) for tap, gradient in zip(taps, found, strict=True)]
+        found = self._derive(labels, [self._tapped[layer] for layer in layers], " or ".join(layers))
+        return [self._maps(layer, gradient) for layer, gradient in zip(layers, found, strict=True)]
 
     def attention_gradients(self, labels: Tensor) -> list[Tensor]:
         """Return the gradients of the labels' logits at each attention, float32.
@@ -110,7 +110,8 @@ class Look:
                 ) from error
         if all(gradient is None for gradient in found):
             raise ConfigError(
-                f"no gradients of the logits reach {what}: choose another tap, or a localizer that "
+                f"no gradients of the logits reach {what}: choose another layer, or a localizer "
+                f"that "
                 "needs no gradients, such as feature_norm"
             )
         return [
@@ -118,28 +119,30 @@ class Look:
             for each, gradient in zip(inputs, found, strict=True)
         ]
 
-    def _maps(self, tap: str, output: Tensor) -> Tensor:
-        layout = find_layout(self._tapped[tap], self.images, tapped_part(self.model))
+    def _maps(self, layer: str, output: Tensor) -> Tensor:
+        layout = find_layout(self._tapped[layer], self.images, layer_root(self.model))
         if layout is None:
             shape = tuple(output.shape)
-            raise ConfigError(f"tap {tap!r} gives no feature maps, but {shape}: choose another tap")
+            raise ConfigError(
+                f"layer {layer!r} gives no feature maps, but {shape}: choose another layer"
+            )
         return to_maps(output, layout, self.images).float()
 
 
-class StoredLook(Look):
+class StoredForwardPass(ForwardPass):
     """A pass that was made earlier, of which the features were kept.
 
     It goes wherever a batch of images goes: the classifier is not asked again. There are no
-    gradients, no attentions and no other taps.
+    gradients, no attentions and no other layers.
 
     Args:
         model: the classifier.
         size: height and width of the images.
         output: what the classifier returned.
-        features: float32 maps ``(N, C, h, w)`` of each tap.
+        features: float32 maps ``(N, C, h, w)`` of each layer.
 
-    >>> look = StoredLook(nn.Identity(), (64, 48), torch.zeros(2, 5), {})
-    >>> observe(nn.Identity(), look) is look, tuple(look.shape)
+    >>> forward_pass = StoredForwardPass(nn.Identity(), (64, 48), torch.zeros(2, 5), {})
+    >>> observe(nn.Identity(), forward_pass) is forward_pass, tuple(forward_pass.shape)
     (True, (2, 3, 64, 48))
     """
 
@@ -155,10 +158,10 @@ class StoredLook(Look):
 
     @property
     def features(self) -> dict[str, Tensor]:
-        """The maps of each tap, float32 ``(N, C, h, w)``."""
+        """The maps of each layer, float32 ``(N, C, h, w)``."""
         return self._stored
 
-    def select(self, rows: Sequence[int]) -> "StoredLook":
+    def select(self, rows: Sequence[int]) -> "StoredForwardPass":
         """Return the pass of some of the images.
 
         Args:
@@ -166,25 +169,25 @@ class StoredLook(Look):
         """
         chosen = list(rows)
         output = type(self.output)(*(part[chosen] for part in self.output[:2]))
-        features = {tap: maps[chosen] for tap, maps in self._stored.items()}
+        features = {layer: maps[chosen] for layer, maps in self._stored.items()}
         height, width = self.shape[-2:]
-        return StoredLook(self.model, (height, width), output, features)
+        return StoredForwardPass(self.model, (height, width), output, features)
 
 
-Images = Tensor | Look
+Images = Tensor | ForwardPass
 """A batch of normalised images ``(N, 3, H, W)``, or a pass that has been made of one."""
 
 
-def tapped_part(model: nn.Module) -> nn.Module:
-    """Return what the names of taps start from: a network's body, or any other classifier itself.
+def layer_root(model: nn.Module) -> nn.Module:
+    """Return what the names of layers start from: a network's body, or any other classifier itself.
 
     >>> model = nn.Identity()
-    >>> tapped_part(model) is model
+    >>> layer_root(model) is model
     True
     """
     model = unwrapped(model)
     if isinstance(model, TwoOutcomes):
-        return tapped_part(model.model)
+        return layer_root(model.model)
     return model.body if isinstance(model, Network) else model
 
 
@@ -227,7 +230,7 @@ def find_logits(output: Any, model: nn.Module) -> Tensor:
     >>> find_logits({"logits": torch.zeros(2, 5)}, nn.Identity()).shape
     torch.Size([2, 5])
     """
-    name = type(tapped_part(model)).__name__
+    name = type(layer_root(model)).__name__
     if not has_classes(model):
         raise ConfigError(
             f"{name} has no classes, its output is features: use a localizer that needs no class, "
@@ -282,55 +285,55 @@ def has_classes(model: nn.Module) -> bool:
 def observe(
     model: nn.Module,
     images: Images,
-    taps: Iterable[str] = (),
+    layers: Iterable[str] = (),
     *,
     gradients: bool = False,
     attentions: bool = False,
-) -> Look:
-    """Send a batch through a classifier and keep what its taps give.
+) -> ForwardPass:
+    """Send a batch through a classifier and keep what its layers give.
 
-    The graph for gradients is recorded from the first tap on, not before. The classifier's mode and
-    its weights' gradients are left as they were.
+    The graph for gradients is recorded from the first layer on, not before. The classifier's mode
+    and its weights' gradients are left as they were.
 
     Args:
         model: any classifier.
         images: normalised, ``(N, 3, H, W)``; a pass that has been made is returned as it is.
-        taps: names of its modules (of a network's body), each of which must be passed.
-        gradients: of logits at taps, or attentions, will be asked for.
+        layers: names of its modules (of a network's body), each of which must be passed.
+        gradients: of logits at layers, or attentions, will be asked for.
         attentions: keep the attention of all layers.
 
     Raises:
-        ConfigError: no such tap, one that is not passed, or no attention.
+        ConfigError: no such layer, one that is not passed, or no attention.
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_vit", num_classes=5, pretrained=False)
-    >>> look = observe(network, torch.rand(2, 3, 160, 160), ["norm"], gradients=True)
-    >>> look.gradients(torch.tensor([0, 3]), ["norm"])[0].shape
+    >>> forward_pass = observe(network, torch.rand(2, 3, 160, 160), ["norm"], gradients=True)
+    >>> forward_pass.gradients(torch.tensor([0, 3]), ["norm"])[0].shape
     torch.Size([2, 64, 10, 10])
     """
-    if isinstance(images, Look):
+    if isinstance(images, ForwardPass):
         return images
-    taps = list(dict.fromkeys(taps))
-    look = _observe(model, images, taps, gradients, attentions, always=False)
-    if gradients and not look.has_gradients:
-        # The tap is where the network turns gradients off, and back to what they were after it.
+    layers = list(dict.fromkeys(layers))
+    forward_pass = _observe(model, images, layers, gradients, attentions, always=False)
+    if gradients and not forward_pass.has_gradients:
+        # The layer is where the network turns gradients off, and back to what they were after it.
         try:
-            look = _observe(model, images, taps, gradients, attentions, always=True)
+            forward_pass = _observe(model, images, layers, gradients, attentions, always=True)
         except RuntimeError as error:
             # What cannot be recorded from the start is refused when gradients are asked for.
             raise_if_out_of_memory(error)
-    return look
+    return forward_pass
 
 
 def _observe(
     model: nn.Module,
     images: Tensor,
-    taps: Sequence[str],
+    layers: Sequence[str],
     gradients: bool,
     attentions: bool,
     always: bool,
-) -> Look:
-    """Send a batch through a classifier; the graph is recorded always, or from the first tap on."""
+) -> ForwardPass:
+    """Send a batch through a classifier; the graph is recorded always or from the first layer."""
     tapped: dict[str, Tensor] = {}
     recorder = Attentions(gradients)
     with evaluating(model), ExitStack() as stack:
@@ -338,25 +341,25 @@ def _observe(
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.set_grad_enabled(always))
-        for tap in taps:
-            module = find_output(tapped_part(model), tap)
-            stack.enter_context(changed_output(module, _keeper(tapped, tap, gradients)))
+        for layer in layers:
+            module = find_output(layer_root(model), layer)
+            stack.enter_context(changed_output(module, _keeper(tapped, layer, gradients)))
         if attentions:
             stack.enter_context(recorder)
         output = forward(model, images)
-    for tap in taps:
-        if tap not in tapped:
-            raise ConfigError(f"tap {tap!r} gives no feature maps: choose another tap")
-    return Look(model, images, output, tapped, recorder.found)
+    for layer in layers:
+        if layer not in tapped:
+            raise ConfigError(f"layer {layer!r} gives no feature maps: choose another layer")
+    return ForwardPass(model, images, output, tapped, recorder.found)
 
 
-def _keeper(tapped: dict[str, Tensor], tap: str, gradients: bool) -> Callable[[Tensor], Tensor]:
+def _keeper(tapped: dict[str, Tensor], layer: str, gradients: bool) -> Callable[[Tensor], Tensor]:
     def keep(features: Tensor) -> Tensor:
         if not features.is_floating_point():
             return features
         if gradients:
             features = recorded(features)
-        tapped[tap] = features
+        tapped[layer] = features
         # What follows may change its input in place, as many activations do.
         return features.clone()
 

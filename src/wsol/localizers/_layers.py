@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from wsol.errors import ConfigError, raise_if_out_of_memory
-from wsol.localizers._forward import changed_output, find_logits, has_classes, recorded, tapped_part
+from wsol.localizers._forward import changed_output, find_logits, has_classes, layer_root, recorded
 from wsol.models.layout import Layout, find_layout, to_maps
 from wsol.models.utils import device_of, evaluating, forward, input_spec, is_quantized, named_layers
 
 log = logging.getLogger("wsol")
 
 
-def choose_tap(model: nn.Module, size: int | None = None) -> str:
+def choose_layers(model: nn.Module, size: int | None = None) -> str:
     """Return the name of the last module whose features decide the logits at more than one place.
 
     One image of noise is sent through the model. Of all modules whose output is a grid of
@@ -33,15 +33,16 @@ def choose_tap(model: nn.Module, size: int | None = None) -> str:
             them.
 
     >>> import timm
-    >>> choose_tap(timm.create_model("test_resnet"))
+    >>> choose_layers(timm.create_model("test_resnet"))
     'layer4'
-    >>> choose_tap(timm.create_model("test_vit"))
+    >>> choose_layers(timm.create_model("test_vit"))
     'blocks.5.norm1'
     """
-    images, body = probe(model, size), tapped_part(model)
+    images, body = probe(model, size), layer_root(model)
     if not has_classes(model):
         raise ConfigError(
-            f"{type(body).__name__} has no classes that could tell which layer to read: name a tap "
+            f"{type(body).__name__} has no classes that could tell which layer to read: name a "
+            f"layer "
             "and choose a localizer that needs no class, such as feature_norm"
         )
     passed: dict[str, Tensor] = {}
@@ -94,7 +95,7 @@ def _last(passed: dict[str, Tensor], logits: Tensor, images: Tensor, body: nn.Mo
             else "do not reach its features (are they turned off, or its layers quantised?)"
         )
         raise ConfigError(
-            f"gradients of the logits of {type(body).__name__} {why}: name a tap and choose a "
+            f"gradients of the logits of {type(body).__name__} {why}: name a layer and choose a "
             "localizer that needs no gradients, such as feature_norm"
         )
     if any(map(is_quantized, body.modules())):
@@ -102,7 +103,7 @@ def _last(passed: dict[str, Tensor], logits: Tensor, images: Tensor, body: nn.Mo
             f"the features of {type(body).__name__} are quantised: give the network that it was "
             "made from"
         )
-    raise ConfigError(f"{type(body).__name__} has no features on a grid: name a tap")
+    raise ConfigError(f"{type(body).__name__} has no features on a grid: name a layer")
 
 
 def _gradient(score: Tensor, output: Tensor) -> Tensor | None:
@@ -131,7 +132,7 @@ def _are_scores(output: Tensor, layout: Layout, logits: Tensor, images: Tensor) 
 
 
 def pass_probe(model: nn.Module, images: Tensor) -> Any:
-    """Return what a model gives for pictures that are to show its taps.
+    """Return what a model gives for images that are to show its layers.
 
     Args:
         model: any classifier.
@@ -150,8 +151,8 @@ def pass_probe(model: nn.Module, images: Tensor) -> Any:
         size = tuple(images.shape[1:])
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"cannot find a tap: an image of {size} does not pass the model ({reason}): give the "
-            "size that it takes, or name a tap"
+            f"cannot find a layer: an image of {size} does not pass the model ({reason}): give the "
+            "size that it takes, or name a layer"
         ) from error
 
 
@@ -171,7 +172,7 @@ def probe(model: nn.Module, size: int | None = None) -> Tensor:
     return noise.to(device_of(model))
 
 
-MOST_PLACES = 80 * 80
+MAX_PLACES = 80 * 80
 """Of the grid of a stage that shows outlines."""
 
 
@@ -179,12 +180,12 @@ class Stage(NamedTuple):
     """A module whose output ends a stage.
 
     Attributes:
-        tap: its name.
-        rows: height of its feature maps, for a picture of the size that the network is made for.
+        layer: its name.
+        rows: height of its feature maps, for an image of the size that the network is made for.
         columns: their width.
     """
 
-    tap: str
+    layer: str
     rows: int
     columns: int
 
@@ -207,7 +208,7 @@ def find_stages(model: nn.Module, size: int | None = None) -> list[Stage]:
         ConfigError: the model does not take an image of this size.
 
     >>> import timm
-    >>> [stage.tap for stage in find_stages(timm.create_model("resnet18"))]
+    >>> [stage.layer for stage in find_stages(timm.create_model("resnet18"))]
     ['layer1', 'layer2', 'layer3', 'layer4']
     >>> [tuple(stage) for stage in find_stages(timm.create_model("test_vit"))]
     [('blocks', 10, 10)]
@@ -222,7 +223,7 @@ def find_stages(model: nn.Module, size: int | None = None) -> list[Stage]:
 
 def _watch(model: nn.Module, size: int | None, layers: int) -> list[Stage]:
     """Return the stages that end with a module of at least so many layers."""
-    images, body = probe(model, size), tapped_part(model)
+    images, body = probe(model, size), layer_root(model)
     found: dict[tuple[int, int], Stage] = {}
     last: dict[tuple[int, int], Stage] = {}
     # Not inference mode: what a network keeps of this pass could never be trained through.
@@ -238,7 +239,7 @@ def _watch(model: nn.Module, size: int | None, layers: int) -> list[Stage]:
 
 
 def last_stage(model: nn.Module, size: int | None = None) -> str:
-    """Return the tap of the last stage, or that of ``choose_tap`` where there is none.
+    """Return the layer of the last stage, or that of ``choose_layers`` where there is none.
 
     Arguments and errors are those of ``find_stages``.
 
@@ -247,11 +248,11 @@ def last_stage(model: nn.Module, size: int | None = None) -> str:
     'blocks'
     """
     stages = find_stages(model, size)
-    return stages[-1].tap if stages else choose_tap(model, size)
+    return stages[-1].layer if stages else choose_layers(model, size)
 
 
 def stage_before(model: nn.Module, size: int | None = None) -> str:
-    """Return the tap of the last stage but one, or that of the only one.
+    """Return the layer of the last stage but one, or that of the only one.
 
     Arguments and errors are those of ``find_stages``.
 
@@ -260,23 +261,23 @@ def stage_before(model: nn.Module, size: int | None = None) -> str:
     'blocks.4'
     """
     stages = find_stages(model, size)
-    return stages[-2].tap if len(stages) > 1 else last_stage(model, size)
+    return stages[-2].layer if len(stages) > 1 else last_stage(model, size)
 
 
 def outline_stage(model: nn.Module, size: int | None = None) -> str | None:
-    """Return the tap of the finest stage before the last two that shows outlines at a fair price.
+    """Return the layer of the finest stage before the last two that shows outlines at a fair price.
 
     Arguments and errors are those of ``find_stages``.
 
     Returns:
-        None where there are no more than two stages, or no stage has at most ``MOST_PLACES``.
+        None where there are no more than two stages, or no stage has at most ``MAX_PLACES``.
 
     >>> import timm
     >>> outline_stage(timm.create_model("tf_efficientnet_lite0"))
     'blocks.1'
     """
     stages = find_stages(model, size)[:-2]
-    return next((each.tap for each in stages if each.rows * each.columns <= MOST_PLACES), None)
+    return next((each.layer for each in stages if each.rows * each.columns <= MAX_PLACES), None)
 
 
 def _keep_map(
@@ -292,7 +293,7 @@ def _keep_map(
             rows, columns = to_maps(output, layout, images).shape[2:]
             last[rows, columns] = Stage(name, rows, columns)
             before = found.get((rows, columns))
-            if before is None or name.count(".") <= before.tap.count("."):
+            if before is None or name.count(".") <= before.layer.count("."):
                 found[rows, columns] = Stage(name, rows, columns)
         return output
 

@@ -8,15 +8,15 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
-from wsol.localizers._forward import Images, Look, observe, tapped_part
-from wsol.localizers._layers import choose_tap
+from wsol.localizers._forward import ForwardPass, Images, layer_root, observe
+from wsol.localizers._layers import choose_layers
 from wsol.models.heads import scaled_maps
-from wsol.models.utils import find_tap, full_precision, unwrapped
+from wsol.models.utils import find_layer, full_precision, unwrapped
 
 Interpolation = Literal["bicubic", "bilinear"]
 
 Labels = Tensor | Callable[[Tensor], Tensor] | None
-"""Classes to make maps of: int64 ``(N,)``, or ``(N, K)`` with -1 where a picture has fewer than K;
+"""Classes to make maps of: int64 ``(N,)``, or ``(N, K)`` with -1 where an image has fewer than K;
 a function that returns either of logits ``(N, classes)``; or None for the network's first choice.
 """
 
@@ -26,7 +26,7 @@ class Localized(NamedTuple):
 
     Attributes:
         logits: float32 ``(N, classes)``.
-        labels: int64 ``(N,)``, the classes that the maps belong to; ``(N, K)`` where pictures have
+        labels: int64 ``(N,)``, the classes that the maps belong to; ``(N, K)`` where images have
             several, with -1 where one has fewer than K.
         maps: float32 ``(N, H, W)`` or ``(N, K, H, W)``, raw score maps at the input's size; of no
             meaning where the label is -1.
@@ -41,32 +41,32 @@ class ScoreMaps:
     """Base of localizers: a callable from images to score maps.
 
     A localizer says what it needs of a pass through the classifier, and makes maps of what the pass
-    has seen: most change ``tap_maps`` alone.
+    has seen: most change ``layer_maps`` alone.
 
     Args:
         model: a classifier; it is left as it was.
-        taps: names of the modules whose outputs are read (of a network's body); default: the last
-            one whose features decide the logits. The maps of several taps are each scaled to
+        layers: names of the modules whose outputs are read (of a network's body); default: the last
+            one whose features decide the logits. The maps of several layers are each scaled to
             [0, 1], enlarged and averaged.
         interpolation: how maps are enlarged: ``bicubic`` by default, ``bilinear`` as ADL's
             authors did.
-        size: side in pixels of the image that shows the taps where none are given; default: what
+        size: side in pixels of the image that shows the layers where none are given; default: what
             the model says it takes.
 
     Attributes:
         needs_gradients: whether the pass must record gradients.
         needs_attention: whether it must keep attentions.
-        needs_fit: whether ``fit`` must be called first, with a collection of pictures.
-        needs_views: whether pictures are flipped or resized, which takes passes of its own.
-        sees_classes: whether the maps of one picture's classes differ.
-        separates_labels: whether the maps of several labels of one picture show different objects;
+        needs_fit: whether ``fit`` must be called first, with a collection of images.
+        needs_views: whether images are flipped or resized, which takes passes of its own.
+        sees_classes: whether the maps of one image's classes differ.
+        separates_labels: whether the maps of several labels of one image show different objects;
             where they do not, each place is given to one label.
         needs_classes: whether the network must have classes.
-        more_taps: modules that are looked at besides.
-        outline_tap: the one of them that gives the maps their outlines alone, if any.
+        extra_layers: modules that are looked at besides.
+        affinity_layer: the one of them that gives the maps their outlines alone, if any.
 
     Raises:
-        ConfigError: no such tap, or none can be found.
+        ConfigError: no such layer, or none can be found.
     """
 
     needs_gradients = False
@@ -76,45 +76,45 @@ class ScoreMaps:
     sees_classes = True
     separates_labels = True
     needs_classes = True
-    more_taps: tuple[str, ...] = ()
-    outline_tap: str | None = None
+    extra_layers: tuple[str, ...] = ()
+    affinity_layer: str | None = None
 
     def __init__(
         self,
         model: nn.Module,
-        taps: Sequence[str] = (),
+        layers: Sequence[str] = (),
         *,
         interpolation: Interpolation = "bicubic",
         size: int | None = None,
     ) -> None:
-        """Keep the classifier and find its taps."""
+        """Keep the classifier and find its layers."""
         model = unwrapped(model)
-        if isinstance(tapped_part(model), torch.jit.ScriptModule):
+        if isinstance(layer_root(model), torch.jit.ScriptModule):
             raise ConfigError(
                 "the layers of a scripted or traced network cannot be read: give the network that "
                 "it was made from"
             )
-        for tap in taps:
-            find_tap(tapped_part(model), tap)
+        for layer in layers:
+            find_layer(layer_root(model), layer)
         self.model, self.interpolation, self.size = model, interpolation, size
-        self.taps = tuple(taps) or self.default_taps()
+        self.layers = tuple(layers) or self.default_layers()
 
     @property
     def described_by(self) -> tuple[str, ...]:
-        """The taps whose features tell a head what is where: all but that of the outlines."""
-        taps = dict.fromkeys((*self.more_taps, *self.taps))
-        return tuple(tap for tap in taps if tap != self.outline_tap)
+        """The layers whose features tell a head what is where: all but that of the outlines."""
+        layers = dict.fromkeys((*self.extra_layers, *self.layers))
+        return tuple(layer for layer in layers if layer != self.affinity_layer)
 
-    def default_taps(self) -> tuple[str, ...]:
-        """Return the taps to read where none are given."""
-        return (choose_tap(self.model, self.size),)
+    def default_layers(self) -> tuple[str, ...]:
+        """Return the layers to read where none are given."""
+        return (choose_layers(self.model, self.size),)
 
-    def why_no_graph(self) -> str:
+    def why_not_exportable(self) -> str:
         """Return what is in the way of a graph of one pass that makes the maps; empty: nothing."""
         return "needs gradients" if self.needs_gradients else ""
 
     def fit(self, batches: Iterable[Images]) -> None:
-        """Look at a collection of pictures, where the localizer needs one.
+        """Look at a collection of images, where the localizer needs one.
 
         Args:
             batches: of normalised images ``(N, 3, H, W)``.
@@ -139,7 +139,7 @@ class ScoreMaps:
 
         Args:
             images: normalised, ``(N, 3, H, W)``.
-            labels: see ``Labels``; with several a picture the result is ``(N, K, H, W)``.
+            labels: see ``Labels``; with several an image the result is ``(N, K, H, W)``.
         """
         return self.locate(images, labels).maps
 
@@ -152,59 +152,63 @@ class ScoreMaps:
         """
         return locate_all([self], images, labels)[0]
 
-    def read(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    def read(
+        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
+    ) -> Tensor:
         """Return maps ``(N, H, W)`` or ``(N, K, H, W)`` from what a pass has seen.
 
         Args:
-            look: what the pass has seen.
+            forward_pass: what the pass has seen.
             labels: int64 ``(N,)`` or ``(N, K)``.
             size: height and width; default: the input's.
         """
         if labels.ndim == 1:
-            return self.read_label(look, labels, size)
+            return self.read_label(forward_pass, labels, size)
         columns = labels.clamp(min=0).unbind(1)
-        return torch.stack([self.read_label(look, column, size) for column in columns], 1)
+        return torch.stack([self.read_label(forward_pass, column, size) for column in columns], 1)
 
-    def read_label(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """Return maps ``(N, H, W)`` of one label a picture.
+    def read_label(
+        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Return maps ``(N, H, W)`` of one label an image.
 
         Args:
-            look: what the pass has seen.
+            forward_pass: what the pass has seen.
             labels: int64 ``(N,)``.
             size: height and width; default: the input's.
 
         Raises:
             ConfigError: a map of one pixel, which ranks no place above another.
         """
-        height, width = size or look.images.shape[-2:]
+        height, width = size or forward_pass.images.shape[-2:]
         # The network may work in a low precision, but its maps are made in float32.
-        with torch.no_grad(), full_precision(look.images.device):
-            small = self.score_maps(look, labels)
-            check_grids(small, look.images)
+        with torch.no_grad(), full_precision(forward_pass.images.device):
+            small = self.score_maps(forward_pass, labels)
+            check_grids(small, forward_pass.images)
             if len(small) == 1:
                 return resized(small[0], (height, width), self.interpolation)
             maps = [scaled_maps(each) for each in small]
             large = [resized(each, (height, width), self.interpolation) for each in maps]
             return torch.stack(large).mean(0)
 
-    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
-        """Return the raw maps ``(N, h, w)`` of each tap.
+    def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
+        """Return the raw maps ``(N, h, w)`` of each layer.
 
         Args:
-            look: what the pass has seen.
+            forward_pass: what the pass has seen.
             labels: int64 ``(N,)``.
         """
-        features = look.features
+        features = forward_pass.features
         if not self.needs_gradients:
-            return [self.tap_maps(features[tap], torch.empty(0)) for tap in self.taps]
-        gradients = look.gradients(labels, self.taps)
+            return [self.layer_maps(features[layer], torch.empty(0)) for layer in self.layers]
+        gradients = forward_pass.gradients(labels, self.layers)
         return [
-            self.tap_maps(features[tap], gradient)
-            for tap, gradient in zip(self.taps, gradients, strict=True)
+            self.layer_maps(features[layer], gradient)
+            for layer, gradient in zip(self.layers, gradients, strict=True)
         ]
 
-    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
-        """Return the raw maps ``(N, h, w)`` of one tap.
+    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return the raw maps ``(N, h, w)`` of one layer.
 
         Args:
             features: float32 ``(N, C, h, w)``.
@@ -224,7 +228,7 @@ def locate_all(
         labels: see ``Labels``.
 
     Raises:
-        ConfigError: they have different models, or one flips or resizes pictures.
+        ConfigError: they have different models, or one flips or resizes images.
 
     >>> from wsol.localizers import create_localizer
     >>> from wsol.models import create_network
@@ -235,11 +239,14 @@ def locate_all(
     """
     if any(each.needs_views for each in localizers):
         raise ConfigError(
-            "a localizer that flips or resizes pictures cannot share a pass: call it alone"
+            "a localizer that flips or resizes images cannot share a pass: call it alone"
         )
-    look = observe_for(localizers, images)
-    chosen = chosen_labels(labels, look.logits)
-    return [Localized(look.logits, chosen, each.read(look, chosen)) for each in localizers]
+    forward_pass = observe_for(localizers, images)
+    chosen = chosen_labels(labels, forward_pass.logits)
+    return [
+        Localized(forward_pass.logits, chosen, each.read(forward_pass, chosen))
+        for each in localizers
+    ]
 
 
 def chosen_labels(labels: Labels, logits: Tensor) -> Tensor:
@@ -282,14 +289,14 @@ def _check_labels(labels: Tensor, logits: Tensor) -> None:
 
 
 def likely_labels(logits: Tensor, least: float = 0.5) -> Tensor:
-    """Return the classes that a classifier of several labels sees in pictures, the likeliest first.
+    """Return the classes that a classifier of several labels sees in images, the likeliest first.
 
     Args:
         logits: float32 ``(N, classes)``, of which each is a class's own.
-        least: probability; the likeliest class of a picture is taken whatever its own.
+        least: probability; the likeliest class of an image is taken whatever its own.
 
     Returns:
-        int64 ``(N, K)``, -1 where a picture has fewer than K.
+        int64 ``(N, K)``, -1 where an image has fewer than K.
 
     >>> likely_labels(torch.tensor([[1.0, 2.0, -1.0], [-3.0, -2.0, -1.0]]))
     tensor([[ 1,  0],
@@ -301,7 +308,7 @@ def likely_labels(logits: Tensor, least: float = 0.5) -> Tensor:
     return order.masked_fill(beyond, -1)
 
 
-def observe_for(localizers: Sequence[ScoreMaps], images: Images) -> Look:
+def observe_for(localizers: Sequence[ScoreMaps], images: Images) -> ForwardPass:
     """Return what one pass sees of all that several localizers of one classifier need.
 
     Args:
@@ -317,7 +324,7 @@ def observe_for(localizers: Sequence[ScoreMaps], images: Images) -> Look:
     return observe(
         model,
         images,
-        [tap for each in localizers for tap in (*each.taps, *each.more_taps)],
+        [layer for each in localizers for layer in (*each.layers, *each.extra_layers)],
         gradients=any(each.needs_gradients for each in localizers),
         attentions=any(each.needs_attention for each in localizers),
     )
@@ -339,7 +346,7 @@ def check_grids(maps: Iterable[Tensor], images: Tensor) -> None:
         rows, columns = images.shape[-2:]
         raise ConfigError(
             f"score maps have one pixel for an input of {columns} x {rows} pixels: use a larger "
-            "size or another tap"
+            "size or another layer"
         )
 
 

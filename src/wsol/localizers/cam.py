@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from wsol.errors import ConfigError
-from wsol.localizers._forward import Look, has_classes, observe, tapped_part
-from wsol.localizers._layers import choose_tap, probe
+from wsol.localizers._forward import ForwardPass, has_classes, layer_root, observe
+from wsol.localizers._layers import choose_layers, probe
 from wsol.localizers.base import ScoreMaps, resized
 from wsol.models import Network
 from wsol.models.foreground import ForegroundHead
@@ -40,23 +40,23 @@ class CAM(ScoreMaps):
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
         """Find out whether the classifier has a head that makes maps."""
         super().__init__(model, *arguments, **options)
-        self.needs_gradients = bool(self.taps)
+        self.needs_gradients = bool(self.layers)
 
-    def default_taps(self) -> tuple[str, ...]:
-        """Return no taps for a network, whose head knows its features."""
-        return () if isinstance(self.model, Network) else super().default_taps()
+    def default_layers(self) -> tuple[str, ...]:
+        """Return no layers for a network, whose head knows its features."""
+        return () if isinstance(self.model, Network) else super().default_layers()
 
-    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
-        """Return the head's maps, or those of each tap."""
-        if isinstance(self.model, Network) and not self.taps:
-            features, branches = look.output.features, look.output.branches
-            output = look.output._replace(
+    def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
+        """Return the head's maps, or those of each layer."""
+        if isinstance(self.model, Network) and not self.layers:
+            features, branches = forward_pass.output.features, forward_pass.output.branches
+            output = forward_pass.output._replace(
                 features=features.float(), branches=tuple(branch.float() for branch in branches)
             )
             return [self.model.head.output_maps(output, labels)]
-        return super().score_maps(look, labels)
+        return super().score_maps(forward_pass, labels)
 
-    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return the features weighted by weights or gradients, ``(N, h, w)``."""
         pixels = features.shape[2] * features.shape[3]
         return torch.einsum("nchw,nchw->nhw", features, gradients) * pixels
@@ -67,10 +67,10 @@ class Foreground(ScoreMaps):
 
     Args:
         model: the network.
-        options: as of ``ScoreMaps``. The taps are those that the head was trained on.
+        options: as of ``ScoreMaps``. The layers are those that the head was trained on.
 
     Raises:
-        ConfigError: the model has no such head, or other taps are given.
+        ConfigError: the model has no such head, or other layers are given.
 
     Source: Sabaghi & Oramas, CVPR 2026 (arXiv 2602.23120); Xie et al., CVPR 2022, section 3.1.
 
@@ -86,10 +86,11 @@ class Foreground(ScoreMaps):
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
         """Check the network's head."""
         super().__init__(model, *arguments, **options)
-        if self.taps != self.default_taps():
+        if self.layers != self.default_layers():
             raise ConfigError(
-                f"tap: the foreground map was trained on {', '.join(self.default_taps())}; use no "
-                "other tap"
+                f"layer: the foreground map was trained on {', '.join(self.default_layers())}; use "
+                f"no "
+                "other layer"
             )
 
     @property
@@ -107,16 +108,16 @@ class Foreground(ScoreMaps):
             "with --method trilite or c2am"
         )
 
-    def default_taps(self) -> tuple[str, ...]:
-        """Return the taps that the head was trained on."""
-        return self.head.taps
+    def default_layers(self) -> tuple[str, ...]:
+        """Return the layers that the head was trained on."""
+        return self.head.layers
 
-    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
+    def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
         """Return one map ``(N, h, w)`` in [0, 1], the same for all labels."""
-        seen, head = look.features, self.head
+        seen, head = forward_pass.features, self.head
         with evaluating(head):
-            tapped = [seen[tap] for tap in self.taps]
-            return [head.foreground(look.output.features.float(), tapped)]
+            tapped = [seen[layer] for layer in self.layers]
+            return [head.foreground(forward_pass.output.features.float(), tapped)]
 
 
 POOLING_POWER = 4
@@ -132,17 +133,17 @@ class LinearLayer(NamedTuple):
 
     Attributes:
         module: linear, or a convolution of one pixel.
-        tap: the layer that gives the feature maps; empty: the network's own.
+        layer: the layer that gives the feature maps; empty: the network's own.
     """
 
     module: nn.Linear | nn.Conv2d
-    tap: str = ""
+    layer: str = ""
 
-    def features(self, look: Look) -> Tensor:
+    def features(self, forward_pass: ForwardPass) -> Tensor:
         """Return the feature maps, float32 ``(N, C, h, w)``."""
-        if self.tap:
-            return look.features[self.tap]
-        features: Tensor = look.output.features
+        if self.layer:
+            return forward_pass.features[self.layer]
+        features: Tensor = forward_pass.output.features
         return features.detach().float()
 
     def weight(self) -> Tensor:
@@ -165,7 +166,7 @@ def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer 
         size: side of the input in pixels; default: what the model says it takes.
 
     >>> import timm
-    >>> find_linear_layer(timm.create_model("resnet18")).tap
+    >>> find_linear_layer(timm.create_model("resnet18")).layer
     'layer4'
     >>> find_linear_layer(timm.create_model("test_vit")) is None
     True
@@ -179,26 +180,28 @@ def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer 
             return None
         return LinearLayer(module)
     try:
-        tap = choose_tap(model, size)
+        name = choose_layers(model, size)
     except ConfigError:
         return None
-    look = observe(model, probe(model, size), [tap])
-    pooled = look.features[tap].mean((2, 3))
-    shape = (look.logits.shape[1], pooled.shape[1])
-    for module in reversed(list(tapped_part(model).modules())):
+    forward_pass = observe(model, probe(model, size), [name])
+    pooled = forward_pass.features[name].mean((2, 3))
+    shape = (forward_pass.logits.shape[1], pooled.shape[1])
+    for module in reversed(list(layer_root(model).modules())):
         if not isinstance(module, nn.Linear | nn.Conv2d):
             continue
-        layer = LinearLayer(module, tap)
+        layer = LinearLayer(module, name)
         if layer.weight().shape != shape:
             continue
         same = SAME.get(module.weight.dtype, 1e-3)
         logits = pooled @ layer.weight().T + layer.bias()
-        if (logits - look.logits).abs().max() <= same * look.logits.abs().max():
+        if (logits - forward_pass.logits).abs().max() <= same * forward_pass.logits.abs().max():
             return layer
     return None
 
 
-def class_evidence(layer: LinearLayer, look: Look, labels: Tensor, seed: Tensor) -> Tensor:
+def class_evidence(
+    layer: LinearLayer, forward_pass: ForwardPass, labels: Tensor, seed: Tensor
+) -> Tensor:
     """Return the class activation map of a label and of the classes that the network takes for it.
 
     The classes are weighed by their probability in the image, told from the places of the seed,
@@ -207,14 +210,14 @@ def class_evidence(layer: LinearLayer, look: Look, labels: Tensor, seed: Tensor)
 
     Args:
         layer: the classifier.
-        look: what the pass has seen.
+        forward_pass: what the pass has seen.
         labels: int64 ``(N,)``.
         seed: float32 ``(N, h, w)`` in [0, 1].
 
     Returns:
         float32 ``(N, h, w)`` in [0, 1]; ones where no place speaks for the class.
     """
-    features, weight = layer.features(look), layer.weight()
+    features, weight = layer.features(forward_pass), layer.weight()
     grid = (features.shape[2], features.shape[3])
     places = resized(seed, grid).clamp(min=0) ** POOLING_POWER
     # Where the seed is zero everywhere, all places count alike.

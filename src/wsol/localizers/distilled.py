@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from wsol.errors import ConfigError
-from wsol.localizers._forward import Images, Look
+from wsol.localizers._forward import ForwardPass, Images
 from wsol.localizers._layers import outline_stage
 from wsol.localizers.base import ScoreMaps, resized
 from wsol.localizers.distilled_heads import BoxHead, Head, InstanceHead, PixelHead
@@ -20,7 +20,7 @@ from wsol.models.utils import full_precision
 from wsol.types import Normalization
 
 
-class Learnt(ScoreMaps):
+class DistilledLocalizer(ScoreMaps):
     """Base of localizers that a run of ``wsol distill`` has, and no other.
 
     Args:
@@ -46,7 +46,7 @@ class Learnt(ScoreMaps):
         self.head: Head | None = None
 
     def fit(self, batches: Iterable[Images]) -> None:
-        """Refuse: nothing is learnt from pictures alone.
+        """Refuse: nothing is learnt from images alone.
 
         Raises:
             ConfigError: always.
@@ -108,35 +108,35 @@ class Learnt(ScoreMaps):
         if self.head is None:
             raise ConfigError(
                 f"{self.name} has learnt nothing: make a run that has with wsol distill RUN "
-                f"--out NEW --student {self.name}, and keep its localizer, tap and affinity"
+                f"--out NEW --student {self.name}, and keep its localizer, layer and affinity"
             )
         if device is not None and self.head.mean.device != device:
             self.head.to(device)
         return self.head
 
-    def features(self, look: Look) -> Tensor:
-        """Return what the head sees, float32 ``(N, C, h, w)``: all taps, on one grid.
+    def features(self, forward_pass: ForwardPass) -> Tensor:
+        """Return what the head sees, float32 ``(N, C, h, w)``: all layers, on one grid.
 
         Args:
-            look: what the pass has seen.
+            forward_pass: what the pass has seen.
         """
-        seen = look.features
-        maps = [seen[tap] for tap in self.taps]
+        seen = forward_pass.features
+        maps = [seen[layer] for layer in self.layers]
         grid = self.grid([(each.shape[2], each.shape[3]) for each in maps])
         return torch.cat([on_grid(each, grid) for each in maps], dim=1)
 
     def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """Return height and width of the grid that the features of all taps are brought to.
+        """Return height and width of the grid that the features of all layers are brought to.
 
         Args:
-            sizes: height and width of each tap's features.
+            sizes: height and width of each layer's features.
         """
         raise NotImplementedError
 
     def target(
         self, heat_map: NDArray[Any], threshold: float, grid: tuple[int, int]
     ) -> NDArray[Any] | None:
-        """Return what the head is to say of a picture; None where there is nothing to learn.
+        """Return what the head is to say of an image; None where there is nothing to learn.
 
         Args:
             heat_map: the teacher's, float32 ``(H, W)`` in [0, 1].
@@ -175,16 +175,16 @@ UNSURE = (0.7, 1.2)
 """Shares of the threshold between which a teacher's map does not say what a place is."""
 
 
-class LearntPixels(Learnt):
+class DistilledPixels(DistilledLocalizer):
     """A head that has learnt a teacher's maps place by place: the probability of an object.
 
-    Where the teacher's errors differ from picture to picture and objects are alike, a head too
+    Where the teacher's errors differ from image to image and objects are alike, a head too
     small to learn the errors keeps the objects. ``wsol distill`` makes runs whose localizer this
     is.
 
     Args:
         model: the classifier.
-        options: as of ``ScoreMaps``. Features of several taps are brought to the finest grid; the
+        options: as of ``ScoreMaps``. Features of several layers are brought to the finest grid; the
             map then takes on the outlines of a finer stage, as that of ``Prototypes``.
 
     Source: Siméoni et al., Unsupervised Object Localization: Observing the Background to Discover
@@ -193,7 +193,7 @@ class LearntPixels(Learnt):
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
-    >>> localizer = LearntPixels(network, taps=["layer3", "layer4"])
+    >>> localizer = DistilledPixels(network, layers=["layer3", "layer4"])
     >>> localizer.head = PixelHead(channels=288)
     >>> localizer(torch.rand(2, 3, 64, 64)).shape
     torch.Size([2, 64, 64])
@@ -205,14 +205,18 @@ class LearntPixels(Learnt):
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
         """Find the stage that gives the outlines."""
         super().__init__(model, *arguments, **options)
-        self.outline_tap = outline_stage(self.model, self.size)
-        self.more_taps = (self.outline_tap,) if self.outline_tap else ()
+        self.affinity_layer = outline_stage(self.model, self.size)
+        self.extra_layers = (self.affinity_layer,) if self.affinity_layer else ()
 
-    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
-        """Return one map ``(N, h, w)`` of probabilities, from all taps together."""
-        logits: Tensor = self.ready_head(look.images.device)(self.features(look))
+    def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
+        """Return one map ``(N, h, w)`` of probabilities, from all layers together."""
+        logits: Tensor = self.ready_head(forward_pass.images.device)(self.features(forward_pass))
         maps = logits.sigmoid()
-        return [follow_details(maps, look.features[self.outline_tap]) if self.outline_tap else maps]
+        return [
+            follow_details(maps, forward_pass.features[self.affinity_layer])
+            if self.affinity_layer
+            else maps
+        ]
 
     def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
         """Return the finest: outlines are seen there."""
@@ -247,22 +251,23 @@ def sure_places(
     """
     shares = adaptive_avg_pool2d(torch.from_numpy(heat_map)[None], grid)[0].numpy()
     shares = shares / shares.max()
-    ground, thing = (share * threshold for share in UNSURE)
+    background, thing = (share * threshold for share in UNSURE)
     labels = np.full(grid, -1, np.int8)
     labels[shares >= min(thing, 1)] = 1
-    labels[shares <= ground] = 0
+    labels[shares <= background] = 0
     return labels
 
 
-class PSOL(Learnt):
+class PSOL(DistilledLocalizer):
     """Pseudo Supervised Object Localization: a head that has learnt a teacher's boxes.
 
-    The map of a picture is its one box, filled: any threshold between 0 and 1 gives it back.
+    The map of an image is its one box, filled: any threshold between 0 and 1 gives it back.
     ``wsol distill`` makes runs whose localizer this is.
 
     Args:
         model: the classifier.
-        options: as of ``ScoreMaps``. Features of several taps are brought to the grid of the last.
+        options: as of ``ScoreMaps``. Features of several layers are brought to the grid of the
+            last.
 
     Source: Zhang, Cao & Wu, Rethinking the Route Towards Weakly Supervised Object Localization,
     CVPR 2020, section 3; there the regressor is a network of its own, here it is a head on the
@@ -270,7 +275,7 @@ class PSOL(Learnt):
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
-    >>> localizer = PSOL(network, taps=["layer4"])
+    >>> localizer = PSOL(network, layers=["layer4"])
     >>> localizer.head = BoxHead(channels=96)
     >>> localizer(torch.rand(2, 3, 64, 64)).shape
     torch.Size([2, 64, 64])
@@ -279,27 +284,29 @@ class PSOL(Learnt):
     name = "psol"
     head_type = BoxHead
 
-    def read_label(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    def read_label(
+        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
+    ) -> Tensor:
         """Return the filled boxes ``(N, H, W)``; they are the same for all labels.
 
         Args:
-            look: what the pass has seen.
+            forward_pass: what the pass has seen.
             labels: int64 ``(N,)``.
             size: height and width; default: the input's.
         """
-        height, width = size or look.images.shape[-2:]
-        head = self.ready_head(look.images.device)
-        with torch.no_grad(), full_precision(look.images.device):
-            return filled(head(self.features(look)), height, width)
+        height, width = size or forward_pass.images.shape[-2:]
+        head = self.ready_head(forward_pass.images.device)
+        with torch.no_grad(), full_precision(forward_pass.images.device):
+            return filled(head(self.features(forward_pass)), height, width)
 
     def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """Return that of the last tap."""
+        """Return that of the last layer."""
         return sizes[-1]
 
     def target(
         self, heat_map: NDArray[Any], threshold: float, grid: tuple[int, int]
     ) -> NDArray[np.float32] | None:
-        """Return the largest box, ``(4,)`` as shares of the picture; None where there is none."""
+        """Return the largest box, ``(4,)`` as shares of the image; None where there is none."""
         boxes = boxes_at(heat_map, threshold, "largest")
         if len(boxes) == 0:
             return None
@@ -321,7 +328,7 @@ def filled(boxes: Tensor, height: int, width: int) -> Tensor:
     has no object.
 
     Args:
-        boxes: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the picture.
+        boxes: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the image.
         height: of the maps in pixels.
         width: of the maps in pixels.
 
@@ -341,7 +348,7 @@ def _covered(start: Tensor, end: Tensor, count: int) -> Tensor:
     return (end[:, None].minimum(left + 1) - start[:, None].maximum(left)).clamp(min=0)
 
 
-class LearntInstances(Learnt):
+class DistilledInstances(DistilledLocalizer):
     """A head that has learnt objects cut out of images and pasted together.
 
     Its map is the square of the depth, see ``InstanceHead``: 1 in the middle of an object, one
@@ -351,14 +358,14 @@ class LearntInstances(Learnt):
 
     Args:
         model: the classifier.
-        options: as of ``ScoreMaps``. Features of several taps are brought to the finest grid.
+        options: as of ``ScoreMaps``. Features of several layers are brought to the finest grid.
 
     Source: Dwibedi, Misra & Hebert, Cut, Paste and Learn, ICCV 2017, section 3; Bai & Urtasun,
     Deep Watershed Transform for Instance Segmentation, CVPR 2017, section 3.
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
-    >>> localizer = LearntInstances(network, taps=["layer3", "layer4"])
+    >>> localizer = DistilledInstances(network, layers=["layer3", "layer4"])
     >>> localizer.head = localizer.new_head(channels=288, num_classes=5)
     >>> localizer(torch.rand(2, 3, 64, 64), torch.tensor([[0, 3], [1, -1]])).shape
     torch.Size([2, 2, 64, 64])
@@ -375,39 +382,41 @@ class LearntInstances(Learnt):
         return max(sizes, key=lambda size: size[0] * size[1])
 
     def new_head(self, channels: int, num_classes: int) -> Head:
-        """Return a head that has learnt nothing, see ``Learnt.new_head``."""
+        """Return a head that has learnt nothing, see ``DistilledLocalizer.new_head``."""
         return InstanceHead(channels, num_classes=num_classes)
 
     def head_like(self, weights: dict[str, Tensor]) -> Head:
-        """Return a head whose weights have the shapes of others, see ``Learnt.head_like``."""
+        """Return a head of the same shapes, see ``DistilledLocalizer.head_like``."""
         width, channels = weights["mix.weight"].shape[:2]
         return InstanceHead(channels, width, len(weights["say.bias"]) - 1)
 
-    def read(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    def read(
+        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
+    ) -> Tensor:
         """Return the maps ``(N, H, W)`` or ``(N, K, H, W)``.
 
         Args:
-            look: what the pass has seen.
+            forward_pass: what the pass has seen.
             labels: int64 ``(N,)``; or ``(N, K)``, -1 for none: each place is in one map alone.
             size: height and width; default: the input's.
         """
         if labels.ndim == 1:
-            return super().read(look, labels, size)
-        height, width = size or look.images.shape[-2:]
-        with torch.no_grad(), full_precision(look.images.device):
-            maps, shares = self._depths_and_classes(look)
+            return super().read(forward_pass, labels, size)
+        height, width = size or forward_pass.images.shape[-2:]
+        with torch.no_grad(), full_precision(forward_pass.images.device):
+            maps, shares = self._depths_and_classes(forward_pass)
             rows = torch.arange(len(labels), device=labels.device)[:, None]
             chosen = shares[rows, labels.clamp(min=0)]
             owned = share_places(maps[:, None], chosen, labels) * chosen
             sized = [resized(own, (height, width), self.interpolation) for own in owned.unbind(1)]
             return torch.stack(sized, 1)
 
-    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
+    def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
         """Return one map ``(N, h, w)``: squared depths times the label's probability."""
-        maps, shares = self._depths_and_classes(look)
+        maps, shares = self._depths_and_classes(forward_pass)
         return [maps * shares[torch.arange(len(labels), device=labels.device), labels]]
 
-    def _depths_and_classes(self, look: Look) -> tuple[Tensor, Tensor]:
+    def _depths_and_classes(self, forward_pass: ForwardPass) -> tuple[Tensor, Tensor]:
         """Return squared depths ``(N, h, w)`` and probabilities of classes ``(N, C, h, w)``."""
-        said: Tensor = self.ready_head(look.images.device)(self.features(look))
+        said: Tensor = self.ready_head(forward_pass.images.device)(self.features(forward_pass))
         return said[:, 0].sigmoid() ** 2, said[:, 1:].sigmoid()

@@ -116,14 +116,14 @@ BOX_WIDTH = 128
 """Channels between a head's two convolutions."""
 
 FIRST_REACH = 0.25
-"""How far the sides of a new head's boxes are from each place, as a share of the picture."""
+"""How far the sides of a new head's boxes are from each place, as a share of the image."""
 
 BEND = 0.1
-"""Difference, as a share of the picture, from which on the smooth L1 loss grows linearly."""
+"""Difference, as a share of the image, from which on the smooth L1 loss grows linearly."""
 
 
 class BoxHead(Head):
-    """From features to one box for each picture.
+    """From features to one box for each image.
 
     Each place says of each of the four sides how far it is, and how much this word counts; a side
     is the weighted mean of what all places say of it. A side is seen best where it is: with one
@@ -134,7 +134,7 @@ class BoxHead(Head):
         width: channels inside.
 
     Source: Zhang, Cao & Wu, Rethinking the Route Towards Weakly Supervised Object Localization,
-    CVPR 2020, section 3.3, regress one box from the picture; distances to the sides are from Tian
+    CVPR 2020, section 3.3, regress one box from the image; distances to the sides are from Tian
     et al., FCOS, ICCV 2019, equation 1.
 
     >>> BoxHead(channels=8)(torch.rand(2, 8, 7, 7)).shape
@@ -150,7 +150,7 @@ class BoxHead(Head):
         self.say.bias = nn.Parameter(torch.tensor([0.0, first]).repeat_interleave(4))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return boxes ``(N, 4)``, x0 y0 x1 y1 as shares of the picture, in [0, 1].
+        """Return boxes ``(N, 4)``, x0 y0 x1 y1 as shares of the image, in [0, 1].
 
         Args:
             features: float32 ``(N, C, h, w)``.
@@ -168,7 +168,7 @@ class BoxHead(Head):
 
         Args:
             features: float32 ``(N, C, h, w)``.
-            targets: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the picture.
+            targets: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the image.
         """
         return box_loss(self(features), targets)
 
@@ -177,7 +177,7 @@ def box_loss(found: Tensor, wanted: Tensor) -> Tensor:
     """Return how far boxes are from others: the mean of smooth L1 and generalised IoU losses.
 
     Args:
-        found: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the picture.
+        found: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the image.
         wanted: of the same shape.
 
     Source: Rezatofighi et al., Generalized Intersection over Union, CVPR 2019, algorithm 1.
@@ -192,7 +192,7 @@ def box_loss(found: Tensor, wanted: Tensor) -> Tensor:
 
 
 def centres(height: int, width: int) -> Tensor:
-    """Return the middle of each place of a grid, ``(2, h * w)``, x and y as shares of the picture.
+    """Return the middle of each place of a grid, ``(2, h * w)``, x and y as shares of the image.
 
     >>> centres(1, 2).tolist()
     [[0.25, 0.75], [0.5, 0.5]]

@@ -1,4 +1,4 @@
-"""Several views of a picture and several localizers, put together into one map."""
+"""Several views of an image and several localizers, put together into one map."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
 
 from wsol.errors import ConfigError
-from wsol.localizers._forward import Images, Look, tapped_part
-from wsol.localizers._layers import MOST_PLACES, stage_before
+from wsol.localizers._forward import ForwardPass, Images, layer_root
+from wsol.localizers._layers import MAX_PLACES, stage_before
 from wsol.localizers.base import (
     Interpolation,
     Labels,
@@ -22,14 +22,14 @@ from wsol.localizers.base import (
 )
 from wsol.models.heads import FLAT, scaled_maps
 from wsol.models.layout import side_step
-from wsol.models.utils import find_tap, full_precision
+from wsol.models.utils import find_layer, full_precision
 from wsol.options import Scale, checked
 
 
 def follow_features(maps: Tensor, features: Tensor) -> Tensor:
     """Return maps in which each place has the mean of all places that look like it.
 
-    How much two places look alike is the cosine of their features, from which the picture's mean
+    How much two places look alike is the cosine of their features, from which the image's mean
     has been taken; places that look opposite count for nothing. It is one step of a random walk.
 
     Args:
@@ -50,11 +50,11 @@ def follow_features(maps: Tensor, features: Tensor) -> Tensor:
     # A channel that is constant keeps a rounding error of its mean, which has no direction.
     varies = centred.abs().amax(2, keepdim=True) > FLAT * mean.abs()
     points = normalize(centred * varies, dim=1)
-    # Sums of what looks alike, and how much there is of it. One picture at a time, as its matrix
+    # Sums of what looks alike, and how much there is of it. One image at a time, as its matrix
     # stays in the processor's cache.
     wanted = torch.stack((maps.flatten(1), torch.ones_like(maps).flatten(1)), 2)
     if torch.compiler.is_exporting():
-        # In a graph the number of pictures is open.
+        # In a graph the number of images is open.
         sums = (points.mT @ points).relu() @ wanted
     else:
         sums = torch.stack(
@@ -87,7 +87,7 @@ def follow_details(maps: Tensor, details: Tensor) -> Tensor:
 
     Returns:
         float32 ``(N, H, W)`` in [0, 1]; half that height and width, or less, where there were more
-        than ``MOST_PLACES``.
+        than ``MAX_PLACES``.
 
     Source: joint upsampling (Kopf et al., SIGGRAPH 2007, equation 3), with features for colours and
     without a spatial kernel, which the enlarged map takes the place of.
@@ -96,7 +96,7 @@ def follow_details(maps: Tensor, details: Tensor) -> Tensor:
     torch.Size([2, 14, 14])
     """
     height, width = details.shape[2:]
-    step = ceil(sqrt(height * width / MOST_PLACES))
+    step = ceil(sqrt(height * width / MAX_PLACES))
     grid = (ceil(height / step), ceil(width / step))
     details = adaptive_avg_pool2d(details, grid)
     cells = adaptive_avg_pool2d(details, (maps.shape[1], maps.shape[2])).flatten(2)
@@ -122,22 +122,22 @@ def follow_details(maps: Tensor, details: Tensor) -> Tensor:
 log = logging.getLogger("wsol")
 
 
-class Views(ScoreMaps):
-    """The geometric mean of several localizers' maps, averaged over flipped and resized pictures.
+class TestTimeAugmentation(ScoreMaps):
+    """The geometric mean of several localizers' maps, averaged over flipped and resized images.
 
     For each view the localizers share one pass; of their maps, each scaled to [0, 1], the geometric
     mean keeps what all of them see, such as what belongs to a class and stands out as well.
 
     Args:
         localizers: one or more, of the same model.
-        affinity: a tap, whose features the map then follows: of the map and of what
+        affinity: a layer, whose features the map then follows: of the map and of what
             ``follow_features`` makes of it, each scaled to [0, 1], the geometric mean is taken, at
             the size of these features. ``auto`` takes the last stage but one; empty: it does not.
-        flip: look at each picture from left to right and from right to left.
+        flip: look at each image from left to right and from right to left.
         scales: sides of the views as shares of the input's; sizes are rounded to multiples of 32
             pixels, or of the patches' side where that does not divide 32. Labels are chosen, and
             logits taken, from the first view.
-        classes: where pictures have several labels, each place belongs to the label whose map by
+        classes: where images have several labels, each place belongs to the label whose map by
             this one is highest there; default: the maps of several labels may overlap, and are the
             same where no localizer sees classes.
         interpolation: how maps are brought to the input's size.
@@ -171,9 +171,11 @@ class Views(ScoreMaps):
             affinity = stage_before(self.model, self.localizers[0].size)
             log.info("following the features of %s", affinity)
         elif affinity:
-            find_tap(tapped_part(self.model), affinity)
+            find_layer(layer_root(self.model), affinity)
         self.affinity = affinity
-        self.taps = tuple(dict.fromkeys(tap for each in self.localizers for tap in each.taps))
+        self.layers = tuple(
+            dict.fromkeys(layer for each in self.localizers for layer in each.layers)
+        )
         self.needs_fit = any(each.needs_fit for each in self.localizers)
         self.needs_views = flip or self.scales != (1,)
         self.sees_classes = any(each.sees_classes for each in self.localizers)
@@ -181,18 +183,18 @@ class Views(ScoreMaps):
         readers = [*self.localizers, *([self.classes] if self.classes else [])]
         self.needs_gradients = any(each.needs_gradients for each in readers)
         self.needs_attention = any(each.needs_attention for each in readers)
-        more = [affinity, *(tap for each in readers for tap in each.more_taps)]
-        more += self.classes.taps if self.classes else ()
-        self.more_taps = tuple(dict.fromkeys(filter(None, more)))
-        outlines = (each.outline_tap for each in self.localizers)
-        self.outline_tap = next(filter(None, outlines), None)
+        more = [affinity, *(layer for each in readers for layer in each.extra_layers)]
+        more += self.classes.layers if self.classes else ()
+        self.extra_layers = tuple(dict.fromkeys(filter(None, more)))
+        outlines = (each.affinity_layer for each in self.localizers)
+        self.affinity_layer = next(filter(None, outlines), None)
 
-    def why_no_graph(self) -> str:
+    def why_not_exportable(self) -> str:
         """Return what is in the way of the first localizer that none can be made of."""
-        return next(filter(None, (each.why_no_graph() for each in self.localizers)), "")
+        return next(filter(None, (each.why_not_exportable() for each in self.localizers)), "")
 
     def fit(self, batches: Iterable[Images]) -> None:
-        """Show a collection of pictures to those localizers that want it, from all views."""
+        """Show a collection of images to those localizers that want it, from all views."""
         images = list(batches) if sum(each.needs_fit for each in self.localizers) > 1 else batches
         for each in self.localizers:
             if each.needs_fit:
@@ -216,57 +218,61 @@ class Views(ScoreMaps):
         """
         size = (images.shape[-2], images.shape[-1])
         first, *others = self._views(images)
-        look = observe_for([self], first)
-        chosen = chosen_labels(labels, look.logits)
-        logits, total = look.logits, self.read(look, chosen, size)
+        forward_pass = observe_for([self], first)
+        chosen = chosen_labels(labels, forward_pass.logits)
+        logits, total = forward_pass.logits, self.read(forward_pass, chosen, size)
         for number, view in enumerate(others, 1):
-            look = observe_for([self], view)
-            maps = self.read(look, chosen, size)
+            forward_pass = observe_for([self], view)
+            maps = self.read(forward_pass, chosen, size)
             total += maps.flip(-1) if self.flip and number % 2 else maps
         return Localized(logits, chosen, total / (1 + len(others)))
 
-    def read(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    def read(
+        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
+    ) -> Tensor:
         """Return the maps ``(N, H, W)`` or ``(N, K, H, W)`` of one view.
 
         Args:
-            look: what the pass has seen.
+            forward_pass: what the pass has seen.
             labels: int64 ``(N,)`` or ``(N, K)``.
             size: height and width; default: the input's.
         """
         if labels.ndim == 1 or self.classes is None:
-            return super().read(look, labels, size)
+            return super().read(forward_pass, labels, size)
         known = labels if self.sees_classes else labels[:, :1]
-        maps = super().read(look, known, size)
-        return share_places(maps, self.classes.read(look, labels, size), labels)
+        maps = super().read(forward_pass, known, size)
+        return share_places(maps, self.classes.read(forward_pass, labels, size), labels)
 
-    def read_label(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """Return the maps ``(N, H, W)`` of one label a picture, of one view.
+    def read_label(
+        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Return the maps ``(N, H, W)`` of one label an image, of one view.
 
         Args:
-            look: what the pass has seen.
+            forward_pass: what the pass has seen.
             labels: int64 ``(N,)``.
             size: height and width; default: the input's.
         """
-        height, width = size or look.images.shape[-2:]
-        with torch.no_grad(), full_precision(look.images.device):
+        height, width = size or forward_pass.images.shape[-2:]
+        with torch.no_grad(), full_precision(forward_pass.images.device):
             if not self.affinity:
-                maps = [scaled_maps(each.read(look, labels)) for each in self.localizers]
+                maps = [scaled_maps(each.read(forward_pass, labels)) for each in self.localizers]
                 return resized(geometric_mean(maps), (height, width), self.interpolation)
-            features = look.features[self.affinity]
+            features = forward_pass.features[self.affinity]
             grid = (features.shape[2], features.shape[3])
-            maps = [scaled_maps(each.read(look, labels, grid)) for each in self.localizers]
+            maps = [scaled_maps(each.read(forward_pass, labels, grid)) for each in self.localizers]
             own = scaled_maps(geometric_mean(maps))
             both = geometric_mean([own, scaled_maps(follow_features(own, features))])
             return resized(both, (height, width), self.interpolation)
 
     def _views(self, images: Images) -> Iterator[Images]:
-        if isinstance(images, Look):
+        if isinstance(images, ForwardPass):
             if self.needs_views:
                 raise ConfigError("a pass that was made earlier has no other views")
             yield images
             return
         for scale in self.scales:
-            step = side_step(tapped_part(self.model))
+            step = side_step(layer_root(self.model))
             size = [max(round(side * scale / step), 1) * step for side in images.shape[-2:]]
             view = images
             if scale != 1:
@@ -292,7 +298,7 @@ def share_places(maps: Tensor, class_maps: Tensor, labels: Tensor) -> Tensor:
     Args:
         maps: float32 ``(N, K, H, W)``, or ``(N, 1, H, W)`` of no class; they begin at zero.
         class_maps: of each label, float32 ``(N, K, H, W)``.
-        labels: int64 ``(N, K)``; -1 where a picture has fewer than K.
+        labels: int64 ``(N, K)``; -1 where an image has fewer than K.
 
     >>> maps, class_maps = torch.tensor([[[[5.0, 7.0]]]]), torch.tensor([[[[1.0, 0]], [[0.5, 2]]]])
     >>> share_places(maps, class_maps, torch.tensor([[3, 1]])).tolist()

@@ -84,11 +84,11 @@ class FeatureNorm(ScoreMaps):
     sees_classes = False
     needs_classes = False
 
-    def default_taps(self) -> tuple[str, ...]:
+    def default_layers(self) -> tuple[str, ...]:
         """Return the last stage: what is wanted is no class's own."""
         return (last_stage(self.model, self.size),)
 
-    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)``, not negative."""
         lengths: Tensor = vector_norm(features, dim=1)
         return lengths
@@ -116,15 +116,15 @@ class EigenCAM(ScoreMaps):
     sees_classes = False
     needs_classes = False
 
-    def default_taps(self) -> tuple[str, ...]:
+    def default_layers(self) -> tuple[str, ...]:
         """Return the last stage: what is wanted is no class's own."""
         return (last_stage(self.model, self.size),)
 
-    def why_no_graph(self) -> str:
+    def why_not_exportable(self) -> str:
         """Return that graphs know no eigenvectors."""
-        return "needs eigenvectors of each picture's features"
+        return "needs eigenvectors of each image's features"
 
-    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)`` of projections, not negative."""
         first = first_component(features.flatten(2).mT)
         centred = features - features.mean((2, 3), keepdim=True)
@@ -133,7 +133,7 @@ class EigenCAM(ScoreMaps):
 
 
 class DDT(ScoreMaps):
-    """Deep Descriptor Transforming: what the pictures of a collection have in common.
+    """Deep Descriptor Transforming: what the images of a collection have in common.
 
     ``fit`` sees the collection once, in batches; then each place's map is its features' projection
     on the first principal component of all. The sign of the component is open; here it is the one
@@ -165,52 +165,55 @@ class DDT(ScoreMaps):
         self.means: dict[str, Tensor] = {}
         self.directions: dict[str, Tensor] = {}
 
-    def default_taps(self) -> tuple[str, ...]:
+    def default_layers(self) -> tuple[str, ...]:
         """Return the last stage: what is wanted is no class's own."""
         return (last_stage(self.model, self.size),)
 
     def fit(self, batches: Iterable[Images]) -> None:
-        """Find the component over all pictures; earlier ones are forgotten.
+        """Find the component over all images; earlier ones are forgotten.
 
         Args:
             batches: of normalised images ``(N, 3, H, W)``.
         """
-        seen = {tap: Moments() for tap in self.taps}
+        seen = {layer: Moments() for layer in self.layers}
         for images in batches:
-            look = observe(self.model, images, self.taps)
-            for tap, moments in seen.items():
-                features = look.features[tap]
+            forward_pass = observe(self.model, images, self.layers)
+            for layer, moments in seen.items():
+                features = forward_pass.features[layer]
                 moments.add(features.transpose(0, 1).flatten(1).T)
-        for tap, moments in seen.items():
-            self.means[tap], self.directions[tap] = moments.component()
+        for layer, moments in seen.items():
+            self.means[layer], self.directions[layer] = moments.component()
 
     def state(self) -> dict[str, Tensor]:
         """Return what ``fit`` found, as tensors by name."""
         return {
-            f"{kind}.{tap}": value
+            f"{kind}.{layer}": value
             for kind, values in (("mean", self.means), ("direction", self.directions))
-            for tap, value in values.items()
+            for layer, value in values.items()
         }
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take what an earlier ``fit`` found.
 
         Raises:
-            ConfigError: it was found at other taps.
+            ConfigError: it was found at other layers.
         """
-        for tap in self.taps:
-            if f"mean.{tap}" not in state:
-                raise ConfigError(f"ddt was fitted at other taps than {tap}: fit it again")
-            self.means[tap], self.directions[tap] = state[f"mean.{tap}"], state[f"direction.{tap}"]
+        for layer in self.layers:
+            if f"mean.{layer}" not in state:
+                raise ConfigError(f"ddt was fitted at other layers than {layer}: fit it again")
+            self.means[layer], self.directions[layer] = (
+                state[f"mean.{layer}"],
+                state[f"direction.{layer}"],
+            )
 
-    def score_maps(self, look: Any, labels: Tensor) -> list[Tensor]:
-        """Return the maps ``(N, h, w)`` of each tap."""
+    def score_maps(self, forward_pass: Any, labels: Tensor) -> list[Tensor]:
+        """Return the maps ``(N, h, w)`` of each layer."""
         if not self.directions:
-            raise ConfigError("ddt has seen no pictures: call fit with batches of images first")
+            raise ConfigError("ddt has seen no images: call fit with batches of images first")
         found = []
-        for tap in self.taps:
-            features = look.features[tap]
-            mean, direction = (part[tap].to(features) for part in (self.means, self.directions))
+        for layer in self.layers:
+            features = forward_pass.features[layer]
+            mean, direction = (part[layer].to(features) for part in (self.means, self.directions))
             maps = torch.einsum("nchw,c->nhw", features, direction)
             found.append(maps - mean @ direction)
         return found
@@ -250,7 +253,7 @@ class Moments:
             ConfigError: no points were added.
         """
         if self.sums.ndim == 0:
-            raise ConfigError("ddt has seen no pictures: give it at least one batch")
+            raise ConfigError("ddt has seen no images: give it at least one batch")
         mean = self.sums / self.number
         direction = leading_direction(self.products / self.number - torch.outer(mean, mean))
         along = self.lengths[:-1] - self.lengths[-1] * mean

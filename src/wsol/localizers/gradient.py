@@ -18,13 +18,13 @@ class GradCAM(ScoreMaps):
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
-    >>> GradCAM(network, taps=["layer3"])(torch.rand(2, 3, 64, 64)).shape
+    >>> GradCAM(network, layers=["layer3"])(torch.rand(2, 3, 64, 64)).shape
     torch.Size([2, 64, 64])
     """
 
     needs_gradients = True
 
-    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)``, not negative."""
         weights = gradients.mean((2, 3))
         return torch.einsum("nchw,nc->nhw", features, weights).relu()
@@ -55,7 +55,7 @@ class GradCAMPlusPlus(ScoreMaps):
 
     needs_gradients = True
 
-    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)``, not negative."""
         sums = features.sum((2, 3), keepdim=True)
         shares = gradients.square() / (
@@ -83,13 +83,13 @@ class HiResCAM(ScoreMaps):
 
     needs_gradients = True
 
-    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)``, not negative."""
         return torch.einsum("nchw,nchw->nhw", features, gradients).relu()
 
 
 class LayerCAM(ScoreMaps):
-    """LayerCAM, which is meant for shallow layers too; several taps are fused.
+    """LayerCAM, which is meant for shallow layers too; several layers are fused.
 
     Args:
         model: the classifier.
@@ -101,13 +101,13 @@ class LayerCAM(ScoreMaps):
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
-    >>> LayerCAM(network, taps=["layer3", "layer4"])(torch.rand(2, 3, 64, 64)).shape
+    >>> LayerCAM(network, layers=["layer3", "layer4"])(torch.rand(2, 3, 64, 64)).shape
     torch.Size([2, 64, 64])
     """
 
     needs_gradients = True
 
-    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)``, not negative."""
         return torch.einsum("nchw,nchw->nhw", features, gradients.relu()).relu()
 
@@ -132,7 +132,7 @@ class BagCAM(ScoreMaps):
 
     needs_gradients = True
 
-    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)``, not negative."""
         products = features * gradients
         weights = (products + 1).mean((2, 3), keepdim=True)
@@ -160,7 +160,7 @@ class XGradCAM(ScoreMaps):
 
     needs_gradients = True
 
-    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)``, not negative."""
         sums = features.sum((2, 3))
         weights = torch.einsum("nchw,nchw->nc", features, gradients) / (sums + LEAST_SUM)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d, normalize
 
-from wsol.localizers._forward import Look
+from wsol.localizers._forward import ForwardPass
 from wsol.localizers._layers import last_stage
 from wsol.localizers.base import ScoreMaps, check_grids, resized
 from wsol.localizers.features import leading_direction
@@ -17,7 +17,7 @@ FAINT = 1e-5
 MOST_CORNERS = 2
 """Corners of the image that an object covers at most."""
 
-MOST_CUTS = 3
+MAX_CUTS = 3
 """Objects that MaskCut finds in an image at most: N of its section 3.2."""
 
 SAMPLED_ROWS = 64
@@ -55,15 +55,15 @@ class NCut(ScoreMaps):
     sees_classes = False
     needs_classes = False
 
-    def default_taps(self) -> tuple[str, ...]:
+    def default_layers(self) -> tuple[str, ...]:
         """Return the last stage: what is wanted is no class's own."""
         return (last_stage(self.model, self.size),)
 
-    def why_no_graph(self) -> str:
+    def why_not_exportable(self) -> str:
         """Return that graphs know no eigenvectors."""
         return "needs eigenvectors of each image's features"
 
-    def tap_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)`` in [0, 1]."""
         # One image at a time, as its matrix stays in the processor's cache.
         return torch.stack([normalized_cut(own) for own in features])
@@ -92,21 +92,23 @@ class MaskCut(NCut):
     torch.Size([2, 160, 160])
     """
 
-    def read_label(self, look: Look, labels: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    def read_label(
+        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
+    ) -> Tensor:
         """Return one map ``(N, H, W)`` of all objects of each image.
 
         Args:
-            look: what the pass has seen.
+            forward_pass: what the pass has seen.
             labels: of no meaning.
             size: height and width; default: the input's.
 
         Raises:
             ConfigError: features of one place.
         """
-        height, width = size or look.images.shape[-2:]
-        with torch.no_grad(), full_precision(look.images.device):
-            features = [look.features[tap] for tap in self.taps]
-            check_grids(features, look.images)
+        height, width = size or forward_pass.images.shape[-2:]
+        with torch.no_grad(), full_precision(forward_pass.images.device):
+            features = [forward_pass.features[layer] for layer in self.layers]
+            check_grids(features, forward_pass.images)
             found = []
             for images in zip(*features, strict=True):
                 objects = [
@@ -132,7 +134,7 @@ def normalized_cut(features: Tensor) -> Tensor:
     return cut(likeness(features), nodes)[0]
 
 
-def repeated_cuts(features: Tensor, number: int = MOST_CUTS) -> Tensor:
+def repeated_cuts(features: Tensor, number: int = MAX_CUTS) -> Tensor:
     """Return maps of several objects of one image, float32 ``(number, h, w)``.
 
     Each is above 0.5 inside its object and zero beside it; objects share no place. Maps are zero
@@ -153,7 +155,7 @@ def repeated_cuts(features: Tensor, number: int = MOST_CUTS) -> Tensor:
         if nodes.sum() < 2:
             break
         found, value = cut(weights, nodes)
-        inside = connected_part(found > 0.5, int(found.argmax()))
+        inside = connected_component(found > 0.5, int(found.argmax()))
         nodes = nodes & ~inside
         edges = weights[inside.flatten()]
         alike, rest = (edges[:, each.flatten()].mean() for each in (maps[0] > 0, nodes))
@@ -212,14 +214,14 @@ def cut(weights: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
     return found, value
 
 
-def connected_part(mask: Tensor, place: int) -> Tensor:
+def connected_component(mask: Tensor, place: int) -> Tensor:
     """Return the part of a mask that is 8-connected with a place, bool ``(h, w)``.
 
     Args:
         mask: bool ``(h, w)``.
         place: index in the flat mask.
 
-    >>> connected_part(torch.tensor([[True, False, True, True]]), 3)
+    >>> connected_component(torch.tensor([[True, False, True, True]]), 3)
     tensor([[False, False,  True,  True]])
     """
     part = torch.zeros_like(mask)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from wsol.localizers._forward import Look, changed_output, find_logits, tapped_part
+from wsol.localizers._forward import ForwardPass, changed_output, find_logits, layer_root
 from wsol.localizers.base import ScoreMaps
 from wsol.models.layout import Layout, find_layout
 from wsol.models.utils import evaluating, find_output, forward
@@ -19,7 +19,7 @@ class ForwardCAM(ScoreMaps):
         model: the classifier.
         arguments: as of ``ScoreMaps``.
         batch_size: channels that a forward pass asks for.
-        channels: ask only for as many channels, those that vary most over the picture; default:
+        channels: ask only for as many channels, those that vary most over the image; default:
             all, as published.
         options: as of ``ScoreMaps``.
     """
@@ -36,35 +36,36 @@ class ForwardCAM(ScoreMaps):
         super().__init__(model, *arguments, **options)
         self.batch_size, self.channels = batch_size, channels
 
-    def why_no_graph(self) -> str:
+    def why_not_exportable(self) -> str:
         """Return that it takes more than one pass."""
         return "asks the network again for each channel"
 
-    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
-        """Return the maps ``(N, h, w)`` of each tap, not negative."""
+    def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
+        """Return the maps ``(N, h, w)`` of each layer, not negative."""
         with evaluating(self.model):
-            return [self._tap_maps(look, labels, tap) for tap in self.taps]
+            return [self._layer_maps(forward_pass, labels, layer) for layer in self.layers]
 
-    def _tap_maps(self, look: Look, labels: Tensor, tap: str) -> Tensor:
-        features = look.features[tap]
+    def _layer_maps(self, forward_pass: ForwardPass, labels: Tensor, layer: str) -> Tensor:
+        features = forward_pass.features[layer]
         maps = []
-        for image, own, label in zip(look.images, features, labels, strict=True):
+        for image, own, label in zip(forward_pass.images, features, labels, strict=True):
             numbers = own.flatten(1).var(1).argsort(descending=True)[: self.channels]
             scores = [
-                self.scores(image, tap, own, some, label) for some in numbers.split(self.batch_size)
+                self.scores(image, layer, own, some, label)
+                for some in numbers.split(self.batch_size)
             ]
             weights = self.weights(torch.cat(scores))
             maps.append(torch.einsum("chw,c->hw", own[numbers], weights).relu())
         return torch.stack(maps)
 
     def scores(
-        self, image: Tensor, tap: str, features: Tensor, numbers: Tensor, label: Tensor
+        self, image: Tensor, layer: str, features: Tensor, numbers: Tensor, label: Tensor
     ) -> Tensor:
         """Return what some channels score, float32 ``(K,)``.
 
         Args:
             image: ``(3, H, W)``.
-            tap: where the channels are.
+            layer: where the channels are.
             features: all of them, ``(C, h, w)``.
             numbers: of some, int64 ``(K,)``.
             label: int64 scalar.
@@ -97,9 +98,9 @@ class ScoreCAM(ForwardCAM):
     """
 
     def scores(
-        self, image: Tensor, tap: str, features: Tensor, numbers: Tensor, label: Tensor
+        self, image: Tensor, layer: str, features: Tensor, numbers: Tensor, label: Tensor
     ) -> Tensor:
-        """Return the label's logit of the picture under each channel as a mask."""
+        """Return the label's logit of the image under each channel as a mask."""
         size, channels = image.shape[-2:], features[numbers, None]
         masks = interpolate(channels, size, mode="bilinear", align_corners=True)
         least = masks.amin((2, 3), keepdim=True)
@@ -132,18 +133,18 @@ class AblationCAM(ForwardCAM):
     """
 
     def scores(
-        self, image: Tensor, tap: str, features: Tensor, numbers: Tensor, label: Tensor
+        self, image: Tensor, layer: str, features: Tensor, numbers: Tensor, label: Tensor
     ) -> Tensor:
         """Return what the label's logit loses without each of the channels."""
-        body = tapped_part(self.model)
-        # The whole picture as well: the pass that was looked at may have been less precise.
+        body = layer_root(self.model)
+        # The whole image as well: the pass that was looked at may have been less precise.
         images = image.expand(1 + len(numbers), -1, -1, -1)
 
         def ablate(output: Tensor) -> Tensor:
             layout = find_layout(output, images, body) or Layout()
             return layout.change(output, lambda maps: _without(maps, numbers))
 
-        with changed_output(find_output(body, tap), ablate):
+        with changed_output(find_output(body, layer), ablate):
             logits = find_logits(forward(self.model, images), self.model)[:, label].float()
         return logits[0] - logits[1:]
 

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from wsol.errors import ConfigError
-from wsol.localizers._forward import Images, Look
+from wsol.localizers._forward import ForwardPass, Images
 from wsol.localizers._layers import last_stage, outline_stage, stage_before
 from wsol.localizers.base import ScoreMaps, observe_for
 from wsol.localizers.cam import class_evidence, find_linear_layer
-from wsol.localizers.ensemble import Views, follow_details
+from wsol.localizers.ensemble import TestTimeAugmentation, follow_details
 from wsol.localizers.features import FeatureNorm
 from wsol.models.heads import scaled_maps
 from wsol.models.utils import full_precision
@@ -76,7 +76,7 @@ class Prototypes(ScoreMaps):
 
     Args:
         model: the classifier.
-        taps: one or two layers, the finer first: the last is the seed's, the first is followed
+        layers: one or two layers, the finer first: the last is the seed's, the first is followed
             and sets the grid of the places; default: the last two stages.
         options: as of ``ScoreMaps``.
 
@@ -101,16 +101,16 @@ class Prototypes(ScoreMaps):
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
         """Find the layers and the classifier."""
         super().__init__(model, *arguments, **options)
-        norm = FeatureNorm(self.model, self.taps[-1:], size=self.size)
-        self.seed = Views([norm], affinity=self.taps[0])
-        self.outline_tap = outline_stage(self.model, self.size)
+        norm = FeatureNorm(self.model, self.layers[-1:], size=self.size)
+        self.seed = TestTimeAugmentation([norm], affinity=self.layers[0])
+        self.affinity_layer = outline_stage(self.model, self.size)
         self.linear = find_linear_layer(self.model, self.size)
         self.sees_classes = self.linear is not None
-        more = (self.linear.tap if self.linear else None, self.outline_tap)
-        self.more_taps = tuple(tap for tap in more if tap)
+        more = (self.linear.layer if self.linear else None, self.affinity_layer)
+        self.extra_layers = tuple(layer for layer in more if layer)
         self.fitted: dict[str, Tensor] = {}
 
-    def default_taps(self) -> tuple[str, ...]:
+    def default_layers(self) -> tuple[str, ...]:
         """Return the last stage but one and the last."""
         stages = (stage_before(self.model, self.size), last_stage(self.model, self.size))
         return tuple(dict.fromkeys(stages))
@@ -155,39 +155,43 @@ class Prototypes(ScoreMaps):
                 )
         self.fitted = own
 
-    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
+    def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
         """Return one map ``(N, h, w)`` in [0, 1], from all layers together."""
         if not self.fitted:
             raise ConfigError(
                 "prototypes has seen no images: call fit with batches of images first"
             )
-        maps = self._posterior(self.observe_places(look, labels))
-        return [follow_details(maps, look.features[self.outline_tap]) if self.outline_tap else maps]
+        maps = self._posterior(self.observe_places(forward_pass, labels))
+        return [
+            follow_details(maps, forward_pass.features[self.affinity_layer])
+            if self.affinity_layer
+            else maps
+        ]
 
     def _layers(self) -> tuple[str, ...]:
         """Return the names of the layers that places are described by."""
-        return (*self.taps, *(("classifier",) if self.linear else ()))
+        return (*self.layers, *(("classifier",) if self.linear else ()))
 
     def _observe(self, images: Images) -> Seen:
-        look = observe_for([self], images)
+        forward_pass = observe_for([self], images)
         with full_precision(images.device):
-            return self.observe_places(look, look.logits.argmax(1))
+            return self.observe_places(forward_pass, forward_pass.logits.argmax(1))
 
-    def observe_places(self, look: Look, labels: Tensor) -> Seen:
+    def observe_places(self, forward_pass: ForwardPass, labels: Tensor) -> Seen:
         """Return what the localizer takes from a pass.
 
         Args:
-            look: what the pass has seen.
+            forward_pass: what the pass has seen.
             labels: int64 ``(N,)``.
         """
-        features = look.features
-        seen = {tap: features[tap] for tap in self.taps}
-        grid = (seen[self.taps[0]].shape[2], seen[self.taps[0]].shape[3])
-        seed = scaled_maps(self.seed.read_label(look, labels, grid)).clamp(0, 1)
+        features = forward_pass.features
+        seen = {layer: features[layer] for layer in self.layers}
+        grid = (seen[self.layers[0]].shape[2], seen[self.layers[0]].shape[3])
+        seed = scaled_maps(self.seed.read_label(forward_pass, labels, grid)).clamp(0, 1)
         if self.linear is None:
             return Seen(seen, seed, torch.ones_like(seed))
-        seen["classifier"] = self.linear.features(look)
-        return Seen(seen, seed, class_evidence(self.linear, look, labels, seed))
+        seen["classifier"] = self.linear.features(forward_pass)
+        return Seen(seen, seed, class_evidence(self.linear, forward_pass, labels, seed))
 
     def _posterior(self, seen: Seen) -> Tensor:
         """Return the maps ``(N, h, w)``; while fitting, keep the prototypes of each round."""

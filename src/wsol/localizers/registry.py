@@ -7,9 +7,9 @@ from typing import Any
 from torch import nn
 
 from wsol.errors import ConfigError, did_you_mean
-from wsol.localizers._forward import has_classes, tapped_part
+from wsol.localizers._forward import has_classes, layer_root
 from wsol.localizers.base import ScoreMaps
-from wsol.localizers.ensemble import Views
+from wsol.localizers.ensemble import TestTimeAugmentation
 from wsol.options import ImageSize, Name, checked
 
 LOCALIZERS = {
@@ -25,11 +25,11 @@ LOCALIZERS = {
     "gradcam++": "wsol.localizers.gradient:GradCAMPlusPlus",
     "gradient_rollout": "wsol.localizers.transformer:GradientRollout",
     "hirescam": "wsol.localizers.gradient:HiResCAM",
-    "instances": "wsol.localizers.distilled:LearntInstances",
+    "instances": "wsol.localizers.distilled:DistilledInstances",
     "layercam": "wsol.localizers.gradient:LayerCAM",
     "maskcut": "wsol.localizers.ncut:MaskCut",
     "ncut": "wsol.localizers.ncut:NCut",
-    "pixels": "wsol.localizers.distilled:LearntPixels",
+    "pixels": "wsol.localizers.distilled:DistilledPixels",
     "prototypes": "wsol.localizers.prototypes:Prototypes",
     "psol": "wsol.localizers.distilled:PSOL",
     "scorecam": "wsol.localizers.perturbation:ScoreCAM",
@@ -64,13 +64,13 @@ def create_localizer(
         name: of the localizer; ``wsol list localizers`` shows them. Several with ``*`` between
             them give the geometric mean of their maps, each scaled to [0, 1].
         model: the classifier.
-        affinity: a tap whose features the map follows, see ``Views``.
-        flip: average with the map of the flipped picture.
-        scales: average over pictures of these sizes, as shares of the input's.
-        several: pictures have several labels: where no localizer tells their objects apart, each
+        affinity: a layer whose features the map follows, see ``TestTimeAugmentation``.
+        flip: average with the map of the flipped image.
+        scales: average over images of these sizes, as shares of the input's.
+        several: images have several labels: where no localizer tells their objects apart, each
             place of the map belongs to one label alone, by the class maps of ``cam``.
-        options: of that localizer, such as ``taps``, or ``size`` for a network that takes one size
-            only.
+        options: of that localizer, such as ``layers``, or ``size`` for a network that takes one
+            size only.
 
     Raises:
         ConfigError: no such localizer; names the nearest one. An option is not valid.
@@ -84,18 +84,18 @@ def create_localizer(
     """
     name = checked("name", name, Name)
     affinity = checked("affinity", affinity, str)
-    flip, several = checked("flip", flip, bool), checked("several", several, bool)
+    flip, several = checked("flip", flip, bool), checked("multiple", several, bool)
     if options.get("size") is not None:
         options["size"] = checked("size", options["size"], ImageSize)
-    if "taps" in options:
-        options["taps"] = checked("taps", options["taps"], tuple[Name, ...])
+    if "layers" in options:
+        options["layers"] = checked("layers", options["layers"], tuple[Name, ...])
     parts = [_create(part.strip(), model, options) for part in name.split("*")]
     classes = None
     if several and not any(part.sees_classes and part.separates_labels for part in parts):
         classes = _create("cam", model, {"size": options.get("size")})
     if len(parts) == 1 and not (affinity or flip or scales or classes):
         return parts[0]
-    return Views(
+    return TestTimeAugmentation(
         parts,
         affinity=affinity,
         flip=flip,
@@ -111,7 +111,7 @@ def _create(name: str, model: nn.Module, options: dict[str, Any]) -> ScoreMaps:
         free = [each for each in list_localizers() if not _class_of(each).needs_classes]
         raise ConfigError(
             f"localizer: {name} needs the classes of a classifier, which "
-            f"{type(tapped_part(model)).__name__} does not have; use one of {', '.join(free)}, or "
+            f"{type(layer_root(model)).__name__} does not have; use one of {', '.join(free)}, or "
             "a run that was trained with it"
         )
     return kind(model, **options)

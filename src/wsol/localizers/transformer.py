@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
-from wsol.localizers._forward import Look, tapped_part
+from wsol.localizers._forward import ForwardPass, layer_root
 from wsol.localizers.base import ScoreMaps
 from wsol.localizers.cam import CAM
 from wsol.models.layout import grid_size, prefix_tokens
@@ -18,7 +18,7 @@ class AttentionRollout(ScoreMaps):
 
     Args:
         model: a transformer whose layers all attend to one grid of patches.
-        options: as of ``ScoreMaps``; it has no taps.
+        options: as of ``ScoreMaps``; it has no layers.
 
     Source: Abnar & Zuidema, Quantifying Attention Flow in Transformers, ACL 2020, equation 1.
 
@@ -32,55 +32,55 @@ class AttentionRollout(ScoreMaps):
     sees_classes = False
     needs_classes = False
 
-    def default_taps(self) -> tuple[str, ...]:
+    def default_layers(self) -> tuple[str, ...]:
         """Return none: attention is watched wherever it is."""
         return ()
 
-    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
+    def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
         """Return one map ``(N, h, w)``."""
-        layers = [attention.mean(1) for attention in checked(look)]
+        layers = [attention.mean(1) for attention in checked(forward_pass)]
         flow = torch.eye(layers[0].shape[-1], device=layers[0].device)
         for attention in layers:
             passed = attention + torch.eye(attention.shape[-1], device=attention.device)
             flow = passed / passed.sum(-1, keepdim=True) @ flow
-        return [patches_of(flow, look)]
+        return [patches_of(flow, forward_pass)]
 
 
-def checked(look: Look) -> list[Tensor]:
+def checked(forward_pass: ForwardPass) -> list[Tensor]:
     """Return a pass's attentions, if they are all of the same tokens.
 
     Raises:
         ConfigError: there are none, or they are of windows.
     """
-    layers = look.attentions
+    layers = forward_pass.attentions
     if not layers:
-        name = type(tapped_part(look.model)).__name__
+        name = type(layer_root(forward_pass.model)).__name__
         raise ConfigError(f"{name} has no attention: choose another localizer")
-    first = (look.images.shape[0], *layers[0].shape[1:])
+    first = (forward_pass.images.shape[0], *layers[0].shape[1:])
     if any(attention.shape != first for attention in layers):
-        name = type(tapped_part(look.model)).__name__
+        name = type(layer_root(forward_pass.model)).__name__
         raise ConfigError(
             f"the attention of {name} is not between all patches: choose another localizer"
         )
     return layers
 
 
-def patches_of(flow: Tensor, look: Look) -> Tensor:
+def patches_of(flow: Tensor, forward_pass: ForwardPass) -> Tensor:
     """Return what the class token, or all patches where there is none, see in each patch.
 
     Args:
         flow: ``(N, L, L)``, from each token to each.
-        look: tells the grid.
+        forward_pass: tells the grid.
 
     Returns:
         ``(N, h, w)``.
     """
-    prefix = prefix_tokens(flow.shape[-1], look.images, tapped_part(look.model))
+    prefix = prefix_tokens(flow.shape[-1], forward_pass.images, layer_root(forward_pass.model))
     if prefix is None:
         raise ConfigError(
             f"{flow.shape[-1]} tokens are not a grid of patches: choose another localizer"
         )
-    rows, columns = grid_size(flow.shape[-1] - prefix, *look.images.shape[-2:])
+    rows, columns = grid_size(flow.shape[-1] - prefix, *forward_pass.images.shape[-2:])
     seen = flow[:, 0] if prefix else flow.mean(1)
     return seen[:, prefix:].reshape(seen.shape[0], rows, columns)
 
@@ -90,7 +90,7 @@ class GradientRollout(AttentionRollout):
 
     Args:
         model: a transformer whose layers all attend to one grid of patches.
-        options: as of ``ScoreMaps``; it has no taps.
+        options: as of ``ScoreMaps``; it has no layers.
 
     Source: Chefer et al., Generic Attention-model Explainability for Interpreting Bi-Modal and
     Encoder-Decoder Transformers, ICCV 2021, equations 5 and 6.
@@ -105,17 +105,17 @@ class GradientRollout(AttentionRollout):
     needs_classes = True
     sees_classes = True
 
-    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
+    def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
         """Return one map ``(N, h, w)``."""
-        layers = checked(look)
-        gradients = look.attention_gradients(labels)
+        layers = checked(forward_pass)
+        gradients = forward_pass.attention_gradients(labels)
         flow = torch.eye(layers[0].shape[-1], device=layers[0].device).expand(len(labels), -1, -1)
         for attention, gradient in zip(layers, gradients, strict=True):
             serving = (attention * gradient).relu().mean(1)
             flow = flow + serving @ flow
         # What a token keeps of itself is no attention.
         own = torch.eye(flow.shape[-1], device=flow.device)
-        return [patches_of(flow - own, look)]
+        return [patches_of(flow - own, forward_pass)]
 
 
 class TSCAM(CAM):
@@ -137,12 +137,12 @@ class TSCAM(CAM):
 
     needs_attention = True
 
-    def score_maps(self, look: Look, labels: Tensor) -> list[Tensor]:
-        """Return the coupled maps ``(N, h, w)`` of each tap."""
-        layers = checked(look)
+    def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
+        """Return the coupled maps ``(N, h, w)`` of each layer."""
+        layers = checked(forward_pass)
         attention = torch.stack([layer.mean(1) for layer in layers]).mean(0)
-        seen = patches_of(attention, look)
+        seen = patches_of(attention, forward_pass)
         return [
             maps * interpolate(seen[:, None], maps.shape[1:], mode="bilinear")[:, 0]
-            for maps in super().score_maps(look, labels)
+            for maps in super().score_maps(forward_pass, labels)
         ]

@@ -60,7 +60,7 @@ def sweep(
     cells: Cells,
     links: Links,
     basins: Basins,
-    truth: NDArray[np.int64],
+    ground_truth: NDArray[np.int64],
     hole_at: NDArray[np.bool_],
 ) -> Sweep:
     """Follow the components of all levels of an image.
@@ -71,7 +71,7 @@ def sweep(
         basins: of the image. Of holes, whose neighbours are four, basin 0 is what lies outside:
             what joins it is no hole any more. Their boxes grow by one, as the outline of a hole
             runs on the pixels around it.
-        truth: int ``(N, 4)``, true boxes x0 y0 x1 y1 inclusive.
+        ground_truth: int ``(N, 4)``, true boxes x0 y0 x1 y1 inclusive.
         hole_at: bool ``(256,)``, where the components above a level may have holes. There the
             area of an outline is more than its cells tell, up to the area of its box.
 
@@ -108,7 +108,7 @@ def sweep(
             if holes and a == 0:
                 a, b = b, a
             if forest.since[a] >= 0:
-                _hold(best, forest.iou[a], level, forest.since[a])
+                _lock(best, forest.iou[a], level, forest.since[a])
             forest.parent[a] = b
             if holes and b == 0:
                 _leave(a, member, joined_outside, level)
@@ -123,10 +123,10 @@ def sweep(
             if forest.since[node] < 0:
                 standing[num_standing] = node
                 num_standing += 1
-            iou = _box_iou(forest.box[node], int(holes), shape, truth)
+            iou = _box_iou(forest.box[node], int(holes), shape, ground_truth)
             if forest.since[node] < 0 or iou != forest.iou[node]:
                 if forest.since[node] >= 0:
-                    _hold(best, forest.iou[node], level, forest.since[node])
+                    _lock(best, forest.iou[node], level, forest.since[node])
                 forest.since[node] = level - 1
                 forest.iou[node] = iou
         if decided and not holes:
@@ -138,7 +138,7 @@ def sweep(
                     decided = _stays_largest(forest, standing[:num_standing], top)
     for node in range(count):
         if forest.parent[node] == node and forest.since[node] >= 0:
-            _hold(best, forest.iou[node], 0, forest.since[node])
+            _lock(best, forest.iou[node], 0, forest.since[node])
     return Sweep(best, largest, decided, joined_outside)
 
 
@@ -207,7 +207,7 @@ def _note(
 
 
 @compiled()
-def _hold(best: NDArray[np.float64], iou: float, low: int, high: int) -> None:
+def _lock(best: NDArray[np.float64], iou: float, low: int, high: int) -> None:
     """Let an IoU count from level ``low`` to ``high``."""
     for level in range(low, high + 1):
         best[level] = max(best[level], iou)
@@ -260,38 +260,40 @@ def _stays_largest(forest: Forest, standing: NDArray[np.int32], top: int) -> boo
 
 @compiled()
 def _box_iou(
-    box: NDArray[np.int32], grow: int, shape: tuple[int, int], truth: NDArray[np.int64]
+    box: NDArray[np.int32], grow: int, shape: tuple[int, int], ground_truth: NDArray[np.int64]
 ) -> float:
     """Return the best IoU of one component's box with the true boxes, as published."""
     height, width = shape
     # One less for the margin. The published box ends one past the last pixel, inside the map.
     x0, y0 = box[0] - 1 - grow, box[1] - 1 - grow
     x1, y1 = min(box[2] + grow, width - 1), min(box[3] + grow, height - 1)
-    return best_overlap(x0, y0, x1, y1, truth)
+    return best_overlap(x0, y0, x1, y1, ground_truth)
 
 
 @compiled()
-def best_overlap(x0: int, y0: int, x1: int, y1: int, truth: NDArray[np.int64]) -> float:
+def best_overlap(x0: int, y0: int, x1: int, y1: int, ground_truth: NDArray[np.int64]) -> float:
     """Return the best IoU of a box with true boxes, counting pixels inclusively.
 
     >>> best_overlap(0, 0, 3, 3, np.array([[2, 2, 5, 5], [0, 0, 3, 1]]))
     0.5
     """
     best = 0.0
-    for k in range(len(truth)):
-        wide = min(x1, truth[k, 2]) - max(x0, truth[k, 0]) + 1
-        high = min(y1, truth[k, 3]) - max(y0, truth[k, 1]) + 1
+    for k in range(len(ground_truth)):
+        wide = min(x1, ground_truth[k, 2]) - max(x0, ground_truth[k, 0]) + 1
+        high = min(y1, ground_truth[k, 3]) - max(y0, ground_truth[k, 1]) + 1
         if wide > 0 and high > 0:
             shared = wide * high
             own = (x1 - x0 + 1) * (y1 - y0 + 1)
-            other = (truth[k, 2] - truth[k, 0] + 1) * (truth[k, 3] - truth[k, 1] + 1)
+            other = (ground_truth[k, 2] - ground_truth[k, 0] + 1) * (
+                ground_truth[k, 3] - ground_truth[k, 1] + 1
+            )
             best = max(best, shared / (own + other - shared))
     return best
 
 
 @compiled(nogil=True)
 def tree_curves(
-    fine: NDArray[np.uint16], peak: tuple[int, int], truth: NDArray[np.int64]
+    fine: NDArray[np.uint16], peak: tuple[int, int], ground_truth: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the IoU of the largest and of the best contour above each grey level.
 
@@ -299,7 +301,7 @@ def tree_curves(
         fine: uint16 ``(H, W)``, ``256 * grey`` and, if known, the next eight bits; the bits below
             a grey level change no result, they only make it quicker to find.
         peak: row and column of one of the brightest pixels.
-        truth: int ``(N, 4)``, true boxes x0 y0 x1 y1 inclusive in map pixels.
+        ground_truth: int ``(N, 4)``, true boxes x0 y0 x1 y1 inclusive in map pixels.
 
     Returns:
         largest: float64 ``(256,)``.
@@ -320,19 +322,19 @@ def tree_curves(
     outside[0], outside[-1] = 1, 1
     outside[:, 0], outside[:, -1] = 1, 1
     summit[peak[0] + 1, peak[1] + 1] = 1
-    basins, of_holes = _follow(~framed, outside, steps[:4], truth, no_holes)
+    basins, of_holes = _follow(~framed, outside, steps[:4], ground_truth, no_holes)
     filled, hole_at = _fill_holes(framed, basins, of_holes.joined_outside)
-    _, of_objects = _follow(framed, summit, steps, truth, hole_at)
+    _, of_objects = _follow(framed, summit, steps, ground_truth, hole_at)
     best, largest = of_objects.all, of_objects.largest
     if not of_objects.decided:
-        _, of_filled = _follow(filled, summit, steps, truth, no_holes)
+        _, of_filled = _follow(filled, summit, steps, ground_truth, no_holes)
         largest = of_filled.largest
     # What is not above level L is, inverted, above level 254 - L.
     for level in range(LEVELS - 1):
         best[level] = max(best[level], of_holes.all[LEVELS - 2 - level])
     # Where nothing is above the level, the published evaluator has the one box 0 0 0 0.
     for level in range(fine[peak] >> 8, LEVELS):
-        best[level] = largest[level] = best_overlap(0, 0, 0, 0, truth)
+        best[level] = largest[level] = best_overlap(0, 0, 0, 0, ground_truth)
     return largest, best
 
 
@@ -341,14 +343,14 @@ def _follow(
     fine: NDArray[np.uint16],
     start: NDArray[np.uint8],
     steps: NDArray[np.int64],
-    truth: NDArray[np.int64],
+    ground_truth: NDArray[np.int64],
     hole_at: NDArray[np.bool_],
 ) -> tuple[Basins, Sweep]:
     """Follow the components of all levels of an image with its margin."""
     grey = (fine >> 8).astype(np.uint8)
     basins = label_basins(grey, fine, start, steps)
     cells = gather_cells(grey, basins)
-    return basins, sweep(cells, find_links(grey, basins), basins, truth, hole_at)
+    return basins, sweep(cells, find_links(grey, basins), basins, ground_truth, hole_at)
 
 
 @compiled()

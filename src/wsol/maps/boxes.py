@@ -16,7 +16,7 @@ from wsol.maps.normalize import (
     grey_levels,
     threshold_levels,
 )
-from wsol.types import ContourRule, Number
+from wsol.types import ContourRule, Instances
 
 LEAST_AREA = 0.005
 """Share of the map below which a spot is no object."""
@@ -72,7 +72,7 @@ def objects_at(
     >>> objects_at(score_map, 0.2, least_saddle=0).boxes.tolist()
     [[4, 0, 7, 1], [0, 0, 2, 1]]
     """
-    labels, boxes = label_parts(score_map, threshold, least_saddle)
+    labels, boxes = label_regions(score_map, threshold, least_saddle)
     if len(boxes) == 0:
         return Objects(boxes, np.zeros(0))
     areas, peaks = _measure(labels, np.ascontiguousarray(score_map, np.float64), len(boxes))
@@ -82,7 +82,7 @@ def objects_at(
     return Objects(boxes[order], peaks[order])
 
 
-def label_parts(
+def label_regions(
     score_map: NDArray[np.floating], threshold: float, least_saddle: float = LEAST_SADDLE
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return which object each pixel of a map belongs to, and the objects' boxes.
@@ -99,7 +99,7 @@ def label_parts(
     Raises:
         ValueError: a map or threshold outside its range.
 
-    >>> labels, boxes = label_parts(np.array([[1.0, 0.6, 0.9, 0.0, 1.0]]), 0.5)
+    >>> labels, boxes = label_regions(np.array([[1.0, 0.6, 0.9, 0.0, 1.0]]), 0.5)
     >>> labels.tolist(), boxes.tolist()
     ([[1, 1, 2, 0, 3]], [[0, 0, 2, 1], [2, 0, 3, 1], [4, 0, 5, 1]])
     """
@@ -112,7 +112,7 @@ def label_parts(
     framed, fine = (
         np.ascontiguousarray(np.pad(levels * above, 1)) for levels in (grey, fine_levels(score_map))
     )
-    labels, boxes = _label_parts(framed, fine, float(least_saddle))
+    labels, boxes = _label_regions(framed, fine, float(least_saddle))
     return labels[1:-1, 1:-1].copy(), boxes
 
 
@@ -146,7 +146,7 @@ def merge_boxes(
 
 
 @compiled(nogil=True)
-def _label_parts(
+def _label_regions(
     grey: NDArray[np.uint8], fine: NDArray[np.uint16], least_saddle: float
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Label the objects of a map with its margin, 0 where it is not above the threshold."""
@@ -244,7 +244,7 @@ def boxes_at(
 def scale_boxes(
     boxes: NDArray[np.integer | np.floating], size: tuple[int, int], to: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """Return boxes of a picture of one size in the pixels of the same picture at another size.
+    """Return boxes of an image of one size in the pixels of the same image at another size.
 
     Args:
         boxes: ``(N, 4)``, x0 y0 x1 y1.
@@ -260,19 +260,21 @@ def scale_boxes(
     return scaled
 
 
-def cut_map(heat_map: NDArray[np.floating], threshold: float, objects: Number) -> Objects:
+def threshold_map(
+    heat_map: NDArray[np.floating], threshold: float, instances: Instances
+) -> Objects:
     """Return the boxes of a map in map pixels, the one with the highest peak first.
 
     Args:
         heat_map: float ``(H, W)`` in [0, 1].
         threshold: share of the map's maximum, in [0, 1).
-        objects: ``one`` box, around the largest contour, with a peak of 1; or ``several``.
+        instances: ``single`` box, around the largest contour, with a peak of 1; or ``multiple``.
 
     >>> heat_map = np.array([[0.2, 0.9, 0, 1]])
-    >>> [part.tolist() for part in cut_map(heat_map, 0.5, "several")]
+    >>> [part.tolist() for part in threshold_map(heat_map, 0.5, "multiple")]
     [[[3, 0, 4, 1], [1, 0, 2, 1]], [1.0, 0.9]]
     """
-    if objects == "several":
+    if instances == "multiple":
         return objects_at(heat_map, threshold)
     boxes = boxes_at(heat_map, threshold, "largest")
     return Objects(boxes, np.ones(len(boxes)))

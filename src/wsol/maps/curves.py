@@ -156,14 +156,14 @@ def iou_curves(
     if boxes.ndim != 2 or boxes.shape[1] != 4 or len(boxes) == 0:
         raise ValueError(f"boxes must be (N, 4) with N >= 1, not {boxes.shape}")
     # A copy, as machine code for arrays that are read-only would be compiled on its own.
-    truth = np.array(boxes, np.int64, order="C")
+    ground_truth = np.array(boxes, np.int64, order="C")
     if backend == "tree":
         fine = np.ascontiguousarray(fine_levels(score_map))
         row, column = divmod(int(fine.argmax()), fine.shape[1])
         levels = threshold_levels(fine[row] >> 8, thresholds)
-        largest, best = tree_curves(fine, (row, column), truth)
+        largest, best = tree_curves(fine, (row, column), ground_truth)
     else:
         grey = grey_levels(score_map)
         levels = threshold_levels(grey, thresholds)
-        largest, best = contour_curves(grey, truth, np.unique(levels))
+        largest, best = contour_curves(grey, ground_truth, np.unique(levels))
     return IouCurves(largest[levels], best[levels])

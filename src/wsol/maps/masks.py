@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.maps._components import label_components
-from wsol.maps.boxes import label_parts
+from wsol.maps.boxes import label_regions
 from wsol.maps.normalize import check_score_map, check_thresholds, grey_levels, threshold_levels
 
 
@@ -38,7 +38,7 @@ def masks_at(
     grey = grey_levels(score_map)
     above = grey > threshold_levels(grey, thresholds)[0]
     components = label_components(np.ascontiguousarray(above))
-    objects = label_parts(score_map, threshold)
+    objects = label_regions(score_map, threshold)
     masks = np.zeros((len(boxes), *grey.shape), np.bool_)
     for mask, box in zip(masks, boxes, strict=True):
         x0, y0, x1, y1 = box.tolist()
@@ -53,7 +53,7 @@ def masks_at(
 
 
 def scale_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return a mask of a picture at another size.
+    """Return a mask of an image at another size.
 
     A pixel takes the value at its centre; where the result is smaller, it is set if any pixel
     that it covers is, so that no part gets lost. Sides of objects stay within one pixel.

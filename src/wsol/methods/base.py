@@ -41,9 +41,9 @@ class Method:
     """Plain training with cross-entropy, and the steps that a method may change.
 
     Attributes:
-        several_labels: whether pictures have several labels; the training says so before it
+        is_multi_label: whether images have several labels; the training says so before it
             begins. What the methods work on as labels then is float32 ``(N, classes)``, 1 for each
-            of a picture's.
+            of an image's.
         acts_through_body: whether the method helps only by what the body's weights learn, so that
             it is of no use where all of them are frozen.
         changes_images: whether ``prepare`` changes the images, so that the network must see them
@@ -55,7 +55,7 @@ class Method:
     True
     """
 
-    several_labels = False
+    is_multi_label = False
     acts_through_body = False
     changes_images = False
 
@@ -67,7 +67,7 @@ class Method:
 
         Args:
             images: ``(N, 3, H, W)``.
-            labels: ``(N,)``, or ``(N, classes)`` where pictures have several.
+            labels: ``(N,)``, or ``(N, classes)`` where images have several.
 
         Returns:
             Images of the same shape, and the labels or probabilities ``(N, classes)``.
@@ -93,7 +93,7 @@ class Method:
     def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss of a batch, in float32: cross-entropy, of all classes or of each.
 
-        Where pictures have several labels, each class is a question of its own: the loss is the
+        Where images have several labels, each class is a question of its own: the loss is the
         sum over the classes of the binary cross-entropies.
 
         Args:
@@ -104,13 +104,13 @@ class Method:
         >>> method, logits = Method(), torch.zeros(1, 4)
         >>> method.classification_loss(logits, torch.tensor([2])).exp()
         tensor(4.)
-        >>> method.several_labels = True
+        >>> method.is_multi_label = True
         >>> method.classification_loss(logits, torch.tensor([[1.0, 0, 1, 0]])).exp()
         tensor(16.)
         """
         from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-        if not self.several_labels:
+        if not self.is_multi_label:
             return cross_entropy(logits.float(), labels)
         total = binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
         return total / len(labels)

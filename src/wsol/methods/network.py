@@ -25,7 +25,7 @@ def create_network(
     size: int | None = None,
     **options: Any,
 ) -> Network:
-    """Make a classifier with named taps, ready to be trained by a method.
+    """Make a classifier with named layers, ready to be trained by a method.
 
     Args:
         name: a timm name or one of the papers' networks; ``wsol list backbones`` shows them.
@@ -41,7 +41,7 @@ def create_network(
         size: side in pixels of the input that the network is made for; default: the published.
         options: those of the method where only its name is given; ``large_feature_map=True`` is
             ``output_stride=8``; ``adl_positions`` are numbers of ADL's places in tensorpack's
-            networks, in place of ``taps``.
+            networks, in place of ``layers``.
 
     Raises:
         ConfigError: unknown name or option, weights that cannot be had, or a network that does
@@ -138,7 +138,7 @@ def choose_method(name: str, method: str | MethodConfig, options: dict[str, Any]
         ConfigError: no such method or option; names the nearest one.
 
     >>> choose_method("tensorpack/vgg_gap", "none", {"adl_positions": (3, 53)})
-    Config(name='adl', taps=('pool3', 'relu5_3'), drop_rate=0.75, threshold=0.8)
+    Config(name='adl', layers=('pool3', 'relu5_3'), drop_rate=0.75, threshold=0.8)
     """
     family, _, short = name.partition("/")
     if family == "tensorpack" and name in published_names() and isinstance(method, str):

@@ -14,7 +14,7 @@ from wsol.metrics.localization import CountMetric
 
 
 class Boxes(NamedTuple):
-    """Boxes of one picture.
+    """Boxes of one image.
 
     Attributes:
         boxes: float64 ``(N, 4)``, x0 y0 x1 y1 in pixels, x1 and y1 on the far edge.
@@ -47,21 +47,22 @@ def box_average_precision(
     """Return COCO's average precision, the mean over classes.
 
     Args:
-        predicted: of each picture, in the order of ``true``.
-        true: of each picture.
-        most_boxes: boxes of a picture that count, those with the highest scores.
+        predicted: of each image, in the order of ``true``.
+        true: of each image.
+        most_boxes: boxes of an image that count, those with the highest scores.
 
     Raises:
-        ValueError: not as many pictures predicted as true.
+        ValueError: not as many images predicted as true.
 
     Source: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014, and its evaluation
     code, as faster-coco-eval computes it.
 
     >>> box, label, score = np.array([[0.0, 0, 10, 10]]), np.array([3]), np.array([0.5])
-    >>> truth = [Boxes(box, label, score)] * 2
-    >>> box_average_precision(truth, truth).ap50
+    >>> ground_truth = [Boxes(box, label, score)] * 2
+    >>> box_average_precision(ground_truth, ground_truth).ap50
     100.0
-    >>> round(box_average_precision([truth[0], Boxes(box + 20, label, score)], truth).ap50, 2)
+    >>> found = [ground_truth[0], Boxes(box + 20, label, score)]
+    >>> round(box_average_precision(found, ground_truth).ap50, 2)
     50.5
     """
     annotations = [
@@ -72,13 +73,13 @@ def box_average_precision(
         return AveragePrecision(None, None, None)
     found = list(predicted)
     if len(found) != len(true):
-        raise ValueError(f"{len(found)} pictures are predicted, and {len(true)} are true")
+        raise ValueError(f"{len(found)} images are predicted, and {len(true)} are true")
     results = [
         _row(image, box, label) | {"score": score} for image, box, label, score in _flat(found)
     ]
     if not results:
         return AveragePrecision(0.0, 0.0, 0.0)
-    truth = COCO(
+    ground_truth = COCO(
         {
             "images": [{"id": image} for image in range(1, len(true) + 1)],
             "annotations": annotations,
@@ -88,7 +89,7 @@ def box_average_precision(
             ],
         }
     )
-    evaluation = COCOeval_faster(truth, truth.loadRes(results), iouType="bbox")
+    evaluation = COCOeval_faster(ground_truth, ground_truth.loadRes(results), iouType="bbox")
     evaluation.params.maxDets = [1, 10, most_boxes]
     evaluation.evaluate()
     evaluation.accumulate()
@@ -96,9 +97,9 @@ def box_average_precision(
     return AveragePrecision(*(100 * float(evaluation.stats[place]) for place in range(3)))
 
 
-def _flat(pictures: Iterable[Boxes]) -> Iterable[tuple[int, list[float], int, float]]:
-    """Yield picture, x y width height, class and score of each box, counted from one."""
-    for image, (boxes, labels, scores) in enumerate(pictures, 1):
+def _flat(images: Iterable[Boxes]) -> Iterable[tuple[int, list[float], int, float]]:
+    """Yield image, x y width height, class and score of each box, counted from one."""
+    for image, (boxes, labels, scores) in enumerate(images, 1):
         corners = np.asarray(boxes, np.float64).reshape(-1, 4)
         sizes = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1)
         for box, label, score in zip(sizes.tolist(), labels.tolist(), scores.tolist(), strict=True):
@@ -110,19 +111,19 @@ def _row(image: int, box: list[float], label: int) -> dict[str, Any]:
 
 
 OBJECT_SIZES = ("small", "medium", "large")
-"""Groups of images by the share of the picture that the largest true box covers."""
+"""Groups of images by the share of the image that the largest true box covers."""
 
 OBJECT_SIZE_EDGES = (0.1, 0.3)
 """A small object covers less than the first share, a large one more than the second."""
 
 
 def object_share(boxes: NDArray[np.integer | np.floating], size: tuple[int, int]) -> float:
-    """Return the share of a picture that its largest true box covers, in [0, 1].
+    """Return the share of an image that its largest true box covers, in [0, 1].
 
     Args:
-        boxes: ``(N, 4)``, N >= 1, x0 y0 x1 y1 in pixels of the picture, far edge. What lies
-            outside the picture does not count.
-        size: width and height of the picture in pixels.
+        boxes: ``(N, 4)``, N >= 1, x0 y0 x1 y1 in pixels of the image, far edge. What lies
+            outside the image does not count.
+        size: width and height of the image in pixels.
 
     >>> object_share(np.array([[0, 0, 2, 2], [5, 0, 12, 5]]), size=(10, 10))
     0.25
@@ -133,7 +134,7 @@ def object_share(boxes: NDArray[np.integer | np.floating], size: tuple[int, int]
 
 
 def object_size(share: float) -> int:
-    """Return the index in ``OBJECT_SIZES`` of an object that covers this share of its picture.
+    """Return the index in ``OBJECT_SIZES`` of an object that covers this share of its image.
 
     >>> [OBJECT_SIZES[object_size(share)] for share in (0.09, 0.1, 0.3, 0.31)]
     ['small', 'medium', 'medium', 'large']
@@ -157,7 +158,7 @@ class Recall(NamedTuple):
 class LocalizationRecall(CountMetric):
     """Share of images whose largest contour reaches IoU 50, per class and per object size.
 
-    The object's size is the share of the picture that its largest true box covers; the edges
+    The object's size is the share of the image that its largest true box covers; the edges
     are ``OBJECT_SIZE_EDGES``.
 
     Args:
@@ -195,7 +196,7 @@ class LocalizationRecall(CountMetric):
         Args:
             curves: IoU of its boxes at the thresholds.
             label: index of its true class.
-            share: of the picture that its largest true box covers, in [0, 1], see
+            share: of the image that its largest true box covers, in [0, 1], see
                 :func:`wsol.metrics.object_share`.
 
         Raises:

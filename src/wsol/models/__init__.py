@@ -1,4 +1,4 @@
-"""Classifiers with named taps."""
+"""Classifiers with named layers."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from wsol.models.create import list_backbones
     from wsol.models.heads import ConvHead, Head, LinearHead, Output
     from wsol.models.network import Network
-    from wsol.models.utils import find_tap
+    from wsol.models.utils import find_layer
 
 __all__ = [
     "ConvHead",
@@ -18,7 +18,7 @@ __all__ = [
     "Network",
     "Output",
     "create_network",
-    "find_tap",
+    "find_layer",
     "list_backbones",
 ]
 
@@ -31,7 +31,7 @@ __getattr__, __dir__ = lazy_names(
         "Network": "wsol.models.network",
         "Output": "wsol.models.heads",
         "create_network": "wsol.methods.network",
-        "find_tap": "wsol.models.utils",
+        "find_layer": "wsol.models.utils",
         "list_backbones": "wsol.models.create",
     },
 )

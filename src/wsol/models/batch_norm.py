@@ -14,7 +14,7 @@ TOLERANCE = 1e-3
 """How far the outputs before and after may lie apart, as a share of the largest."""
 
 
-def fold_batch_norms(model: nn.Module, images: Tensor) -> int:
+def fuse_batch_norms(model: nn.Module, images: Tensor) -> int:
     """Let convolutions do the batch normalisations that follow them, and return how many do.
 
     The model computes the same with fewer steps. Modules keep their names and give what they gave,
@@ -26,7 +26,7 @@ def fold_batch_norms(model: nn.Module, images: Tensor) -> int:
         images: normalised, ``(N, 3, H, W)``.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
-    >>> fold_batch_norms(model, torch.rand(1, 3, 8, 8))
+    >>> fuse_batch_norms(model, torch.rand(1, 3, 8, 8))
     1
     >>> model
     Sequential(
@@ -40,7 +40,7 @@ def fold_batch_norms(model: nn.Module, images: Tensor) -> int:
         pairs = _pairs(model, images)
         before = [(conv, conv.weight, conv.bias, model.get_submodule(bn)) for conv, bn in pairs]
         for conv, name in pairs:
-            _fold(model, conv, name)
+            _fuse(model, conv, name)
         if (_tensor(model(images)) - expected).abs().max() <= TOLERANCE * expected.abs().max():
             return len(pairs)
         for (conv, weight, bias, norm), (_, name) in zip(before, pairs, strict=True):
@@ -77,7 +77,7 @@ def _is_plain(module: nn.Module) -> bool:
     return type(module) in _PLAIN and module.running_var is not None
 
 
-def _fold(model: nn.Module, conv: nn.Conv2d, name: str) -> None:
+def _fuse(model: nn.Module, conv: nn.Conv2d, name: str) -> None:
     norm: Any = model.get_submodule(name)
     conv.weight, conv.bias = fuse_conv_bn_weights(
         conv.weight,

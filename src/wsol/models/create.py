@@ -120,7 +120,7 @@ def create_classifier(
     shifted_head: bool = True,
     size: int | None = None,
 ) -> Network:
-    """Make a classifier with named taps and a plain head.
+    """Make a classifier with named layers and a plain head.
 
     Args:
         name: a timm name or one of the papers' networks.

@@ -22,22 +22,22 @@ class ForegroundHead(LinearHead):
 
     Args:
         old: the head of plain training, whose classifier is kept.
-        taps: modules of the body whose outputs are read beside the last features.
-        tapped_channels: of these outputs.
+        layers: modules of the body whose outputs are read beside the last features.
+        layer_channels: of these outputs.
         num_maps: number of maps that the convolution makes.
     """
 
     def __init__(
-        self, old: LinearHead, taps: Sequence[str], tapped_channels: Sequence[int], num_maps: int
+        self, old: LinearHead, layers: Sequence[str], layer_channels: Sequence[int], num_maps: int
     ) -> None:
         """Keep the classifier and draw the convolution."""
         super().__init__(old.channels, old.num_classes)
-        self.linear, self.taps = old.linear, tuple(taps)
-        channels = (old.channels, *tapped_channels)
-        self.layers = nn.ModuleList(_StandardizedConv(each, num_maps) for each in channels)
+        self.linear, self.layers = old.linear, tuple(layers)
+        channels = (old.channels, *layer_channels)
+        self.convs = nn.ModuleList(_StandardizedConv(each, num_maps) for each in channels)
         # The weights are those of one convolution of all layers.
         bound = sum(channels) ** -0.5
-        for weight in self.layers.parameters():
+        for weight in self.convs.parameters():
             nn.init.uniform_(weight, -bound, bound)
         self.norm = nn.BatchNorm2d(num_maps)
 
@@ -46,9 +46,9 @@ class ForegroundHead(LinearHead):
 
         Args:
             features: the last ones, ``(N, C, h, w)``.
-            tapped: outputs of ``taps``, as maps; the result has the finest grid of all.
+            tapped: outputs of ``layers``, as maps; the result has the finest grid of all.
         """
-        maps = [layer(each) for layer, each in zip(self.layers, (features, *tapped), strict=True)]
+        maps = [layer(each) for layer, each in zip(self.convs, (features, *tapped), strict=True)]
         finest = max(maps, key=lambda each: each.shape[2] * each.shape[3]).shape[2:]
         # Interpolation is linear, so that it may follow the convolution, which has fewer channels.
         total: Tensor = torch.stack([_enlarged(each, finest) for each in maps]).sum(0)
@@ -60,7 +60,7 @@ class ForegroundHead(LinearHead):
 
         Args:
             features: the last ones, ``(N, C, h, w)``.
-            tapped: outputs of ``taps``, as maps.
+            tapped: outputs of ``layers``, as maps.
         """
         raise NotImplementedError
 
@@ -121,11 +121,11 @@ def plain_head(network: Network) -> LinearHead:
     return old if isinstance(old, LinearHead) else LinearHead(old.channels, old.num_classes)
 
 
-def finer_taps(network: Network) -> tuple[str, ...]:
+def finer_layers(network: Network) -> tuple[str, ...]:
     """Return the module of the last stage but one of a network of timm; of any other none.
 
     >>> from wsol.models import create_network
-    >>> finer_taps(create_network("test_resnet", num_classes=5, pretrained=False))
+    >>> finer_layers(create_network("test_resnet", num_classes=5, pretrained=False))
     ('layer3',)
     """
     info = getattr(network.body, "feature_info", None) or ()

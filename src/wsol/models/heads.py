@@ -27,13 +27,13 @@ class Head(nn.Module):
     Attributes:
         channels: C, of the features.
         num_classes: number of logits.
-        taps: modules of the body whose outputs the head also needs in training.
+        layers: modules of the body whose outputs the head also needs in training.
         classifiers: names of its last layers, whose size is the number of classes.
     """
 
     channels: int
     num_classes: int
-    taps: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     classifiers: tuple[str, ...]
 
     def forward(self, features: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class Head(nn.Module):
         Args:
             features: ``(N, C, h, w)``.
             labels: int64 ``(N,)``, the true classes where they are known.
-            tapped: outputs of ``taps``, as maps ``(N, C, h, w)``; empty outside training.
+            tapped: outputs of ``layers``, as maps ``(N, C, h, w)``; empty outside training.
         """
         return Output(self(features), features)
 

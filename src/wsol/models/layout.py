@@ -151,11 +151,11 @@ def to_feature_maps(features: Tensor, body: nn.Module, images: Tensor) -> Tensor
     return features
 
 
-def tapped_maps(tap: str, outputs: Mapping[str, Any], body: nn.Module, images: Tensor) -> Tensor:
+def feature_maps(layer: str, outputs: Mapping[str, Any], body: nn.Module, images: Tensor) -> Tensor:
     """Return the output of a module inside a body as maps ``(N, C, h, w)``.
 
     Args:
-        tap: name of the module.
+        layer: name of the module.
         outputs: of modules by name.
         body: what the module is a part of; timm's networks say whether channels come last.
         images: the input, ``(N, 3, H, W)``.
@@ -163,12 +163,13 @@ def tapped_maps(tap: str, outputs: Mapping[str, Any], body: nn.Module, images: T
     Raises:
         ConfigError: the output is missing or no feature maps.
 
-    >>> tapped_maps("a", {"a": torch.rand(2, 8, 4, 4)}, nn.Module(), torch.rand(2, 3, 16, 16)).shape
+    >>> outputs = {"a": torch.rand(2, 8, 4, 4)}
+    >>> feature_maps("a", outputs, nn.Module(), torch.rand(2, 3, 16, 16)).shape
     torch.Size([2, 8, 4, 4])
     """
-    output = outputs.get(tap)
+    output = outputs.get(layer)
     if not isinstance(output, Tensor) or output.ndim not in (3, 4):
-        raise ConfigError(f"tap {tap!r} gives no feature maps: choose another tap")
+        raise ConfigError(f"layer {layer!r} gives no feature maps: choose another layer")
     if output.ndim == 4 and getattr(body, "output_fmt", None) == "NHWC":
         return output.permute(0, 3, 1, 2)
     return output if output.ndim == 4 else to_feature_maps(output, body, images)
@@ -249,7 +250,7 @@ RECTIFIED = -0.5
 -0.17 and -0.38."""
 
 
-def find_layouts(model: nn.Module, taps: Sequence[str]) -> list[Layout]:
+def find_layouts(model: nn.Module, layers: Sequence[str]) -> list[Layout]:
     """Return the layouts of the outputs of named modules.
 
     One square image of the size that the network states (224 pixels where it states none) is sent
@@ -258,7 +259,7 @@ def find_layouts(model: nn.Module, taps: Sequence[str]) -> list[Layout]:
 
     Args:
         model: any network.
-        taps: names of its submodules, as in ``model.named_modules()``.
+        layers: names of its submodules, as in ``model.named_modules()``.
 
     Raises:
         ConfigError: no such module, one that does not run exactly once in a pass, or one whose
@@ -268,23 +269,24 @@ def find_layouts(model: nn.Module, taps: Sequence[str]) -> list[Layout]:
     >>> find_layouts(timm.create_model("test_vit"), ["blocks.3"])[0][:3]
     (3, False, 1)
     """
-    modules = [find_output(model, tap) for tap in taps]
+    modules = [find_output(model, layer) for layer in layers]
     declared = Layout(channels_last=getattr(model, "output_fmt", None) == "NHWC")
     outputs = _outputs(model, modules)
     if outputs is None:
-        return [declared] * len(taps)
+        return [declared] * len(layers)
     prefixes = {getattr(model, "num_prefix_tokens", None) or 0, 0} if _is_timm(model) else set()
     return [
-        _layout(tap, outputs[module], prefixes, declared)
-        for tap, module in zip(taps, modules, strict=True)
+        _layout(layer, outputs[module], prefixes, declared)
+        for layer, module in zip(layers, modules, strict=True)
     ]
 
 
-def _layout(tap: str, outputs: list[Any], prefixes: Collection[int], declared: Layout) -> Layout:
+def _layout(layer: str, outputs: list[Any], prefixes: Collection[int], declared: Layout) -> Layout:
     """Tell the layout from the output for a square image: the two equal sides are the map's."""
     if len(outputs) > 1:
         raise ConfigError(
-            f"tap {tap!r} runs {len(outputs)} times in one pass: choose a module that runs once, "
+            f"layer {layer!r} runs {len(outputs)} times in one pass: choose a module that runs "
+            f"once, "
             "such as the block around it"
         )
     output = outputs[0] if outputs else None
@@ -299,9 +301,11 @@ def _layout(tap: str, outputs: list[Any], prefixes: Collection[int], declared: L
             layout = Layout(ndim=3, prefix=fitting[0])
     if layout is None or output is None:
         given = "nothing" if output is None else shape or type(output).__name__
-        raise ConfigError(f"tap {tap!r} gives no feature maps, but {given}: choose another tap")
+        raise ConfigError(
+            f"layer {layer!r} gives no feature maps, but {given}: choose another layer"
+        )
     if layout.pixels(output) == 1:
-        raise ConfigError(f"tap {tap!r} gives feature maps of one pixel: choose another tap")
+        raise ConfigError(f"layer {layer!r} gives feature maps of one pixel: choose another layer")
     return layout._replace(rectified=output.min().item() > RECTIFIED)
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from wsol.errors import ConfigError
 from wsol.models.heads import Head, Output
-from wsol.models.layout import probe_images, tapped_maps, to_feature_maps
-from wsol.models.utils import evaluating, find_output, find_tap
+from wsol.models.layout import feature_maps, probe_images, to_feature_maps
+from wsol.models.utils import evaluating, find_layer, find_output
 
 NO_CHOICES: Mapping[str, tuple[str, ...]] = {}
 
@@ -20,11 +20,11 @@ class Network(nn.Module):
 
     Args:
         body: maps images ``(N, 3, H, W)`` to features, by ``forward_features`` where it has
-            one, as timm's networks do. Its submodules' names are the taps.
+            one, as timm's networks do. Its submodules' names are the layers.
         head: maps feature maps to logits, and has ``score_maps``.
         mean: of the normalised input, per colour, on the scale of [0, 1].
         std: the same for the standard deviation.
-        choices: taps that the published code chose for this network, by method.
+        choices: layers that the published code chose for this network, by method.
         new_layers: names of modules of the body that no pretrained weights are for.
         full_rate: names of further modules of the body that learn as fast as the head.
         guide_channels: of SPG's branches in the published code; 0 where there is none.
@@ -61,41 +61,43 @@ class Network(nn.Module):
         features = getattr(self.body, "forward_features", self.body)(images)
         return to_feature_maps(features, self.body, images)
 
-    def tapped_features(
-        self, images: Tensor, taps: tuple[str, ...]
+    def layer_features(
+        self, images: Tensor, layers: tuple[str, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the last feature maps, and those of modules of the body, each ``(N, C, h, w)``.
 
         Args:
             images: ``(N, 3, H, W)``.
-            taps: names of modules, as in ``body.named_modules()``.
+            layers: names of modules, as in ``body.named_modules()``.
 
         Raises:
             ConfigError: no such module, or its output is no feature maps.
         """
         outputs: dict[str, Any] = {}
         with ExitStack() as hooks:
-            for tap in taps:
+            for layer in layers:
 
-                def keep(module: nn.Module, inputs: object, output: object, tap: str = tap) -> None:
-                    outputs[tap] = output
+                def keep(
+                    module: nn.Module, inputs: object, output: object, layer: str = layer
+                ) -> None:
+                    outputs[layer] = output
 
-                handle = find_output(self.body, tap).register_forward_hook(keep)
+                handle = find_output(self.body, layer).register_forward_hook(keep)
                 hooks.callback(handle.remove)
             features = self.features(images)
-        return features, tuple(tapped_maps(tap, outputs, self.body, images) for tap in taps)
+        return features, tuple(feature_maps(layer, outputs, self.body, images) for layer in layers)
 
-    def channels_at(self, taps: tuple[str, ...]) -> tuple[int, ...]:
+    def channels_at(self, layers: tuple[str, ...]) -> tuple[int, ...]:
         """Return the number of channels of the outputs of modules of the body.
 
         Args:
-            taps: names of modules, as in ``body.named_modules()``.
+            layers: names of modules, as in ``body.named_modules()``.
 
         Raises:
             ConfigError: no such module, or its output is no feature maps.
         """
         with evaluating(self), torch.no_grad():
-            _, tapped = self.tapped_features(probe_images(self.body), taps)
+            _, tapped = self.layer_features(probe_images(self.body), layers)
         return tuple(maps.shape[1] for maps in tapped)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Output:
@@ -105,8 +107,8 @@ class Network(nn.Module):
             images: the batch.
             labels: int64 ``(N,)``; some methods' heads look at the true class in training.
         """
-        if self.training and self.head.taps:
-            features, tapped = self.tapped_features(images, self.head.taps)
+        if self.training and self.head.layers:
+            features, tapped = self.layer_features(images, self.head.layers)
         else:
             features, tapped = self.features(images), ()
         return self.head.output(features, labels, tapped)
@@ -138,7 +140,7 @@ class Network(nn.Module):
         >>> len(network.fast_parameters()), len(network.slow_parameters())
         (4, 2)
         """
-        parts = [find_tap(self.body, name) for name in (*self.new_layers, *self.full_rate)]
+        parts = [find_layer(self.body, name) for name in (*self.new_layers, *self.full_rate)]
         fast = [weight for part in parts for weight in part.parameters()]
         return [*fast, *self.head.parameters()]
 

@@ -21,7 +21,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class InputSpec(NamedTuple):
-    """What pictures a classifier takes.
+    """What images a classifier takes.
 
     Attributes:
         size: channels, height and width in pixels; not always square.
@@ -327,20 +327,20 @@ def _plain(name: str) -> str:
     return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
-def find_tap(model: nn.Module, name: str) -> nn.Module:
+def find_layer(model: nn.Module, name: str) -> nn.Module:
     """Return the submodule called ``name``, as in ``model.named_modules()``.
 
     Raises:
         ConfigError: no such submodule; names the nearest one.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
-    >>> find_tap(model, "1")
+    >>> find_layer(model, "1")
     ReLU()
     """
     layers = named_layers(model)
     if (plain := _plain(name)) not in layers:
         hint = did_you_mean(name, layers)
-        raise ConfigError(f"no tap {name!r} in {type(model).__name__}: {hint}")
+        raise ConfigError(f"no layer {name!r} in {type(model).__name__}: {hint}")
     return layers[plain]
 
 
@@ -358,7 +358,7 @@ def find_output(model: nn.Module, name: str) -> nn.Module:
     >>> find_output(nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())), "0")
     ReLU()
     """
-    module = find_tap(model, name)
+    module = find_layer(model, name)
     places = Counter(each for _, each in model.named_modules(remove_duplicate=False))
     while isinstance(module, nn.Sequential) and len(module) > 0:
         # A subclass may do more than call one module after another, and a hook change the output.

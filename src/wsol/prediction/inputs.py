@@ -1,4 +1,4 @@
-"""The pictures that a command is given."""
+"""The images that a command is given."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ log = logging.getLogger("wsol")
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageCollection:
     """Image files and what they are called, in order.
 
     Attributes:
@@ -50,7 +50,7 @@ class Pictures:
             return RemoteFiles(uri_of(self.root), self.names)
         return PathsBelow(self.root, self.names)
 
-    def select(self, some: slice) -> "Pictures":
+    def select(self, some: slice) -> "ImageCollection":
         """Return some of them.
 
         Args:
@@ -64,14 +64,14 @@ class Pictures:
         return len(self.names)
 
 
-def collect(inputs: Sequence[Path]) -> Pictures:
+def collect(inputs: Sequence[Path]) -> ImageCollection:
     """Return the image files among files and folders.
 
     Args:
         inputs: files, taken as they are, and folders, searched for images; or one folder's URI.
 
     Returns:
-        Pictures that are called by their paths below the folder where one folder is given,
+        Images that are called by their paths below the folder where one folder is given,
         otherwise by the paths themselves.
 
     Raises:
@@ -87,61 +87,61 @@ def collect(inputs: Sequence[Path]) -> Pictures:
     if remote and len(inputs) > 1:
         raise DataError(f"{shown(uri_of(remote[0]))}: give one folder elsewhere, and nothing else")
     if remote:
-        pictures = Pictures(remote[0], index_remote(uri_of(remote[0]), IMAGE_SUFFIXES))
+        images = ImageCollection(remote[0], index_remote(uri_of(remote[0]), IMAGE_SUFFIXES))
     elif len(inputs) == 1 and inputs[0].is_dir():
         # The root of files that are given one by one is Path(), which equals ".".
         root = inputs[0] if inputs[0] != Path() else Path.cwd()
-        pictures = Pictures(root, index_images(root))
+        images = ImageCollection(root, index_images(root))
     else:
-        pictures = Pictures(Path(), Names(chain.from_iterable(map(_found, inputs))))
-    if not len(pictures):
+        images = ImageCollection(Path(), Names(chain.from_iterable(map(_found, inputs))))
+    if not len(images):
         where = ", ".join(map(str, inputs)) or "nothing given"
         raise DataError(f"no images to predict: {where}")
-    if len(inputs) > 1 and (repeated := pictures.names.repeated()):
+    if len(inputs) > 1 and (repeated := images.names.repeated()):
         name, count = repeated
         raise DataError(f"{name}: given {count} times; give each image once")
-    return pictures
+    return images
 
 
 def with_labels(
-    pictures: Pictures,
+    images: ImageCollection,
     labels_from: Path,
     class_map: Path | None = None,
     split_folders: Sequence[str] = (),
-) -> Pictures:
-    """Return pictures with the labels that are given of them.
+) -> ImageCollection:
+    """Return images with the labels that are given of them.
 
     Args:
-        pictures: all of them.
+        images: all of them.
         labels_from: a file of labels, or ``FOLDERS``.
-        class_map: file of new names of classes; a picture all of whose classes are left out there
+        class_map: file of new names of classes; an image all of whose classes are left out there
             is left out here.
         split_folders: which folders are splits, see ``read_split_folders``.
 
     Returns:
-        The pictures; the classes of their labels are those that occur, sorted.
+        The images; the classes of their labels are those that occur, sorted.
 
     Raises:
-        DataError: the labels or the class map cannot be used, or no picture has a label.
-        ConfigError: the labels are those of folders, and the pictures are not in one folder.
+        DataError: the labels or the class map cannot be used, or no image has a label.
+        ConfigError: the labels are those of folders, and the images are not in one folder.
 
-    >>> pictures = Pictures(Path("photos"), Names(["cat/1.jpg", "dog/2.jpg"]))
-    >>> labels = with_labels(pictures, FOLDERS).labels
+    >>> images = ImageCollection(Path("photos"), Names(["cat/1.jpg", "dog/2.jpg"]))
+    >>> labels = with_labels(images, FOLDERS).labels
     >>> labels.classes, list(labels)
     (('cat', 'dog'), [(0,), (1,)])
     """
     if labels_from != FOLDERS:
-        found = file_labels(pictures.root, pictures.names, labels_from)
-    elif pictures.root == Path():
+        found = file_labels(images.root, images.names, labels_from)
+    elif images.root == Path():
         raise ConfigError(
             "labels_from is folders, but there are several images or folders: give the one folder "
             "that has the class folders"
         )
     else:
         # CUB's class folders are all below images/.
-        above = "images/" if is_cub(pictures.root) else ""
-        names = [name.removeprefix(above) for name in pictures.names]
-        found = folder_labels(pictures.root / above, names, split_folders)
+        above = "images/" if is_cub(images.root) else ""
+        names = [name.removeprefix(above) for name in images.names]
+        found = folder_labels(images.root / above, names, split_folders)
     new_names = {} if class_map is None else read_class_map(class_map)
     renamed = list(with_new_names(found, new_names))
     classes = tuple(sorted({name for own in renamed for name in own or ()}))
@@ -154,8 +154,8 @@ def with_labels(
     if unlabelled := sum(own == () for own in renamed):
         log.warning("%d images have no label in %s", unlabelled, labels_from)
     return replace(
-        pictures,
-        names=Names(compress(pictures.names, kept)) if left_out else pictures.names,
+        images,
+        names=Names(compress(images.names, kept)) if left_out else images.names,
         labels=GivenLabels(
             classes, ([index_of[name] for name in own] for own in renamed if own is not None)
         ),

@@ -16,12 +16,12 @@ from typing import Any
 from safetensors import SafetensorError
 
 from wsol import __version__
-from wsol._utils.files import NAME, HeldError, Hold, write_json
+from wsol._utils.files import NAME, FolderLock, HeldError, write_json
 from wsol.errors import ConfigError
 from wsol.inference.localizer import Localizer
 from wsol.prediction.config import PredictConfig
-from wsol.prediction.inputs import Pictures
-from wsol.results.store import FOLDER, part_file
+from wsol.prediction.inputs import ImageCollection
+from wsol.results.store import FOLDER, chunk_file
 from wsol.runs.config import plain
 from wsol.runs.hub import local_run
 from wsol.runs.run import read_tensors, write_tensors
@@ -30,7 +30,7 @@ FILE = "plan.json"
 """In the record's folder: what its rows are a function of."""
 
 STATE = "localizer.safetensors"
-"""Beside it: what the localizer has learnt of the pictures, the same for every process."""
+"""Beside it: what the localizer has learnt of the images, the same for every process."""
 
 WAIT = 0.2
 """Seconds between two looks at whether another process has learnt it."""
@@ -42,13 +42,13 @@ FREE = {
     "labels_from",
     "class_map",
     "split_folders",
-    "pictures",
+    "save_overlays",
     "format",
     "val_fraction",
     "copy_images",
     "report",
-    "workers",
-    "cpu",
+    "num_workers",
+    "device",
     "shard",
     "overwrite",
     "max_errors",
@@ -61,67 +61,67 @@ what they stand for."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class PredictionJob:
     """A prediction in parts: each is a file that is there or not.
 
     Attributes:
         folder: of the prediction.
-        number: of pictures.
-        part_size: pictures in a part; the last may have fewer.
-        rounds: numbers of pictures that came together, where some came later; no part has pictures
+        number: of images.
+        chunk_size: images in a part; the last may have fewer.
+        rounds: numbers of images that came together, where some came later; no part has images
             of two rounds, so that what is done stays as it is.
     """
 
     folder: Path
     number: int
-    part_size: int
+    chunk_size: int
     rounds: tuple[int, ...] = ()
 
     @cached_property
-    def _parts(self) -> list[range]:
+    def _chunks(self) -> list[range]:
         ends = list(accumulate(self.rounds or (self.number,)))
         return [
-            range(first, min(first + self.part_size, end))
+            range(first, min(first + self.chunk_size, end))
             for start, end in pairwise([0, *ends])
-            for first in range(start, end, self.part_size)
+            for first in range(start, end, self.chunk_size)
         ]
 
     @property
-    def parts(self) -> int:
+    def chunks(self) -> int:
         """Number of parts."""
-        return len(self._parts)
+        return len(self._chunks)
 
-    def pictures(self, part: int) -> range:
-        """Return the numbers of a part's pictures.
+    def images(self, chunk: int) -> range:
+        """Return the numbers of a part's images.
 
-        >>> Plan(Path("boxes"), 10, 4).pictures(2)
+        >>> PredictionJob(Path("boxes"), 10, 4).images(2)
         range(8, 10)
-        >>> Plan(Path("boxes"), 10, 4, rounds=(5, 5)).pictures(2)
+        >>> PredictionJob(Path("boxes"), 10, 4, rounds=(5, 5)).images(2)
         range(5, 9)
         """
-        return self._parts[part]
+        return self._chunks[chunk]
 
-    def missing(self, parts: Sequence[int] | None = None) -> list[int]:
+    def missing(self, chunks: Sequence[int] | None = None) -> list[int]:
         """Return the parts that are not there yet.
 
         Args:
-            parts: to look at; default: all.
+            chunks: to look at; default: all.
         """
-        wanted = range(self.parts) if parts is None else parts
-        return [part for part in wanted if not part_file(self.folder, part).exists()]
+        wanted = range(self.chunks) if chunks is None else chunks
+        return [chunk for chunk in wanted if not chunk_file(self.folder, chunk).exists()]
 
 
 @contextmanager
 def begin(
-    config: PredictConfig, pictures: Pictures, locate: Localizer, rounds: tuple[int, ...] = ()
-) -> Iterator[Plan]:
+    config: PredictConfig, images: ImageCollection, locate: Localizer, rounds: tuple[int, ...] = ()
+) -> Iterator[PredictionJob]:
     """Make the plan of a prediction, or take up the one that is there, and keep others out.
 
     Args:
         config: the options.
-        pictures: to predict.
-        locate: it is shown pictures here, where it wants to see some.
-        rounds: numbers of pictures that came together, where more may come later: the caller sees
+        images: to predict.
+        locate: it is shown images here, where it wants to see some.
+        rounds: numbers of images that came together, where more may come later: the caller sees
             to it that those of earlier rounds are the same.
 
     Raises:
@@ -129,28 +129,28 @@ def begin(
             cannot be written.
     """
     home = config.out / FOLDER
-    inputs = _inputs(config, pictures, locate, grows=bool(rounds))
+    inputs = _inputs(config, images, locate, grows=bool(rounds))
     if config.overwrite and home.exists():
         _remove(home)
     if not home.exists():
         _make(home, inputs)
     with ExitStack() as stack:
         # All shards of a prediction keep out one that does the whole.
-        stack.enter_context(Hold(home, shared=bool(config.shard)))
+        stack.enter_context(FolderLock(home, shared=bool(config.shard)))
         if config.shard:
-            stack.enter_context(Hold(home, f"{NAME}-{config.shard.replace('/', '-of-')}"))
+            stack.enter_context(FolderLock(home, f"{NAME}-{config.shard.replace('/', '-of-')}"))
         # Killed processes have left them, and one that still makes a plan takes this one.
         for left in home.parent.glob(f".{home.name}.*.part"):
             shutil.rmtree(left, ignore_errors=True)
         _check(home, inputs)
-        _learn(home / STATE, pictures, locate)
-        yield Plan(config.out, len(pictures), config.part_size, rounds)
+        _learn(home / STATE, images, locate)
+        yield PredictionJob(config.out, len(images), config.chunk_size, rounds)
 
 
 def _inputs(
-    config: PredictConfig, pictures: Pictures, locate: Localizer, grows: bool
+    config: PredictConfig, images: ImageCollection, locate: Localizer, grows: bool
 ) -> dict[str, Any]:
-    """Return what the rows are a function of, but for the pictures of a plan that grows."""
+    """Return what the rows are a function of, but for the images of a plan that grows."""
     options = {name: value for name, value in plain(config).items() if name not in FREE}
     options |= {
         "version": __version__,
@@ -162,9 +162,9 @@ def _inputs(
     if grows:
         return options
     return options | {
-        "number": len(pictures),
-        "pictures": pictures.names.digest(),
-        "given_labels": pictures.labels and pictures.labels.digest(),
+        "number": len(images),
+        "images": images.names.digest(),
+        "given_labels": images.labels and images.labels.digest(),
     }
 
 
@@ -208,16 +208,16 @@ def _hidden(home: Path) -> Path:
     return home.with_name(f".{home.name}.{secrets.token_hex(8)}.part")
 
 
-def _learn(file: Path, pictures: Pictures, locate: Localizer) -> None:
-    """Give a localizer what all processes know of the pictures, which the first of them learns.
+def _learn(file: Path, images: ImageCollection, locate: Localizer) -> None:
+    """Give a localizer what all processes know of the images, which the first of them learns.
 
-    Two machines may learn not quite the same. Where no picture can be read nothing is learnt, and
+    Two machines may learn not quite the same. Where no image can be read nothing is learnt, and
     no row needs it.
     """
     while not (locate.is_fitted or file.exists()):
         try:
-            with Hold(file.parent, f"{NAME}-learn"):
-                if not file.exists() and locate.fit(pictures.paths):
+            with FolderLock(file.parent, f"{NAME}-learn"):
+                if not file.exists() and locate.fit(images.paths):
                     write_tensors(file, locate.localizer.state())
             break
         except HeldError:
@@ -250,10 +250,10 @@ def _check(home: Path, inputs: dict[str, Any]) -> None:
     for name, value in inputs.items():
         if saved.get(name) == value:
             continue
-        if name in ("number", "pictures"):
+        if name in ("number", "images"):
             was, now = saved.get("number"), inputs["number"]
             raise ConfigError(
-                f"{home.parent}: holds a prediction of other pictures ({was}, now {now}): {instead}"
+                f"{home.parent}: holds a prediction of other images ({was}, now {now}): {instead}"
             )
         if name in ("weights", "given_labels"):
             what = "another run" if name == "weights" else "other labels"
@@ -266,26 +266,26 @@ def _check(home: Path, inputs: dict[str, Any]) -> None:
 
 def _remove(home: Path) -> None:
     """Remove a record that no other process writes to."""
-    with Hold(home):
+    with FolderLock(home):
         old = _hidden(home)
         home.rename(old)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def finish(plan: Plan, make: Callable[[], None]) -> bool:
+def finish(job: PredictionJob, make: Callable[[], None]) -> bool:
     """Make what is made of all parts, unless another process does.
 
     Args:
-        plan: with no part missing.
+        job: with no part missing.
         make: makes it.
 
     Returns:
         Whether it was made here.
     """
     try:
-        hold = Hold(plan.folder / FOLDER, f"{NAME}-finish")
+        lock = FolderLock(job.folder / FOLDER, f"{NAME}-finish")
     except HeldError:
         return False
-    with hold:
+    with lock:
         make()
     return True

@@ -7,33 +7,33 @@ from itertools import islice
 from wsol._utils.concurrency import in_order
 from wsol._utils.progress import Meter
 from wsol.errors import ConfigError, ErrorLimitError
-from wsol.inference.exported import is_graph
+from wsol.inference.exported import is_exported
 from wsol.inference.localizer import Localizer
-from wsol.localizers.config import reading_options
+from wsol.localizers.config import localizer_options
 from wsol.prediction.config import PredictConfig
-from wsol.prediction.inputs import Pictures
-from wsol.prediction.job import Plan
+from wsol.prediction.inputs import ImageCollection
+from wsol.prediction.job import PredictionJob
 from wsol.results.localization import Localization
-from wsol.results.store import to_row, write_part
+from wsol.results.store import to_row, write_chunk
 
 log = logging.getLogger("wsol")
 
 
 def create_predictor(
-    config: PredictConfig, pictures: Pictures, kind: Callable[..., Localizer] = Localizer
+    config: PredictConfig, images: ImageCollection, kind: Callable[..., Localizer] = Localizer
 ) -> Localizer:
     """Return the localizer of a prediction.
 
     Args:
         config: the options.
-        pictures: all of them; their labels are the classes where there is no run.
+        images: all of them; their labels are the classes where there is no run.
         kind: makes the localizer.
 
     Raises:
         ConfigError: an option does not fit.
     """
-    labels = pictures.labels
-    if labels is not None and config.run is not None and is_graph(config.run):
+    labels = images.labels
+    if labels is not None and config.run is not None and is_exported(config.run):
         raise ConfigError(
             f"labels_from: {config.run} is an exported graph, which has a map of each image's "
             "likeliest class alone: give --run the run folder"
@@ -42,27 +42,27 @@ def create_predictor(
         config.run,
         backbone=config.backbone,
         classes=labels.classes if labels is not None and config.run is None else None,
-        **reading_options(config),
+        **localizer_options(config),
         threshold=config.threshold,
         labels=config.labels,
-        objects=config.objects,
-        size=config.size,
+        objects=config.instances,
+        size=config.image_size,
         batch_size=config.batch_size,
-        workers=config.workers,
+        num_workers=config.num_workers,
         max_pixels=config.max_pixels,
         scaled_decoding=config.scaled_decoding,
         precision=config.precision,
         # In a cluster it computes as those do that make the rows.
-        cpu=config.cpu or (config.engine == "ray" and not config.gpus),
+        device="cpu" if config.engine == "ray" and not config.gpus else config.device,
     )
 
 
-def predict_parts(
+def predict_chunks(
     config: PredictConfig,
-    plan: Plan,
-    pictures: Pictures,
+    job: PredictionJob,
+    images: ImageCollection,
     locate: Localizer,
-    parts: Sequence[int],
+    chunks: Sequence[int],
     errors: int = 0,
     written: Callable[[], None] = lambda: None,
 ) -> None:
@@ -70,25 +70,25 @@ def predict_parts(
 
     Args:
         config: the options.
-        plan: of the prediction.
-        pictures: all of them.
+        job: of the prediction.
+        images: all of them.
         locate: knows what it wants to know of them.
-        parts: numbers of those to predict.
-        errors: number of pictures that could not be read before.
+        chunks: numbers of those to predict.
+        errors: number of images that could not be read before.
         written: called when a part is there.
     """
-    number = sum(len(plan.pictures(part)) for part in parts)
-    if number < plan.number:
-        log.info("%d of %d pictures are left to do here", number, plan.number)
-    wanted = map(plan.pictures, parts)
-    found = locate.locate_parts(pictures.paths, pictures.names, wanted, pictures.labels)
+    number = sum(len(job.images(chunk)) for chunk in chunks)
+    if number < job.number:
+        log.info("%d of %d images are left to do here", number, job.number)
+    wanted = map(job.images, chunks)
+    found = locate.locate_chunks(images.paths, images.names, wanted, images.labels)
     with Meter("predict", number) as meter:
-        # Rows are packed while the network looks at the next pictures.
+        # Rows are packed while the network looks at the next images.
         rows = in_order(
             to_row, _counted(found, meter, config.max_errors, errors), threads=1, ahead=64
         )
-        for part in parts:
-            write_part(plan.folder, part, list(islice(rows, len(plan.pictures(part)))))
+        for chunk in chunks:
+            write_chunk(job.folder, chunk, list(islice(rows, len(job.images(chunk)))))
             written()
 
 
@@ -105,7 +105,7 @@ def _counted(
 
 
 def check_limit(errors: int, max_errors: int | None) -> None:
-    """Stop where too many pictures are in error.
+    """Stop where too many images are in error.
 
     Args:
         errors: number of them.
@@ -116,6 +116,6 @@ def check_limit(errors: int, max_errors: int | None) -> None:
     """
     if max_errors is not None and errors > max_errors:
         raise ErrorLimitError(
-            f"stopped, as {errors} pictures could not be read: see to them, or give a "
+            f"stopped, as {errors} images could not be read: see to them, or give a "
             f"higher --max-errors than {max_errors}; the same command then goes on"
         )

@@ -18,26 +18,27 @@ import pyarrow as pa
 import torch
 from safetensors.torch import load
 
-from wsol._utils.names import original
+from wsol._utils.names import unescape_name
 from wsol._utils.progress import Meter
 from wsol.errors import ConfigError, WsolError, is_out_of_memory, not_installed
-from wsol.inference.device import choose_precision, has_float16
-from wsol.inference.exported import is_graph
+from wsol.inference.device import choose_device, choose_precision, has_float16
+from wsol.inference.exported import is_exported
 from wsol.inference.localizer import Localizer
 from wsol.prediction.config import PredictConfig
-from wsol.prediction.inputs import Pictures
-from wsol.prediction.job import Plan
+from wsol.prediction.inputs import ImageCollection
+from wsol.prediction.job import PredictionJob
 from wsol.prediction.local import check_limit, create_predictor
-from wsol.results.store import pack_part, put_part, read_rows, to_row
+from wsol.results.store import pack_part, put_chunk, read_rows, to_row
 from wsol.runs.hub import local_run
 from wsol.runs.run import load_info, pack
 from wsol.types import Precision
 
-TRIES = 4
+MAX_ATTEMPTS = 4
 """Of a part: one that ends so many processes would end all others."""
 
 _OUT_OF_MEMORY = (
-    "a process of the cluster is out of memory: use a lower --batch_size or --size, or more --gpus"
+    "a process of the cluster is out of memory: use a lower --batch_size or --image_size, or "
+    "more --gpus"
 )
 
 RESULT = pa.schema([("part", pa.int64()), ("content", pa.large_binary()), ("error", pa.string())])
@@ -46,21 +47,21 @@ raises reaches this one without its name."""
 
 
 @dataclass(frozen=True)
-class Cargo:
-    """All that a process of the cluster needs, so that machines share no more than pictures.
+class WorkerPayload:
+    """All that a process of the cluster needs, so that machines share no more than images.
 
     Attributes:
         config: the options.
-        plan: of the prediction.
-        pictures: all of them; their folder is the same on all machines, or a URI.
+        job: of the prediction.
+        images: all of them; their folder is the same on all machines, or a URI.
         run: content of the run's files by name, or of the one exported file; None: no run.
-        state: what the localizer has learnt of the pictures.
+        state: what the localizer has learnt of the images.
         threads: of torch, on which the last bits of a sum depend.
     """
 
     config: PredictConfig
-    plan: Plan
-    pictures: Pictures
+    job: PredictionJob
+    images: ImageCollection
     run: dict[str, bytes] | None
     state: bytes | None
     threads: int
@@ -70,9 +71,7 @@ class Cargo:
         torch.set_num_threads(self.threads)
         folder = Path(tempfile.mkdtemp(prefix="wsol-run-"))
         try:
-            locate = create_predictor(
-                replace(self.config, run=self._unpacked(folder)), self.pictures
-            )
+            locate = create_predictor(replace(self.config, run=self._unpacked(folder)), self.images)
         finally:
             shutil.rmtree(folder)
         if self.config.gpus and locate.compute.device.type == "cpu":
@@ -93,7 +92,7 @@ class Cargo:
         return folder if "model.json" in self.run else folder / next(iter(self.run))
 
 
-class Tries:
+class AttemptCounter:
     """Counts how often something was begun, in a process that outlives those that begin it."""
 
     def __init__(self) -> None:
@@ -110,27 +109,27 @@ class Tries:
         return self.counts[what]
 
 
-class PartPredictor:
+class ChunkPredictor:
     """Predicts parts, one after another, in a process of the cluster.
 
     Args:
-        cargo: in a list, a reference to it.
-        tries: counts, as a process that is ended is started again without end.
+        payload: in a list, a reference to it.
+        attempts: counts, as a process that is ended is started again without end.
         most: of these processes may be started.
     """
 
-    def __init__(self, cargo: Sequence[Any], tries: Any, most: int) -> None:
+    def __init__(self, payload: Sequence[Any], attempts: Any, most: int) -> None:
         """Load the network, once."""
         import ray
 
-        self.begin: Callable[[int | str], int] = lambda what: ray.get(tries.begin.remote(what))
-        self.cargo: Cargo = ray.get(cargo[0])
+        self.begin: Callable[[int | str], int] = lambda what: ray.get(attempts.begin.remote(what))
+        self.payload: WorkerPayload = ray.get(payload[0])
         self.locate: Localizer | WsolError
         if self.begin("process") > most:
             self.locate = ConfigError("the processes of the cluster end when they are started")
             return
         try:
-            self.locate = self.cargo.create()
+            self.locate = self.payload.create()
         except WsolError as error:
             self.locate = error
         except Exception as error:
@@ -142,41 +141,42 @@ class PartPredictor:
         """Return the file's content of each part.
 
         Args:
-            table: its column ``part`` has the numbers.
+            table: its column ``chunk`` has the numbers.
         """
         return pa.Table.from_pylist(
             [self._result(row["part"]) for row in table.to_pylist()], RESULT
         )
 
-    def _result(self, part: int) -> dict[str, Any]:
+    def _result(self, chunk: int) -> dict[str, Any]:
         try:
-            return {"part": part, "content": self.content(part)}
+            return {"part": chunk, "content": self.content(chunk)}
         except WsolError as error:
-            return {"part": part, "error": str(error)}
+            return {"part": chunk, "error": str(error)}
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            return {"part": part, "error": _OUT_OF_MEMORY}
+            return {"part": chunk, "error": _OUT_OF_MEMORY}
 
-    def content(self, part: int) -> bytes:
+    def content(self, chunk: int) -> bytes:
         """Return the content of a part's file.
 
         Args:
-            part: its number.
+            chunk: its number.
 
         Raises:
             WsolError: it has ended the processes that have tried, or there is no localizer.
         """
         if isinstance(self.locate, WsolError):
             raise self.locate
-        if self.begin(part) > TRIES:
+        if self.begin(chunk) > MAX_ATTEMPTS:
             raise ConfigError(
-                f"part {part} has ended {TRIES} processes of the cluster: with --workers 1 and "
-                "more, a picture ends no more than the process that decodes it"
+                f"part {chunk} has ended {MAX_ATTEMPTS} processes of the cluster: with "
+                f"--num_workers 1 and "
+                "more, an image ends no more than the process that decodes it"
             )
-        pictures = self.cargo.pictures
-        numbers = [self.cargo.plan.pictures(part)]
-        results = self.locate.locate_parts(pictures.paths, pictures.names, numbers, pictures.labels)
+        images = self.payload.images
+        numbers = [self.payload.job.images(chunk)]
+        results = self.locate.locate_chunks(images.paths, images.names, numbers, images.labels)
         return pack_part([to_row(result) for result in results])
 
 
@@ -190,12 +190,12 @@ STARTS = 20
 _NAMED = re.compile(r"[\w.]*(Error|Exception)\b")
 
 
-def predict_parts_on_ray(
+def predict_chunks_on_ray(
     config: PredictConfig,
-    plan: Plan,
-    pictures: Pictures,
+    job: PredictionJob,
+    images: ImageCollection,
     locate: Localizer,
-    parts: Sequence[int],
+    chunks: Sequence[int],
     errors: int = 0,
     written: Callable[[], None] = lambda: None,
 ) -> None:
@@ -205,61 +205,63 @@ def predict_parts_on_ray(
 
     Args:
         config: the options.
-        plan: of the prediction.
-        pictures: all of them.
+        job: of the prediction.
+        images: all of them.
         locate: has seen what it wants to see of them.
-        parts: numbers of those to predict.
-        errors: number of pictures that could not be read before.
+        chunks: numbers of those to predict.
+        errors: number of images that could not be read before.
         written: called when a part is there.
 
     Raises:
         ConfigError: ray is not installed, or the cluster has no room or has failed.
-        ErrorLimitError: more pictures than were allowed are in error.
+        ErrorLimitError: more images than were allowed are in error.
     """
-    if not parts:
+    if not chunks:
         return
     knows = locate.localizer.needs_fit and locate.is_fitted
-    cargo = Cargo(
+    payload = WorkerPayload(
         config=config,
-        plan=plan,
-        pictures=replace(pictures, root=_everywhere(pictures)),
+        job=job,
+        images=replace(images, root=_everywhere(images)),
         run=_packed(config.run),
         state=pack(locate.localizer.state()) if knows else None,
         # A GPU needs no more; processors would then limit how many GPUs work.
         threads=1 if config.gpus else torch.get_num_threads(),
     )
-    number = sum(len(plan.pictures(part)) for part in parts)
+    number = sum(len(job.images(chunk)) for chunk in chunks)
     with _cluster() as ray, Meter("predict", number) as meter:
-        for row in _results(ray, cargo, parts):
+        for row in _results(ray, payload, chunks):
             if row["error"] is not None:
                 raise ConfigError(row["error"])
-            put_part(plan.folder, row["part"], row["content"])
+            put_chunk(job.folder, row["part"], row["content"])
             written()
-            errors += _say_errors(plan, row["part"])
+            errors += _say_errors(job, row["part"])
             check_limit(errors, config.max_errors)
-            meter.advance(len(plan.pictures(row["part"])))
+            meter.advance(len(job.images(row["part"])))
 
 
-def _results(ray: Any, cargo: Cargo, parts: Sequence[int]) -> Iterator[dict[str, Any]]:
+def _results(ray: Any, payload: WorkerPayload, chunks: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Yield parts as they come, in any order."""
-    config, room = cargo.config, _room(ray, cargo.threads, cargo.config.gpus)
+    config, room = payload.config, _room(ray, payload.threads, payload.config.gpus)
     if not room and config.actors is None:
         raise ConfigError(
-            f"no machine of the cluster has {cargo.threads} processors and {config.gpus:g} GPUs: "
+            f"no machine of the cluster has {payload.threads} processors and {config.gpus:g} GPUs: "
             "set OMP_NUM_THREADS or --gpus lower, or give --actors to wait for machines"
         )
-    most = min(config.actors or room, len(parts))
+    most = min(config.actors or room, len(chunks))
     # Kept here, as a process that is started again asks for it again.
-    kept = ray.put(cargo)
-    tries = ray.remote(num_cpus=0)(Tries).remote()
-    items = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
+    kept = ray.put(payload)
+    attempts = ray.remote(num_cpus=0)(AttemptCounter).remote()
+    items = ray.data.from_items(
+        [{"part": chunk} for chunk in chunks], override_num_blocks=len(chunks)
+    )
     found = items.map_batches(
-        PartPredictor,
+        ChunkPredictor,
         batch_size=1,
         batch_format="pyarrow",
-        fn_constructor_args=([kept], tries, most + STARTS),
+        fn_constructor_args=([kept], attempts, most + STARTS),
         compute=ray.data.ActorPoolStrategy(min_size=max(1, min(most, room)), max_size=most),
-        num_cpus=cargo.threads,
+        num_cpus=payload.threads,
         num_gpus=config.gpus,
     )
     yield from found.iter_rows()
@@ -278,7 +280,7 @@ def cluster_precision(config: PredictConfig) -> Precision:
     Raises:
         ConfigError: ray is not installed, or the cluster has failed.
     """
-    if config.run is not None and is_graph(config.run):
+    if config.run is not None and is_exported(config.run):
         return "fp32"
     of_run = None if config.run is None else load_info(config.run).precision
     with _cluster() as ray:
@@ -287,7 +289,7 @@ def cluster_precision(config: PredictConfig) -> Precision:
         ask = ray.remote(num_cpus=1, num_gpus=config.gpus)(choose_precision)
         answers = [
             ask.options(scheduling_strategy=On(node["NodeID"], soft=False)).remote(
-                "auto", config.cpu or not config.gpus, of_run
+                "auto", config.device if config.gpus else "cpu", of_run
             )
             for node in ray.nodes()
             if _room_of(node, 1, config.gpus)
@@ -295,7 +297,8 @@ def cluster_precision(config: PredictConfig) -> Precision:
         found: set[Precision] = set(ray.get(answers)) or {of_run or "fp32"}
     precision = found.pop() if len(found) == 1 else "fp32"
     # The process that starts the others reads the network as well, if only on its CPU.
-    is_refused = precision == "fp16" and not has_float16(config.cpu or not config.gpus)
+    here = choose_device(config.device if config.gpus else "cpu")
+    is_refused = precision == "fp16" and not has_float16(here)
     return "fp32" if is_refused else precision
 
 
@@ -311,21 +314,21 @@ def _room_of(node: Mapping[str, Any], processors: int, gpus: float) -> int:
     return int(min(here, has.get("GPU", 0) // gpus) if gpus else here)
 
 
-def _say_errors(plan: Plan, part: int) -> int:
-    """Log the pictures of a part that could not be read, and return how many."""
+def _say_errors(job: PredictionJob, chunk: int) -> int:
+    """Log the images of a part that could not be read, and return how many."""
     bad = [
         row
-        for row in read_rows(plan.folder, [part], ["image_id", "status", "error"])
+        for row in read_rows(job.folder, [chunk], ["image_id", "status", "error"])
         if row["status"] == "error"
     ]
     for row in bad:
-        log.warning("%s: %s", original(row["image_id"]), original(row["error"]))
+        log.warning("%s: %s", unescape_name(row["image_id"]), unescape_name(row["error"]))
     return len(bad)
 
 
-def _everywhere(pictures: Pictures) -> Path:
+def _everywhere(images: ImageCollection) -> Path:
     """Return the folder as processes in other folders find it."""
-    return pictures.root if pictures.are_remote else pictures.root.absolute()
+    return images.root if images.are_remote else images.root.absolute()
 
 
 def _packed(run: Path | None) -> dict[str, bytes] | None:

@@ -16,7 +16,7 @@ from wsol.errors import ConfigError
 from wsol.formats._files import LIST
 from wsol.prediction.config import PredictConfig
 from wsol.reports.report import INDEX
-from wsol.results.store import ABOUT, FOLDER
+from wsol.results.store import FOLDER, INFO
 
 log = logging.getLogger("wsol")
 
@@ -62,7 +62,7 @@ class Mirror:
             for entry in self.system.get_file_info(fs.FileSelector(folder)):
                 name = PurePosixPath(entry.path).name
                 # What makes a record whole is made again of its parts.
-                if entry.type == fs.FileType.File and name != ABOUT and not name.startswith("."):
+                if entry.type == fs.FileType.File and name != INFO and not name.startswith("."):
                     path = self.here / FOLDER / name
                     with self.system.open_input_file(entry.path) as file:
                         path.write_bytes(file.read())
@@ -90,9 +90,7 @@ class Mirror:
         ]
         marks = set(self._marks())
         # The plan says what the parts are: no part is there without it.
-        new.sort(
-            key=lambda path: (path.name == ABOUT, path not in marks, path.suffix == ".parquet")
-        )
+        new.sort(key=lambda path: (path.name == INFO, path not in marks, path.suffix == ".parquet"))
         with self._said():
             for path in new:
                 self._put(path)

@@ -70,7 +70,7 @@ def list_settings() -> dict[str, str]:
     """Return what each of our own settings is for, by name.
 
     >>> list_settings()["fast"]
-    'Quick boxes of an untrained network: wsol predict PICTURES --out DIR --config fast'
+    'Quick boxes of an untrained network: wsol predict IMAGES --out DIR --config fast'
     """
     paths = sorted(SETTINGS.glob("*.yaml"))
     return {path.stem: path.read_text("utf-8").splitlines()[0].removeprefix("# ") for path in paths}

@@ -1,4 +1,4 @@
-"""The figures above a report: counted picture by picture, so memory does not grow."""
+"""The figures above a report: counted image by image, so memory does not grow."""
 
 import re
 from collections import Counter
@@ -7,8 +7,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from wsol.maps import iou_curves, scale_boxes
-from wsol.reports.page_data import Truth
-from wsol.results.localization import About, Localization
+from wsol.reports.page_data import GroundTruth
+from wsol.results.localization import Localization, PredictionInfo
 
 IOU_LEVELS = (30, 50, 70)
 """IoU in percent at which a box counts as right."""
@@ -19,54 +19,56 @@ BINS = 20
 """Of the histogram of scores, in [0, 1]."""
 
 
-class Figures:
-    """Counts how many pictures there are, and how often class and box are right.
+class RunMetrics:
+    """Counts how many images there are, and how often class and box are right.
 
     Boxes are judged as the re-evaluation's protocol does: the largest contour's box at the size of
-    the heat map, against any of the true boxes. Pictures without heat map count as wrong.
+    the heat map, against any of the true boxes. Images without heat map count as wrong.
 
     Args:
-        about: has the classes and the threshold.
+        info: has the classes and the threshold.
 
     >>> from pathlib import Path
-    >>> figures = Figures(About(("cat",), Path(), threshold=0.2))
+    >>> figures = RunMetrics(PredictionInfo(("cat",), Path(), threshold=0.2))
     >>> score_map = np.zeros((8, 8), np.float32)
     >>> score_map[2:5, 2:5] = 1
     >>> boxes = np.array([[2.0, 2, 5, 5]])
     >>> found = Localization("a.jpg", (8, 8), "cat", 0, 0.9, score_map, boxes)
-    >>> figures.add(found, Truth(boxes, ("cat",), ("cat",)))
+    >>> figures.add(found, GroundTruth(boxes, ("cat",), ("cat",)))
     >>> figures.metrics()["box_acc_50"]
     100.0
     """
 
-    def __init__(self, about: About) -> None:
+    def __init__(self, info: PredictionInfo) -> None:
         """Start all counts at zero."""
-        self.classes = frozenset(about.classes)
+        self.classes = frozenset(info.classes)
         # The last is the prediction's own, whether or not it is on the grid.
-        self.thresholds = np.append(THRESHOLDS, about.threshold)
+        self.thresholds = np.append(THRESHOLDS, info.threshold)
         self.statuses: Counter[str] = Counter()
         self.scores = np.zeros(BINS, np.int64)
         self.hits = np.zeros((len(IOU_LEVELS), len(self.thresholds)), np.int64)
         self.both = self.boxed = self.named = self.right = 0
 
-    def add(self, result: Localization, truth: Truth | None) -> None:
-        """Count one picture."""
+    def add(self, result: Localization, ground_truth: GroundTruth | None) -> None:
+        """Count one image."""
         self.statuses[result.status] += 1
         if result.error is None:
             self.scores[min(int(result.score * BINS), BINS - 1)] += 1
-        if truth is None:
+        if ground_truth is None:
             return
-        class_right = result.label in truth.classes
-        if not self.classes.isdisjoint(truth.classes):
+        class_right = result.label in ground_truth.classes
+        if not self.classes.isdisjoint(ground_truth.classes):
             self.named += 1
             self.right += class_right
-        if not len(truth.boxes):
+        if not len(ground_truth.boxes):
             return
         self.boxed += 1
         if result.status != "ok" or not result.heat_map.size:
             return
         height, width = result.heat_map.shape
-        boxes = scale_boxes(truth.boxes, result.image_size, (width, height)).astype(np.int64)
+        boxes = scale_boxes(ground_truth.boxes, result.original_size, (width, height)).astype(
+            np.int64
+        )
         curve = iou_curves(result.heat_map, boxes, self.thresholds).largest
         hits = curve >= np.array(IOU_LEVELS)[:, None] / 100
         self.hits += hits
@@ -113,7 +115,7 @@ class Figure(NamedTuple):
     kind: Literal["percent", "count", "fault", "threshold"] = "percent"
 
 
-FIGURES = {
+METRICS = {
     # Of a run: its score maps are those of the true class.
     "top1_cls": Figure("Top-1 classification"),
     "top5_cls": Figure("Top-5 classification"),
@@ -151,17 +153,17 @@ FIGURES = {
 _AT = re.compile(r"(\w+)_at_([\d.]+)")
 
 
-def figure_of(key: str) -> Figure:
+def metric_of(key: str) -> Figure:
     """Return how a figure is shown, also one that is not listed.
 
     Args:
         key: of the figure in ``metrics.json``.
 
-    >>> figure_of("gt_known_at_0.20").title, figure_of("box_ap50").title
+    >>> metric_of("gt_known_at_0.20").title, metric_of("box_ap50").title
     ('GT-known Loc at threshold 0.20', 'AP50 of boxes')
     """
-    if key in FIGURES:
-        return FIGURES[key]
+    if key in METRICS:
+        return METRICS[key]
     if at := _AT.fullmatch(key):
-        return Figure(f"{figure_of(at[1]).title} at threshold {at[2]}")
+        return Figure(f"{metric_of(at[1]).title} at threshold {at[2]}")
     return Figure(key.replace("_", " "), "count" if key.startswith("num_") else "percent")

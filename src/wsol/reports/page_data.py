@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
-from wsol._utils.names import portable
+from wsol._utils.names import escape_name
 from wsol.data.annotations.csv import read_box_file
 from wsol.data.annotations.types import Box, BoxRow, ImageRow, Size, box_fault
 from wsol.data.images import MAX_PIXELS, decode_image, open_image, orientation
@@ -23,21 +23,21 @@ from wsol.data.samples import Samples
 from wsol.data.sources import open_source
 from wsol.errors import AnnotationError, DataError
 from wsol.maps.normalize import grey_levels
-from wsol.results.localization import About, Localization
+from wsol.results.localization import Localization, PredictionInfo
 
 log = logging.getLogger("wsol")
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
-    """What is true of one picture.
+class GroundTruth:
+    """What is true of one image.
 
     Attributes:
-        boxes: float64 ``(k, 4)``, x0 y0 x1 y1 in pixels of the picture as displayed.
+        boxes: float64 ``(k, 4)``, x0 y0 x1 y1 in pixels of the image as displayed.
         box_classes: name of the class of each box.
-        classes: names of the picture's classes.
+        classes: names of the image's classes.
 
-    >>> Truth(np.array([[0.0, 0, 5, 5]]), ("crow",), ("crow",)).classes
+    >>> GroundTruth(np.array([[0.0, 0, 5, 5]]), ("crow",), ("crow",)).classes
     ('crow',)
     """
 
@@ -46,15 +46,15 @@ class Truth:
     classes: tuple[str, ...]
 
 
-def truth_of(samples: Samples) -> dict[str, Truth]:
-    """Return what a split of a data set says of each of its pictures.
+def ground_truth_of(samples: Samples) -> dict[str, GroundTruth]:
+    """Return what a split of a data set says of each of its images.
 
     Args:
         samples: with or without boxes.
 
     >>> boxes = (np.array([[1.0, 2, 3, 4]]),)
     >>> split = Samples(Path(), ("a.jpg",), np.array([1]), ("crow", "wren"), boxes)
-    >>> truth_of(split)["a.jpg"].box_classes
+    >>> ground_truth_of(split)["a.jpg"].box_classes
     ('wren',)
     """
     found = {}
@@ -64,7 +64,7 @@ def truth_of(samples: Samples) -> dict[str, Truth]:
             labels = np.full(len(boxes), samples.labels[index])
         else:
             labels = samples.box_labels[index]
-        found[name] = Truth(
+        found[name] = GroundTruth(
             boxes,
             tuple(samples.classes[label] for label in labels),
             tuple(samples.classes[label] for label in samples.labels_of(index)),
@@ -72,9 +72,9 @@ def truth_of(samples: Samples) -> dict[str, Truth]:
     return found
 
 
-def read_truth(
+def read_ground_truth(
     path: Path, sizes: Mapping[str, Size], images: Path | None = None
-) -> dict[str, Truth]:
+) -> dict[str, GroundTruth]:
     r"""Return the ground-truth boxes of images from a file or folder of any format.
 
     An image is named as ``ImageNames`` says. Where several names stand for one image, the one that
@@ -83,23 +83,23 @@ def read_truth(
 
     Args:
         path: see ``wsol.data.annotations.csv.read_box_file``.
-        sizes: id of each picture to its width and height; 0 and 0 where they are not known.
+        sizes: id of each image to its width and height; 0 and 0 where they are not known.
         images: folder that the ids are relative to.
 
     Raises:
-        AnnotationError: a row cannot be used, or lies outside its picture.
-        DataError: there is no such file, its format is unknown, or it has no box of any picture.
+        AnnotationError: a row cannot be used, or lies outside its image.
+        DataError: there is no such file, its format is unknown, or it has no box of any image.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     file = Path(folder, "boxes.csv")
     ...     _ = file.write_text("image,class,x0,y0,x1,y1\ntest/a.jpg,crow,1,2,30,40\n")
-    ...     read_truth(file, {"a.jpg": (64, 48)})["a.jpg"].boxes
+    ...     read_ground_truth(file, {"a.jpg": (64, 48)})["a.jpg"].boxes
     array([[ 1.,  2., 30., 40.]])
     """
     ids = list(sizes)
     names = ImageNames(ids)
-    # Of each picture, the rows by the name that they give it.
+    # Of each image, the rows by the name that they give it.
     named: dict[str, dict[str, list[BoxRow]]] = {}
     others = 0
     for row in read_box_file(path):
@@ -112,12 +112,12 @@ def read_truth(
             others += 1
             continue
         if match.index is None:
-            raise row.bad(path, f"several pictures end in {row.image!r}; give more of the path")
+            raise row.bad(path, f"several images end in {row.image!r}; give more of the path")
         named.setdefault(ids[match.index], {}).setdefault(row.image, []).append(row)
     if not named:
-        raise DataError(f"{path}: has no box of any of the {len(sizes)} pictures")
+        raise DataError(f"{path}: has no box of any of the {len(sizes)} images")
     if others:
-        log.info("%s: %d boxes are of pictures that were not predicted", path, others)
+        log.info("%s: %d boxes are of images that were not predicted", path, others)
     return {
         name: _checked(path, _only(path, name, rows, images), sizes[name])
         for name, rows in named.items()
@@ -127,7 +127,7 @@ def read_truth(
 def _only(
     path: Path, name: str, named: Mapping[str, list[BoxRow]], images: Path | None
 ) -> list[BoxRow]:
-    """Return the rows of the one name that a picture has."""
+    """Return the rows of the one name that an image has."""
     place = name if images is None else (images.absolute() / name).as_posix()
     shared = {other: shared_end(other, place) for other in named}
     chosen = [other for other in named if shared[other] == max(shared.values())]
@@ -135,12 +135,12 @@ def _only(
         return named[chosen[0]]
     one, other = list(named)[:2]
     row = named[other][0]
-    reason = f"{other!r} and {one!r} both name the picture {name!r}"
+    reason = f"{other!r} and {one!r} both name the image {name!r}"
     raise row.bad(path, reason)
 
 
-def _checked(path: Path, rows: Iterable[BoxRow], size: Size) -> Truth:
-    """Return what sound rows say of a picture."""
+def _checked(path: Path, rows: Iterable[BoxRow], size: Size) -> GroundTruth:
+    """Return what sound rows say of an image."""
     found: dict[tuple[str, Box], None] = {}
     for row in rows:
         if row.is_relative and all(size):
@@ -152,63 +152,67 @@ def _checked(path: Path, rows: Iterable[BoxRow], size: Size) -> Truth:
             raise row.bad(path, fault)
         found[row.class_name, row.box] = None
     names, boxes = zip(*found, strict=True)
-    return Truth(np.array(boxes, np.float64), names, tuple(sorted(set(names))))
+    return GroundTruth(np.array(boxes, np.float64), names, tuple(sorted(set(names))))
 
 
-def row_of(result: Localization, truth: Truth | None, classes: frozenset[str]) -> dict[str, Any]:
-    """Return a picture's row, as ``page/source.js`` describes it.
+def row_of(
+    result: Localization, ground_truth: GroundTruth | None, classes: frozenset[str]
+) -> dict[str, Any]:
+    """Return an image's row, as ``page/source.js`` describes it.
 
     Args:
-        result: of the picture.
-        truth: what is true of it, or None where that is not known.
+        result: of the image.
+        ground_truth: what is true of it, or None where that is not known.
         classes: that the network knows; only of these it can be right or wrong.
 
     >>> row = row_of(Localization("a.jpg", (8, 6), "cat", 0, 0.5), None, frozenset({"cat"}))
-    >>> row["name"], row["status"], row["truth"]
+    >>> row["name"], row["status"], row["ground_truth"]
     ('a.jpg', 'no_object', None)
     """
-    width, height = result.image_size
+    width, height = result.original_size
     boxes = zip(
         result.boxes.tolist(), result.box_scores.tolist(), result.box_labels.tolist(), strict=True
     )
     return {
-        "name": portable(result.image_id),
+        "name": escape_name(result.image_id),
         "width": width,
         "height": height,
         "status": result.status,
-        "error": None if result.error is None else portable(result.error.reason),
+        "error": None if result.error is None else escape_name(result.error.reason),
         "label": result.class_index,
         "score": result.score,
         "boxes": [[*box, score, label] for box, score, label in boxes],
-        "truth": None if truth is None else _truth(result, truth, classes),
+        "truth": None if ground_truth is None else _ground_truth(result, ground_truth, classes),
     }
 
 
-def _truth(result: Localization, truth: Truth, classes: frozenset[str]) -> dict[str, Any]:
-    boxes = zip(truth.boxes.tolist(), truth.box_classes, strict=True)
-    judged = not classes.isdisjoint(truth.classes)
+def _ground_truth(
+    result: Localization, ground_truth: GroundTruth, classes: frozenset[str]
+) -> dict[str, Any]:
+    boxes = zip(ground_truth.boxes.tolist(), ground_truth.box_classes, strict=True)
+    scored = not classes.isdisjoint(ground_truth.classes)
     return {
-        "classes": [portable(name) for name in truth.classes],
-        "right": result.label in truth.classes if judged else None,
-        "boxes": [[*box, portable(name)] for box, name in boxes],
+        "classes": [escape_name(name) for name in ground_truth.classes],
+        "right": result.label in ground_truth.classes if scored else None,
+        "boxes": [[*box, escape_name(name)] for box, name in boxes],
     }
 
 
-def about_page(about: About) -> dict[str, Any]:
+def page_info(info: PredictionInfo) -> dict[str, Any]:
     """Return what all rows have in common, as the page wants it.
 
     Args:
-        about: of the prediction.
+        info: of the prediction.
 
     >>> from pathlib import Path
-    >>> about_page(About(("cat",), Path("photos"), 0.2))["classes"]
+    >>> page_info(PredictionInfo(("cat",), Path("photos"), 0.2))["classes"]
     ['cat']
     """
     return {
-        "classes": [portable(name) for name in about.names],
-        "threshold": about.threshold,
-        "objects": about.objects,
-        "model": portable(about.model),
+        "classes": [escape_name(name) for name in info.names],
+        "threshold": info.threshold,
+        "instances": info.instances,
+        "model": escape_name(info.model),
     }
 
 
@@ -331,7 +335,7 @@ def without_metadata(jpeg: bytes) -> bytes | None:
     while marker := _MARKER.match(jpeg, place):
         kind, start = marker[1][0], marker.end()
         if kind == _END:
-            # Some cameras append another picture, with metadata of its own.
+            # Some cameras append another image, with metadata of its own.
             return b"".join([*kept, b"\xff\xd9"])
         end = start + int.from_bytes(jpeg[start : start + 2], "big")
         if kind == _SCAN and (pixels := _PIXELS.match(jpeg, end)):

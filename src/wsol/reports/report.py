@@ -9,40 +9,40 @@ from typing import Any, TextIO
 
 import wsol
 from wsol._utils.files import write_folder
-from wsol._utils.names import portable
+from wsol._utils.names import escape_name
 from wsol._utils.progress import Meter
 from wsol.data.images import MAX_PIXELS
 from wsol.errors import ConfigError, DataError, ImageError
-from wsol.reports.config import PICTURES, SIDE, ReportConfig
-from wsol.reports.metrics import Figures, figure_of
+from wsol.reports.config import MAX_IMAGES, SIDE, ReportConfig
+from wsol.reports.metrics import RunMetrics, metric_of
 from wsol.reports.page_data import (
-    Truth,
-    about_page,
+    GroundTruth,
     encode_small_map,
-    read_truth,
+    page_info,
+    read_ground_truth,
     row_of,
     save_photo,
     script_json,
     small_map,
 )
-from wsol.results.localization import About, Localization
-from wsol.results.store import Record
+from wsol.results.localization import Localization, PredictionInfo
+from wsol.results.store import PredictionStore
 
 log = logging.getLogger("wsol")
 
 CHUNK = 64
-"""Maps in one file: few enough to load soon, as pictures are sorted."""
+"""Maps in one file: few enough to load soon, as images are sorted."""
 
 INDEX = Path("data/index.js")
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a report has of its pictures.
+    """What a report has of its images.
 
     Attributes:
         page: to open in a browser.
-        number: of pictures in the prediction.
+        number: of images in the prediction.
         shown: of them in the page.
         errors: of those shown, the ones that could not be read, when predicting or now.
     """
@@ -55,28 +55,28 @@ class Written:
 
 def write_report(
     results: Iterable[Localization],
-    about: About,
+    info: PredictionInfo,
     folder: Path,
     *,
-    truth: Mapping[str, Truth] | None = None,
+    ground_truth: Mapping[str, GroundTruth] | None = None,
     metrics: Mapping[str, float | int | None] | None = None,
     number: int | None = None,
-    pictures: int = PICTURES,
+    max_images: int = MAX_IMAGES,
     side: int = SIDE,
     max_pixels: int = MAX_PIXELS,
 ) -> Written:
     """Write a report of a prediction; one that is there already is replaced when it is finished.
 
     Args:
-        results: of the pictures, a ``Record`` or any other; gone through once.
-        about: what they have in common.
+        results: of the images, a ``PredictionStore`` or any other; gone through once.
+        info: what they have in common.
         folder: to write; it is new, empty or an earlier report.
-        truth: picture's id to what is true of it.
+        ground_truth: image's id to what is true of it.
         metrics: figures to show above, by the names of ``wsol evaluate``; default: those that
             follow from the truth.
-        number: of results, where they have no length; if more than ``pictures``, those shown are
+        number: of results, where they have no length; if more than ``max_images``, those shown are
             spread evenly.
-        pictures: to show at most.
+        max_images: to show at most.
         side: longest side of the photographs' copies in pixels.
         max_pixels: larger photographs are not decoded.
 
@@ -84,24 +84,24 @@ def write_report(
         ConfigError: the folder holds something else, or cannot be written.
 
     >>> import tempfile
-    >>> about = About(("cat",), Path("photos"), threshold=0.2)
+    >>> info = PredictionInfo(("cat",), Path("photos"), threshold=0.2)
     >>> lost = Localization("a.jpg", error=ImageError("a.jpg", "the file is empty"))
     >>> with tempfile.TemporaryDirectory() as parent:
-    ...     written = write_report([lost], about, Path(parent, "report"))
+    ...     written = write_report([lost], info, Path(parent, "report"))
     ...     written.page.name, written.shown, written.errors
     ('index.html', 1, 1)
     """
     check_folder(folder)
     if number is None:
-        number = len(results) if isinstance(results, Sized) else pictures
+        number = len(results) if isinstance(results, Sized) else max_images
 
-    def write(part: Path) -> Written:
-        (part / INDEX.parent).mkdir()
-        with (part / INDEX).open("w", encoding="ascii", newline="\n") as index:
-            writer = _Writer(part, index, about, side, max_pixels)
+    def write(chunk: Path) -> Written:
+        (chunk / INDEX.parent).mkdir()
+        with (chunk / INDEX).open("w", encoding="ascii", newline="\n") as index:
+            writer = _Writer(chunk, index, info, side, max_pixels)
             for position, result in enumerate(results):
-                shown = _shown(position, number, pictures)
-                writer.add(result, (truth or {}).get(result.image_id), shown)
+                shown = _shown(position, number, max_images)
+                writer.add(result, (ground_truth or {}).get(result.image_id), shown)
             return writer.close(metrics)
 
     try:
@@ -127,27 +127,27 @@ def check_folder(folder: Path) -> None:
         raise ConfigError(f"{folder}: holds something that is no report; choose another --out")
 
 
-def _shown(position: int, number: int, pictures: int) -> bool:
+def _shown(position: int, number: int, max_images: int) -> bool:
     """Return whether a result is one of those that are spread evenly over all."""
-    if number <= pictures:
-        return position < pictures
-    return position * pictures // number != (position - 1) * pictures // number
+    if number <= max_images:
+        return position < max_images
+    return position * max_images // number != (position - 1) * max_images // number
 
 
 class _Writer:
     """Writes a report's files as results come."""
 
     def __init__(
-        self, folder: Path, index: TextIO, about: About, side: int, max_pixels: int
+        self, folder: Path, index: TextIO, info: PredictionInfo, side: int, max_pixels: int
     ) -> None:
-        self.folder, self.index, self.about = folder, index, about
+        self.folder, self.index, self.info = folder, index, info
         self.side, self.max_pixels = side, max_pixels
-        self.classes = frozenset(about.classes)
-        self.figures = Figures(about)
+        self.classes = frozenset(info.classes)
+        self.figures = RunMetrics(info)
         self.digest = hashlib.sha256()
         self.number = self.shown = self.errors = 0
         self.maps: list[str | None] = []
-        self.has_truth = False
+        self.has_ground_truth = False
         (folder / "photos").mkdir()
         (folder / "page").mkdir()
         for file in Path(__file__).with_name("page").iterdir():
@@ -155,13 +155,13 @@ class _Writer:
             (place / file.name).write_bytes(file.read_bytes())
         self.index.write('wsol.takeIndex({"rows":[')
 
-    def add(self, result: Localization, truth: Truth | None, shown: bool) -> None:
+    def add(self, result: Localization, ground_truth: GroundTruth | None, shown: bool) -> None:
         """Count a result, and write what the page shows of it."""
         self.number += 1
-        self.figures.add(result, truth)
+        self.figures.add(result, ground_truth)
         if not shown:
             return
-        row = row_of(result, truth, self.classes)
+        row = row_of(result, ground_truth, self.classes)
         self.digest.update(script_json([row["name"], row["boxes"]]).encode())
         row |= {"map": result.heat_map.size > 0, "photo": False}
         if result.error is None:
@@ -170,9 +170,9 @@ class _Writer:
                 row["photo"] = True
             except ImageError as error:
                 log.warning("%s", error)
-                row["error"] = portable(error.reason)
+                row["error"] = escape_name(error.reason)
         self.errors += not row["photo"]
-        self.has_truth |= truth is not None
+        self.has_ground_truth |= ground_truth is not None
         self.index.write(("," if self.shown else "") + "\n" + script_json(row))
         self.maps.append(encode_small_map(small_map(result.heat_map)) if row["map"] else None)
         self.shown += 1
@@ -184,17 +184,17 @@ class _Writer:
         if self.maps:
             self._write_maps()
         shown = dict(self.figures.metrics() if metrics is None else metrics)
-        page: dict[str, Any] = about_page(self.about) | {
+        page: dict[str, Any] = page_info(self.info) | {
             "id": self.digest.hexdigest()[:16],
             "version": wsol.__version__,
             "chunk": CHUNK,
             "number": self.number,
             "statuses": dict(self.figures.statuses),
             "metrics": shown,
-            "figures": {name: figure_of(name)._asdict() for name in shown},
+            "figures": {name: metric_of(name)._asdict() for name in shown},
             "curves": self.figures.curves(),
             "scores": self.figures.scores.tolist(),
-            "truth": self.has_truth,
+            "truth": self.has_ground_truth,
         }
         self.index.write(f'\n],"about":{script_json(page)}}});\n')
         return Written(self.folder / "index.html", self.number, self.shown, self.errors)
@@ -202,7 +202,7 @@ class _Writer:
     def _save_photo(self, result: Localization) -> None:
         # Numbered, as a name from elsewhere may be anything.
         copy = self.folder / "photos" / f"{self.shown:06d}.jpg"
-        save_photo(self.about.path(result), copy, self.side, self.max_pixels)
+        save_photo(self.info.path(result), copy, self.side, self.max_pixels)
 
     def _write_maps(self) -> None:
         chunk = (self.shown - 1) // CHUNK
@@ -223,28 +223,28 @@ def report(config: ReportConfig) -> Written:
         ConfigError: the output folder holds something else, or cannot be written.
     """
     if config.images is not None and not config.images.is_dir():
-        raise DataError(f"{config.images}: no such folder of pictures")
-    record = Record(config.predictions, config.images)
+        raise DataError(f"{config.images}: no such folder of images")
+    store = PredictionStore(config.predictions, config.images)
     folder = config.predictions / "report" if config.out is None else config.out
     check_folder(folder)
-    truth = None
+    ground_truth = None
     if config.boxes is not None:
-        sizes = {result.image_id: result.image_size for result in record}
-        truth = read_truth(config.boxes, sizes, record.about.images)
-    with Meter("report", len(record)) as meter:
+        sizes = {result.image_id: result.original_size for result in store}
+        ground_truth = read_ground_truth(config.boxes, sizes, store.info.images)
+    with Meter("report", len(store)) as meter:
 
         def counted() -> Iterator[Localization]:
-            for result in record:
+            for result in store:
                 yield result
                 meter.advance(1)
 
         return write_report(
             counted(),
-            record.about,
+            store.info,
             folder,
-            truth=truth,
-            number=len(record),
-            pictures=config.pictures,
+            ground_truth=ground_truth,
+            number=len(store),
+            max_images=config.max_images,
             side=config.side,
             max_pixels=config.max_pixels,
         )

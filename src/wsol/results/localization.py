@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     import supervision
     from matplotlib.axes import Axes
 
-    from wsol.visualization.plots import Picture
+    from wsol.visualization.plots import ImageLike
 
 
 def box_masks(result: Localization, threshold: float) -> Iterator[NDArray[np.bool_]]:
-    """Yield the mask of each box, bool ``(H, W)`` in pixels of the picture.
+    """Yield the mask of each box, bool ``(H, W)`` in pixels of the image.
 
     Its bounding box is the box, within a pixel. A box without a map is filled.
 
     Args:
-        result: of one picture.
+        result: of one image.
         threshold: share of the map's maximum above which a pixel belongs to the object.
 
     >>> from wsol import Localization
@@ -41,15 +41,15 @@ def box_masks(result: Localization, threshold: float) -> Iterator[NDArray[np.boo
     [[[0, 0, 1, 1], [0, 0, 1, 1]]]
     """
     if not result.heat_map.size:
-        yield from (_filled(box, result.image_size) for box in result.boxes.tolist())
+        yield from (_filled(box, result.original_size) for box in result.boxes.tolist())
         return
     height, width = result.heat_map.shape
     size = (width, height)
-    boxes = np.rint(scale_boxes(result.boxes, result.image_size, size)).astype(np.int64)
+    boxes = np.rint(scale_boxes(result.boxes, result.original_size, size)).astype(np.int64)
     boxes[:, :2] = boxes[:, :2].clip(0, np.array(size) - 1)
     boxes[:, 2:] = boxes[:, 2:].clip(boxes[:, :2] + 1, size)
     for mask in masks_at(result.heat_map, threshold, boxes):
-        yield scale_mask(mask, result.image_size)
+        yield scale_mask(mask, result.original_size)
 
 
 def _filled(box: list[float], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -59,12 +59,12 @@ def _filled(box: list[float], size: tuple[int, int]) -> NDArray[np.bool_]:
     return mask
 
 
-def to_supervision(result: Localization, about: About) -> supervision.Detections:
+def to_supervision(result: Localization, info: PredictionInfo) -> supervision.Detections:
     """Return boxes as ``supervision.Detections``.
 
     Args:
-        result: of one picture.
-        about: has the classes, whose names are in ``data["class_name"]``, and the threshold.
+        result: of one image.
+        info: has the classes, whose names are in ``data["class_name"]``, and the threshold.
 
     Raises:
         ConfigError: supervision is not installed.
@@ -72,10 +72,10 @@ def to_supervision(result: Localization, about: About) -> supervision.Detections
     _check("supervision")
     from supervision import Detections
 
-    names = [about.names[label] for label in result.box_labels.tolist()]
-    width, height = result.image_size
+    names = [info.names[label] for label in result.box_labels.tolist()]
+    width, height = result.original_size
     masks = np.zeros((len(result.boxes), height, width), np.bool_)
-    for own, mask in zip(masks, box_masks(result, about.threshold), strict=True):
+    for own, mask in zip(masks, box_masks(result, info.threshold), strict=True):
         own[:] = mask
     return Detections(
         xyxy=result.boxes.astype(np.float32),
@@ -86,12 +86,12 @@ def to_supervision(result: Localization, about: About) -> supervision.Detections
     )
 
 
-def to_fiftyone(result: Localization, about: About) -> fiftyone.Detections:
-    """Return boxes as ``fiftyone.Detections``: x y width height as shares of the picture.
+def to_fiftyone(result: Localization, info: PredictionInfo) -> fiftyone.Detections:
+    """Return boxes as ``fiftyone.Detections``: x y width height as shares of the image.
 
     Args:
-        result: of one picture.
-        about: has the classes and the threshold.
+        result: of one image.
+        info: has the classes and the threshold.
 
     Raises:
         ConfigError: fiftyone is not installed.
@@ -99,11 +99,11 @@ def to_fiftyone(result: Localization, about: About) -> fiftyone.Detections:
     _check("fiftyone")
     from fiftyone import Detection, Detections
 
-    width, height = result.image_size
+    width, height = result.original_size
     return Detections(
         detections=[
             Detection(
-                label=about.names[label],
+                label=info.names[label],
                 bounding_box=[x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height],
                 confidence=score,
                 mask=_window(mask, (x0, y0, x1, y1)),
@@ -112,7 +112,7 @@ def to_fiftyone(result: Localization, about: About) -> fiftyone.Detections:
                 result.boxes.tolist(),
                 result.box_scores.tolist(),
                 result.box_labels.tolist(),
-                box_masks(result, about.threshold),
+                box_masks(result, info.threshold),
                 strict=True,
             )
         ]
@@ -134,27 +134,27 @@ def _check(package: str) -> None:
 
 
 @dataclass(frozen=True)
-class About:
+class PredictionInfo:
     """Where localizations come from.
 
     Attributes:
         classes: names, in the order of the network's logits.
-        images: folder that the pictures' ids are relative to.
+        images: folder that the images' ids are relative to.
         threshold: share of a map's maximum above which a pixel belongs to the object.
-        objects: ``one`` box for each class of a picture, or ``several``.
+        instances: ``single`` box for each class of an image, or ``multiple``.
         model: what made them, in words.
 
-    >>> about = About(("cat", "dog"), Path("photos"), threshold=0.2)
-    >>> about.path(Localization("a/1.jpg")).as_posix()
+    >>> info = PredictionInfo(("cat", "dog"), Path("photos"), threshold=0.2)
+    >>> info.path(Localization("a/1.jpg")).as_posix()
     'photos/a/1.jpg'
-    >>> About(("crane", "jay", "crane"), Path("photos"), threshold=0.2).names
+    >>> PredictionInfo(("crane", "jay", "crane"), Path("photos"), threshold=0.2).names
     ('crane#0', 'jay', 'crane#2')
     """
 
     classes: tuple[str, ...]
     images: Path
     threshold: float
-    objects: str = "one"
+    instances: str = "single"
     model: str = ""
 
     @cached_property
@@ -163,10 +163,10 @@ class About:
         return unique_names(self.classes)
 
     def path(self, result: Localization) -> Path:
-        """Return the picture's file.
+        """Return the image's file.
 
         Args:
-            result: of one picture.
+            result: of one image.
         """
         return self.images / result.image_id
 
@@ -189,34 +189,34 @@ def _no_labels() -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class Localization:
-    """Where a classifier sees objects in one picture.
+    """Where a classifier sees objects in one image.
 
     Attributes:
         image_id: the file's name as it was found: its relative path.
-        image_size: width and height of the original picture in pixels, as displayed (EXIF
+        original_size: width and height of the original image in pixels, as displayed (EXIF
             orientation applied).
         label: name of the class, of several the likeliest; empty where there is an error.
         class_index: number of that class; -1 where there is an error.
         score: probability of that class, in [0, 1].
-        heat_map: float32 ``(H, W)`` in [0, 1], over the whole picture, at the network's input
+        heat_map: float32 ``(H, W)`` in [0, 1], over the whole image, at the network's input
             size; of several classes the highest at each place; zeros where no pixel ranks above
             another.
-        boxes: float64 ``(N, 4)``, x0 y0 x1 y1 in pixels of the original picture, x1 and y1 on
+        boxes: float64 ``(N, 4)``, x0 y0 x1 y1 in pixels of the original image, x1 and y1 on
             the box's far edge; empty where the map shows no object.
         box_scores: float64 ``(N,)`` in [0, 1], the highest first: the share of the heat map's
             variance that lies between object and background, less where the object touches the
-            picture's border (``wsol.maps.box_confidence``); where an image may have several labels,
+            image's border (``wsol.maps.box_confidence``); where an image may have several labels,
             the probability of the box's class. It is multiplied by the peak of the box's heat where
             a map may have several boxes.
         box_labels: int64 ``(N,)``, class of each box.
-        error: why the picture could not be read, or None.
+        error: why the image could not be read, or None.
 
     >>> Localization("a.jpg", error=ImageError("a.jpg", "the file is empty")).status
     'error'
     """
 
     image_id: str
-    image_size: tuple[int, int] = (0, 0)
+    original_size: tuple[int, int] = (0, 0)
     label: str = ""
     class_index: int = -1
     score: float = 0.0
@@ -235,48 +235,48 @@ class Localization:
 
     def plot(
         self,
-        image: Picture | None = None,
+        image: ImageLike | None = None,
         *,
         true_boxes: ArrayLike | None = None,
         classes: Sequence[str] = (),
         axes: Axes | None = None,
     ) -> Axes:
-        """Draw the picture under its heat map, with its boxes, by matplotlib.
+        """Draw the image under its heat map, with its boxes, by matplotlib.
 
         Args:
-            image: the picture, or its file; default: the file that ``image_id`` names.
-            true_boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the picture.
-            classes: names, to write those of boxes whose class is not the picture's.
+            image: the image, or its file; default: the file that ``image_id`` names.
+            true_boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the image.
+            classes: names, to write those of boxes whose class is not the image's.
             axes: to draw on; default: new ones.
 
         Raises:
-            ImageError: the picture cannot be read.
+            ImageError: the image cannot be read.
             ConfigError: matplotlib is not installed.
         """
         from wsol.visualization.plots import plot_localization
 
         return plot_localization(self, image, true_boxes=true_boxes, classes=classes, axes=axes)
 
-    def to_supervision(self, about: About) -> supervision.Detections:
+    def to_supervision(self, info: PredictionInfo) -> supervision.Detections:
         """Return the boxes as ``supervision.Detections``, with masks and class names.
 
         Args:
-            about: what the prediction says of all pictures, as ``Localizer.about`` or
-                ``Record.about`` has it.
+            info: what the prediction says of all images, as ``Localizer.info`` or
+                ``PredictionStore.info`` has it.
 
         Raises:
             ConfigError: supervision is not installed.
         """
-        return to_supervision(self, about)
+        return to_supervision(self, info)
 
-    def to_fiftyone(self, about: About) -> fiftyone.Detections:
-        """Return the boxes as ``fiftyone.Detections``, as shares of the picture, with masks.
+    def to_fiftyone(self, info: PredictionInfo) -> fiftyone.Detections:
+        """Return the boxes as ``fiftyone.Detections``, as shares of the image, with masks.
 
         Args:
-            about: what the prediction says of all pictures, as ``Localizer.about`` or
-                ``Record.about`` has it.
+            info: what the prediction says of all images, as ``Localizer.info`` or
+                ``PredictionStore.info`` has it.
 
         Raises:
             ConfigError: fiftyone is not installed.
         """
-        return to_fiftyone(self, about)
+        return to_fiftyone(self, info)

@@ -16,10 +16,10 @@ from PIL import Image
 
 from wsol._utils.concurrency import in_order
 from wsol._utils.files import write_atomically, write_json
-from wsol._utils.names import is_uri, original, portable, shown, uri_of
+from wsol._utils.names import escape_name, is_uri, shown, unescape_name, uri_of
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.maps.normalize import grey_levels
-from wsol.results.localization import About, Localization
+from wsol.results.localization import Localization, PredictionInfo
 
 SCHEMA = pa.schema(
     [
@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
         ("heat_map", pa.binary()),
     ]
 )
-"""One row for each picture; ``heat_map`` is a PNG of the map's grey levels, null where it is
+"""One row for each image; ``heat_map`` is a PNG of the map's grey levels, null where it is
 empty."""
 
 
@@ -45,20 +45,20 @@ def to_row(result: Localization) -> dict[str, Any]:
     """Return a localization as a row of ``SCHEMA``.
 
     Args:
-        result: of one picture.
+        result: of one image.
 
     >>> row = to_row(Localization("a.jpg", error=ImageError("a.jpg", "the file is empty")))
     >>> row["status"], str(from_row(row).error)
     ('error', 'a.jpg: the file is empty')
     """
-    width, height = result.image_size
+    width, height = result.original_size
     return {
-        "image_id": portable(result.image_id),
+        "image_id": escape_name(result.image_id),
         "width": width,
         "height": height,
         "status": result.status,
-        "error": None if result.error is None else portable(result.error.reason),
-        "label": portable(result.label),
+        "error": None if result.error is None else escape_name(result.error.reason),
+        "label": escape_name(result.label),
         "class_index": result.class_index,
         "score": result.score,
         "boxes": result.boxes.tolist(),
@@ -74,18 +74,18 @@ def from_row(row: dict[str, Any]) -> Localization:
     Args:
         row: as ``to_row`` gave it.
     """
-    name, reason = original(row["image_id"]), row["error"]
+    name, reason = unescape_name(row["image_id"]), row["error"]
     return Localization(
         image_id=name,
-        image_size=(row["width"], row["height"]),
-        label=original(row["label"]),
+        original_size=(row["width"], row["height"]),
+        label=unescape_name(row["label"]),
         class_index=row["class_index"],
         score=row["score"],
         heat_map=decode_map(row["heat_map"]),
         boxes=np.array(row["boxes"], np.float64).reshape(-1, 4),
         box_scores=np.array(row["box_scores"], np.float64),
         box_labels=np.array(row["box_labels"], np.int64),
-        error=None if reason is None else ImageError(name, original(reason)),
+        error=None if reason is None else ImageError(name, unescape_name(reason)),
     )
 
 
@@ -123,40 +123,40 @@ def decode_map(png: bytes | None) -> NDArray[np.float32]:
 FOLDER = "localizations"
 """Of the record, in the folder of a prediction."""
 
-ABOUT = "about.json"
+INFO = "about.json"
 """What all rows have in common; written last, so that a record with it is whole."""
 
-PART_SIZE = 512
-"""Pictures in one file: what a kill may cost, where they are predicted."""
+CHUNK_SIZE = 512
+"""Images in one file: what a kill may cost, where they are predicted."""
 
 _ROWS = 64
 
 
-def part_file(folder: Path, part: int) -> Path:
+def chunk_file(folder: Path, chunk: int) -> Path:
     """Return the place of some of a record's rows.
 
     Args:
         folder: of the prediction.
-        part: its number, from 0.
+        chunk: its number, from 0.
 
-    >>> part_file(Path("boxes"), 3).as_posix()
+    >>> chunk_file(Path("boxes"), 3).as_posix()
     'boxes/localizations/part-000003.parquet'
     """
-    return folder / FOLDER / f"part-{part:06d}.parquet"
+    return folder / FOLDER / f"part-{chunk:06d}.parquet"
 
 
-def write_part(folder: Path, part: int, rows: Sequence[dict[str, Any]]) -> None:
+def write_chunk(folder: Path, chunk: int, rows: Sequence[dict[str, Any]]) -> None:
     """Write some of a record's rows, all of them or none.
 
     Args:
         folder: of the prediction, which has the record's folder.
-        part: its number, from 0.
+        chunk: its number, from 0.
         rows: of ``to_row``.
 
     Raises:
         ConfigError: the disk is full, or gone.
     """
-    put_part(folder, part, pack_part(rows))
+    put_chunk(folder, chunk, pack_part(rows))
 
 
 def pack_part(rows: Sequence[dict[str, Any]]) -> bytes:
@@ -172,44 +172,44 @@ def pack_part(rows: Sequence[dict[str, Any]]) -> bytes:
     return file.getvalue()
 
 
-def put_part(folder: Path, part: int, content: bytes) -> None:
+def put_chunk(folder: Path, chunk: int, content: bytes) -> None:
     """Write a file of rows, whole or not at all.
 
     Args:
         folder: of the prediction, which has the record's folder.
-        part: its number, from 0.
+        chunk: its number, from 0.
         content: of ``pack_part``.
 
     Raises:
         ConfigError: the disk is full, or gone.
     """
     with _said(folder):
-        write_atomically(part_file(folder, part), lambda file: file.write_bytes(content))
+        write_atomically(chunk_file(folder, chunk), lambda file: file.write_bytes(content))
 
 
-def finish_record(folder: Path, about: About, number: int, parts: int) -> None:
+def finish_store(folder: Path, info: PredictionInfo, number: int, chunks: int) -> None:
     """Write what makes a record whole.
 
     Args:
         folder: of the prediction, with all parts.
-        about: what all rows have in common.
-        number: of pictures.
-        parts: number of files.
+        info: what all rows have in common.
+        number: of images.
+        chunks: number of files.
 
     Raises:
         ConfigError: the disk is full, or gone.
     """
     content = {
         "number": number,
-        "parts": parts,
-        "classes": [portable(name) for name in about.classes],
-        "images": portable(_place(about.images)),
-        "threshold": about.threshold,
-        "objects": about.objects,
-        "model": about.model,
+        "parts": chunks,
+        "classes": [escape_name(name) for name in info.classes],
+        "images": escape_name(_place(info.images)),
+        "threshold": info.threshold,
+        "instances": info.instances,
+        "model": info.model,
     }
     with _said(folder):
-        write_json(folder / FOLDER / ABOUT, content)
+        write_json(folder / FOLDER / INFO, content)
 
 
 def is_finished(folder: Path) -> bool:
@@ -221,85 +221,85 @@ def is_finished(folder: Path) -> bool:
     >>> is_finished(Path("no such folder"))
     False
     """
-    return (folder / FOLDER / ABOUT).exists()
+    return (folder / FOLDER / INFO).exists()
 
 
-class RecordWriter:
-    """Writes localizations to Parquet files of some hundred pictures each.
+class PredictionWriter:
+    """Writes localizations to Parquet files of some hundred images each.
 
     Args:
         folder: of the prediction; it exists. A record that lies there is removed.
-        about: what all rows have in common.
+        info: what all rows have in common.
 
     Raises:
         ConfigError: when rows are written, where the disk is full.
     """
 
-    def __init__(self, folder: Path, about: About) -> None:
+    def __init__(self, folder: Path, info: PredictionInfo) -> None:
         """Start with no rows."""
-        self.folder, self.about = folder, about
+        self.folder, self.info = folder, info
         (folder / FOLDER).mkdir(exist_ok=True)
-        (folder / FOLDER / ABOUT).unlink(missing_ok=True)
-        for part in (folder / FOLDER).glob("part-*.parquet"):
-            part.unlink()
+        (folder / FOLDER / INFO).unlink(missing_ok=True)
+        for chunk in (folder / FOLDER).glob("part-*.parquet"):
+            chunk.unlink()
         self.rows: list[dict[str, Any]] = []
-        self.number = self.parts = 0
+        self.number = self.chunks = 0
 
     def add(self, result: Localization) -> None:
-        """Add one picture."""
+        """Add one image."""
         self.rows.append(to_row(result))
         self.number += 1
-        if len(self.rows) == PART_SIZE:
+        if len(self.rows) == CHUNK_SIZE:
             self._write()
 
     def close(self) -> None:
         """Write the last rows, and then what makes the record whole."""
         if self.rows:
             self._write()
-        finish_record(self.folder, self.about, self.number, self.parts)
+        finish_store(self.folder, self.info, self.number, self.chunks)
 
     def _write(self) -> None:
-        write_part(self.folder, self.parts, self.rows)
-        self.rows, self.parts = [], self.parts + 1
+        write_chunk(self.folder, self.chunks, self.rows)
+        self.rows, self.chunks = [], self.chunks + 1
 
 
-class Record:
+class PredictionStore:
     """Localizations that a prediction has written: as often as asked for, a few at a time.
 
     Args:
         folder: of the prediction, as ``wsol predict`` wrote it.
-        images: folder of the pictures, where they have been moved since.
+        images: folder of the images, where they have been moved since.
 
     Attributes:
-        about: what all of them have in common.
+        info: what all of them have in common.
 
     Raises:
         DataError: the folder has no whole record, or a file of it cannot be read.
 
     >>> import tempfile
     >>> from wsol.errors import ImageError
-    >>> about = About(("cat",), Path("photos"), threshold=0.2)
+    >>> info = PredictionInfo(("cat",), Path("photos"), threshold=0.2)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     writer = RecordWriter(Path(folder), about)
+    ...     writer = PredictionWriter(Path(folder), info)
     ...     writer.add(Localization("a.jpg", error=ImageError("a.jpg", "the file is empty")))
     ...     writer.close()
-    ...     record = Record(Path(folder))
-    ...     [result.status for result in record], len(record), record.about.classes
+    ...     store = PredictionStore(Path(folder))
+    ...     [result.status for result in store], len(store), store.info.classes
     (['error'], 1, ('cat',))
     """
 
     def __init__(self, folder: Path, images: Path | None = None) -> None:
         """Read what all rows have in common."""
-        self.folder, path = folder, folder / FOLDER / ABOUT
+        self.folder, path = folder, folder / FOLDER / INFO
         try:
-            about = json.loads(path.read_text(encoding="utf-8"))
-            self.number, self.parts = int(about["number"]), int(about["parts"])
-            self.about = About(
-                classes=tuple(original(name) for name in about["classes"]),
-                images=Path(original(about["images"])) if images is None else images,
-                threshold=float(about["threshold"]),
-                objects=str(about["objects"]),
-                model=str(about["model"]),
+            info = json.loads(path.read_text(encoding="utf-8"))
+            self.number, self.chunks = int(info["number"]), int(info["parts"])
+            self.info = PredictionInfo(
+                classes=tuple(unescape_name(name) for name in info["classes"]),
+                images=Path(unescape_name(info["images"])) if images is None else images,
+                threshold=float(info["threshold"]),
+                instances=str(info["instances"]),
+                model=str(info["model"]),
             )
         except FileNotFoundError as error:
             raise DataError(
@@ -309,30 +309,30 @@ class Record:
             raise DataError(f"{path}: cannot be read: {error}") from error
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return self.number
 
     def __iter__(self) -> Iterator[Localization]:
-        """Yield each picture's localization, in the order of the prediction."""
+        """Yield each image's localization, in the order of the prediction."""
         # Maps are unpacked while whoever asks works on those before.
-        yield from in_order(from_row, read_rows(self.folder, range(self.parts)), threads=2)
+        yield from in_order(from_row, read_rows(self.folder, range(self.chunks)), threads=2)
 
 
 def read_rows(
-    folder: Path, parts: Iterable[int], columns: Sequence[str] | None = None
+    folder: Path, chunks: Iterable[int], columns: Sequence[str] | None = None
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of some parts of a record.
 
     Args:
         folder: of the prediction.
-        parts: their numbers.
+        chunks: their numbers.
         columns: to read; default: all.
 
     Raises:
         DataError: a file is missing, or cannot be read.
     """
-    for part in parts:
-        path = part_file(folder, part)
+    for chunk in chunks:
+        path = chunk_file(folder, chunk)
         try:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(_ROWS, columns=columns):
@@ -344,14 +344,14 @@ def read_rows(
             ) from error
 
 
-def count_statuses(folder: Path, parts: Iterable[int]) -> Counter[str]:
-    """Return how many pictures of some parts have which status.
+def count_statuses(folder: Path, chunks: Iterable[int]) -> Counter[str]:
+    """Return how many images of some parts have which status.
 
     Args:
         folder: of the prediction.
-        parts: their numbers.
+        chunks: their numbers.
     """
-    return Counter(row["status"] for row in read_rows(folder, parts, ["status"]))
+    return Counter(row["status"] for row in read_rows(folder, chunks, ["status"]))
 
 
 def _place(images: Path) -> str:

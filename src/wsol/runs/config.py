@@ -60,7 +60,7 @@ class ImportConfig(Options):
         network: one of the papers' networks; default: what the weights' names tell.
         classes: text file with the names of the classes, one a line; default: their numbers.
         large_feature_map: the weights were trained with it; the file does not tell.
-        size: side of the network's input in pixels.
+        image_size: side of the network's input in pixels.
     """
 
     file: Path
@@ -69,7 +69,7 @@ class ImportConfig(Options):
     network: Name | None = None
     classes: Path | None = None
     large_feature_map: bool = False
-    size: ImageSize = 224
+    image_size: ImageSize = 224
 
 
 OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
@@ -79,8 +79,8 @@ def plain(value: Any) -> Any:
     """Return options as what YAML knows: dicts, lists, numbers and strings.
 
     >>> from wsol.methods.adl import Config
-    >>> plain(Config(taps=("layer3",)))
-    {'name': 'adl', 'taps': ['layer3'], 'drop_rate': 0.75, 'threshold': 0.9}
+    >>> plain(Config(layers=("layer3",)))
+    {'name': 'adl', 'layers': ['layer3'], 'drop_rate': 0.75, 'threshold': 0.9}
     """
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from wsol._utils.files import write_atomically
-from wsol._utils.names import portable
+from wsol._utils.names import escape_name
 from wsol.data.annotations.types import OnBad
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
@@ -40,7 +40,7 @@ def write_val_list(folder: Path, val: Samples | None) -> None:
     """
     if val is None:
         return
-    text = "".join(f"{portable(name)}\n" for name in val.ids)
+    text = "".join(f"{escape_name(name)}\n" for name in val.ids)
     write_atomically(folder / VAL_LIST, lambda part: part.write_text(text, encoding="utf-8"))
     log.info("val has %d images, listed in %s", len(val), folder / VAL_LIST)
 
@@ -56,7 +56,7 @@ def check_val_list(run: Path, val: Samples) -> None:
     if not file.is_file():
         return
     listed = set(file.read_text(encoding="utf-8").splitlines())
-    new = [name for name in map(portable, val.ids) if name not in listed]
+    new = [name for name in map(escape_name, val.ids) if name not in listed]
     if new or len(val) < len(listed):
         log.warning(
             "%s: the data set has changed since the training: %d of %d val images are not in %s",
@@ -100,59 +100,61 @@ class DataOptions(Protocol):
 
 
 def open_run_data(
-    asked: DataOptions,
+    options: DataOptions,
     info: RunInfo,
     *,
-    val_share: float | None = None,
+    val_fraction: float | None = None,
     seed: int | None = None,
 ) -> dict[str, Samples]:
     """Return the splits of a run's data, or of others, with classes numbered as the run has them.
 
     Args:
-        asked: which data; what it leaves open is the run's where the data is the run's own.
+        options: which data; what it leaves open is the run's where the data is the run's own.
         info: the run's description.
-        val_share: share of the training images that are val; default: the run's.
+        val_fraction: share of the training images that are val; default: the run's.
         seed: of that choice; default: the run's.
 
     Raises:
         DataError: the data has a class that the run does not know, or cannot be used.
         ConfigError: the run has no data.
     """
-    if asked.data is None and not info.data:
-        raise ConfigError(f"{asked.run}: the run comes without its data set: give --data")
-    root = Path(info.data) if asked.data is None else asked.data
-    info = with_data(info, asked)
+    if options.data is None and not info.data:
+        raise ConfigError(f"{options.run}: the run comes without its data set: give --data")
+    root = Path(info.data) if options.data is None else options.data
+    info = with_data(info, options)
     found = open_data(
         root,
         boxes=info.boxes,
         splits=info.splits,
         labels=info.labels,
-        val_share=info.val_share if val_share is None else val_share,
+        val_fraction=info.val_fraction if val_fraction is None else val_fraction,
         seed=info.seed if seed is None else seed,
-        on_bad=asked.on_bad_annotation,
+        on_bad=options.on_bad_annotation,
         split_folders=info.split_folders,
     )
-    is_own = asked.data is None and val_share is None and seed is None
-    if asked.run is not None and is_own and "val" in found:
-        check_val_list(asked.run, found["val"])
+    is_own = options.data is None and val_fraction is None and seed is None
+    if options.run is not None and is_own and "val" in found:
+        check_val_list(options.run, found["val"])
     for samples in found.values():
         unknown = [name for name in samples.classes if name not in info.classes]
         if unknown:
-            raise DataError(f"{root}: the run {asked.run} was not trained on class {unknown[0]!r}")
+            raise DataError(
+                f"{root}: the run {options.run} was not trained on class {unknown[0]!r}"
+            )
     return {name: samples.with_classes(info.classes) for name, samples in found.items()}
 
 
-def with_data(info: RunInfo, asked: DataOptions) -> RunInfo:
+def with_data(info: RunInfo, options: DataOptions) -> RunInfo:
     """Return the description of a run with the data that is asked for.
 
     Args:
         info: the run's description.
-        asked: which data; what it leaves open is the run's where the data is the run's own.
+        options: which data; what it leaves open is the run's where the data is the run's own.
     """
-    data = info.data if asked.data is None else str(asked.data.resolve())
+    data = info.data if options.data is None else str(options.data.resolve())
     is_own = data == info.data
-    boxes, splits, labels = map(_resolved, (asked.boxes, asked.splits, asked.labels))
-    split_folders = asked.split_folders
+    boxes, splits, labels = map(_resolved, (options.boxes, options.splits, options.labels))
+    split_folders = options.split_folders
     if is_own and not (splits or labels):
         # Both say what is in the data set, so that one asked for takes the place of either.
         splits, labels = info.splits, info.labels

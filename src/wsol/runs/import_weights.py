@@ -12,7 +12,7 @@ import torch
 from wsol._utils.files import make_folder
 from wsol.data.names import class_name
 from wsol.errors import ConfigError, did_you_mean, raise_if_out_of_memory
-from wsol.localizers.config import Reading, chosen_cutting
+from wsol.localizers.config import LocalizerConfig, resolve_threshold
 from wsol.methods.network import build_network, choose_method
 from wsol.models.published import published_names
 from wsol.runs.config import ImportConfig
@@ -117,7 +117,7 @@ def import_run(config: ImportConfig) -> Path:
     """Write a run folder that ``wsol predict`` and ``wsol evaluate`` take.
 
     The colours of tensorpack's weights are turned from blue, green, red into red, green, blue, so
-    that the run takes pictures like any other.
+    that the run takes images like any other.
 
     Args:
         config: the options.
@@ -156,18 +156,18 @@ def import_run(config: ImportConfig) -> Path:
         with torch.no_grad():
             first = next(network.body.parameters())
             first.copy_(first.flip(1))
-    reading, threshold, threshold_from = chosen_cutting(Reading())
+    localizer_config, threshold, threshold_from = resolve_threshold(LocalizerConfig())
     info = RunInfo(
         backbone=name,
         output_stride=stride,
         classes=classes,
-        size=config.size,
-        **asdict(reading),
+        image_size=config.image_size,
+        **asdict(localizer_config),
         threshold=threshold,
         threshold_from=threshold_from,
         data="",
         boxes=None,
-        val_share=0.0,
+        val_fraction=0.0,
         seed=0,
         method=asdict(method),
     )

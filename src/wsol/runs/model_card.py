@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from wsol._utils.names import portable
-from wsol.reports.metrics import figure_of
+from wsol._utils.names import escape_name
+from wsol.reports.metrics import metric_of
 from wsol.runs.run import RunInfo
 
 MOST_CLASSES = 200
@@ -24,7 +24,7 @@ class _Figure(NamedTuple):
     task: str = "object-detection"
 
 
-FIGURES = {
+METRICS = {
     "top1_cls": _Figure("accuracy", "image-classification"),
     "top5_cls": _Figure("top-5-accuracy", "image-classification"),
     "max_box_acc_v2": _Figure("max_box_acc_v2"),
@@ -65,7 +65,7 @@ def model_card(
     """
     shown = {
         key: round(float(figures[key]), 2)
-        for key in FIGURES
+        for key in METRICS
         if isinstance(figures.get(key), int | float) and isfinite(figures[key])
     }
     data = dataset or (PurePath(info.data).name if info.data else "")
@@ -84,7 +84,7 @@ def escaped(text: str) -> str:
     >>> escaped("<b>*x*\n")
     '&#60;b&#62;&#42;x&#42;&#37;0A'
     """
-    return portable(text).translate(_ESCAPES)
+    return escape_name(text).translate(_ESCAPES)
 
 
 def _metadata(
@@ -111,24 +111,27 @@ def _metadata(
     if dataset:
         content["datasets"] = [dataset]
     if shown:
-        content["metrics"] = list(dict.fromkeys(FIGURES[key].metric for key in shown))
-        content["model-index"] = [{"name": portable(name), "results": _results(shown, data)}]
+        content["metrics"] = list(dict.fromkeys(METRICS[key].metric for key in shown))
+        content["model-index"] = [{"name": escape_name(name), "results": _results(shown, data)}]
     text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     return text
 
 
 def _results(shown: Mapping[str, float], data: str) -> list[dict[str, Any]]:
-    tasks = dict.fromkeys(FIGURES[key].task for key in shown)
+    tasks = dict.fromkeys(METRICS[key].task for key in shown)
     # The Hub wants a kind and a name of the data; folders of images by class are an imagefolder.
-    where = {"type": data if "/" in data else "imagefolder", "name": portable(data) or "not told"}
+    where = {
+        "type": data if "/" in data else "imagefolder",
+        "name": escape_name(data) or "not told",
+    }
     return [
         {
             "task": {"type": task},
             "dataset": where,
             "metrics": [
-                {"type": FIGURES[key].metric, "name": figure_of(key).title, "value": value}
+                {"type": METRICS[key].metric, "name": metric_of(key).title, "value": value}
                 for key, value in shown.items()
-                if FIGURES[key].task == task
+                if METRICS[key].task == task
             ],
         }
         for task in tasks
@@ -136,13 +139,17 @@ def _results(shown: Mapping[str, float], data: str) -> list[dict[str, Any]]:
 
 
 def _text(name: str, info: RunInfo, shown: Mapping[str, float], data: str) -> str:
-    reading = info.reading
+    localizer_config = info.localizer_config
     learnt_on = f" on {escaped(data)}" if data else ""
     facts = {
-        "network": f"{info.backbone}, input {info.size} x {info.size}",
+        "network": f"{info.backbone}, input {info.image_size} x {info.image_size}",
         "training method": json.dumps(info.method),
         "score maps": ", ".join(
-            [reading.localizer, *reading.tap, *([reading.affinity] if reading.affinity else [])]
+            [
+                localizer_config.localizer,
+                *localizer_config.layers,
+                *([localizer_config.affinity] if localizer_config.affinity else []),
+            ]
         ),
         "threshold of the boxes": f"{info.threshold:g} (from {info.threshold_from})",
     }
@@ -153,7 +160,7 @@ def _text(name: str, info: RunInfo, shown: Mapping[str, float], data: str) -> st
         f"# {escaped(name)}",
         "",
         "A classifier that also says where the object is, as a box, learnt from labels of whole "
-        f"pictures alone{learnt_on}: a run of wsol for weakly supervised object localization.",
+        f"images alone{learnt_on}: a run of wsol for weakly supervised object localization.",
         "",
         "    pip install wsol",
         f"    wsol predict photos/ --run hf:{name} --out boxes/",
@@ -169,7 +176,7 @@ def _text(name: str, info: RunInfo, shown: Mapping[str, float], data: str) -> st
     if shown:
         lines += ["", "## Figures", "", "In percent, as `wsol evaluate` measured them.", ""]
         lines += ["| figure | value |", "|---|---|"]
-        lines += [f"| {figure_of(key).title} | {value:.1f} |" for key, value in shown.items()]
+        lines += [f"| {metric_of(key).title} | {value:.1f} |" for key, value in shown.items()]
     listed = info.classes[:MOST_CLASSES]
     more = len(info.classes) - len(listed)
     rest = f" and {more:,} more in `model.json`" if more else ""

@@ -37,7 +37,7 @@ class Pushed(NamedTuple):
 def push(config: PushConfig) -> Pushed:
     """Send a run to the Hub, all its files in one commit.
 
-    Where the pictures lay, and all other paths of this machine, are left out.
+    Where the images lay, and all other paths of this machine, are left out.
 
     Args:
         config: the options.

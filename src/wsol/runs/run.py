@@ -14,7 +14,7 @@ from torch import Tensor
 from wsol._utils.files import write_atomically, write_json
 from wsol.errors import ConfigError, RunError
 from wsol.localizers import ScoreMaps
-from wsol.localizers.config import Chosen, Cutting, Reading, chosen_cutting
+from wsol.localizers.config import Chosen, LocalizerConfig, Thresholding, resolve_threshold
 from wsol.methods import MethodConfig, method_config
 from wsol.methods.network import build_network
 from wsol.models import Network
@@ -76,24 +76,24 @@ class RunInfo:
         backbone: name of the network.
         output_stride: as given to ``create_network``.
         classes: names, in the order of the logits.
-        size: side of the network's input in pixels.
+        image_size: side of the network's input in pixels.
         localizer: name of the localizer that the threshold was chosen for.
-        tap: its taps.
+        layers: its layers.
         affinity: module whose features its maps follow.
-        flip: whether it looks at flipped pictures too.
-        scales: of the pictures that it looks at.
+        flip: whether it looks at flipped images too.
+        scales: of the images that it looks at.
         normalization: how its maps are scaled to [0, 1].
         threshold: share of a map's maximum above which a pixel belongs to the object.
         threshold_from: ``val`` where it was chosen on the ground truth of val, ``pseudo_boxes``
             where it was chosen without ground truth; otherwise it is not kept, and maps are cut at
-            their own threshold, see ``wsol.localizers.config.chosen_cutting``.
+            their own threshold, see ``wsol.localizers.config.resolve_threshold``.
         data: folder of the data set that it was trained on.
         boxes: file of true boxes, where one was given.
-        val_share: share of the training images that was kept for choosing the threshold.
+        val_fraction: share of the training images that was kept for choosing the threshold.
         seed: of that choice.
         splits: folder of published splits, where one was given.
         labels: file of labels, where one was given.
-        several_labels: whether pictures had several labels, so that each logit is a question of
+        is_multi_label: whether images had several labels, so that each logit is a question of
             its own, answered by the sigmoid; otherwise all are one, answered by the softmax.
         split_folders: which folders of the data set are splits, as the option states it.
         method: the training method and its options, which tell what the head is.
@@ -107,23 +107,23 @@ class RunInfo:
     backbone: str
     output_stride: int | None
     classes: tuple[str, ...]
-    size: int
+    image_size: int
     localizer: str
     threshold: float
     threshold_from: str
     data: str
     boxes: str | None
-    val_share: float
+    val_fraction: float
     seed: int
     splits: str | None = None
     method: dict[str, Any] = field(default_factory=lambda: {"name": "none"})
-    tap: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     affinity: str = ""
     flip: bool = False
     scales: tuple[float, ...] = ()
     normalization: Normalization = "minmax"
     labels: str | None = None
-    several_labels: bool = False
+    is_multi_label: bool = False
     split_folders: tuple[str, ...] = ()
     precision: Precision | None = None
     epoch: int | None = None
@@ -136,10 +136,10 @@ class RunInfo:
             "output_stride": isinstance(self.output_stride, int | None),
             "classes": self.classes and all(isinstance(name, str) for name in self.classes),
             "method": isinstance(self.method, dict) and isinstance(self.method.get("name"), str),
-            "size": isinstance(self.size, int) and 0 < self.size <= MOST_PIXELS,
+            "image_size": isinstance(self.image_size, int) and 0 < self.image_size <= MOST_PIXELS,
             "localizer": isinstance(self.localizer, str),
             "threshold": isinstance(self.threshold, float | int),
-            "several_labels": isinstance(self.several_labels, bool),
+            "is_multi_label": isinstance(self.is_multi_label, bool),
             "precision": self.precision in (None, "fp32", "bf16", "fp16"),
         }
         for name, good in sound.items():
@@ -147,9 +147,9 @@ class RunInfo:
                 raise ValueError(f"{name} is {getattr(self, name)!r}")
 
     @property
-    def reading(self) -> Reading:
+    def localizer_config(self) -> LocalizerConfig:
         """How score maps are read."""
-        return Reading.of(self)
+        return LocalizerConfig.of(self)
 
     @property
     def choice(self) -> str:
@@ -164,18 +164,18 @@ class RunInfo:
         chosen = [name for name, source in sources.items() if source == "pseudo_boxes"]
         return f"{' and '.join(chosen)} chosen without ground truth" if chosen else ""
 
-    def cutting(self, asked: object = None) -> Cutting:
+    def thresholding(self, options: object = None) -> Thresholding:
         """Return how score maps are read and cut.
 
         Args:
-            asked: options as for ``chosen_cutting``.
+            options: options as for ``resolve_threshold``.
 
         Raises:
             ConfigError: they do not fit each other.
         """
         source: Chosen = "pseudo_boxes" if self.threshold_from == "pseudo_boxes" else "val"
         chosen = self.threshold if self.threshold_from == source else None
-        return chosen_cutting(self.reading, chosen, asked, source)
+        return resolve_threshold(self.localizer_config, chosen, options, source)
 
 
 def save_run(
@@ -187,7 +187,7 @@ def save_run(
         folder: the run folder; it exists.
         network: its weights are stored contiguous, so equal weights give equal files.
         info: the rest.
-        fitted: what the localizer has learnt from pictures, for ``localizer.safetensors``.
+        fitted: what the localizer has learnt from images, for ``localizer.safetensors``.
     """
     if fitted:
         write_tensors(folder / "localizer.safetensors", fitted)
@@ -213,7 +213,7 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
             method=_method(info.method),
             output_stride=info.output_stride,
             pretrained=False,
-            size=info.size,
+            size=info.image_size,
         )
     except (ConfigError, TypeError) as error:
         raise RunError(f"{folder / 'model.json'}: {error}") from error
@@ -241,7 +241,7 @@ def load_info(folder: Path) -> RunInfo:
         given = dict(content)
         lists = {
             name: tuple(given.get(name, ()))
-            for name in ("classes", "tap", "scales", "split_folders")
+            for name in ("classes", "layers", "scales", "split_folders")
         }
         return RunInfo(**given | lists)
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -249,7 +249,7 @@ def load_info(folder: Path) -> RunInfo:
 
 
 def load_fitted(folder: Path, localizer: ScoreMaps) -> bool:
-    """Give a localizer what it had learnt from pictures when the run was made.
+    """Give a localizer what it had learnt from images when the run was made.
 
     Args:
         folder: the run, or its name on the Hub.

@@ -18,9 +18,9 @@ from wsol._utils.feature_file import KeptFeatures, feature_file
 from wsol._utils.progress import Meter
 from wsol.data.loader import ImageFiles, Key, load_batches, normalized, split_batches
 from wsol.data.samples import Samples
-from wsol.data.sources import Picture
+from wsol.data.sources import ImageSource
 from wsol.errors import ConfigError, DataError
-from wsol.inference.fitting import Look
+from wsol.inference.fitting import Preprocessing
 from wsol.methods.base import Method
 from wsol.models import Network, Output
 from wsol.training.sampler import count_right
@@ -175,23 +175,23 @@ def is_mirrored(key: Key) -> bool:
 
 
 def cache_features(
-    network: Network, paths: Sequence[Picture], look: Look, folder: Path
+    network: Network, paths: Sequence[ImageSource], preprocessing: Preprocessing, folder: Path
 ) -> CachedFeatures:
     """Compute the features that a network's head reads, of images and of their mirror images.
 
     Args:
         network: on the device, ready to localize.
         paths: of the images.
-        look: how they are read.
+        preprocessing: how they are read.
         folder: where the features lie; the files have no names, so nothing is left of them.
 
     Raises:
         ImageError: an image could not be read.
     """
     with ExitStack() as stack:
-        number = 1 + len(network.head.taps)
+        number = 1 + len(network.head.layers)
         kept = [stack.enter_context(feature_file(folder)) for _ in range(number)]
-        for views in _views(network, paths, look):
+        for views in _views(network, paths, preprocessing):
             for row in range(len(views[0][0])):
                 for view in views:
                     for file, layer in zip(kept, view, strict=True):
@@ -200,25 +200,31 @@ def cache_features(
 
 
 def _views(
-    network: Network, paths: Sequence[Picture], look: Look
+    network: Network, paths: Sequence[ImageSource], preprocessing: Preprocessing
 ) -> Iterator[list[tuple[Tensor, ...]]]:
     """Yield the layers that the head reads of each batch and of its mirror images."""
-    taps = network.head.taps
-    files = ImageFiles(paths, look.transform, look.max_pixels)
-    keys = split_batches(range(len(paths)), look.batch_size)
+    layers = network.head.layers
+    files = ImageFiles(paths, preprocessing.transform, preprocessing.max_pixels)
+    keys = split_batches(range(len(paths)), preprocessing.batch_size)
     with Meter("features", len(paths)) as meter:
-        for batch in load_batches(files, keys, look.workers):
+        for batch in load_batches(files, keys, preprocessing.num_workers):
             if batch.errors:
                 raise batch.errors[0][1]
-            images = normalized(batch.images.to(look.compute.device), look.mean, look.std)
-            with torch.inference_mode(), look.compute.autocast():
-                views = [network.tapped_features(view, taps) for view in (images, images.flip(-1))]
+            images = normalized(
+                batch.images.to(preprocessing.compute.device), preprocessing.mean, preprocessing.std
+            )
+            with torch.inference_mode(), preprocessing.compute.autocast():
+                views = [network.layer_features(view, layers) for view in (images, images.flip(-1))]
             yield [(features, *tapped) for features, tapped in views]
             meter.advance(len(images))
 
 
 def fit_head(
-    network: Network, samples: Samples, frozen: Network, look: Look, accelerator: Accelerator
+    network: Network,
+    samples: Samples,
+    frozen: Network,
+    preprocessing: Preprocessing,
+    accelerator: Accelerator,
 ) -> Tensor:
     """Fit a network's linear head to the features of images and of their mirror images.
 
@@ -229,7 +235,7 @@ def fit_head(
         network: its head's only classifier gets the weights.
         samples: the images and their labels.
         frozen: a copy of the network, on the device and ready to localize.
-        look: how images are read.
+        preprocessing: how images are read.
         accelerator: its processes share the images; all of them fit the same head.
 
     Returns:
@@ -241,13 +247,13 @@ def fit_head(
     """
     indices = range(accelerator.process_index, len(samples), accelerator.num_processes)
     paths, rows = samples.paths(), []
-    for views in _views(frozen, [paths[index] for index in indices], look):
+    for views in _views(frozen, [paths[index] for index in indices], preprocessing):
         pooled = [features.float().mean((2, 3)).cpu() for features, *_ in views]
         rows += list(torch.stack(pooled, 1))
     every = gather_object(list(zip(indices, rows, strict=True)))
     every.sort(key=itemgetter(0))
     points = torch.stack([row for _, row in every]).flatten(0, 1)
-    several = samples.has_several_labels
+    several = samples.is_multi_label
     labels = samples.targets(range(len(samples))) if several else samples.labels
     targets = torch.from_numpy(labels).repeat_interleave(2, 0)
     weight, bias = fit_classifier(points, targets, len(samples.classes))

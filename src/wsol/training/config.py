@@ -10,6 +10,7 @@ from wsol.methods import MethodConfig
 from wsol.methods.none import Config as NoMethod
 from wsol.options import (
     BatchSize,
+    Device,
     FractionBelowOne,
     ImageSize,
     Name,
@@ -24,7 +25,14 @@ from wsol.options import (
     no_effect,
     refusal,
 )
-from wsol.types import BUNDLED_BACKBONE, Normalization, Precision, Schedule, SelectBy, learnt_part
+from wsol.types import (
+    BUNDLED_BACKBONE,
+    Normalization,
+    Precision,
+    Schedule,
+    SelectBy,
+    distilled_part,
+)
 
 MILESTONES = (30 / 105, 60 / 105, 90 / 105)
 """Where the step schedule divides by ten: at epochs 30, 60 and 90 of the paper's 105."""
@@ -52,12 +60,12 @@ class TrainConfig(Options):
         backbone: a name that wsol list backbones shows: timm's networks, and those of the papers.
         output_stride: input pixels per pixel of the score map, where the network offers a choice.
         pretrained: start from ImageNet weights.
-        start: a run to start from instead, a folder or hf:owner/name on the Hub, whose classes may
-            be others.
+        init_from: a run to start from instead, a folder or hf:owner/name on the Hub, whose classes
+            may be others.
         epochs: passes over the training images.
         batch_size: images per step, over all processes together.
-        accumulate: parts that a step's images go through the network in, one after another, to
-            need less memory; their gradients are added up.
+        gradient_accumulation_steps: parts that a step's images go through the network in, one after
+            another, to need less memory; their gradients are added up.
         lr: learning rate of the head.
         backbone_lr: learning rate of the pretrained layers as a share of the head's; 0 leaves them
             as they are, and training is several times faster.
@@ -77,29 +85,30 @@ class TrainConfig(Options):
         schedule: step (a tenth at each milestone) or onecycle.
         milestones: shares of the training at which the step schedule divides the learning rate by
             ten.
-        size: side of the network's input in pixels.
+        image_size: side of the network's input in pixels.
         resize: side of the square that training crops are taken from, in pixels.
         scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
             least one and a half times resize, in training alone; much faster, and nearly the same.
-        val_share: share of the training images kept for choosing the threshold, where the data
+        val_fraction: share of the training images kept for choosing the threshold, where the data
             set has no val split.
         val_every: epochs between two validations; the last epoch is always validated.
         localizer: makes the score maps for validation, and later for evaluation; several with *
             between them are joined; default: the method's, foreground for trilite and c2am and cam
             for all others.
-        tap: modules of the network whose features the localizer reads; default: found and logged.
+        layers: modules of the network whose features the localizer reads; default: found and
+            logged.
         affinity: a module of the network whose features the score map then follows; default: none.
-        flip: average score maps with those of the flipped picture.
-        scales: average score maps over pictures of these sizes, as shares of size.
+        flip: average score maps with those of the flipped image.
+        scales: average score maps over images of these sizes, as shares of size.
         normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
             maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
             that Otsu's threshold of each map becomes a half (otsu); without boxes to choose a
             threshold on, minmax becomes otsu, with each map's own threshold (prototypes keep
             minmax).
         seed: of everything drawn by chance.
-        workers: processes that decode images; 0 decodes in the training process.
+        num_workers: processes that decode images; 0 decodes in the training process.
         precision: auto takes bfloat16 where the processor has it.
-        cpu: stay on the CPU even where there is a GPU.
+        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
         compile: translate the network into code for this machine, which takes a while and then
             runs faster; needs a C++ compiler.
         max_skipped: steps in a row that are skipped, as their loss or a gradient is not finite,
@@ -122,10 +131,10 @@ class TrainConfig(Options):
     backbone: Name = BUNDLED_BACKBONE
     output_stride: PositiveInt | None = 16
     pretrained: bool = True
-    start: Path | None = None
+    init_from: Path | None = None
     epochs: PositiveInt = 5
     batch_size: BatchSize = 16
-    accumulate: PositiveInt = 1
+    gradient_accumulation_steps: PositiveInt = 1
     lr: PositiveFloat = 0.005
     backbone_lr: NonNegativeFloat = 0.1
     cache_features: bool = False
@@ -136,21 +145,21 @@ class TrainConfig(Options):
     weight_decay: NonNegativeFloat = 1e-4
     schedule: Schedule = "onecycle"
     milestones: tuple[Annotated[float, Range(above=0, below=1)], ...] = MILESTONES
-    size: ImageSize = 224
+    image_size: ImageSize = 224
     resize: ImageSize = 256
     scaled_decoding: bool = True
-    val_share: FractionBelowOne = 0.1
+    val_fraction: FractionBelowOne = 0.1
     val_every: PositiveInt = 1
     localizer: str = ""
-    tap: tuple[Name, ...] = ()
+    layers: tuple[Name, ...] = ()
     affinity: str = ""
     flip: bool = False
     scales: tuple[Scale, ...] = ()
     normalization: Normalization = "minmax"
     seed: Seed = 0
-    workers: NumWorkers = 2
+    num_workers: NumWorkers = 2
     precision: Precision = "auto"
-    cpu: bool = False
+    device: Device = "auto"
     compile: bool = False
     max_skipped: PositiveInt = 10
     save_every: PositiveInt = 200
@@ -183,9 +192,9 @@ class TrainConfig(Options):
                 self.sync_bn,
                 "add --frozen_bn false, as frozen statistics do not depend on the images",
             )
-        if self.resize < self.size and not self.cache_features:
-            raise refusal("resize", self.resize, f"use an integer >= size ({self.size})")
-        student = learnt_part(self.localizer)
+        if self.resize < self.image_size and not self.cache_features:
+            raise refusal("resize", self.resize, f"use an integer >= size ({self.image_size})")
+        student = distilled_part(self.localizer)
         if student is not None:
             raise refusal(
                 "localizer",
@@ -201,7 +210,7 @@ class TrainConfig(Options):
     @property
     def has_trained_body(self) -> bool:
         """Whether the layers below the head start with weights of an earlier training."""
-        return self.pretrained or self.start is not None
+        return self.pretrained or self.init_from is not None
 
 
 @dataclass(frozen=True)
@@ -210,7 +219,7 @@ class DemoConfig(Options):
 
     Args:
         out: folder to write; it must be empty or new.
-        seed: of the toy pictures and of both trainings.
+        seed: of the toy images and of both trainings.
     """
 
     out: Path = Path("demo")

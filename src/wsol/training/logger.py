@@ -12,7 +12,7 @@ from wsol.errors import not_installed
 Row = dict[str, float | int | None]
 
 
-class RunLog:
+class MetricsLogger:
     """The rows of a run, rewritten whole at each new one, so that a resumed run has no row twice.
 
     Args:

@@ -70,7 +70,7 @@ def check_sync_bn(device: torch.device) -> None:
 
 
 def share_batch_norms(network: Network) -> None:
-    """Let batch normalisation use the statistics of the pictures of all processes together.
+    """Let batch normalisation use the statistics of the images of all processes together.
 
     Names of weights stay as they are. With one process it changes nothing.
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from wsol._utils.files import Hold, check_free, output_folder
+from wsol._utils.files import FolderLock, check_free, output_folder
 from wsol.data.samples import Samples
 from wsol.errors import ConfigError, DataError
 from wsol.runs.config import check_same, resolved, save_config
@@ -15,7 +15,7 @@ from wsol.runs.dataset import write_val_list
 from wsol.training.config import TrainConfig
 
 FREE = {
-    *("out", "resume", "workers", "tensorboard", "save_every", "val_every", "compile"),
+    *("out", "resume", "num_workers", "tensorboard", "save_every", "val_every", "compile"),
     "max_skipped",
 }
 """Options that may differ when a run goes on: they do not change what it computes."""
@@ -33,28 +33,30 @@ def trainable(splits: dict[str, Samples], config: TrainConfig) -> Samples:
     if len(samples) == 0:
         raise DataError(
             f"{config.data}: the train split has no images: put some in train/<class>/, or leave "
-            "more of them to it with a lower --val_share"
+            "more of them to it with a lower --val_fraction"
         )
     if len(samples.classes) < 2:
         raise DataError(
             f"{config.data}: only one class ({samples.classes[0]!r}): a classifier needs at least "
-            "two; add a folder of other pictures"
+            "two; add a folder of other images"
         )
     return samples
 
 
-def check_shares(images_per_step: int, processes: int, accumulate: int = 1) -> None:
+def check_shares(
+    images_per_step: int, processes: int, gradient_accumulation_steps: int = 1
+) -> None:
     """Check that the images of a step can be shared evenly.
 
     Args:
         images_per_step: over all processes.
         processes: that share them.
-        accumulate: parts of each process's share.
+        gradient_accumulation_steps: parts of each process's share.
 
     Raises:
         ConfigError: they cannot.
 
-    >>> check_shares(16, 2, accumulate=8)
+    >>> check_shares(16, 2, gradient_accumulation_steps=8)
     """
     if images_per_step % processes:
         raise ConfigError(
@@ -62,10 +64,11 @@ def check_shares(images_per_step: int, processes: int, accumulate: int = 1) -> N
             f"give a --batch_size that is a multiple of {processes}"
         )
     share = images_per_step // processes
-    if share < accumulate:
+    if share < gradient_accumulation_steps:
         raise ConfigError(
-            f"{share} images a step and process make no {accumulate} parts: give a lower "
-            "--accumulate"
+            f"{share} images a step and process make no {gradient_accumulation_steps} parts: give "
+            f"a lower "
+            "--gradient_accumulation_steps"
         )
 
 
@@ -88,8 +91,8 @@ def claim_folder(config: TrainConfig) -> Iterator[None]:
     """
     with output_folder(config.out):
         with _said_in_one_line(config.out):
-            hold = Hold(config.out)
-        with hold:
+            lock = FolderLock(config.out)
+        with lock:
             yield
 
 

@@ -1,4 +1,4 @@
-"""Which pictures each training step sees, as a pure function of the seed."""
+"""Which images each training step sees, as a pure function of the seed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from wsol.data.samples import Samples
 
 
 @dataclass(frozen=True)
-class TrainingOrder:
+class ResumableSampler:
     """The order of all steps of a training.
 
     Nothing is carried from step to step, so a training goes on from any step, with any number of
@@ -25,9 +25,9 @@ class TrainingOrder:
         batch_size: images per step over all processes; an epoch's incomplete last batch is left
             out, unless it is the only one.
         epochs: passes over the images.
-        seed: of the order and of the pictures' random transforms.
+        seed: of the order and of the images' random transforms.
 
-    >>> order = TrainingOrder(num_images=5, batch_size=2, epochs=3, seed=0)
+    >>> order = ResumableSampler(num_images=5, batch_size=2, epochs=3, seed=0)
     >>> order.steps_per_epoch, order.total_steps
     (2, 6)
     >>> keys = list(order.keys(start=4, stop=6, rank=0, world=1))
@@ -104,12 +104,14 @@ def drawn_label(labels: NDArray[np.int64], seed: int, step: int, index: int) -> 
     >>> sorted({drawn_label(labels, 0, step, index=7) for step in range(20)})
     [3, 5]
     """
-    # The last number keeps the draw apart from that of the picture's transform.
+    # The last number keeps the draw apart from that of the image's transform.
     drawn = np.random.SeedSequence((seed, step, index, 1)).generate_state(1, np.uint64)[0]
     return int(labels[int(drawn) % len(labels)])
 
 
-def step_truth(samples: Samples, indices: list[int], seed: int, step: int) -> tuple[Tensor, Tensor]:
+def step_labels(
+    samples: Samples, indices: list[int], seed: int, step: int
+) -> tuple[Tensor, Tensor]:
     """Return the class that the network is told of each image, and what it shall learn.
 
     Both are the labels, int64 ``(N,)``. Where images have several, the first is one of them, drawn
@@ -124,22 +126,23 @@ def step_truth(samples: Samples, indices: list[int], seed: int, step: int) -> tu
     >>> import numpy as np
     >>> from pathlib import Path
     >>> one = Samples(Path(), ("a.jpg",), np.array([1]), ("crow", "wren"))
-    >>> step_truth(one, [0], seed=0, step=0)
+    >>> step_labels(one, [0], seed=0, step=0)
     (tensor([1]), tensor([1]))
     """
-    if not samples.has_several_labels:
+    if not samples.is_multi_label:
         labels = torch.from_numpy(samples.labels[indices])
         return labels, labels
     drawn = [drawn_label(samples.labels_of(index), seed, step, index) for index in indices]
     return torch.tensor(drawn), torch.from_numpy(samples.targets(indices))
 
 
-def count_right(logits: Tensor, truth: Tensor) -> int:
-    """Return how many pictures have a label of theirs as the highest logit.
+def count_right(logits: Tensor, ground_truth: Tensor) -> int:
+    """Return how many images have a label of theirs as the highest logit.
 
     Args:
         logits: ``(N, classes)``.
-        truth: labels, int64 ``(N,)``; or of several labels 1 for each, float32 ``(N, classes)``.
+        ground_truth: labels, int64 ``(N,)``; or of several labels 1 for each, float32 ``(N,
+            classes)``.
 
     >>> logits = torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])
     >>> count_right(logits, torch.tensor([2, 0]))
@@ -148,6 +151,6 @@ def count_right(logits: Tensor, truth: Tensor) -> int:
     1
     """
     first = logits.argmax(1)
-    if truth.dim() == 1:
-        return int((first == truth).sum())
-    return int(truth.gather(1, first[:, None]).sum())
+    if ground_truth.dim() == 1:
+        return int((first == ground_truth).sum())
+    return int(ground_truth.gather(1, first[:, None]).sum())

@@ -1,4 +1,4 @@
-"""One step of a training: pictures through the network, and what is learnt from them."""
+"""One step of a training: images through the network, and what is learnt from them."""
 
 import logging
 import math
@@ -21,7 +21,7 @@ from wsol.models import Network
 from wsol.training.cached_features import FeatureBatch
 from wsol.training.config import TrainConfig
 from wsol.training.optim import lr_factor
-from wsol.training.sampler import count_right, step_seed, step_truth
+from wsol.training.sampler import count_right, step_labels, step_seed
 
 log = logging.getLogger("wsol")
 
@@ -79,7 +79,7 @@ def gradients_are_finite(model: nn.Module) -> bool:
 
 
 class BufferCopy:
-    """What layers note of the pictures they have seen, as it is now.
+    """What layers note of the images they have seen, as it is now.
 
     Args:
         model: whose buffers they are: means and deviations of batch normalisation. Layers in
@@ -140,7 +140,7 @@ def _tensors(state: object) -> Iterator[Tensor]:
 
 
 @dataclass(frozen=True, eq=False)
-class Stepper:
+class TrainStep:
     """What takes part in a step.
 
     Args:
@@ -171,20 +171,20 @@ class Stepper:
     total_steps: int
 
     def step(self, number: int, batches: Sequence[Batch | FeatureBatch]) -> Tensor:
-        """Learn from one step's pictures.
+        """Learn from one step's images.
 
-        A step whose loss or gradient is not finite changes nothing and counts for no picture.
+        A step whose loss or gradient is not finite changes nothing and counts for no image.
 
         Args:
             number: of the step.
-            batches: this process's share of the pictures; they go through the network one after
+            batches: this process's share of the images; they go through the network one after
                 another, and their gradients are added up.
 
         Returns:
             The loss times images, the right predictions, and the images, float64 ``(3,)``.
 
         Raises:
-            ImageError: a picture could not be read.
+            ImageError: an image could not be read.
             RunError: too many steps in a row did not count.
         """
         config = self.config
@@ -217,20 +217,20 @@ class Stepper:
     def _learn(self, number: int, batch: Batch | FeatureBatch, images: int) -> Tensor:
         """Add one batch's share of the gradient of a step that sees so many images."""
         device = self.accelerator.device
-        of_images = step_truth(self.samples, batch.indices, self.config.seed, number)
-        labels, truth = (each.to(device) for each in of_images)
+        of_images = step_labels(self.samples, batch.indices, self.config.seed, number)
+        labels, ground_truth = (each.to(device) for each in of_images)
         inputs: Tensor | list[Tensor]
         if isinstance(batch, FeatureBatch):
-            inputs, targets = [layer.to(device) for layer in batch.layers], truth
+            inputs, targets = [layer.to(device) for layer in batch.layers], ground_truth
         else:
-            inputs, targets = self.method.prepare(self._images(batch), truth)
+            inputs, targets = self.method.prepare(self._images(batch), ground_truth)
         with self.compute.autocast():
             # Losses are no place to round.
             output = convert_to_fp32(self.model(inputs, labels))
             loss = self.method.loss(output, targets)
         count = len(labels)
         self.accelerator.backward(loss if count == images else loss * (count / images))
-        right = count_right(output.logits, truth)
+        right = count_right(output.logits, ground_truth)
         return torch.tensor([float(loss.detach()) * count, right, count], dtype=torch.float64)
 
     def _images(self, batch: Batch) -> Tensor:

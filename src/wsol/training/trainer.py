@@ -21,7 +21,7 @@ from wsol.data.transforms import TrainTransform
 from wsol.errors import ConfigError, RunError, raise_if_out_of_memory
 from wsol.inference.device import announce, make_accelerator
 from wsol.localizers.cam import find_linear_layer
-from wsol.localizers.config import Reading, chosen_cutting
+from wsol.localizers.config import LocalizerConfig, resolve_threshold
 from wsol.methods.network import build_network
 from wsol.models.create import load_weights
 from wsol.runs.run import RunInfo, load_start, save_run
@@ -34,7 +34,7 @@ from wsol.training.cached_features import (
 )
 from wsol.training.checkpoint import load_last, save_checkpoint
 from wsol.training.config import TrainConfig
-from wsol.training.logger import Row, RunLog, describe
+from wsol.training.logger import MetricsLogger, Row, describe
 from wsol.training.optim import (
     batch_norms,
     check_compiler,
@@ -51,8 +51,8 @@ from wsol.training.preflight import (
     keep_options,
     trainable,
 )
-from wsol.training.sampler import TrainingOrder
-from wsol.training.step import HALVINGS, SkippedSteps, Stepper, check_finite
+from wsol.training.sampler import ResumableSampler
+from wsol.training.step import HALVINGS, SkippedSteps, TrainStep, check_finite
 from wsol.training.validation import BestEpoch, Validation, Validator, chosen_reference
 
 log = logging.getLogger("wsol")
@@ -75,17 +75,17 @@ def train(config: TrainConfig) -> Path:
         RunError: the loss is not finite in too many steps, or no checkpoint to go on from can be
             read.
     """
-    return Training(config).run()
+    return Trainer(config).run()
 
 
-class Training:
+class Trainer:
     """One training: what it works on, and how far it is.
 
     Args:
         config: the options.
 
     Attributes:
-        num_errors: pictures of the val split that could not be read when it was last looked at;
+        num_errors: images of the val split that could not be read when it was last looked at;
             they count as wrong.
         validator: measures the network on the val split, and keeps the best epoch.
         splits: those of the data set.
@@ -94,7 +94,7 @@ class Training:
     def __init__(self, config: TrainConfig) -> None:
         """Open the data, make or restore the network, and claim the run folder."""
         self.config, self.num_errors = config, 0
-        self.accelerator, self.compute = make_accelerator(config.precision, config.cpu)
+        self.accelerator, self.compute = make_accelerator(config.precision, config.device)
         if config.sync_bn:
             check_sync_bn(self.accelerator.device)
         if config.compile:
@@ -104,7 +104,7 @@ class Training:
             boxes=config.boxes,
             splits=config.splits,
             labels=config.labels,
-            val_share=config.val_share,
+            val_fraction=config.val_fraction,
             seed=config.seed,
             on_bad=config.on_bad_annotation,
             split_folders=config.split_folders,
@@ -114,8 +114,14 @@ class Training:
         reference = chosen_reference(config, splits)
         _tell_ground_truth(config, splits)
         self.data_digest = data_digest(self.samples, self.val)
-        self.order = TrainingOrder(len(self.samples), config.batch_size, config.epochs, config.seed)
-        check_shares(self.order.images_per_step, self.accelerator.num_processes, config.accumulate)
+        self.order = ResumableSampler(
+            len(self.samples), config.batch_size, config.epochs, config.seed
+        )
+        check_shares(
+            self.order.images_per_step,
+            self.accelerator.num_processes,
+            config.gradient_accumulation_steps,
+        )
         # As many images as a training step has in memory at once, so that memory suffices.
         processes = self.accelerator.num_processes
         self.validator = Validator(
@@ -125,42 +131,44 @@ class Training:
             reference,
             self.accelerator,
             self.compute,
-            batch_size=-(-self.order.images_per_step // (processes * config.accumulate)),
+            batch_size=-(
+                -self.order.images_per_step // (processes * config.gradient_accumulation_steps)
+            ),
         )
         # All processes check before the first one writes, so that none waits for one that failed.
         check_folder(config)
         self.accelerator.wait_for_everyone()
-        with ExitStack() as hold:
+        with ExitStack() as lock:
             if self.accelerator.is_main_process:
-                hold.enter_context(claim_folder(config))
+                lock.enter_context(claim_folder(config))
             self.accelerator.wait_for_everyone()
             self._begin()
-            self.hold = hold.pop_all()
+            self.lock = lock.pop_all()
 
     def _begin(self) -> None:
         """Make or restore the network; then the folder is that of a run."""
-        config, several = self.config, self.samples.has_several_labels
+        config, several = self.config, self.samples.is_multi_label
         torch.manual_seed(config.seed)
         self.network = build_network(
             config.backbone,
             num_classes=len(self.samples.classes),
             method=config.method,
             output_stride=config.output_stride,
-            pretrained=config.pretrained and config.start is None,
+            pretrained=config.pretrained and config.init_from is None,
             # A sigmoid sees the shift, and begins where nothing is learnt.
             shifted_head=config.shifted_head and not several,
-            size=config.size,
+            size=config.image_size,
         )
-        if config.start is not None:
-            load_start(self.network, config.start)
+        if config.init_from is not None:
+            load_start(self.network, config.init_from)
         if config.sync_bn:
             share_batch_norms(self.network)
         frozen = config.frozen_bn and config.has_trained_body
         self.frozen = batch_norms(self.network) if frozen else []
         self.method = config.method.create()
-        self.method.several_labels = several
+        self.method.is_multi_label = several
         self.method.attach(self.network)
-        self.localizer = Reading.of(config).create(self.network)
+        self.localizer = LocalizerConfig.of(config).create(self.network)
         self.network.to(memory_format=torch.channels_last)
         self.optimizer = SGD(
             parameter_groups(self.network, config, self.method),
@@ -178,10 +186,10 @@ class Training:
         halvings = 0 if self.accelerator.scaler is None else HALVINGS
         self.skipped = SkippedSteps(config.out, config.max_skipped + halvings)
         self.step, rows = self._restore() if config.resume else (0, [])
-        self.log = RunLog(config.out, rows, config.tensorboard)
+        self.log = MetricsLogger(config.out, rows, config.tensorboard)
         learns = OnFeatures(self.network) if config.cache_features else self.network
         model, self.optimizer = self.accelerator.prepare(learns, self.optimizer)
-        self.stepper = Stepper(
+        self.stepper = TrainStep(
             config=config,
             samples=self.samples,
             accelerator=self.accelerator,
@@ -199,8 +207,8 @@ class Training:
 
     def run(self) -> Path:
         """Train to the end, write the run, and return its folder."""
-        announce(self.compute, self.config.cpu)
-        with self.hold:
+        announce(self.compute, self.config.device)
+        with self.lock:
             return self._run()
 
     def _run(self) -> Path:
@@ -227,7 +235,7 @@ class Training:
     def _fits_head(self) -> bool:
         """Whether the head is linear and alone learns, so that its best weights can be found."""
         config = self.config
-        linear = find_linear_layer(self.network, config.size) is not None
+        linear = find_linear_layer(self.network, config.image_size) is not None
         return config.cache_features and config.method.name == "none" and linear
 
     def _take_steps(self) -> Validation | None:
@@ -252,7 +260,11 @@ class Training:
             return None
         begin, network = time.perf_counter(), self.validator.network_to_localize(self.network)
         self.sums += fit_head(
-            self.network, self.samples, network, self.validator.look(self.network), self.accelerator
+            self.network,
+            self.samples,
+            network,
+            self.validator.preprocessing(self.network),
+            self.accelerator,
         )
         self.step = self.order.total_steps
         rate = len(self.samples) / (time.perf_counter() - begin)
@@ -268,17 +280,19 @@ class Training:
             self.order.total_steps,
             process.process_index,
             process.num_processes,
-            config.accumulate,
+            config.gradient_accumulation_steps,
         )
         if config.cache_features:
             network, paths = self.validator.network_to_localize(self.network), self.samples.paths()
-            cached = cache_features(network, paths, self.validator.look(self.network), config.out)
-            yield from _in_steps(cached.batches(keys), config.accumulate)
+            cached = cache_features(
+                network, paths, self.validator.preprocessing(self.network), config.out
+            )
+            yield from _in_steps(cached.batches(keys), config.gradient_accumulation_steps)
         else:
-            transform = TrainTransform(config.size, config.resize)
+            transform = TrainTransform(config.image_size, config.resize)
             files = TrainFiles(self.samples.paths(), transform, config.scaled_decoding)
-            batches = load_batches(files, keys, config.workers, process.device.type == "cuda")
-            yield from _in_steps(batches, config.accumulate)
+            batches = load_batches(files, keys, config.num_workers, process.device.type == "cuda")
+            yield from _in_steps(batches, config.gradient_accumulation_steps)
 
     def _gather_sums(self) -> None:
         """Add what this process has seen since the last time to the sums over all processes."""
@@ -317,24 +331,26 @@ class Training:
 
     def _info(self, chosen: float | None) -> RunInfo:
         config, best = self.config, self.validator.best
-        reading, threshold, threshold_from = chosen_cutting(Reading.of(config), chosen)
+        localizer_config, threshold, threshold_from = resolve_threshold(
+            LocalizerConfig.of(config), chosen
+        )
         return RunInfo(
             backbone=config.backbone,
             method=asdict(config.method),
             output_stride=config.output_stride,
             classes=self.samples.classes,
-            size=config.size,
-            **asdict(reading),
+            image_size=config.image_size,
+            **asdict(localizer_config),
             threshold=threshold,
             threshold_from=threshold_from,
             data=str(config.data.resolve()),
             boxes=None if config.boxes is None else str(config.boxes.resolve()),
-            val_share=config.val_share,
+            val_fraction=config.val_fraction,
             seed=config.seed,
             splits=None if config.splits is None else str(config.splits.resolve()),
             labels=None if config.labels is None else str(config.labels.resolve()),
             split_folders=config.split_folders,
-            several_labels=self.samples.has_several_labels,
+            is_multi_label=self.samples.is_multi_label,
             precision=self.compute.precision,
             epoch=config.epochs if best is None else best.epoch,
             epoch_from=self.validator.reference or "last",
@@ -398,8 +414,8 @@ class Training:
         return step, rows
 
 
-def _in_steps(batches: Iterator[B], accumulate: int) -> Iterator[list[B]]:
-    while step := list(islice(batches, accumulate)):
+def _in_steps(batches: Iterator[B], gradient_accumulation_steps: int) -> Iterator[list[B]]:
+    while step := list(islice(batches, gradient_accumulation_steps)):
         yield step
 
 

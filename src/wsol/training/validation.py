@@ -11,7 +11,7 @@ from torch import Tensor
 from wsol.data.samples import Samples
 from wsol.errors import DataError
 from wsol.evaluation.evaluate import evaluate_split
-from wsol.evaluation.protocols import Fair
+from wsol.evaluation.protocols import WSOLEval
 from wsol.evaluation.pseudo_boxes import (
     PSEUDO_BOXES,
     add_pseudo_boxes,
@@ -20,7 +20,7 @@ from wsol.evaluation.pseudo_boxes import (
     write_pseudo_boxes,
 )
 from wsol.inference.device import Compute
-from wsol.inference.fitting import Look, fit_localizer
+from wsol.inference.fitting import Preprocessing, fit_localizer
 from wsol.inference.loading import prepare_to_localize
 from wsol.localizers import ScoreMaps
 from wsol.metrics import LocalizationAccuracy
@@ -28,7 +28,7 @@ from wsol.models import Network
 from wsol.training.config import TrainConfig
 from wsol.types import Reference
 
-FIGURES = ("top1_cls", "max_box_acc_v2", "gt_known", "num_with_ground_truth")
+METRICS = ("top1_cls", "max_box_acc_v2", "gt_known", "num_with_ground_truth")
 """Figures of the val split that are logged after each epoch."""
 
 
@@ -47,7 +47,7 @@ def chosen_reference(config: TrainConfig, splits: Mapping[str, Samples]) -> Refe
     if "val" not in splits:
         raise DataError(
             f"{config.data}: no val split to choose the best epoch on; use a higher "
-            "--val_share, or --keep_best false"
+            "--val_fraction, or --keep_best false"
         )
     return choose_reference(config.select_by, splits, config.data)
 
@@ -68,7 +68,7 @@ class Validation(NamedTuple):
         # Not compute(), which would add up the processes a second time.
         figures = self.metric.at(self.metric.best_threshold() or 0.0)
         agreement = {} if self.agreement is None else {"val_agreement": self.agreement}
-        return {f"val_{key}": figures[key] for key in FIGURES} | agreement
+        return {f"val_{key}": figures[key] for key in METRICS} | agreement
 
 
 class BestEpoch(NamedTuple):
@@ -132,9 +132,9 @@ class Validator:
             found = add_pseudo_boxes(
                 self.val,
                 batch_size=config.batch_size,
-                workers=config.workers,
+                num_workers=config.num_workers,
                 precision=config.precision,
-                cpu=config.cpu,
+                device=config.device,
             )
             write_pseudo_boxes(config.out, found)
         self.accelerator.wait_for_everyone()
@@ -145,17 +145,17 @@ class Validator:
                 f"{config.data}: no image of the val split has a pseudo-box; use --keep_best false"
             )
 
-    def look(self, network: Network) -> Look:
+    def preprocessing(self, network: Network) -> Preprocessing:
         """Return how whole images are read."""
         config = self.config
-        transform = Fair(config.size, config.normalization).transform
-        inputs = network.mean, network.std, self.compute, self.batch_size, config.workers
-        return Look(transform, *inputs)
+        transform = WSOLEval(config.image_size, config.normalization).transform
+        inputs = network.mean, network.std, self.compute, self.batch_size, config.num_workers
+        return Preprocessing(transform, *inputs)
 
     def network_to_localize(self, network: Network) -> Network:
         """Return a copy of the network that is ready to localize, on the device."""
         copied = deepcopy(network)
-        prepare_to_localize(copied.cpu(), self.config.size)
+        prepare_to_localize(copied.cpu(), self.config.image_size)
         copied.to(self.compute.device)
         return copied
 
@@ -163,15 +163,15 @@ class Validator:
         """Fit a copy of the localizer, and measure the network; None without a val split."""
         config = self.config
         if self.accelerator.num_processes > 1:
-            # Each process has statistics of its own pictures; those of the first are saved.
+            # Each process has statistics of its own images; those of the first are saved.
             for buffer in network.buffers():
                 torch.distributed.broadcast(buffer, src=0)
         # A copy, as what localizes cannot be trained any more.
         network, localizer = deepcopy((network, localizer))
-        prepare_to_localize(network.cpu(), config.size)
+        prepare_to_localize(network.cpu(), config.image_size)
         network.to(self.compute.device)
-        look = self.look(network)
-        fit_localizer(localizer, self.train.paths(), look)
+        preprocessing = self.preprocessing(network)
+        fit_localizer(localizer, self.train.paths(), preprocessing)
         self.fitted = localizer.state()
         if self.val is None:
             return None
@@ -182,9 +182,9 @@ class Validator:
                 network,
                 localizer,
                 self.compute,
-                protocols=[Fair(config.size, config.normalization)],
-                batch_size=look.batch_size,
-                workers=config.workers,
+                protocols=[WSOLEval(config.image_size, config.normalization)],
+                batch_size=preprocessing.batch_size,
+                num_workers=config.num_workers,
             )
             return metric
 

@@ -1,4 +1,4 @@
-"""Pictures of results with matplotlib: boxes and heat, curves over thresholds, methods compared."""
+"""Images of results with matplotlib: boxes and heat, curves over thresholds, methods compared."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def draw(
     *,
     side: int = 480,
 ) -> Image.Image:
-    """Return a picture under its heat map, with predicted (orange) and true (green) boxes.
+    """Return an image under its heat map, with predicted (orange) and true (green) boxes.
 
     Args:
         image: RGB, any size.
-        heat_map: ``(H, W)`` in [0, 1] over the whole picture; an empty one is left out.
-        boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the picture.
+        heat_map: ``(H, W)`` in [0, 1] over the whole image; an empty one is left out.
+        boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the image.
         true_boxes: the same, or None.
-        side: longest side of the result in pixels; smaller pictures keep their size.
+        side: longest side of the result in pixels; smaller images keep their size.
 
     >>> draw(Image.new("RGB", (960, 480)), np.eye(4), np.array([[0.0, 0, 9, 9]])).size
     (480, 240)
@@ -89,51 +89,51 @@ def colours() -> NDArray[np.uint8]:
 
 
 def grid(rows: Sequence[Sequence[Image.Image]], gap: int = 6) -> Image.Image:
-    """Return pictures in rows and columns on white, each cell as large as the largest picture.
+    """Return images in rows and columns on white, each cell as large as the largest image.
 
     Args:
-        rows: pictures, the same number in each row.
+        rows: images, the same number in each row.
         gap: pixels between them.
 
     >>> grid([[Image.new("RGB", (10, 10)), Image.new("RGB", (20, 10))]], gap=2).size
     (44, 12)
     """
-    width = max(picture.width for row in rows for picture in row) + gap
-    height = max(picture.height for row in rows for picture in row) + gap
+    width = max(image.width for row in rows for image in row) + gap
+    height = max(image.height for row in rows for image in row) + gap
     sheet = Image.new("RGB", (width * len(rows[0]), height * len(rows)), "white")
     for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            sheet.paste(picture, (x * width + gap // 2, y * height + gap // 2))
+        for x, image in enumerate(row):
+            sheet.paste(image, (x * width + gap // 2, y * height + gap // 2))
     return sheet
 
 
-Picture = Path | str | Image.Image | NDArray[np.uint8]
+ImageLike = Path | str | Image.Image | NDArray[np.uint8]
 """A file, or what was read of one."""
 
 
 def plot_localization(
     result: Localization,
-    image: Picture | None = None,
+    image: ImageLike | None = None,
     *,
     true_boxes: ArrayLike | None = None,
     classes: Sequence[str] = (),
     heat: float = HEAT_SHARE,
     axes: Axes | None = None,
 ) -> Axes:
-    """Draw a picture under its heat map, with predicted (orange) and true (green) boxes.
+    """Draw an image under its heat map, with predicted (orange) and true (green) boxes.
 
-    The axes are in pixels of the picture.
+    The axes are in pixels of the image.
 
     Args:
-        result: of the picture.
-        image: the picture; default: the file that the result's id names.
-        true_boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the picture.
-        classes: names, to write those of boxes whose class is not the picture's.
+        result: of the image.
+        image: the image; default: the file that the result's id names.
+        true_boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the image.
+        classes: names, to write those of boxes whose class is not the image's.
         heat: share of the heat map's colours, in [0, 1].
         axes: to draw on; default: new ones, of a figure that belongs to nothing else.
 
     Raises:
-        ImageError: the picture cannot be read.
+        ImageError: the image cannot be read.
         ConfigError: matplotlib is not installed.
 
     >>> from wsol import Localization
@@ -149,7 +149,7 @@ def plot_localization(
         axes.set_title(result.error.reason, fontsize="small", wrap=True)
         return axes
     pixels = _pixels(result.image_id if image is None else image)
-    width, height = result.image_size
+    width, height = result.original_size
     # From edge to edge, so that boxes are where their numbers say.
     whole = (0.0, float(width), float(height), 0.0)
     axes.imshow(pixels, extent=whole)
@@ -172,23 +172,23 @@ def plot_localization(
 
 def plot_grid(
     results: Sequence[Localization],
-    images: Sequence[Picture] | None = None,
+    images: Sequence[ImageLike] | None = None,
     *,
     columns: int = 4,
     true_boxes: Sequence[ArrayLike] | None = None,
     classes: Sequence[str] = (),
 ) -> Figure:
-    """Draw several pictures as ``plot_localization`` draws one.
+    """Draw several images as ``plot_localization`` draws one.
 
     Args:
-        results: of the pictures.
-        images: the pictures; default: the files that the results' ids name.
-        columns: pictures in a row.
-        true_boxes: of each picture.
+        results: of the images.
+        images: the images; default: the files that the results' ids name.
+        columns: images in a row.
+        true_boxes: of each image.
         classes: names.
 
     Raises:
-        ImageError: a picture cannot be read.
+        ImageError: an image cannot be read.
         ConfigError: matplotlib is not installed, or no columns.
 
     >>> from wsol import Localization
@@ -357,7 +357,7 @@ def _add_legend(axes: Axes) -> None:
         text.set_parse_math(False)
 
 
-def _pixels(image: Picture) -> NDArray[Any]:
+def _pixels(image: ImageLike) -> NDArray[Any]:
     return np.asarray(load_image(image) if isinstance(image, Path | str) else image)
 
 

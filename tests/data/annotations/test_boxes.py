@@ -149,7 +149,7 @@ def test_a_bad_csv_row_fails_with_its_line_or_is_skipped(
     assert (caught.value.path, caught.value.line) == (file, 3)
     with caplog.at_level(logging.WARNING, logger="wsol"):
         boxes = read_boxes(file, IDS, CLASSES, on_bad="skip")
-    assert [record.getMessage() for record in caplog.records] == [f"{caught.value} (row skipped)"]
+    assert [store.getMessage() for store in caplog.records] == [f"{caught.value} (row skipped)"]
     assert [box.tolist() for box in boxes] == [[[1, 2, 30.5, 40]], [[7, 7, 8, 8]], []]
 
 

@@ -10,10 +10,10 @@ from PIL import Image
 from wsol.data.annotations import BoxAnnotations, open_annotations
 from wsol.data.annotations.boxes import find_boxes, with_boxes
 from wsol.data.annotations.csv import read_box_file
-from wsol.data.images import image_size
+from wsol.data.images import read_image_size
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError, ImageError
-from wsol.formats import About, create_writer
+from wsol.formats import PredictionInfo, create_writer
 from wsol.results.localization import Localization
 
 CLASSES = ("crow", "wr\nen")
@@ -55,7 +55,7 @@ def boxes_of(images: Path, path: Path) -> list[list[list[float]]]:
 )
 def test_own_exports_are_ground_truth(images: Path, tmp_path: Path, name: str, file: str) -> None:
     """Equal boxes, of a data set and for score maps; images without boxes and in error too."""
-    writer = create_writer(name, tmp_path, About(CLASSES, images, 0.2))
+    writer = create_writer(name, tmp_path, PredictionInfo(CLASSES, images, 0.2))
     given = []
     for label, (image, (width, height)) in zip((0, 0, 1), SIZES.items(), strict=True):
         boxes = np.array([[0, 0, width, height], [1.25, 2, 20.5, 30]])
@@ -131,7 +131,7 @@ def test_boxes_outside_the_image_are_bad_rows(
         found = with_boxes({"test": samples(images)}, file, "skip")["test"].boxes
     assert found is not None
     assert [len(boxes) for boxes in found] == [1, 0, 0]
-    assert [record.getMessage() for record in caplog.records] == [f"{caught.value} (row skipped)"]
+    assert [store.getMessage() for store in caplog.records] == [f"{caught.value} (row skipped)"]
 
 
 def test_a_box_within_a_pixel_of_the_image_is_kept_as_it_is(images: Path, tmp_path: Path) -> None:
@@ -176,9 +176,9 @@ def test_sizes_of_other_images_are_told(
     file.write_text("filename,width,height,class,xmin,ymin,xmax,ymax\n" + rows)
     with caplog.at_level(logging.WARNING, logger="wsol"):
         boxes_of(images, file)
-    (record,) = caplog.records
-    for part in (f"{file}:2: ", "(100, 80)", "(50, 40)", "2 images"):
-        assert part in record.getMessage()
+    (store,) = caplog.records
+    for chunk in (f"{file}:2: ", "(100, 80)", "(50, 40)", "2 images"):
+        assert chunk in store.getMessage()
 
 
 def test_rows_of_unknown_images_are_told_in_one_line(
@@ -191,12 +191,12 @@ def test_rows_of_unknown_images_are_told_in_one_line(
     with pytest.raises(AnnotationError) as caught:
         boxes_of(images, file)
     assert caught.value.line == 3
-    for part in ("20 rows", "10 unknown", "'lost0.jpg'", "'lost2.jpg'"):
-        assert part in str(caught.value)
+    for chunk in ("20 rows", "10 unknown", "'lost0.jpg'", "'lost2.jpg'"):
+        assert chunk in str(caught.value)
     assert "lost9" not in str(caught.value)
     with caplog.at_level(logging.WARNING, logger="wsol"):
         with_boxes({"test": samples(images)}, file, "skip")
-    assert [record.getMessage() for record in caplog.records] == [f"{caught.value} (rows skipped)"]
+    assert [store.getMessage() for store in caplog.records] == [f"{caught.value} (rows skipped)"]
 
 
 def test_two_names_of_other_machines_for_one_image_are_refused(
@@ -241,8 +241,8 @@ def test_folders_of_other_formats_are_named_and_not_read(
         assert not caplog.records
         (tmp_path / "Annotations/a.xml").write_text("<annotation/>")
         assert find_boxes(tmp_path) is None
-        (record,) = caplog.records
-        assert f"--boxes {tmp_path / 'Annotations'}" in record.getMessage()
+        (store,) = caplog.records
+        assert f"--boxes {tmp_path / 'Annotations'}" in store.getMessage()
         (tmp_path / "boxes.csv").touch()
         assert find_boxes(tmp_path) == tmp_path / "boxes.csv"
     assert len(caplog.records) == 1
@@ -265,12 +265,12 @@ def test_an_image_with_many_boxes_is_opened_once_for_each_size(
     (tmp_path / "yolo" / "classes.txt").write_text("crow\n")
     lines = [f"0 0.5 0.5 0.{number} 0.5\n" for number in range(1, 6)]
     (labels / "b.txt").write_text("".join(lines))
-    asked: list[tuple[Path, bool]] = []
+    options: list[tuple[Path, bool]] = []
 
     def counting(path: Path, *, header_only: bool = False) -> tuple[int, int]:
-        asked.append((path, header_only))
-        return image_size(path, header_only=header_only)
+        options.append((path, header_only))
+        return read_image_size(path, header_only=header_only)
 
-    monkeypatch.setattr("wsol.data.annotations.boxes.image_size", counting)
+    monkeypatch.setattr("wsol.data.annotations.boxes.original_size", counting)
     assert list(map(len, boxes_of(images, tmp_path / "yolo"))) == [0, 5, 0]
-    assert len(asked) == len(set(asked))
+    assert len(options) == len(set(options))

@@ -41,8 +41,8 @@ def coco_file(write: Write, **changes: Any) -> Path:
     return write({"boxes.json": json.dumps(content | changes)}) / "boxes.json"
 
 
-def picture(folder: Path, name: str, size: tuple[int, int], turn: int = 1) -> None:
-    """Write a picture of a size, stored in an orientation."""
+def image(folder: Path, name: str, size: tuple[int, int], turn: int = 1) -> None:
+    """Write an image of a size, stored in an orientation."""
     exif = Image.Exif()
     exif[0x0112] = turn
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -83,10 +83,10 @@ def test_a_wrong_row_is_named(write: Write, rows: str, line: int, reason: str) -
     assert caught.value.line == line
 
 
-def test_sizes_come_from_the_pictures(write: Write, tmp_path: Path) -> None:
-    """The picture is found by the end of its path, and measured as it is displayed."""
-    picture(tmp_path / "photos", "test/crow/a.jpg", (60, 50), turn=6)
-    picture(tmp_path / "photos", "test/crow/b.png", (60, 50))
+def test_sizes_come_from_the_images(write: Write, tmp_path: Path) -> None:
+    """The image is found by the end of its path, and measured as it is displayed."""
+    image(tmp_path / "photos", "test/crow/a.jpg", (60, 50), turn=6)
+    image(tmp_path / "photos", "test/crow/b.png", (60, 50))
     rows = "crow/a.jpg,crow,1,2,50,60\nb.png,crow,1,2,60,50\n"
     found = read(csv_file(write, rows, HEADER + "\n"), tmp_path / "photos")
     assert [found.size(0), found.size(1)] == [(50, 60), (60, 50)]
@@ -99,15 +99,15 @@ def test_one_column_of_a_size_is_none(write: Write) -> None:
         read(file)
 
 
-def test_pictures_that_do_not_fit_are_refused(write: Write, tmp_path: Path) -> None:
-    """No picture, several, a smaller one, and one that is broken."""
+def test_images_that_do_not_fit_are_refused(write: Write, tmp_path: Path) -> None:
+    """No image, several, a smaller one, and one that is broken."""
     photos = tmp_path / "photos"
     file = csv_file(write, "a.jpg,crow,0,0,9,9\nb.jpg,crow,0,0,9,9\n", HEADER + "\n")
-    picture(photos, "x/b.jpg", (7, 9))
+    image(photos, "x/b.jpg", (7, 9))
     with pytest.raises(DataError, match=r"photos: no image of 'a\.jpg', named in .*boxes\.csv"):
         read(file, photos)
-    picture(photos, "x/a.jpg", (9, 9))
-    picture(photos, "y/a.jpg", (9, 9))
+    image(photos, "x/a.jpg", (9, 9))
+    image(photos, "y/a.jpg", (9, 9))
     with pytest.raises(DataError, match=r"several images for 'a\.jpg'"):
         read(file, photos)
     (photos / "y/a.jpg").unlink()
@@ -116,9 +116,9 @@ def test_pictures_that_do_not_fit_are_refused(write: Write, tmp_path: Path) -> N
     assert caught.value.line == 3
     found = open_annotations(file, photos, on_bad="skip")
     assert isinstance(found, BoxAnnotations)
-    assert [found.has_truth(index) for index in (0, 1)] == [True, False]
+    assert [found.has_ground_truth(index) for index in (0, 1)] == [True, False]
     assert found.size(0) == (9, 9)
-    (photos / "x/a.jpg").write_bytes(b"no picture")
+    (photos / "x/a.jpg").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"a\.jpg"):
         open_annotations(file, photos, on_bad="skip").size(0)
 
@@ -128,16 +128,18 @@ def test_coco_has_images_without_boxes_too(write: Write) -> None:
     found = read(coco_file(write))
     assert (found.ids, found.classes) == (("crow/a.jpg", "crow/b.jpg"), ("crow", None))
     assert found.boxes[0].tolist() == [[1, 2, 30, 40]]
-    assert (found.has_truth(0), found.has_truth(1), found.size(0)) == (True, False, (60, 50))
+    assert (found.has_ground_truth(0), found.has_ground_truth(1), found.size(0)) == (
+        True,
+        False,
+        (60, 50),
+    )
 
 
-def test_coco_without_sizes_needs_the_pictures_with_boxes_alone(
-    write: Write, tmp_path: Path
-) -> None:
-    """Of an image without boxes no picture is looked for."""
+def test_coco_without_sizes_needs_the_images_with_boxes_alone(write: Write, tmp_path: Path) -> None:
+    """Of an image without boxes no image is looked for."""
     images = [{"id": 7, "file_name": "crow/a.jpg"}, {"id": 8, "file_name": "crow/b.jpg"}]
-    picture(tmp_path / "photos", "a.jpg", (60, 50))
-    picture(tmp_path / "photos", "crow/a.jpg", (70, 50))
+    image(tmp_path / "photos", "a.jpg", (60, 50))
+    image(tmp_path / "photos", "crow/a.jpg", (70, 50))
     assert read(coco_file(write, images=images), tmp_path / "photos").size(0) == (70, 50)
     with pytest.raises(DataError, match="--images"):
         read(coco_file(write, images=images))

@@ -11,8 +11,8 @@ from wsol.errors import DataError
 Write = Callable[[dict[str, str]], Path]
 
 
-def pictures(folder: Path, *names: str) -> Path:
-    """Write empty files called like pictures."""
+def images(folder: Path, *names: str) -> Path:
+    """Write empty files called like images."""
     for name in names:
         (folder / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "photos" / name).touch()
@@ -28,11 +28,11 @@ def test_alone_each_file_is_an_image(write: Write) -> None:
     assert found.masks[1] == MaskFiles((folder / "b/a_1.PNG",))
 
 
-def test_with_pictures_several_files_make_a_mask(write: Write, tmp_path: Path) -> None:
-    """The longest picture's name wins, and pictures without mask are not annotated."""
+def test_with_images_several_files_make_a_mask(write: Write, tmp_path: Path) -> None:
+    """The longest image's name wins, and images without mask are not annotated."""
     names = ("b/a.png", "b/a_x_1.png", "b/a_ignore.png", "b/a_2.png", "b/a_2_1.png")
     folder = write(dict.fromkeys(names, ""))
-    photos = pictures(tmp_path, "b/a.jpg", "b/a_2.jpg", "c.jpg")
+    photos = images(tmp_path, "b/a.jpg", "b/a_2.jpg", "c.jpg")
     found = open_annotations(folder, photos)
     assert isinstance(found, MaskAnnotations)
     assert dict(zip(found.ids, found.masks, strict=True)) == {
@@ -43,15 +43,15 @@ def test_with_pictures_several_files_make_a_mask(write: Write, tmp_path: Path) -
     }
 
 
-def test_a_mask_of_no_picture_is_refused(write: Write, tmp_path: Path) -> None:
+def test_a_mask_of_no_image_is_refused(write: Write, tmp_path: Path) -> None:
     """Its file is named."""
-    photos = pictures(tmp_path, "b/a.jpg")
-    with pytest.raises(DataError, match=r"a\.png: .*photos has no picture"):
+    photos = images(tmp_path, "b/a.jpg")
+    with pytest.raises(DataError, match=r"a\.png: .*photos has no image"):
         open_annotations(write({"a.png": ""}), photos)
 
 
-def test_two_pictures_that_share_a_mask_are_refused(write: Write, tmp_path: Path) -> None:
+def test_two_images_that_share_a_mask_are_refused(write: Write, tmp_path: Path) -> None:
     """Both are named."""
-    photos = pictures(tmp_path, "a.jpg", "a.png")
+    photos = images(tmp_path, "a.jpg", "a.png")
     with pytest.raises(DataError, match=r"'a\.jpg' or of 'a\.png'"):
         open_annotations(write({"a.png": ""}), photos)

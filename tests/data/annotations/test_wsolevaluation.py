@@ -39,7 +39,7 @@ def test_boxes(write: Write) -> None:
 
 
 def test_labels_and_sizes_may_be_missing(write: Write, tmp_path: Path) -> None:
-    """Without labels the class is not known, without sizes the pictures are needed."""
+    """Without labels the class is not known, without sizes the images are needed."""
     files = {name: BOXES[name] for name in ("image_ids.txt", "localization.txt")}
     folder = write(files)
     with pytest.raises(DataError, match="--images"):
@@ -59,7 +59,7 @@ def test_images_that_are_not_listed_are_left_out(
     with caplog.at_level(logging.WARNING, "wsol"):
         found = open_annotations(write(BOXES | {"image_ids.txt": "val/0/c.jpg\nd.jpg\n"}))
     assert found.ids == ("val/0/c.jpg", "d.jpg")
-    assert [found.has_truth(0), found.has_truth(1)] == [True, False]
+    assert [found.has_ground_truth(0), found.has_ground_truth(1)] == [True, False]
     assert "left out 1 images not in image_ids.txt" in caplog.text
 
 
@@ -124,7 +124,7 @@ def test_masks_lie_in_the_metadata_folder_by_default(write: Write) -> None:
     found = open_annotations(folder)
     assert isinstance(found, MaskAnnotations)
     assert found.masks == (MaskFiles((folder / "m/a.png",)), MaskFiles(()))
-    assert [found.has_truth(0), found.has_truth(1)] == [True, False]
+    assert [found.has_ground_truth(0), found.has_ground_truth(1)] == [True, False]
 
 
 def test_a_second_file_to_ignore_is_refused(write: Write) -> None:

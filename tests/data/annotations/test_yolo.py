@@ -67,8 +67,8 @@ def test_a_data_set_is_named_by_any_part_of_it(tmp_path: Path) -> None:
     expected = list(read_yolo_boxes(tmp_path))
     assert len(expected) == 3
     assert isinstance(expected[-1], ImageRow)
-    for part in ("labels", "data.yaml"):
-        assert list(read_yolo_boxes(tmp_path / part)) == expected
+    for chunk in ("labels", "data.yaml"):
+        assert list(read_yolo_boxes(tmp_path / chunk)) == expected
 
 
 @pytest.mark.parametrize(

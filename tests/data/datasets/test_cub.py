@@ -34,7 +34,7 @@ def test_missing_images_and_classes_are_left_out(
     """Missing images and classes are left out."""
     with caplog.at_level(logging.WARNING, logger="wsol"):
         splits = read_cub(make(tmp_path))
-    assert [record.getMessage() for record in caplog.records] == [
+    assert [store.getMessage() for store in caplog.records] == [
         f"{tmp_path / 'images'}: 1 listed images are missing"
     ]
     train, test = splits["train"], splits["test"]

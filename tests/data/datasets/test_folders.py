@@ -156,7 +156,7 @@ def test_folders_named_after_splits_are_splits(
         "test": f"{test}/wren/d.jpg",
     }
     assert splits["train"].classes == ("crow", "wren")
-    (line,) = [record.getMessage() for record in caplog.records]
+    (line,) = [store.getMessage() for store in caplog.records]
     assert all(f"{folder}/ is" in line for folder in (train, val, test))
 
 

@@ -88,10 +88,10 @@ def test_labels_reach_their_images(birds: Path, write: Any) -> None:
     assert told(splits) == EXPECTED
     assert list(splits) == ["train", "test"]
     for samples in splits.values():
-        assert samples.has_several_labels
+        assert samples.is_multi_label
         assert samples.classes == ("crow", "wren")
         assert not samples.has_boxes
-    assert told(open_data(birds, val_share=0)) == EXPECTED
+    assert told(open_data(birds, val_fraction=0)) == EXPECTED
 
 
 def test_a_label_given_twice_is_one(birds: Path) -> None:
@@ -105,7 +105,7 @@ def test_one_label_each_is_an_ordinary_data_set(birds: Path) -> None:
     """Nothing tells it from folders by class."""
     rows = [(name, "crow" if "a" in Path(name).name else "wren") for name in IMAGES]
     for samples in read_labels(birds, csv_file(birds, *rows)).values():
-        assert not samples.has_several_labels
+        assert not samples.is_multi_label
         assert samples.label_sets is None
         assert samples.labels.tolist() == [0, 1]
 
@@ -114,7 +114,7 @@ def test_several_labels_in_one_split_count_for_all(birds: Path) -> None:
     """A test split of one label each belongs to training on several."""
     splits = read_labels(birds, csv_file(birds, *ROWS[:4]))
     assert [len(splits["test"].labels_of(index)) for index in range(1)] == [1]
-    assert all(samples.has_several_labels for samples in splits.values())
+    assert all(samples.is_multi_label for samples in splits.values())
 
 
 def test_the_column_split_is_stronger_than_the_folder(birds: Path) -> None:
@@ -211,7 +211,7 @@ def test_files_that_cannot_be_used(birds: Path) -> None:
 def test_a_file_elsewhere_is_taken_when_it_is_named(birds: Path, tmp_path: Path) -> None:
     """Also where folders by class would do; not together with published splits."""
     file = csv_file(birds, *ROWS).rename(tmp_path / "mine.csv")
-    assert told(open_data(birds, labels=file, val_share=0)) == EXPECTED
+    assert told(open_data(birds, labels=file, val_fraction=0)) == EXPECTED
     with pytest.raises(ConfigError, match="give one of them"):
         open_data(birds, labels=file, splits=tmp_path)
 
@@ -252,8 +252,8 @@ def test_a_bad_box_is_named(birds: Path, row: str, reason: str) -> None:
 
 def test_toy_scenes_come_back(tmp_path: Path) -> None:
     """Labels and boxes are those of the scenes, also in the part of train that becomes val."""
-    write_scenes(tmp_path, train=30, test=6, seed=3, most_objects=4)
-    splits = open_data(tmp_path, val_share=0.2)
+    write_scenes(tmp_path, train=30, test=6, seed=3, max_objects=4)
+    splits = open_data(tmp_path, val_fraction=0.2)
     assert list(splits) == ["train", "val", "test"]
     scenes = {
         f"{split}/{index:04d}.jpg": scene

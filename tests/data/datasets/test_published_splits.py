@@ -12,7 +12,7 @@ from wsol.errors import AnnotationError, DataError
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
-    """Write texts below a folder, and tiny pictures for names of pictures."""
+    """Write texts below a folder, and tiny images for names of images."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def test_masks_are_left_to_the_evaluation_of_maps(tmp_path: Path) -> None:
             "test", {"test/0az/b.jpg": 0}, "test/0az/b.jpg,test/0az/b_1.png,test/0az/b_ignore.png\n"
         ),
     )
-    splits = open_data(data, splits=meta, val_share=0)
+    splits = open_data(data, splits=meta, val_fraction=0)
     assert [samples.boxes for samples in splits.values()] == [None, None]
     assert splits["test"].classes == ("0az",)
 

@@ -16,8 +16,8 @@ Pack = Callable[..., Path]
 WNIDS = ("n01440764", "n01443537", "n01484850")
 
 
-def picture(seed: int, suffix: str = "JPEG") -> bytes:
-    """Return the bytes of a small picture that no other seed gives."""
+def image(seed: int, suffix: str = "JPEG") -> bytes:
+    """Return the bytes of a small image that no other seed gives."""
     pixels = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, suffix)
@@ -30,13 +30,13 @@ def tar_bytes(files: Iterable[tuple[str, bytes]], mode: str = "w") -> bytes:
     with tarfile.open(fileobj=file, mode=mode) as tar:
         for name, content in files:
             info = tarfile.TarInfo(name)
-            info.size = len(content)
+            info.image_size = len(content)
             tar.addfile(info, io.BytesIO(content))
     return file.getvalue()
 
 
 def voc(stem: str, wnid: str, *boxes: tuple[int, int, int, int]) -> bytes:
-    """Return the XML of a picture of 16 x 12 pixels as ILSVRC has it."""
+    """Return the XML of an image of 16 x 12 pixels as ILSVRC has it."""
     objects = "".join(
         f"<object><name>{wnid}</name><pose>Unspecified</pose><bndbox><xmin>{x0}</xmin>"
         f"<ymin>{y0}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>"
@@ -75,10 +75,10 @@ def state(tmp_path: Path) -> Iterable[State]:
 
 @pytest.fixture
 def cub_tgz(pack: Pack) -> Path:
-    """Return a CUB_200_2011.tgz of four pictures."""
+    """Return a CUB_200_2011.tgz of four images."""
     names = ("001.Crow/a.jpg", "001.Crow/b.jpg", "002.Wren/c.jpg", "002.Wren/d.jpg")
     root = "CUB_200_2011"
-    files = {f"{root}/images/{name}": picture(i) for i, name in enumerate(names)}
+    files = {f"{root}/images/{name}": image(i) for i, name in enumerate(names)}
     lists = {
         "images": [f"{i} {name}" for i, name in enumerate(names, 1)],
         "classes": ["1 001.Crow", "2 002.Wren"],
@@ -96,20 +96,20 @@ def imagenet(pack: Pack) -> dict[str, Path]:
     """Return archives of three classes, by the name of the option."""
     train = {
         f"{wnid}.tar": tar_bytes(
-            [(f"{wnid}_{j}.JPEG", picture(10 * i + j)) for j in range(1 + i, 4 + i)]
+            [(f"{wnid}_{j}.JPEG", image(10 * i + j)) for j in range(1 + i, 4 + i)]
         )
         for i, wnid in enumerate(WNIDS)
     }
     # Not in the order of the classes, as it is in the true archive.
     classes = [WNIDS[2], WNIDS[0], WNIDS[1], WNIDS[0]]
     stems = [f"ILSVRC2012_val_{i:08d}" for i in range(1, 5)]
-    val = {f"{stem}.JPEG": picture(100 + i) for i, stem in enumerate(stems)}
+    val = {f"{stem}.JPEG": image(100 + i) for i, stem in enumerate(stems)}
     xml = {
         f"val/{stem}.xml": voc(stem, wnid, (1, 2, 9, 8), (1, 2, 9, 8), (0, 0, 3 + i, 4))
         for i, (stem, wnid) in enumerate(zip(stems, classes, strict=True))
     }
     second = {
-        f"imagenetv2-threshold0.7/{i}/{i}{j}ab.jpeg": picture(200 + 10 * i + j)
+        f"imagenetv2-threshold0.7/{i}/{i}{j}ab.jpeg": image(200 + 10 * i + j)
         for i in (2, 0, 1)
         for j in range(2)
     }
@@ -123,14 +123,14 @@ def imagenet(pack: Pack) -> dict[str, Path]:
 
 @pytest.fixture
 def openimages(pack: Pack) -> list[Path]:
-    """Return an archive of pictures and one of masks."""
+    """Return an archive of images and one of masks."""
     splits = {"train": 3, "val": 1, "test": 2}
     names = [f"{split}/0{c}z/{i}" for split, n in splits.items() for c in "ab" for i in range(n)]
-    pictures = {f"{name}f.jpg": picture(i) for i, name in enumerate(names)}
+    images = {f"{name}f.jpg": image(i) for i, name in enumerate(names)}
     masks = {
-        f"{name}f_{kind}.png": picture(i, "PNG")
+        f"{name}f_{kind}.png": image(i, "PNG")
         for i, name in enumerate(names)
         if not name.startswith("train")
         for kind in ("m0az_12", "m0az_34", "ignore")
     }
-    return [pack("OpenImages_images.zip", pictures), pack("OpenImages_annotations.zip", masks)]
+    return [pack("OpenImages_images.zip", images), pack("OpenImages_annotations.zip", masks)]

@@ -26,7 +26,7 @@ class Server(ThreadingHTTPServer):
         ranges: whether ranges are known.
         errors: statuses of the first answers.
         lengths: whether lengths are stated.
-        asked: the Range of each request.
+        options: the Range of each request.
     """
 
     data, tag, ranges, lengths = DATA, '"one"', True, True
@@ -36,7 +36,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.breaks: list[int] = []
         self.errors: list[int] = []
-        self.asked: list[str | None] = []
+        self.options: list[str | None] = []
 
     @property
     def url(self) -> str:
@@ -51,15 +51,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send the file, or what is asked of it."""
-        server, asked = self.server, self.headers.get("Range")
-        server.asked.append(asked)
+        server, options = self.server, self.headers.get("Range")
+        server.options.append(options)
         if server.errors:
             self.send_error(server.errors.pop(0))
             return
         start = 0
         same = self.headers.get("If-Range") == server.tag
-        if asked and server.ranges and same:
-            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
+        if options and server.ranges and same:
+            start = int(re.fullmatch(r"bytes=(\d+)-", options)[1])
         if start >= len(server.data):
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{len(server.data)}")
@@ -105,7 +105,7 @@ def test_it_goes_on_where_it_broke_off(server: Server, tmp_path: Path) -> None:
     """Each further request asks only for what is missing."""
     server.breaks = [100_000, 50_000, 1]
     assert get(server, tmp_path) == DATA
-    assert server.asked == [None, "bytes=100000-", "bytes=150000-", "bytes=150001-"]
+    assert server.options == [None, "bytes=100000-", "bytes=150000-", "bytes=150001-"]
 
 
 def test_a_second_call_goes_on(server: Server, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_second_call_goes_on(server: Server, tmp_path: Path) -> None:
         download(server.url, tmp_path / "a.tgz", silent, pause=0.0)
     assert not (tmp_path / "a.tgz").exists()
     assert get(server, tmp_path) == DATA
-    assert server.asked[-1] == "bytes=70000-"
+    assert server.options[-1] == "bytes=70000-"
 
 
 def test_a_server_without_ranges_is_read_anew(server: Server, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_without_a_strong_validator_all_is_read_anew(
     """Nothing proves that the rest is of the same file."""
     server.tag, server.breaks = tag, [100_000]
     assert get(server, tmp_path) == DATA
-    assert server.asked == [None, None]
+    assert server.options == [None, None]
 
 
 def test_a_part_that_is_the_whole_is_taken(server: Server, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_part_that_is_the_whole_is_taken(server: Server, tmp_path: Path) -> No
     note = f'{{"url": "{server.url}", "validator": "\\"one\\""}}'
     (tmp_path / ".a.tgz.json").write_text(note)
     assert get(server, tmp_path) == DATA
-    assert server.asked[-1] == "bytes=300000-"
+    assert server.options[-1] == "bytes=300000-"
 
 
 def test_a_busy_server_is_asked_again_and_a_refusal_is_final(
@@ -163,7 +163,7 @@ def test_a_busy_server_is_asked_again_and_a_refusal_is_final(
     server.errors = [404]
     with pytest.raises(DataError, match="404 Not Found; give another --url"):
         get(server, tmp_path)
-    assert len(server.asked) == 4
+    assert len(server.options) == 4
 
 
 def test_what_cannot_be_asked(tmp_path: Path) -> None:

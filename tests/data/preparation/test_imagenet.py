@@ -33,7 +33,7 @@ def test_what_is_refused(before: str, after: str, reason: str) -> None:
 
 
 def test_objects_of_two_classes_and_of_none() -> None:
-    """A picture is of one class."""
+    """An image is of one class."""
     item = SOUND[SOUND.index("<object>") : SOUND.index("</annotation>")]
     two = SOUND.replace(item, item + item.replace("n01", "n02"))
     for text, count in ((two, 2), (SOUND.replace(item, ""), 0)):

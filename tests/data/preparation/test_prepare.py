@@ -16,7 +16,6 @@ from wsol._utils.progress import silent
 from wsol.data.annotations import MaskAnnotations, open_annotations
 from wsol.data.open import open_data
 from wsol.data.preparation import download as checksum
-from wsol.data.preparation import extract as place
 from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig, PrepareConfig
 from wsol.data.preparation.extract import State
 from wsol.data.preparation.imagenet import prepare_imagenet
@@ -48,7 +47,7 @@ def test_cub(tmp_path: Path, cub_tgz: Path, pack) -> None:
     second = pack("CUBV2.tar", {"./001.Crow/9.jpg": b"9", "./002.Wren/8.jpg": b"8"})
     config = CubConfig(tmp_path / "out", archive=cub_tgz, cubv2=second, checksum="none")
     prepare(config)
-    splits = open_data(config.out, val_share=0)
+    splits = open_data(config.out, val_fraction=0)
     assert splits["train"].ids == ("001.Crow/a.jpg", "002.Wren/c.jpg")
     assert splits["test"].classes == ("001.Crow", "002.Wren")
     files = tree(config.out)
@@ -94,7 +93,7 @@ def test_imagenet(tmp_path: Path, imagenet: dict[str, Path], pack) -> None:
     assert val[f"val/{WNIDS[0]}/0/0.jpeg"].tolist() == [[1, 2, 9, 9], [0, 0, 4, 4]]
     assert val[f"val/{WNIDS[2]}/2/0.jpeg"].tolist() == [[3, 4, 5, 6]]
     assert len(val[f"val/{WNIDS[1]}/1/11ab.jpeg"]) == 0
-    # The sizes make the file an evaluation's annotations without the pictures.
+    # The sizes make the file an evaluation's annotations without the images.
     assert open_annotations(config.out / "boxes.csv").size(0) == (16, 12)
 
 
@@ -178,7 +177,7 @@ def test_val_labels_in_place_of_boxes(tmp_path: Path, imagenet: dict[str, Path])
 
 
 def test_openimages(tmp_path: Path, openimages: list[Path]) -> None:
-    """Pictures are folders by class; masks lie where wsolevaluation's metadata find them."""
+    """Images are folders by class; masks lie where wsolevaluation's metadata find them."""
     out = tmp_path / "out"
     prepare(OpenimagesConfig(out, openimages))
     splits = open_data(out / "images")
@@ -312,7 +311,7 @@ def test_a_disk_without_room(
 ) -> None:
     """It is said before anything is written."""
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(place.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     config = ImagenetConfig(tmp_path / "out", **imagenet, checksum="none")
     with pytest.raises(DataError, match=r"needs 0\.0 GB, and 0\.0 GB are free: make room"):
         prepare(config)
@@ -320,7 +319,7 @@ def test_a_disk_without_room(
 
 
 def test_verify(tmp_path: Path, imagenet: dict[str, Path]) -> None:
-    """Counts, pictures without boxes, damaged headers and what is not finished."""
+    """Counts, images without boxes, damaged headers and what is not finished."""
     config = ImagenetConfig(tmp_path / "out", **imagenet, checksum="none")
     prepare(config)
     report = verify(config.out, config.out, silent)
@@ -340,7 +339,7 @@ def test_verify(tmp_path: Path, imagenet: dict[str, Path]) -> None:
 
 
 def test_verify_counts_masks(tmp_path: Path, openimages: list[Path]) -> None:
-    """A test picture without a mask is a fault, and so is a damaged mask."""
+    """A test image without a mask is a fault, and so is a damaged mask."""
     out = tmp_path / "out"
     prepare(OpenimagesConfig(out, openimages))
     assert verify(out / "images", out, silent, out / "masks").faults == ()

@@ -26,7 +26,7 @@ from wsol.evaluation.config import EvaluateConfig
 from wsol.evaluation.evaluate import evaluate
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.predict import predict
-from wsol.results.store import Record
+from wsol.results.store import PredictionStore
 from wsol.training.config import TrainConfig
 from wsol.training.trainer import train
 
@@ -65,7 +65,7 @@ def assert_same(packed: dict[str, Samples], plain: dict[str, Samples]) -> None:
 
 @contextmanager
 def odd_names(root: Path) -> Iterator[Path]:
-    """Make pictures whose names are hard to keep, one of them no text."""
+    """Make images whose names are hard to keep, one of them no text."""
     for name in (*(os.fsencode(name) for name in ODD), b"o/\xff.jpg"):
         path = root / os.fsdecode(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,15 +75,15 @@ def odd_names(root: Path) -> Iterator[Path]:
 
 def test_a_packed_data_set_says_the_same(toy: Path, tmp_path: Path) -> None:
     """Of folders with boxes, with and without a val split, and of several labels."""
-    write_scenes(tmp_path / "scenes", train=12, test=6, most_objects=3)
+    write_scenes(tmp_path / "scenes", train=12, test=6, max_objects=3)
     for number, data in enumerate((toy, tmp_path / "scenes")):
         packed = tmp_path / f"packed{number}"
         done = pack(PackConfig(data, packed, shard_size=20_000))
-        plain = open_data(data, val_share=0.3, seed=3)
-        assert_same(open_data(packed, val_share=0.3, seed=3), plain)
+        plain = open_data(data, val_fraction=0.3, seed=3)
+        assert_same(open_data(packed, val_fraction=0.3, seed=3), plain)
         assert done.shards == len(list(packed.glob("*.tar"))) > 2
-        assert done.pictures == sum(map(len, plain.values()))
-        for split, samples in open_data(packed, val_share=0).items():
+        assert done.images == sum(map(len, plain.values()))
+        for split, samples in open_data(packed, val_fraction=0).items():
             assert {path.name.split("-")[0] for path in packed.iterdir()} >= {split}
             assert samples.root == packed
 
@@ -99,8 +99,8 @@ def test_published_splits_of_many_numbered_classes_keep_their_order(tmp_path: Pa
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists/train.txt").write_text("".join(reversed(lines)))
     pack(PackConfig(tmp_path / "data", tmp_path / "packed", splits=tmp_path / "lists"))
-    plain = open_data(tmp_path / "data", splits=tmp_path / "lists", val_share=0)
-    assert_same(open_data(tmp_path / "packed", val_share=0), plain)
+    plain = open_data(tmp_path / "data", splits=tmp_path / "lists", val_fraction=0)
+    assert_same(open_data(tmp_path / "packed", val_fraction=0), plain)
     assert plain["train"].classes[2:] == tuple(map(str, range(2, 12)))
 
 
@@ -108,8 +108,8 @@ def test_odd_names_come_back(tmp_path: Path) -> None:
     """In wsol as they were, bytes that are no text included; in tar files each its own key."""
     with odd_names(tmp_path / "data") as data:
         pack(PackConfig(data, tmp_path / "packed"))
-    plain = open_data(data, val_share=0)["train"]
-    packed = open_data(tmp_path / "packed", val_share=0)
+    plain = open_data(data, val_fraction=0)["train"]
+    packed = open_data(tmp_path / "packed", val_fraction=0)
     assert_same(packed, {"train": plain})
     for index, name in enumerate(plain.ids):
         with packing.open_source(packed["train"].path(index)) as file:
@@ -122,7 +122,7 @@ def test_odd_names_come_back(tmp_path: Path) -> None:
 
 
 def test_another_reader_reads_the_shards(toy: Path, tmp_path: Path) -> None:
-    """The webdataset package finds each picture, its class and what the data set knows of it."""
+    """The webdataset package finds each image, its class and what the data set knows of it."""
     pack(PackConfig(toy, tmp_path / "packed", shard_size=50_000))
     samples = open_data(toy)["test"]
     found = []
@@ -156,9 +156,9 @@ def test_training_on_shards_gives_the_same_weights(tiny: TrainConfig, tmp_path: 
     packed = tmp_path / "packed"
     pack(PackConfig(tiny.data, packed, shard_size=30_000))
     plain = train(replace(tiny, out=tmp_path / "plain", epochs=1))
-    for workers in (0, 2):
-        out = tmp_path / str(workers)
-        train(replace(tiny, out=out, epochs=1, data=packed, workers=workers))
+    for num_workers in (0, 2):
+        out = tmp_path / str(num_workers)
+        train(replace(tiny, out=out, epochs=1, data=packed, num_workers=num_workers))
         for name in ("model.safetensors", "metrics.jsonl"):
             mine, theirs = (out / name).read_text("latin1"), (plain / name).read_text("latin1")
             if name.endswith("jsonl"):
@@ -167,7 +167,7 @@ def test_training_on_shards_gives_the_same_weights(tiny: TrainConfig, tmp_path: 
                 theirs.pop("images_per_second")
             assert mine == theirs
     figures = [
-        evaluate(EvaluateConfig(run, workers=0, cpu=True, report=4)).metrics
+        evaluate(EvaluateConfig(run, num_workers=0, device="cpu", report=4)).metrics
         for run in (plain, tmp_path / "2")
     ]
     assert figures[0] == figures[1]
@@ -176,10 +176,10 @@ def test_training_on_shards_gives_the_same_weights(tiny: TrainConfig, tmp_path: 
     rows = []
     for folder in (tiny.data, packed):
         out = tmp_path / f"out-{folder.name}"
-        config = PredictConfig([folder], out, run=plain, workers=2, cpu=True, report=3)
+        config = PredictConfig([folder], out, run=plain, num_workers=2, device="cpu", report=3)
         assert predict(config)["error"] == 0
         assert len(list((out / "report/photos").iterdir())) == 3
-        rows.append([(r.image_id, r.boxes.tolist(), r.score) for r in Record(out)])
+        rows.append([(r.image_id, r.boxes.tolist(), r.score) for r in PredictionStore(out)])
     assert rows[0] == rows[1]
     assert len(rows[0]) == 44
 
@@ -190,7 +190,7 @@ def test_the_command_packs_once(
     """It says what to do next, and leaves what is there alone."""
     out = tmp_path / "packed"
     assert main(["pack", str(toy), "--out", str(out)]) == 0
-    assert "44 pictures" in capsys.readouterr().out
+    assert "44 images" in capsys.readouterr().out
     before = files_of(out)
     assert main(["pack", str(toy), "--out", str(out)]) == 2
     assert str(out) in capsys.readouterr().err
@@ -202,9 +202,9 @@ def test_the_command_packs_once(
 def test_a_pack_that_fails_leaves_nothing(
     toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A picture that is gone, or a full disk, is one line, and no folder is half there."""
+    """An image that is gone, or a full disk, is one line, and no folder is half there."""
     config = PackConfig(toy, tmp_path / "packed")
-    plain = packing.open_data(toy, val_share=0)
+    plain = packing.open_data(toy, val_fraction=0)
     lost = {"train": replace(plain["train"], ids=("lost.jpg", *plain["train"].ids[1:]))}
 
     def find(*args: object, **options: object) -> dict[str, Samples]:

@@ -1,4 +1,4 @@
-"""Pictures in tar files are read in place, and hostile or damaged ones do no harm."""
+"""Images in tar files are read in place, and hostile or damaged ones do no harm."""
 
 import io
 import json
@@ -18,14 +18,14 @@ from wsol.data.loader import ImageFiles, load_batches, split_batches
 from wsol.data.open import open_data
 from wsol.data.preparation.config import PackConfig
 from wsol.data.shards.pack import pack
-from wsol.data.shards.reader import LARGEST, Part, find_part, is_sharded
+from wsol.data.shards.reader import LARGEST, ShardMember, find_member, is_sharded
 from wsol.data.sources import open_source
 from wsol.data.transforms import EvalTransform
 from wsol.errors import ConfigError, DataError, ImageError
 
 
-def picture(level: int = 0) -> bytes:
-    """Return the bytes of a small picture."""
+def image(level: int = 0) -> bytes:
+    """Return the bytes of a small image."""
     file = io.BytesIO()
     Image.new("L", (4, 4), level).save(file, "png")
     return file.getvalue()
@@ -52,7 +52,7 @@ def foreign(tmp_path: Path) -> Path:
     for split, count in (("train", 22), ("validation", 11)):
         files: dict[str, bytes] = {}
         for number in range(count):
-            files[f"{number:06}.png"] = picture(number)
+            files[f"{number:06}.png"] = image(number)
             files[f"{number:06}.cls"] = b"%d" % (number % 11)
             files[f"{number:06}.txt"] = b"a caption"
         write_tar(root / f"birds-{split}-0000.tar", files)
@@ -61,7 +61,7 @@ def foreign(tmp_path: Path) -> Path:
 
 
 def test_shards_of_others_are_a_data_set(foreign: Path) -> None:
-    """Classes are numbered as numbers are, splits go by name, and pictures open by their path."""
+    """Classes are numbered as numbers are, splits go by name, and images open by their path."""
     splits = open_data(foreign)
     assert list(splits) == ["train", "val"]
     train = splits["train"]
@@ -75,19 +75,19 @@ def test_shards_of_others_are_a_data_set(foreign: Path) -> None:
 
 
 def test_labels_come_from_json_then_cls_then_the_folder(tmp_path: Path) -> None:
-    """One sample of each kind; pictures of one sample share its label."""
+    """One sample of each kind; images of one sample share its label."""
     files = {
-        "x/a.jpg": picture(),
+        "x/a.jpg": image(),
         "x/a.json": b'{"label": "crow"}',
         "x/a.cls": b"7",
-        "x/b.left.jpg": picture(),
-        "x/b.right.jpg": picture(),
+        "x/b.left.jpg": image(),
+        "x/b.right.jpg": image(),
         "x/b.cls": b"wren\n",
-        "x/c.jpg": picture(),
+        "x/c.jpg": image(),
         "x/c.json": b"{broken",
     }
     write_tar(tmp_path / "all.tar", files)
-    train = open_data(tmp_path, val_share=0)["train"]
+    train = open_data(tmp_path, val_fraction=0)["train"]
     labels = [train.classes[label] for label in train.labels]
     assert dict(zip(train.ids, labels, strict=True)) == {
         "all/x/a.jpg": "crow",
@@ -97,9 +97,9 @@ def test_labels_come_from_json_then_cls_then_the_folder(tmp_path: Path) -> None:
     }
 
 
-def test_pictures_without_a_class_are_found_but_no_data_set(tmp_path: Path) -> None:
+def test_images_without_a_class_are_found_but_no_data_set(tmp_path: Path) -> None:
     """They can be predicted, and --labels can say what they are."""
-    write_tar(tmp_path / "photos.tar", {"a.jpg": picture(), "b.jpg": picture()})
+    write_tar(tmp_path / "photos.tar", {"a.jpg": image(), "b.jpg": image()})
     assert find_images(tmp_path) == ["photos/a.jpg", "photos/b.jpg"]
     with pytest.raises(DataError, match=r"photos\.tar: a\.jpg .*--labels"):
         open_data(tmp_path)
@@ -109,15 +109,15 @@ def test_pictures_without_a_class_are_found_but_no_data_set(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("names", [["./crow", "./wren"], ["."], [".//crow", "wren//"]])
-def test_pictures_open_however_tar_was_told_of_them(tmp_path: Path, names: list[str]) -> None:
+def test_images_open_however_tar_was_told_of_them(tmp_path: Path, names: list[str]) -> None:
     """Names of members may begin with `./` or hold `//`; ids are paths."""
     data, root = tmp_path / "data", tmp_path / "shards"
     root.mkdir()
     for level, name in enumerate(("crow/a.png", "wren/b.png")):
         (data / name).parent.mkdir(parents=True)
-        (data / name).write_bytes(picture(level))
+        (data / name).write_bytes(image(level))
     subprocess.run(["tar", "-C", data, "-cf", root / "x.tar", *names], check=True)
-    train = open_data(root, val_share=0)["train"]
+    train = open_data(root, val_fraction=0)["train"]
     assert set(train.ids) == {"x/crow/a.png", "x/wren/b.png"}
     assert train.classes == ("crow", "wren")
     for level, name in enumerate(("crow/a.png", "wren/b.png")):
@@ -135,9 +135,9 @@ def test_the_folder_may_be_the_one_that_one_is_in(
     if not search:
         assert path.as_posix() in find_images(".")
     for name in (path, str(path), *([f"./{path}"] if search else [])):
-        part = find_part(name, search=search)
+        part = find_member(name, search=search)
         assert part is not None
-        assert (part.name, part.open().read()) == (str(path), picture(3))
+        assert (part.name, part.open().read()) == (str(path), image(3))
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/secret.png", "a/../../secret.png", "C:/a.png"])
@@ -147,9 +147,9 @@ def test_names_that_lead_out_are_passed_over(
     """Neither listed nor written, with a line in the log; the sound ones stay."""
     root = tmp_path / "shards"
     root.mkdir()
-    before = (tmp_path / "secret.png", picture(200))
+    before = (tmp_path / "secret.png", image(200))
     before[0].write_bytes(before[1])
-    write_tar(root / "a.tar", {name: picture(1), "crow/a.png": picture(2)})
+    write_tar(root / "a.tar", {name: image(1), "crow/a.png": image(2)})
     assert find_images(root) == ["a/crow/a.png"]
     assert "passed over" in caplog.text
     assert before[0].read_bytes() == before[1]
@@ -161,8 +161,8 @@ def test_links_and_devices_are_passed_over(tmp_path: Path) -> None:
     root = tmp_path / "shards"
     root.mkdir()
     secret = tmp_path / "secret.png"
-    secret.write_bytes(picture(200))
-    write_tar(root / "a.tar", {"crow/l.png": str(secret), "crow/a.png": picture(2)})
+    secret.write_bytes(image(200))
+    write_tar(root / "a.tar", {"crow/l.png": str(secret), "crow/a.png": image(2)})
     with tarfile.TarFile(root / "a.tar", "a") as tar:
         for kind, name in ((tarfile.LNKTYPE, "h"), (tarfile.CHRTYPE, "c"), (tarfile.FIFOTYPE, "f")):
             info = tarfile.TarInfo(f"crow/{name}.png")
@@ -177,7 +177,7 @@ def test_a_shard_that_is_a_link_out_of_the_folder_is_not_followed(tmp_path: Path
     """Unless that is asked for."""
     root = tmp_path / "shards"
     root.mkdir()
-    write_tar(tmp_path / "far.tar", {"crow/a.png": picture()})
+    write_tar(tmp_path / "far.tar", {"crow/a.png": image()})
     (root / "near.tar").symlink_to(tmp_path / "far.tar")
     with pytest.raises(DataError, match="no images"):
         open_data(root)
@@ -213,7 +213,7 @@ def packed(tmp_path: Path) -> Path:
     rows = ["image,class,x0,y0,x1,y1"]
     for name in ("crow/a.png", "crow/b.png", "wren/c.png"):
         (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "data" / name).write_bytes(picture(ord(name[5])))
+        (tmp_path / "data" / name).write_bytes(image(ord(name[5])))
         rows.append(f"{name},{name[:4]},0,1,3,4")
     (tmp_path / "data/boxes.csv").write_text("\n".join(rows))
     pack(PackConfig(tmp_path / "data", tmp_path / "packed"))
@@ -282,10 +282,10 @@ def test_a_wrong_index_is_refused(
 def test_an_index_names_no_files_but_the_shards(packed: Path, name: str) -> None:
     """A file elsewhere is missing, whether it is there or not."""
     table = pq.read_table(packed / "index.parquet")
-    about = json.loads(table.schema.metadata[b"wsol"])
-    about["shards"] = {name: 10_240}
+    info = json.loads(table.schema.metadata[b"wsol"])
+    info["shards"] = {name: 10_240}
     pq.write_table(
-        table.replace_schema_metadata({"wsol": json.dumps(about)}), packed / "index.parquet"
+        table.replace_schema_metadata({"wsol": json.dumps(info)}), packed / "index.parquet"
     )
     with pytest.raises(DataError, match="is missing"):
         open_data(packed)
@@ -293,17 +293,17 @@ def test_an_index_names_no_files_but_the_shards(packed: Path, name: str) -> None
 
 def test_a_part_is_read_by_many_and_sent(packed: Path) -> None:
     """Descriptors are kept, pickles have none, and a part beyond the end is an error."""
-    part = find_part(packed / "crow/a.png")
+    part = find_member(packed / "crow/a.png")
     assert part is None
-    part = find_part(packed / "crow/a.png", search=True)
+    part = find_member(packed / "crow/a.png", search=True)
     assert part is not None
-    assert part == find_part(str(packed / "crow/a.png"))
+    assert part == find_member(str(packed / "crow/a.png"))
     assert pickle.loads(pickle.dumps(part)) == part
-    assert part.open().read() == picture(ord("a"))
+    assert part.open().read() == image(ord("a"))
     with pytest.raises(ImageError, match=r"a\.png: cannot be opened: .* ends before it does"):
-        open_source(Part("a.png", part.file, 10_000, 500))
+        open_source(ShardMember("a.png", part.file, 10_000, 500))
     with pytest.raises(ImageError, match="bytes are more than"):
-        open_source(Part("a.png", part.file, 0, LARGEST + 1))
+        open_source(ShardMember("a.png", part.file, 0, LARGEST + 1))
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(10):
         part.open().read()
@@ -311,11 +311,11 @@ def test_a_part_is_read_by_many_and_sent(packed: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_workers_read_shards(packed: Path, workers: int) -> None:
-    """With a missing picture among them, which is an error of its own."""
-    train = open_data(packed, val_share=0)["train"]
+def test_workers_read_shards(packed: Path, num_workers: int) -> None:
+    """With a missing image among them, which is an error of its own."""
+    train = open_data(packed, val_fraction=0)["train"]
     files = ImageFiles([*train.paths(), packed / "no.png"], EvalTransform(4))
-    batches = list(load_batches(files, split_batches(range(4), 2), workers))
+    batches = list(load_batches(files, split_batches(range(4), 2), num_workers))
     assert [batch.indices for batch in batches] == [[0, 1], [2]]
     assert [str(error) for _, error in batches[1].errors] == [f"{packed}/no.png: no such file"]
     assert np.array_equal(batches[0].images[:, 0, 0, 0], [ord("a"), ord("b")])
@@ -324,19 +324,19 @@ def test_workers_read_shards(packed: Path, workers: int) -> None:
 def test_shards_that_changed_are_read_anew(packed: Path, tmp_path: Path) -> None:
     """Within one process, where other files are in their place."""
     assert load_image(open_data(packed)["train"].path(0)).getpixel((0, 0))[0] == ord("a")
-    (tmp_path / "data/crow/a.png").write_bytes(picture(3))
+    (tmp_path / "data/crow/a.png").write_bytes(image(3))
     pack(PackConfig(tmp_path / "data", tmp_path / "again"))
     packed.rename(tmp_path / "old")
     (tmp_path / "again").rename(packed)
     assert load_image(open_data(packed)["train"].path(0)).getpixel((0, 0))[0] == 3
 
 
-def test_folders_of_pictures_stay_folders(tmp_path: Path, packed: Path) -> None:
-    """A tar file beside pictures or folders is not looked into."""
+def test_folders_of_images_stay_folders(tmp_path: Path, packed: Path) -> None:
+    """A tar file beside images or folders is not looked into."""
     data = tmp_path / "data"
-    write_tar(data / "backup.tar", {"owl/x.png": picture()})
+    write_tar(data / "backup.tar", {"owl/x.png": image()})
     assert not is_sharded(data)
-    assert open_data(data, val_share=0)["train"].classes == ("crow", "wren")
+    assert open_data(data, val_fraction=0)["train"].classes == ("crow", "wren")
     assert is_sharded(packed)
     (packed / "notes").mkdir()
     assert is_sharded(packed)
@@ -349,23 +349,23 @@ def test_images_beside_that_of_a_sample_are_left_out(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One line counts them; they are neither trained on nor predicted."""
-    files = {"a.jpg": picture(), name: picture(1), "a.cls": b"0", "b.jpg": picture(), "b.cls": b"1"}
+    files = {"a.jpg": image(), name: image(1), "a.cls": b"0", "b.jpg": image(), "b.cls": b"1"}
     write_tar(tmp_path / "train-0.tar", files)
-    assert open_data(tmp_path, val_share=0)["train"].ids == ("train-0/a.jpg", "train-0/b.jpg")
+    assert open_data(tmp_path, val_fraction=0)["train"].ids == ("train-0/a.jpg", "train-0/b.jpg")
     assert find_images(tmp_path) == ["train-0/a.jpg", "train-0/b.jpg"]
     assert repr(name) in caplog.text
 
 
 def test_a_mask_beside_an_image_with_a_name_of_its_own_is_left_out(tmp_path: Path) -> None:
     """Where no image of the sample has the key alone, words tell which is a mask."""
-    files = {"a.rgb.jpg": picture(), "a.seg.png": picture(1), "a.cls": b"0"}
+    files = {"a.rgb.jpg": image(), "a.seg.png": image(1), "a.cls": b"0"}
     write_tar(tmp_path / "train-0.tar", files)
-    assert open_data(tmp_path, val_share=0)["train"].ids == ("train-0/a.rgb.jpg",)
+    assert open_data(tmp_path, val_fraction=0)["train"].ids == ("train-0/a.rgb.jpg",)
 
 
 def test_two_images_of_one_key_are_no_data_set(tmp_path: Path) -> None:
     """One may be the other's mask; both can be predicted."""
-    write_tar(tmp_path / "all.tar", {"a.jpg": picture(), "a.png": picture(), "a.cls": b"0"})
+    write_tar(tmp_path / "all.tar", {"a.jpg": image(), "a.png": image(), "a.cls": b"0"})
     assert find_images(tmp_path) == ["all/a.jpg", "all/a.png"]
     with pytest.raises(DataError, match=r"a\.jpg and a\.png"):
         open_data(tmp_path)
@@ -373,29 +373,29 @@ def test_two_images_of_one_key_are_no_data_set(tmp_path: Path) -> None:
 
 def test_suffixes_may_be_in_upper_case(tmp_path: Path) -> None:
     """Those of images and labels."""
-    files = {"A.JPG": picture(), "A.CLS": b"0", "b.Png": picture(), "b.JSON": b'{"label": " x "}'}
+    files = {"A.JPG": image(), "A.CLS": b"0", "b.Png": image(), "b.JSON": b'{"label": " x "}'}
     write_tar(tmp_path / "all.tar", files)
-    train = open_data(tmp_path, val_share=0)["train"]
+    train = open_data(tmp_path, val_fraction=0)["train"]
     assert train.ids == ("all/A.JPG", "all/b.Png")
     assert [train.classes[label] for label in train.labels] == ["0", "x"]
 
 
 def test_hidden_members_are_left_out(tmp_path: Path) -> None:
     """Those of macOS lie between the members of a sample and have its suffixes."""
-    plain = {"./crow/a.jpg": picture(), "./crow/a.cls": b"\xef\xbb\xbfcrow\r\n"}
+    plain = {"./crow/a.jpg": image(), "./crow/a.cls": b"\xef\xbb\xbfcrow\r\n"}
     files: dict[str, bytes] = {}
     for name, content in plain.items():
         folder, _, file = name.rpartition("/")
         files[f"{folder}/._{file}"] = b"\0\5\x16\7"
         files[name] = content
     write_tar(tmp_path / "all.tar", files | {"__MACOSX/._b.jpg": b"\0", ".git/c.jpg": b"\0"})
-    train = open_data(tmp_path, val_share=0)["train"]
+    train = open_data(tmp_path, val_fraction=0)["train"]
     assert (train.ids, train.classes) == (("all/crow/a.jpg",), ("crow",))
 
 
 def test_folders_of_tar_files_are_splits(tmp_path: Path) -> None:
     """Their names say which; an output of wsol beside them changes nothing."""
-    files = {"a.jpg": picture(5), "a.cls": b"0", "b.jpg": picture(), "b.cls": b"1"}
+    files = {"a.jpg": image(5), "a.cls": b"0", "b.jpg": image(), "b.cls": b"1"}
     for folder in ("train", "validation"):
         (tmp_path / folder).mkdir()
         write_tar(tmp_path / folder / "000.tar", files)
@@ -416,7 +416,7 @@ def test_folders_of_tar_files_are_splits(tmp_path: Path) -> None:
 def test_compressed_tar_files_are_refused_by_name(tmp_path: Path, name: str, alone: bool) -> None:
     """Beside others, too: their images would be missing."""
     if not alone:
-        write_tar(tmp_path / "train-0.tar", {"a.jpg": picture(), "a.cls": b"0"})
+        write_tar(tmp_path / "train-0.tar", {"a.jpg": image(), "a.cls": b"0"})
     (tmp_path / name).write_bytes(b"\x1f\x8b")
     for read in (open_data, find_images):
         with pytest.raises(DataError, match=rf"{name}.*compressed"):
@@ -426,13 +426,13 @@ def test_compressed_tar_files_are_refused_by_name(tmp_path: Path, name: str, alo
 @pytest.mark.parametrize("content", [b'{"label": ' + b"[" * 50_000, b'{"label": "cr\\u0000ow"}'])
 def test_a_label_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
     """Whatever is wrong with it, the image is named."""
-    write_tar(tmp_path / "all.tar", {"a.jpg": picture(), "a.json": content})
+    write_tar(tmp_path / "all.tar", {"a.jpg": image(), "a.json": content})
     with pytest.raises(DataError, match=r"all\.tar: a\.jpg"):
         open_data(tmp_path)
 
 
 def test_a_dot_in_a_key_names_the_image(tmp_path: Path) -> None:
     """A key ends at the first dot, as for all readers of such files."""
-    write_tar(tmp_path / "all.tar", {"22.05.jpg": picture(), "22.05.cls": b"0"})
+    write_tar(tmp_path / "all.tar", {"22.05.jpg": image(), "22.05.cls": b"0"})
     with pytest.raises(DataError, match=r"22\.05\.jpg"):
         open_data(tmp_path)

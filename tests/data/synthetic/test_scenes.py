@@ -11,13 +11,13 @@ from wsol.data.synthetic.scenes import CLASSES, SIZE, toy_scenes, write_scenes
 from wsol.maps import box_iou
 
 
-@pytest.mark.parametrize("most_objects", [1, 4])
-def test_scenes_are_as_described(most_objects: int) -> None:
-    """One to so many objects of up to three classes, inside the picture and apart."""
-    scenes = list(toy_scenes(60, seed=1, most_objects=most_objects))
+@pytest.mark.parametrize("max_objects", [1, 4])
+def test_scenes_are_as_described(max_objects: int) -> None:
+    """One to so many objects of up to three classes, inside the image and apart."""
+    scenes = list(toy_scenes(60, seed=1, max_objects=max_objects))
     counts = [len(scene.labels) for scene in scenes]
     assert min(counts) == 1
-    assert max(counts) == most_objects
+    assert max(counts) == max_objects
     for scene in scenes:
         assert len(set(scene.labels.tolist())) <= 3
         assert scene.boxes.shape == (len(scene.labels), 4)
@@ -27,11 +27,11 @@ def test_scenes_are_as_described(most_objects: int) -> None:
         assert np.count_nonzero(overlap) == len(scene.labels)
     sides = np.concatenate([scene.boxes[:, 2:] - scene.boxes[:, :2] for scene in scenes]).max(1)
     assert sides.min() < 0.3 * SIZE
-    assert sides.max() > (0.7 if most_objects == 1 else 0.4) * SIZE
+    assert sides.max() > (0.7 if max_objects == 1 else 0.4) * SIZE
     assert {label for scene in scenes for label in scene.labels} == set(range(len(CLASSES)))
 
 
-def test_the_box_is_where_the_picture_differs_from_its_ground() -> None:
+def test_the_box_is_where_the_image_differs_from_its_ground() -> None:
     """Inside the box of an object there are pixels of its coat, outside there are none."""
     for scene in toy_scenes(12, seed=2):
         (x0, y0, x1, y1) = scene.boxes[0].astype(int)
@@ -44,7 +44,7 @@ def test_the_box_is_where_the_picture_differs_from_its_ground() -> None:
         assert difference > 3
 
 
-def test_the_same_seed_gives_the_same_pictures() -> None:
+def test_the_same_seed_gives_the_same_images() -> None:
     """And another seed others."""
     first, again, other = (
         np.stack([np.asarray(scene.image) for scene in toy_scenes(3, seed)]) for seed in (5, 5, 6)
@@ -56,15 +56,15 @@ def test_the_same_seed_gives_the_same_pictures() -> None:
 def test_scenes_of_one_object_are_a_data_set(tmp_path: Path) -> None:
     """Folders by class with boxes for the test split, as our own readers take them."""
     write_scenes(tmp_path, train=12, test=6)
-    splits = open_data(tmp_path, val_share=0)
+    splits = open_data(tmp_path, val_fraction=0)
     assert splits["train"].classes == tuple(sorted(CLASSES))
     assert len(splits["train"]) == 12
     assert splits["test"].has_boxes
 
 
 def test_scenes_of_several_have_a_row_for_each_label(tmp_path: Path) -> None:
-    """Labels once for each class in the picture, boxes once for each object."""
-    write_scenes(tmp_path, train=4, test=6, most_objects=4)
+    """Labels once for each class in the image, boxes once for each object."""
+    write_scenes(tmp_path, train=4, test=6, max_objects=4)
     with (tmp_path / "labels.csv").open(encoding="utf-8") as file:
         labels = list(csv.DictReader(file))
     with (tmp_path / "boxes.csv").open(encoding="utf-8") as file:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch._dynamo import lookup_backend
-from torch.autograd.graph import saved_tensors_hooks
+from torch.autograd.exported import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from wsol.errors import ConfigError
@@ -66,8 +66,8 @@ def test_values_and_gradients_are_those_of_the_plain_composition(
     torch.testing.assert_close(mine.grad, plain.grad, rtol=1e-6, atol=1e-7)
 
 
-def test_mask_is_strict_and_each_picture_has_its_own_maximum() -> None:
-    """A pixel at exactly the threshold is dropped; a strong picture does not hide in a weak one."""
+def test_mask_is_strict_and_each_image_has_its_own_maximum() -> None:
+    """A pixel at exactly the threshold is dropped; a strong image does not hide in a weak one."""
     features = torch.tensor([[[[8.0, 7.9, 10.0]]], [[[0.8, 0.79, 1.0]]]])
     assert drop_mask(features, 0.8).flatten(1).tolist() == [[False, True, False]] * 2
 
@@ -167,7 +167,7 @@ def test_drop_rate_is_the_share_of_dropping_steps(drop_rate: float) -> None:
 
 
 def test_one_draw_decides_for_the_whole_batch() -> None:
-    """Every picture of a batch gets the same branch, by one random number."""
+    """Every image of a batch gets the same branch, by one random number."""
     features = draw_features((32, 4, 5, 5), 0)
     branches = [plain_composition(features, drop, 0.8) for drop in (True, False)]
     seen = set()
@@ -192,9 +192,9 @@ def test_a_compiled_network_draws_the_same_branches(backend: str) -> None:
     torch.compiler.reset()
     graphs = []
 
-    def count(graph: Any, inputs: Any) -> Any:
-        graphs.append(graph)
-        return lookup_backend(backend)(graph, inputs)
+    def count(exported: Any, inputs: Any) -> Any:
+        graphs.append(exported)
+        return lookup_backend(backend)(exported, inputs)
 
     compiled = torch.compile(plain, backend=count, fullgraph=True)
     images, seen = torch.randn(2, 3, 8, 8), set()

@@ -11,7 +11,7 @@ from wsol.models import LinearHead, Network, create_network
 
 
 def test_options_reach_the_layer() -> None:
-    """Taps, drop rate and threshold of the options are those of the attached layer."""
+    """Layers, drop rate and threshold of the options are those of the attached layer."""
     torch.manual_seed(0)
     body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 1))
     network = Network(body, LinearHead(4, 2)).train()
@@ -19,13 +19,13 @@ def test_options_reach_the_layer() -> None:
     with attach_adl(body, ["1"], drop_rate=1.0, threshold=0.4):
         expected = network(images).logits
     assert not torch.equal(network(images).logits, expected)
-    Config(taps=("1",), drop_rate=1.0, threshold=0.4).create().attach(network)
+    Config(layers=("1",), drop_rate=1.0, threshold=0.4).create().attach(network)
     assert torch.equal(network(images).logits, expected)
 
 
-def test_chosen_taps_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Without taps in the options, the log says where the layer went."""
+def test_chosen_layers_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Without layers in the options, the log says where the layer went."""
     network = create_network("test_resnet", num_classes=2, pretrained=False)
     with caplog.at_level(logging.INFO, "wsol"):
         Config().create().attach(network)
-    assert caplog.messages == ["ADL at taps layer4"]
+    assert caplog.messages == ["ADL at layers layer4"]

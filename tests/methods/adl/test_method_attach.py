@@ -40,7 +40,7 @@ def dropped(model: nn.Sequential, images: Tensor) -> Tensor:
 def test_hooks_do_what_modules_between_the_layers_would(
     model: nn.Sequential, images: Tensor
 ) -> None:
-    """Attached at two taps, the layer acts at both, on their outputs."""
+    """Attached at two layers, the layer acts at both, on their outputs."""
     expected, plain = dropped(model, images), model(images)
     attach_adl(model, ["1", "2"], **ALWAYS_DROP)
     assert torch.equal(model(images), expected)
@@ -94,7 +94,7 @@ def test_it_follows_the_network(model: nn.Sequential, images: Tensor) -> None:
 
 @pytest.mark.parametrize("way", ["deepcopy", "pickle", "torch"])
 def test_copies_keep_it(model: nn.Sequential, images: Tensor, way: str) -> None:
-    """A copy of a network has the layer at the same taps, by itself, and follows its own mode."""
+    """A copy of a network has the layer at the same layers, by itself, and follows its own mode."""
     attachment = attach_adl(model, ["1", "2"], **ALWAYS_DROP)
     expected = model(images)
     if way == "deepcopy":
@@ -115,20 +115,20 @@ def test_copies_keep_it(model: nn.Sequential, images: Tensor, way: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("taps", "reason"),
+    ("layers", "reason"),
     [
-        ([], "at least one tap"),
-        (["1", "2.11"], r"no tap '2\.11' in Sequential: did you mean '2\.1'\?"),
+        ([], "at least one layer"),
+        (["1", "2.11"], r"no layer '2\.11' in Sequential: did you mean '2\.1'\?"),
         ([""], "''"),
     ],
 )
-def test_wrong_taps_are_refused_before_anything_is_attached(
-    model: nn.Sequential, images: Tensor, taps: list[str], reason: str
+def test_wrong_layers_are_refused_before_anything_is_attached(
+    model: nn.Sequential, images: Tensor, layers: list[str], reason: str
 ) -> None:
-    """An unknown tap names the nearest one, and no other tap is left with the layer."""
+    """An unknown layer names the nearest one, and no other layer is left with the layer."""
     plain = model(images)
     with pytest.raises(ConfigError, match=reason):
-        attach_adl(model, taps, **ALWAYS_DROP)
+        attach_adl(model, layers, **ALWAYS_DROP)
     assert torch.equal(model(images), plain)
 
 
@@ -224,22 +224,22 @@ def test_a_module_that_runs_several_times_is_refused() -> None:
     assert not model.relu._forward_hooks
 
 
-@pytest.mark.parametrize("taps", [["1", "1"], ["2", "2.1"]])
-def test_one_output_is_named_once(model: nn.Sequential, taps: list[str]) -> None:
+@pytest.mark.parametrize("layers", [["1", "1"], ["2", "2.1"]])
+def test_one_output_is_named_once(model: nn.Sequential, layers: list[str]) -> None:
     """A sequence and its last module have the same output."""
-    with pytest.raises(ConfigError, match=f"'{taps[0]}' and '{taps[1]}'"):
-        attach_adl(model, taps)
+    with pytest.raises(ConfigError, match=f"'{layers[0]}' and '{layers[1]}'"):
+        attach_adl(model, layers)
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_a_tap_has_the_layer_once(model: nn.Sequential, images: Tensor) -> None:
+def test_a_layer_has_the_layer_once(model: nn.Sequential, images: Tensor) -> None:
     """A second attachment is refused, on a copy too; after removal, and elsewhere, it is not."""
     first = attach_adl(model, ["2"], **ALWAYS_DROP)
     expected = model(images)
     for network in (model, copy.deepcopy(model)):
-        for taps in (["2"], ["1", "2.1"]):
-            with pytest.raises(ConfigError, match=f"'{taps[-1]}' has ADL already"):
-                attach_adl(network, taps)
+        for layers in (["2"], ["1", "2.1"]):
+            with pytest.raises(ConfigError, match=f"'{layers[-1]}' has ADL already"):
+                attach_adl(network, layers)
         assert torch.equal(network(images), expected)
     first.remove()
     attach_adl(model, ["2.1"], **ALWAYS_DROP)
@@ -247,8 +247,8 @@ def test_a_tap_has_the_layer_once(model: nn.Sequential, images: Tensor) -> None:
     attach_adl(model, ["1"], **ALWAYS_DROP)
 
 
-@pytest.mark.parametrize("tap", ["layer4", "layer4.0"])
-def test_gradient_checkpointing_afterwards_changes_nothing(tap: str) -> None:
+@pytest.mark.parametrize("layers", ["layer4", "layer4.0"])
+def test_gradient_checkpointing_afterwards_changes_nothing(layer: str) -> None:
     """It passes by the hooks of sequences; output and gradients stay, for both branches."""
     torch.manual_seed(0)
     network = timm.create_model("test_resnet", num_classes=3).train()
@@ -256,7 +256,7 @@ def test_gradient_checkpointing_afterwards_changes_nothing(tap: str) -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
     images, results = torch.randn(2, 3, 64, 64), []
-    attach_adl(network, [tap], drop_rate=0.5, threshold=0.5)
+    attach_adl(network, [layer], drop_rate=0.5, threshold=0.5)
     for checkpointing in (False, True):
         network.set_grad_checkpointing(checkpointing)
         for seed in range(4):
@@ -327,13 +327,13 @@ def test_options_out_of_range_are_refused(model: nn.Sequential, option: str, val
 
 
 def test_a_name_is_no_list_of_names(model: nn.Sequential) -> None:
-    """One tap without its list is not read letter by letter."""
-    with pytest.raises(ConfigError, match=r"a list of at least one tap, but is given '2\.1'"):
+    """One layer without its list is not read letter by letter."""
+    with pytest.raises(ConfigError, match=r"a list of at least one layer, but is given '2\.1'"):
         attach_adl(model, "2.1")
 
 
 @pytest.mark.parametrize(
-    ("backbone", "tap", "prefix"),
+    ("backbone", "layers", "prefix"),
     [
         ("test_mambaout", "stages.2", None),
         ("test_vit", "blocks.3", 1),
@@ -341,20 +341,20 @@ def test_a_name_is_no_list_of_names(model: nn.Sequential) -> None:
     ],
 )
 def test_attention_is_the_mean_over_channels_in_every_layout(
-    backbone: str, tap: str, prefix: int | None
+    backbone: str, layer: str, prefix: int | None
 ) -> None:
     """Channels last and tokens: pixels are dropped by their mean, and the class token stays."""
     torch.manual_seed(0)
     network = create_network(backbone, num_classes=2, pretrained=False).train()
     seen: list[Tensor] = []
 
-    def look(module: nn.Module, inputs: object, output: Tensor) -> None:
+    def preprocessing(module: nn.Module, inputs: object, output: Tensor) -> None:
         seen.append(output.detach())
 
-    module = network.body.get_submodule(tap)
-    module.register_forward_hook(look)
-    attach_adl(network.body, [tap], **ALWAYS_DROP)
-    module.register_forward_hook(look)
+    module = network.body.get_submodule(layer)
+    module.register_forward_hook(preprocessing)
+    attach_adl(network.body, [layer], **ALWAYS_DROP)
+    module.register_forward_hook(preprocessing)
     seen.clear()
     side = network.body.pretrained_cfg["input_size"][-1]
     network(torch.randn(2, 3, side, side))
@@ -369,7 +369,7 @@ def test_attention_is_the_mean_over_channels_in_every_layout(
 
 
 @pytest.mark.parametrize(
-    ("backbone", "tap", "warned"),
+    ("backbone", "layers", "warned"),
     [
         ("test_resnet", "layer4", False),
         ("efficientnet_b0", "blocks.4.2.bn2", False),
@@ -379,11 +379,11 @@ def test_attention_is_the_mean_over_channels_in_every_layout(
     ],
 )
 def test_features_that_are_not_rectified_are_named(
-    backbone: str, tap: str, warned: bool, caplog: pytest.LogCaptureFixture
+    backbone: str, layer: str, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """ReLU and SiLU are fine; ends of residual sums get a warning."""
     torch.manual_seed(0)
-    attach_adl(timm.create_model(backbone), [tap])
-    assert [tap in message and "not rectified" in message for message in caplog.messages] == (
+    attach_adl(timm.create_model(backbone), [layer])
+    assert [layer in message and "not rectified" in message for message in caplog.messages] == (
         [True] if warned else []
     )

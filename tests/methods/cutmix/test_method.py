@@ -21,13 +21,13 @@ def network() -> Network:
 
 
 def numbered(count: int, height: int, width: int) -> torch.Tensor:
-    """Return pictures of which each pixel has the picture's number."""
+    """Return images of which each pixel has the image's number."""
     return torch.arange(float(count)).view(-1, 1, 1, 1).repeat(1, 3, height, width)
 
 
 @pytest.mark.parametrize("beta", [0.04, 1.0, 5.0])
 def test_targets_are_the_shares_of_the_pixels(beta: float) -> None:
-    """In each picture the pixels of each other one are counted; the targets are those shares."""
+    """In each image the pixels of each other one are counted; the targets are those shares."""
     images, targets = numbered(COUNT, 14, 10), torch.eye(COUNT)
     shared_boxes = set()
     for seed in range(50):
@@ -37,7 +37,7 @@ def test_targets_are_the_shares_of_the_pixels(beta: float) -> None:
         torch.testing.assert_close(mixed_targets, counted)
         torch.testing.assert_close(mixed_targets.sum(1), torch.ones(COUNT))
         assert torch.equal(mixed[:, 0], mixed[:, 2])
-        # The same box in all pictures that got one from another, and a box it is.
+        # The same box in all images that got one from another, and a box it is.
         foreign = mixed[:, 0] != images[:, 0]
         boxes = {tuple(box.nonzero().flatten().tolist()) for box in foreign if box.any()}
         assert len(boxes) <= 1
@@ -48,8 +48,8 @@ def test_targets_are_the_shares_of_the_pixels(beta: float) -> None:
     assert len(shared_boxes) > 5
 
 
-def test_each_picture_gives_its_box_once() -> None:
-    """The boxes come from the pictures in another order: none is used twice or left out."""
+def test_each_image_gives_its_box_once() -> None:
+    """The boxes come from the images in another order: none is used twice or left out."""
     images, orders = numbered(COUNT, 8, 8), set()
     for seed in range(30):
         torch.manual_seed(seed)
@@ -80,9 +80,9 @@ def test_boxes_lie_inside_and_are_never_larger_than_asked(
 
 
 def test_shares_follow_the_distribution() -> None:
-    """With a small beta a picture stays almost whole or is almost gone; with a large one half.
+    """With a small beta an image stays almost whole or is almost gone; with a large one half.
 
-    In the middle of a wide picture the cut at the edges is rare for large boxes only, so the means
+    In the middle of a wide image the cut at the edges is rare for large boxes only, so the means
     are compared loosely.
     """
     images, spread = numbered(2, 64, 64), {}
@@ -128,7 +128,7 @@ def test_prob_is_the_share_of_mixing_steps(network: Network, prob: float) -> Non
     assert abs(mixes - prob * steps) <= 4 * (steps * prob * (1 - prob)) ** 0.5
 
 
-def test_beta_reaches_the_pictures(network: Network) -> None:
+def test_beta_reaches_the_images(network: Network) -> None:
     """The method does what the function does with the same options."""
     images, labels = numbered(COUNT, 16, 16), torch.tensor([0, 1, 2, 3, 0, 1])
     torch.manual_seed(5)
@@ -143,7 +143,7 @@ def test_beta_reaches_the_pictures(network: Network) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_precision_and_memory_format_stay(dtype: torch.dtype) -> None:
-    """The pictures keep their type and memory order."""
+    """The images keep their type and memory order."""
     images = torch.ones(2, 3, 8, 8, dtype=dtype).contiguous(memory_format=torch.channels_last)
     mixed, _ = cutmix(images, torch.eye(2), 1.0)
     assert mixed.dtype == dtype

@@ -1,4 +1,4 @@
-"""Patches are hidden as loops over pictures and patches would hide them."""
+"""Patches are hidden as loops over images and patches would hide them."""
 
 from typing import Any
 
@@ -39,10 +39,10 @@ def hide_in_loops(images: Tensor, grid_sizes: list[int], drop_rate: float) -> Te
     st.floats(0, 1),
     st.integers(0, 2**31),
 )
-def test_they_are_those_of_loops_over_pictures_and_patches(
+def test_they_are_those_of_loops_over_images_and_patches(
     shape: tuple[int, ...], grid_sizes: list[int], drop_rate: float, seed: int
 ) -> None:
-    """Any shape, square or not, and any grids, larger than the picture too."""
+    """Any shape, square or not, and any grids, larger than the image too."""
     images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(seed)
     expected = hide_in_loops(images, grid_sizes, drop_rate)
@@ -50,7 +50,7 @@ def test_they_are_those_of_loops_over_pictures_and_patches(
     assert torch.equal(hide_patches(images, grid_sizes, drop_rate), expected)
 
 
-def test_each_picture_has_its_own_grid_and_each_patch_its_own_chance() -> None:
+def test_each_image_has_its_own_grid_and_each_patch_its_own_chance() -> None:
     """All sizes come up, equally often, and the share of hidden patches is the drop rate.
 
     The bounds are four standard deviations of the counts.
@@ -59,7 +59,7 @@ def test_each_picture_has_its_own_grid_and_each_patch_its_own_chance() -> None:
     count, sizes, drop_rate = 3000, [0, 2, 4], 0.3
     hidden = hide_patches(torch.ones(count, 1, 8, 8), sizes, drop_rate)[:, 0] == 0
     whole = int((~hidden.any(2).any(1)).sum())
-    # A grid of four patches is whole by chance in 0.7 ** 4 of all pictures, one of sixteen hardly.
+    # A grid of four patches is whole by chance in 0.7 ** 4 of all images, one of sixteen hardly.
     chance = (1 + 0.7**4 + 0.7**16) / 3
     assert abs(whole - count * chance) <= 4 * (count * chance * (1 - chance)) ** 0.5
     torch.manual_seed(0)
@@ -79,14 +79,14 @@ def test_drop_rates_of_0_and_1_mean_never_and_always(drop_rate: float, share: fl
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_precision_and_memory_format_stay(dtype: torch.dtype) -> None:
-    """The pictures keep their type and memory order."""
+    """The images keep their type and memory order."""
     images = torch.ones(2, 3, 8, 8, dtype=dtype).contiguous(memory_format=torch.channels_last)
     found = hide_patches(images, [3], 0.5)
     assert found.dtype == dtype
     assert found.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_options_reach_the_pictures() -> None:
+def test_options_reach_the_images() -> None:
     """Grid sizes and drop rate of the options are those that are used; labels stay."""
     images, labels = torch.ones(4, 3, 20, 20), torch.arange(4)
     torch.manual_seed(3)

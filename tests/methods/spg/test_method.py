@@ -7,12 +7,12 @@ from wsol.methods.spg.method import distance, enlarged, guide
 
 
 def test_masks_are_those_of_a_plain_loop() -> None:
-    """Each picture by itself: thresholds, the relaxed rule for few pixels, background wins."""
+    """Each image by itself: thresholds, the relaxed rule for few pixels, background wins."""
     torch.manual_seed(0)
     attention = torch.rand(3, 1, 8, 8) * torch.tensor([1.0, 0.5, 0.05]).reshape(3, 1, 1, 1)
     found, counts = guide(attention, high=0.4, low=0.2)
-    for picture in range(3):
-        pixels = attention[picture, 0]
+    for image in range(3):
+        pixels = attention[image, 0]
         top = pixels.max()
         above = sum(bool(value > 0.4) for value in pixels.flatten())
         limit = 0.4 if above >= 30 else 0.7 * top
@@ -21,8 +21,8 @@ def test_masks_are_those_of_a_plain_loop() -> None:
                 value = pixels[row, column]
                 background = bool(value < 0.2)
                 object_ = bool(value > limit) and not background
-                assert bool(found[picture, 0, row, column]) == object_
-                assert bool(counts[picture, 0, row, column]) == (object_ or background)
+                assert bool(found[image, 0, row, column]) == object_
+                assert bool(counts[image, 0, row, column]) == (object_ or background)
 
 
 def test_distance_is_the_mean_over_pixels_that_count() -> None:

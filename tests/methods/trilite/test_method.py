@@ -65,7 +65,7 @@ def test_the_background_loss_is_that_of_all_other_classes() -> None:
 def test_the_background_has_none_of_several_labels() -> None:
     """Each label is a question of its own; labels that an image does not have do not count."""
     method = Config(background_weight=1).create()
-    method.several_labels = True
+    method.is_multi_label = True
     logits, labels = torch.tensor([[1.0, 2.0, 0.5]]), torch.tensor([[1.0, 0.0, 1.0]])
     zero = torch.zeros(1, 3)
     found = method.loss(Output(zero, zero, (zero, logits)), labels)

@@ -20,12 +20,12 @@
     const form = new FormData();
     for (const { file, name } of files) form.append('files', file, name);
     const request = new XMLHttpRequest();
-    request.open('POST', `api/pictures?${wsol.query(choice)}`);
+    request.open('POST', `api/images?${wsol.query(choice)}`);
     request.responseType = 'json';
     request.upload.addEventListener('progress', (event) => told(event.loaded / event.total));
     request.addEventListener('load', () => {
       const content = request.response || {};
-      if (request.status === 200) resolve(content.pictures);
+      if (request.status === 200) resolve(content.images);
       else reject(new Error(content.error || `the server answers ${request.status}`));
     });
     request.addEventListener('error', () => reject(new Error('the server did not take it')));

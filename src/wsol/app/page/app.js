@@ -1,11 +1,11 @@
 'use strict';
-// The report's page on pictures that come while it is open.
+// The report's page on images that come while it is open.
 (async function (wsol) {
   const { element: el } = wsol;
 
   // The report's rows are known beforehand; here they are what lies at the server.
   function source(about, rows) {
-    const place = (row) => `api/pictures/${row.id}`;
+    const place = (row) => `api/images/${row.id}`;
     return {
       about: { ...about, number: 0, statuses: {}, metrics: {}, figures: {}, curves: null, scores: [], truth: false },
       rows,
@@ -53,7 +53,7 @@
     }
 
     async look(row, choice) {
-      const fresh = await wsol.ask(`api/pictures/${row.id}/look`, {
+      const fresh = await wsol.ask(`api/images/${row.id}/look`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
         body: JSON.stringify({ label: row.chosen, ...choice }),
@@ -62,9 +62,9 @@
     }
 
     async lookFor(row, label) {
-      const { localizer, tap, objects } = row;
+      const { localizer, layer, instances } = row;
       try {
-        await this.look(row, { localizer, tap, objects, label });
+        await this.look(row, { localizer, layer, instances, label });
       } catch (error) {
         this.choices.tell(error.message);
         this.view.viewer.shown(row);
@@ -89,13 +89,13 @@
     }
 
     async remove(row) {
-      await wsol.ask(`api/pictures/${row.id}`, { method: 'DELETE' }).catch(() => null);
+      await wsol.ask(`api/images/${row.id}`, { method: 'DELETE' }).catch(() => null);
       this.view.remove([row]);
       this.tell();
     }
 
     async clear() {
-      await wsol.ask('api/pictures', { method: 'DELETE' }).catch(() => null);
+      await wsol.ask('api/images', { method: 'DELETE' }).catch(() => null);
       this.turn = null;
       this.view.remove([...this.view.rows]);
       this.tell();
@@ -111,8 +111,8 @@
   }
 
   try {
-    const [about, { pictures }] = await Promise.all([wsol.ask('api/about'), wsol.ask('api/pictures')]);
-    wsol.app = new App(about, pictures);
+    const [about, { images }] = await Promise.all([wsol.ask('api/about'), wsol.ask('api/images')]);
+    wsol.app = new App(about, images);
   } catch (error) {
     document.body.replaceChildren(el('p', { class: 'empty' }, error.message));
   }

@@ -1,5 +1,5 @@
 'use strict';
-// How pictures are looked at: localizer, tap and objects for all of them, a class for each.
+// How images are looked at: localizer, layer and instances for all of them, a class for each.
 (function (wsol) {
   const { element: el } = wsol;
 
@@ -9,16 +9,16 @@
     return { select, element: el('label', { class: 'field' }, el('span', {}, label), select) };
   }
 
-  // Of all pictures. changed(choice) may throw: then the earlier choice is back.
+  // Of all images. changed(choice) may throw: then the earlier choice is back.
   wsol.Choices = class {
     constructor(about, changed) {
       this.changed = changed;
-      this.choice = { localizer: '', tap: '', objects: '' };
+      this.choice = { localizer: '', layer: '', instances: '' };
       const part = (name) => (value) => this.change({ [name]: value });
       this.fields = {
         localizer: field('Localizer', [['', 'as started'], ...about.localizers.map((name) => [name, name])], part('localizer')),
-        tap: field('Features of', [['', 'its own layer'], ...about.taps.map((name) => [name, name])], part('tap')),
-        objects: field('Boxes', [['', 'as started'], ['one', 'one'], ['several', 'several']], part('objects')),
+        layer: field('Features of', [['', 'its own layer'], ...about.layers.map((name) => [name, name])], part('layer')),
+        instances: field('Boxes', [['', 'as started'], ['single', 'single'], ['multiple', 'multiple']], part('instances')),
       };
       this.message = el('p', { class: 'told', role: 'alert' });
       this.element = el('section', { class: 'choices', 'aria-label': 'How to look' },
@@ -43,7 +43,7 @@
     }
   };
 
-  // Of the one picture that is open: its class among the likeliest, and its end.
+  // Of the one image that is open: its class among the likeliest, and its end.
   wsol.OwnChoice = class {
     // classes: names of all; two never share one, and the server is asked by their number.
     constructor(classes, look, remove) {
@@ -53,7 +53,7 @@
       });
       this.element = el('div', { class: 'own-choice' },
         el('label', { class: 'field' }, el('span', {}, 'Look for'), this.select),
-        el('button', { type: 'button', class: 'plain', onclick: () => remove(this.row) }, 'Remove picture'));
+        el('button', { type: 'button', class: 'plain', onclick: () => remove(this.row) }, 'Remove image'));
     }
 
     // What is decided is not looked at anew: undo comes first.

@@ -57,7 +57,7 @@
   }
 
   wsol.Uploads = class {
-    // choice(): how pictures are looked at; take(rows): what came back.
+    // choice(): how images are looked at; take(rows): what came back.
     constructor(limits, choice, take) {
       Object.assign(this, { limits, choice, take, waiting: [], busy: false });
       this.files = this.input({ multiple: true, accept: 'image/*', id: 'choose-files' });
@@ -67,15 +67,15 @@
         onclick: () => this.clearErrors() }, 'Clear messages');
       this.said = el('p', { class: 'said', role: 'status', 'aria-live': 'polite' });
       const megabytes = Math.round(limits.file / 1048576);
-      this.element = el('section', { class: 'drop', 'aria-label': 'Add pictures' },
+      this.element = el('section', { class: 'drop', 'aria-label': 'Add images' },
         el('div', { class: 'invitation' },
           arrow(),
           el('div', {},
-            el('p', { class: 'lead' }, 'Drop pictures or a folder here, or paste a picture'),
+            el('p', { class: 'lead' }, 'Drop images or a folder here, or paste an image'),
             el('p', { class: 'quiet' }, `JPEG, PNG, WebP, GIF, BMP, TIFF or PPM, up to ${megabytes} MiB each. `
               + 'Nothing leaves this machine.')),
           el('div', { class: 'choosers' },
-            el('button', { type: 'button', class: 'primary', onclick: () => this.files.click() }, 'Choose pictures'),
+            el('button', { type: 'button', class: 'primary', onclick: () => this.files.click() }, 'Choose images'),
             el('button', { type: 'button', class: 'plain', onclick: () => this.folder.click() }, 'Choose a folder'))),
         this.files, this.folder, this.list, this.clear, this.said);
       this.listen();

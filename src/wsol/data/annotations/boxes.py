@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol._utils.names import original
+from wsol._utils.names import unescape_name
 from wsol.data.annotations.csv import is_voc, is_yolo, read_box_file
 from wsol.data.annotations.types import Box, BoxRow, ImageRow, OnBad, Size, box_fault
-from wsol.data.images import image_size
+from wsol.data.images import read_image_size
 from wsol.data.names import ImageNames, some
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, ImageError, did_you_mean
@@ -115,7 +115,7 @@ def with_boxes(
     allowed, known = [], None
     for samples in splits.values():
         names = [(name,) for name in samples.classes]
-        if samples.has_several_labels:
+        if samples.is_multi_label:
             known = samples.classes
             sets = (samples.labels_of(index) for index in range(len(samples)))
             allowed += [tuple(samples.classes[label] for label in own) for own in sets]
@@ -130,7 +130,7 @@ def _boxed(samples: Samples, found: Iterable[_Found]) -> Samples:
     """Return samples with the boxes found for their images."""
     rows = tuple(found)
     boxes = tuple(map(_boxes, rows))
-    if not samples.has_several_labels:
+    if not samples.is_multi_label:
         return replace(samples, boxes=boxes, box_labels=None)
     number = {name: label for label, name in enumerate(samples.classes)}
     labels = tuple(np.array([number[name] for name, _ in of], dtype=np.int64) for of in rows)
@@ -200,7 +200,7 @@ class _Table:
             return
         if row.class_name not in self.allowed[index]:
             # As wsol's own exports escape it.
-            row = replace(row, class_name=original(row.class_name))
+            row = replace(row, class_name=unescape_name(row.class_name))
         if self.known is not None and row.class_name not in self.known:
             near = did_you_mean(row.class_name, self.known)
             raise row.bad(self.path, f"no class {row.class_name!r}: {near}")
@@ -305,7 +305,7 @@ class _Sizes:
         key = index, header_only
         if key not in self.known:
             try:
-                self.known[key] = image_size(self.paths[index], header_only=header_only)
+                self.known[key] = read_image_size(self.paths[index], header_only=header_only)
             except ImageError:
                 # Whoever needs the image says what is wrong with it.
                 self.known[key] = None

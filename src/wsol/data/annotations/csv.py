@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from wsol._utils.files import write_atomically
-from wsol._utils.names import original
+from wsol._utils.names import unescape_name
 from wsol.data.annotations.coco import read_coco_boxes
 from wsol.data.annotations.types import Box, BoxRow, ImageRow, Row, Size, size_fault
 from wsol.data.annotations.voc import VOC_SUFFIX, read_voc_boxes
@@ -128,7 +128,7 @@ def read_csv_boxes(path: Path, *, needs_sizes: bool = False) -> Iterator[Row]:
         if isinstance(row, AnnotationError):
             yield row
         elif columns[0].lower() == _OWN_EXPORT:
-            names = (original(text.removeprefix("'")) for text in row.fields[:2])
+            names = (unescape_name(text.removeprefix("'")) for text in row.fields[:2])
             yield _row(path, row.line, [*names, *row.fields[2:]], needs_sizes)
         else:
             yield _row(path, row.line, row.fields, needs_sizes)
@@ -178,7 +178,7 @@ def _size(fields: Sequence[str], needs_size: bool) -> Size | None:
 
 
 class BoxLine(NamedTuple):
-    """One box: the picture's path below the data folder, its class, and pixels."""
+    """One box: the image's path below the data folder, its class, and pixels."""
 
     image: str
     class_name: str
@@ -201,8 +201,8 @@ def write_boxes(path: Path, lines: Iterable[BoxLine]) -> None:
     'test/n01/a.JPEG,n01,1,2,3,4.5,8,6'
     """
 
-    def write(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    def write(chunk: Path) -> None:
+        with chunk.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS + SIZE_COLUMNS)
             for line in lines:

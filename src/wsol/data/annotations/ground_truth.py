@@ -18,7 +18,7 @@ from wsol.data.annotations.types import (
     box_fault,
 )
 from wsol.data.annotations.yolo import yolo_images
-from wsol.data.images import find_images, image_size
+from wsol.data.images import find_images, read_image_size
 from wsol.data.names import ImageNames
 from wsol.errors import AnnotationError, DataError, ImageError
 
@@ -94,14 +94,14 @@ class BoxTable:
         """Return what was gathered.
 
         Args:
-            images: Folder of the pictures, for the sizes that the rows did not state.
+            images: Folder of the images, for the sizes that the rows did not state.
 
         Raises:
             AnnotationError: If a box ends outside its image.
             DataError: If there is no box, or the size of an image with boxes is not to be had.
         """
-        pictures = self._pictures(images)
-        self._check_ends(pictures)
+        found = self._images(images)
+        self._check_ends(found)
         if not any(self.boxes.values()):
             raise DataError(f"{self.path}: no image here has a box")
         boxes = [np.array(list(boxes), dtype=np.float64) for boxes in self.boxes.values()]
@@ -110,7 +110,7 @@ class BoxTable:
             tuple(self.boxes),
             tuple(self.classes.values()),
             tuple(box.reshape(-1, 4) for box in boxes),
-            tuple(self.sizes.get(name) or pictures.get(name) for name in self.boxes),
+            tuple(self.sizes.get(name) or found.get(name) for name in self.boxes),
         )
 
     def _fault(self, row: BoxRow) -> str | None:
@@ -127,11 +127,11 @@ class BoxTable:
             return f"repeats an earlier box of {row.image!r}"
         return box_fault(row.box, size)
 
-    def _check_ends(self, pictures: Mapping[str, Path]) -> None:
+    def _check_ends(self, images: Mapping[str, Path]) -> None:
         """Read the sizes of images from their headers, and check the boxes that they have."""
-        for name, path in pictures.items():
+        for name, path in images.items():
             try:
-                size = image_size(path)
+                size = read_image_size(path)
             except ImageError:
                 # Said when the image's size is asked for.
                 continue
@@ -142,15 +142,15 @@ class BoxTable:
                     self._refuse(row.bad(self.path, fault))
                     del self.boxes[name][box]
 
-    def _pictures(self, images: Path | None) -> dict[str, Path]:
-        """Return the pictures of the images with boxes whose size is not known."""
+    def _images(self, images: Path | None) -> dict[str, Path]:
+        """Return the images of the images with boxes whose size is not known."""
         unsized = [name for name, boxes in self.boxes.items() if boxes and name not in self.sizes]
         if not unsized:
             return {}
         if images is None:
             raise DataError(
                 f"{self.path}: does not say how large {unsized[0]!r} is: add its width and "
-                "height, or give the folder of the pictures with --images"
+                "height, or give the folder of the images with --images"
             )
         files = find_images(images)
         names = ImageNames(files)
@@ -213,7 +213,7 @@ def _in_pixels(path: Path, rows: Iterable[Row], folder: Path) -> Iterator[Row]:
                 )
                 continue
             file = files[match.index]
-            known[row.image] = file, image_size(folder / file)
+            known[row.image] = file, read_image_size(folder / file)
             yield ImageRow(*known[row.image])
         elif row.image in known:
             file, size = known[row.image]

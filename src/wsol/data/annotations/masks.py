@@ -187,17 +187,17 @@ def read_mask_folder(root: Path, images: Path | None = None) -> MaskAnnotations:
     """Read which images have masks, by the names of the files.
 
     Without `images` each file is the mask of one image, whose id is the file's path without
-    suffix. With `images` the ids are those of the pictures that have a mask, and the masks of
+    suffix. With `images` the ids are those of the images that have a mask, and the masks of
     `crow/a.jpg` are `crow/a.png` and all `crow/a_*.png`, of which `crow/a_ignore.png` marks
-    pixels to leave out. A file that could belong to several pictures belongs to the one with the
+    pixels to leave out. A file that could belong to several images belongs to the one with the
     longest name.
 
     Args:
         root: Folder of PNG files, in any folders below it.
-        images: Folder of the pictures.
+        images: Folder of the images.
 
     Raises:
-        DataError: If there is no mask, or one that belongs to no picture.
+        DataError: If there is no mask, or one that belongs to no image.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -213,25 +213,25 @@ def read_mask_folder(root: Path, images: Path | None = None) -> MaskAnnotations:
         stems = [_stem(name) for name in files]
         masks = tuple(MaskFiles((root / name,)) for name in files)
         return MaskAnnotations(root, tuple(stems), (None,) * len(files), masks)
-    pictures: dict[str, str] = {}
+    by_stem: dict[str, str] = {}
     for name in find_images(images):
-        twin = pictures.setdefault(_stem(name), name)
+        twin = by_stem.setdefault(_stem(name), name)
         if twin != name:
             raise DataError(f"{images}: a mask could be that of {twin!r} or of {name!r}")
     objects: dict[str, list[Path]] = {}
     ignored: dict[str, Path] = {}
     for name in files:
         stem = _stem(name)
-        owner = _owner(stem, pictures)
+        owner = _owner(stem, by_stem)
         if owner is None:
-            raise DataError(f"{root / name}: {images} has no picture that this is a mask of")
+            raise DataError(f"{root / name}: {images} has no image that this is a mask of")
         if stem == owner + IGNORE:
             ignored[owner] = root / name
         else:
             objects.setdefault(owner, []).append(root / name)
     return MaskAnnotations(
         root,
-        tuple(pictures[stem] for stem in objects),
+        tuple(by_stem[stem] for stem in objects),
         (None,) * len(objects),
         tuple(MaskFiles(tuple(paths), ignored.get(stem)) for stem, paths in objects.items()),
     )
@@ -241,9 +241,9 @@ def _stem(name: str) -> str:
     return str(Path(name).with_suffix(""))
 
 
-def _owner(stem: str, pictures: dict[str, str]) -> str | None:
-    """Return the longest picture's name that a mask's name is, or begins with before a ``_``."""
-    while stem not in pictures:
+def _owner(stem: str, images: dict[str, str]) -> str | None:
+    """Return the longest image's name that a mask's name is, or begins with before a ``_``."""
+    while stem not in images:
         stem, mark, _ = stem.rpartition("_")
         if not mark:
             return None

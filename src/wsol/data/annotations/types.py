@@ -8,7 +8,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.data.images import image_size
+from wsol.data.images import read_image_size
 from wsol.data.names import class_name
 from wsol.errors import AnnotationError
 
@@ -181,12 +181,12 @@ class BoxAnnotations:
         ids: Name of each image, with forward slashes; unique.
         classes: Name of the class of each image, None where it is not known.
         boxes: Per image (k, 4) `x0 y0 x1 y1` in pixels of the image as displayed, k may be 0.
-        sizes: Per image width and height in pixels, or the picture to read them from; None only
+        sizes: Per image width and height in pixels, or the image to read them from; None only
             where there is no box.
 
     >>> boxes = (np.array([[1.0, 2.0, 3.0, 4.0]]),)
     >>> annotations = BoxAnnotations(Path("b.csv"), ("a.jpg",), ("crow",), boxes, ((8, 6),))
-    >>> len(annotations), annotations.has_truth(0), annotations.size(0)
+    >>> len(annotations), annotations.has_ground_truth(0), annotations.size(0)
     (1, True, (8, 6))
     """
 
@@ -200,15 +200,15 @@ class BoxAnnotations:
         """Return the number of images."""
         return len(self.ids)
 
-    def has_truth(self, index: int) -> bool:
+    def has_ground_truth(self, index: int) -> bool:
         """Return whether the image of this index has a true box."""
         return len(self.boxes[index]) > 0
 
     def size(self, index: int) -> Size:
-        """Return width and height of an image, from its picture's header if need be.
+        """Return width and height of an image, from its image's header if need be.
 
         Raises:
-            ImageError: If the picture cannot be read.
+            ImageError: If the image cannot be read.
             AnnotationError: If the size is not known.
         """
         known = self.sizes[index]
@@ -216,7 +216,7 @@ class BoxAnnotations:
             return known
         if known is None:
             raise AnnotationError(self.source, None, f"{self.ids[index]!r} has no size")
-        return image_size(known)
+        return read_image_size(known)
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ class MaskAnnotations:
 
     >>> masks = (MaskFiles((Path("a.png"),)), MaskFiles(()))
     >>> annotations = MaskAnnotations(Path("masks"), ("a", "b"), (None, None), masks)
-    >>> len(annotations), annotations.has_truth(0), annotations.has_truth(1)
+    >>> len(annotations), annotations.has_ground_truth(0), annotations.has_ground_truth(1)
     (2, True, False)
     """
 
@@ -260,6 +260,6 @@ class MaskAnnotations:
         """Return the number of images."""
         return len(self.ids)
 
-    def has_truth(self, index: int) -> bool:
+    def has_ground_truth(self, index: int) -> bool:
         """Return whether the image of this index has a mask."""
         return len(self.masks[index].objects) > 0

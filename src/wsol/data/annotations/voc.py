@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from wsol._utils.names import original
+from wsol._utils.names import unescape_name
 from wsol.data.annotations.types import Box, BoxRow, ImageRow, Row, Size, size_fault
 from wsol.data.file_index import find_files
 from wsol.errors import AnnotationError, DataError
@@ -118,7 +118,7 @@ def _read(root: Path, name: str) -> _File:
     return _File(
         path,
         name,
-        original(image) if is_own else image.replace("\\", "/"),
+        unescape_name(image) if is_own else image.replace("\\", "/"),
         _size(path, tree, lines),
         objects,
         is_own,
@@ -155,7 +155,7 @@ def _object(
         x0, y0, x1, y1 = map(float, texts)
     except ValueError as error:
         return AnnotationError(path, lines[item], str(error))
-    return _Object(original(name) if is_own else name, (x0, y0, x1, y1), lines[item])
+    return _Object(unescape_name(name) if is_own else name, (x0, y0, x1, y1), lines[item])
 
 
 def text_of(item: Element, path: str) -> str:

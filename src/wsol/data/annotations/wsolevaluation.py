@@ -17,7 +17,7 @@ from wsol.data.annotations.types import (
 )
 from wsol.errors import AnnotationError, DataError
 
-IDS, LABELS, SIZES, TRUTH = (
+IDS, LABELS, SIZES, GROUND_TRUTH = (
     "image_ids.txt",
     "class_labels.txt",
     "image_sizes.txt",
@@ -33,7 +33,7 @@ def is_metadata(folder: Path) -> bool:
     >>> is_metadata(Path("no such folder"))
     False
     """
-    return any((folder / name).is_file() for name in (IDS, TRUTH))
+    return any((folder / name).is_file() for name in (IDS, GROUND_TRUTH))
 
 
 def read_metadata(
@@ -53,7 +53,7 @@ def read_metadata(
             `id,mask,ignore` with paths of files, the last of which may be empty; any number of
             lines per image), and optionally `class_labels.txt` (`id,label`) and
             `image_sizes.txt` (`id,width,height`).
-        images: Folder of the pictures, needed where boxes have no sizes.
+        images: Folder of the images, needed where boxes have no sizes.
         masks: Folder that the paths of masks start from; by default `folder`.
         on_bad: Whether a bad box ends the reading or is skipped with a line in the log.
 
@@ -65,7 +65,7 @@ def read_metadata(
 
     >>> from tempfile import TemporaryDirectory
     >>> files = {IDS: "a/1.jpg\n", LABELS: "a/1.jpg,0\n", SIZES: "a/1.jpg,60,50\n",
-    ...          TRUTH: "a/1.jpg,1,2,30,40\na/1.jpg,5,5,9,9\n"}
+    ...          GROUND_TRUTH: "a/1.jpg,1,2,30,40\na/1.jpg,5,5,9,9\n"}
     >>> with TemporaryDirectory() as folder:
     ...     _ = [Path(folder, name).write_text(text) for name, text in files.items()]
     ...     annotations = read_metadata(Path(folder))
@@ -74,12 +74,14 @@ def read_metadata(
     """
     ids = _ids(folder / IDS)
     labels = dict(_labels(folder / LABELS))
-    truth = _lines(folder / TRUTH)
-    fields = _fields(truth[0][1]) if truth else 4
-    rows = list(_rows(folder / TRUTH, truth, fields))
+    ground_truth = _lines(folder / GROUND_TRUTH)
+    fields = _fields(ground_truth[0][1]) if ground_truth else 4
+    rows = list(_rows(folder / GROUND_TRUTH, ground_truth, fields))
     unlisted = {row.image for row in rows} - ids.keys()
     if unlisted:
-        _logger.warning("%s: left out %d images not in %s", folder / TRUTH, len(unlisted), IDS)
+        _logger.warning(
+            "%s: left out %d images not in %s", folder / GROUND_TRUTH, len(unlisted), IDS
+        )
     rows = [row for row in rows if row.image in ids]
     if fields == 4:
         return _boxes(folder, ids, labels, rows, images, on_bad)
@@ -109,8 +111,8 @@ def holds_boxes(folder: Path) -> bool:
     >>> holds_boxes(Path("no such folder"))
     False
     """
-    truth = _lines(folder / TRUTH) if (folder / TRUTH).is_file() else []
-    return bool(truth) and _fields(truth[0][1]) == 4
+    ground_truth = _lines(folder / GROUND_TRUTH) if (folder / GROUND_TRUTH).is_file() else []
+    return bool(ground_truth) and _fields(ground_truth[0][1]) == 4
 
 
 class _Row(NamedTuple):
@@ -187,7 +189,7 @@ def _boxes(
     images: Path | None,
     on_bad: OnBad,
 ) -> BoxAnnotations:
-    table = BoxTable(folder / TRUTH, repeats=True, on_bad=on_bad)
+    table = BoxTable(folder / GROUND_TRUTH, repeats=True, on_bad=on_bad)
     sizes = dict(_sizes(folder / SIZES))
     for name in ids:
         table.add_image(name, labels.get(name), sizes.get(name))
@@ -200,7 +202,7 @@ def _box(folder: Path, row: _Row) -> BoxRow | AnnotationError:
     try:
         x0, y0, x1, y1 = map(float, row.values)
     except ValueError as error:
-        return AnnotationError(folder / TRUTH, row.line, str(error))
+        return AnnotationError(folder / GROUND_TRUTH, row.line, str(error))
     return BoxRow(row.image, "", (x0, y0, x1, y1), row.line)
 
 
@@ -219,7 +221,7 @@ def _masks(
         if ignore:
             if row.image in ignored:
                 reason = f"{row.image!r} has a second file of pixels to ignore"
-                raise AnnotationError(folder / TRUTH, row.line, reason)
+                raise AnnotationError(folder / GROUND_TRUTH, row.line, reason)
             ignored[row.image] = root / ignore
     files = [*(path for paths in objects.values() for path in paths), *ignored.values()]
     lost = [path for path in files if not path.is_file()]

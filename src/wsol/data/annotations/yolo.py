@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from wsol._utils.names import original
+from wsol._utils.names import unescape_name
 from wsol.data.annotations.types import Box, BoxRow, ImageRow, Row
 from wsol.data.file_index import find_files
 from wsol.errors import AnnotationError, DataError
@@ -151,7 +151,7 @@ def _names(source: Path) -> dict[int, str]:
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not all(isinstance(number, int) for number in names):
         raise AnnotationError(source, None, "needs 'names', a list or numbers with names")
-    return {number: original(str(name)) for number, name in names.items()}
+    return {number: unescape_name(str(name)) for number, name in names.items()}
 
 
 def _text(file: Path) -> str:

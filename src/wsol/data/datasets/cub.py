@@ -136,11 +136,11 @@ def _box(text: str) -> Box:
 def read_cub_annotations(root: Path) -> BoxAnnotations:
     """Read the test images of CUB-200-2011 or of a part of it, one box each.
 
-    Some of its boxes end a pixel outside the picture. They are taken as they are, as when a run
+    Some of its boxes end a pixel outside the image. They are taken as they are, as when a run
     is evaluated.
 
     Args:
-        root: Folder of the data set, see `read_cub`; sizes are those of its pictures.
+        root: Folder of the data set, see `read_cub`; sizes are those of its images.
 
     Raises:
         AnnotationError: If a line cannot be used or is missing.

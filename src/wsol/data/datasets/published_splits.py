@@ -26,7 +26,7 @@ def read_label_file(path: Path, *, with_boxes: bool = True) -> Listing:
 
     Args:
         path: Text with `name class x0 y0 x1 y1` a line, or `name class` alone, between blanks or
-            tabs; the class is a number from 0. A picture of several boxes has several lines.
+            tabs; the class is a number from 0. An image of several boxes has several lines.
         with_boxes: Whether to read the boxes. Those of the published `train.txt` of CUB are
             `x y width height`, and no training looks at them.
 
@@ -124,7 +124,7 @@ def read_splits(
     (('crow/a.jpg', 'wren/b.jpg'), ('crow', 'wren'), array([0, 1]))
     """
     root, splits = Path(root), Path(splits)
-    # CUB's own pictures are all below images/, and its ids begin there.
+    # CUB's own images are all below images/, and its ids begin there.
     root = root / "images" if is_cub(root) else root
     listings = _listings(splits, root)
     if not listings:

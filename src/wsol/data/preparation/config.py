@@ -104,7 +104,7 @@ PrepareConfig = CubConfig | ImagenetConfig | OpenimagesConfig
 
 
 LEAST = 10_000
-"""Bytes; with less, nearly every picture would have a shard of its own."""
+"""Bytes; with less, nearly every image would have a shard of its own."""
 
 
 @dataclass(frozen=True)

@@ -227,8 +227,8 @@ def unpack(archive: Path, out: Path, route: Route, state: State, meters: Meters)
     if state.is_finished(archive):
         return
     state.begin(archive)
-    with Archive(archive) as opened:
-        _write(archive, _metered(opened, meters), out, route)
+    with Archive(archive) as loaded:
+        _write(archive, _metered(loaded, meters), out, route)
     state.finish(archive)
 
 
@@ -249,8 +249,8 @@ def unpack_nested(archive: Path, out: Path, route: Route, state: State, meters: 
         return
     state.begin(archive)
     seen: set[str] = set()
-    with Archive(archive) as opened:
-        for inner in _metered(opened, meters):
+    with Archive(archive) as loaded:
+        for inner in _metered(loaded, meters):
             if inner.name in seen:
                 raise DataError(f"{inner.where}: comes twice; get the archive again")
             seen.add(inner.name)

@@ -11,7 +11,7 @@ from wsol._utils.progress import Meters
 from wsol.data.annotations.csv import BoxLine, read_boxes_below, write_boxes
 from wsol.data.annotations.types import Box, Size, box_fault, size_fault
 from wsol.data.annotations.voc import parse_xml, text_of
-from wsol.data.archives import Archive, Member, parts_of
+from wsol.data.archives import Archive, Member, chunks_of
 from wsol.data.preparation.config import ImagenetConfig
 from wsol.data.preparation.download import MD5, check_md5
 from wsol.data.preparation.extract import State, bytes_below, check_room, unpack, unpack_nested
@@ -20,17 +20,17 @@ from wsol.errors import AnnotationError, DataError
 
 
 def read_val_labels(path: Path, wnids: Sequence[str]) -> dict[str, str]:
-    r"""Read the class of each validation picture.
+    r"""Read the class of each validation image.
 
     Args:
-        path: Text with a picture and its class a line; what follows them is left alone. The class
+        path: Text with an image and its class a line; what follows them is left alone. The class
             is a wnid or a number from 0 in the order of the sorted wnids, as in the authors'
             `val.txt` and Caffe's. The devkit's `ILSVRC2012_validation_ground_truth.txt` is refused:
             its numbers from 1 are in another order, which only its MATLAB file tells.
         wnids: All classes, sorted.
 
     Returns:
-        Name of each picture without folders and suffix to its wnid.
+        Name of each image without folders and suffix to its wnid.
 
     Raises:
         AnnotationError: If a line cannot be used.
@@ -56,7 +56,7 @@ def read_val_labels(path: Path, wnids: Sequence[str]) -> dict[str, str]:
             raise AnnotationError(
                 path,
                 number,
-                "expected a picture and its class; of the devkit's numbers only its MATLAB file "
+                "expected an image and its class; of the devkit's numbers only its MATLAB file "
                 "tells the classes: give ILSVRC2012_bbox_val_v3.tgz as boxes instead",
             )
         name, label = Path(fields[0]).stem, fields[1]
@@ -72,7 +72,7 @@ def read_val_labels(path: Path, wnids: Sequence[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What one XML file says of its picture.
+    """What one XML file says of its image.
 
     Args:
         class_name: The class of all its objects.
@@ -183,19 +183,19 @@ def prepare_imagenet(config: ImagenetConfig, state: State, meters: Meters) -> No
 
 
 def route_train(member: Member) -> str:
-    """Return where a training picture belongs: `train/<wnid>/<name>`.
+    """Return where a training image belongs: `train/<wnid>/<name>`.
 
     Raises:
         DataError: If it is not in an archive of its wnid.
     """
-    wnid, *rest = parts_of(member.name)
+    wnid, *rest = chunks_of(member.name)
     if len(rest) != 1 or not rest[0].startswith(f"{wnid}_"):
-        raise DataError(f"{member.where}: is no picture of class {wnid}; is it another archive?")
+        raise DataError(f"{member.where}: is no image of class {wnid}; is it another archive?")
     return f"train/{wnid}/{rest[0]}"
 
 
 class ValRoute:
-    """Where a validation picture belongs: `test/<wnid>/<name>`.
+    """Where a validation image belongs: `test/<wnid>/<name>`.
 
     Args:
         archive: For messages.
@@ -213,7 +213,7 @@ class ValRoute:
         Raises:
             DataError: If the class is not known.
         """
-        name = parts_of(member.name)[-1]
+        name = chunks_of(member.name)[-1]
         wnid = self.class_of.get(Path(name).stem)
         if wnid is None:
             raise DataError(f"{member.where}: neither boxes nor val_labels say its class")
@@ -221,12 +221,12 @@ class ValRoute:
 
 
 def _read_annotations(path: Path, meters: Meters) -> dict[str, Annotation]:
-    """Return what the XML files say, by the name of the picture without suffix."""
+    """Return what the XML files say, by the name of the image without suffix."""
     found: dict[str, Annotation] = {}
     with Archive(path) as archive, meters(f"read {path.name}", archive.size) as meter:
         done = 0
         for member in archive.members():
-            name = parts_of(member.name)[-1]
+            name = chunks_of(member.name)[-1]
             if name.endswith(".xml") and not name.startswith("."):
                 stem = name.removesuffix(".xml")
                 if stem in found:
@@ -240,7 +240,7 @@ def _read_annotations(path: Path, meters: Meters) -> dict[str, Annotation]:
 
 
 def _test_boxes(out: Path, annotations: Mapping[str, Annotation]) -> list[BoxLine]:
-    """Return the boxes of the pictures that are in `test`."""
+    """Return the boxes of the images that are in `test`."""
     lines: list[BoxLine] = []
     for wnid in sorted(_folders(out / "test")):
         for path in sorted((out / "test" / wnid).iterdir()):

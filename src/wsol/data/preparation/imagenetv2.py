@@ -6,8 +6,8 @@ from pathlib import Path
 from wsol._utils.progress import Meters
 from wsol.data.annotations.csv import BoxLine
 from wsol.data.annotations.types import Box, box_fault
-from wsol.data.archives import Archive, Member, parts_of
-from wsol.data.images import image_size
+from wsol.data.archives import Archive, Member, chunks_of
+from wsol.data.images import read_image_size
 from wsol.data.preparation.config import ImagenetConfig
 from wsol.data.preparation.extract import State, unpack
 from wsol.errors import AnnotationError, DataError
@@ -20,7 +20,7 @@ def add_imagenetv2(
     state: State,
     meters: Meters,
 ) -> list[BoxLine]:
-    """Write the pictures as `val/<wnid>/<number>/<name>`, and return their boxes.
+    """Write the images as `val/<wnid>/<number>/<name>`, and return their boxes.
 
     The archive has a folder per class, numbered from 0 in the order of the sorted wnids. The
     number stays in the path, so that wsolevaluation's metadata fit.
@@ -33,7 +33,7 @@ def add_imagenetv2(
         meters: Show the progress.
 
     Raises:
-        DataError: If the classes are not known, or boxes and pictures do not fit.
+        DataError: If the classes are not known, or boxes and images do not fit.
     """
     archive = config.imagenetv2
     if archive is None:
@@ -56,8 +56,8 @@ def add_imagenetv2(
 
 def _check_classes(archive: Path, wnids: Sequence[str]) -> None:
     """Refuse an archive whose numbers do not count the known classes: they would be others."""
-    with Archive(archive) as opened:
-        numbers = {_number(member) for member in opened.members()}
+    with Archive(archive) as loaded:
+        numbers = {_number(member) for member in loaded.members()}
     if numbers != set(range(len(wnids))):
         raise DataError(
             f"{archive}: has {len(numbers)} classes, numbered to {max(numbers, default=0)}, and "
@@ -66,14 +66,14 @@ def _check_classes(archive: Path, wnids: Sequence[str]) -> None:
 
 
 def _number(member: Member) -> int:
-    parts = parts_of(member.name)
+    parts = chunks_of(member.name)
     if len(parts) < 2 or not parts[-2].isdecimal():
-        raise DataError(f"{member.where}: expected <number of the class>/<picture>")
+        raise DataError(f"{member.where}: expected <number of the class>/<image>")
     return int(parts[-2])
 
 
 class _Route:
-    """Where a picture belongs."""
+    """Where an image belongs."""
 
     def __init__(
         self, wnids: Sequence[str], trained: Collection[str], published: dict[str, str]
@@ -85,7 +85,7 @@ class _Route:
         wnid = self.wnids[number]
         if self.trained and wnid not in self.trained:
             return None
-        name = f"{number}/{parts_of(member.name)[-1]}"
+        name = f"{number}/{chunks_of(member.name)[-1]}"
         return f"val/{wnid}/{self.published.get(name, name)}"
 
 
@@ -116,10 +116,10 @@ def _boxes(
             continue
         file = there.get(name)
         if file is None:
-            reason = f"no picture {name!r}: archives since 2020 need imagenetv2_names too"
+            reason = f"no image {name!r}: archives since 2020 need imagenetv2_names too"
             raise AnnotationError(path, number, reason)
         image = file.relative_to(out).as_posix()
-        lines[image, box] = BoxLine(image, wnids[int(label)], box, image_size(file))
+        lines[image, box] = BoxLine(image, wnids[int(label)], box, read_image_size(file))
     return list(lines.values())
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from wsol._utils.progress import Meter, Meters
 from wsol.data.annotations.masks import read_mask_folder
-from wsol.data.archives import Member, parts_of
+from wsol.data.archives import Member, chunks_of
 from wsol.data.file_index import IMAGE_SUFFIXES
-from wsol.data.images import image_size
+from wsol.data.images import read_image_size
 from wsol.data.names import SPLITS
 from wsol.data.open import open_data
 from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig, PrepareConfig
@@ -41,14 +41,14 @@ class SplitCounts:
         classes: How many classes have images.
         fewest: Images of the smallest class.
         most: Images of the largest class.
-        without_truth: Images without box or mask; None where that is of no use, as in train.
+        without_ground_truth: Images without box or mask; None where that is of no use, as in train.
     """
 
     images: int
     classes: int
     fewest: int
     most: int
-    without_truth: int | None
+    without_ground_truth: int | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Report:
 
 
 def survey(root: Path, masks: Path | None = None) -> Report:
-    """Count what is in a prepared data set, without opening a picture.
+    """Count what is in a prepared data set, without opening an image.
 
     Args:
         root: The folder that `open_data` reads.
@@ -74,14 +74,14 @@ def survey(root: Path, masks: Path | None = None) -> Report:
     Raises:
         DataError: If it is no data set.
     """
-    splits = open_data(root, val_share=0)
+    splits = open_data(root, val_fraction=0)
     masked = frozenset(read_mask_folder(masks, root).ids) if masks and masks.is_dir() else None
     counts = {name: _count(name, samples, masked) for name, samples in splits.items()}
     return Report(counts, ())
 
 
 def verify(root: Path, out: Path, meters: Meters, masks: Path | None = None) -> Report:
-    """Count what is in a prepared data set, and read the header of every picture and mask.
+    """Count what is in a prepared data set, and read the header of every image and mask.
 
     Args:
         root: The folder that `open_data` reads.
@@ -95,12 +95,12 @@ def verify(root: Path, out: Path, meters: Meters, masks: Path | None = None) -> 
     counts = survey(root, masks).splits
     faults = [f"{name}: not finished; give the same command again" for name in unfinished(out)]
     for name, split in counts.items():
-        if split.without_truth:
+        if split.without_ground_truth:
             what = "mask" if masks else "box"
-            faults.append(f"{name}: {split.without_truth:,} images have no {what}")
+            faults.append(f"{name}: {split.without_ground_truth:,} images have no {what}")
     paths = [
         samples.path(index)
-        for samples in open_data(root, val_share=0).values()
+        for samples in open_data(root, val_fraction=0).values()
         for index in range(len(samples))
     ]
     if masks and masks.is_dir():
@@ -120,7 +120,7 @@ def _count(name: str, samples: Samples, masked: frozenset[str] | None) -> SplitC
 
 
 def _bad_headers(paths: list[Path], meters: Meters) -> Iterator[str]:
-    """Yield one line for each file that is no picture."""
+    """Yield one line for each file that is no image."""
     with meters("verify", len(paths)) as meter, ThreadPoolExecutor(_THREADS) as threads:
         for fault in _in_batches(threads, paths):
             meter.advance(1)
@@ -136,7 +136,7 @@ def _in_batches(threads: ThreadPoolExecutor, paths: list[Path]) -> Iterable[str 
 
 def _fault(path: Path) -> str | None:
     try:
-        image_size(path)
+        read_image_size(path)
     except ImageError as error:
         return str(error)
     return None
@@ -148,7 +148,7 @@ _FOLDERS: Final = {".jpg": IMAGES, ".jpeg": IMAGES, ".png": MASKS}
 
 
 def prepare_openimages(config: OpenimagesConfig, state: State, meters: Meters) -> None:
-    """Write the pictures as folders by class, and the masks below a folder of their own.
+    """Write the images as folders by class, and the masks below a folder of their own.
 
     Args:
         config: The options.
@@ -167,7 +167,7 @@ def prepare_openimages(config: OpenimagesConfig, state: State, meters: Meters) -
 
 def route_openimages(member: Member) -> str | None:
     """Return where `{train,val,test}/<class>/<file>` of an archive belongs, whatever is above."""
-    split, *rest = parts_of(member.name)[-3:]
+    split, *rest = chunks_of(member.name)[-3:]
     folder = _FOLDERS.get(Path(member.name).suffix.lower())
     if folder is None or split not in SPLITS or len(rest) != 2 or rest[1].startswith("."):
         return None
@@ -205,22 +205,22 @@ def prepare_cub(config: CubConfig, state: State, meters: Meters) -> None:
 
 
 def route_cub(member: Member) -> str | None:
-    """Return where a member belongs: pictures and the lists beside them, nothing else."""
-    root, *parts = parts_of(member.name)
+    """Return where a member belongs: images and the lists beside them, nothing else."""
+    root, *parts = chunks_of(member.name)
     is_list = len(parts) == 1 and Path(member.name).suffix == ".txt"
-    is_picture = len(parts) == 3 and parts[0] == "images" and _is_picture(member)
-    return "/".join(parts) if root == ROOT and (is_list or is_picture) else None
+    is_image = len(parts) == 3 and parts[0] == "images" and _is_image(member)
+    return "/".join(parts) if root == ROOT and (is_list or is_image) else None
 
 
 def route_cubv2(member: Member) -> str | None:
-    """Return where a picture of CUBV2 belongs: in its class's folder, as wsolevaluation has it."""
-    parts = parts_of(member.name)
-    if len(parts) < 2 or not _is_picture(member):
+    """Return where an image of CUBV2 belongs: in its class's folder, as wsolevaluation has it."""
+    parts = chunks_of(member.name)
+    if len(parts) < 2 or not _is_image(member):
         return None
     return f"images/{parts[-2]}/{parts[-1]}"
 
 
-def _is_picture(member: Member) -> bool:
+def _is_image(member: Member) -> bool:
     path = Path(member.name)
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 

@@ -21,15 +21,15 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True, eq=False)
 class ShardIndex:
-    """Where each picture of some shards lies.
+    """Where each image of some shards lies.
 
     Args:
         shards: paths of the shards below their folder.
-        ids: (N,) names of the pictures; unique.
-        shard: int32 (N,) which shard a picture is in.
+        ids: (N,) names of the images; unique.
+        shard: int32 (N,) which shard an image is in.
         offset: int64 (N,) its first byte there.
         size: int64 (N,) its bytes.
-        splits: the pictures with their labels and boxes; together they are all, in this order.
+        splits: the images with their labels and boxes; together they are all, in this order.
             Empty where the labels are not known.
         fault: why they are not known, and what to do.
     """
@@ -66,12 +66,12 @@ def save_index(root: Path, index: ShardIndex) -> None:
         lists = [getattr(samples, name) for samples in every]
         if all(of_split is not None for of_split in lists):
             columns[name] = pa.array([each.ravel() for of_split in lists for each in of_split])
-    about = {
+    info = {
         "version": _VERSION,
         "classes": every[0].classes,
         "shards": {name: (root / name).stat().st_size for name in index.shards},
     }
-    table = pa.table(columns).replace_schema_metadata({"wsol": json.dumps(about)})
+    table = pa.table(columns).replace_schema_metadata({"wsol": json.dumps(info)})
     write_atomically(root / INDEX, lambda part: pq.write_table(table, part, compression="zstd"))
 
 
@@ -88,19 +88,19 @@ def load_index(root: Path, present: Sequence[str]) -> ShardIndex:
     path = root / INDEX
     try:
         table = pq.read_table(path)
-        about = json.loads(table.schema.metadata[b"wsol"])
-        if about["version"] != _VERSION:
+        info = json.loads(table.schema.metadata[b"wsol"])
+        if info["version"] != _VERSION:
             raise DataError(
-                f"{path}: is of version {about['version']} and this wsol reads {_VERSION}: pack "
+                f"{path}: is of version {info['version']} and this wsol reads {_VERSION}: pack "
                 "the data set again"
             )
-        sizes: dict[str, int] = dict(about["shards"])
-        index = _from_table(root, table, tuple(map(str, about["classes"])), tuple(sizes))
+        sizes: dict[str, int] = dict(info["shards"])
+        index = _from_table(root, table, tuple(map(str, info["classes"])), tuple(sizes))
         limits = np.array(list(sizes.values()), dtype=np.int64)[index.shard]
         if not bool(np.all((index.offset >= 0) & (index.size >= 0))) or np.any(
             index.offset > limits - index.size
         ):
-            raise ValueError("a picture lies outside its shard")
+            raise ValueError("an image lies outside its shard")
     except DataError:
         raise
     except (
@@ -129,7 +129,7 @@ def _from_table(
 ) -> ShardIndex:
     ids = tuple(_text(name) for name in table["id"].to_pylist())
     if not ids or len(set(ids)) < len(ids):
-        raise ValueError("no pictures, or one that is listed twice")
+        raise ValueError("no images, or one that is listed twice")
     split_of = table["split"].to_pylist()
     labels = _numbers(table["label"], np.int64)
     label_sets, box_labels = (

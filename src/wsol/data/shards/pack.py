@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wsol._utils.files import write_folder
-from wsol._utils.names import place, portable
+from wsol._utils.names import escape_name, safe_path
 from wsol._utils.progress import Meter
 from wsol.data.open import open_data
 from wsol.data.preparation.config import PackConfig
@@ -24,7 +24,7 @@ from wsol.errors import ConfigError, ImageError
 _BLOCK = 512
 
 
-class Place(NamedTuple):
+class ShardPosition(NamedTuple):
     """Where a file lies in shards.
 
     Attributes:
@@ -74,7 +74,7 @@ class ShardWriter:
         self._prefix, self._number = prefix, 0
         self._next()
 
-    def add(self, key: str, files: Mapping[str, bytes], main: str) -> Place:
+    def add(self, key: str, files: Mapping[str, bytes], main: str) -> ShardPosition:
         """Add one sample.
 
         Args:
@@ -88,14 +88,14 @@ class ShardWriter:
         tar = self._tar
         if tar is None or tar.offset >= self.shard_size:
             tar = self._next()
-        place = Place(0, 0, 0)
+        place = ShardPosition(0, 0, 0)
         for suffix, content in files.items():
             info = tarfile.TarInfo(f"{key}.{suffix}")
             info.size, info.mode = len(content), 0o644
             tar.addfile(info, BytesIO(content))
             if suffix == main:
                 padded = -(-info.size // _BLOCK) * _BLOCK
-                place = Place(len(self.shards) - 1, tar.offset - padded, info.size)
+                place = ShardPosition(len(self.shards) - 1, tar.offset - padded, info.size)
         return place
 
     def close(self) -> None:
@@ -122,27 +122,27 @@ class ShardWriter:
 
 
 LEAST = 10_000
-"""Bytes; with less, nearly every picture would have a shard of its own."""
+"""Bytes; with less, nearly every image would have a shard of its own."""
 
 
 class Packed(NamedTuple):
     """What was written.
 
     Attributes:
-        pictures: of all splits.
+        images: of all splits.
         shards: number of tar files.
-        size: bytes of all pictures.
+        size: bytes of all images.
     """
 
-    pictures: int
+    images: int
     shards: int
     size: int
 
 
 def pack(config: PackConfig) -> Packed:
-    """Write a data set as tar shards in WebDataset's form, with an index of where each picture is.
+    """Write a data set as tar shards in WebDataset's form, with an index of where each image is.
 
-    The pictures' bytes stay as they are. Equal data gives equal bytes, and the folder is there
+    The images' bytes stay as they are. Equal data gives equal bytes, and the folder is there
     when it is complete, or not at all.
 
     Args:
@@ -150,7 +150,7 @@ def pack(config: PackConfig) -> Packed:
 
     Raises:
         DataError: the data set cannot be used.
-        ImageError: a picture cannot be read.
+        ImageError: an image cannot be read.
         ConfigError: the folder cannot be written.
     """
     splits = open_data(
@@ -159,7 +159,7 @@ def pack(config: PackConfig) -> Packed:
         splits=config.splits,
         labels=config.labels,
         split_folders=config.split_folders,
-        val_share=0,
+        val_fraction=0,
     )
     try:
         return write_folder(config.out, lambda folder: _write(folder, splits, config.shard_size))
@@ -170,7 +170,7 @@ def pack(config: PackConfig) -> Packed:
 
 
 def _write(folder: Path, splits: dict[str, Samples], shard_size: int) -> Packed:
-    places: list[Place] = []
+    places: list[ShardPosition] = []
     count = sum(map(len, splits.values()))
     with Meter("pack", count) as meter, ShardWriter(folder, shard_size) as writer:
         for split, samples in splits.items():
@@ -180,7 +180,7 @@ def _write(folder: Path, splits: dict[str, Samples], shard_size: int) -> Packed:
                 files = {
                     suffix: _content(samples.path(index)),
                     "cls": str(samples.labels[index]).encode(),
-                    "json": json.dumps(_about(split, samples, index)).encode(),
+                    "json": json.dumps(_info(split, samples, index)).encode(),
                 }
                 places.append(writer.add(key, files, suffix))
                 meter.advance(1)
@@ -200,10 +200,10 @@ def _write(folder: Path, splits: dict[str, Samples], shard_size: int) -> Packed:
 
 
 def _keys(ids: tuple[str, ...]) -> Iterator[str]:
-    """Yield a key for each picture: its name without suffix and, as readers cut there, dots."""
+    """Yield a key for each image: its name without suffix and, as readers cut there, dots."""
     used: set[str] = set()
     for name in ids:
-        folder, slash, file = place(name).rpartition("/")
+        folder, slash, file = safe_path(name).rpartition("/")
         stem, _, _ = file.rpartition(".")
         first = key = folder + slash + (stem or file).replace(".", "%2E")
         number = 1
@@ -225,23 +225,23 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _about(split: str, samples: Samples, index: int) -> dict[str, Any]:
-    """Return what is known of a picture, for readers other than wsol."""
+def _info(split: str, samples: Samples, index: int) -> dict[str, Any]:
+    """Return what is known of an image, for readers other than wsol."""
 
     def names(labels: Any) -> list[str]:
-        return [portable(samples.classes[label]) for label in labels]
+        return [escape_name(samples.classes[label]) for label in labels]
 
-    about: dict[str, Any] = {
-        "id": portable(samples.ids[index]),
+    info: dict[str, Any] = {
+        "id": escape_name(samples.ids[index]),
         "split": split,
-        "label": portable(samples.classes[samples.labels[index]]),
+        "label": escape_name(samples.classes[samples.labels[index]]),
     }
     if samples.label_sets is not None:
-        about["labels"] = names(samples.label_sets[index])
+        info["labels"] = names(samples.label_sets[index])
     if samples.boxes is not None:
-        about["boxes"] = samples.boxes[index].tolist()
+        info["boxes"] = samples.boxes[index].tolist()
         of_boxes = samples.box_labels
-        about["box_labels"] = (
-            [about["label"]] * len(about["boxes"]) if of_boxes is None else names(of_boxes[index])
+        info["box_labels"] = (
+            [info["label"]] * len(info["boxes"]) if of_boxes is None else names(of_boxes[index])
         )
-    return about
+    return info

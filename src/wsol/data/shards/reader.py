@@ -16,26 +16,26 @@ from wsol.data.shards.webdataset import scan_shards
 from wsol.errors import DataError
 
 LARGEST: Final = 256 * 2**20
-"""Bytes of the largest picture that is taken; the largest of ILSVRC has 16 MB."""
+"""Bytes of the largest image that is taken; the largest of ILSVRC has 16 MB."""
 
 _OPEN_FILES: Final = 64
 
 
 @dataclass(frozen=True)
-class Part:
-    """The bytes of one picture in a file of many, as a member is in a tar archive.
+class ShardMember:
+    """The bytes of one image in a file of many, as a member is in a tar archive.
 
     Args:
-        name: of the picture.
+        name: of the image.
         file: that holds it.
         offset: of its first byte.
         size: bytes.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "pictures")
+    ...     file = Path(folder, "images")
     ...     _ = file.write_bytes(b"first second")
-    ...     Part("b.jpg", file, offset=6, size=6).open().read()
+    ...     ShardMember("b.jpg", file, offset=6, size=6).open().read()
     b'second'
     """
 
@@ -94,7 +94,7 @@ forget_files = _open_file.cache_clear
 class _Opened:
     """Shards that this process has looked into.
 
-    `prefix` is what the paths of their pictures begin with; `rows` are those of the index by id, so
+    `prefix` is what the paths of their images begin with; `rows` are those of the index by id, so
     that one is found by halving; `stamps` tell whether the files are still the same.
     """
 
@@ -103,13 +103,13 @@ class _Opened:
     rows: list[int]
     stamps: tuple[object, ...]
 
-    def find(self, name: str) -> Part | None:
+    def find(self, name: str) -> ShardMember | None:
         index = self.index
         place = bisect_left(self.rows, name, key=index.ids.__getitem__)
         if place == len(self.rows) or index.ids[row := self.rows[place]] != name:
             return None
         file = Path(self.prefix, index.shards[index.shard[row]])
-        return Part(self.prefix + name, file, int(index.offset[row]), int(index.size[row]))
+        return ShardMember(self.prefix + name, file, int(index.offset[row]), int(index.size[row]))
 
 
 _COMPRESSED: Final = (
@@ -123,7 +123,7 @@ _opened: dict[str, _Opened] = {}
 
 
 def is_sharded(root: Path | str) -> bool:
-    """Return whether a folder holds its pictures in tar files.
+    """Return whether a folder holds its images in tar files.
 
     That is so where `wsol pack` wrote it, or where it has tar files, or folders of them, but no
     images and no other folders. What is hidden and folders that wsol has written do not count.
@@ -160,7 +160,7 @@ def _holds_shards(root: Path, *, deep: bool) -> bool:
 
 
 def list_shards(root: Path | str, *, follow_links: bool = False) -> list[str]:
-    """Return the names of the pictures in a folder of shards, sorted.
+    """Return the names of the images in a folder of shards, sorted.
 
     Each is opened as `root / name`, as if it were a file there.
 
@@ -171,8 +171,8 @@ def list_shards(root: Path | str, *, follow_links: bool = False) -> list[str]:
     Raises:
         DataError: If a shard or the index is damaged.
     """
-    opened = _open(Path(root), follow_links)
-    return [opened.index.ids[row] for row in opened.rows]
+    loaded = _open(Path(root), follow_links)
+    return [loaded.index.ids[row] for row in loaded.rows]
 
 
 def read_shards(root: Path | str, *, follow_links: bool = False) -> dict[str, Samples]:
@@ -184,7 +184,7 @@ def read_shards(root: Path | str, *, follow_links: bool = False) -> dict[str, Sa
         follow_links: Whether tar files may be links that lead out of the folder.
 
     Raises:
-        DataError: If a shard or the index is damaged, or there are no pictures with labels.
+        DataError: If a shard or the index is damaged, or there are no images with labels.
     """
     index = _open(Path(root), follow_links).index
     if not index.ids:
@@ -194,8 +194,8 @@ def read_shards(root: Path | str, *, follow_links: bool = False) -> dict[str, Sa
     return dict(index.splits)
 
 
-def find_part(path: Path | str, *, search: bool = False) -> Part | None:
-    """Return where the picture lies that a path names, if it is one in a folder of shards.
+def find_member(path: Path | str, *, search: bool = False) -> ShardMember | None:
+    """Return where the image lies that a path names, if it is one in a folder of shards.
 
     Args:
         path: As `root / name`, of a name that `list_shards` has.
@@ -206,9 +206,9 @@ def find_part(path: Path | str, *, search: bool = False) -> Part | None:
         DataError: If a shard or the index is damaged.
     """
     text = os.fspath(path)
-    for prefix, opened in _opened.items():
+    for prefix, loaded in _opened.items():
         if text.startswith(prefix):
-            part = opened.find(text[len(prefix) :])
+            part = loaded.find(text[len(prefix) :])
             if part is not None:
                 return part
     for parent in Path(path).parents if search else ():
@@ -243,5 +243,5 @@ def _open(root: Path, follow_links: bool) -> _Opened:
     found = load_index(root, files) if index.is_file() else scan_shards(root, files)
     forget_files()
     rows = sorted(range(len(found.ids)), key=found.ids.__getitem__)
-    _opened[prefix] = opened = _Opened(prefix, found, rows, stamps)
-    return opened
+    _opened[prefix] = loaded = _Opened(prefix, found, rows, stamps)
+    return loaded

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from wsol.data.archives import Member, parts_of, plain_members
+from wsol.data.archives import Member, chunks_of, plain_members
 from wsol.data.file_index import IMAGE_SUFFIXES, LeftOut
 from wsol.data.names import SPLIT_OF, SPLITS, class_fault, class_name
 from wsol.data.samples import Samples
@@ -35,7 +35,7 @@ class _Sample:
 
     shard: int
     key: str
-    pictures: list[Member] = field(default_factory=list)
+    pixels: list[Member] = field(default_factory=list)
     by_suffix: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -52,15 +52,15 @@ class _Sample:
 
     @property
     def images(self) -> list[Member]:
-        """Those of the pictures that are images and do not belong to another one.
+        """Those of the images that are images and do not belong to another one.
 
         Beside `a.jpg`, `a.seg.png` and `a.thumb.jpg` are not; `a.left.jpg` and `a.right.jpg` are
         two images where no `a.jpg` is beside them.
         """
-        plain = [each for each in self.pictures if "." not in self._suffix(each)]
+        plain = [each for each in self.pixels if "." not in self._suffix(each)]
         if plain:
             return plain
-        return [each for each in self.pictures if not _COMPANIONS.search(self._suffix(each))]
+        return [each for each in self.pixels if not _COMPANIONS.search(self._suffix(each))]
 
     def _suffix(self, member: Member) -> str:
         """Return what follows the key in a member's name, in lower case."""
@@ -68,9 +68,9 @@ class _Sample:
 
 
 def scan_shards(root: Path, shards: Sequence[str]) -> ShardIndex:
-    """Look through the headers of tar shards for pictures and their labels.
+    """Look through the headers of tar shards for images and their labels.
 
-    Members whose names are the same up to the first dot are one sample. A picture is called as its
+    Members whose names are the same up to the first dot are one sample. An image is called as its
     shard and member are, `shard-0/key.jpg`; its label is `label` in the sample's `.json`, else what
     its `.cls` says, else the folder that it lies in. Suffixes may be in any case. Images that
     belong to another one of their sample, such as masks, and hidden members are left out. The split
@@ -82,7 +82,7 @@ def scan_shards(root: Path, shards: Sequence[str]) -> ShardIndex:
         shards: Their paths below it.
 
     Returns:
-        The pictures; without splits where one has no label, or a sample has two images of which
+        The images; without splits where one has no label, or a sample has two images of which
         one may be the other's mask.
 
     Raises:
@@ -98,10 +98,10 @@ def scan_shards(root: Path, shards: Sequence[str]) -> ShardIndex:
         for sample in _samples(root / shard, number, left_out):
             label, images = sample.label, sample.images
             fault = fault or _fault(shard, sample, images, label)
-            companions += [each.name for each in sample.pictures if each not in images]
+            companions += [each.name for each in sample.pixels if each not in images]
             for each in images:
                 # As paths are: what tar writes of a folder `.` begins with `./`.
-                name = "/".join((stem, *parts_of(each.name)))
+                name = "/".join((stem, *chunks_of(each.name)))
                 of_split.append((name, label, each, number))
     if companions:
         _logger.warning(
@@ -152,7 +152,7 @@ def _samples(path: Path, shard: int, left_out: LeftOut) -> Iterator[_Sample]:
     sample = _Sample(shard, "")
     for member in plain_members(path, lambda fault: _logger.warning("%s; passed over", fault)):
         # macOS puts a file `._name` of its own before each file.
-        if any(part.startswith(".") for part in parts_of(member.name)):
+        if any(part.startswith(".") for part in chunks_of(member.name)):
             continue
         folder, slash, file = member.name.rpartition("/")
         stem, _, suffix = file.partition(".")
@@ -161,7 +161,7 @@ def _samples(path: Path, shard: int, left_out: LeftOut) -> Iterator[_Sample]:
             yield sample
             sample = _Sample(shard, key)
         if PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES and stem:
-            sample.pictures.append(member)
+            sample.pixels.append(member)
         elif suffix.lower() in ("cls", "json"):
             text = member.read(_LARGEST_LABEL).decode("utf-8-sig", "surrogateescape")
             sample.by_suffix[suffix.lower()] = text

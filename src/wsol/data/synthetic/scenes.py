@@ -1,8 +1,8 @@
-"""Toy scenes: objects of several kinds, sizes and places, one or several in a picture.
+"""Toy scenes: objects of several kinds, sizes and places, one or several in an image.
 
 Where the toy animals of ``wsol.data.synthetic.toy`` show what a class map leaves out, scenes show
 what it finds: shapes tell the class, coats and colours do not, and an object is anything from a
-fifth of the picture's side to nearly all of it, anywhere.
+fifth of the image's side to nearly all of it, anywhere.
 """
 
 import csv
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from wsol.data.synthetic.toy import textured_ground
+from wsol.data.synthetic.toy import textured_background
 
 SIZE = 224
 _SCALE = 2
@@ -62,12 +62,12 @@ SHAPES: dict[str, list[Points]] = {
 CLASSES = tuple(SHAPES)
 
 LEAST, MOST = 0.2, 0.9
-"""Larger side of an object as a share of the picture's."""
+"""Larger side of an object as a share of the image's."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture and the truth about it.
+    """One image and the truth about it.
 
     Attributes:
         image: RGB, 224 x 224.
@@ -80,13 +80,13 @@ class Scene:
     boxes: NDArray[np.float64]
 
 
-def toy_scenes(count: int, seed: int, most_objects: int = 1) -> Iterator[Scene]:
+def toy_scenes(count: int, seed: int, max_objects: int = 1) -> Iterator[Scene]:
     """Yield scenes; the first objects are of all classes in turn.
 
     Args:
-        count: number of pictures.
-        seed: the same seed gives the same pictures.
-        most_objects: as many objects in a picture at most, of up to three classes.
+        count: number of images.
+        seed: the same seed gives the same images.
+        max_objects: as many objects in an image at most, of up to three classes.
 
     >>> first = next(toy_scenes(1, seed=0))
     >>> first.image.size, CLASSES[first.labels[0]], first.boxes.shape
@@ -94,26 +94,26 @@ def toy_scenes(count: int, seed: int, most_objects: int = 1) -> Iterator[Scene]:
     """
     random = np.random.default_rng(seed)
     for index in range(count):
-        number = int(random.integers(1, most_objects + 1))
+        number = int(random.integers(1, max_objects + 1))
         kinds = random.permutation(len(CLASSES))[:3]
         labels = [index % len(CLASSES), *random.choice(kinds, number - 1).tolist()]
         yield _scene(_few_kinds(labels), random)
 
 
 def write_scenes(
-    root: Path, *, train: int = 300, test: int = 150, seed: int = 0, most_objects: int = 1
+    root: Path, *, train: int = 300, test: int = 150, seed: int = 0, max_objects: int = 1
 ) -> None:
     """Write a data set of scenes, with the boxes of the test split in ``boxes.csv``.
 
     Scenes of one object are put in folders by class. Scenes of several are put in folders by split,
-    with the classes of each picture in ``labels.csv``, a row for each.
+    with the classes of each image in ``labels.csv``, a row for each.
 
     Args:
         root: folder to write; it is made.
-        train: number of training pictures; they get no boxes.
-        test: number of test pictures.
-        seed: of all pictures.
-        most_objects: as many objects in a picture at most.
+        train: number of training images; they get no boxes.
+        test: number of test images.
+        seed: of all images.
+        max_objects: as many objects in an image at most.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -124,10 +124,10 @@ def write_scenes(
     boxes: list[Sequence[object]] = [("image", "class", "x0", "y0", "x1", "y1")]
     labels: list[Sequence[object]] = [("image", "label")]
     for number, (split, count) in enumerate((("train", train), ("test", test))):
-        scenes = toy_scenes(count, seed * 2 + number, most_objects)
+        scenes = toy_scenes(count, seed * 2 + number, max_objects)
         for index, scene in enumerate(scenes):
             names = [CLASSES[label] for label in scene.labels]
-            folder = Path(split, names[0]) if most_objects == 1 else Path(split)
+            folder = Path(split, names[0]) if max_objects == 1 else Path(split)
             path = folder / f"{index:04d}.jpg"
             (root / folder).mkdir(parents=True, exist_ok=True)
             scene.image.save(root / path, quality=92)
@@ -136,7 +136,7 @@ def write_scenes(
                 rows = zip(names, scene.boxes.tolist(), strict=True)
                 boxes += [(path.as_posix(), name, *box) for name, box in rows]
     _write_csv(root / "boxes.csv", boxes)
-    if most_objects > 1:
+    if max_objects > 1:
         _write_csv(root / "labels.csv", labels)
 
 
@@ -152,7 +152,7 @@ def _few_kinds(labels: list[int]) -> list[int]:
 
 
 def _scene(labels: Sequence[int], random: np.random.Generator) -> Scene:
-    image = textured_ground(random, SIZE)
+    image = textured_background(random, SIZE)
     taken = np.zeros((SIZE, SIZE), bool)
     shown: list[int] = []
     boxes: list[tuple[int, int, int, int]] = []
@@ -230,10 +230,10 @@ FALL = 1.2
 
 
 def photograph(seed: int, size: tuple[int, int] = PHOTOGRAPH_SIZE) -> Image.Image:
-    """Return a cloudy picture in colour.
+    """Return a cloudy image in colour.
 
     Args:
-        seed: of the picture.
+        seed: of the image.
         size: width and height in pixels.
 
     >>> photograph(0).size
@@ -255,7 +255,7 @@ def write_photographs(
     Args:
         folder: to write them in; it may be new.
         count: of files.
-        seed: of the pictures.
+        seed: of the images.
         size: width and height in pixels.
 
     >>> import tempfile

@@ -1,7 +1,7 @@
-"""Toy pictures whose small part says the class at once and whose rest says it only weakly.
+"""Toy images whose small part says the class at once and whose rest says it only weakly.
 
-Each picture shows one animal on a textured ground. A badge on its body has its class's shape and
-colour, always. Its coat has its class's stripes and hue only in most pictures. The true box is
+Each image shows one animal on a textured ground. A badge on its body has its class's shape and
+colour, always. Its coat has its class's stripes and hue only in most images. The true box is
 the whole animal, so a classifier that looks at the badge alone is right about the class and
 wrong about the box.
 """
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 
-def textured_ground(random: np.random.Generator, size: int) -> Image.Image:
+def textured_background(random: np.random.Generator, size: int) -> Image.Image:
     """Return a ground of soft colour patches.
 
     Args:
         random: decides it.
-        size: side of the picture in pixels.
+        size: side of the image in pixels.
 
-    >>> textured_ground(np.random.default_rng(0), 64).size
+    >>> textured_background(np.random.default_rng(0), 64).size
     (64, 64)
     """
     coarse = random.uniform(60, 190, (6, 6, 1)) + random.uniform(-25, 25, (6, 6, 3))
@@ -47,15 +47,15 @@ CLASSES = ("cross", "disc", "square", "triangle")
 COAT_HUES = ((176, 96, 64), (96, 112, 176), (96, 152, 88), (168, 136, 72))
 BADGE_HUES = ((250, 235, 60), (250, 70, 200), (60, 240, 240), (245, 245, 245))
 COAT_TELLS = 0.9
-"""Share of pictures in which the coat is that of the class."""
+"""Share of images in which the coat is that of the class."""
 
 SIZE = 224
 _SCALE = 2
 
 
 @dataclass(frozen=True)
-class ToyPicture:
-    """One picture and the truth about it.
+class ToyImage:
+    """One image and the truth about it.
 
     Attributes:
         image: RGB, 224 x 224.
@@ -68,33 +68,33 @@ class ToyPicture:
     box: NDArray[np.float64]
 
 
-def toy_pictures(count: int, seed: int) -> Iterator[ToyPicture]:
-    """Yield pictures, the classes in turn.
+def toy_images(count: int, seed: int) -> Iterator[ToyImage]:
+    """Yield images, the classes in turn.
 
     Args:
-        count: number of pictures.
-        seed: the same seed gives the same pictures.
+        count: number of images.
+        seed: the same seed gives the same images.
 
-    >>> first = next(toy_pictures(1, seed=0))
+    >>> first = next(toy_images(1, seed=0))
     >>> first.image.size, CLASSES[first.label], bool((first.box[2:] > first.box[:2]).all())
     ((224, 224), 'cross', True)
     """
     random = np.random.default_rng(seed)
     for index in range(count):
-        yield _picture(index % len(CLASSES), random)
+        yield _image(index % len(CLASSES), random)
 
 
 def write_toy(
     root: Path, *, train: int = 256, val: int = 40, test: int = 120, seed: int = 0
 ) -> None:
-    """Write a data set of toy pictures as folders by class, with ``boxes.csv``.
+    """Write a data set of toy images as folders by class, with ``boxes.csv``.
 
     Args:
         root: folder to write; it is made.
-        train: number of training pictures; they get no boxes.
-        val: number of pictures for choosing the threshold.
-        test: number of test pictures.
-        seed: of all pictures.
+        train: number of training images; they get no boxes.
+        val: number of images for choosing the threshold.
+        test: number of test images.
+        seed: of all images.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -104,13 +104,13 @@ def write_toy(
     """
     rows: list[tuple[str, str, float, float, float, float]] = []
     for number, (split, count) in enumerate((("train", train), ("val", val), ("test", test))):
-        for index, picture in enumerate(toy_pictures(count, seed=seed * 3 + number)):
-            name = CLASSES[picture.label]
+        for index, image in enumerate(toy_images(count, seed=seed * 3 + number)):
+            name = CLASSES[image.label]
             path = Path(split, name, f"{index:04d}.jpg")
             (root / path).parent.mkdir(parents=True, exist_ok=True)
-            picture.image.save(root / path, quality=92)
+            image.image.save(root / path, quality=92)
             if split != "train":
-                x0, y0, x1, y1 = picture.box.tolist()
+                x0, y0, x1, y1 = image.box.tolist()
                 rows.append((path.as_posix(), name, x0, y0, x1, y1))
     with (root / "boxes.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -118,17 +118,17 @@ def write_toy(
         writer.writerows(rows)
 
 
-def _picture(label: int, random: np.random.Generator) -> ToyPicture:
+def _image(label: int, random: np.random.Generator) -> ToyImage:
     coat = label if random.random() < COAT_TELLS else int(random.integers(len(CLASSES)))
     body, badge_at, badge_radius = _animal(random)
     mask = body.resize((SIZE, SIZE), Image.Resampling.BOX)
-    image = textured_ground(random, SIZE)
+    image = textured_background(random, SIZE)
     image.paste(_coat(coat, random), mask=mask)
     _draw_badge(image, label, badge_at, badge_radius, float(random.uniform(0, 2 * math.pi)))
     noise = random.normal(0, 5, (SIZE, SIZE, 3))
     pixels = np.clip(np.asarray(image, np.float64) + noise, 0, 255).astype(np.uint8)
     box = np.array(mask.point(lambda value: 255 * (value >= 128)).getbbox(), np.float64)
-    return ToyPicture(Image.fromarray(pixels), label, box)
+    return ToyImage(Image.fromarray(pixels), label, box)
 
 
 def _animal(random: np.random.Generator) -> tuple[Image.Image, tuple[float, float], float]:
@@ -141,7 +141,7 @@ def _animal(random: np.random.Generator) -> tuple[Image.Image, tuple[float, floa
         (random.uniform(0.42, 0.58) * SIZE),
     )
 
-    def place(along: float, across: float) -> tuple[float, float]:
+    def safe_path(along: float, across: float) -> tuple[float, float]:
         x = centre[0] + along * math.cos(angle) - across * math.sin(angle)
         y = centre[1] + along * math.sin(angle) + across * math.cos(angle)
         return x, y
@@ -149,7 +149,8 @@ def _animal(random: np.random.Generator) -> tuple[Image.Image, tuple[float, floa
     def blob(along: float, radius_along: float, radius_across: float) -> list[tuple[float, float]]:
         turns = np.linspace(0, 2 * math.pi, 60)
         return [
-            place(along + radius_along * math.cos(t), radius_across * math.sin(t)) for t in turns
+            safe_path(along + radius_along * math.cos(t), radius_across * math.sin(t))
+            for t in turns
         ]
 
     canvas = Image.new("L", (SIZE * _SCALE, SIZE * _SCALE))
@@ -158,14 +159,14 @@ def _animal(random: np.random.Generator) -> tuple[Image.Image, tuple[float, floa
         blob(0, length * 0.36, width / 2),
         blob(length * 0.36, length * 0.14, width * 0.3),
         [
-            place(-length * 0.25, 0),
-            place(-length * 0.5, -width * 0.4),
-            place(-length * 0.5, width * 0.4),
+            safe_path(-length * 0.25, 0),
+            safe_path(-length * 0.5, -width * 0.4),
+            safe_path(-length * 0.5, width * 0.4),
         ],
     ]
     for part in parts:
         pen.polygon([(x * _SCALE, y * _SCALE) for x, y in part], fill=255)
-    return canvas, place(length * 0.36, 0), float(width * 0.2)
+    return canvas, safe_path(length * 0.36, 0), float(width * 0.2)
 
 
 def _coat(kind: int, random: np.random.Generator) -> Image.Image:

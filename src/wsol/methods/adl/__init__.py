@@ -26,7 +26,7 @@ class Config(MethodConfig):
 
     Args:
         name: of the method.
-        taps: names of the network's modules whose output the layer changes; they want rectified
+        layers: names of the network's modules whose output the layer changes; they want rectified
             features. Empty: chosen for the network, the choice is logged.
         drop_rate: probability of the drop mask; otherwise the importance map is applied.
         threshold: share of the strongest attention above which a pixel is dropped (gamma).
@@ -36,7 +36,7 @@ class Config(MethodConfig):
 
     method_class: ClassVar[str] = "wsol.methods.adl.method.ADLMethod"
     name: Literal["adl"] = "adl"
-    taps: tuple[Name, ...] = ()
+    layers: tuple[Name, ...] = ()
     drop_rate: Fraction = 0.75
     threshold: Fraction = 0.9
 

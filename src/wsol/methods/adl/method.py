@@ -45,14 +45,14 @@ class Attachment:
 
 
 def attach_adl(
-    model: nn.Module, taps: Sequence[str], drop_rate: float = 0.75, threshold: float = 0.9
+    model: nn.Module, layers: Sequence[str], drop_rate: float = 0.75, threshold: float = 0.9
 ) -> Attachment:
     """Attach the Attention-based Dropout Layer to the outputs of named modules.
 
     Args:
         model: any network of which nothing is compiled yet. One image is sent through it to see
-            which layout the features have, and that each tap runs once in a pass.
-        taps: names of submodules, as in ``model.named_modules()``; their outputs are rectified
+            which layout the features have, and that each layer runs once in a pass.
+        layers: names of submodules, as in ``model.named_modules()``; their outputs are rectified
             features ``(N, C, h, w)`` or ``(N, h, w, C)``. In networks of timm they may be tokens
             ``(N, L, C)`` too, of which class and register tokens are left as they are.
         drop_rate: probability of the drop mask; otherwise the importance map is applied.
@@ -64,48 +64,48 @@ def attach_adl(
         generator on the CPU, whether the network is compiled afterwards or not.
 
     Raises:
-        ConfigError: no tap given, no such module, one that is named twice, has the layer already or
-            runs several times in a pass, or one whose output is no feature maps or has one pixel;
-            an option outside [0, 1]; a compiled network.
+        ConfigError: no layer given, no such module, one that is named twice, has the layer already
+            or runs several times in a pass, or one whose output is no feature maps or has one
+            pixel; an option outside [0, 1]; a compiled network.
 
     Source: Choe & Shim, CVPR 2019, section 3.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
     >>> keys = list(model.state_dict())
-    >>> attachment = attach_adl(model, taps=["1"])
+    >>> attachment = attach_adl(model, layers=["1"])
     >>> keys == list(model.state_dict())
     True
     """
-    if isinstance(taps, str) or not taps:
-        raise ConfigError(f"ADL needs a list of at least one tap, but is given {taps!r}")
-    Config(taps=tuple(taps), drop_rate=drop_rate, threshold=threshold)
+    if isinstance(layers, str) or not layers:
+        raise ConfigError(f"ADL needs a list of at least one layer, but is given {layers!r}")
+    Config(layers=tuple(layers), drop_rate=drop_rate, threshold=threshold)
     # What is compiled already may not see hooks that come later.
     if is_compiled(model):
         raise ConfigError(
             "the network, or a part of it, is compiled: attach ADL before torch.compile"
         )
-    layouts = find_layouts(model, taps)
+    layouts = find_layouts(model, layers)
     modules: dict[nn.Module, str] = {}
-    for tap in taps:
-        module = find_output(model, tap)
+    for layer in layers:
+        module = find_output(model, layer)
         if module in modules:
-            raise ConfigError(f"taps {modules[module]!r} and {tap!r} are one: name it once")
+            raise ConfigError(f"layers {modules[module]!r} and {layer!r} are one: name it once")
         if any(isinstance(hook, _Hook) for hook in module._forward_hooks.values()):
             raise ConfigError(
-                f"tap {tap!r} has ADL already: call remove() of the earlier attachment first"
+                f"layer {layer!r} has ADL already: call remove() of the earlier attachment first"
             )
-        modules[module] = tap
-    for tap, layout in zip(taps, layouts, strict=True):
+        modules[module] = layer
+    for layer, layout in zip(layers, layouts, strict=True):
         if layout.rectified is False:
             log.warning(
                 "ADL at %s: the features there are not rectified, so their mean over channels is "
-                "a weak attention map; a tap after an activation is better",
-                tap,
+                "a weak attention map; a layer after an activation is better",
+                layer,
             )
     return Attachment(
         [
-            module.register_forward_hook(_Hook(model, tap, layout, drop_rate, threshold))
-            for (module, tap), layout in zip(modules.items(), layouts, strict=True)
+            module.register_forward_hook(_Hook(model, layer, layout, drop_rate, threshold))
+            for (module, layer), layout in zip(modules.items(), layouts, strict=True)
         ]
     )
 
@@ -115,16 +115,16 @@ class _Hook:
 
     Args:
         model: the network.
-        tap: name of the module.
+        layer: name of the module.
         layout: of its output.
         drop_rate: probability of the drop mask.
         threshold: gamma.
     """
 
     def __init__(
-        self, model: nn.Module, tap: str, layout: Layout, drop_rate: float, threshold: float
+        self, model: nn.Module, layer: str, layout: Layout, drop_rate: float, threshold: float
     ) -> None:
-        self.model, self.tap, self.layout = model, tap, layout
+        self.model, self.layer, self.layout = model, layer, layout
         self.change = partial(attention_dropout, drop_rate=drop_rate, threshold=threshold)
 
     def __call__(self, module: nn.Module, inputs: object, output: Any) -> Any:
@@ -135,8 +135,8 @@ class _Hook:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         if not isinstance(output, Tensor) or output.ndim != self.layout.ndim:
             raise ConfigError(
-                f"ADL needs feature maps (N, C, h, w), but tap {self.tap!r} gives {shape}: "
-                "choose another tap"
+                f"ADL needs feature maps (N, C, h, w), but layer {self.layer!r} gives {shape}: "
+                "choose another layer"
             )
         layout = self.layout
         if layout.rectified is None and output.ndim == 4:
@@ -144,8 +144,8 @@ class _Hook:
             layout = layout.told_by(output.shape) or layout
         if layout.pixels(output) == 1:
             raise ConfigError(
-                f"ADL would leave nothing of {shape} at tap {self.tap!r}, maps of one pixel: "
-                "use larger images or another tap"
+                f"ADL would leave nothing of {shape} at layer {self.layer!r}, maps of one pixel: "
+                "use larger images or another layer"
             )
         return layout.change(output, self.change)
 
@@ -153,8 +153,8 @@ class _Hook:
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
 
-def default_taps(body: nn.Module) -> tuple[str, ...]:
-    """Return the tap for a network of timm: its last feature maps, before global pooling.
+def default_layers(body: nn.Module) -> tuple[str, ...]:
+    """Return the layer for a network of timm: its last feature maps, before global pooling.
 
     Nothing is normalised after it, so the pretrained statistics of batch normalisation stay right
     for both branches of the layer, which scale the features differently. EfficientNet and its kin
@@ -165,15 +165,16 @@ def default_taps(body: nn.Module) -> tuple[str, ...]:
         ConfigError: the network does not say what its stages are.
 
     >>> import timm
-    >>> default_taps(timm.create_model("resnet18"))
+    >>> default_layers(timm.create_model("resnet18"))
     ('layer4',)
-    >>> default_taps(timm.create_model("tf_efficientnet_lite0"))
+    >>> default_layers(timm.create_model("tf_efficientnet_lite0"))
     ('bn2',)
     """
     info = getattr(body, "feature_info", None)
     if not info:
         raise ConfigError(
-            f"{type(body).__name__} does not name its stages: give the taps, --method.taps [...]"
+            f"{type(body).__name__} does not name its stages: give the layers, --method.layers "
+            f"[...]"
         )
     modules = dict(body.named_modules())
     if "conv_head" in modules and "bn2" in modules:
@@ -195,7 +196,9 @@ class ADLMethod(Method):
         self.config = config
 
     def attach(self, network: Network) -> None:
-        """Attach the layer at the chosen taps, or at the default ones of the network."""
-        taps = self.config.taps or network.choices.get("adl", ()) or default_taps(network.body)
-        log.info("ADL at taps %s", ", ".join(taps))
-        attach_adl(network.body, taps, self.config.drop_rate, self.config.threshold)
+        """Attach the layer at the chosen layers, or at the default ones of the network."""
+        layers = (
+            self.config.layers or network.choices.get("adl", ()) or default_layers(network.body)
+        )
+        log.info("ADL at layers %s", ", ".join(layers))
+        attach_adl(network.body, layers, self.config.drop_rate, self.config.threshold)

@@ -26,7 +26,7 @@ class Config(MethodConfig):
 
     Args:
         name: of the method.
-        taps: names of modules of the network whose outputs the map is made of, beside the last
+        layers: names of modules of the network whose outputs the map is made of, beside the last
             features. Empty: the last stage but one.
         alpha: how fast the weight of a pair of images falls with the rank of its similarity.
 
@@ -37,5 +37,5 @@ class Config(MethodConfig):
 
     method_class: ClassVar[str] = "wsol.methods.c2am.method.C2AMMethod"
     name: Literal["c2am"] = "c2am"
-    taps: tuple[Name, ...] = ()
+    layers: tuple[Name, ...] = ()
     alpha: NonNegativeFloat = 0.25

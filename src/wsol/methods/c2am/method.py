@@ -9,7 +9,7 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 from wsol.methods.base import Method
 from wsol.methods.c2am import Config
 from wsol.models import Network
-from wsol.models.foreground import ForegroundHead, finer_taps, plain_head, pooled, unit_variance
+from wsol.models.foreground import ForegroundHead, finer_layers, plain_head, pooled, unit_variance
 from wsol.models.heads import LinearHead, Output, scaled_maps
 
 MOMENTUM = 0.1
@@ -23,8 +23,8 @@ class C2AMHead(ForegroundHead):
 
     Args:
         old: the head of plain training, whose classifier is kept.
-        taps: modules of the body whose outputs are read beside the last features.
-        tapped_channels: of these outputs.
+        layers: modules of the body whose outputs are read beside the last features.
+        layer_channels: of these outputs.
 
     Attributes:
         evidence: running mean of how much more of the classifier's maps lies on the side where the
@@ -41,10 +41,10 @@ class C2AMHead(ForegroundHead):
     evidence: Tensor
 
     def __init__(
-        self, old: LinearHead, taps: Sequence[str], tapped_channels: Sequence[int]
+        self, old: LinearHead, layers: Sequence[str], layer_channels: Sequence[int]
     ) -> None:
         """Keep the classifier and draw the convolution."""
-        super().__init__(old, taps, tapped_channels, num_maps=1)
+        super().__init__(old, layers, layer_channels, num_maps=1)
         self.register_buffer("evidence", torch.zeros(()))
 
     def activation(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
@@ -59,7 +59,7 @@ class C2AMHead(ForegroundHead):
 
         Args:
             features: the last ones, ``(N, C, h, w)``.
-            tapped: outputs of ``taps``, as maps.
+            tapped: outputs of ``layers``, as maps.
         """
         activation = self.activation(features, tapped)
         return torch.where(self.evidence < 0, 1 - activation, activation)
@@ -101,8 +101,8 @@ class C2AMMethod(Method):
 
     def head(self, network: Network) -> C2AMHead:
         """Return the classifier with a map for the network's features."""
-        taps = self.config.taps or finer_taps(network)
-        return C2AMHead(plain_head(network), taps, network.channels_at(taps))
+        layers = self.config.layers or finer_layers(network)
+        return C2AMHead(plain_head(network), layers, network.channels_at(layers))
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
         """Return the classification loss plus the contrast of both sides of the map.

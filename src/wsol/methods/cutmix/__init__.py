@@ -1,8 +1,8 @@
-"""CutMix: a box of each picture comes from another, and so does its share of the label.
+"""CutMix: a box of each image comes from another, and so does its share of the label.
 
 Source: Yun et al., CutMix: Regularization Strategy to Train Strong Classifiers with Localizable
 Features, ICCV 2019, section 3.1 and equations 1 and 2, and the PyTorch re-evaluation
-(wsolevaluation). As in the authors' code, one box is drawn for the whole batch and each picture
+(wsolevaluation). As in the authors' code, one box is drawn for the whole batch and each image
 gets its box from another one of the batch; a box that reaches over the edge is cut there, and the
 labels are mixed by the area that is left. Known deviation: with several processes each mixes its
 own share of the batch, where the published code mixes the whole.
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Config(MethodConfig):
-    """CutMix: a box of each training picture comes from another one, with its share of the label.
+    """CutMix: a box of each training image comes from another one, with its share of the label.
 
     Args:
         name: of the method.
-        beta: both parameters of the beta distribution that the share of a picture's own pixels is
+        beta: both parameters of the beta distribution that the share of an image's own pixels is
             drawn from; 1 is uniform.
         prob: probability of a step to mix.
 

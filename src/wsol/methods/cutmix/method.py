@@ -13,15 +13,15 @@ from wsol.models import Network
 
 
 def cutmix(images: Tensor, targets: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """Return pictures with one box from another picture of the batch, and their mixed targets.
+    """Return images with one box from another image of the batch, and their mixed targets.
 
     Args:
         images: ``(N, C, H, W)``; left as they are.
         targets: probabilities ``(N, classes)``.
-        beta: both parameters of the beta distribution of the share that a picture keeps.
+        beta: both parameters of the beta distribution of the share that an image keeps.
 
     Returns:
-        Images ``(N, C, H, W)`` and targets ``(N, classes)``. The box is the same in all pictures,
+        Images ``(N, C, H, W)`` and targets ``(N, classes)``. The box is the same in all images,
         and their order is shuffled once to find what it shows. Targets are mixed by the areas.
 
     Draws come from torch's global generator on the CPU.
@@ -57,15 +57,15 @@ def cutmix(images: Tensor, targets: Tensor, beta: float) -> tuple[Tensor, Tensor
 def cut_box(
     share: float, centre: tuple[int, int], size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """Return the box that leaves a share of a picture, cut at the picture's edges.
+    """Return the box that leaves a share of an image, cut at the image's edges.
 
     Args:
-        share: of the picture that would stay if the box lay inside, lambda in [0, 1].
+        share: of the image that would stay if the box lay inside, lambda in [0, 1].
         centre: x and y of the box in pixels.
-        size: width and height of the picture in pixels.
+        size: width and height of the image in pixels.
 
     Returns:
-        x0 y0 x1 y1 in pixels, x1 and y1 one after the last. Its sides are those of the picture
+        x0 y0 x1 y1 in pixels, x1 and y1 one after the last. Its sides are those of the image
         times the root of ``1 - share``, rounded down to even numbers.
 
     Source: Yun et al., ICCV 2019, equation 2; rounding as in the PyTorch re-evaluation.
@@ -86,10 +86,10 @@ def _interval(middle: int, side: int, root: float) -> tuple[int, int]:
 
 
 class CutMixMethod(Method):
-    """Training on mixed pictures with mixed labels.
+    """Training on mixed images with mixed labels.
 
-    The loss is the plain one: cross-entropy with the mixed labels is the mean of both pictures'
-    losses, weighted with their shares, for one label of a picture or several.
+    The loss is the plain one: cross-entropy with the mixed labels is the mean of both images'
+    losses, weighted with their shares, for one label of an image or several.
     """
 
     changes_images = True
@@ -107,7 +107,7 @@ class CutMixMethod(Method):
 
         Args:
             images: ``(N, 3, H, W)``.
-            labels: ``(N,)``, or ``(N, classes)`` where pictures have several.
+            labels: ``(N,)``, or ``(N, classes)`` where images have several.
 
         Returns:
             Mixed images and probabilities ``(N, classes)``, or both arguments in the other steps.
@@ -115,5 +115,5 @@ class CutMixMethod(Method):
         # The draw stays on the CPU: a draw on the GPU would make the host wait for the device.
         if float(torch.rand(())) >= self.config.prob:
             return images, labels
-        of_classes = labels if self.several_labels else one_hot(labels, self.num_classes).float()
+        of_classes = labels if self.is_multi_label else one_hot(labels, self.num_classes).float()
         return cutmix(images, of_classes, self.config.beta)

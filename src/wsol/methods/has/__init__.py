@@ -1,10 +1,10 @@
-"""Hide-and-Seek: training pictures with random patches hidden (Kumar Singh & Lee, ICCV 2017).
+"""Hide-and-Seek: training images with random patches hidden (Kumar Singh & Lee, ICCV 2017).
 
 Source: Kumar Singh & Lee, Hide-and-Seek: Forcing a Network to be Meticulous for Weakly-supervised
 Object and Action Localization, ICCV 2017, section 3.1, and the authors' code. No known deviation:
-the grid starts at the upper left corner of the network's input, and each picture has its own grid
+the grid starts at the upper left corner of the network's input, and each image has its own grid
 size and patches in each step. The PyTorch re-evaluation (wsolevaluation) has one grid size for all
-pictures; give one to do the same.
+images; give one to do the same.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ GridSize = Annotated[int, Range(at_least=0, at_most=4096)]
 
 @dataclass(frozen=True)
 class Config(MethodConfig):
-    """Hide-and-Seek: hides random patches of the training pictures.
+    """Hide-and-Seek: hides random patches of the training images.
 
     Args:
         name: of the method.
         grid_sizes: sides of the square patches in pixels of the network's input; one is drawn for
-            each picture and step. 0 leaves the picture whole.
+            each image and step. 0 leaves the image whole.
         drop_rate: probability of each patch to be hidden.
 
     Source: Kumar Singh & Lee, ICCV 2017, section 3.1; values of the authors' code.

@@ -10,17 +10,17 @@ from wsol.methods.has import Config
 
 
 def hide_patches(images: Tensor, grid_sizes: Sequence[int], drop_rate: float) -> Tensor:
-    """Return pictures on which a grid is laid and each patch hidden with some probability.
+    """Return images on which a grid is laid and each patch hidden with some probability.
 
-    A hidden patch is 0, which is the data set's mean in normalised pictures: so the first layer's
+    A hidden patch is 0, which is the data set's mean in normalised images: so the first layer's
     activations have the same mean in training as in evaluation (section 3.1, setting the hidden
     pixel values).
 
     Args:
         images: ``(N, C, H, W)``, normalised; left as they are.
-        grid_sizes: sides of the patches in pixels; one is drawn for each picture, all alike. The
+        grid_sizes: sides of the patches in pixels; one is drawn for each image, all alike. The
             grid starts at the upper left corner, so patches at the other edges may be smaller. 0
-            leaves the picture whole.
+            leaves the image whole.
         drop_rate: probability of each patch to be hidden, each for itself.
 
     Returns:
@@ -49,13 +49,13 @@ def hide_patches(images: Tensor, grid_sizes: Sequence[int], drop_rate: float) ->
     shown = torch.rand(len(images), count, count) >= drop_rate
     shown |= (drawn == 0)[:, None, None]
     rows, columns = (torch.arange(size) // sides[:, None] for size in (height, width))
-    picture = torch.arange(len(images))[:, None, None]
-    mask = shown[picture, rows[:, :, None], columns[:, None, :]]
+    image = torch.arange(len(images))[:, None, None]
+    mask = shown[image, rows[:, :, None], columns[:, None, :]]
     return images * mask[:, None].to(images.device)
 
 
 class HaSMethod(Method):
-    """Plain training on pictures with hidden patches."""
+    """Plain training on images with hidden patches."""
 
     changes_images = True
 

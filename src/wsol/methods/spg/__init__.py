@@ -28,7 +28,7 @@ class Config(MethodConfig):
 
     Args:
         name: of the method.
-        taps: names of two modules of the network, the earlier first, whose outputs the guided
+        layers: names of two modules of the network, the earlier first, whose outputs the guided
             branches B1 and B2 see. Empty: chosen for the network, the choice is logged.
         channels: of the guided branches; 0 is 1024 for wsolevaluation/resnet50, else 512.
         high1: above it the class's map is object, for branch B2.
@@ -43,7 +43,7 @@ class Config(MethodConfig):
 
     method_class: ClassVar[str] = "wsol.methods.spg.method.SPGMethod"
     name: Literal["spg"] = "spg"
-    taps: tuple[Name, ...] = ()
+    layers: tuple[Name, ...] = ()
     channels: Annotated[int, Range(at_least=0, at_most=65_536)] = 0
     high1: Fraction = 0.7
     low1: Fraction = 0.01
@@ -55,8 +55,8 @@ class Config(MethodConfig):
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         super().__post_init__()
-        if len(self.taps) not in (0, 2):
-            raise refusal("method.taps", self.taps, "use two names, or none")
+        if len(self.layers) not in (0, 2):
+            raise refusal("method.layers", self.layers, "use two names, or none")
         for number, (high, low) in enumerate(self.thresholds, 1):
             if low > high:
                 raise refusal(

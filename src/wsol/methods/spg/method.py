@@ -25,8 +25,8 @@ class SPGHead(ConvHead):
     Args:
         channels: C, of the last features.
         num_classes: number of logits.
-        taps: modules whose outputs B1 and B2 see.
-        tapped_channels: of these outputs.
+        layers: modules whose outputs B1 and B2 see.
+        layer_channels: of these outputs.
         guide_channels: of B1 and B2.
 
     Source: Zhang et al., ECCV 2018, section 3.1 and figure 2.
@@ -36,14 +36,14 @@ class SPGHead(ConvHead):
         self,
         channels: int,
         num_classes: int,
-        taps: tuple[str, ...],
-        tapped_channels: tuple[int, ...],
+        layers: tuple[str, ...],
+        layer_channels: tuple[int, ...],
         guide_channels: int,
     ) -> None:
         """Make the branches."""
         super().__init__(channels, num_classes)
-        self.taps = taps
-        early, late = tapped_channels
+        self.layers = layers
+        early, late = layer_channels
         self.early = nn.Sequential(nn.Conv2d(early, guide_channels, 3, padding=1), nn.ReLU())
         self.late = nn.Sequential(nn.Conv2d(late, guide_channels, 3, padding=1), nn.ReLU())
         # B1 and B2 share these.
@@ -152,11 +152,13 @@ class SPGMethod(Method):
 
     def head(self, network: Network) -> SPGHead:
         """Return the classifier and the guided branches for the network."""
-        taps = self.config.taps or network.choices.get("spg", ()) or _default_taps(network.body)
-        log.info("SPG's guided branches at taps %s", ", ".join(taps))
+        layers = (
+            self.config.layers or network.choices.get("spg", ()) or _default_layers(network.body)
+        )
+        log.info("SPG's guided branches at layers %s", ", ".join(layers))
         old = network.head
         channels = self.config.channels or network.guide_channels or GUIDE_CHANNELS
-        return SPGHead(old.channels, old.num_classes, taps, network.channels_at(taps), channels)
+        return SPGHead(old.channels, old.num_classes, layers, network.channels_at(layers), channels)
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
         """Return the classification loss plus those of the three guided branches.
@@ -176,12 +178,13 @@ class SPGMethod(Method):
         )
 
 
-def _default_taps(body: nn.Module) -> tuple[str, ...]:
+def _default_layers(body: nn.Module) -> tuple[str, ...]:
     """Return the third and second last stage of a network of timm."""
     info = getattr(body, "feature_info", None) or ()
     stages = [stage["module"] for stage in info]
     if len(stages) < 3:
         raise ConfigError(
-            f"{type(body).__name__} does not name three stages: give two taps, --method.taps A,B"
+            f"{type(body).__name__} does not name three stages: give two layers, --method.layers "
+            f"A,B"
         )
     return stages[-3], stages[-2]

@@ -31,7 +31,7 @@ class Config(MethodConfig):
 
     Args:
         name: of the method.
-        taps: names of modules of the network whose outputs the maps are made of, beside the last
+        layers: names of modules of the network whose outputs the maps are made of, beside the last
             features. Empty: the last stage but one.
         background_weight: of the loss that keeps the class out of the background.
 
@@ -42,5 +42,5 @@ class Config(MethodConfig):
 
     method_class: ClassVar[str] = "wsol.methods.trilite.method.TriLiteMethod"
     name: Literal["trilite"] = "trilite"
-    taps: tuple[Name, ...] = ()
+    layers: tuple[Name, ...] = ()
     background_weight: NonNegativeFloat = 5.0

@@ -9,7 +9,7 @@ from torch.nn.functional import linear, one_hot, softplus
 from wsol.methods.base import Method
 from wsol.methods.trilite import Config
 from wsol.models import Network
-from wsol.models.foreground import ForegroundHead, finer_taps, plain_head, pooled
+from wsol.models.foreground import ForegroundHead, finer_layers, plain_head, pooled
 from wsol.models.heads import LinearHead, Output
 
 EPSILON = 1e-6
@@ -23,8 +23,8 @@ class TriHead(ForegroundHead):
 
     Args:
         old: the head of plain training, whose classifier is kept.
-        taps: modules of the body whose outputs are read beside the last features.
-        tapped_channels: of these outputs.
+        layers: modules of the body whose outputs are read beside the last features.
+        layer_channels: of these outputs.
 
     Source: Sabaghi & Oramas, CVPR 2026 (arXiv 2602.23120), TriHead.
 
@@ -36,10 +36,10 @@ class TriHead(ForegroundHead):
     """
 
     def __init__(
-        self, old: LinearHead, taps: Sequence[str], tapped_channels: Sequence[int]
+        self, old: LinearHead, layers: Sequence[str], layer_channels: Sequence[int]
     ) -> None:
         """Keep the classifier and draw the convolution."""
-        super().__init__(old, taps, tapped_channels, num_maps=3)
+        super().__init__(old, layers, layer_channels, num_maps=3)
 
     def regions(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
         """Return the maps of foreground, background and ambiguous places, ``(N, 3, h, w)``.
@@ -53,7 +53,7 @@ class TriHead(ForegroundHead):
 
         Args:
             features: the last ones, ``(N, C, h, w)``.
-            tapped: outputs of ``taps``, as maps.
+            tapped: outputs of ``layers``, as maps.
         """
         return self.regions(features, tapped)[:, 0]
 
@@ -87,8 +87,8 @@ class TriLiteMethod(Method):
 
     def head(self, network: Network) -> TriHead:
         """Return the classifier with three maps for the network's features."""
-        taps = self.config.taps or finer_taps(network)
-        return TriHead(plain_head(network), taps, network.channels_at(taps))
+        layers = self.config.layers or finer_layers(network)
+        return TriHead(plain_head(network), layers, network.channels_at(layers))
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
         """Return the losses of the classifier, of the foreground and of the background.
@@ -110,7 +110,7 @@ class TriLiteMethod(Method):
             labels: ``(N,)``, or ``(N, classes)`` where images have several.
         """
         logits = logits.float()
-        if self.several_labels:
+        if self.is_multi_label:
             losses = labels * softplus(logits)
         else:
             labels = labels if labels.ndim == 2 else one_hot(labels, logits.shape[1])

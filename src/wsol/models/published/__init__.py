@@ -1,4 +1,4 @@
-"""The networks of the papers: a timm or torchvision body, a stride, taps, a head and names."""
+"""The networks of the papers: a timm or torchvision body, a stride, layers, a head and names."""
 
 from functools import partial
 

@@ -36,7 +36,7 @@ POSITIONS: dict[str, dict[int, str]] = {
         for layer in range(1, layers + 1)
     },
 }
-"""Positions of the authors' code as taps.
+"""Positions of the authors' code as layers.
 
 VGG-GAP's position 6 is not among them: there the authors' code leaves out the last convolution.
 """
@@ -116,8 +116,8 @@ def create(
     return PublishedNetwork(_resnet50_se(), head, choices=choices, full_rate=("layer4",), **options)
 
 
-def adl_taps(name: str, positions: Iterable[int]) -> tuple[str, ...]:
-    """Return taps for positions of the authors' code.
+def adl_layers(name: str, positions: Iterable[int]) -> tuple[str, ...]:
+    """Return layers for positions of the authors' code.
 
     Args:
         name: ``resnet50_se`` or ``vgg_gap``.
@@ -126,9 +126,9 @@ def adl_taps(name: str, positions: Iterable[int]) -> tuple[str, ...]:
     Raises:
         ConfigError: no such position.
 
-    >>> adl_taps("resnet50_se", (31, 41, 5))
+    >>> adl_layers("resnet50_se", (31, 41, 5))
     ('layer3.0', 'layer4.0', 'layer4')
-    >>> adl_taps("vgg_gap", (3, 4, 53))
+    >>> adl_layers("vgg_gap", (3, 4, 53))
     ('pool3', 'pool4', 'relu5_3')
     """
     known = POSITIONS[name]
@@ -140,7 +140,7 @@ def adl_taps(name: str, positions: Iterable[int]) -> tuple[str, ...]:
 
 
 def method_options(name: str, method: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the method and its options, with ADL's positions as taps and the paper's threshold.
+    """Return the method and its options, with ADL's positions as layers and the paper's threshold.
 
     Args:
         name: ``resnet50_se`` or ``vgg_gap``.
@@ -148,14 +148,14 @@ def method_options(name: str, method: str, options: dict[str, Any]) -> tuple[str
         options: of the method, and ``adl_positions``.
 
     >>> method_options("vgg_gap", "cam", {"adl_positions": [53]})
-    ('adl', {'taps': ('relu5_3',), 'threshold': 0.8})
+    ('adl', {'layers': ('relu5_3',), 'threshold': 0.8})
     """
     rest = dict(options)
     positions = rest.pop("adl_positions", None)
     if positions is not None and method in ("none", "cam", "adl"):
         method = "adl" if len(positions) else "none"
         if len(positions):
-            rest["taps"] = adl_taps(name, positions)
+            rest["layers"] = adl_layers(name, positions)
     elif positions is not None:
         rest["adl_positions"] = positions
     if method == "adl":

@@ -1,5 +1,5 @@
 'use strict';
-// Which boxes a picture shows at a threshold, and how well they fit what is true.
+// Which boxes an image shows at a threshold, and how well they fit what is true.
 (function (wsol) {
   const RIGHT = 0.5;
 
@@ -23,14 +23,14 @@
   }
 
   /*
-  The boxes of a picture in its own pixels: [{box, score, label}].
+  The boxes of an image in its own pixels: [{box, score, label}].
   threshold: null for those of the prediction itself, from the whole map; otherwise the page finds
   them on the map that it carries. map may be null where there is none.
   */
   wsol.boxesOf = function (row, map, about, threshold) {
     if (threshold === null) return predicted(row);
     if (!map || row.status === 'error') return [];
-    if (about.objects === 'several') {
+    if (about.instances === 'multiple') {
       return wsol.objectsAt(map, threshold)
         .map(({ box, peak }) => named(row, wsol.scaleBox(box, map, row), peak / 255));
     }

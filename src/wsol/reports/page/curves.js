@@ -86,13 +86,13 @@
     const bars = about.scores.map((count, i) => svg('rect', {
       class: 'bar', x: across(i / bins) + 1, width: (across(1) - across(0)) / bins - 2,
       y: up(count / most), height: up(0) - up(count / most), rx: 2,
-    }, svg('title', {}, `${count} pictures from ${i / bins} to ${(i + 1) / bins}`)));
+    }, svg('title', {}, `${count} images from ${i / bins} to ${(i + 1) / bins}`)));
     const drawing = svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img',
-      'aria-label': `Histogram of scores, at most ${most} pictures in one of ${bins} bins.` },
+      'aria-label': `Histogram of scores, at most ${most} images in one of ${bins} bins.` },
     axes('score', most), ...bars);
     return {
       element: el('figure', { class: 'chart' },
-        el('figcaption', {}, 'Pictures by score', el('span', { class: 'quiet' }, 'probability of the class')),
+        el('figcaption', {}, 'Images by score', el('span', { class: 'quiet' }, 'probability of the class')),
         drawing),
       follow() {},
     };

@@ -34,7 +34,7 @@
     return true;
   };
 
-  // Pictures that could not be read come last: there is nothing to look at.
+  // Images that could not be read come last: there is nothing to look at.
   const unread = (row) => (row.status === 'error' ? 1 : 0);
   const byName = (a, b) => (a.name < b.name ? -1 : Number(a.name > b.name));
 

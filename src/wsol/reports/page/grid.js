@@ -1,5 +1,5 @@
 'use strict';
-// All pictures as cards, of which only those near the window are in the page.
+// All images as cards, of which only those near the window are in the page.
 (function (wsol) {
   const { element: el } = wsol;
   const GAP = 16;
@@ -14,19 +14,19 @@
   class Card {
     constructor(view) {
       this.view = view;
-      this.picture = new wsol.Picture(view, { predicted: true, truth: true }, 1);
+      this.image = new wsol.Image(view, { predicted: true, truth: true }, 1);
       this.badge = el('span', { class: 'badge', 'aria-hidden': 'true' });
       this.name = el('span', { class: 'name' });
       this.label = el('span', { class: 'label' });
       this.score = el('span', { class: 'score' });
       this.fit = el('span', { class: 'fit' });
       this.element = el('div', { class: 'card', role: 'option' },
-        this.picture.element, this.badge,
+        this.image.element, this.badge,
         el('div', { class: 'caption' }, this.name,
           el('div', { class: 'facts' }, this.label, this.score, this.fit)));
       this.element.addEventListener('click', () => view.select(this.row));
       this.element.addEventListener('dblclick', () => view.open(this.row));
-      this.picture.element.addEventListener('click', () => {
+      this.image.element.addEventListener('click', () => {
         if (view.selected === this.row) view.open(this.row);
       });
     }
@@ -37,24 +37,24 @@
       this.element.id = `card-${row.key}`;
       this.name.textContent = row.name;
       this.name.title = row.name;
-      this.picture.clear();
+      this.image.clear();
       this.tell();
       this.mark();
     }
 
     fill(width, height) {
-      this.picture.show(this.row);
-      this.picture.fit(width, height);
+      this.image.show(this.row);
+      this.image.fit(width, height);
       this.tell();
     }
 
     draw() {
-      if (!this.picture.row) return;
-      this.picture.draw();
+      if (!this.image.row) return;
+      this.image.draw();
       this.tell();
     }
 
-    // What is known of the picture, as text.
+    // What is known of the image, as text.
     tell() {
       const { row, view } = this;
       const name = row.label >= 0 ? view.about.classes[row.label] : '';
@@ -62,7 +62,7 @@
       this.score.textContent = row.status === 'error' ? '' : wsol.percent(row.score);
       this.label.title = name;
       this.label.classList.toggle('wrong', Boolean(row.truth && row.truth.right === false));
-      const { found } = this.picture;
+      const { found } = this.image;
       const iou = row.status === 'error' || !found ? null : wsol.bestIou(row, found);
       this.fit.textContent = iou === null ? '' : `IoU ${(iou * 100).toFixed(0)}`;
       this.fit.hidden = iou === null;
@@ -95,9 +95,9 @@
       this.space = el('div', { class: 'space' });
       this.empty = el('p', { class: 'empty' });
       this.element = el('div', {
-        class: 'grid', id: 'pictures', role: 'listbox', tabindex: '0', 'aria-label': 'Pictures',
+        class: 'grid', id: 'images', role: 'listbox', tabindex: '0', 'aria-label': 'Images',
       }, this.space);
-      this.section = el('section', { class: 'pictures' }, this.element, this.empty);
+      this.section = el('section', { class: 'images' }, this.element, this.empty);
       this.waiting = false;
       addEventListener('scroll', () => this.later(), { passive: true });
       new ResizeObserver(() => this.measure()).observe(this.element);
@@ -118,7 +118,7 @@
       this.empty.hidden = rows.length > 0;
       this.element.hidden = !rows.length;
       this.empty.textContent = this.view.rows.length
-        ? 'No picture passes these filters.' : 'There are no pictures here.';
+        ? 'No image passes these filters.' : 'There are no images here.';
       this.measure();
     }
 

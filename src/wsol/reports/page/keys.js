@@ -1,17 +1,17 @@
 'use strict';
-// The keyboard, for the grid and for one picture alike.
+// The keyboard, for the grid and for one image alike.
 (function (wsol) {
   const { element: el } = wsol;
 
   const KEYS = [
-    ['\u2190 \u2191 \u2192 \u2193', 'go from picture to picture'],
-    ['Enter', 'open the picture'],
+    ['\u2190 \u2191 \u2192 \u2193', 'go from image to image'],
+    ['Enter', 'open the image'],
     ['Esc', 'close it'],
     ['a', 'accept, and go on'],
     ['r', 'reject, and go on'],
     ['z', 'undo'],
     ['h', 'heat map on or off'],
-    ['Home End', 'first and last picture'],
+    ['Home End', 'first and last image'],
     ['?', 'show these keys'],
   ];
 

@@ -9,7 +9,7 @@
       svg('rect', { class: 'under', ...place }), svg('rect', { class: 'line', ...place }));
   }
 
-  wsol.Picture = class {
+  wsol.Image = class {
     // shows: {predicted, truth}: which of heat and boxes; times: how far the heat is enlarged.
     constructor(view, shows, times) {
       Object.assign(this, { view, shows, times, row: null });

@@ -1,5 +1,5 @@
 'use strict';
-// What is above the pictures: how many there are, and how good the boxes are where truth is known.
+// What is above the images: how many there are, and how good the boxes are where truth is known.
 (function (wsol) {
   const { element: el } = wsol;
 

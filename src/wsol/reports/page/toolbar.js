@@ -123,7 +123,7 @@
       this.view.set({ filter: wsol.NO_FILTER });
     }
 
-    // The classes that there are among the rows, with how many pictures each has.
+    // The classes that there are among the rows, with how many images each has.
     listClasses() {
       const { view } = this;
       const counts = new Map();
@@ -165,7 +165,7 @@
       this.decided.hidden = !accepted && !rejected;
       const [some, all] = [view.order.length, view.rows.length];
       const of = some === all ? '' : `${wsol.count(some)} of `;
-      const text = `${of}${wsol.count(all)} picture${all === 1 ? '' : 's'}`;
+      const text = `${of}${wsol.count(all)} image${all === 1 ? '' : 's'}`;
       if (this.count.textContent !== text) this.count.textContent = text;
       this.filterButton.classList.toggle('active', some !== all);
     }

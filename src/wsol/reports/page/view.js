@@ -43,7 +43,7 @@
       // What the host of a page adds of its own, above the summary.
       this.header = el('div', { class: 'host' });
       document.body.replaceChildren(
-        el('a', { class: 'skip', href: '#pictures' }, 'Skip to the pictures'),
+        el('a', { class: 'skip', href: '#images' }, 'Skip to the images'),
         el('header', { class: 'top' },
           el('div', {}, el('h1', {}, 'wsol', el('span', {}, ' report')),
             el('p', { class: 'model' }, about.model)),
@@ -81,7 +81,7 @@
       this.arrange();
     }
 
-    // Gives a row new content, as an app does that looks at its picture in another way.
+    // Gives a row new content, as an app does that looks at its image in another way.
     renew(row, content) {
       Object.assign(row, content, { loading: undefined });
       this.maps.delete(row);
@@ -289,7 +289,7 @@
     }
   }
 
-  // source: see source.js. Returns the page's view; view.add(rows) adds pictures.
+  // source: see source.js. Returns the page's view; view.add(rows) adds images.
   wsol.start = function (source) {
     if (source) return new View(source);
     document.body.replaceChildren(el('p', { class: 'empty' },

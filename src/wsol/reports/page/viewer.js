@@ -1,5 +1,5 @@
 'use strict';
-// One picture large: predicted beside true where truth is known, with all that is known of it.
+// One image large: predicted beside true where truth is known, with all that is known of it.
 (function (wsol) {
   const { element: el } = wsol;
   // Milliseconds within which two clicks are one double click.
@@ -16,8 +16,8 @@
   wsol.Viewer = class {
     constructor(view) {
       this.view = view;
-      this.predicted = new wsol.Picture(view, { predicted: true, truth: true }, 6);
-      this.truth = new wsol.Picture(view, { predicted: false, truth: true }, 1);
+      this.predicted = new wsol.Image(view, { predicted: true, truth: true }, 6);
+      this.truth = new wsol.Image(view, { predicted: false, truth: true }, 1);
       this.title = el('h2', { id: 'viewer-title' });
       this.place = el('span', { class: 'quiet' });
       this.facts = el('dl', { class: 'list' });
@@ -38,8 +38,8 @@
       this.element = el('dialog', { class: 'viewer', tabindex: '-1', 'aria-labelledby': 'viewer-title' },
         el('header', {},
           el('div', { class: 'heading' }, this.title, this.place),
-          button('left', 'Previous picture', () => view.step(-1)),
-          button('right', 'Next picture', () => view.step(1)),
+          button('left', 'Previous image', () => view.step(-1)),
+          button('right', 'Next image', () => view.step(1)),
           button('close', 'Close', () => this.element.close())),
         el('div', { class: 'body' }, this.sides,
           el('aside', {},
@@ -85,9 +85,9 @@
 
     fit() {
       if (!this.row || !this.isOpen) return;
-      for (const picture of [this.predicted, this.truth]) {
-        const { clientWidth, clientHeight } = picture.element;
-        if (picture.row && clientWidth) picture.fit(clientWidth, clientHeight);
+      for (const image of [this.predicted, this.truth]) {
+        const { clientWidth, clientHeight } = image.element;
+        if (image.row && clientWidth) image.fit(clientWidth, clientHeight);
       }
     }
 

@@ -1,30 +1,30 @@
-"""A tap is a submodule by its name."""
+"""A layer is a submodule by its name."""
 
 import pytest
 from torch import Tensor, nn
 
 from wsol.errors import ConfigError
-from wsol.models import create_network, find_tap
+from wsol.models import create_network, find_layer
 from wsol.models.utils import find_output
 
 
-def test_every_named_module_is_a_tap() -> None:
+def test_every_named_module_is_a_layer() -> None:
     """Each name of named_modules() gives that very module, the network itself excepted."""
     body = create_network("test_resnet", num_classes=2, pretrained=False).body
     names = [name for name, _ in body.named_modules() if name]
     assert "layer4.0.conv1" in names
-    assert all(find_tap(body, name) is body.get_submodule(name) for name in names)
+    assert all(find_layer(body, name) is body.get_submodule(name) for name in names)
 
 
 @pytest.mark.parametrize(
     ("name", "hint"),
     [("layer33", "did you mean 'layer3'"), ("", "choose from: layer3, layer3.0, x")],
 )
-def test_an_unknown_tap_names_the_nearest(name: str, hint: str) -> None:
+def test_an_unknown_layer_names_the_nearest(name: str, hint: str) -> None:
     """A name that is no module is an error with the nearest one, or with all."""
     model = nn.ModuleDict({"layer3": nn.Sequential(nn.ReLU()), "x": nn.ReLU()})
-    with pytest.raises(ConfigError, match=f"no tap {name!r} in ModuleDict: {hint}"):
-        find_tap(model, name)
+    with pytest.raises(ConfigError, match=f"no layer {name!r} in ModuleDict: {hint}"):
+        find_layer(model, name)
 
 
 def test_the_output_of_a_sequence_is_that_of_its_last_module() -> None:

@@ -18,7 +18,7 @@ Write = Callable[[str, list[Localization]], Path]
 
 
 def listed(folder: Path) -> dict[str, str]:
-    """Return the file of each picture, by the folder's list."""
+    """Return the file of each image, by the folder's list."""
     with (folder / "images.csv").open(encoding="utf-8", newline="") as file:
         return {
             from_cell(row["image_id"]): row["file"].removeprefix("'")
@@ -31,7 +31,7 @@ def listed(folder: Path) -> dict[str, str]:
 def test_a_mask_has_the_numbers_of_the_boxes(
     data: st.DataObject, predictions: st.SearchStrategy[list[Localization]], write: Write
 ) -> None:
-    """At the picture's size; the likeliest is on top; all that is above 0 is object."""
+    """At the image's size; the likeliest is on top; all that is above 0 is object."""
     results = data.draw(predictions)
     folder = write("masks", results) / "masks"
     files = listed(folder)
@@ -68,7 +68,7 @@ def test_heat_maps_keep_their_grey_levels(
         np.testing.assert_array_equal(grey_levels(score_map), grey_levels(result.heat_map))
 
 
-def test_heat_maps_are_matched_to_their_pictures(write: Write) -> None:
+def test_heat_maps_are_matched_to_their_images(write: Write) -> None:
     """As ``wsol evaluate --maps`` finds them, also with the same stem twice."""
     names = ["crow/a.jpg", "crow/a.png", "wren/a.jpg"]
     maps = np.ones((2, 2), np.float32)

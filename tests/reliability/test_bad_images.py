@@ -1,4 +1,4 @@
-"""Files that are damaged, cut, empty or no pictures: one row each, and no input is changed."""
+"""Files that are damaged, cut, empty or no images: one row each, and no input is changed."""
 
 import io
 import os
@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from wsol._utils.names import original
-from wsol.data.synthetic.toy import toy_pictures
+from wsol._utils.names import unescape_name
+from wsol.data.synthetic.toy import toy_images
 from wsol.formats._files import from_cell
 
 from .support import Tally, check_no_nan, coco_rows, digests, names_below, read_csv
@@ -33,7 +33,7 @@ DAMAGED = int(os.environ.get("WSOL_DAMAGED", "500"))
 
 
 def encoded(image: Image.Image, kind: str) -> bytes:
-    """Return a picture as a file."""
+    """Return an image as a file."""
     name, options = KINDS[kind]
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -55,9 +55,9 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of good pictures, of 500 damaged ones, and of files that are none."""
-    folder = tmp_path_factory.mktemp("pictures")
-    images = [picture.image.resize((90, 60)) for picture in toy_pictures(4, seed=1)]
+    """Return a folder of good images, of 500 damaged ones, and of files that are none."""
+    folder = tmp_path_factory.mktemp("images")
+    images = [image.image.resize((90, 60)) for image in toy_images(4, seed=1)]
     rng = random.Random(7)
     for number in range(DAMAGED):
         kind = list(KINDS)[number % len(KINDS)]
@@ -69,7 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # A reader that looks at the header alone takes it.
         (folder / f"half.{kind}").write_bytes(whole[: len(whole) // 2])
         (folder / f"empty.{kind}").touch()
-        (folder / f"text.{kind}").write_text("no picture")
+        (folder / f"text.{kind}").write_text("no image")
         (folder / f"page.{kind}").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     return folder
 
@@ -81,7 +81,7 @@ def out(
     """Predict all of them at once, in a process of its own with workers."""
     out, before = tmp_path_factory.mktemp("out"), digests(folder)
     formats = "coco,csv,parquet,voc,cvat,labelstudio,yolo,masks,heatmaps"
-    options = ("--format", formats, "--workers", 2, "--report", 50)
+    options = ("--format", formats, "--num_workers", 2, "--report", 50)
     done = tally.command(*predict, folder, "--out", out, *options)
     tally.tried(len(before) - len(KINDS))
     tally.unchanged(before)
@@ -96,15 +96,15 @@ def test_every_file_has_one_row_in_every_export(folder: Path, out: Path, tally: 
     with_boxes = {from_cell(row["image_id"]) for row in read_csv(out / "predictions.csv")}
     tally.rows(names, with_boxes)
     table = pq.read_table(out / "predictions.parquet").column("image_id").to_pylist()
-    tally.rows(names, set(map(original, table)))
+    tally.rows(names, set(map(unescape_name, table)))
     for name in ("voc", "cvat", "labelstudio", "yolo", "masks", "heatmaps"):
         rows = read_csv(out / name / "images.csv")
         tally.rows(names, [from_cell(row["image_id"]) for row in rows])
     assert check_no_nan(out) > DAMAGED
 
 
-def test_half_a_picture_is_no_picture(out: Path) -> None:
-    """Good ones are found to be so, and what is cut, empty or no picture says why."""
+def test_half_a_image_is_no_image(out: Path) -> None:
+    """Good ones are found to be so, and what is cut, empty or no image says why."""
     rows = coco_rows(out)
     for kind in KINDS:
         assert rows[f"good.{kind}"]["status"] in ("ok", "no_object")
@@ -117,8 +117,8 @@ def test_half_a_picture_is_no_picture(out: Path) -> None:
     assert statuses["ok"] + statuses["no_object"] > DAMAGED * 0.04
 
 
-def test_a_picture_that_could_be_read_is_as_its_row_says(folder: Path, out: Path) -> None:
-    """Damage may change pixels; a size that is written is that of a picture that was decoded."""
+def test_a_image_that_could_be_read_is_as_its_row_says(folder: Path, out: Path) -> None:
+    """Damage may change pixels; a size that is written is that of an image that was decoded."""
     rows = coco_rows(out)
     sizes = np.array(
         [(row["width"], row["height"]) for row in rows.values() if row["status"] != "error"]
