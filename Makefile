@@ -22,6 +22,7 @@ lint: $(VENV)/.installed-dev ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/check_words.py
 
 docs: $(VENV)/.installed-dev ## build the pages into docs/_build
 	$(BIN)/sphinx-build -W -b html docs docs/_build

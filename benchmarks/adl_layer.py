@@ -1,14 +1,14 @@
-"""What the Attention-based Dropout Layer costs beside the plain composition of torch operations.
+"""Cost of the Attention-based Dropout Layer compared with a composition of torch operations.
 
     python benchmarks/adl_layer.py
     OMP_NUM_THREADS=1 python benchmarks/adl_layer.py
 
-Runs both forward and backward on features (32, 512, 28, 28), float32, in channels-last and in the
-default layout, with the published drop rate of 75 %: three steps of four drop, one weights.
-The composition is what the published PyTorch re-implementation computes: the mean over channels,
-both the drop mask and the importance map, one of them chosen by arithmetic with the draw, and one
-product. Both layers take every step in turn, in changing order, so a busy machine slows both alike.
-Prints the times, the ratios, and what each branch saves for the backward pass.
+Both run forward and backward on features (32, 512, 28, 28), float32, in channels-last and in the
+default layout, with the published drop rate of 75 %: three of four steps drop, one weights. The
+composition is that of the published PyTorch re-implementation: the mean over channels, both the
+drop mask and the importance map, one of them selected arithmetically by the draw, and one product.
+The layers alternate in changing order, so a busy machine slows both equally. Prints the times, the
+ratios, and the memory that each branch saves for the backward pass.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.autograd.exported import saved_tensors_hooks
+from torch.autograd.graph import saved_tensors_hooks
 
 from wsol.methods.adl.layer import attention_dropout
 
@@ -31,7 +31,7 @@ Layer = Callable[[Tensor, bool], Tensor]
 
 
 def composed(features: Tensor, drop: bool) -> Tensor:
-    """Return the layer's output by the plain composition, both branches computed."""
+    """Return the layer's output by composition, with both branches computed."""
     attention = features.mean(dim=1, keepdim=True)
     strongest = attention.view(len(features), -1).max(dim=1, keepdim=True).values
     mask = (attention < (strongest * THRESHOLD).view(-1, 1, 1, 1)).float()
@@ -40,13 +40,13 @@ def composed(features: Tensor, drop: bool) -> Tensor:
 
 
 def layer(features: Tensor, drop: bool) -> Tensor:
-    """Return the layer's output with the branch given."""
+    """Return the layer's output with the given branch."""
     return attention_dropout(features, float(drop), THRESHOLD)
 
 
 def seconds(step: Layer, features: Tensor, grad: Tensor, drop: bool) -> float:
-    """Return how long one step takes forward and backward."""
-    # In a network the features are the result of an operation, and their gradient goes on.
+    """Return the duration of one step, forward and backward."""
+    # In a network the features are the result of an operation, and gradients flow further back.
     inputs = features.requires_grad_()
     begin = time.perf_counter()
     torch.autograd.grad(step(inputs, drop), inputs, grad)
@@ -54,7 +54,7 @@ def seconds(step: Layer, features: Tensor, grad: Tensor, drop: bool) -> float:
 
 
 def saved_bytes(step: Layer, features: Tensor, drop: bool) -> tuple[int, int]:
-    """Return the bytes that one step keeps for its backward pass: features, and all else."""
+    """Return the bytes that one step keeps for its backward pass: features, and everything else."""
     seen: dict[int, Tensor] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -98,16 +98,16 @@ def describe(times: dict[str, float]) -> str:
 
 
 def main() -> None:
-    """Time both layers in both layouts, and look at what they save."""
+    """Time both layers in both layouts, and print the memory they save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=20, help="of each step; the median counts")
+    parser.add_argument("--repeats", type=int, default=20, help="repetitions per step (median)")
     repeats = parser.parse_args().repeats
     torch.manual_seed(0)
     features = torch.randn(SHAPE).relu()
     print(f"{torch.get_num_threads()} threads, features {SHAPE}, forward and backward")
     for name, layout in LAYOUTS.items():
         compare(name, features.contiguous(memory_format=layout), repeats)
-    print("saved for the backward pass, bytes of features + bytes besides:")
+    print("saved for the backward pass, bytes of features + other bytes:")
     for drop, branch in ((True, "drop mask"), (False, "importance map")):
         for key, step in (("composed", composed), ("wsol", layer)):
             whole, rest = saved_bytes(step, features.detach(), drop)

@@ -1,14 +1,14 @@
-"""What a choice of localizer and threshold without ground truth costs, on several data sets.
+"""Cost of selecting localizer and threshold without ground truth, on multiple data sets.
 
     python benchmarks/choosing.py ../shared/data/cub10 ../shared/data/cats ...
 
 Each data set is a folder with test images and ground-truth boxes, as for ``photographs.py``. The
-test images are drawn into two halves, twenty times: on one of them localizer, affinity, size,
-normalization and threshold are chosen as ``wsol compare`` does, by pseudo-boxes and by ground
-truth, and both choices are measured on the other half. One row for each data set and list of
-candidates, with the localizer that pseudo-boxes come from, which agrees with them by construction,
-and without it: the mean GT-known of both choices over all draws, their difference, and the
-candidates that were chosen most often. ``--most`` takes fewer images, spread evenly.
+test images are split into two random halves, twenty times: on one half localizer, affinity, size,
+normalization and threshold are selected as in ``wsol compare``, by pseudo-boxes and by ground
+truth, and both selections are evaluated on the other half. Prints one row per data set and list of
+candidates, with the localizer of the pseudo-boxes, which agrees with them by construction, and
+without it: the mean GT-known of both selections over all draws, their difference, and the
+candidates that were selected most often. ``--most`` uses fewer images, sampled evenly.
 """
 
 import argparse
@@ -48,13 +48,13 @@ BATCH_SIZE = 16
 
 
 class Candidate(NamedTuple):
-    """Where the boxes of one way to read score maps are right, by each reference.
+    """Correct boxes of one candidate, by reference.
 
     Attributes:
-        title: what it is.
+        title: description.
         of_source: whether pseudo-boxes come from the same localizer.
-        largest: of the largest contour, bool ``(N, T, 3)``, at IoU 30, 50 and 70.
-        all: of the best of all contours.
+        largest: correctness of the largest contour, bool ``(N, T, 3)``, at IoU 30, 50 and 70.
+        all: correctness of the best of all contours, same shape.
     """
 
     title: str
@@ -69,7 +69,7 @@ class Candidate(NamedTuple):
     def gt_known(
         self, reference: Reference, images: NDArray[np.int64], others: NDArray[np.int64]
     ) -> float:
-        """Return GT-known on other images at the threshold that is best on some."""
+        """Return GT-known on other images at the threshold that is best on the given ones."""
         levels = slice(None) if reference == "pseudo_boxes" else slice(1, 2)
         hits = self.largest[reference][images][..., levels].sum((0, 2))
         index = int(np.abs(THRESHOLDS - best_threshold(hits, THRESHOLDS)).argmin())
@@ -114,7 +114,7 @@ def candidates(
 def right_boxes(
     references: dict[Reference, Samples], protocols: Sequence[WSOLEval], located: Iterable[Located]
 ) -> list[dict[Reference, NDArray[np.bool_]]]:
-    """Return for each protocol and reference which boxes are right, ``(N, 2, T, 3)``.
+    """Return for each protocol and reference which boxes are correct, ``(N, 2, T, 3)``.
 
     The second axis has the largest contour and the best of all.
     """
@@ -134,7 +134,7 @@ def right_boxes(
 
 
 def row(title: str, found: Sequence[Candidate]) -> str:
-    """Return a row of the table: both choices, and the difference."""
+    """Return a row of the table: both selections, and the difference."""
     count = len(found[0].largest["ground_truth"])
     known: dict[Reference, list[float]] = {reference: [] for reference in get_args(Reference)}
     names: dict[Reference, Counter[str]] = {reference: Counter() for reference in known}
@@ -159,7 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--image_sizes", type=int, nargs="+", default=[224, 448])
-    parser.add_argument("--most", type=int, default=10**6, help="test images of a set at most")
+    parser.add_argument("--most", type=int, default=10**6, help="maximum test images per set")
     options = parser.parse_args()
     print("| set | val images | without ground truth | with | loss | chosen without | with |")
     print("|---|---|---|---|---|---|---|", flush=True)

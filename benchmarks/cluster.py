@@ -1,10 +1,10 @@
-"""A prediction on a Ray cluster whose actors are killed, beside the local engine.
+"""Prediction on a Ray cluster whose actors are killed, compared with the local engine.
 
     OMP_NUM_THREADS=1 python benchmarks/cluster.py --images 2000 --kills 10
 
-Makes toy images, a few of which cannot be read, predicts them in this way and in that, kills one
-actor after another with SIGKILL at random moments while the cluster works, and compares the files
-of rows. Prints how many kills there were, and how many rows are lost, there twice, or different.
+Generates toy images, a few of which are unreadable, predicts them locally and on the cluster, kills
+actors with SIGKILL at random moments during the cluster's prediction, and compares the prediction
+files. Prints the number of kills, and of rows that are lost, duplicated, or different.
 """
 
 import argparse
@@ -27,7 +27,7 @@ MARK = "WSOL_CLUSTER_BENCHMARK"
 
 
 def make(folder: Path, number: int) -> None:
-    """Write images, every hundredth of which is none."""
+    """Write images, every hundredth of which is invalid."""
     folder.mkdir()
     few = [image.image for image in toy_images(min(number, 100), seed=0)]
     for index in range(number):
@@ -39,7 +39,7 @@ def make(folder: Path, number: int) -> None:
 
 
 def actors(mark: str) -> list[int]:
-    """Return the processes of our own cluster that predict."""
+    """Return the prediction processes of our cluster."""
     found = []
     for process in Path("/proc").iterdir():
         # It may end at any moment.
@@ -52,7 +52,7 @@ def actors(mark: str) -> list[int]:
 
 
 def predict(folder: Path, out: Path, options: list[str], kills: int) -> tuple[float, int]:
-    """Predict, killing actors on the way, and return seconds and kills."""
+    """Predict while killing actors, and return seconds and kills."""
     mark, started, killed = uuid.uuid4().hex, time.perf_counter(), 0
     chance = random.Random(0)
     process = subprocess.Popen(
@@ -74,13 +74,13 @@ def predict(folder: Path, out: Path, options: list[str], kills: int) -> tuple[fl
 
 
 def rows(out: Path) -> Counter[str]:
-    """Return how often each image has a row."""
-    parts = range(len(list((out / "localizations").glob("part-*.parquet"))))
+    """Return the number of rows of each image."""
+    parts = range(len(list((out / "localizations").glob("chunk-*.parquet"))))
     return Counter(row["image_id"] for row in read_rows(out, parts, ["image_id"]))
 
 
 def main() -> None:
-    """Print what is lost: nothing."""
+    """Compare both predictions and print the differences."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=10)
@@ -105,17 +105,17 @@ def main() -> None:
         here, _ = predict(folder, local, options, kills=0)
         there, kills = predict(folder, ray, [*options, *cluster], given.kills)
         expected, found = rows(local), rows(ray)
-        files = sorted(path.name for path in (local / "localizations").glob("part-*"))
+        files = sorted(path.name for path in (local / "localizations").glob("chunk-*"))
         different = [
             name
             for name in files
             if (local / "localizations" / name).read_bytes()
             != (ray / "localizations" / name).read_bytes()
         ]
-    print(f"{given.images} images, {len(files)} parts, {kills} actors killed")
+    print(f"{given.images} images, {len(files)} chunks, {kills} actors killed")
     print(f"local {here:.0f} s, cluster {there:.0f} s, both with start and end")
-    print(f"rows lost {len(expected - found)}, twice {len(found - expected)}")
-    print(f"files of rows that differ in any byte: {len(different)}")
+    print(f"rows lost {len(expected - found)}, duplicated {len(found - expected)}")
+    print(f"prediction files that are not identical: {len(different)}")
 
 
 if __name__ == "__main__":

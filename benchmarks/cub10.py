@@ -1,8 +1,8 @@
-"""Real birds: ``wsol train`` with the defaults, as a user types it, for each method and seed.
+"""Training on real birds: ``wsol train`` with default options, for each method and seed.
 
     python benchmarks/cub10.py --data ../shared/data/cub10 --out /tmp/cub10
 
-Prints the time of each training command, its figures on the test split, and the means.
+Prints the time of each training command, its metrics on the test split, and the means.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Peak memory of `wsol evaluate --maps` over many maps, one of which is broken.
+"""Peak memory of `wsol evaluate --maps` over many maps, one of which is damaged.
 
     python benchmarks/evaluate_maps_memory.py [20000 [224]]
 
-Writes maps of 224 by 224 pixels, or another side, to a temporary folder and measures them; the file
-in the middle is cut short. Prints the peak of the resident memory at several counts, and the row of
-the broken map.
+Writes maps of 224 by 224 pixels, or another side, to a temporary folder and evaluates them; the
+file in the middle is truncated. Prints the peak resident memory at several counts, and the row of
+the damaged map.
 """
 
 import csv
@@ -26,7 +26,7 @@ SHOWN_EVERY = 2000
 
 
 def write_maps(root: Path, count: int, side: int) -> EvaluateMapsConfig:
-    """Write maps and boxes, and return the options to measure them."""
+    """Write maps and boxes, and return the evaluation options."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:side, :side] * 28 / side
     (root / "maps").mkdir()
@@ -48,28 +48,28 @@ def write_maps(root: Path, count: int, side: int) -> EvaluateMapsConfig:
 
 
 def peak() -> float:
-    """Return the peak of the resident memory in MB."""
+    """Return the peak resident memory in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 class Watching(BoxEvaluator):
-    """Prints the peak every few thousand maps."""
+    """Evaluator that prints the peak memory every few thousand maps."""
 
     def count(self, index: int, scored: Any) -> None:
-        """Add a map to the figures."""
+        """Add a map to the metrics."""
         super().count(index, scored)
         if (index + 1) % SHOWN_EVERY == 0 or index + 1 == 100:
             sys.stdout.write(f"{index + 1:>7,} maps: peak {peak():.1f} MB\n")
 
 
 def error_rows(path: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows that are not in order."""
+    """Yield the rows with errors."""
     with path.open(newline="") as file:
         yield from (row for row in csv.DictReader(file) if row["status"] != "ok")
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Evaluate, and print."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     side = int(sys.argv[2]) if len(sys.argv) > 2 else 224
     vars(room)["BoxEvaluator"] = Watching

@@ -1,9 +1,9 @@
-"""What measuring adds to the forward pass of ``wsol evaluate RUN``.
+"""Overhead of scoring compared with the forward pass of ``wsol evaluate RUN``.
 
     python benchmarks/evaluate_share.py RUN --data DATA
 
-Evaluates the test split several times with its true boxes and without them (then the forward pass
-is all there is to do), in turn, and prints the median of each and their ratio.
+Evaluates the test split several times, alternately with ground-truth boxes and without them (the
+forward pass only), and prints the median of each and their ratio.
 """
 
 import argparse
@@ -21,10 +21,10 @@ from wsol.runs.run import load_run
 
 
 def main() -> None:
-    """Time both in turn."""
+    """Time both alternately."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="run folder")
-    parser.add_argument("--data", type=Path, required=True, help="data set with true boxes")
+    parser.add_argument("--data", type=Path, required=True, help="data set with boxes")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--num_workers", type=int, default=2)
     options = parser.parse_args()
@@ -45,7 +45,7 @@ def main() -> None:
                 batch_size=32,
                 num_workers=options.num_workers,
             )
-            # The first turn warms up: compiled code, files in memory.
+            # The first repetition is a warm-up: compiled code, cached files.
             if repeat > 0:
                 times[name].append(time.perf_counter() - start)
     middle = {name: statistics.median(values) for name, values in times.items()}
@@ -53,7 +53,7 @@ def main() -> None:
         spread = f"{min(times[name]):.2f} to {max(times[name]):.2f}"
         print(f"{name:12} {seconds:6.2f} s ({spread}), {len(boxed) / seconds:.1f} images/s")
     ratio = middle["with boxes"] / middle["forward only"]
-    print(f"measuring adds {100 * (ratio - 1):.1f} %")
+    print(f"scoring adds {100 * (ratio - 1):.1f} %")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
-"""The component tree against one OpenCV contour call per threshold, side by side.
+"""Component tree compared with one OpenCV contour call per threshold.
 
     python benchmarks/evaluator.py --images ../shared/data/cub10/images
 
-Both rules (largest contour, all contours), one thread each, the two interleaved map by map. Prints
-for every kind of map and 100 and 1,000 thresholds the time per map, the median ratio and the middle
-half of the ratios; then how the tree scales over threads, and how
-memory grows over 20,000 maps. Kinds:
-class activation maps of an ImageNet network on real photographs at 224 and at 448 pixels, and
-noise, the worst case.
+Both rules (largest contour, all contours), one thread each, alternating per map. Prints for every
+kind of map and 100 and 1,000 thresholds the time per map, the median ratio and its interquartile
+range; then the scaling over threads, and the memory over 20,000 maps. Kinds: class activation maps
+of an ImageNet network on photographs at 224 and at 448 pixels, and noise, the worst case.
 
 ``--check N`` instead compares the tree with the contours on N random maps, by both rules at 48
 random thresholds each, and counts differences.
@@ -42,8 +40,8 @@ def opencv_loop(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the curves by both rules, with one contour call per threshold.
 
-    As lean as Python allows: one contour call serves both rules, and all IoU are computed in one
-    call at the end.
+    As efficient as possible in Python: one contour call serves both rules, and all IoU are computed
+    in one call at the end.
     """
     height, width = score_map.shape
     grey = (score_map * 255).astype(np.uint8)
@@ -67,7 +65,7 @@ def opencv_loop(
 
 
 def class_activation_maps(images: Path, size: int, count: int) -> Maps:
-    """Return normalised maps of an ImageNet network's first guess on photographs."""
+    """Return normalised maps of an ImageNet network's top-1 class on photographs."""
     names = find_images(images)
     names = names[:: max(1, len(names) // count)][:count]
     network = create_network("tf_efficientnet_lite0", num_classes=1000, size=size)
@@ -81,19 +79,19 @@ def class_activation_maps(images: Path, size: int, count: int) -> Maps:
 
 
 def random_box(random: np.random.Generator, size: int) -> NDArray[np.int64]:
-    """Return one true box."""
+    """Return one ground-truth box."""
     return np.sort(random.integers(0, size, (1, 2, 2)), 1).reshape(1, 4)
 
 
 def timed(work: Callable[..., R], *arguments: object, **options: object) -> tuple[float, R]:
-    """Return how many seconds it takes, and its result."""
+    """Return the duration in seconds, and the result."""
     start = time.perf_counter()
     result = work(*arguments, **options)
     return time.perf_counter() - start, result
 
 
 def compare(name: str, maps: Maps, num_thresholds: int, repeats: int) -> None:
-    """Time both on each map in turn, check that they agree, and print the ratio."""
+    """Time both on each map alternately, check that they agree, and print the ratio."""
     random = np.random.default_rng(0)
     thresholds = np.arange(0, 1, 1 / num_thresholds)
     loop, tree, ratios = [], [], []
@@ -120,7 +118,7 @@ def compare(name: str, maps: Maps, num_thresholds: int, repeats: int) -> None:
 
 
 def scale(maps: Maps) -> None:
-    """Print how the tree scales over threads."""
+    """Print the throughput of the tree by number of threads."""
     random = np.random.default_rng(0)
     thresholds = np.arange(0, 1, 0.001)
     many = maps * 10
@@ -155,7 +153,7 @@ KINDS = ("noise", "few levels", "rings", "thin", "smooth", "line", "islands", "b
 
 
 def random_map(kind: str, random: np.random.Generator) -> NDArray[np.float64]:
-    """Return a map of a kind, of any height and width from 1 pixel on."""
+    """Return a map of a kind, with random height and width from 1 pixel."""
     height, width = random.integers(1, 33, 2).tolist()
     if kind == "line":
         height = 1
@@ -185,7 +183,7 @@ def random_map(kind: str, random: np.random.Generator) -> NDArray[np.float64]:
 
 
 def memory(maps: Maps, count: int) -> None:
-    """Print the largest memory in use while the curves of many maps are read."""
+    """Print the peak memory while the curves of many maps are computed."""
     random = np.random.default_rng(0)
     thresholds = np.arange(0, 1, 0.001)
     done = 0
@@ -200,18 +198,18 @@ def memory(maps: Maps, count: int) -> None:
 
 
 def main() -> None:
-    """Run what is asked for."""
+    """Run the selected benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, help="folder of photographs")
     parser.add_argument("--count", type=int, default=60, help="photographs to use")
-    parser.add_argument("--repeats", type=int, default=3, help="of each map; the best counts")
+    parser.add_argument("--repeats", type=int, default=3, help="repetitions per map (minimum)")
     parser.add_argument("--check", type=int, metavar="N", help="compare on N random maps")
-    parser.add_argument("--memory", type=int, default=20_000, help="maps to watch memory over")
+    parser.add_argument("--memory", type=int, default=20_000, help="number of maps for memory")
     options = parser.parse_args()
     if options.check:
         return check(options.check)
     if options.images is None:
-        parser.error("--images is missing: a folder of photographs")
+        parser.error("--images: missing; pass a folder of photographs")
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     real = class_activation_maps(options.images, 224, options.count)

@@ -1,16 +1,16 @@
-"""Exported graphs beside their networks: which can be made, and how far they are apart.
+"""Exported models compared with their networks: supported combinations, and differences.
 
     python benchmarks/export.py
     python benchmarks/export.py --networks resnet18 test_vit --localizers cam
     python benchmarks/export.py --boxes ../shared/data/cats ...
 
-For each network (random weights, as differences come from operations) and each localizer one graph
-is exported, opened again from its file, and compared on images that the export has not seen. The
-table says how far logits and maps are apart, as shares of the largest value, and how large the file
-is, or why there is none.
+For each network (random weights, as differences come from operations) and each localizer one model
+is exported, loaded from its file, and compared on new images. The table has the differences of
+logits and maps, relative to the largest value, and the file size, or the reason why the export is
+not possible.
 
-``--boxes`` counts instead how many of 24 images of a folder have the same boxes by ONNX as by the
-network, with the default localizer fitted to that folder.
+``--boxes`` instead counts how many of 24 images of a folder have the same boxes with ONNX as with
+the network, with the default localizer fitted to that folder.
 """
 
 import argparse
@@ -47,11 +47,11 @@ NETWORKS = (
 )
 ALL_LOCALIZERS = (*list_localizers(), "feature_norm*ddt")
 FIRST = "test_resnet"
-"""The network that all localizers are tried on; the others take the first few."""
+"""Network for all localizers; the others use the first few."""
 
 
 def make(network: str, localizer: str, size: int) -> Localizer:
-    """Return a localizer of a new network, with whatever it has to learn."""
+    """Return a fitted localizer of a new network."""
     torch.manual_seed(0)
     options = {"affinity": "auto"} if "*" in localizer else {}
     learnt = localizer in ("pixels", "psol")
@@ -75,7 +75,7 @@ def make(network: str, localizer: str, size: int) -> Localizer:
 
 
 def compare(locate: Localizer, form: str, folder: Path) -> str:
-    """Return the cells of a row: differences and size, or why there is no graph."""
+    """Return the cells of a row: differences and size, or the export error."""
     path = folder / f"graph{EXPORT_SUFFIXES[form]}"
     started = time.perf_counter()
     try:
@@ -96,9 +96,9 @@ def compare(locate: Localizer, form: str, folder: Path) -> str:
 
 
 def count_equal_boxes(folder: Path, count: int = 24) -> str:
-    """Return how many images have the same boxes by ONNX as by the network, and the largest step.
+    """Return how many images have the same boxes by ONNX and the network, and the largest step.
 
-    The step is the largest difference between boxes, as a share of the image's longer side.
+    The step is the largest difference between boxes, relative to the image's longer side.
     """
     paths = [folder / name for name in find_images(folder)]
     chosen = [paths[index * len(paths) // count] for index in range(count)]
@@ -119,7 +119,7 @@ def count_equal_boxes(folder: Path, count: int = 24) -> str:
 
 
 def main() -> None:
-    """Print the table, a row as soon as it is known."""
+    """Print the table, row by row."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="+", help="names of networks; default: all of the list")
     parser.add_argument("--localizers", nargs="+", default=["cam", "feature_norm*ddt"])

@@ -1,12 +1,12 @@
-"""Figures that do not depend on time, before and after a change of the code.
+"""Deterministic results before and after a change of the code.
 
     python benchmarks/figures.py ../shared/data/cub10 ../shared/data/cats --out before.json
     python benchmarks/figures.py ../shared/data/cub10 ../shared/data/cats --against before.json
 
-For each data set: the boxes of the untrained default, the figures of a short training with ADL and
-of one with ``--config boxes``, and the boxes of the exported graph of the latter. All commands run
-on the CPU in float32, with fixed seeds. ``--against`` prints each figure that differs, and exits
-with 1 where there is one. ``--demo`` adds the table of ``wsol demo``.
+For each data set: the boxes of the default without training, the metrics of a short training with
+ADL and of one with ``--config boxes``, and the boxes of the exported model of the latter. All
+commands run on the CPU in float32, with fixed seeds. ``--against`` prints each value that differs,
+and exits with 1 if there are any. ``--demo`` adds the table of ``wsol demo``.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from typing import Any
 COMPUTE = ("--precision", "fp32", "--device", "cpu")
 
 MOST = 60
-"""Images at most that boxes are predicted for."""
+"""Maximum number of images with predicted boxes."""
 
 
 def wsol(*arguments: object) -> None:
-    """Run a command, and show what it says only where it fails."""
+    """Run a command, and print its output only if it fails."""
     command = [sys.executable, "-m", "wsol", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -42,7 +42,7 @@ def boxes(folder: Path, data: Path) -> dict[str, list[float]]:
 
 
 def figures_of_set(data: Path, work: Path) -> dict[str, Any]:
-    """Return the figures of a data set: its test images lie in ``test/``, or all in ``images/``."""
+    """Return the results of a data set, whose test images are in ``test/`` or ``images/``."""
     test = data / "test" if (data / "test").is_dir() else data / "images"
     images = sorted(path for path in test.rglob("*") if path.suffix in (".jpg", ".png", ".JPEG"))
     images = images[:: max(len(images) // MOST, 1)][:MOST]
@@ -67,7 +67,7 @@ def figures_of_set(data: Path, work: Path) -> dict[str, Any]:
 
 
 def demo(work: Path) -> dict[str, Any]:
-    """Return the figures of both runs of ``wsol demo``."""
+    """Return the metrics of both runs of ``wsol demo``."""
     wsol("demo", "--out", work / "demo")
     files = sorted((work / "demo").rglob("metrics*.json"))
     return {
@@ -77,7 +77,7 @@ def demo(work: Path) -> dict[str, Any]:
 
 
 def flat(found: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested figures, by their path."""
+    """Yield the leaves of nested results, by their path."""
     if isinstance(found, Mapping):
         for key, value in found.items():
             yield from flat(value, f"{name}/{key}")
@@ -86,7 +86,7 @@ def flat(found: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def differences(before: Any, after: Any) -> list[str]:
-    """Return a line for each figure that differs."""
+    """Return a line for each value that differs."""
     old, new = dict(flat(before)), dict(flat(after))
     return [
         f"{name}: {old.get(name)} before, {new.get(name)} now"
@@ -96,12 +96,12 @@ def differences(before: Any, after: Any) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Record figures, or compare them with recorded ones."""
+    """Record results, or compare them with recorded ones."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="*", help="data sets")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--against", type=Path, help="JSON file to compare with")
-    parser.add_argument("--demo", action="store_true", help="also the demonstration's table")
+    parser.add_argument("--demo", action="store_true", help="also the table of wsol demo")
     options = parser.parse_args(arguments)
     found: dict[str, Any] = {}
     for folder in options.folders:
@@ -114,11 +114,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.out.write_text(json.dumps(found, indent=1, sort_keys=True), encoding="utf-8")
     number = len(dict(flat(found)))
     if options.against is None:
-        print(f"{number} figures")
+        print(f"{number} values")
         return 0
-    # Written and read, so that both are what JSON holds.
+    # Written and read, so that both have JSON types.
     faults = differences(json.loads(options.against.read_text()), json.loads(json.dumps(found)))
-    print(*faults[:20], f"{len(faults)} of {number} figures differ", sep="\n")
+    print(*faults[:20], f"{len(faults)} of {number} values differ", sep="\n")
     return 1 if faults else 0
 
 

@@ -1,10 +1,10 @@
-"""What writing a great many predictions costs in memory, for each format.
+"""Memory growth of writing many predictions, for each format.
 
     python benchmarks/formats_memory.py [--images 100000] [--formats coco,yolo] [--bound 0.5]
 
-Writes synthetic localizations, each with a name, a heat map and two boxes, through each writer in
-a process of its own, and prints how its memory grows from the first tenth on, in MB for each
-1,000 images, and the time. Exits with 1 where a format grows by more than the bound.
+Writes synthetic localizations, each with a name, a heat map and two boxes, with each writer in a
+separate process, and prints the growth of its memory after the first tenth, in MB per 1,000 images,
+and the time. Exits with 1 if a format grows by more than the bound.
 """
 
 import argparse
@@ -27,7 +27,7 @@ SIZE = (64, 48)
 
 
 def localization(number: int) -> Localization:
-    """Return an image with two boxes, another for each number."""
+    """Return the localization of an image with two boxes that depend on the number."""
     heat_map = np.zeros((8, 8), np.float32)
     x, y = number % 4, number // 4 % 4
     heat_map[y : y + 3, x : x + 4] = 1
@@ -45,7 +45,7 @@ def localization(number: int) -> Localization:
 
 
 def measure(name: str, images: int) -> None:
-    """Write them in one format, and print growth in MB, seconds and peak memory in MB."""
+    """Write all in one format, and print growth in MB, seconds and peak memory in MB."""
     with tempfile.TemporaryDirectory() as folder:
         out, photos = Path(folder, "out"), Path(folder, "photos")
         out.mkdir()
@@ -68,7 +68,7 @@ def measure(name: str, images: int) -> None:
 
 
 class OnePhoto(PredictionInfo):
-    """Takes one file for every image."""
+    """Prediction info with one file for every image."""
 
     def path(self, result: Localization) -> Path:
         """Return the file."""
@@ -76,7 +76,7 @@ class OnePhoto(PredictionInfo):
 
 
 def main() -> int:
-    """Measure each format, and print a line for it."""
+    """Measure each format, and print one line per format."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--formats", default=",".join(["record", *list_formats()]))
@@ -87,7 +87,7 @@ def main() -> int:
         measure(options.measure, options.images)
         return 0
     too_much = 0
-    print(f"{options.images} images; MB for each 1,000 more, seconds, peak MB")
+    print(f"{options.images} images; MB per 1,000 more, seconds, peak MB")
     for name in options.formats.split(","):
         command = [sys.executable, __file__, "--images", str(options.images), "--measure", name]
         done = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -1,12 +1,12 @@
-"""Kill ``wsol predict`` again and again, and see whether anything is lost.
+"""Kill ``wsol predict`` repeatedly, and check that nothing is lost.
 
     python benchmarks/kill_predict.py
 
-Predicts 5,000 small images once without harm. Then the same into another folder, where the
-process, or all of its processes, is killed (SIGKILL) at random moments, in its start or when it has
-written some parts more; each time the same command is started again, and after the last kill it may
-end. Compares every row, box, map and file of both folders, and prints what was killed when. Exits
-with 1 where anything differs.
+Predicts 5,000 small images once without interruption. Then predicts the same images into another
+folder, where the process, or all of its processes, is killed (SIGKILL) at random moments, during
+start-up or after some more chunks; the same command is restarted each time, and completes after the
+last kill. Compares every row, box, map and file of both folders, and prints when each kill happened
+and what was killed. Exits with 1 if anything differs.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from wsol.data.synthetic.toy import toy_images
 from wsol.results.store import PredictionStore, chunk_file, is_finished
 
 KINDS = 100
-"""Different images; the rest are links to them."""
+"""Number of distinct images; the rest are links to them."""
 
 
 def write_images(folder: Path, count: int) -> None:
@@ -41,7 +41,7 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def start(photos: Path, out: Path, chunk_size: int) -> subprocess.Popen[bytes]:
-    """Start the command in a process group of its own."""
+    """Start the command in a separate process group."""
     command = [sys.executable, "-m", "wsol", "predict", str(photos), "--out", str(out)]
     command += ["--image_size", "64", "--chunk_size", str(chunk_size), "--format", "coco,csv"]
     command += ["--report", "50", "--device", "cpu"]
@@ -50,7 +50,7 @@ def start(photos: Path, out: Path, chunk_size: int) -> subprocess.Popen[bytes]:
 
 
 def content(out: Path) -> dict[str, str]:
-    """Return the digest of every file but locks."""
+    """Return the digest of every file except locks."""
     return {
         path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*"))
@@ -59,12 +59,12 @@ def content(out: Path) -> dict[str, str]:
 
 
 def chunks_of(out: Path) -> int:
-    """Return the number of parts that are written."""
-    return len(list(chunk_file(out, 0).parent.glob("part-*.parquet")))
+    """Return the number of written chunks."""
+    return len(list(chunk_file(out, 0).parent.glob("chunk-*.parquet")))
 
 
 def main() -> int:
-    """Kill, compare and say so."""
+    """Kill, compare and print the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=5_000)
     parser.add_argument("--kills", type=int, default=20)
@@ -82,16 +82,16 @@ def main() -> int:
         first = time.monotonic() - began
         clean_status = process.wait()
         seconds = time.monotonic() - began
-        print(f"a clean run: exit status {clean_status}, {seconds:.0f} s, {chunks_of(whole)} parts")
-        print("| kill | after | of | parts before | parts after |\n|---|---|---|---|---|")
-        # All kills together leave about a fifth of the work to do.
+        print(f"undisturbed: status {clean_status}, {seconds:.0f} s, {chunks_of(whole)} chunks")
+        print("| kill | after | of | chunks before | chunks after |\n|---|---|---|---|---|")
+        # All kills together leave about a fifth of the work.
         most = round(2 * 0.8 * chunks_of(whole) / options.kills)
         kills = 0
         while kills < options.kills and not is_finished(killed):
             before, begin = chunks_of(killed), time.monotonic()
             process = start(photos, killed, options.chunk_size)
             if chance.random() < 0.3:
-                # The start of Python and the network belong to it.
+                # Includes the start of Python and the loading of the network.
                 time.sleep(chance.uniform(0.3, 0.7 * first))
             else:
                 wanted = before + chance.randint(0, most)
@@ -116,7 +116,7 @@ def main() -> int:
             name for name in one.keys() | other.keys() if one.get(name) != other.get(name)
         )
         print(
-            f"\n{kills} kills; exit status {status}; {len(names)} rows, {lost} lost, {twice} twice"
+            f"\n{kills} kills; exit status {status}; {len(names)} rows, {lost} lost, {twice} double"
             f"; {len(one)} files, {len(differ)} differ {differ[:5]}"
         )
         return int(bool(lost or twice or differ or status != clean_status))

@@ -1,12 +1,11 @@
-"""Kill a training at random moments, again and again, and compare its end with an undisturbed one.
+"""Kill a training repeatedly at random moments, and compare its result with an undisturbed one.
 
     python benchmarks/kill_training.py --kills 50
 
-Trains a small network on toy images, once without disturbance, and then in parts: each time it is
-killed with SIGKILL, one time in five before it trains and otherwise within a second of its next
-checkpoint, and goes on with --resume; where
-it comes to its end it begins anew. Says how many kills left a checkpoint that could not be read,
-and whether weights, optimizer and rows were always the same to the last bit.
+Trains a small network on toy images, once without interruption, and then interrupted: it is killed
+with SIGKILL repeatedly, one time in five before it trains and otherwise within a second of its next
+checkpoint, and resumes with --resume; after its end it starts again. Prints how many kills left an
+unreadable checkpoint, and whether weights, optimizer and rows were always bit-identical.
 """
 
 import argparse
@@ -68,12 +67,12 @@ def main() -> None:
                 shutil.rmtree(root / "parts")
             else:
                 refused += 1
-                print(f"refused: {message}", flush=True)
+                print(f"rejected: {message}", flush=True)
         print(
             f"{kills} kills in {len(same)} trainings, the last checkpoint after each: {steps}\n"
-            f"{unread} checkpoints that cannot be read, {refused} resumes refused, {left} files "
-            f"left over\n{sum(same)} of {len(same)} trainings ended with the weights, optimizer "
-            "and rows of the undisturbed one, to the last bit"
+            f"{unread} unreadable checkpoints, {refused} rejected resumes, {left} leftover files\n"
+            f"{sum(same)} of {len(same)} trainings ended with the weights, optimizer "
+            "and rows of the undisturbed one, bit by bit"
         )
         sys.exit(0 if all(same) and not unread and not refused and not left else 1)
 
@@ -81,7 +80,7 @@ def main() -> None:
 def run_for(
     command: Sequence[str], run: Path, draws: random.Random, kill: bool
 ) -> tuple[int | None, str]:
-    """Run a command, and perhaps kill it; return its status, None where it was killed."""
+    """Run a command, and optionally kill it; return its status, None if it was killed."""
     before, early = newest(run), draws.random() < 0.2
     wait = draws.uniform(0, 5) if early else draws.uniform(0, 1)
     process = subprocess.Popen(
@@ -101,13 +100,13 @@ def run_for(
 
 
 def newest(run: Path) -> int:
-    """Return the step of a run's last checkpoint, 0 without one."""
+    """Return the step of a run's last checkpoint, 0 without checkpoints."""
     found = checkpoints(run / "checkpoints")
     return int(found[-1].stem.removeprefix("step_")) if found else 0
 
 
 def readable(path: Path) -> bool:
-    """Return whether a checkpoint can be read."""
+    """Return whether a checkpoint is readable."""
     try:
         torch.load(path, weights_only=True)
     except Exception:
@@ -116,7 +115,7 @@ def readable(path: Path) -> bool:
 
 
 def describe(run: Path) -> list[str]:
-    """Return digests of the weights and of the optimizer, and the rows without their speed."""
+    """Return digests of the weights and of the optimizer, and the rows without throughput."""
     state = torch.load(checkpoints(run / "checkpoints")[-1], weights_only=True)
     momentum = [
         value.numpy().tobytes()

@@ -1,12 +1,12 @@
-"""How many images a second two worker processes feed to a training, beside torchvision's way.
+"""Images per second from two worker processes to a training, compared with torchvision.
 
     python benchmarks/loading.py
     python benchmarks/loading.py --images ../shared/data/cub10/images
 
-Both ways open the same files, resize to 256 x 256, cut a random 224 x 224 out, flip half of them
-and give batches of 16 through a DataLoader; torchvision's decodes with Pillow and ends with
-ToTensor and Normalize, ours with bytes that the training process normalizes, which is counted.
-The ways take turns; the ratio is the median over the rounds. Nothing else should run.
+Both read the same files, resize to 256 x 256, take a random 224 x 224 crop, flip half of them and
+return batches of 16 through a DataLoader; torchvision's pipeline decodes with Pillow and ends with
+ToTensor and Normalize, wsol's ends with bytes that the training process normalizes, which is
+included. They alternate; the ratio is the median over the rounds. Nothing else should run.
 """
 
 import argparse
@@ -34,10 +34,10 @@ BATCH, SIZE, RESIZE = 16, 224, 256
 
 
 class PlainFiles(Dataset[Tensor]):
-    """Images as torchvision's examples read them."""
+    """Images read as in torchvision's examples."""
 
     def __init__(self, paths: list[Path]) -> None:
-        """Name the files."""
+        """Store the paths."""
         self.paths = paths
         self.transform = transforms.Compose(
             [
@@ -61,7 +61,7 @@ class PlainFiles(Dataset[Tensor]):
 
 
 def plain(paths: list[Path], num_workers: int, seed: int) -> Iterator[Tensor]:
-    """Yield batches in torchvision's way."""
+    """Yield batches by torchvision's pipeline."""
     torch.manual_seed(seed)
     yield from DataLoader(
         PlainFiles(paths), BATCH, shuffle=True, drop_last=True, num_workers=num_workers
@@ -69,7 +69,7 @@ def plain(paths: list[Path], num_workers: int, seed: int) -> Iterator[Tensor]:
 
 
 def ours(paths: list[Path], num_workers: int, seed: int) -> Iterator[Tensor]:
-    """Yield batches as a training reads them."""
+    """Yield batches by the pipeline of ``wsol train``."""
     order = ResumableSampler(len(paths), BATCH, epochs=1, seed=seed)
     files = TrainFiles(paths, TrainTransform(SIZE, RESIZE))
     keys = order.keys(0, order.total_steps, rank=0, world=1)
@@ -83,7 +83,7 @@ def speed(
     num_workers: int,
     seed: int,
 ) -> float:
-    """Return images per second, from the first batch, when all workers run, to the last."""
+    """Return images per second from the first batch, with all workers running, to the last."""
     batches = way(paths, num_workers, seed)
     next(batches)
     begin, count = time.perf_counter(), 0
@@ -96,11 +96,11 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, help="folder; default: generated images")
-    parser.add_argument("--count", type=int, default=1_600, help="images in a round")
+    parser.add_argument("--count", type=int, default=1_600, help="images per round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--num_workers", type=int, default=2)
     options = parser.parse_args()
-    # Torch's idle threads turn round and round for a while, and here would take the workers' cores.
+    # Idle torch threads spin for a while, and would use the workers' cores.
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         if options.images is None:

@@ -1,14 +1,13 @@
-"""Localizers beside pytorch-grad-cam: images per second and peak memory, in the same run.
+"""Localizers compared with pytorch-grad-cam: images per second and peak memory.
 
     python benchmarks/localizers.py
     python benchmarks/localizers.py --networks resnet50 --localizers gradcam --batches 10
 
-Each network (random weights, which change no cost) and each localizer that both libraries have
-take the same batches in turn, in changing order: the ratio is the median over batches. Both read
-the same layer, ours as plain float32 in the default layout, and with the defaults of ``Localizer``
-(channels-last, batch normalisations folded into the convolutions), in float32 and, where the
-processor computes in it, in bfloat16. Peak memory is what a few batches add at most to a new
-process (Linux).
+Each network (random weights, which do not affect the cost) and each localizer of both libraries
+process the same batches alternately, in changing order: the ratio is the median over batches. Both
+read the same layer, wsol in float32 with the default layout, and with the defaults of ``Localizer``
+(channels-last, fused batch normalisation), in float32 and, if the processor supports it, in
+bfloat16. Peak memory is the maximum that a few batches add to a new process (Linux).
 """
 
 import argparse
@@ -43,7 +42,7 @@ Work = Callable[[Tensor, Tensor], object]
 
 @dataclass(frozen=True)
 class Setting:
-    """What all libraries have in common."""
+    """Settings shared by all libraries."""
 
     network: str
     localizer: str
@@ -84,11 +83,11 @@ def make(setting: Setting, kind: str) -> Work:
 
 
 def speeds(setting: Setting, batches: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Return images per second by kind, and their ratios to the other library's."""
+    """Return images per second by kind, and their ratios to pytorch-grad-cam."""
     works = {kind: make(setting, kind) for kind in KINDS}
     images, labels = setting.images()
     taken: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    for number in range(-1, batches):  # The first batch warms up.
+    for number in range(-1, batches):  # The first batch is a warm-up.
         for kind in KINDS if number % 2 else reversed(KINDS):
             begin = time.perf_counter()
             works[kind](images, labels)
@@ -104,7 +103,7 @@ def speeds(setting: Setting, batches: int) -> tuple[dict[str, float], dict[str, 
 
 
 def peak(setting: Setting, kind: str) -> float:
-    """Return the bytes that a few batches add at most to this process."""
+    """Return the maximum memory that a few batches add to this process, in bytes."""
     work, (images, labels) = make(setting, kind), setting.images()
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
@@ -114,7 +113,7 @@ def peak(setting: Setting, kind: str) -> float:
 
 
 def resident(name: str) -> float:
-    """Return a figure of this process's memory in bytes."""
+    """Return a memory value of this process in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * float(next(line.split()[1] for line in lines if line.startswith(name)))
 
@@ -126,7 +125,7 @@ def main() -> None:
     parser.add_argument("--localizers", nargs="+", default=list(PUBLISHED), choices=list(PUBLISHED))
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--image_size", type=int, default=224)
-    parser.add_argument("--batches", type=int, default=5, help="that are timed")
+    parser.add_argument("--batches", type=int, default=5, help="number of timed batches")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     print(f"{torch.get_num_threads()} threads, bfloat16 {has_bfloat16(torch.device('cpu'))}\n")

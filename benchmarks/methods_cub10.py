@@ -1,12 +1,12 @@
-"""All methods on the same birds, with the same network and budget: the defaults of training.
+"""All training methods on the same birds, with default options and the same network.
 
     python benchmarks/methods_cub10.py --data ../shared/data/cub10 --out /tmp/methods \
         --image /tmp/methods.jpg
 
 Trains and evaluates each method once per seed, and prints each run and then, as a table, the means
-and the spreads (standard deviation over seeds) on the test split. The image shows the heat maps
-of the methods' first runs for the same birds, with the predicted box (orange) and the true one
-(green). Started again with the same options, it goes on where it stopped.
+and standard deviations over seeds on the test split. The image shows the heat maps of the methods'
+first runs for the same birds, with predicted boxes (orange) and ground truth (green). If started
+again with the same options, it resumes.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def run_all(base: TrainConfig, methods: Sequence[str], seeds: Sequence[int]) -> 
     """Train and evaluate all runs, print them and their table; return each method's first run."""
     rows: dict[str, list[Row]] = {name: [] for name in methods}
     first: dict[str, Path] = {}
-    for seed in seeds:  # In the outer loop, so that an early look compares all methods.
+    for seed in seeds:  # In the outer loop, so that partial results have all methods.
         for name in methods:
             method, out = method_config(name)(), base.out / f"{name}-{seed}"
             run = train(replace(base, method=method, seed=seed, out=out, resume=out.exists()))
@@ -56,7 +56,7 @@ def run_all(base: TrainConfig, methods: Sequence[str], seeds: Sequence[int]) -> 
 
 
 def table(rows: Mapping[str, Sequence[Row]]) -> str:
-    """Return means and spreads as markdown, one line per method."""
+    """Return means and standard deviations as Markdown, one line per method."""
     lines = [["method", *METRICS.values()], ["---"] * (1 + len(METRICS))]
     for name, runs in rows.items():
         cells = [name]
@@ -69,9 +69,9 @@ def table(rows: Mapping[str, Sequence[Row]]) -> str:
 
 
 def draw_methods(data: Path, runs: Mapping[str, Path], count: int, path: Path) -> None:
-    """Write one image: a row for each bird, a column for each method, names above."""
+    """Write one image: a row for each bird, a column for each method, with headings."""
     test = open_data(data)["test"]
-    # Spread over the classes, which follow one another in the test split.
+    # Spread over the classes, which are in order in the test split.
     chosen = test.select(np.linspace(0, len(test) - 1, count).round().astype(np.int64))
     paths = [chosen.path(index) for index in range(count)]
     found = {name: list(Localizer(run)(paths)) for name, run in runs.items()}
@@ -92,16 +92,16 @@ def draw_methods(data: Path, runs: Mapping[str, Path], count: int, path: Path) -
 
 
 def main() -> None:
-    """Run everything that is asked for."""
+    """Run all methods and seeds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    parser.add_argument("--data", type=Path, required=True, help="data set folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--methods", nargs="+", default=list_methods())
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=TrainConfig.epochs)
     parser.add_argument("--num_workers", type=int, default=TrainConfig.num_workers)
     parser.add_argument("--image", type=Path, help="file for the heat maps")
-    parser.add_argument("--birds", type=int, default=8, help="in the image")
+    parser.add_argument("--birds", type=int, default=8, help="birds in the image")
     options = parser.parse_args()
     base = TrainConfig(
         data=options.data, out=options.out, epochs=options.epochs, num_workers=options.num_workers

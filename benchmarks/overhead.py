@@ -1,22 +1,22 @@
-"""What each training method costs beside plain CAM: parameters, multiply-adds, memory and time.
+"""Overhead of each training method over CAM: parameters, multiply-adds, memory and time.
 
     python benchmarks/overhead.py --chart overhead.png
     python benchmarks/overhead.py --networks resnet50 --methods adl cutmix --batch 4
 
-For each network and method a table row, each figure with its ratio to plain training (``none``)
-in the same run:
+Prints a table row for each network and method, each value with its ratio to plain training
+(``none``) in the same run:
 
-- parameters of the network, with what the method adds for training;
-- multiply-adds per image of a training step, backward included, and of inference, as torch's
-  counter finds them (convolutions and matrix products);
-- peak memory of the process during training steps and during inference, above what it held before
-  the network was made, each in a process of its own (Linux);
-- time of a training step (the method's preparation, forward, loss, backward, optimiser) and of
-  inference with class activation maps. The method and plain training take their steps in turn, in
-  changing order: the ratio is the median over these pairs. The row of ``none`` compares plain
-  training with a twin of itself and so shows the noise.
+- parameters of the network, including those the method adds for training;
+- multiply-adds per image of a training step, including backward, and of inference, by torch's
+  counter (convolutions and matrix products);
+- peak memory of the process during training steps and during inference, above that before the
+  network is created, each in a separate process (Linux);
+- time of a training step (the method's preparation, forward, loss, backward, optimizer) and of
+  inference with class activation maps. The method and plain training alternate, in changing order:
+  the ratio is the median over these pairs. The row of ``none`` compares plain training with a copy
+  of itself and thus shows the noise.
 
-Weights are random, which changes no cost; draws are seeded by the number of the step.
+Weights are random, which does not affect the cost; draws are seeded by the step.
 """
 
 import argparse
@@ -51,7 +51,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What all methods have in common."""
+    """Settings shared by all methods."""
 
     network: str
     batch: int
@@ -62,7 +62,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure, and its ratio to that of plain training."""
+    """One value, and its ratio to that of plain training."""
 
     value: float
     ratio: float
@@ -72,10 +72,10 @@ Row = dict[str, Cell]
 
 
 class Subject:
-    """A network under a method, with a batch to work on."""
+    """Network with a method, and a batch."""
 
     def __init__(self, setting: Setting, method: str) -> None:
-        """Make it as a training does."""
+        """Create it as in training."""
         torch.manual_seed(0)
         config = method_config(method)()
         self.method = config.create()
@@ -101,7 +101,7 @@ class Subject:
         return self.method.loss(self.network(inputs, self.labels), targets)
 
     def train(self, seed: int = 0) -> None:
-        """Take one training step."""
+        """Run one training step."""
         self.network.train()
         torch.manual_seed(seed)
         loss = self.loss()
@@ -110,7 +110,7 @@ class Subject:
         self.optimizer.step()
 
     def infer(self, seed: int = 0) -> None:
-        """Find classes and score maps of the batch."""
+        """Compute classes and score maps of the batch."""
         self.network.eval()
         self.localizer.locate(self.images)
 
@@ -129,7 +129,7 @@ def count(setting: Setting, method: str) -> dict[str, float]:
 
 
 def peaks(setting: Setting, method: str) -> dict[str, float]:
-    """Return the peak memory in bytes, each kind of work in a new process."""
+    """Return the peak memory in bytes, training and inference each in a new process."""
     found = {}
     for name in ("train", "infer"):
         with get_context("spawn").Pool(1) as pool:
@@ -138,10 +138,10 @@ def peaks(setting: Setting, method: str) -> dict[str, float]:
 
 
 def peak(setting: Setting, method: str, name: str) -> float:
-    """Return the bytes that a few steps add at most to this process."""
+    """Return the maximum memory that a few steps add to this process, in bytes."""
     before = resident("VmRSS")
     subject = Subject(setting, method)
-    # Forget the peak of what came before, the making of the network included.
+    # Reset the peak of earlier work, including the creation of the network.
     Path("/proc/self/clear_refs").write_text("5")
     for seed in range(4):
         getattr(subject, name)(seed)
@@ -149,18 +149,18 @@ def peak(setting: Setting, method: str, name: str) -> float:
 
 
 def resident(name: str) -> float:
-    """Return a figure of this process's memory in bytes."""
+    """Return a memory value of this process in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * float(next(line.split()[1] for line in lines if line.startswith(name)))
 
 
 def times(setting: Setting, method: str, pairs: int) -> tuple[Row, Row]:
-    """Return the times in seconds of plain training and of a method, step by step in turn."""
+    """Return the times in seconds of plain training and of a method, alternating."""
     plain, other = Subject(setting, PLAIN), Subject(setting, method)
     rows: tuple[Row, Row] = {}, {}
     for name in ("train", "infer"):
         taken: list[tuple[float, float]] = []
-        for pair in range(-1, pairs):  # The first pair warms up.
+        for pair in range(-1, pairs):  # The first pair is a warm-up.
             works = [getattr(subject, name) for subject in (plain, other)]
             order = (0, 1) if pair % 2 else (1, 0)
             spent = {index: seconds(works[index], pair + 1) for index in order}
@@ -173,14 +173,14 @@ def times(setting: Setting, method: str, pairs: int) -> tuple[Row, Row]:
 
 
 def seconds(work: Callable[[int], None], seed: int) -> float:
-    """Return how long one step takes."""
+    """Return the duration of one step."""
     begin = time.perf_counter()
     work(seed)
     return time.perf_counter() - begin
 
 
 def measure(setting: Setting, methods: Sequence[str], pairs: int) -> dict[str, Row]:
-    """Return all figures of one network, by method; plain training comes first."""
+    """Return all values of one network, by method; plain training comes first."""
     table: dict[str, Row] = {}
     base: dict[str, float] = {}
     for method in [PLAIN, *(name for name in methods if name != PLAIN)]:
@@ -203,7 +203,7 @@ def markdown_row(network: str, method: str, row: Row) -> str:
 
 
 def plot(path: Path, tables: dict[str, dict[str, Row]]) -> None:
-    """Draw the ratios to plain training: a panel for each figure, a group of bars per network."""
+    """Draw the ratios to plain training: a panel for each value, a group of bars per network."""
     from matplotlib.figure import Figure
 
     methods = list(next(iter(tables.values())))
@@ -227,15 +227,15 @@ def plot(path: Path, tables: dict[str, dict[str, Row]]) -> None:
 
 
 def main() -> None:
-    """Measure every network under every method."""
+    """Measure every network with every method."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=["vgg16", "resnet50", "seresnet50"])
     parser.add_argument("--methods", nargs="+", default=list_methods())
-    parser.add_argument("--pairs", type=int, default=10, help="of steps that are timed")
-    parser.add_argument("--batch", type=int, default=8, help="images in a step")
+    parser.add_argument("--pairs", type=int, default=10, help="number of timed pairs of steps")
+    parser.add_argument("--batch", type=int, default=8, help="images per step")
     parser.add_argument("--image_size", type=int, default=224, help="side of the images in pixels")
     parser.add_argument("--classes", type=int, default=200)
-    parser.add_argument("--stride", type=int, default=16, help="of the network, where it can")
+    parser.add_argument("--stride", type=int, default=16, help="output stride, if supported")
     parser.add_argument("--chart", type=Path, help="file for a chart of the ratios")
     options = parser.parse_args()
     print(f"{torch.get_num_threads()} threads, batches of {options.batch}; (ratio to plain CAM)\n")

@@ -1,20 +1,20 @@
-"""How good and how fast the boxes of an untrained ImageNet network are, on several data sets.
+"""Quality and speed of the boxes of an ImageNet network without training, on multiple data sets.
 
     python benchmarks/photographs.py ../shared/data/cub10 ../shared/data/cats ...
     python benchmarks/photographs.py --scenes DIR
 
 Each data set is a folder with test images and ground-truth boxes, in CUB's layout or with a
-``boxes.csv`` or ``test_boxes.csv``. One table for each, a row for each localizer: MaxBoxAccV2;
-MaxBoxAcc at IoU 50 and 70; GT-known at each map's own threshold (``auto``) and at the fixed
-threshold that is best on these images; the gap between the two; images per second from file to
-score map. No threshold is chosen on the images of the table, but the default was found on the four
-sets cub10, cats, animals and objects64, and on drawn scenes, together. A localizer that is fitted
-to a collection sees 32 of the train images, or of the test images where there are no others.
-``--only`` chooses rows. ``--scenes`` writes drawn scenes of one object to a folder and measures on
-them too. No other work may run beside it.
+``boxes.csv`` or ``test_boxes.csv``. Prints one table per data set, with a row for each localizer:
+MaxBoxAccV2; MaxBoxAcc at IoU 50 and 70; GT-known with a threshold per map (``auto``) and at the
+fixed threshold that is best on these images; the gap between the two; images per second from file
+to score map. No threshold is chosen on the images of the table, but the default was selected on the
+four sets cub10, cats, animals and objects64, and on drawn scenes, together. A localizer that needs
+fitting is fitted to 32 train images, or to test images if there are no others. ``--only`` selects
+rows. ``--scenes`` writes drawn scenes of one object to a folder and evaluates them too. No other
+work should run at the same time.
 
-``--scores`` prints another table, of the default: the share of right boxes (IoU 50) and the mean
-IoU of the images in each fifth by the score of their box, per data set and over all images.
+``--scores`` prints another table, of the default: the fraction of correct boxes (IoU 50) and the
+mean IoU of the images in each fifth by box score, per data set and over all images.
 """
 
 import argparse
@@ -54,12 +54,12 @@ HEADINGS = (
 FIFTHS = 5
 
 CENTER_SIDE = 0.7
-"""Side of the centre box, as a share of the image's."""
+"""Side of the center box, relative to the image's."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How score maps are made: a localizer with its options, and the size of the input."""
+    """Localizer options, and the size of the input."""
 
     title: str
     localizer_config: LocalizerConfig
@@ -94,7 +94,7 @@ def open_boxes(folder: Path) -> dict[str, Samples]:
 def count(
     test: Samples, protocols: Sequence[WSOLEval], located: list[Located]
 ) -> list[LocalizationAccuracy]:
-    """Return the figures of the score maps of a split by each protocol."""
+    """Return the counts of the score maps of a split by each protocol."""
     metrics = [LocalizationAccuracy(protocol.thresholds) for protocol in protocols]
     score = partial(score_located, test, protocols)
     for scored in in_order(score, located, num_processors()):
@@ -104,7 +104,7 @@ def count(
 
 
 def center_boxes(test: Samples) -> LocalizationAccuracy:
-    """Return the figures of one box in the centre of each image."""
+    """Return the counts of one box at the center of each image."""
     side = 224
     margin = round(side * (1 - CENTER_SIDE) / 2)
     score_map = np.zeros((side, side), np.float32)
@@ -142,9 +142,9 @@ def locate(
 def measure(
     setting: Setting, splits: dict[str, Samples], compute: Compute, batch_size: int
 ) -> tuple[LocalizationAccuracy, LocalizationAccuracy, float]:
-    """Return the figures of one localizer on the test split, and images per second.
+    """Return the counts of one localizer on the test split, and images per second.
 
-    The first are of all fixed thresholds, the second of each map's own.
+    The first are for all fixed thresholds, the second for a threshold per map.
     """
     found, speed = locate(setting, splits, compute, batch_size)
     protocols = [WSOLEval(setting.size), at_own_thresholds(setting.localizer_config, setting.size)]
@@ -155,7 +155,7 @@ def measure(
 def scores_and_ious(
     setting: Setting, splits: dict[str, Samples], compute: Compute, batch_size: int
 ) -> NDArray[np.float64]:
-    """Return the score of the box of each test image and its IoU, ``(N, 2)``."""
+    """Return the score and the IoU of the box of each test image, ``(N, 2)``."""
     test = splits["test"]
     found, _ = locate(setting, splits, compute, batch_size)
     protocol = at_own_thresholds(setting.localizer_config, setting.size)
@@ -211,7 +211,7 @@ def row(
 def rows(
     folder: Path, batch_size: int, precision: Precision, only: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Yield the table of a data set line by line, with the rows of some titles or all."""
+    """Yield the table of a data set line by line, with the selected rows or all."""
     splits = open_boxes(folder)
     compute = choose_compute(precision, device="auto")
     yield f"**{folder.name}**, {len(splits['test'])} images, {compute.precision}\n"
@@ -231,7 +231,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="*", help="data sets with boxes")
     parser.add_argument("--scenes", type=Path, help="folder for drawn scenes")
-    parser.add_argument("--scores", action="store_true", help="the table of box scores alone")
+    parser.add_argument("--scores", action="store_true", help="print only the table of box scores")
     parser.add_argument("--only", nargs="*", default=[], help="titles of the rows to measure")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto")

@@ -1,11 +1,11 @@
-"""How much of the network's own speed is left from photographs to boxes.
+"""Throughput of prediction relative to the network's forward pass alone.
 
     python benchmarks/predict.py --photos ../shared/data/cub10/images
 
 Times ``wsol predict`` with its defaults, and other settings, on a folder of photographs (from
-making the network to the last file written; the start of Python is left out) in turn with the bare
-network on as many images of the same size that lie in memory, in the same precision, and prints
-the ratio of images per second. Nothing else should run.
+creating the network to the last written file, without the start of Python), alternating with the
+network alone on as many images of the same size in memory, in the same precision, and prints the
+ratio of images per second. Nothing else should run.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from wsol.prediction.predict import predict
 BATCH = 16
 
 SETTINGS = {"default": (448, None), "fast": (224, None), "cam": (448, "cam")}
-"""Name to size and localizer."""
+"""Setting name to size and localizer."""
 
 
 def bare(size: int, count: int) -> float:

@@ -1,11 +1,11 @@
-"""What odd and hostile images cost ``wsol predict`` in memory.
+"""Memory of ``wsol predict`` with unusual and malicious images.
 
     python benchmarks/predict_memory.py
 
-Predicts boxes twice in processes of their own: for seven plain photographs, and for a text file
-named .jpg, a truncated JPEG, an empty file, a CMYK JPEG, a 16-bit PNG, an image turned by EXIF
-and a PNG of 30,000 x 30,000 pixels. Prints the rows, the exit status and the peak memory of
-the largest process of each, decoding workers included.
+Predicts boxes twice in separate processes: for seven plain photographs, and for a text file named
+.jpg, a truncated JPEG, an empty file, a CMYK JPEG, a 16-bit PNG, an image rotated by EXIF and a PNG
+of 30,000 x 30,000 pixels. Prints the rows, the exit status and the peak memory of the largest
+process of each, including decoding workers.
 """
 
 import io
@@ -31,7 +31,7 @@ def write_plain(folder: Path) -> None:
 
 
 def write_odd(folder: Path) -> None:
-    """Write the seven odd files."""
+    """Write the seven unusual files."""
     image = next(toy_images(1, seed=0)).image.resize((500, 375))
     (folder / "text.jpg").write_text("no image")
     stream = io.BytesIO()
@@ -62,7 +62,7 @@ def huge_png(side: int) -> bytes:
 
 
 def main() -> None:
-    """Predict both folders and print a line for each."""
+    """Predict both folders and print one line each."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for kind, write in (("plain", write_plain), ("odd", write_odd)):

@@ -1,10 +1,10 @@
-"""What very many images cost ``wsol predict`` in memory, and their names in time.
+"""Memory of ``wsol predict`` with very many images, and time to index them.
 
     python benchmarks/predict_scale.py
 
-Indexes a folder of a million empty files in a process of its own, and prints seconds and peak
-memory. Then predicts 20,000 links to a hundred images, and prints the memory of all its processes
-as it goes, and what a thousand more images cost.
+Indexes a folder of a million empty files in a separate process, and prints seconds and peak
+memory. Then predicts 20,000 links to a hundred images, and prints the memory of all processes
+over time, and the growth per thousand images.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def index(folder: Path) -> None:
 
 
 def write_names(folder: Path, count: int) -> None:
-    """Make empty files in folders of ten thousand."""
+    """Create empty files in folders of ten thousand."""
     for number in range(count):
         place = folder / f"class_{number // 10_000:04d}"
         if number % 10_000 == 0:
@@ -54,9 +54,9 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def memory(process: psutil.Process) -> float:
-    """Return the memory of a process and its workers in MB, without the files that they map.
+    """Return the memory of a process and its workers in MB, without memory-mapped files.
 
-    How much of those is counted depends on what else runs on the machine.
+    How much of those is counted depends on other processes of the machine.
     """
     total = 0
     for each in [process, *process.children(recursive=True)]:
@@ -68,8 +68,8 @@ def memory(process: psutil.Process) -> float:
 
 
 def done(out: Path) -> int:
-    """Return the number of parts that are written."""
-    return len(list((out / "localizations").glob("part-*.parquet")))
+    """Return the number of written chunks."""
+    return len(list((out / "localizations").glob("chunk-*.parquet")))
 
 
 def watch(photos: Path, out: Path, count: int, size: int) -> None:
@@ -93,10 +93,10 @@ def watch(photos: Path, out: Path, count: int, size: int) -> None:
     for mark in np.linspace(count / 10, count, 10).astype(int):
         found = [used for number, used in rows if abs(number - mark) <= 512]
         print(f"| {mark:,} | {max(found, default=float('nan')):.0f} |")
-    # In the end the workers are gone, and formats and report are made.
+    # At the end the workers have exited, and formats and report are written.
     numbers, used = np.array([row for row in rows if 0.1 <= row[0] / count <= 0.95]).T
     slope = np.polyfit(numbers / 1000, used, 1)[0]
-    print(f"{slope:.2f} MB for each 1,000 images; peak {max(used for _, used in rows):.0f} MB")
+    print(f"{slope:.2f} MB per 1,000 images; peak {max(used for _, used in rows):.0f} MB")
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
-"""What one pass over the pixels saves PxAP.
+"""Time saved by computing the histograms of PxAP in one pass over the pixels.
 
     python benchmarks/pxap.py
 
 Counts the scores of score maps of 224 x 224 pixels over object and background at a thousand
-thresholds, with :func:`wsol.maps.score_histograms` and as the published evaluator does, by two
-calls of ``numpy.histogram``. Both take every map in turn, so a busy machine slows both alike.
-Checks that the counts are equal, and prints the time per map and the ratio of the medians.
+thresholds, with :func:`wsol.maps.score_histograms` and as in the published evaluator, by two
+calls of ``numpy.histogram``. They alternate per map, so a busy machine slows both equally. Checks
+that the counts are equal, and prints the time per map and the ratio of the medians.
 """
 
 import time
@@ -50,7 +50,7 @@ def seconds(
     mask: NDArray[np.uint8],
     thresholds: NDArray[np.float64],
 ) -> float:
-    """Return how long one call takes."""
+    """Return the duration of one call."""
     begin = time.perf_counter()
     count(score_map, mask, thresholds)
     return time.perf_counter() - begin

@@ -1,9 +1,9 @@
-"""How soon a report of many images shows the first, how smoothly it scrolls, how large it is.
+"""Loading time, scrolling smoothness and size of a report with many images.
 
 Run: PYTHONPATH=src python benchmarks/report.py --photos FOLDER [--images 5000] [--out FOLDER]
 
-Photographs are taken in turn from the folder; heat maps are drawn by chance, a few soft spots each
-at 448 pixels, and so are truths. Chromium runs without a graphics card.
+Photographs are used repeatedly from the folder; heat maps are random, with a few soft spots each
+at 448 pixels, and so are ground-truth boxes. Chromium runs without a GPU.
 """
 
 import argparse
@@ -49,7 +49,7 @@ HEAT = """() => new Promise((resolve) => {
   look();
 })"""
 
-# From the top on in a given number of seconds, as a finger on the scroll bar does.
+# From the top in a given number of seconds, like dragging the scroll bar.
 SCROLL = """([seconds, pixels]) => new Promise((resolve) => {
   const most = Math.min(document.documentElement.scrollHeight - innerHeight, pixels);
   const gaps = [];
@@ -84,7 +84,7 @@ SLIDE = """() => new Promise((resolve) => {
 
 
 def main() -> None:
-    """Make the report, open it, and print the figures."""
+    """Write the report, open it, and print the measurements."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--images", type=int, default=5000)
@@ -98,7 +98,7 @@ def main() -> None:
             make(options.photos, options.images, folder)
             tell("seconds to write", time.perf_counter() - start)
         tell("MB of photographs", megabytes(folder / "photos"))
-        tell("MB beside the photographs", megabytes(folder) - megabytes(folder / "photos"))
+        tell("MB without the photographs", megabytes(folder) - megabytes(folder / "photos"))
         measure(folder, options.seconds)
 
 
@@ -136,7 +136,7 @@ def make(photos: Path, images: int, folder: Path) -> None:
 
 
 def soft_spots(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return a map as networks make them: a coarse grid of scores, made larger smoothly."""
+    """Return a map similar to network output: a coarse grid of scores, enlarged smoothly."""
     coarse = rng.normal(0, 0.12, (14, 14))
     y, x = np.mgrid[:14, :14]
     for _ in range(int(rng.integers(1, 4))):
@@ -149,7 +149,7 @@ def soft_spots(rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def measure(folder: Path, seconds: list[float]) -> None:
-    """Open the report, scroll through it, move its slider, and print how it went."""
+    """Open the report, scroll through it, move its slider, and print the measurements."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for attempt in ("first", "second"):
@@ -163,9 +163,9 @@ def measure(folder: Path, seconds: list[float]) -> None:
                 for duration in seconds:
                     gaps = page.evaluate(SCROLL, [duration, 1e9])
                     frames(f"scrolling all in {duration:g} s", gaps)
-                # Slow enough that every card is filled.
+                # Slow enough to fill every card.
                 gaps = page.evaluate(SCROLL, [10, 15_000])
-                frames("scrolling at 1,500 pixels a second", gaps)
+                frames("scrolling at 1,500 pixels per second", gaps)
                 page.evaluate("scrollTo(0, 0)")
                 page.wait_for_timeout(500)
                 frames("moving the threshold", page.evaluate(SLIDE))
@@ -176,19 +176,19 @@ def measure(folder: Path, seconds: list[float]) -> None:
 
 
 def frames(what: str, gaps: list[float]) -> None:
-    """Print frames a second, and how long the slow ones took."""
-    tell(f"frames a second, {what}", 1000 * len(gaps) / sum(gaps))
+    """Print frames per second, and the duration of the slow ones."""
+    tell(f"frames per second, {what}", 1000 * len(gaps) / sum(gaps))
     tell(f"ms of the slowest of 20 frames, {what}", float(np.percentile(gaps, 95)))
     tell(f"ms of the slowest frame, {what}", max(gaps))
 
 
 def megabytes(folder: Path) -> float:
-    """Return the size of a folder's files."""
+    """Return the total size of a folder's files in MB."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 def tell(what: str, value: float) -> None:
-    """Print a figure, also for programs."""
+    """Print a measurement, also in machine-readable form."""
     sys.stdout.write(json.dumps({what: round(value, 1)}) + "\n")
     sys.stdout.flush()
 

@@ -1,15 +1,15 @@
-"""Several objects of several classes, learnt from image-level labels: the default and plain CAM.
+"""Multiple objects and classes, learned from image-level labels: the default and plain CAM.
 
     python benchmarks/several.py --out /tmp/several
 
-Toy scenes of one to four objects of up to three classes. Two runs see the labels alone:
+Toy scenes of one to four objects of up to three classes. Two runs are trained on labels only:
 
-    wsol train SCENES --out RUN                    read by plain CAM
-    wsol train SCENES --out RUN --config boxes     read as prediction does by default
+    wsol train SCENES --out RUN                    localizer cam
+    wsol train SCENES --out RUN --config boxes     default localizer of prediction
 
-Prints the average precision of the boxes that ``wsol predict --run RUN`` gives for the test
-images, of all objects and of the largest contour alone, and of plain CAM on both runs, at its
-default threshold of 0.2 and at others.
+Prints the average precision of the boxes of ``wsol predict --run RUN`` for the test images, of all
+objects and of the largest contour only, and of CAM on both runs, at its default threshold of 0.2
+and at others.
 """
 
 import argparse
@@ -28,7 +28,7 @@ PLAIN_THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
 
 
 def runs(data: Path, out: Path, seed: int) -> dict[str, Path]:
-    """Train what is not there yet, and return the two runs."""
+    """Train missing runs, and return the two runs."""
     made = {}
     for name, setting in (("plain", []), ("boxes", ["--config", "boxes"])):
         made[name] = out / name
@@ -40,7 +40,7 @@ def runs(data: Path, out: Path, seed: int) -> dict[str, Path]:
 
 
 def ways(made: dict[str, Path]) -> Iterator[tuple[str, Localizer]]:
-    """Yield each way to read the runs, and its title."""
+    """Yield each localizer of the runs, and its title."""
     one: Instances = "single"
     for name, run in made.items():
         for threshold in PLAIN_THRESHOLDS:

@@ -1,8 +1,8 @@
-"""CAM against ADL on toy images, several seeds: how much more of each object does ADL cover?
+"""CAM compared with ADL on toy images with multiple seeds: coverage of the objects.
 
     python benchmarks/toy_adl.py --seeds 0 1 2 --out /tmp/toy_adl
 
-Both methods are trained as ``wsol demo`` trains them; a seed draws the images and the training.
+Both methods are trained as in ``wsol demo``; a seed determines the images and the training.
 Prints MaxBoxAccV2 and top-1 accuracy on the test split for each seed, and the mean difference.
 """
 

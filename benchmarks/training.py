@@ -1,13 +1,13 @@
-"""How many images a second a training takes, beside a plain loop.
+"""Images per second of training, compared with a plain loop.
 
     python benchmarks/training.py
     python benchmarks/training.py --images ../shared/data/cub10/images --backbone resnet18
 
-Ours is ``wsol train`` by its defaults: layers channels last in memory, bfloat16 where the processor
-has it, images as bytes. The plain loop is what users write: float32, contiguous, Pillow,
-ToTensor and Normalize, the same network, optimizer, sizes and number of workers. All layers are
-trained, from random weights, which are as much work as any. Reading of images and the start of
-the workers are counted. The loops take turns; the ratio is the median over the rounds. Nothing
+wsol is ``wsol train`` with default options: channels-last layers, bfloat16 if the processor
+supports it, images as bytes. The plain loop is typical user code: float32, contiguous, Pillow,
+ToTensor and Normalize, with the same network, optimizer, sizes and number of workers. All layers
+are trained, from random weights, which does not affect the cost. Reading of images and the start
+of the workers are included. The loops alternate; the ratio is the median over the rounds. Nothing
 else should run.
 """
 
@@ -37,7 +37,7 @@ BATCH, STRIDE, CLASSES = 16, 16, 2
 
 
 def make_data(folder: Path, images: Path | None, count: int) -> list[Path]:
-    """Write or copy so many images, of two classes, and return them."""
+    """Write or copy images of two classes, and return them."""
     if images is None:
         files = write_photographs(folder / "some", min(count, 200))
     else:
@@ -94,8 +94,8 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, help="folder; default: generated images")
-    parser.add_argument("--backbone", default="resnet50", help="a timm name")
-    parser.add_argument("--steps", type=int, default=40, help="in a round")
+    parser.add_argument("--backbone", default="resnet50", help="timm name")
+    parser.add_argument("--steps", type=int, default=40, help="steps per round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--num_workers", type=int, default=2)
     options = parser.parse_args()

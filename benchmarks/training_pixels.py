@@ -1,11 +1,11 @@
-"""How far the pixels of training crops lie from Pillow's, exactly decoded and resized.
+"""Difference of training crops from Pillow's decoding and resizing.
 
     python benchmarks/training_pixels.py ../shared/data/cub10/images
 
 Prints mean differences in levels of 255 over a third of a folder's photographs: of torch's resizing
-to 256 pixels, and of JPEG decoded at a smaller scale, by how many times the side that is asked for
-is left. Sides are small, so that a scale is taken in photographs of usual size. Bicubic instead of
-bilinear resizing shows what another common choice changes.
+to 256 pixels, and of JPEG decoded at a smaller scale, by the ratio of the decoded to the requested
+side. Sides are small, so that photographs of usual size are decoded at a smaller scale. Bicubic
+instead of bilinear resizing is shown for comparison.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SIDES = (60, 80, 90, 100, 110, 120, 128, 150, 160, 180)
 
 
 def resized(image: Image.Image, side: int, how: str = "BILINEAR") -> NDArray[np.int64]:
-    """Return Pillow's pixels of a square."""
+    """Return Pillow's pixels of a resized square."""
     return np.asarray(image.resize((side, side), Image.Resampling[how])).astype(np.int64)
 
 
@@ -43,7 +43,7 @@ def main() -> None:
     names = find_images(folder)[::3]
     for name in names:
         image = load_image(folder / name)
-        # Cut nothing; one of both ways round is that of the draw.
+        # The crop is the whole image; the flip is random, so compare both directions.
         found = TrainTransform(256, 256)(image, (0,)).astype(np.int64)
         whole = resized(image, 256)
         torch_resizing.append(min(difference(found, whole), difference(found[:, ::-1], whole)))

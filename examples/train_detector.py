@@ -1,11 +1,11 @@
-"""Train a detector on predicted boxes: torchvision's smallest, for an epoch, on the CPU.
+"""Train a detector on predicted boxes: torchvision's smallest, for one epoch, on the CPU.
 
     wsol annotate photos/ --out boxes/
     python examples/train_detector.py boxes/ photos/ --out detector.pt
 
-Boxes of all classes count as one, ``object``, unless ``--classes`` is given. The detector begins
-with random weights, so that nothing is downloaded: one epoch shows that the boxes are taken and
-that the loss goes down. For use, begin with ``weights_backbone="DEFAULT"`` and train for many.
+Boxes of all classes have one class, ``object``, unless ``--classes`` is given. The detector starts
+from random weights, so that nothing is downloaded: one epoch shows that the boxes are usable and
+that the loss decreases. In practice, use ``weights_backbone="DEFAULT"`` and train for many epochs.
 """
 
 import argparse
@@ -24,32 +24,32 @@ Target = dict[str, torch.Tensor]
 
 
 class PredictedBoxes(CocoDetection):
-    """Images and boxes of a folder that ``wsol predict --format coco`` wrote.
+    """Images and boxes of a folder written by ``wsol predict --format coco``.
 
     Args:
-        predictions: the folder.
-        photos: folder of the images.
-        min_score: boxes below are left out, and images without any, as nothing says what they
-            show.
+        predictions: prediction folder.
+        photos: image folder.
+        min_score: minimum box score; images without boxes are skipped, as their content is
+            unknown.
         by_class: keep the boxes' classes.
     """
 
     def __init__(self, predictions: Path, photos: Path, min_score: float, by_class: bool) -> None:
         """Read the file."""
-        faster_coco_eval.init_as_pycocotools()  # torchvision asks for pycocotools.
+        faster_coco_eval.init_as_pycocotools()  # torchvision imports pycocotools.
         super().__init__(photos, predictions / "annotations.json")
         self.min_score, self.by_class = min_score, by_class
         kept = [index for index in self.ids if self._boxes(index)]
         self.num_left_out = len(self.ids) - len(kept)
         self.ids = kept
-        # 0 is background, and the ids of categories have gaps.
+        # 0 is background, and category ids have gaps.
         self.label_of = {number: place for place, number in enumerate(sorted(self.coco.cats), 1)}
         self.num_classes = 1 + (len(self.label_of) if by_class else 1)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, Target]:
         """Return an image, float (3, H, W) in [0, 1], and its boxes, x0 y0 x1 y1 in pixels."""
         number = self.ids[index]
-        # The boxes are those of the image as displayed.
+        # Boxes are in coordinates of the displayed image.
         image = ImageOps.exif_transpose(self._load_image(number))
         rows = self._boxes(number)
         corners = torch.tensor([row["bbox"] for row in rows])
@@ -70,7 +70,7 @@ def collate(pairs: list[tuple[torch.Tensor, Target]]) -> tuple[list[torch.Tensor
 def train_epoch(
     detector: torch.nn.Module, batches: DataLoader, optimizer: torch.optim.Optimizer
 ) -> Iterator[float]:
-    """Train for an epoch, and yield the loss of each step."""
+    """Train for one epoch, and yield the loss of each step."""
     detector.train()
     for images, targets in batches:
         loss = sum(detector(images, targets).values())
@@ -84,9 +84,9 @@ def train_epoch(
 def main() -> None:
     """Train, and print the losses."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("predictions", type=Path, help="folder that wsol predict wrote")
+    parser.add_argument("predictions", type=Path, help="folder written by wsol predict")
     parser.add_argument("photos", type=Path, help="folder of the images")
-    parser.add_argument("--out", type=Path, default=Path("detector.pt"), help="file of weights")
+    parser.add_argument("--out", type=Path, default=Path("detector.pt"), help="weights file")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--min-score", type=float, default=0.0)
@@ -99,7 +99,7 @@ def main() -> None:
     )
     if not len(data):
         raise SystemExit(
-            f"{options.predictions}: no box with a score of {options.min_score}: "
+            f"{options.predictions}: no box with a score of at least {options.min_score}; "
             "use a lower --min-score"
         )
     print(f"{len(data)} images with boxes")

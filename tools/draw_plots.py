@@ -1,4 +1,4 @@
-"""Draw the image of docs/plots.md from what ``wsol demo`` wrote.
+"""Draw the image of docs/plots.md from the output of ``wsol demo``.
 
 wsol demo --out demo
 python tools/draw_plots.py demo docs/images/plots.jpg
@@ -28,7 +28,7 @@ FIGURES = ("gt_known", "top1_loc", "max_box_acc_v2")
 
 
 def main(demo: Path, out: Path) -> None:
-    """Draw two images by both runs, their curves and their figures."""
+    """Draw two images with both runs, their curves and their metrics."""
     runs = {"CAM": demo / "cam", "ADL": demo / "adl"}
     test = open_data(demo / "data")["test"]
     figure = new_figure(12, 6)

@@ -1,8 +1,8 @@
-"""The report's images in docs/images, of toy images and a run that is trained on them.
+"""Take the screenshots of the report in docs/images, with toy images and a run trained on them.
 
 Run: PYTHONPATH=src python tools/screenshots.py [--work FOLDER]
 
-A folder given as --work keeps data, run and prediction, and is used again if it has them.
+The folder --work keeps data, run and prediction, and is reused if it has them.
 """
 
 import argparse
@@ -34,7 +34,7 @@ READY = """() => wsol.view.grid.unfilled.size === 0
 
 
 def main() -> None:
-    """Make the report and take its images."""
+    """Make the report and take its screenshots."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path)
     options = parser.parse_args()
@@ -56,14 +56,14 @@ def main() -> None:
 
 
 def make(work: Path) -> Path:
-    """Return the page of a report of toy images."""
+    """Make a report of toy images and return its page."""
     work = work.absolute()
     data, run, boxes = work / "toy", work / "toy-adl", work / "boxes"
-    if not (boxes / "localizations/about.json").is_file():
+    if not (boxes / "localizations/info.json").is_file():
         if not run.is_dir():
             write_toy(data)
             train(demo_training(data, run, demo_adl(), seed=0))
-        # The report shows the run's path as it is given.
+        # The report shows the run's path as given.
         with chdir(work):
             predict(PredictConfig(images=[data / "test"], out=boxes, run=Path(run.name)))
     store = PredictionStore(boxes)
@@ -75,7 +75,7 @@ def make(work: Path) -> Path:
 
 
 def save(window: Page, path: Path) -> None:
-    """Take an image when all is drawn, as a small JPEG."""
+    """Take a screenshot when the page is drawn, and save it as a small JPEG."""
     window.wait_for_function(READY)
     window.wait_for_timeout(400)
     shot = path.with_suffix(".png")

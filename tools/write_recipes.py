@@ -2,7 +2,7 @@
 
     python tools/write_recipes.py
 
-The tables below are the one source; a test checks that the files equal what is written here.
+The tables below are the only source; a test checks that the files equal the generated ones.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,11 +25,11 @@ class Row:
     """One row of a published table.
 
     Args:
-        name: of the recipe.
+        name: name of the recipe.
         title: paper, data set, network and method.
-        reported: the published figure.
-        notes: sources, what was never published, and what differs, a sentence each.
-        options: of ``wsol train``; those of the method below ``method``.
+        reported: the published result.
+        notes: sources, unpublished settings and differences, one line each.
+        options: options of ``wsol train``; those of the method below ``method``.
     """
 
     name: str
@@ -55,7 +55,7 @@ def _yaml(options: Options, indent: str = "") -> Iterator[str]:
 
 
 def _plain(value: object) -> str:
-    """Return a value as YAML; PyYAML reads 1e-05 as text, so numbers are written out."""
+    """Return a value as YAML, numbers without exponent: PyYAML reads 1e-05 as text."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -67,10 +67,10 @@ def _plain(value: object) -> str:
 
 COMMON: Options = {
     "momentum": 0.9,
-    "size": 224,
+    "image_size": 224,
     "resize": 256,
     "val_fraction": 0,
-    # Textbook class activation maps, and batch normalisation with the statistics of each batch.
+    # Original class activation maps, and batch normalization with the statistics of each batch.
     "shifted_head": False,
     "frozen_bn": False,
 }
@@ -118,11 +118,11 @@ ADL2019_PASSES = {
     "ilsvrc": (21, "105 epochs of 256,000 images are 21 passes over the 1,281,167 of ILSVRC."),
 }
 
-ADL2019_TAPS = {
-    "vgg_gap": "ADL sits at positions 3, 4 and 53 of that code, the network's own choice.",
-    "resnet50_se": "ADL sits at positions 31, 41 and 5 of that code, the network's own choice.",
-    "mobilenet_v1": "Where ADL sits was never published; here it is on the last feature maps.",
-    "inception_v3": "Where ADL sits was never published; here it is as in wsolevaluation.",
+ADL2019_LAYERS = {
+    "vgg_gap": "ADL is at positions 3, 4 and 53 of that code, the default of the network.",
+    "resnet50_se": "ADL is at positions 31, 41 and 5 of that code, the default of the network.",
+    "mobilenet_v1": "The layers of ADL were never published; here it is at the last feature maps.",
+    "inception_v3": "The layers of ADL were never published; here they are wsolevaluation's.",
 }
 
 
@@ -146,7 +146,7 @@ def adl2019_rows() -> Iterator[Row]:
                     "threshold": ADL2019_THRESHOLDS[network],
                 },
                 **(
-                    {"pretrained": False, "start": f"runs/tensorpack-{network}"}
+                    {"pretrained": False, "init_from": f"runs/tensorpack-{network}"}
                     if network in ADL2019_FILES
                     else {"pretrained": True}
                 ),
@@ -168,9 +168,9 @@ def _adl2019_notes(data: str, network: str, passes: str) -> Iterator[str]:
     yield "Source: Choe & Shim, Attention-based Dropout Layer, CVPR 2019, section 4.1, and the"
     yield "authors' code, junsukchoe/ADL: drop rate, schedule, crop, rates of pretrained layers."
     yield passes
-    yield ADL2019_TAPS[network]
+    yield ADL2019_LAYERS[network]
     if network in ADL2019_FILES:
-        yield f"The start is the authors' {ADL2019_FILES[network]}; make that run first:"
+        yield f"The initial weights are the authors' {ADL2019_FILES[network]}; import them first:"
         yield (f"  wsol import tensorpack {ADL2019_FILES[network]} --out runs/tensorpack-{network}")
     else:
         yield "Never published for this network: the learning rate (here the default of the code),"
@@ -181,8 +181,8 @@ def _adl2019_notes(data: str, network: str, passes: str) -> Iterator[str]:
     if data == "ilsvrc" and network in ADL2019_FILES:
         yield "Never published for ILSVRC: learning rate and batch size; here they are CUB's."
     yield "The authors kept the checkpoint with the best top-1 on the test split; here it is the"
-    yield "last. They spared biases and batch normalisation the weight decay; here it is of all."
-    yield "Measure it with wsol evaluate --protocol adl2019."
+    yield "last. Their weight decay excludes biases and batch normalization; here it includes them."
+    yield "Evaluate with wsol evaluate --protocol adl2019."
 
 
 # Choe et al., Evaluation for Weakly Supervised Object Localization, arXiv:2007.04178.
@@ -236,7 +236,7 @@ DEFAULTS: dict[str, tuple[float, Options]] = {
         {"high1": 0.7, "low1": 0.01, "high2": 0.5, "low2": 0.05, "high3": 0.7, "low3": 0.1},
     ),
 }
-"""Learning rate and options of the method where the published code is given none."""
+"""Default learning rate and options of the method in the published code."""
 
 
 def _has(grid: int, drop_rate: float) -> Options:
@@ -282,7 +282,7 @@ TUNED: dict[tuple[str, str], tuple[float, Options]] = {
 """Learning rate and options of the method as tuned on CUB."""
 
 README_LR = {("openimages", "vgg16", "cam"): 0.00227913316}
-"""The one training command in the published code's README."""
+"""Learning rate of the only training command in the published code's README."""
 
 
 def wsoleval_rows() -> Iterator[Row]:
@@ -327,19 +327,19 @@ def _wsoleval_notes(data: str, network: str, method: str) -> Iterator[str]:
     yield "Metrics, and Datasets, arXiv:2007.04178, and its code, clovaai/wsolevaluation: network,"
     yield "crop, and the head's rate of ten times the other layers'."
     often = "15 of 50" if data == "cub" else "3 of 10"
-    yield f"The code counts epochs from one and divides by ten at every multiple of {often}."
+    yield f"The code counts epochs from one and divides the rate by ten every {often} epochs."
     if (data, network, method) in README_LR:
         yield "Learning rate, batch size, epochs, weight decay and the size of score maps are those"
-        yield "of the one training command in the code's README."
+        yield "of the only training command in the code's README."
         return
     yield "Batch size, epochs and weight decay are second-hand and unconfirmed."
     if data == "cub":
         yield "So are the values tuned on CUB: learning rate and options of the method."
     else:
-        yield f"The values tuned on {DATA_NAMES[data]} are not in the code, and not known to us."
-        yield "Learning rate and options of the method are the code's defaults; the reported"
-        yield "figure is not to be expected of them."
-    yield "Whether score maps of 14 or 28 pixels were tuned best is not known to us: 14 here;"
+        yield f"The values tuned on {DATA_NAMES[data]} are not in the code and unknown here."
+        yield "Learning rate and options of the method are the code's defaults; do not expect the"
+        yield "reported result."
+    yield "It is unknown whether score maps of 14 or 28 pixels were tuned best: 14 here;"
     yield "--output_stride 8 gives 28."
 
 

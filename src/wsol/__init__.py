@@ -1,4 +1,4 @@
-"""Boxes from image-level labels."""
+"""Weakly supervised object localization: bounding boxes from image-level labels."""
 
 from typing import TYPE_CHECKING
 

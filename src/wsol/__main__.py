@@ -1,4 +1,4 @@
-"""``python -m wsol``, for launchers that want a module."""
+"""Entry point of ``python -m wsol``, for launchers that start modules."""
 
 from wsol.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Names of a package that are imported when first used (PEP 562)."""
+"""Lazy imports of a package's public names (PEP 562)."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -7,11 +7,11 @@ from importlib import import_module
 def lazy_names(
     package: str, modules: Mapping[str, str]
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Return ``__getattr__`` and ``__dir__`` for a package whose names live in ``modules``.
+    """Return ``__getattr__`` and ``__dir__`` of a package that imports its names on first use.
 
     Args:
         package: ``__name__`` of the package.
-        modules: public name to the module that defines it.
+        modules: mapping of each public name to the module that defines it.
 
     >>> getattr_, dir_ = lazy_names("demo", {"sqrt": "math"})
     >>> getattr_("sqrt")(9.0), dir_()

@@ -1,4 +1,4 @@
-"""The demonstration: toy images on which class activation maps see too little."""
+"""Demonstration on toy images, whose objects class activation maps cover only in part."""
 
 import logging
 from collections.abc import Mapping
@@ -35,15 +35,15 @@ def demo(config: DemoConfig) -> dict[str, Evaluation]:
         config: the options.
 
     Returns:
-        Figures on the test split, for ``CAM`` and ``ADL``.
+        Evaluation on the test split, by method: ``CAM`` and ``ADL``.
 
     Raises:
-        ConfigError: the folder holds something already.
+        ConfigError: the output folder is not empty.
     """
     if config.out.exists() and any(config.out.iterdir()):
-        raise ConfigError(f"{config.out}: not empty: remove it, or choose another --out")
+        raise ConfigError(f"{config.out}: not empty; remove it, or use another --out")
     data = config.out / "data"
-    log.info("making toy images in %s", data)
+    log.info("writing toy images to %s", data)
     write_toy(data, seed=config.seed)
     methods: dict[str, MethodConfig] = {"CAM": NoMethod(), "ADL": demo_adl()}
     results, runs = {}, {}
@@ -63,21 +63,21 @@ def demo(config: DemoConfig) -> dict[str, Evaluation]:
 
 
 def demo_adl() -> ADLConfig:
-    """Return ADL's options for the demonstration: three layers, as in the paper's networks.
+    """Return the options of ADL in the demonstration: three layers, as in the paper's networks.
 
-    They were chosen on toy images of another seed than those that ``docs/results.md`` reports.
+    The layers were chosen on toy images of another seed than those in ``docs/results.md``.
     """
     return ADLConfig(layers=("blocks.4.2.bn2", "blocks.6.0.bn2", "bn2"))
 
 
 def demo_training(data: Path, out: Path, method: MethodConfig, seed: int) -> TrainConfig:
-    """Return the options that both methods are trained with.
+    """Return the training options that both methods share.
 
     Args:
         data: folder of the toy images.
-        out: run folder to write.
-        method: the training method.
-        seed: of the training.
+        out: output folder of the run.
+        method: training method.
+        seed: random seed of the training.
     """
     return TrainConfig(
         data=data,
@@ -89,16 +89,16 @@ def demo_training(data: Path, out: Path, method: MethodConfig, seed: int) -> Tra
         resize=240,
         output_stride=32,
         lr=0.02,
-        # The same table on every processor.
+        # Reproduces the table on every processor.
         precision="fp32",
-        # Textbook class activation maps, and batch normalisation that follows ADL's changes.
+        # Original class activation maps, and batch normalization statistics that adapt to ADL.
         shifted_head=False,
         frozen_bn=False,
     )
 
 
 def _draw_comparison(samples: Samples, runs: Mapping[str, Path], folder: Path) -> None:
-    """Write one row of heat maps for each of a few images, and all rows as one sheet."""
+    """Write one row of heat maps for each of some images, and all rows as one overview."""
     folder.mkdir()
     chosen = samples.select(range(0, len(samples), max(len(samples) // MAX_IMAGES, 1)))
     paths = [chosen.path(index) for index in range(len(chosen))]

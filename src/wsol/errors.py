@@ -1,4 +1,4 @@
-"""What wsol raises: one line each that says what, where and what to do next."""
+"""Exceptions of wsol and helpers for their one-line messages: where, what is wrong, what to do."""
 
 import errno
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class WsolError(Exception):
-    """Base of all errors that a user can act on; the command line prints it as one line.
+    """Base class of all errors that a user can fix; the command line prints it as one line.
 
     >>> str(WsolError("no such thing"))
     'no such thing'
@@ -16,11 +16,11 @@ class WsolError(Exception):
 
 
 class ConfigError(WsolError):
-    """An option, key or name is wrong."""
+    """An option, key or name is not valid."""
 
 
 class DataError(WsolError):
-    """A data set as a whole cannot be used, for example an empty class folder."""
+    """A data set cannot be used, for example because of an empty class folder."""
 
 
 class AnnotationError(DataError):
@@ -31,45 +31,45 @@ class AnnotationError(DataError):
     """
 
     def __init__(self, path: Path | str, line: int | None, reason: str) -> None:
-        """Keep what and where, for programs that handle the error."""
+        """Store path, line number and reason."""
         super().__init__(path, line, reason)
         self.path, self.line, self.reason = path, line, reason
 
     def __str__(self) -> str:
-        """Return place and reason as one line."""
+        """Return location and reason as one line."""
         place = str(self.path) if self.line is None else f"{self.path}:{self.line}"
         return f"{place}: {self.reason}"
 
 
 class ImageError(WsolError):
-    """One file of an image, a mask or a score map cannot be read.
+    """An image, mask or score map cannot be read.
 
     >>> str(ImageError("a.jpg", "the file is empty"))
     'a.jpg: the file is empty'
     """
 
     def __init__(self, path: Path | str, reason: str) -> None:
-        """Keep what and where, for programs that handle the error."""
-        # All arguments go to the base, so that the error survives a trip between processes.
+        """Store path and reason."""
+        # The base class gets all arguments, so that the error can be pickled between processes.
         super().__init__(path, reason)
         self.path, self.reason = path, reason
 
     def __str__(self) -> str:
-        """Return place and reason as one line."""
+        """Return path and reason as one line."""
         return f"{self.path}: {self.reason}"
 
 
 class ErrorLimitError(WsolError):
-    """More items cannot be used than the user wants to go on with."""
+    """The number of unusable items exceeds the limit that the user has set."""
 
 
 class RunError(WsolError):
     """A run folder or checkpoint cannot be used."""
 
 
-# CUDA, HIP, XPU, MPS, cuDNN and NCCL say the first; the CUDA libraries the next, of which the last
-# is what is left where memory is too short for their own state; torch's CPU allocators, numpy and
-# onnxruntime the others.
+# First alternative: CUDA, HIP, XPU, MPS, cuDNN and NCCL. Next ones: the CUDA libraries, which raise
+# NOT_INITIALIZED if memory is too short for their internal state. Others: torch's CPU allocators,
+# numpy and onnxruntime.
 _OUT_OF_MEMORY = re.compile(
     r"out ?of ?memory|ALLOC(ATION)?_FAILED|CU\w+_STATUS_NOT_INITIALIZED|Invalid buffer size"
     r"|(can.?t|cannot|could not|unable to|failed to) allocate|not enough memory|insufficient memory"
@@ -79,12 +79,13 @@ _OUT_OF_MEMORY = re.compile(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error of Python, the system, numpy or torch says that memory ran out.
+    """Return whether an error of Python, the system, numpy or torch means out of memory.
 
-    Most have no class of their own, so their texts are looked at. torch need not be imported.
+    Most libraries have no special class for this error, so its message is searched. torch is not
+    imported.
 
     Args:
-        error: any, but for ours, whose texts are for people.
+        error: any exception; False for a `WsolError`, whatever its message.
 
     >>> is_out_of_memory(RuntimeError("CUDA error: out of memory")), is_out_of_memory(KeyError())
     (True, False)
@@ -93,27 +94,29 @@ def is_out_of_memory(error: BaseException) -> bool:
         return False
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    # Also by the name of the class, as texts of torch have changed before.
+    # The class name is checked too, as the messages of torch have changed before.
     is_named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return is_named or _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def raise_if_out_of_memory(error: Exception) -> None:
-    """Raise the error again if memory ran out; call it where any error is given another meaning.
+    """Raise the error again if it means out of memory.
+
+    Call it in handlers that would otherwise convert any error to another one.
 
     Args:
-        error: that was caught.
+        error: the caught exception.
     """
     if is_out_of_memory(error):
         raise error
 
 
 def not_installed(package: str, requirement: str) -> ConfigError:
-    """Return the error of a package that is missing, in the same words everywhere.
+    """Return the error of a missing optional package.
 
     Args:
-        package: name of what is missing.
-        requirement: to install, an extra such as ``wsol[plot]`` or the package itself.
+        package: name of the missing package.
+        requirement: requirement to install: an extra such as ``wsol[plot]``, or the package.
 
     >>> str(not_installed("matplotlib", "wsol[plot]"))
     'matplotlib is not installed: pip install "wsol[plot]"'
@@ -123,21 +126,21 @@ def not_installed(package: str, requirement: str) -> ConfigError:
 
 
 MAX_SHOWN = 10
-"""Names that a message lists at most."""
+"""Number of names up to which a message lists all of them."""
 
 NEAREST = 5
-"""Names that it lists where there are more."""
+"""Number of names that a message lists otherwise."""
 
 MAX_CHARACTERS = 100
-"""Of one name or value in a message."""
+"""Maximum length of a name or value in a message."""
 
 
 def shortened(text: str, most: int = MAX_CHARACTERS) -> str:
-    """Return a text for a message, without the middle of a long one.
+    """Return a text for a message, with the middle of a long text omitted.
 
     Args:
-        text: any.
-        most: characters that are kept.
+        text: any text.
+        most: maximum number of characters to keep.
 
     >>> len(shortened("a" * 1000)) < 110
     True
@@ -146,7 +149,7 @@ def shortened(text: str, most: int = MAX_CHARACTERS) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of an error message that names the nearest known name, or a few others.
+    """Return the end of an error message: the closest known name, or a list of known names.
 
     >>> did_you_mean("adll", ["none", "adl"])
     "did you mean 'adl'?"

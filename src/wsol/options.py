@@ -1,7 +1,7 @@
-"""Types of options with the range of each, and the one validation of all of them.
+"""Option types with ranges, and their validation.
 
-An option declares its range where it is declared, as part of its type. `Options` checks every field
-against its type when it is created, so that Python, YAML and the command line accept the same.
+The range of an option is part of its type. `Options` validates every field against its type on
+creation, so that Python, YAML and the command line accept the same values.
 """
 
 import re
@@ -24,7 +24,7 @@ from wsol.errors import ConfigError, did_you_mean, shortened
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number; None is no bound.
+    """Bounds of a number; None means no bound.
 
     >>> str(Range(at_least=0, below=1)), Range(above=0).allows(0)
     ('>= 0 and < 1', False)
@@ -60,10 +60,10 @@ class Range:
 
 @dataclass(frozen=True)
 class NotEmpty:
-    """Rule of texts and lists that must have a character or an item."""
+    """Rule: a string or list must not be empty."""
 
     def allows(self, value: Any) -> bool:
-        """Return whether there is anything in a text or list."""
+        """Return whether a string or list is not empty."""
         return bool(value)
 
     def __str__(self) -> str:
@@ -75,38 +75,38 @@ class NotEmpty:
 
 @dataclass(frozen=True)
 class Unsplit:
-    """Rule of lists whose items may contain commas: a text is one item, commas included."""
+    """Rule: a string is a single item of a list and is not split at commas."""
 
     def allows(self, value: Any) -> bool:
-        """Return True: the rule is for the reading of texts."""
+        """Return True, as the rule only affects parsing."""
         return True
 
     def __str__(self) -> str:
-        """Return no text."""
+        """Return an empty string."""
         return ""
 
 
 @dataclass(frozen=True)
 class DeviceName:
-    """Rule of texts that name a device: ``auto``, or one as torch names it.
+    """Rule: a string must be ``auto`` or the name of a torch device.
 
     >>> DeviceName().allows("cuda:1"), DeviceName().allows("gpu")
     (True, False)
     """
 
     def allows(self, value: Any) -> bool:
-        """Return whether a text names a device."""
+        """Return whether a string is the name of a device."""
         return re.fullmatch(r"auto|cpu|(cuda|mps|xpu)(:[0-9]{1,3})?", str(value)) is not None
 
     def __str__(self) -> str:
         """Return the rule as text."""
-        return "that is auto, cpu, cuda, mps or xpu, with :NUMBER for one of several"
+        return "that is auto, cpu, cuda, mps or xpu, optionally with :NUMBER"
 
     __repr__ = __str__
 
 
 MAX_INT = 10**9
-"""Largest number of anything that is counted."""
+"""Upper bound of all counts."""
 
 PositiveInt = Annotated[int, Range(at_least=1, at_most=MAX_INT)]
 NonNegativeInt = Annotated[int, Range(at_least=0, at_most=MAX_INT)]
@@ -116,11 +116,11 @@ Fraction = Annotated[float, Range(at_least=0, at_most=1)]
 FractionBelowOne = Annotated[float, Range(at_least=0, below=1)]
 
 Threshold = FractionBelowOne | Literal["auto"]
-"""Fraction of a score map's maximum above which a pixel belongs to the object; ``auto`` takes it
-from the map itself."""
+"""Fraction of a score map's maximum above which a pixel belongs to the object; ``auto`` computes it
+from each map."""
 
 Name = Annotated[str, NotEmpty()]
-"""A text that must not be empty."""
+"""String that must not be empty."""
 
 ImageSize = Annotated[int, Range(at_least=1, at_most=4096)]
 """Side of a network's input in pixels; the memory of a batch grows with its square."""
@@ -132,10 +132,10 @@ NumWorkers = Annotated[int, Range(at_least=0, at_most=1024)]
 MaxPixels = Annotated[int, Range(at_least=1, at_most=10**12)]
 
 Device = Annotated[str, DeviceName()]
-"""Where a network computes."""
+"""Name of the device that a network runs on."""
 
 Seed = Annotated[int, Range(at_least=0, at_most=2**63 - 1)]
-"""What both numpy and torch take."""
+"""Random seed in the range of both numpy and torch."""
 
 Scale = Annotated[float, Range(above=0, at_most=4)]
 """Size of an image as a fraction of the network's input."""
@@ -143,12 +143,12 @@ Scale = Annotated[float, Range(above=0, at_most=4)]
 
 @dataclass(frozen=True)
 class Options:
-    """Base of all dataclasses of options; validates every field against its type.
+    """Base class of all option dataclasses; validates every field against its type.
 
-    A subclass with rules between fields extends ``__post_init__``.
+    Subclasses extend ``__post_init__`` to validate combinations of fields.
 
     Raises:
-        ConfigError: a value has another type than its field, or is out of its range.
+        ConfigError: a value does not have the type of its field, or is out of range.
 
     >>> @dataclass(frozen=True)
     ... class Config(Options):
@@ -161,17 +161,17 @@ class Options:
     """
 
     section: ClassVar[str] = ""
-    """What stands before the names of the options in messages."""
+    """Prefix of the option names in messages."""
 
     def __post_init__(self) -> None:
-        """Validate every field, and store it in its declared type."""
+        """Validate every field, and convert it to its declared type."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, value in validate(type(self), values).items():
             object.__setattr__(self, name, value)
 
 
 def option_types(config: type) -> dict[str, Any]:
-    """Return the type of each field of a dataclass of options, with its range.
+    """Return the type of each field of an option dataclass, including its range.
 
     >>> option_types(Options)
     {}
@@ -181,17 +181,17 @@ def option_types(config: type) -> dict[str, Any]:
 
 
 def validate(config: type[Options], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of some options in their declared types.
+    """Return the values of some options, converted to their declared types.
 
-    Integers become floats, texts become paths, and lists become tuples, where the type says so; a
-    single text stands for a list of one.
+    Integers are converted to floats, strings to paths, and lists to tuples, as the type requires. A
+    single string is converted to a list with one item.
 
     Args:
-        config: declares the options.
-        values: name to value.
+        config: dataclass that declares the options.
+        values: mapping of option names to values.
 
     Raises:
-        ConfigError: a value has another type than its option, or is out of its range.
+        ConfigError: a value does not have the type of its option, or is out of range.
     """
     types = option_types(config)
     return {
@@ -201,15 +201,15 @@ def validate(config: type[Options], values: Mapping[str, Any]) -> dict[str, Any]
 
 
 def checked(name: str, value: Any, kind: Any) -> Any:
-    """Return one value in a type.
+    """Return a value, converted to a type.
 
     Args:
-        name: of the option, for the message.
-        value: any.
-        kind: a type, with or without a range.
+        name: name of the option, for the error message.
+        value: any value.
+        kind: type, with or without a range.
 
     Raises:
-        ConfigError: the value has another type, or is out of its range.
+        ConfigError: the value does not have this type, or is out of range.
 
     >>> checked("size", 224, ImageSize)
     224
@@ -221,12 +221,12 @@ def checked(name: str, value: Any, kind: Any) -> Any:
 
 
 def refusal(option: str, value: object, advice: str) -> ConfigError:
-    """Return the error of an option's value.
+    """Return the error of an option value that is not valid.
 
     Args:
-        option: its name.
-        value: the value.
-        advice: what to do instead, in the imperative.
+        option: name of the option.
+        value: value of the option.
+        advice: fix, in the imperative.
 
     >>> str(refusal("size", 0, "use an integer >= 1"))
     'size: 0 is not valid; use an integer >= 1'
@@ -235,12 +235,12 @@ def refusal(option: str, value: object, advice: str) -> ConfigError:
 
 
 def no_effect(option: str, value: object, reason: str) -> ConfigError:
-    """Return the error of an option that would change nothing.
+    """Return the error of an option without effect.
 
     Args:
-        option: its name.
-        value: the value.
-        reason: when it has no effect, as "with a run".
+        option: name of the option.
+        value: value of the option.
+        reason: condition under which it has no effect, such as "with a run".
 
     >>> str(no_effect("actors", 4, "with engine local"))
     'actors: 4 is not valid; leave it out, as it has no effect with engine local'
@@ -249,14 +249,14 @@ def no_effect(option: str, value: object, reason: str) -> ConfigError:
 
 
 def parse(value: Any, kind: Any) -> Any:
-    """Return a value of the command line or of YAML in the type of its option, if it can be.
+    """Parse a value of the command line or of YAML to the type of its option.
 
-    Texts become numbers, booleans, None or lists where the type says so. What cannot be read stays
-    as it is, for the validation to refuse.
+    Strings are converted to numbers, booleans, None or lists, as the type requires. A value that
+    cannot be parsed is returned unchanged and fails the later validation.
 
     Args:
-        value: a text from the command line, or any value from YAML.
-        kind: the option's type.
+        value: string from the command line, or any value from YAML.
+        kind: type of the option.
 
     >>> parse("1e-3", float), parse("a,b", tuple[str, ...]), parse("x", int)
     (0.001, ['a', 'b'], 'x')
@@ -264,7 +264,7 @@ def parse(value: Any, kind: Any) -> Any:
     kind, rules = _without_rules(kind)
     if isinstance(value, str) and value.strip() == "null" and _is_optional(kind):
         return None
-    kind = _without_none(kind)
+    kind = without_none(kind)
     if _is_union(kind):
         read = (parse(value, member) for member in get_args(kind))
         return next((found for found in read if found is not value), value)
@@ -288,7 +288,7 @@ def parse(value: Any, kind: Any) -> Any:
 
 
 def _split(text: str, is_whole: bool) -> Any:
-    """Return the items of a list that is written in YAML's brackets, or with commas."""
+    """Return the items of a list that is written in YAML brackets or separated by commas."""
     if text.lstrip().startswith("["):
         try:
             return yaml.safe_load(text)
@@ -298,7 +298,7 @@ def _split(text: str, is_whole: bool) -> Any:
 
 
 def _without_rules(kind: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Return an annotated type without its rules, and the rules."""
+    """Split an annotated type into the type and its rules."""
     if get_origin(kind) is Annotated:
         kind, *rules = get_args(kind)
         return kind, tuple(rules)
@@ -313,19 +313,20 @@ def _is_optional(kind: Any) -> bool:
     return _is_union(kind) and NoneType in get_args(kind)
 
 
-def _without_none(kind: Any) -> Any:
+def without_none(kind: Any) -> Any:
+    """Return a type without None."""
     if not _is_optional(kind):
         return kind
     return reduce(or_, (each for each in get_args(kind) if each is not NoneType))
 
 
 def item_kind(kind: Any) -> Any:
-    """Return the type of the items of a list or tuple type, None for all others.
+    """Return the item type of a list or tuple type, or None for other types.
 
     >>> item_kind(tuple[int, ...] | None), item_kind(int)
     (<class 'int'>, None)
     """
-    kind, _ = _without_rules(_without_none(kind))
+    kind, _ = _without_rules(without_none(kind))
     return get_args(kind)[0] if get_origin(kind) in (list, tuple) else None
 
 
@@ -334,7 +335,7 @@ def _has_any_length(kind: Any) -> bool:
 
 
 def _converted(value: Any, kind: Any) -> Any:
-    """Return a value in its type, or raise ValueError."""
+    """Return a value, converted to a type, or raise ValueError."""
     if _is_union(kind):
         for member in get_args(kind):
             with suppress(ValueError, OverflowError):
@@ -364,7 +365,7 @@ def _of_type(value: Any, kind: Any) -> Any:
         if any(type(value) is type(choice) and value == choice for choice in get_args(kind)):
             return value
     elif kind is Path:
-        # Path("") is the current folder, which an empty text never means.
+        # Path("") is the current folder; an empty string is refused instead.
         if isinstance(value, str | PathLike) and str(value) and "\0" not in str(value):
             return value if isinstance(value, Path) else Path(value)
     elif kind is float:
@@ -379,8 +380,8 @@ def _of_type(value: Any, kind: Any) -> Any:
 
 
 def _advice(value: Any, kind: Any) -> str:
-    """Return what to use instead of a value."""
-    kind = _without_none(kind)
+    """Return the fix for a value that is not valid."""
+    kind = without_none(kind)
     if get_origin(kind) is Literal and isinstance(value, str):
         return did_you_mean(value, get_args(kind))
     advice = f"use {describe(kind)}"
@@ -388,12 +389,12 @@ def _advice(value: Any, kind: Any) -> str:
 
 
 def describe(kind: Any) -> str:
-    """Return what values a type takes, in words.
+    """Describe the values of a type in words, for help texts and messages.
 
     >>> describe(Threshold), describe(tuple[PositiveFloat, ...] | None)
     ('a number >= 0 and < 1, or auto', 'a list, each item a number > 0')
     """
-    kind, rules = _without_rules(_without_none(kind))
+    kind, rules = _without_rules(without_none(kind))
     if _is_union(kind):
         return ", or ".join(map(describe, get_args(kind)))
     if get_origin(kind) is Literal:
@@ -410,10 +411,22 @@ def describe(kind: Any) -> str:
     return " ".join((text, *map(str, rules)))
 
 
+def bounds(kind: Any) -> str:
+    """Return the range of an option that is a number, or of the items of a list of them.
+
+    >>> bounds(BatchSize), bounds(tuple[PositiveFloat, ...]), bounds(str)
+    ('from 1 to 65,536', '> 0', '')
+    """
+    kind = without_none(item_kind(kind) or kind)
+    members = get_args(kind) if _is_union(kind) else (kind,)
+    rules = [rule for member in members for rule in _without_rules(member)[1]]
+    return ", ".join(str(rule) for rule in rules if isinstance(rule, Range))
+
+
 def _shown(value: Any) -> str:
     try:
         text = repr(list(value) if isinstance(value, tuple) else value)
         return shortened(" ".join(map(str.strip, text.splitlines())))
     except ValueError:
-        # Python writes no integers of more than some thousand digits.
+        # Python refuses to format integers with more than some thousand digits.
         return "a number of thousands of digits"

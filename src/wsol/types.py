@@ -1,4 +1,4 @@
-"""What an option chooses from, apart from the code that does it, which takes long to import."""
+"""Choices of options and names of classes, in a module that is fast to import."""
 
 import re
 from collections import Counter
@@ -8,41 +8,41 @@ from typing import Literal, get_args
 from wsol.errors import ConfigError, did_you_mean, shortened
 
 ContourRule = Literal["all", "largest"]
-"""Which contours of a map give boxes."""
+"""Contours of a map that boxes are made of."""
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-"""What networks compute in; auto: what the hardware has."""
+"""Precision of the computation; ``auto`` depends on the hardware."""
 
 Schedule = Literal["step", "onecycle"]
-"""Of the learning rate."""
+"""Learning rate schedule."""
 
 Normalization = Literal["minmax", "max", "pas", "ivr", "otsu"]
-"""How a score map is scaled to [0, 1], see ``wsol.maps.normalize``."""
+"""Scaling of a score map to [0, 1], see ``wsol.maps.normalize``."""
 
 Instances = Literal["single", "multiple"]
-"""Boxes of a class in an image: around the largest contour, or of each object of the map."""
+"""Boxes of a class in an image: one around the largest contour, or one per object of the map."""
 
 Student = Literal["pixels", "psol", "instances"]
-"""Localizers that learn in ``wsol distill``, and belong to the runs that it makes alone."""
+"""Localizers that ``wsol distill`` trains; they are only available in distilled runs."""
 
 Reference = Literal["ground_truth", "pseudo_boxes"]
-"""Boxes that score maps are compared with in order to choose among them."""
+"""Boxes that score maps are compared with to select among them."""
 
 SelectBy = Literal["auto", "ground_truth", "pseudo_boxes"]
-"""The reference as an option; ``auto`` takes ground truth where the val split has some."""
+"""Reference as an option; ``auto`` uses ground truth if the val split has any."""
 
 FOREGROUND = "foreground"
-"""The localizer of runs whose head was trained to make a foreground map."""
+"""Localizer of runs whose head was trained to predict a foreground map."""
 
 ExportFormat = Literal["onnx", "torch"]
-"""Of the files that ``wsol export`` writes."""
+"""Format of the files that ``wsol export`` writes."""
 
 EXPORT_SUFFIXES: dict[ExportFormat, str] = {"onnx": ".onnx", "torch": ".pt2"}
-"""How their names end."""
+"""File name suffix of each export format."""
 
 
 def distilled_part(localizer: str) -> str | None:
-    """Return the first of a localizer's names that is a student's; None where there is none.
+    """Return the first name in a localizer that is a student, or None.
 
     >>> distilled_part("cam * pixels"), distilled_part("cam")
     ('pixels', None)
@@ -51,7 +51,7 @@ def distilled_part(localizer: str) -> str | None:
 
 
 def is_distilled(localizer: str) -> bool:
-    """Return whether a head of the run makes one of a localizer's maps.
+    """Return whether a head of the run predicts one of a localizer's maps.
 
     >>> is_distilled("foreground"), is_distilled("cam * pixels"), is_distilled("cam")
     (True, True, False)
@@ -64,14 +64,14 @@ def _parts(localizer: str) -> list[str]:
 
 
 BUNDLED_BACKBONE = "tf_efficientnet_lite0"
-"""Its ImageNet weights come with an installed package, so it needs no download."""
+"""Default backbone. An installed package contains its ImageNet weights, so it needs no download."""
 
 
 def unique_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of classes with their indices added where two are equal.
+    """Return unique class names: names that occur more than once get their index appended.
 
     Args:
-        names: in the order of the logits.
+        names: class names in the order of the logits.
 
     >>> unique_names(("crane", "crow", "crane"))
     ('crane#0', 'crow', 'crane#2')
@@ -84,7 +84,7 @@ def unique_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def without_index(name: str) -> str:
-    """Return a class's name as it was before ``unique_names``.
+    """Return a class name without the index that ``unique_names`` appended.
 
     >>> without_index("crane#517"), without_index("crow")
     ('crane', 'crow')
@@ -96,11 +96,12 @@ def class_index(name: str, classes: Sequence[str]) -> int:
     """Return the index of a class.
 
     Args:
-        name: of the class, as ``crane`` or ``crane#517``; or its index, unless a class is so named.
-        classes: all names, see ``unique_names``.
+        name: name of the class, such as ``crane`` or ``crane#517``, or its index; if a class is
+            named like an index, the name takes precedence.
+        classes: names of all classes, see ``unique_names``.
 
     Raises:
-        ConfigError: there is no such class, or there are several.
+        ConfigError: no class or more than one class has this name.
 
     >>> class_index("dog", ("cat", "dog")), class_index("0", ("cat", "dog"))
     (1, 0)
@@ -123,15 +124,15 @@ def class_index(name: str, classes: Sequence[str]) -> int:
 
 
 def class_indices(labels: Sequence[str], classes: Sequence[str]) -> list[int]:
-    """Return the indices of classes, without repetition.
+    """Return the indices of classes, without duplicates.
 
     Args:
-        labels: names or indices, as ``class_index`` has them; one text may hold several with commas
-            between them, although names may have commas too: the longest name counts.
-        classes: all names, see ``unique_names``.
+        labels: names or indices, see ``class_index``. A string may contain several, separated by
+            commas; as names may contain commas too, the longest known name is matched first.
+        classes: names of all classes, see ``unique_names``.
 
     Raises:
-        ConfigError: there is no such class, or there are several.
+        ConfigError: no class or more than one class has one of the names.
 
     >>> class_indices(["hen, cock,crow"], ("crow", "cock", "hen, cock"))
     [2, 0]

@@ -16,8 +16,8 @@ from wsol.errors import ConfigError
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from wsol._utils.files import Hold
-hold = Hold(Path(sys.argv[1]))
+from wsol._utils.files import FolderLock
+lock = FolderLock(Path(sys.argv[1]))
 if os.fork() == 0:
     # It has given up what it was born with.
     print("held", flush=True)
@@ -28,12 +28,12 @@ MAX_ATTEMPTS = """
 import sys, time
 from pathlib import Path
 from wsol.errors import ConfigError
-from wsol._utils.files import Hold
+from wsol._utils.files import FolderLock
 folder, taken, both = Path(sys.argv[1]), 0, 0
 end = time.monotonic() + 1
 while time.monotonic() < end:
     try:
-        with Hold(folder):
+        with FolderLock(folder):
             taken += 1
             try:
                 (folder / "inside").touch(exist_ok=False)
@@ -99,7 +99,7 @@ def test_two_never_hold_one_folder(tmp_path: Path) -> None:
     assert [both for _, both in counts] == [0, 0, 0]
 
 
-def test_a_shared_lock_keeps_out_those_who_want_it_alone(tmp_path: Path) -> None:
+def test_a_shared_lock_keeps_out_exclusive_locks(tmp_path: Path) -> None:
     """As long as anybody has it."""
     with FolderLock(tmp_path, shared=True) as one:
         with FolderLock(tmp_path, shared=True):
@@ -133,7 +133,7 @@ def test_a_shard_that_begins_while_the_last_one_ends_is_not_refused(
         assert (tmp_path / NAME).exists()
 
 
-def test_the_lock_of_a_folder_made_anew_stays(tmp_path: Path) -> None:
+def test_the_lock_of_a_folder_created_again_stays(tmp_path: Path) -> None:
     """Who held the folder that was there before, and moved it away, has no part in it."""
     folder = tmp_path / "boxes"
     folder.mkdir()
@@ -157,7 +157,7 @@ def test_a_file_system_without_locks_is_said(
 
     monkeypatch.setattr("fcntl.flock", none)
     with FolderLock(tmp_path):
-        assert "has no locks: let one process at a time write there" in caplog.text
+        assert "does not support locks" in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from wsol.annotation.stored_features import StoredFeatures
 from wsol.cli.main import main
 from wsol.distillation.dataset import Teacher
 from wsol.errors import ConfigError, DataError
-from wsol.localizers._forward import Preprocessing
+from wsol.localizers._forward import ForwardPass
 from wsol.localizers.distilled import DistilledPixels
 from wsol.methods.network import build_network
 from wsol.prediction import local
@@ -150,14 +150,14 @@ def test_features_are_computed_once(
             elif stop == "head":
                 patch.setattr(learn_labels, "save_run", lambda *_: _stop())
             else:
-                patch.setattr(local, "write_part", lambda *_: _stop())
+                patch.setattr(local, "write_chunk", lambda *_: _stop())
             with pytest.raises(KeyboardInterrupt):
                 wsol.annotate(config)
     assert wsol.annotate(config).new == 0
     # The part that was not written whole is computed again.
     assert sum(counts) == 12 + 5
     assert rows(config.out) == rows(whole.out)
-    for name in ("localizations/part-000001.parquet", "run/model.safetensors", "annotations.json"):
+    for name in ("localizations/chunk-000001.parquet", "run/model.safetensors", "annotations.json"):
         assert (config.out / name).read_bytes() == (whole.out / name).read_bytes()
 
 
@@ -186,12 +186,12 @@ def test_new_images_change_no_box_of_the_others(
         in (
             "out",
             "backbone",
-            "size",
+            "image_size",
             "distill",
             "report",
             "batch_size",
             "chunk_size",
-            "workers",
+            "num_workers",
             "precision",
         )
     ]
@@ -211,11 +211,11 @@ def test_new_images_change_no_box_of_the_others(
 def test_what_does_not_fit_is_refused(config: AnnotateConfig) -> None:
     """Images that are gone or have other labels, other options, and folders of others."""
     wsol.annotate(config)
-    with pytest.raises(ConfigError, match="size"):
+    with pytest.raises(ConfigError, match="image_size"):
         wsol.annotate(replace(config, image_size=96))
     first = next(iter(sorted(config.images.rglob("*.jpg"))))
     shutil.move(first, config.images.parent / "first.jpg")
-    with pytest.raises(ConfigError, match="1 images are gone"):
+    with pytest.raises(ConfigError, match="1 images are missing"):
         wsol.annotate(config)
     shutil.move(config.images.parent / "first.jpg", first)
     labels = config.images.parent / "labels.csv"
@@ -277,12 +277,8 @@ def test_the_comparison_prefers_what_agrees(config: AnnotateConfig) -> None:
     class Student(DistilledPixels):
         sign = 1
 
-        def score_maps(
-            self, preprocessing: Preprocessing, labels: torch.Tensor
-        ) -> list[torch.Tensor]:
-            return [
-                self.sign * each for each in teacher.localizer.score_maps(preprocessing, labels)
-            ]
+        def score_maps(self, forward_pass: ForwardPass, labels: torch.Tensor) -> list[torch.Tensor]:
+            return [self.sign * each for each in teacher.localizer.score_maps(forward_pass, labels)]
 
     student = Student(learning.network, learning.layers)
     assert learning._helps(student, teacher)
@@ -294,7 +290,7 @@ def test_the_comparison_prefers_what_agrees(config: AnnotateConfig) -> None:
     assert learn_labels._ious(np.zeros((1, 4)), np.zeros((1, 4))).tolist() == [0]
 
 
-def test_more_images_than_are_learnt_from(
+def test_more_images_than_are_used_for_training(
     config: AnnotateConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Features of those alone are kept, taken evenly; all images have boxes."""
@@ -304,7 +300,7 @@ def test_more_images_than_are_learnt_from(
     assert sum(done.statuses.values()) == 12
 
 
-def test_images_of_several_labels(config: AnnotateConfig) -> None:
+def test_images_with_multiple_labels(config: AnnotateConfig) -> None:
     """Each label has its boxes, and a file that cannot be read is a row with an error."""
     names = sorted(
         path.relative_to(config.images).as_posix() for path in config.images.rglob("*.jpg")

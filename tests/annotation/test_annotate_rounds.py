@@ -46,9 +46,9 @@ def test_what_changes_old_boxes_is_refused(tmp_path: Path) -> None:
     """An image that is gone, one with another label, and a file that is damaged."""
     labels = {name: ["a"] for name in NAMES}
     take_rounds(tmp_path / "rounds", images(NAMES, labels))
-    with pytest.raises(ConfigError, match="1 images are gone"):
+    with pytest.raises(ConfigError, match="1 images are missing"):
         take_rounds(tmp_path / "rounds", images(NAMES[1:], labels))
-    with pytest.raises(ConfigError, match=r"1 images have other labels now \('d\.jpg'\)"):
+    with pytest.raises(ConfigError, match=r"1 images have other labels .*\('d\.jpg'\)"):
         take_rounds(tmp_path / "rounds", images(NAMES, labels | {"d.jpg": []}))
     (tmp_path / "rounds/round-000000.parquet").write_bytes(b"PAR1")
     with pytest.raises(ConfigError, match=r"round-000000\.parquet"):

@@ -287,7 +287,7 @@ def test_classes_that_are_no_label_are_left_out(
         backend.post("/setup", json={"schema": options["label_config"]})
     assert (result["result"], result["score"]) == ([], 0.0)
     assert "left out a box of the class" in caplog.messages[0]
-    assert caplog.messages[-1] == "labels that are no class of the network: whale"
+    assert caplog.messages[-1] == "labels that are not classes of the network: whale"
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_annotations_are_taken_and_forgotten(backend: httpx.Client) -> None:
 
 def test_the_page_is_not_served_as_well(backend: httpx.Client) -> None:
     """And the limits are the same."""
-    assert backend.get("/api/about").status_code == 404
+    assert backend.get("/api/info").status_code == 404
     assert backend.get("/health", headers={"host": "evil.example"}).status_code == 403
     evil = {"origin": "http://evil.example"}
     assert backend.post("/predict", json=body(), headers=evil).status_code == 403
@@ -380,11 +380,14 @@ def test_an_odd_answer_is_an_error_of_its_task(
     """Not of all tasks."""
     studio.token = token
     images = TaskImages(tmp_path, (), studio.url, "a.b.c", 1 << 20)
-    with pytest.raises(ImageError, match="cannot be had"), images.get("/data/upload/3/a.png"):
+    with (
+        pytest.raises(ImageError, match="cannot be downloaded"),
+        images.get("/data/upload/3/a.png"),
+    ):
         pass
 
 
-def test_no_room_for_a_copy_is_an_error_of_its_task(
+def test_a_full_disk_for_a_copy_is_an_error_of_its_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As is whatever else befalls the folder."""

@@ -140,7 +140,7 @@ def test_hostile_names_are_text(page: Page, photos: list[Path]) -> None:
     expect(page.locator(".card:visible")).to_have_count(1)
     card = page.locator(".card:visible")
     card.dblclick()
-    select = page.get_by_label("Look for")
+    select = page.get_by_label("Class to localize")
     options = select.locator("option").all_inner_texts()
     hostile = next((text for text in options if bad in text), None)
     assert hostile is not None, "the first five of six classes; this one is among them"
@@ -150,7 +150,7 @@ def test_hostile_names_are_text(page: Page, photos: list[Path]) -> None:
     expect(page.locator("img[src=x]")).to_have_count(0)
 
 
-def test_what_is_decided_is_not_looked_at_anew(
+def test_what_is_decided_is_not_localized_again(
     page: Page, photos: list[Path], empty: httpx.Client
 ) -> None:
     """Neither by another localizer for all nor for another class, until that is undone."""
@@ -159,16 +159,16 @@ def test_what_is_decided_is_not_looked_at_anew(
     page.locator("[aria-posinset='1']:visible").dblclick()
     page.keyboard.press("a")
     page.keyboard.press("ArrowLeft")
-    expect(page.get_by_label("Look for")).to_be_disabled()
+    expect(page.get_by_label("Class to localize")).to_be_disabled()
     page.keyboard.press("Escape")
     page.get_by_label("Localizer").select_option("layercam")
-    expect(page.locator(".choices .told")).to_have_text("looked at 1")
+    expect(page.locator(".choices .told")).to_have_text("localized 1")
     after = empty.get("/api/images").json()["images"]
     assert after[0] == before[0]
     assert after[1]["localizer"] == "layercam"
     page.locator("[aria-posinset='1']:visible").dblclick()
     page.locator(".viewer .accept").click()
-    expect(page.get_by_label("Look for")).to_be_enabled()
+    expect(page.get_by_label("Class to localize")).to_be_enabled()
 
 
 def test_a_card_stays_the_card_of_its_image(page: Page, photos: list[Path]) -> None:
@@ -208,15 +208,15 @@ def test_another_class_and_another_localizer(
     (first, _) = empty.get("/api/images").json()["images"]
     page.locator("[aria-posinset='1']:visible").dblclick()
     label = first["likely"][3][0]
-    page.get_by_label("Look for").select_option(label)
+    page.get_by_label("Class to localize").select_option(label)
     expect(page.locator(".viewer dd").first).to_contain_text(label)
     chosen = [row["chosen"] for row in empty.get("/api/images").json()["images"]]
     assert chosen == [label, ""], "of the image that was opened"
     page.keyboard.press("Escape")
     page.get_by_label("Localizer").select_option("layercam")
-    expect(page.locator(".choices .told")).to_have_text("looked at 2")
-    page.get_by_label("Features of").select_option("layer2")
-    expect(page.locator(".choices .told")).to_have_text("looked at 2")
+    expect(page.locator(".choices .told")).to_have_text("localized 2")
+    page.locator(".choices select").nth(1).select_option("layer2")
+    expect(page.locator(".choices .told")).to_have_text("localized 2")
     rows = empty.get("/api/images").json()["images"]
     assert [(row["localizer"], row["layer"]) for row in rows] == [("layercam", "layer2")] * 2
     assert rows[0]["class"] == label, "the class that was chosen stays"

@@ -51,7 +51,7 @@ def host_of(client: httpx.Client) -> str:
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "localhost.evil.example"])
 def test_a_name_that_was_pointed_here_is_refused(app: httpx.Client, host: str) -> None:
     """A site that lets its name lead to this machine can read nothing (DNS rebinding)."""
-    for path in ("/", "/api/images", "/api/about"):
+    for path in ("/", "/api/images", "/api/info"):
         answer = app.get(path, headers={"host": host})
         assert answer.status_code == 403
         assert "classes" not in answer.text
@@ -61,16 +61,16 @@ def test_this_machine_s_names_are_known(app: httpx.Client, serve: Callable) -> N
     """So are its addresses and the names that were given."""
     port = urlsplit(str(app.base_url)).port
     for host in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", "LOCALHOST"):
-        assert app.get("/api/about", headers={"host": host}).status_code == 200
-    assert app.get("/api/about", headers={"host": "192.0.2.7"}).status_code == 403
-    assert app.get("/api/about", headers={"host": "my.machine"}).status_code == 403
+        assert app.get("/api/info", headers={"host": host}).status_code == 200
+    assert app.get("/api/info", headers={"host": "192.0.2.7"}).status_code == 403
+    assert app.get("/api/info", headers={"host": "my.machine"}).status_code == 403
     with serve(names=("my.machine",)) as client:
-        assert client.get("/api/about", headers={"host": "my.machine:80"}).status_code == 200
+        assert client.get("/api/info", headers={"host": "my.machine:80"}).status_code == 200
 
 
 def test_a_request_without_a_name_or_with_two_is_refused(app: httpx.Client) -> None:
     """Neither says for whom it is."""
-    answer, _ = talk(app, "GET /api/about HTTP/1.0\n\n")
+    answer, _ = talk(app, "GET /api/info HTTP/1.0\n\n")
     assert b" 403 " in answer.splitlines()[0]
     answer, _ = talk(app, f"GET / HTTP/1.1\nHost: {host_of(app)}\nHost: evil.example\n\n")
     assert re.search(rb" 40[03] ", answer.splitlines()[0])
@@ -93,7 +93,7 @@ def test_every_answer_has_its_headers(app: httpx.Client) -> None:
     """Pages, data and errors alike."""
     for path, headers in (
         ("/", {}),
-        ("/api/about", {}),
+        ("/api/info", {}),
         ("/nothing", {}),
         ("/", {"host": "evil.example"}),
     ):
@@ -194,7 +194,7 @@ def test_what_is_no_form_or_no_json_is_refused(empty: httpx.Client, photos: list
     assert empty.post("/api/images", json={}).status_code == 400
     files = [("files", ("a.png", photos[0].read_bytes()))]
     (row,) = empty.post("/api/images", files=files).json()["images"]
-    preprocessing = f"/api/images/{row['id']}/look"
+    preprocessing = f"/api/images/{row['id']}/localize"
     for content, status in (
         (b"{", 400),
         (b"[]", 400),

@@ -18,7 +18,7 @@ from wsol.benchmark.stages import (
     Stage,
     expected_seconds,
     find_bound,
-    wanted_workers,
+    required_workers,
 )
 from wsol.cli.main import main
 from wsol.data.synthetic.scenes import write_photographs
@@ -125,28 +125,33 @@ def test_a_slow_stage_is_seen(
 def test_images_that_cannot_be_used_are_refused(tmp_path: Path, tiny_run: Path) -> None:
     """A folder without an image that can be read is named."""
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(DataError, match="no image there that can be read"):
+    with pytest.raises(DataError, match="contains no readable image"):
         benchmark(replace(SMALL, data=tmp_path))
     (tmp_path / "model.onnx").write_bytes(b"x")
-    with pytest.raises(ConfigError, match="exported graph"):
+    with pytest.raises(ConfigError, match="exported model"):
         benchmark(replace(SMALL, run=tmp_path / "model.onnx", backbone=BUNDLED_BACKBONE))
-    for option, value in (("seconds", 0), ("images", 0), ("workers", -1), ("batch_size", 0)):
+    for option, value in (
+        ("seconds", 0),
+        ("max_images", 0),
+        ("num_workers", -1),
+        ("batch_size", 0),
+    ):
         with pytest.raises(ConfigError, match=option):
             replace(SMALL, **{option: value})
 
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("reading", [0.0005, 0.004, 0.1])
-def test_the_wanted_workers_keep_the_network_busy(localizer_config: float, shared: bool) -> None:
+def test_the_required_workers_keep_the_network_busy(reading: float, shared: bool) -> None:
     """One fewer would make the network wait; more are not faster."""
     machine = Machine(cores=64, shared=shared)
-    stages = [Stage("decode", localizer_config, in_worker=True), Stage("forward", 0.004)]
-    wanted = wanted_workers(stages, machine)
+    stages = [Stage("decode", reading, in_worker=True), Stage("forward", 0.004)]
+    wanted = required_workers(stages, machine)
     best = expected_seconds(stages, 64, machine)
     assert expected_seconds(stages, wanted, machine) == pytest.approx(best)
     assert find_bound(stages, wanted, machine) == "forward"
     # A fifth of the time is kept free for workers that are late now and then.
-    fewer = [Stage("decode", localizer_config / 0.8, in_worker=True), Stage("forward", 0.004)]
+    fewer = [Stage("decode", reading / 0.8, in_worker=True), Stage("forward", 0.004)]
     if wanted > 1:
         assert find_bound(fewer, wanted - 1, Machine(64, shared=False)) == READING
 

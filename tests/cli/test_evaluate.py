@@ -55,7 +55,7 @@ def test_a_fault_is_status_3(
     np.save(tmp_path / "maps/a.npy", np.zeros(3))
     assert main(argv) == 3
     out, err = capsys.readouterr()
-    assert "of these: cannot be read" in out
+    assert "of these: unreadable" in out
     assert "a.npy: has the shape (3,)" in err
     np.save(tmp_path / "maps/a.npy", np.zeros((3, 3)))
     assert main(argv) == 0

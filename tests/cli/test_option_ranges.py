@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ import wsol
 from wsol.annotation.config import AnnotateConfig
 from wsol.app.config import AppConfig
 from wsol.benchmark.config import BenchmarkConfig
+from wsol.cli import help as help_module
 from wsol.cli.main import REFUSED, main
 from wsol.cli.options import read_options
 from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig, PackConfig
@@ -29,9 +31,8 @@ from wsol.errors import ConfigError
 from wsol.evaluation.config import CompareConfig, EvaluateConfig, EvaluateMapsConfig
 from wsol.formats.config import ConvertConfig
 from wsol.inference.config import ExportConfig
-from wsol.methods import list_methods, method_config
-from wsol.methods.base import MethodConfig
-from wsol.options import NotEmpty, Options, Range, option_types
+from wsol.methods import MethodConfig, list_methods, method_config
+from wsol.options import DeviceName, NotEmpty, Options, Range, option_types
 from wsol.prediction.config import PredictConfig
 from wsol.reports.config import ReportConfig
 from wsol.runs.config import ImportConfig, PushConfig
@@ -240,7 +241,11 @@ def test_all_dataclasses_of_options_are_here() -> None:
     def below(kind: type[Options]) -> set[type[Options]]:
         return {kind}.union(*map(below, kind.__subclasses__()))
 
-    found = {kind for kind in below(Options) if kind.__module__.endswith("config")}
+    found = {
+        kind
+        for kind in below(Options)
+        if kind.__name__.endswith("Config") and kind is not MethodConfig
+    }
     assert found == {config for config, _ in COMMANDS} | {
         method_config(name) for name in list_methods()
     }
@@ -258,7 +263,7 @@ def _check_range(option: Option) -> None:
         kind, rules = _parts(get_args(kind)[0])
     if kind in (int, float):
         assert any(isinstance(rule, Range) for rule in rules)
-    if kind is str and not any(isinstance(rule, NotEmpty) for rule in rules):
+    if kind is str and not any(isinstance(rule, NotEmpty | DeviceName) for rule in rules):
         (field,) = (each for each in fields(option.config) if each.name == option.name)
         assert field.default == ""
 
@@ -343,12 +348,23 @@ def test_a_process_ends_with_status_2(tmp_path: Path) -> None:
     )
     assert ran.returncode == REFUSED
     assert len(ran.stderr.splitlines()) == 1
-    assert "workers: -1" in ran.stderr
+    assert "num_workers: -1" in ran.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_method_of_its_own_type_is_asked_for() -> None:
+def test_a_method_option_has_its_type() -> None:
     """The name of a method is no method in Python."""
     with pytest.raises(ConfigError, match="method: 'adl'"):
         TrainConfig(Path("birds"), Path("run"), method="adl")  # type: ignore[arg-type]
     assert issubclass(method_config("adl"), MethodConfig)
+
+
+@pytest.mark.parametrize("config", [config for config, _ in COMMANDS])
+def test_every_option_is_in_one_group_of_the_help(config: type[Options]) -> None:
+    """And is explained there, with its default or as required, without a type of Python."""
+    text = help_module.format_help("x", config, None, None)
+    names = [name for group in help_module.GROUPS.values() for name in group]
+    for field in fields(config):
+        assert names.count(field.name) == 1
+        assert field.name == "method" or re.search(rf"\n  --{field.name} .*\S", text)
+    assert not re.search(r"Optional|Literal|tuple|NoneType|<class", text)

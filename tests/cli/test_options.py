@@ -253,10 +253,10 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         read_train("--method", "adl", "--help")
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    assert text.startswith("usage: wsol train DATA [--OPTION VALUE ...]\n\nOptions of training.")
+    assert text.startswith("usage: wsol train DATA [--OPTION VALUE ...]\n\n")
     for name in vars(PLAIN).keys() - {"method"}:
         assert f"--{name} " in text
-    assert "--method.drop_rate DROP_RATE" in text
+    assert "--method.drop_rate X " in text
     assert "probability of the drop mask" in " ".join(text.split())
 
 
@@ -443,7 +443,7 @@ def test_names_of_bytes_that_are_no_text_are_taken(tmp_path: Path) -> None:
     odd = os.fsdecode(b"caf\xe9\xff.jpg")
     names = [odd, "line\nbreak \x1b.jpg", "日本\u202e.jpg", "a,b.jpg"]
     config = tmp_path / os.fsdecode(b"\xff.yaml")
-    config.write_text("size: 64\n")
+    config.write_text("image_size: 64\n")
     argv = [*names, "--out", odd, "--run", f"{odd}/run", "--config", str(config)]
     options = read_options("predict", PredictConfig, argv, positional="images")
     assert options.images == [Path(name) for name in names]

@@ -38,7 +38,7 @@ def test_prepare_and_verify(
     capsys.readouterr()
     assert main(["prepare", "openimages", "--out", out, "--verify"]) == 3
     shown = capsys.readouterr()
-    assert "1 without truth" in shown.out
+    assert "1 without ground truth" in shown.out
     assert "wsol: test: 1 images have no mask\n" in shown.err
 
 

@@ -20,7 +20,7 @@ def touch(root: Path, *names: str) -> Path:
     "files",
     [
         ("run/model.json", "run/model.safetensors", "run/report/a.jpg"),
-        ("boxes/localizations/plan.json", "boxes/images/000001_a.jpg"),
+        ("boxes/localizations/job.json", "boxes/overlays/000001_a.jpg"),
         ("report/index.html", "report/data/index.js", "report/photos/a.jpg"),
         ("cmp/compare.json", "cmp/compare.csv", "cmp/compare.jpg"),
         ("demo/data/boxes.csv", "demo/cam/config.yaml", "demo/adl/config.yaml", "demo/data/a.jpg"),
@@ -64,9 +64,9 @@ def test_usual_names_count_by_how_they_begin(
 
 def test_overlays_of_a_prediction_into_its_own_input_are_skipped(tmp_path: Path) -> None:
     """A folder of that name elsewhere is one of images."""
-    touch(tmp_path, "a.jpg", "images/000001_a.jpg")
+    touch(tmp_path, "a.jpg", "overlays/000001_a.jpg")
     assert len(find_images(tmp_path)) == 2
-    touch(tmp_path, "localizations/plan.json")
+    touch(tmp_path, "localizations/job.json")
     assert find_images(tmp_path) == ["a.jpg"]
 
 

@@ -461,7 +461,7 @@ def test_the_limit_is_the_last_size_that_is_read(tmp_path: Path) -> None:
     data = encoded(photo(20, 10), "PNG")
     assert load(tmp_path, data, max_pixels=200).shape == (10, 20, 3)
     reason = refusal(tmp_path, data, max_pixels=199)
-    assert reason == "20 x 10 pixels are more than the limit of 199; raise max_pixels to read it"
+    assert reason == "20 x 10 pixels exceed the limit of 199; raise max_pixels to read it"
 
 
 def test_pillow_s_own_limit_plays_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

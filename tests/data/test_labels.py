@@ -114,7 +114,7 @@ def test_names_in_a_file_may_begin_above_the_folder(
     with caplog.at_level(logging.INFO):
         found = file_labels(tmp_path / "test", ["a.jpg", "b.jpg", "c.jpg"], file)
     assert list(found) == [("wren",), ("jay",), ()]
-    assert "names 2 images" in caplog.text
+    assert "left out 2 images" in caplog.text
 
 
 @pytest.mark.parametrize(

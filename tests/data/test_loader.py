@@ -80,7 +80,7 @@ def test_a_image_that_kills_its_process_is_an_error_and_the_rest_goes_on(
     for index, number in deadly.items():
         assert errors[index].path == paths[index]
         assert signal.Signals(number).name in errors[index].reason
-    assert "a process that loads images has died" in caplog.text
+    assert "a worker process crashed" in caplog.text
     assert signal.getsignal(signal.SIGCHLD) is before
 
 
@@ -107,7 +107,7 @@ def test_the_time_of_a_image_is_its_own(
     assert "died" not in caplog.text
 
 
-def test_a_death_is_not_raised_where_the_caller_is(paths: list[Path]) -> None:
+def test_a_crash_is_not_raised_where_the_caller_is(paths: list[Path]) -> None:
     """But when the next batch is asked for."""
     files = Deadly(paths, {10: signal.SIGKILL}, seconds=1)
     batches = load_batches(files, split_batches(range(23), 4), 2)

@@ -9,7 +9,7 @@ from wsol.errors import ConfigError
 @pytest.mark.parametrize(
     ("name", "split"),
     [
-        *(("train", "train"), ("Trainer", "train"), ("train_images", "train"), ("imgs", None)),
+        *(("train", "train"), ("Training", "train"), ("train_images", "train"), ("imgs", None)),
         *(("valid", "val"), ("VALIDATION", "val"), ("val-2017", "val"), ("valley", None)),
         *(("test", "test"), ("Test Set", "test"), ("testing", "test"), ("contest", None)),
         *(

@@ -39,7 +39,7 @@ def test_a_val_that_exists_stays(tmp_path: Path) -> None:
     assert {name: len(samples) for name, samples in splits.items()} == {"train": 40, "val": 40}
 
 
-def test_no_val_where_none_is_wanted_or_possible(tmp_path: Path) -> None:
+def test_no_val_where_none_is_requested_or_possible(tmp_path: Path) -> None:
     """There is no val where none is wanted or possible."""
     assert list(open_data(birds(tmp_path, "train"), val_fraction=0)) == ["train"]
     assert list(open_data(birds(tmp_path / "b", "test"))) == ["test"]

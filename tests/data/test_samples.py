@@ -74,7 +74,7 @@ def several() -> Samples:
     )
 
 
-def test_several_labels_and_classes_of_boxes_stay_with_their_image() -> None:
+def test_multiple_labels_and_classes_of_boxes_stay_with_their_image() -> None:
     """Targets have a one for each label; the own boxes are those of the first one."""
     samples = several()
     assert samples.is_multi_label
@@ -91,7 +91,7 @@ def test_several_labels_and_classes_of_boxes_stay_with_their_image() -> None:
     assert chosen.own_boxes(1).tolist() == [[1, 1, 2, 2]]
 
 
-def test_without_several_labels_the_one_is_all() -> None:
+def test_without_multiple_labels_the_one_is_all() -> None:
     """Targets have one one, and all boxes are the label's."""
     samples = samples_of([1, 1])
     assert samples.targets(np.array([0, 1])).tolist() == [[1, 0], [0, 1]]
@@ -100,7 +100,7 @@ def test_without_several_labels_the_one_is_all() -> None:
     assert len(Samples(Path(), ("a",), np.array([0]), ("c",)).own_boxes(0)) == 0
 
 
-def test_classes_are_numbered_anew_everywhere() -> None:
+def test_classes_are_renumbered_everywhere() -> None:
     """In labels, in sets of them, which rise again, and in classes of boxes."""
     samples = several().with_classes(("c2", "more", "c1", "c0"))
     assert samples.labels.tolist() == [2, 3, 0]
@@ -117,9 +117,9 @@ def test_classes_are_numbered_anew_everywhere() -> None:
         ({"label_sets": ()}, "as many labels"),
         ({"label_sets": ([1], [], [2])}, r"b\.jpg: the label 0 must be one of the labels \[\]"),
         ({"label_sets": ([0], [0], [2])}, "a.jpg: the label 1 must be one of"),
-        ({"label_sets": ([1, 0], [0], [2])}, r"\[1, 0\] must rise"),
-        ({"label_sets": ([1, 1], [0], [2])}, r"\[1, 1\] must rise"),
-        ({"label_sets": ([1], [0], [2, 3])}, "c.jpg: .* lie in 0 to 2"),
+        ({"label_sets": ([1, 0], [0], [2])}, r"\[1, 0\] must be ascending"),
+        ({"label_sets": ([1, 1], [0], [2])}, r"\[1, 1\] must be ascending"),
+        ({"label_sets": ([1], [0], [2, 3])}, "c.jpg: .* in 0 to 2"),
         ({"box_labels": ([0], [], [1])}, "a.jpg: each box needs one class"),
         (
             {"box_labels": ([0, 3], [], [1])},
@@ -128,7 +128,9 @@ def test_classes_are_numbered_anew_everywhere() -> None:
         ({"boxes": None}, "each box needs one class"),
     ],
 )
-def test_contradictions_of_several_labels_are_refused(change: dict[str, Any], reason: str) -> None:
+def test_contradictions_with_multiple_labels_are_refused(
+    change: dict[str, Any], reason: str
+) -> None:
     """With the image that has them."""
     arrays = {
         name: lists and tuple(np.array(of, dtype=np.int64) for of in lists)

@@ -41,7 +41,7 @@ def test_other_names_are_not_guessed(tmp_path: Path, name: str) -> None:
     """A name of two images is refused, one of none is extra."""
     maps = touch(tmp_path, name)
     if name == "b.npy":
-        with pytest.raises(DataError, match=r"b\.npy: several images are called so"):
+        with pytest.raises(DataError, match=r"b\.npy: matches more than one image"):
             find_score_maps(maps, IDS)
     else:
         assert find_score_maps(maps, IDS).extra == (name,)
@@ -77,7 +77,7 @@ def test_a_whole_name_means_itself(tmp_path: Path) -> None:
 
 def test_images_that_differ_in_their_suffix_need_it(tmp_path: Path) -> None:
     """The stem is that of two images."""
-    with pytest.raises(DataError, match=r"c\.npy: several images"):
+    with pytest.raises(DataError, match=r"c\.npy: matches more"):
         find_score_maps(touch(tmp_path, "c.npy"), ["c.jpg", "c.png"])
 
 
@@ -94,7 +94,7 @@ def test_no_maps_are_said_so(tmp_path: Path) -> None:
     """No folder, and a folder with other files."""
     with pytest.raises(DataError, match=r"lost: no such folder"):
         find_score_maps(tmp_path / "lost", IDS)
-    with pytest.raises(DataError, match=r"end in \.npy or \.png"):
+    with pytest.raises(DataError, match=r"\.npy or \.png"):
         find_score_maps(touch(tmp_path, "crow/a.pt", ".a.npy"), IDS)
 
 
@@ -125,14 +125,14 @@ def test_numbers_keep_their_values(tmp_path: Path, stored: str, read_as: str, or
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        (np.zeros((1, 3, 4)), r"has the shape \(1, 3, 4\); a score map is \(height, width\)"),
+        (np.zeros((1, 3, 4)), r"has the shape \(1, 3, 4\).*\(height, width\)"),
         (np.zeros(3), "has the shape"),
-        (np.zeros((0, 3)), "0 x 3 pixels are none"),
-        (np.zeros((5, 5)), "5 x 5 pixels are none, or more than 24"),
-        (np.zeros((2, 2), complex), "holds complex128, not numbers"),
-        (np.zeros((2, 2), "U3"), "not numbers"),
-        (np.array([[{}]]), "holds object, not numbers"),
-        (np.zeros((2, 2), [("x", "f4")]), "not numbers"),
+        (np.zeros((0, 3)), "0 x 3 pixels"),
+        (np.zeros((5, 5)), "5 x 5 pixels .* 24"),
+        (np.zeros((2, 2), complex), "complex128"),
+        (np.zeros((2, 2), "U3"), "array of numbers"),
+        (np.array([[{}]]), "object"),
+        (np.zeros((2, 2), [("x", "f4")]), "array of numbers"),
     ],
 )
 def test_other_arrays_are_refused(tmp_path: Path, values: np.ndarray, reason: str) -> None:
@@ -148,7 +148,7 @@ def test_a_header_that_claims_too_much_costs_nothing(tmp_path: Path) -> None:
     np.save(file, np.zeros((4, 5)))
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
-    with pytest.raises(ImageError, match=r"a\.npy: is cut short: 159 of 160 bytes"):
+    with pytest.raises(ImageError, match=r"a\.npy: is truncated: 159 of 160 bytes"):
         load_score_map(file)
     file.write_bytes(whole.replace(b"(4, 5), }    ", b"(7000, 7000)}"))
     with pytest.raises(ImageError, match="of 392000000 bytes"):
@@ -196,7 +196,7 @@ def test_gray_png(tmp_path: Path, dtype: type, white: int) -> None:
 def test_other_png_is_refused(tmp_path: Path) -> None:
     """A coloured heat map has lost its scores; a broken file is named."""
     Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
-    with pytest.raises(ImageError, match=r"a\.png: is of mode RGB; a score map is gray"):
+    with pytest.raises(ImageError, match=r"a\.png: .*mode RGB"):
         load_score_map(tmp_path / "a.png")
     with pytest.raises(ImageError, match="limit of 5"):
         load_score_map(tmp_path / "a.png", max_pixels=5)

@@ -47,7 +47,7 @@ def test_bytes_are_decoded_as_a_file_is(tmp_path: Path) -> None:
         assert loaded.read() == open_source(source).read()
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("num_workers", [0, 1])
 def test_sources_go_to_worker_processes(num_workers: int) -> None:
     """A batch of sources, one of them out of reach, is a batch with one error."""
     files = ImageFiles(

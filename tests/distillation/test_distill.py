@@ -118,7 +118,7 @@ def test_the_same_seed_gives_the_same_bytes(config: DistillConfig, tmp_path: Pat
 
 def test_a_taken_folder_is_refused(config: DistillConfig, tiny_run: Path) -> None:
     """Before any time is spent, and in one line."""
-    with pytest.raises(ConfigError, match="holds a run already: choose another --out"):
+    with pytest.raises(ConfigError, match="contains a run; use another --out"):
         distill(replace(config, out=tiny_run))
 
 
@@ -188,8 +188,8 @@ def test_unreadable_images_are_left_out(
     with caplog.at_level("INFO", "wsol"):
         folder, val, num_errors, _ = distill(replace(config, data=data))
     assert num_errors == 1
-    assert f"left out: {broken}" in caplog.text
-    assert "learning from 46 images" in caplog.text
+    assert f"skipped: {broken}" in caplog.text
+    assert "training on 46 images" in caplog.text
     assert val is None
     assert load_run(folder)[1].data == str(data.resolve())
 
@@ -203,7 +203,7 @@ def preprocessing(tiny_run: Path) -> Preprocessing:
     )
 
 
-def test_lessons_are_the_teachers_boxes(
+def test_targets_are_the_teachers_boxes(
     tiny_run: Path, toy: Path, preprocessing: Preprocessing, tmp_path: Path
 ) -> None:
     """Each image and its mirror image, with features of the network and mirrored boxes."""
@@ -228,7 +228,7 @@ def test_lessons_are_the_teachers_boxes(
     assert (std > 0).all()
 
 
-def test_lessons_are_the_teachers_places(
+def test_targets_are_the_teachers_positions(
     tiny_run: Path, toy: Path, preprocessing: Preprocessing, tmp_path: Path
 ) -> None:
     """On the grid of the finest features; those of the mirror image are mirrored."""
@@ -298,12 +298,12 @@ def test_a_teacher_that_sees_nothing_is_an_error(
     assert teacher.target(np.ones((4, 4), np.float32), student, (2, 2)) is None
     with torch.no_grad():
         network.head.linear.weight.zero_()
-    with pytest.raises(DataError, match="sees no object in any training image"):
+    with pytest.raises(DataError, match="finds no object in any training image"):
         build_dataset(open_data(toy)["val"], teacher, student, preprocessing, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["pixels", "psol"])
-def test_a_student_elsewhere_is_refused_early(
+def test_students_are_rejected_in_other_commands(
     tiny: TrainConfig, tiny_run: Path, toy: Path, name: str
 ) -> None:
     """Training and comparing refuse it before anything is loaded, evaluation before images."""
@@ -311,7 +311,7 @@ def test_a_student_elsewhere_is_refused_early(
         replace(tiny, localizer=f"cam*{name}")
     with pytest.raises(ConfigError, match=f"localizers: .*{name}"):
         CompareConfig(toy, toy, localizers=("cam", name))
-    with pytest.raises(ConfigError, match="run that has with wsol distill"):
+    with pytest.raises(ConfigError, match="run wsol distill"):
         evaluate(EvaluateConfig(tiny_run, localizer=name, num_workers=0, device="cpu"))
 
 
@@ -319,7 +319,7 @@ def test_a_student_elsewhere_is_refused_early(
 def composed(
     config: DistillConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> DistillConfig:
-    """Return options for images with several labels, of which any object can be cut out."""
+    """Return options for multi-label images, of which any object can be cut out."""
 
     def middle(image: Tensor, _: object, __: float, label: int) -> Cutout:
         return Cutout(image[:, 16:48, 16:48], torch.ones(32, 32, dtype=torch.bool), label)
@@ -343,7 +343,7 @@ def composed(
 
 
 @pytest.mark.parametrize("config", ["pixels"], indirect=True)
-def test_images_with_several_labels_teach_instances(
+def test_multi_label_images_train_instances(
     composed: DistillConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run of the student where it is better, and otherwise of the teacher."""
@@ -394,7 +394,7 @@ def test_options_out_of_range_are_refused(config: DistillConfig) -> None:
 
 
 def test_each_student_has_its_own_course(config: DistillConfig) -> None:
-    """Where nothing else is asked for; what was done is kept with the run."""
+    """By default; the choice is stored with the run."""
     plain = DistillConfig(config.run, config.out)
     assert plain.defaults == (5_000, 12, 0.005)
     assert replace(plain, student="psol", lr=0.1).defaults == (20_000, 20, 0.1)
@@ -403,7 +403,7 @@ def test_each_student_has_its_own_course(config: DistillConfig) -> None:
     assert (kept["max_images"], kept["epochs"], kept["lr"]) == config.defaults
 
 
-def test_other_views_read_what_was_learnt(config: DistillConfig, tmp_path: Path) -> None:
+def test_other_augmentations_use_the_trained_head(config: DistillConfig, tmp_path: Path) -> None:
     """Mirrored or resized images and other scales of maps go with the run's own head."""
     folder = distill(config).folder
     own = Localizer(folder, device="cpu")
@@ -421,11 +421,11 @@ def test_other_views_read_what_was_learnt(config: DistillConfig, tmp_path: Path)
     )
     for change in ({"flip": True}, {"scales": (1.0, 1.5)}, {"normalization": "ivr"}):
         assert evaluate(replace(options, **change)).metrics["gt_known"] is not None
-    with pytest.raises(ConfigError, match="keep its localizer, layer and affinity"):
+    with pytest.raises(ConfigError, match="localizer, layers and affinity"):
         evaluate(replace(options, layers=("layer3",)))
 
 
-def test_a_run_of_several_labels(tiny: TrainConfig, config: DistillConfig, tmp_path: Path) -> None:
+def test_a_multi_label_run(tiny: TrainConfig, config: DistillConfig, tmp_path: Path) -> None:
     """Its new localizer sees no classes, so that its labels share the map out."""
     write_scenes(tmp_path / "data", train=12, test=6, max_objects=3)
     run = train(replace(tiny, data=tmp_path / "data", out=tmp_path / "run", epochs=1))

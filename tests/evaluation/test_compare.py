@@ -50,7 +50,7 @@ def test_rows_are_what_evaluation_says(config: CompareConfig, tmp_path: Path) ->
     assert [row.is_winner for row in rows] == [True] + [False] * 7
     values = [row.val_max_box_acc_v2 for row in rows]
     assert values == sorted(values, reverse=True)
-    size = load_run(config.run)[1].size
+    size = load_run(config.run)[1].image_size
     same = next(
         row
         for row in rows
@@ -194,7 +194,7 @@ def test_without_boxes_nothing_is_measured(
         compare(replace(config, data=plain, select_by="ground_truth"))
     with pytest.raises(ConfigError, match="localizers: "):
         replace(config, localizers=())
-    with pytest.raises(ConfigError, match="add --run"):
+    with pytest.raises(ConfigError, match="--run"):
         replace(config, run=None, save=True)
 
 
@@ -241,7 +241,7 @@ def test_the_command_prints_the_table(
     images = str(config.data / "test")
     words = [images if word == "IMAGES" else word for word in shlex.split(step)]
     predicting = read_options("predict", PredictConfig, words[1:], positional="images")
-    assert (predicting.run, predicting.localizer, predicting.size) == (
+    assert (predicting.run, predicting.localizer, predicting.image_size) == (
         config.run,
         "feature_norm",
         64,
@@ -257,7 +257,9 @@ def test_the_runs_own_data_is_compared_as_the_run_has_it(
     """Val is what the run was not trained on, though it is drawn."""
     data = without_val(toy, tmp_path)
     run = train(replace(tiny, out=tmp_path / "run", epochs=1, data=data, seed=5))
-    options = replace(config, run=run, data=data, localizers=("cam",), sizes=(64,), num_overlays=0)
+    options = replace(
+        config, run=run, data=data, localizers=("cam",), image_sizes=(64,), num_overlays=0
+    )
     options = replace(options, normalizations=("minmax",))
     (row,) = compare(options)
     val = evaluate(

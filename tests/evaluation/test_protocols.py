@@ -82,7 +82,7 @@ def obvious_adl2019(run: Path, samples: Samples) -> dict[str, float]:
 def test_the_protocol_of_adls_authors_equals_their_libraries(
     tiny_run: Path, toy: Path, tmp_path: Path
 ) -> None:
-    """Every figure at every threshold, in a file of its own."""
+    """Every metric at every threshold, in a separate file."""
     network, info = load_run(tiny_run)
     # Weights of either sign make maps whose boxes depend on the threshold, and half of the crop is
     # a true box that some of them find.
@@ -119,22 +119,22 @@ def test_the_protocol_of_adls_authors_equals_their_libraries(
 def test_the_protocol_of_adls_authors_takes_the_first_true_box(
     tiny_run: Path, toy: Path, tmp_path: Path
 ) -> None:
-    """A second box that would always be hit changes nothing for it, and all for the fair one."""
+    """A second box that would always be hit changes nothing for it, and all for wsoleval."""
     header, *rows = (toy / "boxes.csv").read_text().splitlines()
     more = [",".join([*row.split(",")[:2], "1", "1", "60", "60"]) for row in rows]
     figures = {}
     for name, lines in {"one": [header, *rows], "two": [header, *rows, *more]}.items():
         file = tmp_path / f"{name}.csv"
         file.write_text("\n".join(lines) + "\n")
-        for protocol in ("fair", "adl2019"):
+        for protocol in ("wsoleval", "adl2019"):
             config = EvaluateConfig(run=tiny_run, boxes=file, protocol=protocol, num_workers=0)
             out = tmp_path / "metrics.json"
             figures[name, protocol] = evaluate(replace(config, out=out, device="cpu")).metrics
     assert figures["one", "adl2019"] == figures["two", "adl2019"]
-    assert figures["one", "fair"] != figures["two", "fair"]
+    assert figures["one", "wsoleval"] != figures["two", "wsoleval"]
 
 
-def test_the_protocol_of_adls_authors_wants_class_activation_maps(tiny_run: Path) -> None:
+def test_the_protocol_of_adls_authors_requires_class_activation_maps(tiny_run: Path) -> None:
     """Another localizer is refused before anything is measured."""
     with pytest.raises(ConfigError, match=r"gradcam.*adl2019.*--localizer cam"):
         evaluate(
@@ -143,14 +143,14 @@ def test_the_protocol_of_adls_authors_wants_class_activation_maps(tiny_run: Path
     # They looked at images as they are.
     for other in ({"flip": True}, {"affinity": "layer2"}, {"scales": (1.0, 2.0)}):
         config = EvaluateConfig(run=tiny_run, protocol="adl2019", device="cpu", **other)
-        with pytest.raises(ConfigError, match="no other option of reading"):
+        with pytest.raises(ConfigError, match="no other localizer option"):
             evaluate(config)
 
 
 def test_the_command_prints_a_column_for_each_threshold(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The table has the figures of the file, which may be elsewhere."""
+    """The table has the metrics of the file, which may be in another folder."""
     out = tmp_path / "m.json"
     options = ["--protocol", "adl2019", "--out", str(out), "--num_workers", "0", "--device", "cpu"]
     assert main(["evaluate", str(tiny_run), *options]) == 0

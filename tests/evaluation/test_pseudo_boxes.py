@@ -51,7 +51,7 @@ def test_no_more_than_needed_spread_evenly(
     class Fake:
         def __init__(self, **options: object) -> None:
             # All else is the default of wsol predict.
-            assert set(options) == {"batch_size", "workers", "precision", "cpu"}
+            assert set(options) == {"batch_size", "num_workers", "precision", "device"}
 
         def __call__(self, paths: Sequence[Path]) -> Iterator[SimpleNamespace]:
             given.extend(paths)
@@ -90,7 +90,7 @@ def test_a_file_keeps_every_digit(samples: Samples, tmp_path: Path) -> None:
 def test_ground_truth_comes_first(
     samples: Samples, select_by: SelectBy, has_boxes: bool, expected: Reference
 ) -> None:
-    """Where val has some, and nothing else is asked for."""
+    """If val has some, and nothing else is requested."""
     boxed = replace(samples, boxes=tuple(np.array([[0.0, 0, 5, 5]]) for _ in NAMES))
     splits = {"train": boxed, "val": boxed if has_boxes else samples}
     assert choose_reference(select_by, splits, Path("birds")) == expected

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsol.errors import ConfigError, DataError, ImageError
-from wsol.evaluation import score_maps as room
+from wsol.evaluation import score_maps as module
 from wsol.evaluation.config import EvaluateMapsConfig
 from wsol.evaluation.score_maps import evaluate_maps
 from wsol.maps import iou_curves, normalize
@@ -71,7 +71,7 @@ def obvious_curves(config: EvaluateMapsConfig) -> tuple[NDArray[np.float64], NDA
     return np.array(largest), np.array(every)
 
 
-@pytest.mark.parametrize("workers", [0, 3])
+@pytest.mark.parametrize("num_workers", [0, 3])
 def test_figures_equal_those_found_one_by_one(config: EvaluateMapsConfig, num_workers: int) -> None:
     """At a threshold, and over all of them; the files say the same."""
     result = evaluate_maps(replace(config, threshold=0.3, num_workers=num_workers))
@@ -91,7 +91,7 @@ def test_figures_equal_those_found_one_by_one(config: EvaluateMapsConfig, num_wo
         "num_no_object": 0,
         "num_missing": 0,
         "num_error": 0,
-        "num_no_truth": 0,
+        "num_no_ground_truth": 0,
     }
     # The largest boxes cover 300, 2400, 36 and 990 of 2400 pixels.
     right = 100.0 * (largest[:, 300] >= 0.5)
@@ -161,7 +161,7 @@ def test_every_fault_is_a_row(config: EvaluateMapsConfig, caplog: pytest.LogCapt
         "crow/c.jpg": "no_object",
         "wren/d.jpg": "ok",
     }
-    assert rows["crow/b.jpg"]["message"].startswith(f"{broken}: is cut short: ")
+    assert rows["crow/b.jpg"]["message"].startswith(f"{broken}: is truncated: ")
     assert rows["crow/a.jpg"]["best_iou"] == rows["crow/b.jpg"]["best_iou"] == "0.0"
     assert [row.image for row in result.worst] == ["crow/c.jpg", "wren/d.jpg"]
     assert result.metrics["num_images"] == whole.metrics["num_images"] == 4
@@ -169,7 +169,7 @@ def test_every_fault_is_a_row(config: EvaluateMapsConfig, caplog: pytest.LogCapt
         assert result.metrics[key] == number
     assert whole.metrics["max_box_acc_30"] == 100
     assert result.metrics["max_box_acc_30"] == 25
-    assert f"counted as wrong: {broken}: is cut short" in caplog.text
+    assert f"counted as wrong: {broken}: is truncated" in caplog.text
     assert "1 images without a score map: 'crow/a.jpg'" in caplog.text
 
 
@@ -181,14 +181,14 @@ def test_maps_of_no_image_are_refused_before_anything(config: EvaluateMapsConfig
     with pytest.raises(DataError) as caught:
         evaluate_maps(config)
     assert "maps: 7 score maps are of no image in" in str(caught.value)
-    assert "'x0.npy', 'x1.npy', 'x2.npy', 'x3.npy', 'x4.npy', ...; --ignore_extra" in str(
+    assert "'x0.npy', 'x1.npy', 'x2.npy', 'x3.npy', 'x4.npy', ...; use --ignore_extra" in str(
         caught.value
     )
     assert not (config.maps.parent / "maps-evaluation").exists()
     assert evaluate_maps(replace(config, ignore_extra=True)).metrics == expected
 
 
-def test_an_image_without_truth_is_not_counted(config: EvaluateMapsConfig) -> None:
+def test_an_image_without_ground_truth_is_not_counted(config: EvaluateMapsConfig) -> None:
     """COCO may list it; its map is neither right nor wrong, missing nor extra."""
     coco = {
         "images": [
@@ -211,14 +211,14 @@ def test_an_image_without_truth_is_not_counted(config: EvaluateMapsConfig) -> No
     file.write_text(json.dumps(coco))
     expected = evaluate_maps(config).metrics
     result = evaluate_maps(replace(config, annotations=file))
-    assert result.metrics == expected | {"num_no_truth": 1}
+    assert result.metrics == expected | {"num_no_ground_truth": 1}
     assert table(result.out / "images.csv")[4] == {
         "image": "wren/e.jpg",
         "class": "",
-        "status": "no_truth",
+        "status": "no_ground_truth",
         "best_iou": "",
         "threshold": "",
-        "message": "no true box",
+        "message": "no ground-truth box",
     }
     np.save(config.maps / "wren/e.npy", np.eye(3))
     assert evaluate_maps(replace(config, annotations=file)).metrics == result.metrics
@@ -264,7 +264,7 @@ def test_few_maps_are_in_memory(
         np.save(config.maps / f"{i:03}.npy", blob(BOXES["crow/a.jpg"][0], i))
         rows.append(f"{i:03}.jpg,crow,10,5,30,20,60,40")
     config.annotations.write_text("\n".join(rows))
-    read = room.read_score_map
+    read = module.read_score_map
 
     def counting(*args: Any, **options: Any) -> Any:
         nonlocal begun
@@ -276,15 +276,15 @@ def test_few_maps_are_in_memory(
         nonlocal most
         most = max(most, begun - index)
 
-    monkeypatch.setattr(room, "read_score_map", counting)
-    monkeypatch.setattr(room.BoxEvaluator, "count", watching)
+    monkeypatch.setattr(module, "read_score_map", counting)
+    monkeypatch.setattr(module.BoxEvaluator, "count", watching)
     evaluate_maps(replace(config, ignore_extra=True, num_workers=2))
     assert begun == count
     assert most <= 5
 
 
 @pytest.mark.parametrize(
-    ("out", "reason"), [("maps", "lies in the folder"), ("maps/x", "lies in the folder")]
+    ("out", "reason"), [("maps", "is inside the folder"), ("maps/x", "is inside the folder")]
 )
 def test_nothing_is_written_among_the_maps(
     config: EvaluateMapsConfig, out: str, reason: str
@@ -377,10 +377,10 @@ def test_a_missing_map_of_a_mask_is_zeros(masked: EvaluateMapsConfig) -> None:
 
 
 def test_what_is_wrong_with_masks_stops_everything(masked: EvaluateMapsConfig) -> None:
-    """Truth that cannot be read is no map's fault."""
-    with pytest.raises(DataError, match="give --ignore_value 255"):
+    """Unreadable ground truth is not an error of the map."""
+    with pytest.raises(DataError, match="--ignore_value 255"):
         evaluate_maps(replace(masked, ignore_value=None))
-    with pytest.raises(ConfigError, match="threshold is for boxes"):
+    with pytest.raises(ConfigError, match="threshold: "):
         evaluate_maps(replace(masked, threshold=0.5))
     (masked.annotations / "crow/b.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"b\.png"):
@@ -391,11 +391,11 @@ def test_what_is_wrong_with_masks_stops_everything(masked: EvaluateMapsConfig) -
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"size": 0}, "size: 0"),
-        ({"size": 224, "normalize": False}, "size: 224 .*normalize"),
+        ({"image_size": 0}, "image_size: 0"),
+        ({"image_size": 224, "normalize": False}, "image_size: 224 .*normalize"),
         ({"threshold": 1.0}, "threshold: 1.0"),
         ({"worst": -1}, "worst: -1"),
-        ({"workers": -1}, "workers: -1"),
+        ({"num_workers": -1}, "num_workers: -1"),
     ],
 )
 def test_options_that_cannot_work(changes: dict[str, Any], reason: str) -> None:

@@ -64,7 +64,7 @@ def test_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [-0.001, 1.001, np.nan, np.inf])
 def test_as_it_is_it_must_fit(tmp_path: Path, value: float) -> None:
     """What leaves [0, 1] is no map to be taken as it is."""
-    with pytest.raises(ImageError, match=r"a\.npy: leaves \[0, 1\]"):
+    with pytest.raises(ImageError, match=r"a\.npy: .*\[0, 1\]"):
         read(tmp_path, np.array([[0.5, value]]), normalize=False)
 
 

@@ -31,5 +31,7 @@ def test_without_matplotlib_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with caplog.at_level(logging.INFO, "wsol"):
         save_curve(tmp_path / "a.png", CURVE, "maps")
-    assert caplog.messages == ['no a.png, as matplotlib is not installed: pip install "wsol[plot]"']
+    assert caplog.messages == [
+        'a.png not written: matplotlib is not installed: pip install "wsol[plot]"'
+    ]
     assert not list(tmp_path.iterdir())

@@ -63,7 +63,7 @@ def test_the_command_writes_all_formats(
     every = ",".join(list_formats())
     out = tmp_path / "out"
     assert main(["convert", str(predicted), "--format", every, "--out", str(out)]) == 3
-    assert "3 images, 1 of them not readable, as coco, csv, cvat" in capsys.readouterr().out
+    assert "3 images, 1 of them unreadable, as coco, csv, cvat" in capsys.readouterr().out
     assert sorted(path.name for path in out.iterdir()) == [
         "annotations.json",
         "cvat",
@@ -104,7 +104,7 @@ def test_the_status_says_whether_all_images_could_be_read(
         writer.close()
         assert main(["convert", str(tmp_path / name), "--format", "csv"]) == status
         assert "a.jpg" in (tmp_path / name / "predictions.csv").read_text()
-        assert ("1 of them not readable" in capsys.readouterr().out) == (status == 3)
+        assert ("1 of them unreadable" in capsys.readouterr().out) == (status == 3)
 
 
 def test_low_scores_are_left_out_and_their_images_stay(predicted: Path, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_record_without_a_box_is_a_warning(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--format", "coco,yol"], "no format 'yol': did you mean 'yolo'"),
+        (["--format", "coco,yol"], "format: 'yol' is not valid; did you mean 'yolo'"),
         (["--format", "coco", "--min_score", "1.5"], "min_score: 1.5"),
         (["--format", "yolo", "--val_fraction", "1"], "val_fraction: 1.0"),
         (["--format", "coco,csv", "--copy_images", "true"], "copy_images: True"),

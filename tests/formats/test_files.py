@@ -27,7 +27,7 @@ def test_a_folder_is_there_when_it_is_whole(tmp_path: Path) -> None:
     assert not (tmp_path / "voc/c.txt").exists()
 
 
-def test_to_begin_one_disturbs_nobody(tmp_path: Path) -> None:
+def test_to_begin_one_disturbs_no_other(tmp_path: Path) -> None:
     """A process that only asks what is in its way leaves to another what it writes there."""
     folder = AtomicFolder(tmp_path, "voc")
     folder.path("a.txt").touch()

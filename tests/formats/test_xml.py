@@ -44,7 +44,7 @@ def test_globox_reads_names_sizes_and_boxes(
     readable = {key: result for key, result in results.items() if result.error is None}
     assert set(by_id) == set(readable)
     for key, result in readable.items():
-        assert by_id[key].original_size == result.original_size
+        assert by_id[key].image_size == result.original_size
         boxes = by_id[key].boxes
         assert [unescape_name(box.label) for box in boxes] == [
             classes[i] for i in result.box_labels

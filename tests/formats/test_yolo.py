@@ -106,7 +106,7 @@ def test_every_image_is_found_with_its_own_labels(tmp_path: Path) -> None:
         assert rows.shape == (2, 5)
         assert rows.min() >= 0
         assert rows[:, 1:].max() <= 1
-        found = Annotation.from_yolo_v5(label_of(image), original_size=sizes[name])
+        found = Annotation.from_yolo_v5(label_of(image), image_size=sizes[name])
         for box, corners in zip(found.boxes, located(name, sizes[name]).boxes, strict=True):
             np.testing.assert_allclose(box.ltrb, corners, atol=1e-3)
         assert [box.label for box in found.boxes] == ["1", "0"]
@@ -153,8 +153,8 @@ def test_globox_reads_boxes_and_scores_of_any_size(
             continue
         (label,) = [path for path in written if path in _labels_of(folder, result.image_id)]
         confidence = Path(str(label).replace("/yolo/labels/", "/yolo/confidences/"))
-        plain = Annotation.from_yolo_v5(label, original_size=result.original_size)
-        scored = Annotation.from_yolo_v5(confidence, original_size=result.original_size)
+        plain = Annotation.from_yolo_v5(label, image_size=result.original_size)
+        scored = Annotation.from_yolo_v5(confidence, image_size=result.original_size)
         assert [box.confidence for box in scored.boxes] == result.box_scores.tolist()
         for read in (plain, scored):
             labels = [number[label] for label in result.box_labels.tolist()]
@@ -292,7 +292,7 @@ def test_a_single_list_serves_for_both(fraction: float, number: int, tmp_path: P
     assert images_of(tmp_path / "yolo", "val") == images_of(tmp_path / "yolo", "train")
 
 
-def test_only_classes_that_occur_are_listed_each_by_a_name_of_its_own(tmp_path: Path) -> None:
+def test_only_classes_that_occur_are_listed_each_by_a_separate_name(tmp_path: Path) -> None:
     """Numbered from 0 in the order of the network's, in labels and confidences."""
     classes = tuple("crane" if number in (134, 517) else f"{number}" for number in range(1000))
     writer = create_writer("yolo", tmp_path, PredictionInfo(classes, tmp_path, 0.2))
@@ -354,7 +354,7 @@ def test_training_readers_take_every_kind(
     assert label_of(image).stem == "a"
 
 
-def test_depths_that_training_readers_do_not_take_are_written_anew(tmp_path: Path) -> None:
+def test_depths_that_training_readers_do_not_take_are_rewritten(tmp_path: Path) -> None:
     """A TIFF of floats, as microscopes write it."""
     Image.fromarray(np.eye(8, dtype=np.float32)).save(tmp_path / "a.tif")
     writer = create_writer("yolo", tmp_path, PredictionInfo(("crow", "wren"), tmp_path, 0.2))

@@ -62,7 +62,7 @@ def test_bfloat16_rounds_what_float32_does_not(tiny_run: Path, toy: Path) -> Non
 
 
 def test_a_context_around_is_left_in_force() -> None:
-    """Of whoever calls in float32 under an autocast of their own."""
+    """An outer autocast stays active in float32."""
     with torch.autocast("cpu", torch.bfloat16), Compute(torch.device("cpu"), "fp32").autocast():
         assert torch.is_autocast_enabled("cpu")
     assert not torch.is_autocast_enabled("cpu")
@@ -76,12 +76,12 @@ def test_float16_is_for_gpus(tiny_run: Path) -> None:
         lambda: make_accelerator("fp16", device="cpu"),
         lambda: Localizer(tiny_run, precision="fp16", device="cpu"),
     ):
-        with pytest.raises(ConfigError, match="fp16, which is for GPUs: use bf16 or fp32"):
+        with pytest.raises(ConfigError, match="fp16 needs a GPU; use bf16 or fp32"):
             refused()
 
 
 def test_several_processes_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As whoever has started them says; one that is alone asks nobody."""
+    """As set by the launcher; a single process needs no communication."""
     state = Compute(torch.device("cpu"), "fp32", 1, 2)
     monkeypatch.setattr("wsol.inference.device.PartialState", lambda cpu: state)
     assert choose_compute("fp32", device="cpu") == Compute(torch.device("cpu"))
@@ -129,7 +129,7 @@ def test_every_command_reads_the_same_maps(
 def test_auto_follows_the_run(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where the hardware computes in it, and float32 elsewhere, which is said."""
+    """If the hardware supports it, otherwise float32, which is logged."""
     found = []
     for has in (True, False):
         monkeypatch.setattr("wsol.inference.device.has_bfloat16", lambda _, has=has: has)
@@ -140,8 +140,8 @@ def test_auto_follows_the_run(
             said = f"chosen in {of_run}" in caplog.text
             found.append((precision, said))
     here = [("bf16", False), ("fp32", False), ("bf16", False), ("fp32", True)]
-    elsewhere = [("fp32", False), ("fp32", False), ("fp32", True), ("fp32", True)]
-    assert found == [*here, *elsewhere]
+    others = [("fp32", False), ("fp32", False), ("fp32", True), ("fp32", True)]
+    assert found == [*here, *others]
 
 
 def test_another_precision_than_the_runs_is_said_once(
@@ -193,7 +193,7 @@ def test_each_command_says_where_it_computes(
 
 @pytest.fixture
 def fresh_accelerate() -> Iterator[None]:
-    """Let accelerate begin anew: it keeps the first precision of a process."""
+    """Reset accelerate: it keeps the first precision of a process."""
     AcceleratorState._reset_state()
     yield
     AcceleratorState._reset_state()

@@ -38,7 +38,7 @@ CLASSES = ("cat", "dog", "owl")
 def make(
     backbone: str = "test_resnet", localizer: str = "cam", size: int = SIDE, **options: object
 ) -> Localizer:
-    """Return a localizer of a new network that has seen what it wants to see."""
+    """Return a fitted localizer of a new network."""
     torch.manual_seed(0)
     network = create_network(backbone, num_classes=3, pretrained=False, size=size).eval()
     locate = Localizer(
@@ -100,7 +100,7 @@ def test_onnxruntime_gives_what_the_localizer_does(
         assert (logits.dtype, maps.dtype) == (np.float32, np.float32)
         assert max(differences(locate, logits, maps, SIDE)) <= TOLERANCE
     info = json.loads(session.get_modelmeta().custom_metadata_map["wsol"])
-    assert (info["classes"], info["size"], info["localizer"]) == ([*CLASSES], SIDE, localizer)
+    assert (info["classes"], info["image_size"], info["localizer"]) == ([*CLASSES], SIDE, localizer)
 
 
 TORCH_CASES = [
@@ -126,11 +126,11 @@ def test_torch_gives_what_the_localizer_does(
 
 
 @pytest.mark.parametrize(("name", "head"), [("pixels", PixelHead), ("psol", BoxHead)])
-def test_what_was_learnt_travels_too(
+def test_the_fitted_state_is_exported_too(
     name: str, head: Callable[..., torch.nn.Module], tmp_path: Path
 ) -> None:
     """Heads of wsol distill are in the graph."""
-    locate = make("test_resnet", name, layer="layer4")
+    locate = make("test_resnet", name, layers="layer4")
     assert isinstance(locate.localizer, DistilledLocalizer)
     torch.manual_seed(0)
     # What a new head says is nearly flat, and would be rounding errors once it is scaled.
@@ -175,13 +175,13 @@ def test_a_given_network_stays_in_its_mode(tmp_path: Path) -> None:
     [
         ("gradcam", "it needs gradients"),
         ("cam*layercam", "it needs gradients"),
-        ("scorecam", "it asks the network again for each channel"),
+        ("scorecam", "it needs a forward pass for each channel"),
         ("eigencam", "it needs eigenvectors"),
     ],
 )
 def test_what_has_no_graph_says_why(localizer: str, reason: str, tmp_path: Path) -> None:
     """In one line, with localizers that have one."""
-    with pytest.raises(ConfigError, match=rf"{reason}.*give --localizer cam or feature_norm"):
+    with pytest.raises(ConfigError, match=rf"{reason}.*--localizer cam or feature_norm"):
         export_localizer(make(localizer=localizer), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
@@ -190,7 +190,7 @@ def test_what_has_seen_no_images_is_refused(tmp_path: Path) -> None:
     """DDT without its component is not a graph."""
     locate = make(localizer="ddt")
     locate.is_fitted = False
-    with pytest.raises(ConfigError, match="ddt cannot be exported: it has seen no images"):
+    with pytest.raises(ConfigError, match="ddt cannot be exported: it is not fitted"):
         export_localizer(locate, tmp_path / "model.onnx")
 
 
@@ -251,7 +251,7 @@ def test_prediction_is_that_of_the_run(
         {},
         {"threshold": "auto"},
         {"threshold": 0.3},
-        {"threshold": 0.3, "objects": "multiple", "normalization": "ivr"},
+        {"threshold": 0.3, "instances": "multiple", "normalization": "ivr"},
     ):
         own = Localizer(run, precision="fp32", device="cpu", **options)
         other = Localizer(graphs["onnx"], batch_size=5, **options)
@@ -284,7 +284,7 @@ def test_a_graph_is_cut_as_its_run(run: Path, tmp_path: Path) -> None:
 def test_the_graph_is_that_of_the_weights_as_they_are(
     run: Path, graphs: dict[ExportFormat, Path]
 ) -> None:
-    """Against the run's network before anything is folded or moved."""
+    """Against the run's network before batch norm is fused or weights are moved."""
     network, info = load_run(run)
     images = random_images()
     spec = [torch.tensor(each).view(1, 3, 1, 1) for each in (network.mean, network.std)]
@@ -330,7 +330,7 @@ def test_opening_runs_no_pickle_of_a_stranger(tmp_path: Path) -> None:
     path = tmp_path / "evil.pt2"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("evil/data/sample_inputs/model.pt", b"cposix\nsystem\n(S'true'\ntR.")
-    with pytest.raises(RunError, match="not a whole graph that wsol export wrote"):
+    with pytest.raises(RunError, match="not a complete file of wsol export"):
         open_own_torch(path)
 
 
@@ -343,7 +343,7 @@ def test_a_part_of_a_file_is_refused_in_one_line(
     path = tmp_path / graphs[form].name
     for bad in (b"", content[:100], content[: len(content) // 2], content[:-1], b"x" * 1000):
         path.write_bytes(bad)
-        with pytest.raises(RunError, match="not a whole graph") as caught:
+        with pytest.raises(RunError, match="not a complete file of wsol export") as caught:
             READERS[form](path)
         assert "\n" not in str(caught.value)
 
@@ -355,16 +355,16 @@ def test_graphs_of_others_are_refused(graphs: dict[ExportFormat, Path], tmp_path
     for value in ("{", "[]", "{}", '{"classes": 3}'):
         model.metadata_props[0].value = value
         onnx.save(model, path)
-        with pytest.raises(RunError, match="not a whole graph"):
+        with pytest.raises(RunError, match="not a complete file of wsol export"):
             Localizer(path)
     del model.metadata_props[:]
     onnx.save(model, path)
-    with pytest.raises(RunError, match="not a whole graph"):
+    with pytest.raises(RunError, match="not a complete file of wsol export"):
         Localizer(path)
     with pytest.raises(RunError, match="no such file"):
         Localizer(tmp_path / "none.onnx")
     (tmp_path / "a.txt").touch()
-    with pytest.raises(RunError, match="neither a run folder nor a graph"):
+    with pytest.raises(RunError, match="neither a run folder nor an exported model"):
         Localizer(tmp_path / "a.txt")
 
 
@@ -377,7 +377,7 @@ def test_graphs_of_others_are_refused(graphs: dict[ExportFormat, Path], tmp_path
         {"flip": True},
         {"scales": (1, 2)},
         {"labels": ("circle",)},
-        {"size": 96},
+        {"image_size": 96},
         {"precision": "bf16"},
     ],
 )
@@ -386,7 +386,7 @@ def test_what_a_graph_fixes_cannot_be_asked_for(
 ) -> None:
     """One line names the option."""
     (name,) = option
-    with pytest.raises(ConfigError, match=f"{name} cannot be changed in .*m.onnx"):
+    with pytest.raises(ConfigError, match=f"{name}: cannot be changed in .*m.onnx"):
         Localizer(graphs["onnx"], **option)
 
 
@@ -400,17 +400,17 @@ def test_another_class_than_the_likeliest_is_refused(
     (same,) = locate(image, label=found.label)
     assert np.array_equal(same.boxes, found.boxes)
     other = next(name for name in locate.classes if name != found.label)
-    with pytest.raises(ConfigError, match="likeliest class alone"):
+    with pytest.raises(ConfigError, match="top-1 class"):
         list(locate(image, label=other))
 
 
-def test_several_labels_keep_the_sigmoid(tmp_path: Path, toy: Path) -> None:
+def test_multi_label_models_keep_the_sigmoid(tmp_path: Path, toy: Path) -> None:
     """A graph of such a run gives the likeliest class, with its own probability."""
     locate = make()
     locate.is_multi_label = True
     export_localizer(locate, tmp_path / "m.onnx")
     loaded = Localizer(tmp_path / "m.onnx")
-    assert (loaded.is_multi_label, loaded.objects) == (True, "multiple")
+    assert (loaded.is_multi_label, loaded.instances) == (True, "multiple")
     image = images_of(toy)[:1]
     (likely,) = loaded.classify(image)
     (found,) = loaded(image)

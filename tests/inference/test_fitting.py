@@ -63,7 +63,7 @@ def preprocessing(network: Network, **options: int) -> Preprocessing:
 def test_no_more_than_the_most_are_shown(
     network: Network, images: list[Path], shown: list[int]
 ) -> None:
-    """Or all, where there are fewer; a localizer that wants none is shown none."""
+    """Or all, if there are fewer; localizers without fitting get none."""
     ddt = create_localizer("ddt", network)
     assert fit_localizer(ddt, images, preprocessing(network))
     assert sum(shown) == MAX_FIT_IMAGES

@@ -46,7 +46,7 @@ class Plain(nn.Module):
         return self.fc(self.drop(self.features(images).mean((2, 3))))
 
 
-class TestTimeAugmentation(Plain):
+class FixedSize(Plain):
     """Takes one size only, and calls ``view``."""
 
     def __init__(self) -> None:
@@ -178,7 +178,7 @@ def transformer(kind: str, **config: Any) -> nn.Module:
     """Return a transformer of transformers."""
     return hugging_face(
         kind,
-        original_size=SIZE,
+        image_size=SIZE,
         patch_size=16,
         hidden_size=16,
         num_hidden_layers=2,
@@ -222,7 +222,7 @@ def vision_vit() -> nn.Module:
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "plain": Plain,
     "channels last": lambda: Plain().to(memory_format=torch.channels_last),
-    "view, one size": TestTimeAugmentation,
+    "view, one size": FixedSize,
     "tuple": Tuples,
     "dict": Dicts,
     "one logit": lambda: Plain(1),
@@ -254,7 +254,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "transformers dinov2": lambda: transformer("Dinov2"),
     "transformers beit": lambda: transformer("Beit"),
     "transformers swin": lambda: hugging_face(
-        "Swin", original_size=SIZE, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4
+        "Swin", image_size=SIZE, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4
     ),
     "transformers resnet": lambda: hugging_face(
         "ResNet", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic"
@@ -341,7 +341,7 @@ def test_a_given_network_stays_as_it_was(name: str, photo: Path) -> None:
     layer = choose_layers(net, SIZE)
     images = torch.randn(2, 3, SIZE, SIZE)
     for localizer in ("gradcam", "feature_norm"):
-        maps = create_localizer(localizer, net, size=SIZE)(images)
+        maps = create_localizer(localizer, net, image_size=SIZE)(images)
         assert maps.shape == (2, SIZE, SIZE)
         assert maps.dtype == torch.float32
     # Some networks have no layer that ADL acts on.

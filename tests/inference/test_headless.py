@@ -16,7 +16,7 @@ from torch import nn
 from transformers import Dinov2Config, Dinov2Model
 
 from wsol.app.config import AppConfig
-from wsol.app.service import Pool
+from wsol.app.service import LocalizerCache
 from wsol.app.storage import Choice
 from wsol.errors import ConfigError
 from wsol.formats import FORMATS
@@ -85,7 +85,7 @@ def _torchvision() -> nn.Module:
 
 def _base_model() -> nn.Module:
     config = Dinov2Config(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, original_size=112, patch_size=14
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=112, patch_size=14
     )
     return Dinov2Model(config)
 
@@ -130,7 +130,7 @@ def test_a_given_network_without_classes_finds_objects(
     assert (found.label, len(found.boxes)) == ("object", 1)
     (found,) = Localizer(model, localizer=localizer, image_size=112, classes=("disc",))([photo])
     assert found.label == "disc"
-    with pytest.raises(ConfigError, match="2 classes"):
+    with pytest.raises(ConfigError, match="2 names"):
         Localizer(model, localizer=localizer, image_size=112, classes=("disc", "square"))
 
 
@@ -161,7 +161,7 @@ def test_classes_cannot_be_asked_for(make: Callable[[], nn.Module], photo: Path)
 def test_localizers_without_a_class_make_maps(name: str) -> None:
     """Of networks without classes."""
     model = timm.create_model("test_vit", num_classes=0, dynamic_img_size=True)
-    localizer, images = create_localizer(name, model, size=112), torch.rand(2, 3, 112, 112)
+    localizer, images = create_localizer(name, model, image_size=112), torch.rand(2, 3, 112, 112)
     localizer.fit([images])
     assert localizer(images).shape == (2, 112, 112)
 
@@ -171,7 +171,7 @@ def test_localizers_of_a_class_name_those_without(name: str) -> None:
     """And none of the others."""
     model = timm.create_model("test_vit", num_classes=0, dynamic_img_size=True)
     with pytest.raises(ConfigError) as caught:
-        create_localizer(name, model, size=112)
+        create_localizer(name, model, image_size=112)
     named = re.findall(r"\w+", str(caught.value).partition("use one of")[2])
     assert {*FREE} <= {*named}
     assert name not in named
@@ -234,7 +234,7 @@ def test_views_of_patches_of_14_pixels_fit_them(photo: Path) -> None:
 
 @pytest.mark.usefixtures("random_weights")
 def test_transformers_are_read_at_their_last_block() -> None:
-    """Also those whose blocks are no module of their own, as DINOv3's."""
+    """Also those without a separate module of blocks, as DINOv3's."""
     for name in ("eva02_tiny_patch14_224", "vit_small_patch16_dinov3", "vit_small_patch14_dinov2"):
         network = create_network(name, num_classes=0, pretrained=False)
         assert last_stage(network, 224).startswith("blocks")
@@ -314,8 +314,8 @@ def test_a_graph_of_a_network_without_classes_finds_the_same(photo: Path, tmp_pa
 
 @pytest.mark.usefixtures("random_weights")
 def test_the_app_shows_objects(photo: Path) -> None:
-    """And says so in one line where a class is asked for."""
-    pool = Pool(AppConfig(backbone="convnextv2_atto.fcmae", image_size=64, device="cpu"))
+    """And raises a one-line error if a class is requested."""
+    pool = LocalizerCache(AppConfig(backbone="convnextv2_atto.fcmae", image_size=64, device="cpu"))
     assert pool.classify(photo) == [(0, 1.0)]
     found, _ = pool.preprocessing(photo, "a", Choice(localizer="ncut", label=0))
     assert (found.label, len(found.boxes)) == ("object", 1)

@@ -130,9 +130,9 @@ def test_weights_of_any_type_are_read_as_they_are(
     """With the same result, nearly; another precision is refused."""
     expected = Localizer(Classifier(), localizer=localizer, image_size=64, precision="fp32")
     locate = Localizer(Classifier().to(kind), localizer=localizer, image_size=64)
-    (want,), (found,) = expected([photo]), locate([photo])
-    assert abs(found.score - want.score) < 0.01
-    assert np.abs(found.heat_map - want.heat_map).mean() < 0.05
+    (expect,), (found,) = expected([photo]), locate([photo])
+    assert abs(found.score - expect.score) < 0.01
+    assert np.abs(found.heat_map - expect.heat_map).mean() < 0.05
     other = "fp32" if kind != torch.float64 else "bf16"
     with pytest.raises(ConfigError, match=other):
         Localizer(Classifier().to(kind), localizer=localizer, image_size=64, precision=other)
@@ -171,12 +171,12 @@ def test_what_is_no_logits_is_not_read_as_logits(
 
 @pytest.mark.parametrize("image_size", [[96, 64], (64, 128)])
 def test_a_size_that_is_no_square_is_refused(image_size: Any) -> None:
-    """Unless another is asked for."""
+    """Unless another is requested."""
     model: Any = Classifier()
     model.config = SimpleNamespace(image_size=image_size)
     with pytest.raises(ConfigError, match=f"{image_size[1]} x {image_size[0]}.*square"):
         Localizer(model, localizer="cam")
-    assert Localizer(model, localizer="cam", image_size=64).size == 64
+    assert Localizer(model, localizer="cam", image_size=64).image_size == 64
 
 
 @pytest.mark.parametrize("make", [FrozenFeatures, NoGrad])
@@ -225,15 +225,15 @@ def test_a_compiled_network_is_read_as_it_is(photo: Path) -> None:
     for model in (compiled, nn.DataParallel(Classifier())):
         for options in ({}, {"localizer": "gradcam", "layers": "conv"}):
             (found,) = Localizer(model, image_size=64, **options)([photo])
-            (want,) = Localizer(Classifier(), image_size=64, **options)([photo])
-            np.testing.assert_array_equal(found.boxes, want.boxes)
+            (expect,) = Localizer(Classifier(), image_size=64, **options)([photo])
+            np.testing.assert_array_equal(found.boxes, expect.boxes)
     Localizer(compiled, image_size=64, localizer="gradcam", layers="_orig_mod.conv")
 
 
 def test_a_given_network_starts_no_process_group(
     monkeypatch: pytest.MonkeyPatch, photo: Path
 ) -> None:
-    """In a training of somebody else's with several processes, each reads its own network."""
+    """In a distributed training of another library, each process uses its network."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr("wsol.inference.device.PartialState", None)
     for net in (Classifier(), Classifier().double()):

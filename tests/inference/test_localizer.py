@@ -61,7 +61,7 @@ def test_the_box_is_where_the_object_is(bright: Network, tmp_path: Path) -> None
 
 
 def test_classes_are_told_with_their_probabilities(bright: Network, tmp_path: Path) -> None:
-    """The likeliest first, as many as are asked for; a bad file has none."""
+    """Most probable first, up to the requested number; none for a bad file."""
     Image.new("RGB", (40, 40), (204, 204, 204)).save(tmp_path / "a.png")
     (tmp_path / "b.png").touch()
     locate = wsol.Localizer(
@@ -101,7 +101,7 @@ def test_another_class_for_one_call(bright: Network, tmp_path: Path) -> None:
 
 
 def test_names_are_for_classifiers_that_have_none(tmp_path: Path) -> None:
-    """A run and a graph have names of their own, which stay."""
+    """A run and an exported model have class names, which are kept."""
     for model in (tmp_path / "run", tmp_path / "a.onnx"):
         with pytest.raises(ConfigError, match="classes: "):
             wsol.Localizer(model, classes=("dark", "bright"))
@@ -159,7 +159,7 @@ def test_wrong_options_are_refused(bright: Network, tmp_path: Path) -> None:
         wsol.Localizer(bright, threshold=1.5)
     with pytest.raises(ConfigError, match="no localizer 'camm': did you mean 'cam'"):
         wsol.Localizer(bright, localizer="camm")
-    with pytest.raises(ConfigError, match="3 classes, but Network has 2 logits: give a name for"):
+    with pytest.raises(ConfigError, match="3 names, but Network has 2 logits"):
         wsol.Localizer(bright, classes=("cat", "dog", "owl"), image_size=32)
     with pytest.raises(RunError, match="no finished run here"):
         wsol.Localizer(tmp_path)
@@ -176,13 +176,13 @@ def test_classes_that_have_names_get_no_others(tiny_run: Path) -> None:
     [
         ("batch_size", -1),
         ("batch_size", "16"),
-        ("workers", -1),
+        ("num_workers", -1),
         ("max_pixels", 0),
-        ("size", 0),
-        ("size", True),
+        ("image_size", 0),
+        ("image_size", True),
         ("precision", "float16"),
         ("normalization", "foo"),
-        ("objects", "many"),
+        ("instances", "many"),
         ("flip", "yes"),
         ("scales", (1, float("nan"))),
         ("layers", [1]),
@@ -246,7 +246,7 @@ def test_any_classifier_and_its_own_names(tmp_path: Path) -> None:
     assert found.status in ("ok", "no_object")
     assert locate.classes == ("0", "1", "2")
     assert locate.localizer.layers == ("features",)
-    # Features are relative to ImageNet's colours where the model says nothing of its own.
+    # Features are relative to ImageNet's colours if the model declares none.
     assert locate.mean == pytest.approx((0.485, 0.456, 0.406))
     assert model.training
     assert all(part.training for part in model.modules())
@@ -255,14 +255,14 @@ def test_any_classifier_and_its_own_names(tmp_path: Path) -> None:
         def __init__(self) -> None:
             super().__init__()
             self.inner = model
-            self.config = SimpleNamespace(id2label={0: "cat", 1: "dog", 2: "owl"}, original_size=64)
+            self.config = SimpleNamespace(id2label={0: "cat", 1: "dog", 2: "owl"}, image_size=64)
 
         def forward(self, images: torch.Tensor) -> SimpleNamespace:
             return SimpleNamespace(logits=self.inner(images))
 
     named = Localizer(Named(), layers="inner.features", localizer="layercam")
     assert named.classes == ("cat", "dog", "owl")
-    assert named.size == 64
+    assert named.image_size == 64
     assert next(iter(named([tmp_path / "a.png"]))).label in named.classes
 
 

@@ -83,7 +83,7 @@ def test_each_object_of_each_class_has_its_box(
 
 
 def test_one_box_a_class_is_the_largest(colours: Network, image: Path) -> None:
-    """Where one is asked for, and the classifier's first choice alone where no labels are."""
+    """If requested, and only the top-1 class without labels."""
     options = {"classes": ("red", "green"), "localizer": "cam", "threshold": 0.5, "device": "cpu"}
     (both,) = Localizer(colours, labels=("red", "green"), image_size=160, **options)([image])
     assert sorted(both.box_labels) == [0, 1]

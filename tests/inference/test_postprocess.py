@@ -26,7 +26,7 @@ def found(objects: Instances, is_multi_label: bool, probability: float = 0.3) ->
 
 @pytest.mark.parametrize("probability", [0.01, 0.9])
 def test_of_one_label_the_map_alone_decides(probability: float) -> None:
-    """The probability of the class is a field of its own."""
+    """The probability of the class is a separate field."""
     result = found("single", is_multi_label=False, probability=probability)
     assert result.box_scores == pytest.approx([SHARE])
     assert result.score == probability
@@ -40,7 +40,7 @@ def test_several_boxes_are_ordered_by_their_peaks() -> None:
     assert result.box_scores == pytest.approx([SHARE * peak for peak in peaks])
 
 
-def test_of_several_labels_the_probability_says_whether_there_is_one() -> None:
+def test_multi_label_probabilities_are_box_scores() -> None:
     """Times the peaks, as before the one with the highest peak."""
     one, several = (found(number, is_multi_label=True) for number in ("single", "multiple"))
     assert one.box_scores.tolist() == [0.3]
@@ -48,11 +48,11 @@ def test_of_several_labels_the_probability_says_whether_there_is_one() -> None:
     assert several.box_scores == pytest.approx(0.3 * peaks)
 
 
-@pytest.mark.parametrize("objects", ["single", "multiple"])
+@pytest.mark.parametrize("instances", ["single", "multiple"])
 @pytest.mark.parametrize("is_multi_label", [False, True])
-def test_the_app_scores_boxes_alike(objects: Instances, is_multi_label: bool) -> None:
+def test_the_app_scores_boxes_alike(instances: Instances, is_multi_label: bool) -> None:
     """At the same threshold of the same map."""
-    result = found(objects, is_multi_label)
-    again = rethreshold(result, 0.5, objects, is_multi_label)
+    result = found(instances, is_multi_label)
+    again = rethreshold(result, 0.5, instances, is_multi_label)
     assert again.boxes.tolist() == result.boxes.tolist()
     assert again.box_scores == pytest.approx(result.box_scores)

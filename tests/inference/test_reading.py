@@ -38,7 +38,7 @@ def run(tiny: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_keeps_its_reading(run: Path) -> None:
-    """With what the localizer has learnt from the training images."""
+    """With the state fitted to the training images."""
     assert load_run(run)[1].localizer_config == LocalizerConfig(**LOCALIZER_CONFIG)
     assert set(load_file(run / "localizer.safetensors")) == {"mean.layer3", "direction.layer3"}
 
@@ -67,7 +67,7 @@ def test_another_localizer_is_fitted_on_the_training_images(
     assert evaluate(config).metrics["max_box_acc_v2"] is not None
 
 
-def test_another_reading_has_a_threshold_of_its_own(tiny_run: Path, tmp_path: Path) -> None:
+def test_other_localizer_options_have_a_separate_threshold(tiny_run: Path, tmp_path: Path) -> None:
     """The run's was chosen for other maps; figures and images of the report are cut alike."""
     own = load_run(tiny_run)[1].threshold
     options = EvaluateConfig(run=tiny_run, out=tmp_path / "own/a.json", report=4, device="cpu")
@@ -92,7 +92,7 @@ def test_another_reading_has_a_threshold_of_its_own(tiny_run: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("own", "chosen", "asked", "expected"),
+    ("own", "chosen", "options", "expected"),
     [
         # Without ground truth each map has its own threshold, unless a scale or number is given.
         ({}, None, {}, ("otsu", 0.29, "auto")),
@@ -103,7 +103,7 @@ def test_another_reading_has_a_threshold_of_its_own(tiny_run: Path, tmp_path: Pa
         ({"localizer": "feature_norm"}, None, {}, ("otsu", 0.5, "auto")),
         ({"normalization": "otsu"}, None, {"threshold": 0.4}, ("minmax", 0.4, "option")),
         ({"localizer": "pixels"}, None, {}, ("otsu", 0.5, "auto")),
-        # Probabilities need no scale of their own.
+        # Probabilities need no normalization.
         ({"localizer": "prototypes"}, None, {}, ("minmax", 0.5, "auto")),
         ({"localizer": "prototypes"}, None, {"threshold": "auto"}, ("minmax", 0.5, "auto")),
         ({"localizer": "prototypes"}, None, {"normalization": "otsu"}, ("otsu", 0.5, "auto")),
@@ -127,7 +127,7 @@ def test_where_maps_are_cut(
     options: dict[str, Any],
     expected: tuple[str, float, str],
 ) -> None:
-    """Scale, threshold and where it comes from, of the run's reading and what is asked for."""
+    """Normalization, threshold and its origin, by the run's and the given options."""
     found = resolve_threshold(LocalizerConfig(**own), chosen, LocalizerOptions(**options))
     assert (found.localizer_config.normalization, found.threshold, found.threshold_from) == expected
 
@@ -137,7 +137,7 @@ def test_flat_maps_are_of_localizers() -> None:
     assert set(list_localizers()) >= FLAT_MAPS
 
 
-def test_auto_has_a_scale_of_its_own(tiny_run: Path) -> None:
+def test_auto_has_a_separate_normalization(tiny_run: Path) -> None:
     """Another one is refused, as it would change nothing."""
     with pytest.raises(ConfigError, match=r"^normalization: 'ivr' .*auto"):
         Localizer(tiny_run, threshold="auto", normalization="ivr")
@@ -156,7 +156,7 @@ def test_boxes_at_auto_are_those_of_the_otsu_scale(tiny_run: Path, toy: Path) ->
 def test_the_report_shows_what_was_measured(
     tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the localizer as it has learnt from the training images, not from those it shows."""
+    """By the localizer fitted to the training images, not to the images of the report."""
     seen = []
     report_split = "wsol.evaluation.evaluate.report_split"
 
@@ -173,8 +173,8 @@ def test_the_report_shows_what_was_measured(
         assert torch.allclose(value, locate.localizer.state()[name], atol=1e-4)
 
 
-def test_other_views_use_what_was_learnt(run: Path, tmp_path: Path) -> None:
-    """Views and normalization change nothing of it; with other layers it is learnt anew."""
+def test_other_augmentations_use_the_fitted_state(run: Path, tmp_path: Path) -> None:
+    """Augmentations and normalization do not affect it; with other layers it is fitted again."""
     fitted = load_file(run / "localizer.safetensors")
     changed = {name: value + 1 for name, value in fitted.items()}
     copy = shutil.copytree(run, tmp_path / "run")

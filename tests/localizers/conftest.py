@@ -19,7 +19,7 @@ ATTENTION = ("attention_rollout", "gradient_rollout", "tscam")
 
 
 def prepare(localizer: ScoreMaps, images: Tensor) -> None:
-    """Show images to a localizer that wants some, or give it a head that has learnt nothing."""
+    """Fit a localizer to images if needed, or give it an untrained head."""
     if localizer.needs_fit and not isinstance(localizer, DistilledLocalizer):
         localizer.fit([images])
     if isinstance(localizer, DistilledLocalizer):
@@ -54,7 +54,7 @@ def tiny() -> Callable[[str], Network]:
 
 @pytest.fixture
 def make(images: Tensor, tiny: Callable[[str], Network]) -> Make:
-    """Return what makes a localizer and shows it images where it wants some first."""
+    """Return a function that creates a localizer and fits it to images if needed."""
 
     def make(name: str, network: torch.nn.Module | None = None, **options: object) -> ScoreMaps:
         if name in ("scorecam", "ablationcam"):

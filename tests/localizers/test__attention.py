@@ -47,7 +47,7 @@ def layer(**options: Any) -> nn.MultiheadAttention:
 def test_multi_head_attention_is_what_it_was(
     call: Call, options: dict[str, Any], watched: int
 ) -> None:
-    """Output and weights, whatever it is asked for; what is not plain is not watched."""
+    """Output and weights, for all options; calls with extra options are not recorded."""
     own = layer(**options)
     with torch.no_grad():
         torch.manual_seed(0)

@@ -10,7 +10,7 @@ from wsol.localizers._layers import choose_layers
 
 
 @pytest.mark.parametrize(
-    ("name", "classes", "layers"),
+    ("name", "classes", "layer"),
     [
         ("test_resnet", 96, "layer4"),
         ("test_resnet", 64, "layer4"),

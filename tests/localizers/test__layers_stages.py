@@ -7,7 +7,7 @@ from transformers import ViTConfig, ViTModel
 
 from wsol.localizers import create_localizer
 from wsol.localizers._layers import choose_layers, find_stages, last_stage, stage_before
-from wsol.localizers.ensemble import TestTimeAugmentation
+from wsol.localizers.ensemble import Ensemble
 
 LAST_TWO = {
     "resnet18": ("layer3", "layer4"),
@@ -49,7 +49,7 @@ def test_a_transformer_has_one_stage() -> None:
 def test_the_last_stage_ends_with_the_last_block_however_deep_it_lies() -> None:
     """Not with the embedding of the patches, which holds several layers too and is less nested."""
     config = ViTConfig(
-        hidden_size=8, num_hidden_layers=3, num_attention_heads=2, original_size=64, patch_size=16
+        hidden_size=8, num_hidden_layers=3, num_attention_heads=2, image_size=64, patch_size=16
     )
     assert last_stage(ViTModel(config)).endswith(".2")
 
@@ -65,5 +65,5 @@ def test_auto_is_the_stage_before() -> None:
     """The map then has the size of that stage before it is enlarged, and follows its features."""
     model = timm.create_model("test_resnet")
     views = create_localizer("feature_norm*ddt", model, affinity="auto")
-    assert isinstance(views, TestTimeAugmentation)
+    assert isinstance(views, Ensemble)
     assert (views.layers, views.affinity) == (("layer4",), "layer3")

@@ -74,7 +74,7 @@ def test_every_localizer_runs(
     locate = create_localizer(localizer, model, **({"channels": 4} if forward else {}))
     prepare(locate, images)
     if localizer in ATTENTION and kind not in GLOBAL_ATTENTION:
-        with pytest.raises(ConfigError, match="choose another localizer"):
+        with pytest.raises(ConfigError, match="use another localizer"):
             locate(images)
         return
     labels = model(images).argmax(1)

@@ -32,7 +32,7 @@ def test_the_map_is_that_of_the_head(method: str, backbone: str) -> None:
 
 
 def test_other_networks_and_layers_are_refused(tiny: Callable[[str], Network]) -> None:
-    """A plain head, somebody else's classifier, and a layer that the head was not trained on."""
+    """A plain head, a torchvision classifier, and a layer that the head was not trained on."""
     for model in (tiny("cam"), timm.create_model("test_resnet")):
         with pytest.raises(ConfigError, match="--method trilite or c2am"):
             create_localizer("foreground", model)
@@ -40,7 +40,7 @@ def test_other_networks_and_layers_are_refused(tiny: Callable[[str], Network]) -
         create_localizer("foreground", tiny("foreground"), layers=["layer2"])
 
 
-def test_several_labels_share_the_map(tiny: Callable[[str], Network], images: Tensor) -> None:
+def test_multiple_labels_share_the_map(tiny: Callable[[str], Network], images: Tensor) -> None:
     """Each place belongs to the label whose class map is highest there."""
     network = tiny("foreground")
     alone = create_localizer("foreground", network)(images)

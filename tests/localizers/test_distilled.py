@@ -113,7 +113,7 @@ def test_maps_are_probabilities(tiny: Tiny, images: Tensor) -> None:
     torch.testing.assert_close(localizer(images), expected[:, 0])
 
 
-def test_the_state_is_all_that_it_has_learnt(tiny: Tiny, images: Tensor) -> None:
+def test_the_state_is_complete(tiny: Tiny, images: Tensor) -> None:
     """A localizer with the state of another one says the same; a broken one is refused."""
     network = tiny("cam")
     one, two = DistilledPixels(network, LAYERS), DistilledPixels(network, LAYERS)
@@ -136,7 +136,7 @@ def test_without_a_state_it_says_what_to_do(tiny: Tiny, images: Tensor) -> None:
             use()
 
 
-def test_several_labels_share_the_map_out(tiny: Tiny, images: Tensor) -> None:
+def test_multiple_labels_partition_the_map(tiny: Tiny, images: Tensor) -> None:
     """Each place of it belongs to one label alone."""
     localizer = create_localizer("pixels", tiny("cam"), layers=LAYERS, several=True)
     plain = DistilledPixels(localizer.model, LAYERS)

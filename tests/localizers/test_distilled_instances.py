@@ -17,7 +17,7 @@ LAYERS = ["layer2", "layer4"]
 
 
 def ready(network: Network, images: Tensor, width: int = 8) -> DistilledInstances:
-    """Return a localizer with a head that has learnt nothing."""
+    """Return a localizer with an untrained head."""
     torch.manual_seed(1)
     localizer = DistilledInstances(network, LAYERS, interpolation="bilinear")
     channels = localizer.features(observe(network, images, LAYERS)).shape[1]
@@ -64,7 +64,7 @@ def test_a_head_learns_where_two_objects_meet() -> None:
 
 
 def test_each_place_belongs_to_the_likeliest_label(tiny: Tiny, images: Tensor) -> None:
-    """Of those that are asked for; a label alone has all that may be of it."""
+    """Of the requested labels; a single label has all positions that may belong to it."""
     localizer = ready(tiny("cam"), images)
     forward_pass = observe(localizer.model, images, LAYERS)
     said = localizer.ready_head()(localizer.features(forward_pass)).detach()
@@ -81,7 +81,7 @@ def test_each_place_belongs_to_the_likeliest_label(tiny: Tiny, images: Tensor) -
     assert localizer(images, labels).shape == (3, 2, 64, 96)
 
 
-def test_the_state_is_all_that_it_has_learnt(tiny: Tiny, images: Tensor) -> None:
+def test_the_state_is_complete(tiny: Tiny, images: Tensor) -> None:
     """A localizer with the state of another one says the same; a broken one is refused."""
     network = tiny("cam")
     one, two = ready(network, images, width=6), DistilledInstances(network, LAYERS)

@@ -91,7 +91,7 @@ def test_a_head_learns_where_the_bright_part_is() -> None:
     assert (head(features) - boxes).abs().mean() < 0.03
 
 
-def test_the_state_is_all_that_it_has_learnt(tiny: Tiny, images: Tensor) -> None:
+def test_the_state_is_complete(tiny: Tiny, images: Tensor) -> None:
     """A localizer with the state of another one says the same; a broken one is refused."""
     network = tiny("cam")
     one, two = PSOL(network, LAYERS), PSOL(network, LAYERS)
@@ -110,7 +110,7 @@ def test_without_a_state_it_says_what_to_do(tiny: Tiny, images: Tensor) -> None:
     """Whether it is asked, shown images or to be kept."""
     localizer = create_localizer("psol", tiny("cam"))
     for use in (lambda: localizer(images), lambda: localizer.fit([images]), localizer.state):
-        with pytest.raises(ConfigError, match="run that has with wsol distill RUN --out NEW"):
+        with pytest.raises(ConfigError, match="wsol distill RUN --out NEW"):
             use()
 
 

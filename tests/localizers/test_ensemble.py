@@ -117,7 +117,7 @@ def test_passes_of_other_views_are_not_shared(
     images: Tensor, tiny: Tiny, options: dict[str, object]
 ) -> None:
     """Rather than to make the map of the plain image."""
-    with pytest.raises(ConfigError, match="flips or resizes images cannot share a pass"):
+    with pytest.raises(ConfigError, match="flip or scales"):
         locate_all([create_localizer("cam", tiny("cam"), **options)], images)
     one = create_localizer("cam", tiny("cam"), scales=(1,))
     assert locate_all([one], images)[0].maps.shape == (3, 64, 96)
@@ -132,12 +132,12 @@ def test_the_first_view_decides_the_label(images: Tensor, tiny: Tiny) -> None:
     assert torch.equal(found.labels, plain.labels)
 
 
-def test_what_wants_to_see_images_sees_all_views(images: Tensor, tiny: Tiny) -> None:
+def test_localizers_are_fitted_to_all_augmentations(images: Tensor, tiny: Tiny) -> None:
     """A fit reaches the localizers inside, and its state makes another one equal."""
     network = tiny("cam")
     localizer = create_localizer("cam * ddt", network, flip=True)
     assert localizer.needs_fit
-    with pytest.raises(ConfigError, match="seen no images"):
+    with pytest.raises(ConfigError, match="not fitted"):
         localizer(images)
     localizer.fit([images[:1], images[1:]])
     alone = create_localizer("ddt", network)
@@ -157,7 +157,7 @@ def test_wrong_scales_and_names_are_refused(tiny: Tiny) -> None:
         create_localizer("cam*dtt", tiny("cam"))
 
 
-def test_places_of_several_labels(tiny: Tiny, images: Tensor) -> None:
+def test_positions_of_multiple_labels(tiny: Tiny, images: Tensor) -> None:
     """Maps that see no class are shared out; together they are the map of one label."""
     network = tiny("feature_norm")
     localizer = create_localizer("feature_norm", network, affinity="auto", several=True)
@@ -173,7 +173,7 @@ def test_places_of_several_labels(tiny: Tiny, images: Tensor) -> None:
     assert (cams[0, 0] >= cams[0, 1])[inside].all()
 
 
-def test_several_labels_of_class_maps(tiny: Tiny, images: Tensor) -> None:
+def test_class_maps_of_multiple_labels(tiny: Tiny, images: Tensor) -> None:
     """Each is the map that the label has alone, mirrored views included."""
     localizer = create_localizer("gradcam", tiny("gradcam"), flip=True, several=True)
     labels = torch.tensor([[1, 3], [2, 0], [0, 1]])

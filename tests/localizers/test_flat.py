@@ -67,7 +67,7 @@ def test_features_that_are_constant_are_not_followed() -> None:
     assert torch.equal(follow_features(maps, features), maps)
 
 
-@pytest.mark.parametrize(("layers", "named"), [([], "8 x 15"), (["1"], r"'1' .*\(1, 16, 1, 1\)")])
+@pytest.mark.parametrize(("layers", "named"), [([], "8 x 15"), (["1"], r"'1'.*\(1, 16, 1, 1\)")])
 def test_maps_of_one_pixel_are_refused(network: Network, layers: list[str], named: str) -> None:
     """They rank no place above another; a larger input has more."""
     localizer = create_localizer("cam", network, layers=layers)

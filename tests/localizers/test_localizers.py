@@ -176,7 +176,7 @@ def test_maps_of_several_layers_are_scaled_and_averaged(
 @pytest.mark.parametrize("name", ATTENTION)
 def test_a_network_without_attention_says_so(images: Tensor, name: str, tiny: Tiny) -> None:
     """A localizer of transformers refuses a convolutional network in one line."""
-    with pytest.raises(ConfigError, match="no attention: choose another localizer"):
+    with pytest.raises(ConfigError, match="no attention; use another localizer"):
         create_localizer(name, tiny("cam"))(images)
 
 

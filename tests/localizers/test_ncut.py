@@ -91,7 +91,7 @@ def test_large_graphs_take_no_more_steps() -> None:
 
 
 @pytest.mark.parametrize("noise", [0, 0.05])
-def test_an_object_of_its_own_features_is_found_exactly(noise: float) -> None:
+def test_an_object_with_distinct_features_is_found_exactly(noise: float) -> None:
     """At the threshold 0.5, with 1 and 0 as the extremes."""
     found = normalized_cut(blocks(ONE, noise))
     expected = torch.tensor([[each == "a" for each in row] for row in ONE])

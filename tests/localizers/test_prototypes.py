@@ -136,7 +136,7 @@ def test_views_may_be_of_several_sizes(images: Tensor) -> None:
     assert maps.isfinite().all()
 
 
-def test_several_labels_share_places(images: Tensor) -> None:
+def test_multiple_labels_share_positions(images: Tensor) -> None:
     """Their maps are alike, so each place stays in the map of one label alone."""
     torch.manual_seed(0)
     network = create_network("test_resnet", num_classes=4, pretrained=False)
@@ -186,7 +186,7 @@ def test_a_discriminant_is_even_half_way_between_the_prototypes() -> None:
 
 
 def test_images_that_are_alike_share_more() -> None:
-    """An image among two groups shares with its own, and one of its own kind keeps its own."""
+    """An image of two groups shares with its group, and an isolated one keeps its prototypes."""
     others = torch.tensor([[[1.0, 0.0, 0], [1.0, 0.2, 0], [0.0, 1.0, 0]]]).repeat(2, 1, 1)
     own = torch.tensor([[[1.0, 0.0, 0], [0.0, 0.0, 1]], [[0.0, 0.0, 0], [0.0, 0.0, 2]]])
     shared = share_prototypes(own, others)
@@ -227,7 +227,7 @@ def test_a_label_changes_the_map_of_a_network_with_a_linear_classifier(images: T
     assert localizer.sees_classes
     assert not torch.equal(localizer(images, zeros), localizer(images, ones))
     vit = timm.create_model("test_vit", img_size=images.shape[-1])
-    other = create_localizer("prototypes", vit, size=images.shape[-1])
+    other = create_localizer("prototypes", vit, image_size=images.shape[-1])
     other.fit([images])
     assert not other.sees_classes
     torch.testing.assert_close(other(images, zeros), other(images, ones))

@@ -69,7 +69,7 @@ def test_uphill_is_the_first_of_the_brightest_neighbours(eight: bool) -> None:
 
 
 def test_a_plateau_climbs_where_any_of_its_pixels_does() -> None:
-    """All of a long plateau belongs to the peak at its far end, not to one of its own."""
+    """All of a long plateau belongs to the peak at its far end, not to a separate one."""
     grey = np.zeros((5, 9), np.uint8)
     grey[1:4, 1:7] = 4
     grey[2, 7] = 9
@@ -80,7 +80,7 @@ def test_a_plateau_climbs_where_any_of_its_pixels_does() -> None:
 
 
 def test_a_plateau_belongs_to_the_start_however_it_winds() -> None:
-    """The end of a spiral is not soon reached, and is no peak of its own all the same."""
+    """The end of a spiral is not reached by the sweep, but is not a separate peak."""
     grey = np.zeros((11, 11), np.uint8)
     grey[1, 1:10] = grey[1:10, 9] = grey[9, 1:10] = grey[3:10, 1] = 5
     grey[3, 1:8] = grey[3:8, 7] = grey[7, 3:8] = grey[5:8, 3] = grey[5, 3:6] = 5

@@ -154,6 +154,6 @@ def test_merged_boxes_hold_all_and_overlap_little(boxes: list[tuple[int, ...]]) 
 
 
 def test_a_map_outside_its_range_is_refused() -> None:
-    """As everywhere in this room."""
+    """As everywhere in this package."""
     with pytest.raises(ValueError, match="1"):
         objects_at(np.array([[0.0, 3.0]]), 0.5)

@@ -50,7 +50,7 @@ def test_components_are_basins_joined_by_links(small_maps: Maps, find_parts: Fin
     check(small_maps, find_parts, 256)
 
 
-def test_more_links_than_there_was_room_for(larger_maps: Maps, find_parts: FindParts) -> None:
+def test_the_buffer_of_links_grows(larger_maps: Maps, find_parts: FindParts) -> None:
     """The list of links grows and keeps what it holds."""
     assert check(larger_maps, find_parts, 6) > 2 * 256
 

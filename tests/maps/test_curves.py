@@ -97,7 +97,7 @@ def batch() -> tuple[list[NDArray[np.float32]], list[NDArray[np.int64]]]:
 
 @pytest.mark.parametrize("threads", [1, 2, 4, None])
 def test_a_batch_is_its_maps_one_by_one(threads: int | None) -> None:
-    """However many threads share the work, each row is that of its own map and boxes."""
+    """However many threads share the work, each row belongs to its map and boxes."""
     maps, boxes = batch()
     thresholds = np.arange(0, 1, 0.01)
     found = best_iou_curves(maps, boxes, thresholds, threads=threads)

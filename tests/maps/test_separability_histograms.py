@@ -103,5 +103,5 @@ def test_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("thresholds", [[0.1, 0.5], [0.0, 0.5, 0.5], [0.0, 0.5, 0.2], [0.0, 1.0]])
 def test_thresholds_that_do_not_rise_from_zero_are_refused(thresholds: list[float]) -> None:
     """Scores below the first edge would be lost, and bins of no width have no meaning."""
-    with pytest.raises(ValueError, match="rise from 0"):
+    with pytest.raises(ValueError, match="from 0"):
         score_histograms(np.zeros((1, 1)), np.zeros((1, 1), np.uint8), np.array(thresholds))

@@ -85,7 +85,7 @@ def test_nothing_predicted_and_nothing_true() -> None:
     one = Boxes(np.array([[0.0, 0, 5, 5]]), np.array([0]), np.array([1.0]))
     assert box_average_precision([none], [one]) == (0.0, 0.0, 0.0)
     assert box_average_precision([one], [none]) == (None, None, None)
-    with pytest.raises(ValueError, match="1 images are predicted, and 2 are true"):
+    with pytest.raises(ValueError, match="predicted has 1 images, but true has 2"):
         box_average_precision([one], [one, one])
 
 

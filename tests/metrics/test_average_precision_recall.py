@@ -51,5 +51,5 @@ def test_an_unknown_label_is_refused(label: int) -> None:
     """A negative label must not count for the last class."""
     curve = np.ones(3)
     metric = LocalizationRecall(num_classes=2, thresholds=THRESHOLDS)
-    with pytest.raises(ValueError, match=f"label {label} is none of 2 classes"):
+    with pytest.raises(ValueError, match=f"label {label} is out of range for 2 classes"):
         metric.update(IouCurves(curve, curve), label, share=0.5)

@@ -24,7 +24,7 @@ def test_largest_contours_at_one_threshold(level: int, right: int) -> None:
 
 
 def test_v2_is_the_mean_over_levels_of_any_contour() -> None:
-    """At IoU 30, 50 and 70 two, two and one of three are right, at thresholds of their own."""
+    """At IoU 30, 50 and 70 two, two and one of three are right, at separate thresholds."""
     metric = MaxBoxAccV2(THRESHOLDS)
     for curves in CURVES:
         metric.update(curves)

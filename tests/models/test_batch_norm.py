@@ -1,4 +1,4 @@
-"""Folding changes the steps, not what is computed."""
+"""Fusing batch norm preserves the output."""
 
 import pytest
 import timm
@@ -10,7 +10,7 @@ from wsol.models.batch_norm import fuse_batch_norms
 
 
 def with_statistics(model: nn.Module) -> nn.Module:
-    """Give each batch normalisation statistics and weights of its own."""
+    """Give each batch normalisation different statistics and weights."""
     torch.manual_seed(0)
     for part in model.modules():
         if isinstance(part, nn.BatchNorm2d):

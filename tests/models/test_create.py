@@ -86,7 +86,7 @@ def test_a_stride_that_a_network_lacks_is_left_out(
     size, stride, _ = FAMILIES[backbone]
     with caplog.at_level("INFO", "wsol"):
         network = create(backbone, output_stride=8).eval()
-    assert caplog.messages == [f"{backbone} has no choice of output stride"]
+    assert caplog.messages == [f"{backbone} has a fixed output stride"]
     assert network(torch.zeros(1, 3, size, size)).features.shape[-1] == size // stride
 
 

@@ -73,7 +73,7 @@ def test_looking_leaves_a_network_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backbone", "layers", "given"),
+    ("backbone", "layer", "given"),
     [
         ("test_resnet", "fc", "(1, 1000)"),
         ("hrnet_w18_small", "stage3", "list"),
@@ -85,7 +85,7 @@ def test_outputs_that_are_no_maps_are_refused(backbone: str, layer: str, given: 
     model = timm.create_model(backbone)
     with pytest.raises(ConfigError) as caught:
         find_layouts(model, [layer])
-    assert str(caught.value).startswith(f"layer {layer!r} gives no feature maps, but {given}")
+    assert str(caught.value).startswith(f"layer {layer!r}: the output is {given}")
 
 
 def test_a_network_that_takes_no_such_image_is_taken_at_its_word(

@@ -32,7 +32,7 @@ def test_mean_of_the_map_and_bias_is_the_logit(
 
 
 def test_a_map_is_the_weighted_sum_of_channels() -> None:
-    """Each image's map takes the weights of its own label, channel by channel."""
+    """Each image's map uses the weights of its label, channel by channel."""
     torch.manual_seed(0)
     head, features = LinearHead(3, 4), torch.randn(2, 3, 5, 6)
     maps = head.score_maps(features, torch.tensor([2, 0]))

@@ -42,7 +42,7 @@ def test_the_output_of_a_sequence_is_that_of_its_last_module() -> None:
 
 
 def test_a_module_in_several_places_is_not_the_output_of_one() -> None:
-    """It is passed elsewhere too."""
+    """It is also used in another place."""
     shared = nn.ReLU()
     model = nn.ModuleDict({"a": nn.Sequential(nn.Identity(), shared), "b": shared})
     assert find_output(model, "a") is model["a"]

@@ -15,7 +15,7 @@ Recording = dict[str, NDArray[np.generic]]
 
 @pytest.fixture(scope="module")
 def recorded(parity: Path) -> Recording:
-    """Return maps, truth and answers."""
+    """Return maps, ground truth and answers."""
     with np.load(parity / "wsolevaluation_evaluator.npz") as file:
         return dict(file)
 
@@ -72,7 +72,7 @@ def test_boxes(recorded: Recording, root: Path) -> None:
 
 
 def test_masks(recorded: Recording, root: Path) -> None:
-    """PxAP, with masks and pixels to ignore in files of their own."""
+    """PxAP, with masks and pixels to ignore in separate files."""
     argv = ["evaluate", "--maps", str(root / "scoremaps"), "--masks", str(root / "masks")]
     argv += ["--annotations", str(root / "openimages"), "--normalize", "false"]
     assert main([*argv, "--out", str(root / "out-masks")]) == 0

@@ -26,7 +26,7 @@ from wsol.results.store import PredictionStore
 from wsol.training.config import TrainConfig
 from wsol.training.trainer import train
 
-QUICK = {"workers": 0, "device": "cpu", "precision": "fp32"}
+QUICK = {"num_workers": 0, "device": "cpu", "precision": "fp32"}
 
 
 def test_all_outputs_inside_a_data_folder_are_passed_over(
@@ -53,7 +53,7 @@ def test_all_outputs_inside_a_data_folder_are_passed_over(
             localizers=("cam",),
             image_sizes=(64,),
             affinities=("none",),
-            max_images=1,
+            num_overlays=1,
             **QUICK,
         )
     )

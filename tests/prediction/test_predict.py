@@ -80,7 +80,7 @@ def mixed(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("num_workers", [0, 1])
 def test_every_file_gets_one_row(
     mixed: Path, tiny_run: Path, tmp_path: Path, num_workers: int
 ) -> None:
@@ -106,7 +106,7 @@ def test_every_file_gets_one_row(
     assert statuses["error"] == 4
     assert "30000 x 30000" in str(errors["huge.png"])
     assert (found["turned.jpg"]["width"], found["turned.jpg"]["height"]) == (120, 200)
-    assert len(list((tmp_path / "out/images").iterdir())) == 4
+    assert len(list((tmp_path / "out/overlays").iterdir())) == 4
     for path, digest in before.items():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
@@ -169,7 +169,7 @@ def test_an_output_that_cannot_be_written_is_said_first(tiny_run: Path, toy: Pat
 def test_a_name_given_twice_is_refused(tiny_run: Path, toy: Path, tmp_path: Path) -> None:
     """Ids stay unique."""
     image = toy / "test/disc/0001.jpg"
-    with pytest.raises(DataError, match="given 2 times"):
+    with pytest.raises(DataError, match="occurs 2 times"):
         predict(PredictConfig(images=[image, image], out=tmp_path, run=tiny_run))
 
 
@@ -185,7 +185,7 @@ def test_predict_without_a_run_names_imagenet_classes(toy: Path, tmp_path: Path)
     assert len(rows(tmp_path / "out")) == 2
 
 
-def test_prediction_writes_every_format_it_is_asked_for(
+def test_prediction_writes_every_format_it_is_given(
     mixed: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     """Beside the record, and each with a row for every file."""
@@ -233,7 +233,7 @@ def test_options_that_do_not_fit_are_refused_before_anything_is_written(
     wrong: dict[str, Any], toy: Path, tmp_path: Path
 ) -> None:
     """Neither the folder is made, nor another prediction in it removed."""
-    with pytest.raises(ConfigError, match=list(wrong)[-1] if "cpu" not in wrong else "gpus"):
+    with pytest.raises(ConfigError, match=list(wrong)[-1] if "device" not in wrong else "gpus"):
         predict(PredictConfig([toy], tmp_path / "out", **wrong))
     assert list(tmp_path.iterdir()) == []
 
@@ -256,7 +256,7 @@ def test_links_to_what_is_no_file_are_refused_before_anything_is_loaded(
         images.append(next((toy / "test").rglob("*.jpg")))
     out = tmp_path / "out"
     config = PredictConfig(images=images, out=out, run=tmp_path / "no run", num_workers=0)
-    with pytest.raises(ConfigError, match="unpack or copy them first"):
+    with pytest.raises(ConfigError, match="format: "):
         predict(replace(config, format=("coco", "yolo")))
     assert not out.exists()
     with pytest.raises(RunError, match="no run"):

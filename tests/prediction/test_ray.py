@@ -140,7 +140,7 @@ def photos(tmp_path: Path) -> Path:
 
 def chunks_of(out: Path) -> dict[str, bytes]:
     """Return the record's files of rows."""
-    return {path.name: path.read_bytes() for path in sorted((out / "localizations").glob("part*"))}
+    return {path.name: path.read_bytes() for path in sorted((out / "localizations").glob("chunk*"))}
 
 
 def wait_for(what: Callable[[], object], process: subprocess.Popen[str]) -> None:
@@ -164,7 +164,7 @@ def test_an_actor_that_is_killed_loses_nothing(
     labels.write_text("\n".join(["image,label", *rows]), encoding="utf-8")
     local(expected, localizer="ddt", labels_from=labels)
     local(out, localizer="ddt", labels_from=labels, shard="1/3")
-    begun = {path: path.stat().st_mtime_ns for path in out.glob("localizations/part*")}
+    begun = {path: path.stat().st_mtime_ns for path in out.glob("localizations/chunk*")}
     assert len(begun) == 2
     run = ("--run", tiny_run, "--num_workers", 1, "--localizer", "ddt", *OPTIONS)
     run = (*run, "--labels_from", labels)
@@ -206,10 +206,10 @@ def test_images_come_from_s3_and_boxes_go_there(
         }
     assert output == "wrote s3://bucket/2026/boxes: 2 error, 22 ok\n"
     expected = {f"localizations/{name}": value for name, value in chunks_of(tmp_path / "a").items()}
-    assert {name: value for name, value in written.items() if "/part-" in name} == expected
+    assert {name: value for name, value in written.items() if "/chunk-" in name} == expected
     for name in ("predictions.json", "annotations.json"):
         assert written[name] == (tmp_path / "a" / name).read_bytes()
-    assert "localizations/about.json" in written
+    assert "localizations/info.json" in written
     assert not any(b"hidden" in content for content in written.values())
     assert "hidden" not in errors + output
 
@@ -247,7 +247,7 @@ def test_a_image_that_ends_processes_does_not_end_all(
     out = ("--out", tmp_path / "out")
     status, _, errors = wsol.run("predict", photos, *out, *run, "--num_workers", 0)
     assert status == 2
-    assert "has ended 4 processes of the cluster: with --num_workers 1" in errors.splitlines()[-1]
+    assert "has crashed 4 processes of the cluster" in errors.splitlines()[-1]
     status, output, errors = wsol.run("predict", photos, *out, *run, "--num_workers", 1)
     assert status == 3, errors
     assert output.startswith(f"wrote {tmp_path / 'out'}: 3 error, 22 ok")
@@ -263,15 +263,17 @@ def test_too_many_errors_stop_it(
     run = ("--run", tiny_run, *OPTIONS, "--engine", "ray", "--actors", 1, "--max-errors", 0)
     status, _, errors = wsol.run("predict", photos, "--out", tmp_path / "out", *run)
     assert status == 4
-    assert "images could not be read" in errors.splitlines()[-1]
-    chunks = [int(name[5:-8]) for name in chunks_of(tmp_path / "out")]
+    assert "--max_errors 0" in errors.splitlines()[-1]
+    chunks = [int(name[6:-8]) for name in chunks_of(tmp_path / "out")]
     assert chunks
     assert all(row["image_id"] for row in read_rows(tmp_path / "out", chunks))
 
 
-def test_no_room_is_one_line(wsol: Started, photos: Path, tiny_run: Path, tmp_path: Path) -> None:
+def test_too_few_resources_are_one_line(
+    wsol: Started, photos: Path, tiny_run: Path, tmp_path: Path
+) -> None:
     """A GPU that no machine has is not waited for."""
-    run = ("--run", tiny_run, *OPTIONS[1:], "--engine", "ray", "--gpus", 7)
+    run = ("--run", tiny_run, *OPTIONS[2:], "--engine", "ray", "--gpus", 7)
     status, _, errors = wsol.run("predict", photos, "--out", tmp_path / "out", *run)
     assert status == 2
     assert "no machine of the cluster has 1 processors and 7 GPUs" in errors.splitlines()[-1]
@@ -286,16 +288,16 @@ def test_without_ray_one_line_says_what_to_install(
         predict(PredictConfig([photos], tmp_path / "out", tiny_run, engine="ray", device="cpu"))
 
 
-def test_what_does_not_go_with_images_elsewhere_is_refused(
+def test_what_does_not_go_with_remote_images_is_refused(
     photos: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     """Before anything is loaded."""
     uri, out = Path(photos.as_uri()), tmp_path / "out"
-    with pytest.raises(ConfigError, match="give --engine ray, or --num_workers 0"):
+    with pytest.raises(ConfigError, match="use --engine ray, or --num_workers 0"):
         predict(PredictConfig([uri], out, tiny_run))
     with pytest.raises(ConfigError, match="leave out --save_overlays"):
         predict(PredictConfig([uri], out, tiny_run, save_overlays=True))
-    with pytest.raises(DataError, match="give one folder elsewhere, and nothing else"):
+    with pytest.raises(DataError, match="photos: "):
         predict(PredictConfig([uri, photos], out, tiny_run))
     with pytest.raises(ConfigError, match="actors: 0"):
         PredictConfig([photos], out, actors=0)
@@ -415,7 +417,7 @@ def test_each_gpu_gets_a_process(
     job = PredictionJob(photos, len(images), 4)
     predict_ray.predict_chunks_on_ray(config, job, images, locate, [0])
     assert sent[0].threads == processors
-    assert predict_ray._room(machines, sent[0].threads, gpus) == room
+    assert predict_ray._capacity(machines, sent[0].threads, gpus) == room
 
 
 def test_a_gpu_that_cannot_be_used_is_refused(
@@ -429,5 +431,5 @@ def test_a_gpu_that_cannot_be_used_is_refused(
     images = collect([photos])
     files = {file.name: file.read_bytes() for file in tiny_run.glob("model.*")}
     payload = WorkerPayload(config, PredictionJob(photos, len(images), 4), images, files, None, 1)
-    with pytest.raises(ConfigError, match="gpus is 1"):
+    with pytest.raises(ConfigError, match="gpus: 1"):
         payload.create()

@@ -83,18 +83,18 @@ def test_it_goes_on_where_it_was_stopped(s3: S3, config: PredictConfig) -> None:
     out = replace(config, out=Path(s3.uri("boxes")), report=0)
     predict(out)
     sent = [line.partition(" ")[2] for line in s3.options if line.startswith("PUT boxes/")]
-    assert sent[0] == "boxes/localizations/plan.json"
-    assert sent[-1] == "boxes/localizations/about.json"
+    assert sent[0] == "boxes/localizations/job.json"
+    assert sent[-1] == "boxes/localizations/info.json"
     whole = objects_of(s3)
     kept = chunk_file(Path("boxes"), 0).as_posix()
     for key in [key for key in s3.objects if key.startswith("boxes/")]:
-        if key not in (kept, "boxes/localizations/plan.json"):
+        if key not in (kept, "boxes/localizations/job.json"):
             del s3.objects[key]
     s3.options.clear()
     predict(out)
     assert objects_of(s3) == whole
     assert f"PUT {kept}" not in s3.options
-    with pytest.raises(ConfigError, match="whose threshold was"):
+    with pytest.raises(ConfigError, match="threshold "):
         predict(replace(out, threshold=0.5))
     predict(replace(out, threshold=0.5, overwrite=True))
     assert objects_of(s3).keys() == whole.keys()
@@ -149,6 +149,6 @@ def test_a_place_that_takes_nothing_is_one_line(s3: S3, config: PredictConfig) -
 
 def test_shards_need_a_folder_that_can_be_locked(s3: S3, config: PredictConfig) -> None:
     """A place elsewhere has no locks, so one process writes to it."""
-    with pytest.raises(ConfigError, match="cannot be locked: give --engine ray"):
+    with pytest.raises(ConfigError, match="cannot be locked; use --engine ray"):
         predict(replace(config, out=Path(s3.uri("boxes")), shard="1/2"))
     assert not s3.objects

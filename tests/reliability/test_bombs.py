@@ -103,7 +103,7 @@ def test_bombs_are_refused_in_little_memory(
     tally.rows(["good.png", *bombs], rows)
     errors = {name: row["error"] for name, row in rows.items() if row["status"] == "error"}
     assert errors.keys() >= bombs.keys() - {"profile.png"}
-    assert "30000 x 30000 pixels are more than the limit of 50,000,000" in errors["image.png"]
+    assert "30000 x 30000 pixels exceed the limit of 50,000,000" in errors["image.png"]
     assert "12000 x 12000 pixels" in errors["tile.tif"]
 
 

@@ -76,7 +76,7 @@ def test_a_prediction_on_a_full_disk(
     tally.unchanged(inputs)
 
 
-def test_a_training_on_a_full_disk_goes_on_when_there_is_room(
+def test_a_training_on_a_full_disk_goes_on_with_free_space(
     toy: Path, tally: Tally, tmp_path: Path
 ) -> None:
     """One line, the checkpoints before stay, and the end is that of an undisturbed training."""

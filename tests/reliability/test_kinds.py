@@ -53,16 +53,16 @@ def test_16_bit_images_equal_their_8_bit_twins(
 
 
 def test_modes_are_converted_each_in_its_way(
-    drawn: Image.Image, predict: tuple, tally: Tally, tmp_path: Path
+    image: Image.Image, predict: tuple, tally: Tally, tmp_path: Path
 ) -> None:
     """Gray, palette, transparency and CMYK: the score is nearly that of plain red, green, blue."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    few = drawn.quantize(60)
+    few = image.quantize(60)
     clear = few.convert("RGBA")
-    clear.putalpha(drawn.convert("L").point(lambda level: 255 * (level > 90)))
+    clear.putalpha(image.convert("L").point(lambda level: 255 * (level > 90)))
     on_white = Image.alpha_composite(Image.new("RGBA", few.size, "white"), clear).convert("RGB")
-    gray = drawn.convert("L")
+    gray = image.convert("L")
     twins = {
         "palette.png": (few, few.convert("RGB")),
         "palette.gif": (few, few.convert("RGB")),
@@ -82,13 +82,13 @@ def test_modes_are_converted_each_in_its_way(
 
 
 def test_all_orientations_give_one_box_in_the_displayed_frame(
-    drawn: Image.Image, predict: tuple, tally: Tally, tmp_path: Path
+    image: Image.Image, predict: tuple, tally: Tally, tmp_path: Path
 ) -> None:
     """And every export that states a size states that of the displayed image."""
     folder, out = tmp_path / "photos", tmp_path / "out"
     folder.mkdir()
     for number, turns in TO_STORED.items():
-        stored, exif = drawn, Image.Exif()
+        stored, exif = image, Image.Exif()
         for turn in turns:
             stored = stored.transpose(turn)
         exif[0x0112] = number

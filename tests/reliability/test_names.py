@@ -106,7 +106,7 @@ def test_every_name_is_in_every_export_and_comes_back(
         assert name in ("cvat", "labelstudio") or len(set(files)) == len(files) == len(good)
     links = [file for file in (out / "yolo/images").rglob("*") if file.is_symlink()]
     tally.rows(good, [file.resolve().relative_to(folder.resolve()).as_posix() for file in links])
-    assert len(list((out / "images").rglob("*.jpg"))) == len(good)
+    assert len(list((out / "overlays").rglob("*.jpg"))) == len(good)
 
 
 def test_no_cell_is_a_formula(out: Path) -> None:

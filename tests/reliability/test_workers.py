@@ -67,10 +67,10 @@ def test_evaluation_counts_it_as_wrong(run: Path, tally: Tally, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("deadly")
-def test_a_image_that_is_not_in_the_data_kills_nobody(
+def test_a_image_that_is_not_in_the_data_crashes_no_process(
     predict: tuple, tally: Tally, tmp_path: Path
 ) -> None:
-    """The guard costs nothing where nothing happens."""
+    """The check costs nothing where nothing happens."""
     write_toy(tmp_path / "toy", train=0, val=4, test=0)
     options = ("--out", tmp_path / "out", "--num_workers", 2, "--report", 0)
     done = tally.inside(*predict, tmp_path / "toy", *options)

@@ -107,11 +107,11 @@ def located(
     size: tuple[int, int],
     label: int = 0,
     score: float = 0.9,
-    objects: str = "single",
+    instances: str = "single",
 ) -> Localization:
     """Return what a prediction says of an image with this map."""
     to = (score_map.shape[1], score_map.shape[0])
-    if objects == "multiple":
+    if instances == "multiple":
         found, peaks = objects_at(score_map, OWN)
     else:
         found = boxes_at(score_map, OWN, "largest")

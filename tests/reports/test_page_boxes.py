@@ -131,7 +131,7 @@ def test_filters_show_what_they_say(open_page: Open, example: Example) -> None:
     assert set(names(page)) == wrong_class
     page.get_by_label("Name").fill("no such image")
     assert names(page) == []
-    expect(page.get_by_text("No image passes these filters.")).to_be_visible()
+    expect(page.get_by_text("No image matches these filters.")).to_be_visible()
     assert page.get_by_role("status").inner_text() == f"0 of {len(results)} images"
 
 

@@ -25,7 +25,7 @@ def test_of_several_splits_the_one_that_was_predicted_counts(tmp_path: Path) -> 
         read_ground_truth(path, sizes, tmp_path / "elsewhere")
 
 
-def test_a_split_tells_the_truth_of_several_labels() -> None:
+def test_a_split_has_the_ground_truth_with_multiple_labels() -> None:
     """Each box has its own class; without boxes the classes are still known."""
     samples = Samples(
         Path(),
@@ -71,7 +71,7 @@ def test_our_own_exports_name_the_images(name: str, folder: str, tmp_path: Path)
         ("1.jpg,cat,30,2,3,40", "must be greater"),
         ("1.jpg,cat,nan,2,3,40", "not finite"),
         ("1.jpg,cat,0,0,5,5", "repeats"),
-        ("c.jpg,cat,0,0,5,5", "several images end in"),
+        ("c.jpg,cat,0,0,5,5", "matches more than one image"),
         ("x/b/1.jpg,cat,0,0,5,5", "both name the image"),
     ],
 )
@@ -83,7 +83,7 @@ def test_bad_boxes_are_refused_with_their_line(row: str, reason: str, tmp_path: 
         read_ground_truth(path, sizes)
 
 
-def test_boxes_of_other_images_are_no_truth(tmp_path: Path) -> None:
+def test_boxes_of_other_images_are_no_ground_truth(tmp_path: Path) -> None:
     """One line instead of an empty figure."""
     path = write_boxes(tmp_path / "boxes.csv", ["z.jpg,cat,0,0,5,5"])
     with pytest.raises(DataError, match="no box of any of the 1 images"):

@@ -85,7 +85,7 @@ def test_headers_tell_of_colours_alone(
 
 
 @pytest.mark.parametrize("kind", ["turned", "large", "cmyk", "png"])
-def test_others_are_made_anew(tmp_path: Path, kind: str) -> None:
+def test_others_are_created_again(tmp_path: Path, kind: str) -> None:
     """As they are displayed, and no larger than asked for."""
     path, copy = tmp_path / "a.jpg", tmp_path / "copy.jpg"
     {

@@ -113,7 +113,7 @@ def test_accepted_boxes_are_downloaded_as_coco(
         assert (row["width"], row["height"]) == SIZE
         own = [one for one in content["annotations"] if one["image_id"] == row["id"]]
         if moved:
-            expected = corners(result, 0.6, "one")
+            expected = corners(result, 0.6, "single")
         else:
             sides = result.boxes[:, 2:] - result.boxes[:, :2]
             expected = np.column_stack((result.boxes[:, :2], sides)).tolist()
@@ -142,7 +142,7 @@ def test_what_is_decided_stays_as_it_was_decided(open_page: Open, example: Examp
         slide(page, value)
         drawn = page.evaluate(DRAWN)
         for name, threshold in zip((first, second, third), thresholds.values(), strict=True):
-            at = at_own if threshold is None else corners(results[name], threshold, "one")
+            at = at_own if threshold is None else corners(results[name], threshold, "single")
             assert drawn[name] == [pytest.approx(box) for box in at], (name, threshold)
 
     check(0.6, first=None, second=0.6, third=0.6)
@@ -161,9 +161,9 @@ def test_what_is_decided_stays_as_it_was_decided(open_page: Open, example: Examp
         for row in content["images"]
     }
     assert boxes.keys() == {first, second}
-    assert boxes[second] == [pytest.approx(box) for box in corners(results[second], 0.6, "one")]
+    assert boxes[second] == [pytest.approx(box) for box in corners(results[second], 0.6, "single")]
     page.evaluate(f"(name) => wsol.view.open({row})", second)
-    expect(page.get_by_role("dialog")).to_contain_text("0.6, kept as accepted")
+    expect(page.get_by_role("dialog")).to_contain_text("0.6, stored as accepted")
     page.locator(".viewer .accept").click()
     page.keyboard.press("Escape")
     check(0.8, first=None, second=0.8, third=0.8)
@@ -192,7 +192,7 @@ def test_decisions_on_maps_that_are_not_here_yet_keep_their_threshold(
         }"""
     )
     found = [one["bbox"] for one in content["annotations"]]
-    assert found == [pytest.approx(box) for box in corners(result, 0.6, "one")]
+    assert found == [pytest.approx(box) for box in corners(result, 0.6, "single")]
 
 
 def test_decisions_of_earlier_versions_are_as_predicted(open_page: Open, example: Example) -> None:

@@ -46,7 +46,7 @@ def test_dark_follows_the_system_or_the_button(open_page: Open, example: Example
     page = open_page(example.folder, color_scheme="dark")
     dark = page.evaluate(colour)
     assert light != dark
-    page.get_by_role("button", name="Colours: auto").click()
+    page.get_by_role("button", name="Colors: auto").click()
     assert page.evaluate(colour) == light
     page.reload()
     page.wait_for_function("globalThis.wsol && wsol.view")
@@ -90,10 +90,12 @@ def test_no_image_and_one(number: int, open_page: Open, tmp_path: Path) -> None:
         page.keyboard.press(key)
     assert page.get_by_role("status").inner_text() == ("0 images", "1 image")[number]
     expect(page.get_by_text("Images by score")).to_be_visible()
-    assert page.get_by_text("There are no images here.").is_visible() == (number == 0)
+    assert page.get_by_text("There are no images.").is_visible() == (number == 0)
 
 
-def test_a_zip_unpacked_elsewhere_works(open_page: Open, example: Example, tmp_path: Path) -> None:
+def test_a_zip_unpacked_to_another_folder_works(
+    open_page: Open, example: Example, tmp_path: Path
+) -> None:
     """All addresses are relative; the folder's name may be anything."""
     archive = shutil.make_archive(str(tmp_path / "report"), "zip", example.folder)
     place = tmp_path / "else where #1 %41 日本"

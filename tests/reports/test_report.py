@@ -176,7 +176,7 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     results = some_results(photos, 2)
     info = PredictionInfo(CLASSES, photos, OWN)
-    with pytest.raises(ConfigError, match="no report"):
+    with pytest.raises(ConfigError, match="other than a report"):
         write_report(results, info, photos)
     out = tmp_path / "out"
     out.mkdir()
@@ -260,16 +260,16 @@ def test_the_command_writes_beside_the_prediction(
     assert main(["report", str(folder), "--boxes", str(boxes)]) == 0
     assert f"wrote {folder / 'report/index.html'}: 3 images" in capsys.readouterr().out
     content = index_of(folder / "report")
-    assert content["about"]["truth"]
+    assert content["about"]["ground_truth"]
     assert content["about"]["metrics"]["class_box_acc_50"] == 100
     assert content["about"]["figures"].keys() == content["about"]["metrics"].keys()
-    assert content["rows"][0]["truth"]["boxes"][0][:4] == [x0, y0, x1, y1]
-    assert content["rows"][1]["truth"] is None
+    assert content["rows"][0]["ground_truth"]["boxes"][0][:4] == [x0, y0, x1, y1]
+    assert content["rows"][1]["ground_truth"] is None
 
     moved = tmp_path / "moved"
     photos.rename(moved)
     assert main(["report", str(folder), "--out", str(tmp_path / "a")]) == 3
-    assert "3 of them not readable" in capsys.readouterr().out
+    assert "3 of them unreadable" in capsys.readouterr().out
     argv = ["report", str(folder), "--images", str(moved), "--out", str(tmp_path / "a")]
     assert main([*argv, "--max_images", "2", "--side", "40"]) == 0
     assert "2 of 3 images" in capsys.readouterr().out
@@ -283,7 +283,7 @@ def test_the_command_writes_beside_the_prediction(
         (["--max_images", "0"], "images: 0"),
         (["--boxes", "none.csv"], "no such file of boxes"),
         (["--images", "nowhere"], "no such folder"),
-        (["--out", "{photos}"], "no report"),
+        (["--out", "{photos}"], "other than a report"),
     ],
 )
 def test_the_command_refuses_with_one_line(

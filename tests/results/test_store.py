@@ -89,7 +89,7 @@ def test_shards_come_in_order_and_an_older_record_is_gone(tmp_path: Path) -> Non
     assert [result.image_id for result in PredictionStore(tmp_path)] == ["new.jpg"]
 
 
-def test_a_record_that_is_written_anew_is_not_whole_meanwhile(tmp_path: Path) -> None:
+def test_a_record_that_is_rewritten_is_not_whole_meanwhile(tmp_path: Path) -> None:
     """Whatever it was before: a kill leaves nothing that could be taken for a record."""
     info = PredictionInfo(("crow",), tmp_path, 0.2)
     PredictionWriter(tmp_path, info).close()
@@ -126,7 +126,7 @@ def test_a_folder_without_a_whole_record_is_refused(tmp_path: Path) -> None:
         PredictionStore(tmp_path)
     write(tmp_path, [example("a.jpg")])
     (tmp_path / FOLDER / INFO).write_text("{")
-    with pytest.raises(DataError, match=r"about\.json: cannot be read"):
+    with pytest.raises(DataError, match=r"info\.json: cannot be read"):
         PredictionStore(tmp_path)
 
 
@@ -135,7 +135,7 @@ def test_a_cut_shard_is_named(tmp_path: Path) -> None:
     write(tmp_path, [example("a.jpg")])
     shard = chunk_file(tmp_path, 0)
     shard.write_bytes(shard.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"part-000000\.parquet: cannot be read"):
+    with pytest.raises(DataError, match=r"chunk-000000\.parquet: cannot be read"):
         list(PredictionStore(tmp_path))
 
 

@@ -63,7 +63,7 @@ def test_what_is_sent_comes_back(hub: Hub, tiny_run: Path, toy: Path) -> None:
     assert hub.options[0] == f"GET /api/models/{NAME}/revision/main"
 
 
-def test_what_a_localizer_has_learnt_is_sent_too(
+def test_the_fitted_state_of_a_localizer_is_pushed_too(
     hub: Hub, tiny: TrainConfig, toy: Path, tmp_path: Path
 ) -> None:
     """A run whose localizer has seen images needs none to see on another machine."""
@@ -99,7 +99,7 @@ def test_a_branch_and_a_commit_can_be_named(hub: Hub, tiny_run: Path) -> None:
         assert files_of(folder)["model.safetensors"] == files_of(tiny_run)["model.safetensors"]
     with pytest.raises(RunError, match=r"hf:owner/birds@no: the repository has no such revision"):
         local_run(Path(f"hf:{NAME}@no"))
-    with pytest.raises(RunError, match=r"no run of wsol: the repository has no model\.json"):
+    with pytest.raises(RunError, match=r"the repository has no model\.json"):
         local_run(Path(f"hf:{NAME}"))
 
 
@@ -136,7 +136,7 @@ def test_without_a_network_the_copy_is_used(
     hub.status = 500
     with caplog.at_level("WARNING", "wsol"):
         assert local_run(run) == folder
-    assert "using the copy of before" in caplog.text
+    assert "using the local copy" in caplog.text
     forget()
     go_to("http://127.0.0.1:9", monkeypatch)
     assert local_run(run) == folder
@@ -153,7 +153,7 @@ def test_without_network_and_copy_one_line_says_what_to_do(
     with pytest.raises(RunError) as caught:
         local_run(Path(f"hf:{NAME}"))
     assert str(caught.value).startswith(f"hf:{NAME}: cannot be downloaded (")
-    assert "or give a run folder" in str(caught.value)
+    assert "or use a run folder" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -166,7 +166,7 @@ def test_a_private_run_needs_the_token(
     local_run(Path(f"hf:{NAME}"))
     forget()
     monkeypatch.setenv("HF_TOKEN", "hf_other")
-    with pytest.raises(RunError, match="no such repository on the Hub, or a private one: log in"):
+    with pytest.raises(RunError, match="no such repository on the Hub, or a private one; log in"):
         local_run(Path(f"hf:{NAME}"))
     with pytest.raises(RunError, match=r"owner/new: cannot be sent \(.*\): log in with hf auth"):
         push(PushConfig(tiny_run, "owner/new"))
@@ -175,14 +175,14 @@ def test_a_private_run_needs_the_token(
 def test_a_private_run_is_not_sent_to_a_public_place(hub: Hub, tiny_run: Path) -> None:
     """Nothing is sent where more people would see it than was asked for."""
     commit = hub.add(NAME, {})
-    with pytest.raises(ConfigError, match="is a public repository"):
+    with pytest.raises(ConfigError, match="repository is public"):
         push(PushConfig(tiny_run, NAME, private=True))
     assert hub.repositories[NAME].branches == {"main": commit}
     assert not any(line.startswith("PUT") for line in hub.options)
 
 
 def test_nothing_of_another_run_is_left(hub: Hub, tiny_run: Path) -> None:
-    """What another run's localizer has learnt would be taken for this one's; other files stay."""
+    """The fitted state of another run's localizer is removed; other files stay."""
     kept = {"notes.txt": b"mine", "README.md": b"by hand"}
     hub.add(NAME, kept | {"localizer.safetensors": b"old", "metrics.json": b"{}"})
     push(PushConfig(tiny_run, NAME))
@@ -224,10 +224,10 @@ def test_a_strangers_programs_are_neither_loaded_nor_run(
 
 @pytest.mark.parametrize("name", list(MOST_BYTES))
 def test_what_is_too_large_is_not_downloaded(hub: Hub, tiny_run: Path, name: str) -> None:
-    """The Hub says how large files are, before anything of them is asked for."""
+    """The Hub says how large files are, before any of them is downloaded."""
     hub.add(NAME, files_of(tiny_run) | {"localizer.safetensors": b""})
     hub.sizes[name] = MOST_BYTES[name] + 1
-    with pytest.raises(RunError, match=rf"{name} is [\d,]+ bytes: the most is"):
+    with pytest.raises(RunError, match=rf"{name} is [\d,]+ bytes; the maximum is"):
         local_run(Path(f"hf:{NAME}"))
     assert hub.downloaded() == set()
 
@@ -235,8 +235,8 @@ def test_what_is_too_large_is_not_downloaded(hub: Hub, tiny_run: Path, name: str
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"model.json": b"{"}, "not a run's description"),
-        ({"model.json": b'{"size": 1}'}, "not a run's description"),
+        ({"model.json": b"{"}, "not the info of a run"),
+        ({"model.json": b'{"size": 1}'}, "not the info of a run"),
         ({"model.safetensors": b"nothing"}, "the weights do not fit"),
         ({"localizer.safetensors": b"nothing"}, r"localizer\.safetensors"),
     ],
@@ -254,7 +254,7 @@ def test_a_damaged_run_is_refused_in_one_line(
 
 def test_a_size_for_which_there_is_no_memory_is_refused(hub: Hub, tiny_run: Path) -> None:
     """A stranger's description cannot ask for terabytes."""
-    told = json.loads(files_of(tiny_run)["model.json"]) | {"size": 10**6}
+    told = json.loads(files_of(tiny_run)["model.json"]) | {"image_size": 10**6}
     hub.add(NAME, files_of(tiny_run) | {"model.json": json.dumps(told).encode()})
     with pytest.raises(RunError, match="size is 1000000"):
         load_run(Path(f"hf:{NAME}"))
@@ -275,7 +275,7 @@ def test_a_download_that_breaks_off_leaves_no_run(hub: Hub, tiny_run: Path) -> N
 )
 def test_what_is_no_name_is_refused(name: str) -> None:
     """Before anything is asked."""
-    with pytest.raises(ConfigError, match="not a name on the Hub: give hf:OWNER/NAME"):
+    with pytest.raises(ConfigError, match="use hf:OWNER/NAME"):
         hub_name(Path(name))
 
 
@@ -295,10 +295,10 @@ def test_evaluation_and_training_take_a_name(
     run = Path(f"hf:{NAME}")
     options = EvaluateConfig(tiny_run, num_workers=0, device="cpu", report=0)
     expected = evaluate(replace(options, out=tmp_path / "a.json")).metrics
-    with pytest.raises(ConfigError, match="no place for the figures: give --out"):
+    with pytest.raises(ConfigError, match="use --out"):
         evaluate(replace(options, run=run))
     out = tmp_path / "b.json"
-    with pytest.raises(ConfigError, match="comes without its data set: give --data"):
+    with pytest.raises(ConfigError, match="set --data"):
         evaluate(replace(options, run=run, out=out))
     assert evaluate(replace(options, run=run, out=out, data=tiny.data)).metrics == expected
     config = replace(tiny, out=tmp_path / "next", epochs=1, lr=1e-9, backbone_lr=0.0)
@@ -374,8 +374,8 @@ def test_the_commands_work(hub: Hub, tiny_run: Path, toy: Path, tmp_path: Path) 
         assert done.returncode == 0, done.stderr
         rows.append((out / "predictions.json").read_bytes())
     assert rows[0] == rows[1] == rows[2]
-    assert "HF_HUB_OFFLINE forbids downloads; using the copy of before" in done.stderr
+    assert "HF_HUB_OFFLINE forbids downloads; using the local copy" in done.stderr
     missing = call("predict", toy, "--run", "hf:a/b", "--out", tmp_path / "x", HF_HUB_OFFLINE="1")
     assert missing.returncode == 2
     assert len(missing.stderr.splitlines()) == 1
-    assert "without HF_HUB_OFFLINE, or give a run folder" in missing.stderr
+    assert "without HF_HUB_OFFLINE, or use a run folder" in missing.stderr

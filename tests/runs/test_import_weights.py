@@ -43,8 +43,8 @@ def test_a_checkpoint_becomes_a_run(
     with torch.inference_mode():
         assert torch.equal(network(images).logits, expected(images).logits)
     assert main(["import", *options]) == 2
-    assert "holds a run already" in capsys.readouterr().err
-    with pytest.raises(ConfigError, match="comes without its data set: give --data"):
+    assert "contains a run" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="set --data"):
         evaluate(EvaluateConfig(run=run, device="cpu"))
 
 
@@ -131,7 +131,7 @@ def test_a_start_for_training_is_no_run(tmp_path: Path, capsys: pytest.CaptureFi
     """Weights without a classifier, or of no known network, are refused with what to do."""
     np.savez(tmp_path / "a.npz", **{"conv0/W": np.zeros((7, 7, 3, 64), np.float32)})
     np.savez(tmp_path / "b.npz", **{"other/W": np.zeros(3)})
-    for name, reason in (("a", "has no classifier"), ("b", "cannot tell its network")):
+    for name, reason in (("a", "has no classifier"), ("b", "--network")):
         path = str(tmp_path / f"{name}.npz")
         assert main(["import", "tensorpack", path, "--out", str(tmp_path / "run")]) == 2
         assert reason in capsys.readouterr().err

@@ -73,8 +73,8 @@ def test_equal_runs_give_identical_files(run: Path, network: Network, tmp_path: 
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        (["config.yaml"], "its training has not finished; go on with wsol train --resume"),
-        ([], "give a folder that wsol train wrote"),
+        (["config.yaml"], "its training has not finished; resume it with wsol train --resume"),
+        ([], "use a folder written by wsol train"),
     ],
 )
 def test_a_folder_that_is_no_finished_run_says_why(
@@ -86,7 +86,7 @@ def test_a_folder_that_is_no_finished_run_says_why(
     with pytest.raises(RunError) as caught:
         load_run(tmp_path)
     assert str(caught.value) == f"{tmp_path}: no finished run here: {reason}"
-    with pytest.raises(RunError, match="no finished run here: give a folder"):
+    with pytest.raises(RunError, match="no finished run here"):
         load_run(tmp_path / "missing")
 
 
@@ -100,13 +100,13 @@ def test_a_folder_that_is_no_finished_run_says_why(
         "{}",
         json.dumps({"classes": 3}),
         json.dumps(asdict(INFO) | {"colour": "red"}),
-        json.dumps({key: value for key, value in asdict(INFO).items() if key != "size"}),
+        json.dumps({key: value for key, value in asdict(INFO).items() if key != "image_size"}),
     ],
 )
 def test_a_description_that_is_none_is_named(run: Path, content: str) -> None:
     """A model.json that is cut, empty, or of another shape is refused by its name."""
     (run / "model.json").write_text(content)
-    with pytest.raises(RunError, match=r"model\.json: not a run's description"):
+    with pytest.raises(RunError, match=r"model\.json: not the info of a run"):
         load_run(run)
 
 
@@ -122,7 +122,7 @@ def test_a_run_may_have_any_name(network: Network, tmp_path: Path) -> None:
 def test_a_missing_description_is_named(run: Path) -> None:
     """Weights alone are no run."""
     (run / "model.json").unlink()
-    with pytest.raises(RunError, match=r"model\.json: not a run's description"):
+    with pytest.raises(RunError, match=r"model\.json: not the info of a run"):
         load_run(run)
 
 
@@ -181,9 +181,9 @@ def test_a_run_remembers_its_splits(tiny: TrainConfig, toy: Path, tmp_path: Path
     assert evaluate(replace(options, data=toy)).metrics["num_images"] == 4
     copy = tmp_path / "copy"
     shutil.copytree(toy, copy)
-    elsewhere = replace(options, data=copy)
-    assert evaluate(elsewhere).metrics["num_images"] == 12
-    assert evaluate(replace(elsewhere, splits=lists)).metrics["num_images"] == 4
+    moved = replace(options, data=copy)
+    assert evaluate(moved).metrics["num_images"] == 12
+    assert evaluate(replace(moved, splits=lists)).metrics["num_images"] == 4
 
 
 @pytest.mark.parametrize("num_classes", [3, 5])

@@ -188,7 +188,7 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(
             raise StopError
 
     with monkeypatch.context() as patch:
-        patch.setattr("wsol.training.trainer.Stepper.step", stopping(stop))
+        patch.setattr("wsol.training.trainer.TrainStep.step", stopping(stop))
         with pytest.raises(StopError):
             train(frozen)
     resumed = train(replace(frozen, resume=True))
@@ -208,7 +208,9 @@ def stopping(stop: Callable[..., None]) -> Callable[..., torch.Tensor]:
     return step
 
 
-def test_several_labels_are_learnt_too(tiny_run: Path, tmp_path: Path, frozen: TrainConfig) -> None:
+def test_multi_label_images_are_supported(
+    tiny_run: Path, tmp_path: Path, frozen: TrainConfig
+) -> None:
     """Each of an image's labels counts, in both methods."""
     folder = is_multi_label(frozen.data, tmp_path / "data")
     for method in (TriLiteConfig(), C2AMConfig()):
@@ -221,7 +223,7 @@ def test_several_labels_are_learnt_too(tiny_run: Path, tmp_path: Path, frozen: T
     ("options", "word"),
     [
         ({"backbone_lr": 0.1}, "backbone_lr"),
-        ({"start": None}, "backbone_lr"),
+        ({"init_from": None}, "backbone_lr"),
         ({"frozen_bn": False}, "frozen_bn"),
         ({"method": CutMixConfig()}, "method"),
     ],

@@ -40,7 +40,7 @@ def test_both_files_hold_every_row_so_far(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_has_no_row_twice(tmp_path: Path) -> None:
-    """Rows after the checkpoint are written anew, those before are kept."""
+    """Rows after the checkpoint are replaced, those before are kept."""
     first = MetricsLogger(tmp_path, [])
     for row in ROWS:
         first.add(row)

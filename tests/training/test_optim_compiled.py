@@ -26,7 +26,7 @@ from wsol.training.trainer import train
 def test_the_compiler_of_this_machine_is_tried() -> None:
     """It works, or the reason is the one line."""
     if shutil.which("g++") is None:
-        with pytest.raises(ConfigError, match="compile does not work here"):
+        with pytest.raises(ConfigError, match="compile: "):
             check_compiler(torch.device("cpu"))
     else:
         check_compiler(torch.device("cpu"))
@@ -75,6 +75,6 @@ def test_no_compiler_is_one_line(
 
     monkeypatch.setattr(module.torch, "compile", fail)
     config = replace(tiny, data=tmp_path / "missing", out=tmp_path / "run", compile=True)
-    with pytest.raises(ConfigError, match=r"here \(No working C\+\+ compiler found\): install"):
+    with pytest.raises(ConfigError, match=r"\(No working C\+\+ compiler found\); install"):
         train(config)
     assert not (tmp_path / "run").exists()

@@ -18,7 +18,7 @@ TRAIN = Samples(
 
 
 def test_every_change_is_seen() -> None:
-    """Of names, labels, several labels, classes, order and splits."""
+    """Of names, labels, multiple labels, classes, order and splits."""
     sets = (np.array([0]), np.array([0, 1]), np.array([0, 1]))
     other = [
         replace(TRAIN, ids=("a.jpg", "b.jpg", "d.jpg")),

@@ -24,13 +24,13 @@ SCRIPT = '''
 import json, math, os, sys
 from pathlib import Path
 from wsol.cli.main import main
-from wsol.training import trainer as train
-from wsol.training.step import Stepper
+from wsol.training import validation
+from wsol.training.step import TrainStep
 from wsol.methods.base import Method
 
 notes, stop, poison, *arguments = sys.argv[1:]
 rank = int(os.environ.get("RANK", 0))
-plain, loss, now = Stepper.step, Method.loss, []
+plain, loss, now = TrainStep.step, Method.loss, []
 
 def step(stepper, number, batches):
     if number == int(stop):
@@ -45,14 +45,14 @@ def spoiled(method, output, labels):
     value = loss(method, output, labels)
     return value * math.nan if (now[0], rank) == (int(poison), 1) else value
 
-evaluate = train.evaluate_split
+evaluate = validation.evaluate_split
 
 def judged(samples, network, *rest, **options):
     sums = [float(value.double().sum()) for value in network.state_dict().values()]
     Path(notes + "-validated", f"{rank}.json").write_text(json.dumps(sums))
     return evaluate(samples, network, *rest, **options)
 
-Stepper.step, Method.loss, train.evaluate_split = step, spoiled, judged
+TrainStep.step, Method.loss, validation.evaluate_split = step, spoiled, judged
 sys.exit(main(arguments))
 '''
 
@@ -62,7 +62,7 @@ LAUNCH = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--npro
 
 @dataclass
 class Launcher:
-    """Starts trainings in processes of their own."""
+    """Starts trainings in separate processes."""
 
     folder: Path
     config: TrainConfig
@@ -167,7 +167,7 @@ def test_processes_validate_the_network_that_is_saved(launcher: Launcher) -> Non
     assert json.loads(one.read_text()) == [float(value.double().sum()) for value in values]
 
 
-def test_processes_train_on_several_labels(launcher: Launcher, tmp_path: Path) -> None:
+def test_processes_train_on_multi_label_images(launcher: Launcher, tmp_path: Path) -> None:
     """Each step's images are those of one process, and the loss is theirs too."""
     write_scenes(tmp_path / "scenes", train=24, test=8, max_objects=3)
     options = {

@@ -49,7 +49,7 @@ def test_processes_share_each_batch_out(order: ResumableSampler, world: int) -> 
 
 @given(ORDERS, st.data())
 def test_any_step_has_the_same_tail(order: ResumableSampler, data: st.DataObject) -> None:
-    """Begun anew at any step, the rest of the training is what it would have been."""
+    """Resumed at any step, the rest of the training is unchanged."""
     step = data.draw(st.integers(0, order.total_steps))
     again = ResumableSampler(order.num_images, order.batch_size, order.epochs, order.seed)
     assert list(again.keys(step, order.total_steps, 0, 1)) == all_keys(order)[step:]

@@ -1,4 +1,4 @@
-"""Training and evaluation where images have several labels."""
+"""Training and evaluation on multi-label images."""
 
 import json
 import math
@@ -288,7 +288,7 @@ def test_a_file_of_labels_is_remembered(config: TrainConfig, scenes: Path, tmp_p
     assert evaluate(stars).metrics["num_images"] == sum(
         row.startswith("test") and row.endswith("star") for row in lines
     )
-    with pytest.raises(ConfigError, match="give one of them"):
+    with pytest.raises(ConfigError, match="use one of them"):
         evaluate(replace(options, labels=few, splits=tmp_path))
 
 
@@ -321,7 +321,7 @@ def test_an_old_description_has_one_label(run: Path) -> None:
 
 
 def test_one_label_is_the_plain_loss() -> None:
-    """Nobody tells a method otherwise by accident: probabilities stay probabilities."""
+    """Methods keep probabilities as probabilities."""
     logits, labels = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
     method = Method()
     plain = torch.nn.functional.cross_entropy(logits, labels)

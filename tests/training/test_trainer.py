@@ -36,11 +36,12 @@ from wsol.methods.cutmix import Config as CutMixConfig
 from wsol.methods.has import Config as HaSConfig
 from wsol.methods.spg import Config as SPGConfig
 from wsol.metrics import LocalizationAccuracy
-from wsol.models import Output
+from wsol.models import Network, Output
 from wsol.runs.run import load_run
 from wsol.training.checkpoint import checkpoints
 from wsol.training.config import TrainConfig
-from wsol.training.trainer import Trainer, Validation, train
+from wsol.training.trainer import Trainer, train
+from wsol.training.validation import Validation, Validator
 from wsol.types import SelectBy
 
 
@@ -226,9 +227,9 @@ def test_the_best_epoch_is_kept(
 ) -> None:
     """The weights are those of the first epoch with the highest score, by either kind of box."""
     monkeypatch.setattr("wsol.training.checkpoint.KEEP", 9)
-    monkeypatch.setattr("wsol.training.trainer.add_pseudo_boxes", seven)
+    monkeypatch.setattr("wsol.training.validation.add_pseudo_boxes", seven)
     scores: dict[str, Sequence[int]] = {"ground_truth": [1, 5, 2, 5], "pseudo_boxes": [1, 2, 9, 3]}
-    monkeypatch.setattr("wsol.training.trainer.evaluate_split", Scores(*scores.values()))
+    monkeypatch.setattr("wsol.training.validation.evaluate_split", Scores(*scores.values()))
     run = train(replace(tiny, out=tmp_path / "run", epochs=4, keep_best=True, select_by=select_by))
     best = 1 + int(np.argmax(scores[select_by]))
     network, info = load_run(run)
@@ -251,7 +252,7 @@ def test_without_ground_truth_the_best_epoch_is_chosen_by_pseudo_boxes(
     plain = tmp_path / "plain"
     shutil.copytree(toy, plain)
     (plain / "boxes.csv").unlink()
-    monkeypatch.setattr("wsol.training.trainer.add_pseudo_boxes", seven)
+    monkeypatch.setattr("wsol.training.validation.add_pseudo_boxes", seven)
     config = replace(tiny, data=plain, out=tmp_path / "run", keep_best=True)
     run = train(config)
     info = load_run(run)[1]
@@ -267,7 +268,7 @@ def test_without_ground_truth_the_best_epoch_is_chosen_by_pseudo_boxes(
     written = json.loads((run / "metrics.json").read_text())
     assert (written["threshold_from"], written["epoch_from"]) == ("auto", "pseudo_boxes")
     # What is not asked for is not predicted.
-    monkeypatch.setattr("wsol.training.trainer.add_pseudo_boxes", None)
+    monkeypatch.setattr("wsol.training.validation.add_pseudo_boxes", None)
     plain_run = train(replace(config, out=tmp_path / "last", keep_best=False, epochs=1))
     assert (load_run(plain_run)[1].epoch, load_run(plain_run)[1].epoch_from) == (1, "last")
     assert not (plain_run / "pseudo_boxes.csv").exists()
@@ -278,12 +279,13 @@ def test_the_best_epoch_survives_an_interruption(
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     """Stopped before or after it, the resumed run keeps the same weights."""
-    monkeypatch.setattr("wsol.training.trainer.add_pseudo_boxes", seven)
+    monkeypatch.setattr("wsol.training.validation.add_pseudo_boxes", seven)
     config = replace(tiny, epochs=3, keep_best=True, select_by="pseudo_boxes", save_every=1)
     nothing = LocalizationAccuracy()
 
-    def validate(training: Trainer) -> Validation:
-        return Validation(nothing, {3: 20.0, 6: 30.0, 9: 10.0}[training.step])
+    def keep(of: Validator, epoch: int, validation: Validation, network: Network) -> None:
+        scored = validation._replace(agreement={1: 20.0, 2: 30.0, 3: 10.0}[epoch])
+        plain_keep(of, epoch, scored, network)
 
     def stop(method: Method, output: Output, labels: Tensor) -> Tensor:
         calls.append(1)
@@ -291,7 +293,9 @@ def test_the_best_epoch_survives_an_interruption(
             raise StopError
         return plain(method, output, labels)
 
-    monkeypatch.setattr(Trainer, "_validate", validate)
+    plain_keep = Validator.keep_if_best
+    monkeypatch.setattr(Validator, "validate", lambda *_: Validation(nothing, None))
+    monkeypatch.setattr(Validator, "keep_if_best", keep)
     whole = train(replace(config, out=tmp_path / "whole"))
     calls: list[int] = []
     plain = Method.loss
@@ -362,7 +366,7 @@ def test_a_loss_that_stays_not_finite_ends_the_run_and_is_not_saved(
 def test_a_taken_folder_is_refused(tiny: TrainConfig, tiny_run: Path) -> None:
     """A finished run is not overwritten, and going on with other options names the option."""
     before = digest(tiny_run)
-    with pytest.raises(ConfigError, match="holds a run already"):
+    with pytest.raises(ConfigError, match="--resume"):
         train(replace(tiny, out=tiny_run))
     with pytest.raises(ConfigError, match=r"lr was 0\.\d+ and is 0\.5 now"):
         train(replace(tiny, out=tiny_run, resume=True, lr=0.5))
@@ -394,13 +398,13 @@ def test_a_refused_training_leaves_its_folder_free(
 
 
 def test_a_run_does_not_go_on_with_other_data(tiny: TrainConfig, tmp_path: Path) -> None:
-    """One image more would be another order and another val split: what was learnt is judged."""
+    """An additional image would change the order and the val split, and thereby the metrics."""
     write_toy(tmp_path / "data", train=24, val=0, test=4)
     config = replace(tiny, data=tmp_path / "data", out=tmp_path / "run", epochs=1, val_fraction=0.2)
     train(config)
     new = tmp_path / "data/train/disc/new.jpg"
     shutil.copy(tmp_path / "data/train/disc/0001.jpg", new)
-    with pytest.raises(RunError, match="data: other images, labels or classes than the training"):
+    with pytest.raises(RunError, match="data: images, labels or classes have changed"):
         train(replace(config, resume=True))
     (last,) = checkpoints(tmp_path / "run/checkpoints")
     state = torch.load(last, weights_only=True)
@@ -417,13 +421,13 @@ def test_another_precision_is_said(
     config = replace(tiny, out=tmp_path / "run", epochs=1)
     train(config)
     train(replace(config, resume=True))
-    assert "computed in" not in caplog.text
+    assert "trained in" not in caplog.text
     (last,) = checkpoints(tmp_path / "run/checkpoints")
     state = torch.load(last, weights_only=True)
     assert state["precision"] == "fp32"
     torch.save(state | {"precision": "bf16"}, last)
     train(replace(config, resume=True))
-    assert "run: computed in bf16 until now, and in fp32 from here on" in caplog.text
+    assert "run: trained in bf16 so far, continuing in fp32" in caplog.text
 
 
 def test_a_run_goes_on_from_everywhere(
@@ -436,11 +440,11 @@ def test_a_run_goes_on_from_everywhere(
     out = out.rename(tmp_path / "moved")
     content = yaml.safe_load((out / "config.yaml").read_text())
     assert content["data"] == str(toy)
-    del content["accumulate"], content["max_skipped"]
+    del content["gradient_accumulation_steps"], content["max_skipped"]
     (out / "config.yaml").write_text(yaml.safe_dump(content))
     monkeypatch.chdir(toy)
     train(replace(config, data=Path(), out=out, resume=True))
-    assert yaml.safe_load((out / "config.yaml").read_text())["accumulate"] == 1
+    assert yaml.safe_load((out / "config.yaml").read_text())["gradient_accumulation_steps"] == 1
 
 
 def test_resuming_a_finished_run_changes_nothing(tiny: TrainConfig, tmp_path: Path) -> None:
@@ -472,8 +476,6 @@ def test_a_bad_training_image_is_named(tmp_path: Path, tiny: TrainConfig) -> Non
 
 def test_pretrained_layers_learn_at_a_tenth(tiny: TrainConfig, tmp_path: Path) -> None:
     """Body and head get their own learning rates, and the row shows the head's."""
-    from wsol.training.trainer import Trainer
-
     config = replace(tiny, out=tmp_path / "run", backbone="tf_efficientnet_lite0", pretrained=True)
     training = Trainer(config)
     body, head = training.optimizer.param_groups
@@ -487,16 +489,14 @@ def test_a_training_starts_from_another_run(
     tiny: TrainConfig, tiny_run: Path, tmp_path: Path
 ) -> None:
     """The run's layers go on at their share of the learning rate, with frozen statistics."""
-    from wsol.training.trainer import Trainer
-
     training = Trainer(replace(tiny, out=tmp_path / "run", init_from=tiny_run))
     for name, value in load_run(tiny_run)[0].state_dict().items():
         assert torch.equal(training.network.state_dict()[name], value)
     assert training.optimizer.param_groups[0]["share"] == 0.1
     assert training.frozen
-    anew = Trainer(replace(tiny, out=tmp_path / "anew"))
-    assert anew.optimizer.param_groups[0]["share"] == 1.0
-    assert not anew.frozen
+    fresh = Trainer(replace(tiny, out=tmp_path / "fresh"))
+    assert fresh.optimizer.param_groups[0]["share"] == 1.0
+    assert not fresh.frozen
 
 
 def test_layers_that_do_not_learn_stay_to_the_last_bit(
@@ -543,7 +543,7 @@ def test_a_size_that_the_network_does_not_take_is_refused(
 ) -> None:
     """A transformer trains at another size than the published, if it is whole patches."""
     config = replace(tiny, backbone="test_vit", epochs=1, method=ADLConfig())
-    assert load_run(train(replace(config, out=tmp_path / "vit")))[1].size == 64
+    assert load_run(train(replace(config, out=tmp_path / "vit")))[1].image_size == 64
     with pytest.raises(ConfigError, match=r"test_vit .* 50 x 50"):
         train(replace(config, out=tmp_path / "odd", image_size=50))
 
@@ -570,8 +570,6 @@ def any_precision() -> Iterator[None]:
 @pytest.mark.usefixtures("any_precision")
 def test_layers_work_in_bfloat16_and_channels_last(tiny: TrainConfig, tmp_path: Path) -> None:
     """With bf16, nothing between images and gradients falls back to another layout or type."""
-    from wsol.training.trainer import Trainer
-
     training = Trainer(replace(tiny, out=tmp_path / "run", precision="bf16"))
     seen: list[tuple[torch.dtype, bool]] = []
 
@@ -605,7 +603,7 @@ def test_methods_that_act_through_a_frozen_body_are_refused(
     train(config)
 
 
-@pytest.mark.parametrize(("accumulate", "most"), [(1, 8), (4, 2)])
+@pytest.mark.parametrize(("gradient_accumulation_steps", "most"), [(1, 8), (4, 2)])
 def test_validation_takes_no_more_images_at_once_than_a_step(
     tiny: TrainConfig,
     tmp_path: Path,
@@ -620,7 +618,7 @@ def test_validation_takes_no_more_images_at_once_than_a_step(
         sizes.append(batch_size)
         return evaluate_split(*given, batch_size=batch_size, **options)
 
-    monkeypatch.setattr("wsol.training.trainer.evaluate_split", watched)
+    monkeypatch.setattr("wsol.training.validation.evaluate_split", watched)
     train(
         replace(
             tiny,

@@ -58,7 +58,7 @@ def test_image_heat_and_boxes_are_where_they_belong() -> None:
 
 
 def test_the_image_is_read_where_the_result_says(tmp_path: Path) -> None:
-    """Or where the caller says; a file that is not there is an error of its own."""
+    """Or at the given path; a missing file is a separate error."""
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     for axes in (
         replace(RESULT, image_id=str(tmp_path / "a.png")).plot(),
@@ -124,9 +124,9 @@ def test_curves_are_their_columns(tmp_path: Path) -> None:
 def test_what_is_no_curve_is_refused(tmp_path: Path, content: str) -> None:
     """In one line that names the file."""
     (tmp_path / "curve.csv").write_text(content)
-    with pytest.raises(DataError, match=r"curve\.csv: is no curve"):
+    with pytest.raises(DataError, match=r"curve\.csv: not a curve file"):
         read_curve(tmp_path / "curve.csv")
-    with pytest.raises(DataError, match="is no curve"):
+    with pytest.raises(DataError, match="not a curve file"):
         read_curve(tmp_path)
 
 
@@ -144,7 +144,7 @@ def test_methods_are_bars_of_their_height() -> None:
     assert np.allclose(np.mean(centres, 0), [0, 1])
     assert centres[0][0] < centres[1][0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["CAM", "ADL"]
-    with pytest.raises(ConfigError, match="CAM: no figure 'pxap'"):
+    with pytest.raises(ConfigError, match="CAM: no metric 'pxap'"):
         plot_methods(figures, ["pxap"])
 
 

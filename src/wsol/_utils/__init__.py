@@ -1,1 +1,1 @@
-"""Files, locks, names and addresses."""
+"""Utilities for files, locks, names, concurrency and progress."""

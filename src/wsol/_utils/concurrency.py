@@ -1,4 +1,4 @@
-"""Work by a few threads, with results in order and little of it in flight."""
+"""Ordered work in threads, and work isolated in processes."""
 
 import multiprocessing
 import signal
@@ -20,10 +20,10 @@ def in_order(
     """Yield the result of each item, in the order of the items.
 
     Args:
-        work: what to do with an item; what it raises is raised here.
-        items: taken as they are needed, at most ``ahead`` or two per thread before their turn.
-        threads: how many work at once; 0 works in this one.
-        ahead: how many results may wait; at least two per thread do.
+        work: function that processes an item; its exceptions are raised here.
+        items: items, read lazily: at most ``ahead`` or two per thread in advance.
+        threads: number of threads; 0 works in the calling thread.
+        ahead: number of results that are computed in advance; at least two per thread.
 
     >>> list(in_order(lambda number: number**2, range(4), threads=2))
     [0, 1, 4, 9]
@@ -47,10 +47,10 @@ def in_order(
 
 @dataclass(frozen=True)
 class Death:
-    """What there is instead of a result.
+    """Takes the place of a result if the process crashed.
 
     Attributes:
-        reason: why the process ended.
+        reason: reason why the process ended.
     """
 
     reason: str
@@ -58,10 +58,10 @@ class Death:
 
 @contextmanager
 def ending_after(seconds: float) -> Iterator[None]:
-    """End this process where the block takes longer, even where it never comes back to Python.
+    """Terminate this process on timeout, even if the block never returns to Python.
 
     Args:
-        seconds: that the block has.
+        seconds: time limit of the block.
     """
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -72,17 +72,17 @@ def ending_after(seconds: float) -> Iterator[None]:
 
 
 def isolated(work: Callable[[T], R], items: Sequence[T]) -> list[R | Death]:
-    """Return the result of each item, from processes other than this one.
+    """Return the result of each item, computed in child processes.
 
-    One process does all of them. Where it dies, others do a half each, and so on until it is known
-    which items end their process.
+    A single process handles all items. If it crashes, two others handle half of the items each, and
+    so on, until the items that crash their process are found.
 
     Args:
-        work: done with each item.
-        items: not many.
+        work: function that processes an item.
+        items: a small number of items.
 
     Raises:
-        Exception: what ``work`` raises.
+        Exception: any exception of ``work``.
 
     >>> isolated(abs, [-1, 2])
     [1, 2]
@@ -104,12 +104,12 @@ def _in_process(work: Callable[[T], R], items: Sequence[T]) -> "list[R | Death] 
     process.start()
     sender.close()
     with receiver:
-        # The end of the process is waited for as well: others may have inherited the pipe.
+        # Wait for the end of the process too, as other processes may have inherited the pipe.
         wait([receiver, process.sentinel])
         try:
             found = receiver.recv() if receiver.poll() else None
         except (EOFError, OSError):
-            # It ended before it sent anything, or while it did.
+            # The process ended before or while it sent the result.
             found = None
     process.join()
     if isinstance(found, Exception):
@@ -127,7 +127,7 @@ def _work(work: Callable[[T], R], items: Sequence[T], sender: Connection) -> Non
 
 
 def _reason(status: int | None) -> str:
-    """Return why a process ended, from its exit status."""
+    """Return the reason why a process ended, from its exit status."""
     if status is not None and status < 0:
         return f"it was ended by {signal.Signals(-status).name}"
     return f"it left with status {status}"

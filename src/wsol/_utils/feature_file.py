@@ -1,4 +1,4 @@
-"""Features of many images, kept in a file while a head is trained on them."""
+"""Temporary file for the features of many images, for training a head on them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +13,11 @@ from torch import Tensor
 
 
 class KeptFeatures(NamedTuple):
-    """Feature maps of images, all of one shape.
+    """Feature maps of images, all of the same shape.
 
     Attributes:
-        values: float16 ``(N, C, h, w)``, on disk, not to be written to.
-        exponents: int32 ``(N,)``; the values times 2 to its power are the features.
+        values: float16 ``(N, C, h, w)``, memory-mapped and read-only.
+        exponents: int32 ``(N,)``; the features are ``values * 2**exponents``.
     """
 
     values: NDArray[np.float16]
@@ -38,7 +38,7 @@ class KeptFeatures(NamedTuple):
             sums += some.sum((0, 2, 3)), np.square(some).sum((0, 2, 3))
         mean, square = sums / (len(self.values) * np.prod(self.values.shape[2:]))
         std = np.sqrt((square - mean**2).clip(0))
-        # A channel that never changes tells nothing, however it is scaled.
+        # Constant channels carry no information, whatever their scale.
         std[std == 0] = 1
         return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
@@ -47,11 +47,11 @@ class FeatureFile:
     """Collects the feature maps of images in a file.
 
     Args:
-        file: open for reading and writing, and empty.
+        file: empty file, open for reading and writing.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
-        """Keep the file."""
+        """Store the file."""
         self._file = file
         self._exponents: list[int] = []
         self._shape: tuple[int, ...] = ()
@@ -64,8 +64,8 @@ class FeatureFile:
         self._shape = tuple(features.shape)
 
     def kept(self) -> KeptFeatures:
-        """Return what was added, in this order; at least one image was."""
-        # Written before it is mapped: a full disk is an error then, and not the end.
+        """Return the features of all added images, at least one, in this order."""
+        # Flush before mapping: a full disk then raises an error instead of SIGBUS.
         self._file.flush()
         values = np.memmap(self._file, np.float16, "r", shape=(len(self._exponents), *self._shape))
         return KeptFeatures(values, np.array(self._exponents, np.int32))
@@ -73,12 +73,12 @@ class FeatureFile:
 
 @contextmanager
 def feature_file(folder: Path) -> Iterator[FeatureFile]:
-    """Open a file for features that has no name, so that nothing is left of it afterwards.
+    """Open a file for features without a name, which is removed automatically.
 
-    What ``kept`` returns stays readable after the file is closed.
+    The result of ``kept`` stays readable after the file is closed.
 
     Args:
-        folder: where the file lies.
+        folder: folder of the file.
 
     >>> with feature_file(Path()) as file:
     ...     file.add(torch.full((1, 1, 2), 0.5))
@@ -91,21 +91,21 @@ def feature_file(folder: Path) -> Iterator[FeatureFile]:
 
 
 def as_float16(features: Tensor) -> tuple[Tensor, int]:
-    """Return features in float16, brought into its range by a power of two, and the exponent.
+    """Convert features to float16, scaled into its range by a power of two.
 
-    The precision is that of float16 for features of any magnitude; multiplication by a power of
-    two rounds nothing.
+    The relative precision is that of float16 for features of any magnitude, as scaling by a power
+    of two is exact.
 
     Args:
         features: float32, any shape.
 
     Returns:
-        Values of float16, which times 2 to the power of the exponent are the features.
+        Values of float16, and the exponent: the features are ``values * 2**exponent``.
 
     >>> as_float16(torch.tensor([0.5, 2.0**19]))
     (tensor([1.5625e-02, 1.6384e+04], dtype=torch.float16), 5)
     """
-    # The largest magnitude becomes one from 2^14 to 2^15. Below 2^-100 it stays less, as the factor
-    # would leave float32.
+    # The largest magnitude is scaled to 2^14 to 2^15. Below 2^-100 it stays smaller, as the factor
+    # would exceed float32.
     exponent = max(int(torch.frexp(features.abs().amax()).exponent) - 15, -100)
     return torch.ldexp(features, torch.tensor(-exponent)).half(), exponent

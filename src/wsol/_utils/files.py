@@ -1,4 +1,4 @@
-"""Atomic writes of files and folders."""
+"""Atomic writes of files and folders, and locks of folders."""
 
 import errno
 import fcntl
@@ -22,14 +22,14 @@ Result = TypeVar("Result")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside its place, make it durable, then move it there.
+    """Write a file atomically: to a temporary file in the same folder, synced, then renamed.
+
+    After a kill, the path holds either the old or the new content, never a partial file. Temporary
+    files of killed processes are removed by the next write.
 
     Args:
-        path: the file's place; its folder exists.
-        write: writes the content to the path it is given.
-
-    A kill at any moment leaves the old file or the new one, never a part under its name. What a
-    killed process has left beside the file is removed when it is next written.
+        path: path of the file, in an existing folder.
+        write: function that writes the content to the path that it gets.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +54,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _remove_left_parts(path: Path) -> None:
-    """Remove what processes that no longer live have left of this file."""
+    """Remove the temporary files that killed processes have left of this file."""
     for part in path.parent.glob(f".{escape(path.name)}.*.part"):
         process = part.name.removeprefix(f".{path.name}.").removesuffix(".part")
         if process.isdecimal() and not _lives(int(process)):
@@ -72,23 +72,23 @@ def _lives(process: int) -> bool:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file atomically."""
     text = json.dumps(content, indent=1) + "\n"
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def write_folder(folder: Path, write: Callable[[Path], Result]) -> Result:
-    """Write a folder beside its place, then move it there; one that is there is replaced.
+    """Write a folder to a temporary name and rename it; an existing folder is replaced.
+
+    A kill while writing leaves the old folder unchanged. Temporary folders of killed processes are
+    removed by the next write, which also restores the old folder if the kill came between renames.
 
     Args:
-        folder: the folder's place.
-        write: writes the content to the empty folder it is given.
+        folder: path of the folder.
+        write: function that writes the content to the empty folder that it gets.
 
     Returns:
-        What ``write`` returns.
-
-    A kill while writing leaves the old folder as it was. What killed processes have left beside it
-    is removed, or put back where it is the old folder.
+        The result of ``write``.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as parent:
@@ -122,10 +122,10 @@ def write_folder(folder: Path, write: Callable[[Path], Result]) -> Result:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the output folder and try it, before any time is spent on the rest.
+    """Create the output folder, and check that it is writable before any other work.
 
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: the folder is not writable.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as parent:
@@ -135,24 +135,24 @@ def make_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Others may try it at the same moment.
+        # A file without a name does not collide with the checks of other processes.
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise ConfigError(
-            f"{folder}: cannot be written: {error.strerror}; choose another --out"
+            f"{folder}: cannot be written: {error.strerror}; use another --out"
         ) from error
 
 
 @contextmanager
 def output_folder(folder: Path) -> Iterator[None]:
-    """Make the output folder, and remove it at the end if it was made for this and is empty.
+    """Create the output folder, and remove it at the end if it is new and empty.
 
-    A command that refuses an option later leaves no folder behind, which would be an empty class
-    inside a data set.
+    A command that fails early thus leaves no empty folder, which would be an empty class inside a
+    data set.
 
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: the folder is not writable.
     """
     is_new = not folder.exists()
     make_folder(folder)
@@ -167,34 +167,34 @@ def output_folder(folder: Path) -> Iterator[None]:
 NAME = ".wsol-lock"
 
 _MOMENT = 0.1
-"""Seconds after which a lock that is only about to be removed is gone."""
+"""Seconds to wait for a lock that its holder is about to remove."""
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 log = logging.getLogger("wsol")
 
 _held: set[int] = set()
-"""Descriptors of this process's locks."""
+"""File descriptors of the locks of this process."""
 
 
 class HeldError(ConfigError):
-    """Another process holds a folder."""
+    """Another process holds the lock of a folder."""
 
 
 class FolderLock:
-    """A folder that is this process's own until it is released or the process ends.
+    """Lock of a folder, held until it is released or the process ends.
 
-    The system takes the lock back however the process ends, so there is nothing to clean up after
-    a kill. Processes that are forked from this one do not keep it.
+    The operating system releases the lock whenever the process ends, also after a kill. Forked
+    processes do not inherit it.
 
     Args:
-        folder: to be written; it exists.
-        name: of the lock, where a folder has several.
-        shared: with other processes that hold it so.
+        folder: existing folder to lock.
+        name: file name of the lock, for folders with more than one.
+        shared: whether the lock is shared with other processes that request a shared lock.
 
     Raises:
-        HeldError: another process holds the folder, which is named.
-        ConfigError: the folder cannot be written.
+        HeldError: another process holds the lock; the message names it.
+        ConfigError: the folder is not writable.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -206,7 +206,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path, name: str = NAME, *, shared: bool = False) -> None:
-        """Take the lock, or say who has it."""
+        """Acquire the lock, or raise an error that names its holder."""
         self.path, self.shared = folder / name, shared
         self._lock: int | None = None
         try:
@@ -218,18 +218,18 @@ class FolderLock:
         except OSError as error:
             self.release()
             raise ConfigError(
-                f"{folder}: cannot be written: {error.strerror}; choose another --out"
+                f"{folder}: cannot be written: {error.strerror}; use another --out"
             ) from error
 
     def _take(self) -> int | None:
-        """Return the locked file, or None where its last holder has just removed it."""
+        """Return the descriptor of the locked file, or None if its last holder just removed it."""
         lock = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         kind = (fcntl.LOCK_SH if self.shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
         try:
             try:
                 fcntl.flock(lock, kind)
             except BlockingIOError:
-                # The last of those who share it has it alone while it removes it.
+                # The last holder of a shared lock holds it exclusively while it removes it.
                 time.sleep(_MOMENT)
                 fcntl.flock(lock, kind)
         except BlockingIOError as error:
@@ -241,7 +241,7 @@ class FolderLock:
                 os.close(lock)
                 raise
             log.warning(
-                "%s: its file system has no locks: let one process at a time write there",
+                "%s: its file system does not support locks; run one command at a time on it",
                 self.path.parent,
             )
         if self._is_named(lock):
@@ -251,21 +251,21 @@ class FolderLock:
         return None
 
     def _is_named(self, lock: int) -> bool:
-        """Return whether the folder still has the file by the lock's name."""
+        """Return whether the path of the lock still refers to this file."""
         try:
             return os.path.samestat(os.fstat(lock), self.path.stat())
         except FileNotFoundError:
             return False
 
     def release(self) -> None:
-        """Give the folder back; once is enough."""
+        """Release the lock; further calls have no effect."""
         lock, self._lock = self._lock, None
         if lock in _held:
             _held.remove(lock)
             try:
-                # Others may hold it too, and then its name must stay.
+                # If other processes share the lock, the file must stay.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # The folder may have been moved meanwhile, and made anew by another process.
+                # The folder may have been moved meanwhile, and created again by another process.
                 if self._is_named(lock):
                     self.path.unlink()
             except OSError:
@@ -274,11 +274,11 @@ class FolderLock:
                 os.close(lock)
 
     def __del__(self) -> None:
-        """Give the folder back with the last reference."""
+        """Release the lock with the last reference."""
         self.release()
 
     def __enter__(self) -> "FolderLock":
-        """Return the hold."""
+        """Return the lock."""
         return self
 
     def __exit__(
@@ -287,22 +287,22 @@ class FolderLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the folder back."""
+        """Release the lock."""
         self.release()
 
 
 def check_free(folder: Path) -> None:
-    """Refuse a folder that a process holds, without holding it.
+    """Raise an error if a process holds the lock of a folder, without acquiring it.
 
     Raises:
-        HeldError: a process holds the folder, which is named.
+        HeldError: a process holds the lock; the message names it.
 
     >>> check_free(Path("no such folder"))
     """
     try:
         lock = os.open(folder / NAME, os.O_RDONLY)
     except OSError:
-        # Nobody has it; whether it can be written shows when it is.
+        # There is no lock. Missing permissions are reported by the write itself.
         return
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -321,11 +321,11 @@ def _holder(lock: int) -> str:
 
 
 def _refusal(folder: Path, lock_holder: str) -> str:
-    return f"{folder}: is being written by {lock_holder}: wait for its end, or choose another --out"
+    return f"{folder}: is being written by {lock_holder}; wait until it ends, or use another --out"
 
 
 def _let_go() -> None:
-    """Leave the locks to the process that this one was forked from."""
+    """Close the descriptors of the parent process's locks after a fork."""
     for lock in _held:
         os.close(lock)
     _held.clear()

@@ -1,4 +1,4 @@
-"""Names of images and classes as every file format and file system can hold them, and back."""
+"""Reversible escaping of image and class names for file formats and file systems, and URIs."""
 
 import re
 from collections.abc import Collection
@@ -11,30 +11,30 @@ _UNFIT = re.compile(
 _ESCAPE = re.compile("(?:%[0-9A-Fa-f]{2})+|%u[0-9A-Fa-f]{4}")
 
 _LONGEST = 200
-"""Bytes of a name; file systems hold 255, and suffixes are added."""
+"""Maximum length of a name in bytes; file systems allow 255, and suffixes are appended."""
 
 _WRITTEN = (".csv", ".png", ".txt", ".xml")
 
 YOLO_RESERVED = ("images",)
-"""Names of folders by which training readers find labels."""
+"""Folder names that YOLO training programs replace to find labels."""
 
 _ODD = re.compile(
     "[%:\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]"
     r"|^[./]|/(?:\.|/|images/)|^images/|(?:\.|\.csv|\.png|\.txt|\.xml)/|/$"
 )
-"""What any name of short parts has that is not written as it is."""
+"""Matches every name that is changed by escaping, apart from those with long parts."""
 
 
 def escape_name(name: str) -> str:
-    r"""Return a name as UTF-8 text without control characters, for every format alike.
+    r"""Escape a name as UTF-8 text without control characters, the same for every format.
 
-    What XML, JSON or a line of text cannot hold (control characters, bytes that are not UTF-8) is
-    written as its bytes, ``%`` and two digits each; so is a ``%`` that would look like one. All
-    other names stay as they are, and different names stay different.
+    Characters that XML, JSON or a line of text cannot contain (control characters, bytes that are
+    not UTF-8) are percent-encoded, ``%`` and two digits per byte; so is a ``%`` that would look
+    like such an escape. Other names are unchanged, and different names stay different.
 
     Args:
-        name: of a file, as Python has it (bytes that are not UTF-8 as lone surrogates), or of a
-            class.
+        name: name of a class, or of a file as in Python (bytes that are not UTF-8 as lone
+            surrogates).
 
     >>> escape_name("cats & dogs/日本 100%.jpg"), escape_name("a\nb\udcff%41.jpg")
     ('cats & dogs/日本 100%.jpg', 'a%0Ab%FF%2541.jpg')
@@ -43,7 +43,7 @@ def escape_name(name: str) -> str:
 
 
 def unescape_name(name: str) -> str:
-    r"""Return the name that ``escape_name`` was given.
+    r"""Return the original of a name that ``escape_name`` has escaped.
 
     >>> unescape_name("a%0Ab%FF%2541.jpg")
     'a\nb\udcff%41.jpg'
@@ -52,19 +52,22 @@ def unescape_name(name: str) -> str:
 
 
 def safe_path(image_id: str, reserved: Collection[str] = ()) -> str:
-    """Return a relative path that is safe to write to, another for each image.
+    """Return a unique relative path for an image that is safe to write to.
 
-    It is the image's name, made ``escape_name``, and ``unescape_name`` leads back. What would lead
-    out of the folder or be overlooked is written as ``%`` and two digits as well: a dot that a part
-    begins or a folder ends with, a first ``/``, one after another, ``:`` and backslashes, and a
-    letter of folders that are called as written files or reserved ones are. Parts of more than 200
-    bytes are cut and get a hash instead.
+    The path is the image's name after ``escape_name``, and ``unescape_name`` reverts it. Characters
+    that would lead out of the folder or hide a file are percent-encoded too:
+
+    - a dot at the start of a part or at the end of a folder,
+    - a leading ``/`` and repeated ones, ``:`` and backslashes,
+    - a character of a folder with a reserved name, or with the suffix of a written file.
+
+    Parts of more than 200 bytes are truncated and get a hash instead.
 
     Args:
-        image_id: of the image.
-        reserved: names that no folder must have.
+        image_id: id of the image.
+        reserved: names that folders must not have.
 
-    >>> place("a b/日本.jpg"), place("../../x.jpg"), place("/photos/1.jpg")
+    >>> safe_path("a b/日本.jpg"), safe_path("../../x.jpg"), safe_path("/photos/1.jpg")
     ('a b/日本.jpg', '%2E%2E/%2E%2E/x.jpg', '%2Fphotos/1.jpg')
     """
     name = re.sub(r"^/|(?<=/)/|/$|[\\:]", lambda found: _escape(found[0]), escape_name(image_id))
@@ -73,15 +76,15 @@ def safe_path(image_id: str, reserved: Collection[str] = ()) -> str:
 
 
 def escaped_forms(name: str) -> set[str]:
-    r"""Return the other names that exports write for a name, to know them when they are read back.
+    r"""Return the escaped forms of an image's name that exports write, without the name itself.
 
     Args:
-        name: of an image.
+        name: name of an image.
 
     >>> escaped_forms("crow/a 1.jpg"), sorted(escaped_forms("a\n:.jpg"))
     (set(), ['a%0A%3A.jpg', 'a%0A:.jpg'])
     """
-    # Most have none, and data sets have millions.
+    # Fast path: most names have none, and data sets have millions of names.
     if not _ODD.search(name) and max(map(len, name.split("/"))) * 4 <= _LONGEST:
         return set()
     return {escape_name(name), safe_path(name), safe_path(name, YOLO_RESERVED)} - {name}
@@ -89,7 +92,7 @@ def escaped_forms(name: str) -> set[str]:
 
 def _escape(character: str) -> str:
     if "\ud800" <= character <= "\udfff" and not "\udc80" <= character <= "\udcff":
-        # Half a character, and no byte: only other systems' file names have it.
+        # Half of a surrogate pair, not an escaped byte; only file names of other systems have it.
         return f"%u{ord(character):04X}"
     return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogateescape"))
 
@@ -107,7 +110,7 @@ def _folder(part: str, reserved: Collection[str]) -> str:
         stem, _, suffix = part.rpartition(".")
         part = f"{stem}%2E{suffix}"
     part = _no_dot(part)
-    # Some file systems drop it, and training readers take "./" for the folder of their list.
+    # Some file systems drop a trailing dot, and training programs resolve "./" against their list.
     return _short(part[:-1] + _escape(".") if part.endswith(".") else part)
 
 
@@ -126,7 +129,7 @@ def _short(part: str) -> str:
 
 
 SCHEMES = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss", "file")
-"""Of the file systems that pyarrow opens."""
+"""URI schemes of the file systems that pyarrow opens."""
 
 _URI = re.compile(f"({'|'.join(SCHEMES)}):/+")
 
@@ -135,7 +138,7 @@ def is_uri(path: Path | str) -> bool:
     """Return whether a path is a URI.
 
     Args:
-        path: also one that was a ``Path``, which leaves a single slash of ``s3://``.
+        path: a string or a ``Path``, which collapses ``s3://`` to a single slash.
 
     >>> is_uri("s3://bucket/photos"), is_uri(Path("s3://bucket/photos")), is_uri("photos/s3")
     (True, True, False)
@@ -144,10 +147,10 @@ def is_uri(path: Path | str) -> bool:
 
 
 def uri_of(path: Path | str) -> str:
-    """Return a URI as it was given.
+    """Return a URI as text, with the slashes that ``Path`` collapses.
 
     Args:
-        path: a URI that may have been a ``Path``.
+        path: URI, as a string or a ``Path``.
 
     >>> uri_of(Path("s3://bucket/photos")), uri_of(Path("file:///photos"))
     ('s3://bucket/photos', 'file:///photos')
@@ -158,10 +161,10 @@ def uri_of(path: Path | str) -> str:
 
 
 def shown(uri: str) -> str:
-    """Return a URI without what may be a key or a password, for messages and results.
+    """Return a URI without credentials and query, for messages and results.
 
     Args:
-        uri: any.
+        uri: any URI.
 
     >>> shown("s3://key:secret@bucket/photos?region=eu-west-1")
     's3://bucket/photos'

@@ -1,4 +1,4 @@
-"""Progress of long jobs, on terminals and in logs."""
+"""Progress of long jobs on terminals and in logs."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,21 +12,21 @@ from rich.progress import BarColumn, Progress, TextColumn
 PLAIN_SECONDS = 15.0
 
 MARK_SECONDS = 1.0
-"""Between two marks of how far a job is, by which it is seen whether its rate has settled."""
+"""Minimum seconds between two marks, which show whether the rate has settled."""
 
 LEAST_MARKS = 8
-"""Before a rate is trusted: the first images wait for workers, compilers and caches."""
+"""Minimum number of marks for a settled rate: workers, compilers and caches slow the start."""
 
 
 class Meter:
-    """Counts images of a job and shows images per second and the time left.
+    """Progress meter that shows images per second and the time left.
 
     Args:
-        title: what is being done.
-        total: images in all.
-        show: False keeps silent, for processes other than the first.
-        unit: what is counted, for people.
-        per_unit: how many are one unit, for bytes shown as MB.
+        title: name of the job.
+        total: total number of images.
+        show: whether to show anything; False for processes other than the first.
+        unit: unit of the displayed counts.
+        per_unit: count per displayed unit, for bytes that are displayed as MB.
 
     >>> with Meter("train", 100, show=False) as meter:
     ...     meter.advance(10)
@@ -66,19 +66,19 @@ class Meter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take the meter off the terminal."""
+        """Remove the meter from the terminal."""
         if self._bar is not None:
             self._bar.stop()
 
     @property
     def rate(self) -> float:
-        """Images, or what else is counted, per second since the start."""
+        """Images (or other counted items) per second since the start."""
         return self.done / max(time.monotonic() - self._start, 1e-9)
 
     def status(self) -> str:
-        """Return the state in words: how many of how many, and the speed.
+        """Return the progress and the rate as text, with the time left once the rate has settled.
 
-        The time left is added when the rate has settled; how long the start took has no part in it.
+        The time left is computed without the slow start of the job.
         """
         text = (
             f"{self.done // self.per_unit}/{self.total // self.per_unit} {self.unit}, "
@@ -92,7 +92,7 @@ class Meter:
         return f"{text}, {minutes}:{seconds:02d} left"
 
     def _mark(self) -> None:
-        """Note time and number about once a second; when the rate has settled, the last alone."""
+        """Record a mark about once a second; once the rate has settled, keep only the last one."""
         mark, marks = (time.monotonic(), self.done), self._marks
         if marks and mark[0] - marks[-1][0] < MARK_SECONDS:
             return
@@ -100,7 +100,7 @@ class Meter:
             marks[-1] = mark
             return
         marks.append(mark)
-        # Of the time until now, what a slow start has left behind it.
+        # The second half of the marks excludes a slow start.
         begin, middle = marks[len(marks) // 2], marks[len(marks) * 3 // 4]
         if len(marks) >= LEAST_MARKS:
             before, after = _rate(begin, middle), _rate(middle, mark)
@@ -119,19 +119,19 @@ class Meter:
 
 
 def _rate(begin: tuple[float, int], end: tuple[float, int]) -> float:
-    """Return the rate between two marks of time and number."""
+    """Return the rate between two marks of time and count."""
     return max(end[1] - begin[1], 1e-9) / max(end[0] - begin[0], 1e-9)
 
 
 class Advances(Protocol):
-    """Whatever counts bytes."""
+    """Protocol of byte counters."""
 
     def advance(self, amount: int, /) -> None:
         """Count bytes as done."""
 
 
 Meters = Callable[[str, int], AbstractContextManager[Advances]]
-"""From the name of a step and its bytes to something that counts them."""
+"""Function that creates the byte counter of a step from its name and number of bytes."""
 
 
 class _Silent:
@@ -141,7 +141,7 @@ class _Silent:
 
 @contextmanager
 def silent(title: str, total: int) -> Iterator[Advances]:
-    """Count nothing.
+    """Yield a counter that shows nothing.
 
     >>> with silent("check", 100) as meter:
     ...     meter.advance(10)

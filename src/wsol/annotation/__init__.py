@@ -1,1 +1,1 @@
-"""Boxes for folders of labelled images, as training data of detectors."""
+"""Annotation of folders of labeled images with boxes, as training data of detectors."""

@@ -1,4 +1,4 @@
-"""From a folder of labelled images to boxes that a detector trains on."""
+"""Annotation of labeled images with boxes that a detector can be trained on."""
 
 import logging
 import os
@@ -35,24 +35,25 @@ from wsol.reports.report import check_folder
 from wsol.runs.config import check_same, resolved, save_config
 
 SCHEMA = pa.schema([("image", pa.binary()), ("labels", pa.list_(pa.binary()))])
-"""One row for each image: its name and those of its classes, as they are on the disk."""
+"""Schema of the files of rounds: one row per image, with its name and class names as bytes."""
 
 
 def take_rounds(folder: Path, images: ImageCollection) -> tuple[ImageCollection, tuple[int, ...]]:
-    """Return images in the order in which they came, and how many came together.
+    """Return the images ordered by round, and the number of images of each round.
 
-    Those that are new are written to a file of their own.
+    New images become a new round, which is written to a separate file.
 
     Args:
-        folder: of the files; it is made if it is not there.
+        folder: folder of the files of rounds; it is created if it does not exist.
         images: all images, with their labels.
 
     Returns:
-        The same images in order; classes that came later are behind those that were there.
+        The images, ordered by round, with classes of later rounds after earlier ones; and the
+        number of images of each round.
 
     Raises:
-        ConfigError: an image of an earlier round is gone or has another label, or a file cannot be
-            read.
+        ConfigError: an image of an earlier round is missing or has another label, or a file cannot
+            be read.
 
     >>> import tempfile
     >>> labels = GivenLabels(("cat", "dog"), [(1,), (0,)])
@@ -74,17 +75,19 @@ def take_rounds(folder: Path, images: ImageCollection) -> tuple[ImageCollection,
     while (file := folder / f"round-{len(found):06d}.parquet").exists():
         found.append(_read(file))
     saved = dict(row for rows in found for row in rows)
-    instead = "put them back, use another --out, or --overwrite to begin anew"
-    if gone := [name for name in saved if name not in now]:
-        raise ConfigError(f"{folder.parent}: {len(gone)} images are gone ({some(gone)}): {instead}")
+    instead = "restore them, use another --out, or --overwrite to restart"
+    if missing := [name for name in saved if name not in now]:
+        raise ConfigError(
+            f"{folder.parent}: {len(missing)} images are missing ({some(missing)}); {instead}"
+        )
     if changed := [name for name, own in saved.items() if own != now[name]]:
         raise ConfigError(
-            f"{folder.parent}: {len(changed)} images have other labels now ({some(changed)}): "
-            f"{instead}"
+            f"{folder.parent}: {len(changed)} images have other labels than before "
+            f"({some(changed)}); {instead}"
         )
     if new := [(name, own) for name, own in now.items() if name not in saved]:
         if found:
-            log.info("%d images are new, %d were there", len(new), len(saved))
+            log.info("found %d new images, in addition to %d", len(new), len(saved))
         _write(file, new)
         found.append(new)
     classes: dict[str, int] = {}
@@ -105,7 +108,7 @@ def _read(file: Path) -> list[tuple[str, list[str]]]:
     except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(
-            f"{file}: cannot be read: {reason}; use another --out, or --overwrite to begin anew"
+            f"{file}: cannot be read: {reason}; use another --out, or --overwrite to restart"
         ) from error
     return [
         (os.fsdecode(row["image"]), list(map(os.fsdecode, row["labels"])))
@@ -121,9 +124,9 @@ def _write(file: Path, rows: list[tuple[str, list[str]]]) -> None:
     write_atomically(file, lambda part: pq.write_table(table, part))
 
 
-# Rows first: what is left after a kill while they are removed must not look finished.
+# Rows are removed first, so that the rest of a killed removal does not look finished.
 FOLDERS = ("localizations", "run", "features", "rounds")
-"""What an annotation writes, beside formats and report, which are replaced as a whole."""
+"""Folders of an annotation, apart from formats and report, which are replaced as a whole."""
 
 OPTIONS = "annotate.yaml"
 
@@ -131,18 +134,18 @@ FREE = {
     *("images", "out", "labels_from", "class_map", "split_folders", "format", "val_fraction"),
     *("copy_images", "report", "num_workers", "device", "overwrite", "max_errors"),
 }
-"""Options that may differ when an annotation goes on: what they change is compared otherwise."""
+"""Options that may change when an annotation resumes; their effects are compared separately."""
 
 log = logging.getLogger("wsol")
 
 
 class Annotated(NamedTuple):
-    """What an annotation has written.
+    """Result of an annotation.
 
     Attributes:
-        folder: that it is in.
-        statuses: number of images of each status, ``ok``, ``no_object`` or ``error``.
-        new: number of images that were not there the last time; all at first.
+        folder: output folder.
+        statuses: number of images by status, ``ok``, ``no_object`` or ``error``.
+        new: number of images that are new since the last call; all images in the first call.
     """
 
     folder: Path
@@ -151,24 +154,24 @@ class Annotated(NamedTuple):
 
 
 def annotate(config: AnnotateConfig) -> Annotated:
-    """Find the objects in labelled images, and write boxes that a detector trains on.
+    """Localize objects in labeled images, and write boxes that a detector can be trained on.
 
-    A classifier is fitted to the labels, on features that are computed once and kept; a localizer
-    reads it, and where that agrees better with itself, a head is distilled from the localizer's
-    maps. The same call goes on where it was stopped, and takes images that are new since; the boxes
-    of the others stay as they are.
+    A classifier is fitted to the labels, on features that are computed once and stored. A localizer
+    computes score maps from it; if that makes boxes more consistent, a head is distilled from these
+    maps. The same call resumes a stopped annotation, and adds new images; the boxes of the other
+    images do not change.
 
     Args:
-        config: the options.
+        config: options of the annotation.
 
     Returns:
-        The folder, and how many images have boxes.
+        The output folder, and the number of images by status.
 
     Raises:
-        DataError: no image is found, or their labels cannot be used.
-        ConfigError: the folder cannot be written, another process writes to it, or an option does
-            not fit or differs from those that the annotation began with.
-        ErrorLimitError: more images than were allowed are in error.
+        DataError: no image is found, or the labels cannot be used.
+        ConfigError: the output folder is not writable, another process writes to it, or an option
+            is not valid or differs from the stopped annotation.
+        ErrorLimitError: more than ``max_errors`` images are unreadable.
     """
     images = with_labels(
         collect([config.images]), config.labels_from, config.class_map, config.split_folders
@@ -189,7 +192,7 @@ def annotate(config: AnnotateConfig) -> Annotated:
 
 
 def _with_own_classes(images: ImageCollection) -> ImageCollection:
-    """Return images without the classes that occur in later rounds only, which come last."""
+    """Return images without the classes that only occur in later rounds, which are last."""
     labels = images.labels
     if labels is None:
         return images
@@ -198,7 +201,7 @@ def _with_own_classes(images: ImageCollection) -> ImageCollection:
 
 
 def _claim(config: AnnotateConfig) -> None:
-    """Take the folder for this annotation, or refuse that of another one."""
+    """Save the options to the output folder, or compare them with the saved ones."""
     saved = config.out / OPTIONS
     if config.overwrite and saved.exists():
         for name in FOLDERS:
@@ -209,12 +212,14 @@ def _claim(config: AnnotateConfig) -> None:
         return
     for name in FOLDERS:
         if (config.out / name).exists():
-            raise ConfigError(f"{config.out}: holds {name}/ of another command; use another --out")
+            raise ConfigError(
+                f"{config.out}: contains {name}/ of another command; use another --out"
+            )
     save_config(saved, resolved(replace(config, overwrite=False)))
 
 
 def _check_ways(config: AnnotateConfig, images: ImageCollection) -> None:
-    """Refuse what could not be written at the end."""
+    """Raise an error now for anything that could not be written at the end."""
     if config.report:
         check_folder(config.out / "report")
     check_links(config.format, [config.images], images)
@@ -223,14 +228,14 @@ def _check_ways(config: AnnotateConfig, images: ImageCollection) -> None:
 
 
 def _stored(config: AnnotateConfig, number: int) -> StoredFeatures:
-    """Return the files of features of the images to learn from, evenly taken of so many."""
+    """Return the files of features of the training images, spread evenly over all images."""
     count = min(number, config.max_images)
     indices = [index * number // count for index in range(count)]
     return StoredFeatures(config.out / "features", config.image_size, indices, config.chunk_size)
 
 
 def _prediction(config: AnnotateConfig, run: Path | None) -> PredictConfig:
-    """Return the options of the prediction that an annotation ends with."""
+    """Return the options of the final prediction."""
     shared: dict[str, Any] = {
         field.name: getattr(config, field.name)
         for field in fields(PredictConfig)
@@ -242,16 +247,16 @@ def _prediction(config: AnnotateConfig, run: Path | None) -> PredictConfig:
 
 
 class _FromFeatures(Localizer):
-    """A localizer that looks at features, where they are kept, instead of images.
+    """Localizer that uses stored features, where available, instead of images.
 
     Args:
-        stored: features of the first images, in parts as those of the prediction.
-        model: a run, or None.
-        options: as of ``Localizer``.
+        stored: features of the first images, in the same chunks as the prediction.
+        model: run folder, or None.
+        options: options of ``Localizer``.
     """
 
     def __init__(self, stored: StoredFeatures, model: Path | None, **options: Any) -> None:
-        """Keep where features are."""
+        """Store the features."""
         super().__init__(model, **options)
         self.stored = stored
 
@@ -265,14 +270,14 @@ class _FromFeatures(Localizer):
 
 
 def _add_classes(locate: Localizer, images: ImageCollection) -> None:
-    """Let a localizer write classes of images that came later, which its network does not know."""
+    """Add the classes of later rounds, which its network was not trained on, to a localizer."""
     known = set(locate.classes)
     classes = images.labels.classes if images.labels else ()
     new = tuple(name for name in classes if name not in known)
     if new and locate.num_known:
         log.warning(
-            "the head does not know the classes %s, which came later: boxes of their images are "
-            "those of the class that it sees; --overwrite learns them",
+            "the classifier was not trained on the new classes %s; boxes of their images are those "
+            "of the predicted class; use --overwrite to train on them",
             ", ".join(new),
         )
     locate.classes += new
@@ -281,11 +286,11 @@ def _add_classes(locate: Localizer, images: ImageCollection) -> None:
 def _distilled_run(
     config: AnnotateConfig, first: ImageCollection, stored: StoredFeatures
 ) -> Path | None:
-    """Return the run that has learnt the labels of the first images; of one class there is none."""
+    """Return the run that was trained on the labels of the first round; None with one class."""
     assert first.labels is not None
     run = config.out / "run"
     if len(first.labels.classes) < 2:
-        log.info("one class: nothing is learnt, boxes are those of the ImageNet network")
+        log.info("only one class: no training; boxes are those of the ImageNet network")
         return None
     if not (run / "model.safetensors").exists():
         run.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The options of annotation."""
+"""Options of annotation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,41 +29,41 @@ class AnnotateConfig(Options):
 
     Args:
         images: folder of the images.
-        out: folder to write. The same command goes on with what is there, and adds images that
-            are new since.
-        labels_from: labels of the images: folders, where they lie in one folder for each class, or
-            a file of labels, CSV with image,label or COCO JSON.
+        out: output folder. Running the same command again resumes the annotation, and adds images
+            that are new in the folder of images.
+        labels_from: labels of the images: folders (one folder of images per class), or a file of
+            labels, CSV with image,label or COCO JSON.
         class_map: file that renames, merges or leaves out classes: CSV with class,new_name, or YAML
-            with class: new_name; no new name leaves a class out.
-        split_folders: folders above the class folders, as train=FOLDER,test=FOLDER; none makes
-            every folder a class; default: those named after splits.
-        backbone: the network, which stays as it is.
+            with class: new_name; an empty new name leaves the class out.
+        split_folders: split folders above the class folders, as train=FOLDER,test=FOLDER; none
+            treats every folder as a class; default: folders with names of splits.
+        backbone: pretrained network, by its timm name; its weights stay frozen.
         image_size: side of the network's input in pixels.
-        distill: whether boxes are those of a head that has learnt the localizer's maps: auto where
-            it agrees with the localizer's boxes of mirrored images at least as well as the
-            localizer with itself; always; never.
-        instances: one box for each class, or several; default: several where images have several
-            labels.
-        max_images: to learn from at most, taken evenly; their features are kept in the folder.
-        format: formats to write.
-        val_fraction: share of the images with boxes that yolo lists for validation instead of
-            training; 0 lists all for both.
-        copy_images: let yolo copy images instead of linking to them.
-        report: images to show at most in the folder report, spread evenly over all; 0 writes no
-            report.
-        seed: of everything drawn by chance.
+        distill: use of a head that is distilled from the localizer's maps: auto (if its boxes agree
+            with the localizer's boxes of mirrored images at least as well as the localizer's own
+            boxes do), always or never.
+        instances: boxes of each class: a single one, or multiple, one per object; default: multiple
+            if images are multi-label, otherwise single.
+        max_images: number of images to train on at most, spread evenly over all; their features are
+            stored in the output folder.
+        format: formats to write; wsol list formats shows them.
+        val_fraction: fraction of the images with boxes that yolo lists for validation instead of
+            training; 0 lists all images for both.
+        copy_images: copy the images into the yolo folder instead of linking to them.
+        report: number of images in the report at most, spread evenly over all; 0 writes no report.
+        seed: random seed of the training.
         batch_size: images per step.
-        chunk_size: images in a file of features and in one of rows, which is written when all are
-            done; an annotation that was stopped goes on after the last one.
-        overwrite: remove what is in the folder, and begin anew.
-        max_errors: stop when more images than these cannot be read, with exit status 4; default:
-            never.
-        num_workers: processes that decode images; 0 decodes in this one.
-        max_pixels: larger images are refused before they are decoded.
-        scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
-            least one and a half times size; much faster, and nearly the same.
-        precision: auto is bfloat16 where the hardware supports it.
-        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
+        chunk_size: images per file of features and per file of predictions. Each file is written
+            when all its images are done; a stopped annotation resumes after the last file.
+        overwrite: remove the annotation in the output folder and start again.
+        max_errors: number of unreadable images above which the command stops with exit status 4;
+            default: no limit.
+        num_workers: number of processes that decode images; 0 decodes in the main process.
+        max_pixels: pixel limit of an image; larger images are refused before they are decoded.
+        scaled_decoding: decode large JPEG images at 1/2, 1/4 or 1/8 of their size, but at no less
+            than 1.5 times image_size; much faster, with nearly the same result.
+        precision: precision of the computation; auto: bfloat16 if the hardware supports it.
+        device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
     """
 
     images: Path
@@ -92,7 +92,7 @@ class AnnotateConfig(Options):
     device: Device = "auto"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is loaded."""
+        """Validate the options before anything is loaded."""
         super().__post_init__()
         check_formats(self)
         read_split_folders(self.split_folders)

@@ -1,4 +1,4 @@
-"""What an annotation learns of labelled images: a classifier, a localizer, and perhaps a head."""
+"""Training of an annotation: a classifier, a localizer, and optionally a distilled head."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -40,27 +40,27 @@ from wsol.training.cached_features import fit_classifier, set_last_layer
 from wsol.training.logger import describe
 
 COMPARED = 64
-"""Images at most on which a distilled head is compared with its teacher."""
+"""Maximum number of images on which a distilled head is compared with its teacher."""
 
 VIEWS = (1.0, 0.75)
-"""Sides of mirrored images that are looked at again, as shares of the input's."""
+"""Sides of the mirrored images for this comparison, as fractions of the input's."""
 
 log = logging.getLogger("wsol")
 
 
 class Learning:
-    """What is learnt of labelled images.
+    """Trains a classifier, a localizer and a distilled head on labeled images.
 
     Args:
-        config: the options.
-        images: the images, with their labels.
-        stored: features of those to learn from; they are computed here.
+        config: options of the annotation.
+        images: images with their labels.
+        stored: features of the training images; they are computed here.
     """
 
     def __init__(
         self, config: AnnotateConfig, images: ImageCollection, stored: StoredFeatures
     ) -> None:
-        """Make the network and compute the features."""
+        """Create the network and the localizer."""
         assert images.labels is not None
         self.config, self.images, self.stored = config, images, stored
         self.labels: GivenLabels = images.labels
@@ -74,7 +74,7 @@ class Learning:
             pretrained=True,
             size=config.image_size,
         ).eval()
-        # The run keeps the weights as they were trained.
+        # The run gets the original weights, without the changes for localization.
         self.network = deepcopy(self.trained)
         prepare_to_localize(self.network, config.image_size)
         self.network.to(self.compute.device)
@@ -95,7 +95,7 @@ class Learning:
         )
 
     def write(self, run: Path) -> None:
-        """Learn, and write a run."""
+        """Train, and write a run."""
         least_side = EvalTransform(self.config.image_size).least_side
         announce(self.compute, self.config.device)
         self.stored.compute(
@@ -113,14 +113,14 @@ class Learning:
         save_run(run, self.trained, self._info(thresholding), state)
 
     def _fit_head(self) -> None:
-        """Give the network's head the weights that tell the labels apart."""
+        """Fit the last layer of the network to the labels."""
         pooled, indices = [], []
-        for of_chunk, preprocessing in self.stored.batches(self.network, self.preprocessing):
-            pooled.append(preprocessing.output.features.float().mean((2, 3)).cpu())
+        for of_chunk, forward_pass in self.stored.batches(self.network, self.preprocessing):
+            pooled.append(forward_pass.output.features.float().mean((2, 3)).cpu())
             indices += of_chunk
         kept = [place for place, index in enumerate(indices) if self.labels[index]]
         if not kept:
-            raise DataError(f"{self.images.root}: no image with a label can be read")
+            raise DataError(f"{self.images.root}: no labeled image is readable; check the images")
         own = [self.labels[indices[place]] for place in kept]
         number = len(self.labels.classes)
         targets = torch.tensor([labels[0] for labels in own])
@@ -133,25 +133,25 @@ class Learning:
             set_last_layer(network, *found)
 
     def _fit_localizer(self) -> None:
-        """Show the localizer images evenly taken of all."""
+        """Fit the localizer to images that are spread evenly over all."""
         if not self.localizer.needs_fit:
             return
-        looks = [preprocessing for _, preprocessing in self._evenly(MAX_FIT_IMAGES)]
+        passes = [forward_pass for _, forward_pass in self._evenly(MAX_FIT_IMAGES)]
         with self.compute.autocast():
-            self.localizer.fit(looks)
+            self.localizer.fit(passes)
 
     def _evenly(self, count: int) -> Iterator[tuple[list[int], StoredForwardPass]]:
-        """Yield indices and features of some images, evenly taken of those that could be read."""
+        """Yield indices and features of images that are spread evenly over all readable ones."""
         number = sum(
             len(indices) for indices, _ in self.stored.batches(self.network, self.preprocessing)
         )
         count = min(count, number)
-        wanted = {place * number // count for place in range(count)}
+        chosen = {place * number // count for place in range(count)}
         start = 0
-        for indices, preprocessing in self.stored.batches(self.network, self.preprocessing):
-            rows = [row for row in range(len(indices)) if start + row in wanted]
+        for indices, forward_pass in self.stored.batches(self.network, self.preprocessing):
+            rows = [row for row in range(len(indices)) if start + row in chosen]
             if rows:
-                yield [indices[row] for row in rows], preprocessing.select(rows)
+                yield [indices[row] for row in rows], forward_pass.select(rows)
             start += len(indices)
 
     def _info(self, thresholding: Thresholding) -> RunInfo:
@@ -172,9 +172,9 @@ class Learning:
         )
 
     def _student(self) -> DistilledPixels | None:
-        """Return a head that is distilled from the localizer, or None where it does not help."""
+        """Return a head that is distilled from the localizer, or None if it does not help."""
         choice = self.config.distill
-        # A head sees one object in an image: with several it has made boxes worse.
+        # The head finds one object per image: it has made boxes worse on multi-label images.
         if choice == "never" or (choice == "auto" and self.is_multi_label):
             return None
         student = DistilledPixels(self.network, self.localizer.described_by)
@@ -198,9 +198,9 @@ class Learning:
                 log.info("%s", describe(row, options.defaults.epochs))
         return student if choice == "always" or self._helps(student, teacher) else None
 
-    def _labels_of(self, indices: Sequence[int], preprocessing: StoredForwardPass) -> Tensor:
-        """Return one class of each image, int64 ``(N,)``: its first, or what the network sees."""
-        seen = preprocessing.logits.argmax(1)
+    def _labels_of(self, indices: Sequence[int], forward_pass: StoredForwardPass) -> Tensor:
+        """Return one class of each image, int64 ``(N,)``: its first label, or the predicted one."""
+        seen = forward_pass.logits.argmax(1)
         for row, index in enumerate(indices):
             if self.labels[index]:
                 seen[row] = self.labels[index][0]
@@ -209,16 +209,16 @@ class Learning:
     def _dataset(
         self, student: DistilledPixels, teacher: Teacher, file: FeatureFile
     ) -> DistillationDataset | None:
-        """Return what the student learns from, or None where the teacher sees no object at all."""
+        """Return the training data of the student, or None if the teacher finds no object."""
         targets: list[NDArray[Any]] = []
-        for indices, preprocessing in self.stored.batches(self.network, self.preprocessing):
+        for indices, forward_pass in self.stored.batches(self.network, self.preprocessing):
             with self.compute.autocast():
                 maps = (
-                    teacher.localizer(preprocessing, self._labels_of(indices, preprocessing))
+                    teacher.localizer(forward_pass, self._labels_of(indices, forward_pass))
                     .cpu()
                     .numpy()
                 )
-            features = student.features(preprocessing)
+            features = student.features(forward_pass)
             grid = (features.shape[2], features.shape[3])
             finite = features.isfinite().flatten(1).all(1)
             for row in range(len(indices)):
@@ -232,22 +232,22 @@ class Learning:
         return DistillationDataset(file.kept(), np.stack(targets))
 
     def _helps(self, student: DistilledPixels, teacher: Teacher) -> bool:
-        """Return whether a student says what its teacher says of other views of the same images.
+        """Return whether the student's boxes agree with the teacher's boxes of mirrored images.
 
-        Where the teacher errs by chance, it errs differently in another view: a student that has
-        learnt what images have in common then agrees with the other view better than the teacher
-        does with itself. An error that the teacher makes in each view is not noticed.
+        Random errors of the teacher differ between an image and its mirror image. A student that
+        has averaged them out agrees with the teacher's boxes of mirror images better than the
+        teacher does itself. Errors that the teacher makes in both are not detected.
         """
         for share in VIEWS:
             own, of_student = self._agreement(student, teacher, share)
             helps = of_student >= own
             log.info(
-                "boxes of mirrored images, at %g of their size: the localizer agrees with itself "
-                "to %.3f (IoU), a distilled head to %.3f; %s",
+                "IoU with the localizer's boxes of mirrored images at scale %g: localizer %.3f, "
+                "distilled head %.3f; %s",
                 share,
                 own,
                 of_student,
-                "it may be used" if helps else "it is not used",
+                "the head may be used" if helps else "the head is not used",
             )
             if not helps:
                 return False
@@ -256,17 +256,17 @@ class Learning:
     def _agreement(
         self, student: DistilledPixels, teacher: Teacher, share: float
     ) -> tuple[float, float]:
-        """Return the mean IoU of a teacher's boxes of another view with its own, and a student's.
+        """Return the mean IoU of the teacher's boxes of mirror images with its own and a student's.
 
         Args:
-            student: its head has learnt.
-            teacher: looks at both views.
-            share: side of the mirrored images.
+            student: student with a trained head.
+            teacher: teacher, for the images and their mirror images.
+            share: side of the mirror images, as a fraction of the input's.
         """
         step = side_step(layer_root(self.network))
         side = max(round(self.config.image_size * share / step), 1) * step
-        student_labels, learnt = [], []
-        for indices, preprocessing in self._evenly(COMPARED):
+        teacher_ious, student_ious = [], []
+        for indices, forward_pass in self._evenly(COMPARED):
             files = ImageFiles(
                 self.images.paths, self.preprocessing.transform, self.preprocessing.max_pixels
             )
@@ -275,14 +275,16 @@ class Learning:
             images = normalized(images, self.preprocessing.mean, self.preprocessing.std).flip(-1)
             if side != self.config.image_size:
                 images = interpolate(images, (side, side), mode="bilinear", antialias=True)
-            labels = self._labels_of(indices, preprocessing)
+            labels = self._labels_of(indices, forward_pass)
             with self.compute.autocast():
                 again = teacher.localizer(images, labels).flip(-1)
-                maps = teacher.localizer(preprocessing, labels), student(preprocessing, labels)
+                maps = teacher.localizer(forward_pass, labels), student(forward_pass, labels)
             other = _boxes(again, self.thresholding)
-            student_labels.append(_ious(_boxes(maps[0], self.thresholding), other))
-            learnt.append(_ious(_boxes(maps[1], _thresholding_of(student)), other))
-        return float(np.concatenate(student_labels).mean()), float(np.concatenate(learnt).mean())
+            teacher_ious.append(_ious(_boxes(maps[0], self.thresholding), other))
+            student_ious.append(_ious(_boxes(maps[1], _thresholding_of(student)), other))
+        return float(np.concatenate(teacher_ious).mean()), float(
+            np.concatenate(student_ious).mean()
+        )
 
 
 def _thresholding_of(student: DistilledPixels) -> Thresholding:
@@ -290,7 +292,7 @@ def _thresholding_of(student: DistilledPixels) -> Thresholding:
 
 
 def _boxes(maps: Tensor, thresholding: Thresholding) -> NDArray[np.float64]:
-    """Return one box of each map, ``(N, 4)``, as shares of the image; zeros where there is none."""
+    """Return one box per map, ``(N, 4)``, as fractions of the image; zeros without an object."""
     height, width = maps.shape[1:]
     found = np.zeros((len(maps), 4))
     for row, score_map in enumerate(maps.cpu().numpy()):
@@ -303,7 +305,7 @@ def _boxes(maps: Tensor, thresholding: Thresholding) -> NDArray[np.float64]:
 
 
 def _ious(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the IoU of each pair of boxes ``(N, 4)``; empty ones have none."""
+    """Return the IoU of each pair of boxes ``(N, 4)``; 0 for empty boxes."""
     sides = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
     common = sides.clip(0).prod(1)
     areas = [(each[:, 2:] - each[:, :2]).prod(1) for each in (boxes, others)]

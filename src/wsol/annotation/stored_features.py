@@ -1,4 +1,4 @@
-"""Features of images, computed once and kept in files."""
+"""Features of images that are computed once and stored in files."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,30 +20,30 @@ from wsol.models import Network
 from wsol.runs.run import read_tensors, write_tensors
 
 LAST = "last"
-"""In place of a layer's name: what the head sees."""
+"""Stands for the input of the head, in place of the name of a layer."""
 
 
 class StoredFeatures:
-    """Files of the features of some images each, as float16.
+    """Files with float16 features, each with a chunk of images.
 
     Args:
-        folder: of the files.
+        folder: folder of the files.
         size: side of the network's input in pixels.
-        indices: of the images, in order.
-        chunk_size: images in a file; the last may have fewer.
+        indices: indices of the images, in order.
+        chunk_size: images per file; the last file may have fewer.
     """
 
     def __init__(self, folder: Path, size: int, indices: Sequence[int], chunk_size: int) -> None:
-        """Name the images."""
+        """Split the images into chunks."""
         self.folder, self.size = folder, size
         starts = range(0, len(indices), chunk_size)
         self.chunks = [list(indices[start : start + chunk_size]) for start in starts]
 
     def part_of(self, numbers: range) -> int | None:
-        """Return the number of the file of just these images, or None where there is none.
+        """Return the number of the file with exactly these images, or None.
 
         Args:
-            numbers: of images.
+            numbers: indices of the images.
         """
         for chunk, indices in enumerate(self.chunks):
             if indices[:1] == [numbers.start]:
@@ -51,8 +51,8 @@ class StoredFeatures:
         return None
 
     def file(self, chunk: int) -> Path:
-        """Return the place of a file."""
-        return self.folder / f"part-{chunk:06d}.safetensors"
+        """Return the path of a file."""
+        return self.folder / f"chunk-{chunk:06d}.safetensors"
 
     def compute(
         self,
@@ -62,13 +62,13 @@ class StoredFeatures:
         preprocessing: Preprocessing,
         least_side: int | None,
     ) -> None:
-        """Send the images that are in no file yet through a network, and keep what it sees.
+        """Compute and store the features of the images that are not in a file yet.
 
         Args:
-            network: on its device.
-            layers: names of the modules whose features are kept, besides the last ones.
-            paths: of all images.
-            preprocessing: how they are read.
+            network: network, on its device.
+            layers: names of the modules whose features are stored, besides the input of the head.
+            paths: paths of all images.
+            preprocessing: preprocessing of the images.
             least_side: see ``ImageFiles``.
         """
         self.folder.mkdir(exist_ok=True)
@@ -100,12 +100,12 @@ class StoredFeatures:
                 write_tensors(self.file(chunk), kept.tensors())
 
     def read(self, chunk: int, network: Network, preprocessing: Preprocessing) -> Inputs:
-        """Return the images of a file as a batch that has been through a network.
+        """Return the images of a file as a batch with the network's forward pass.
 
         Args:
             chunk: number of the file.
-            network: whose body has made the features; it may have another head.
-            preprocessing: has its device and precision.
+            network: network with the same backbone as in ``compute``; its head may differ.
+            preprocessing: preprocessing, with the device and precision of the network.
 
         Raises:
             ConfigError: the file cannot be read.
@@ -121,7 +121,7 @@ class StoredFeatures:
             }
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ConfigError(
-                f"{self.file(chunk)}: cannot be read: {error}; remove it and give the same command "
+                f"{self.file(chunk)}: cannot be read: {error}; remove it and run the same command "
                 "again"
             ) from error
         failed = [(index, ImageError(path, reason)) for index, path, reason in errors]
@@ -136,7 +136,7 @@ class StoredFeatures:
     def batches(
         self, network: Network, preprocessing: Preprocessing
     ) -> Iterator[tuple[list[int], StoredForwardPass]]:
-        """Yield indices and features of all images that could be read, file by file."""
+        """Yield indices and features of all readable images, file by file."""
         for chunk in range(len(self.chunks)):
             inputs = self.read(chunk, network, preprocessing)
             if isinstance(inputs.images, StoredForwardPass):
@@ -144,7 +144,7 @@ class StoredFeatures:
 
 
 class _Kept:
-    """The content of a file, gathered batch by batch."""
+    """Content of a file, collected batch by batch."""
 
     def __init__(self) -> None:
         self.indices: list[int] = []

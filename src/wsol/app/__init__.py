@@ -1,1 +1,1 @@
-"""The page of a report as a local app with upload, and a backend for Label Studio."""
+"""Local web app with image upload, and a machine-learning backend for Label Studio."""

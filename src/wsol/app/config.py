@@ -1,4 +1,4 @@
-"""The options of the app."""
+"""Options of the app."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,45 +25,46 @@ class AppConfig(Options):
     """Options of the app.
 
     Args:
-        run: a run folder, or hf:owner/name on the Hub; default: a pretrained network.
-        backbone: the pretrained network where no run is given.
-        host: address to listen at; any other than 127.0.0.1 lets other machines in.
-        port: to listen at; 0 takes a free one.
-        names: names of this machine by which a browser or Label Studio calls it, besides
-            localhost and its addresses; requests to any other name are refused.
+        run: run folder, or hf:owner/name on the Hub; default: a pretrained network.
+        backbone: pretrained network that is used without a run, by its timm name.
+        host: address to listen on; with any other than 127.0.0.1, other machines can connect.
+        port: port to listen on; 0 selects a free port.
+        names: further host names of this machine; requests to names other than these, localhost
+            and the machine's addresses are refused.
         open: open the page in the browser.
-        label_studio: serve Label Studio as its machine-learning backend, instead of the page.
-        label_studio_url: where Label Studio is, to fetch images that were uploaded there; its
+        label_studio: serve the machine-learning backend of Label Studio instead of the page.
+        label_studio_url: address of Label Studio, to download images that were uploaded there; the
             token is read from the environment variable LABEL_STUDIO_API_KEY.
-        files: folders whose images Label Studio may name as local files.
-        localizer: makes the score maps; default: the run's, or prototypes.
-            One that is given leaves nothing of that reading.
-        layers: modules of the network whose features the localizer reads; default: the run's; with
-            --localizer, or without a run, found and logged.
-        affinity: a module of the network whose features the score map then follows; default: the
-            run's, or auto without a run; with --localizer, none.
-        flip: average score maps with those of the flipped image; default: the run's; with
+        files: folders whose images Label Studio may refer to as local files.
+        localizer: localizer that computes the score maps; default: the run's, or prototypes
+            without a run. Setting it discards all localizer options that are stored in the run.
+        layers: modules of the network whose features the localizer uses; default: the run's; with
+            --localizer, or without a run, selected automatically and logged.
+        affinity: module of the network whose features refine the score map; default: the run's, or
+            auto without a run; with --localizer, none.
+        flip: average the score maps of the image and of its mirror image; default: the run's; with
             --localizer, or without a run, false.
-        scales: average score maps over images of these sizes, as shares of size; default: the
-            run's; with --localizer, or without a run, the image as it is.
-        normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
-            maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
-            that Otsu's threshold of each map becomes a half (otsu); default: the run's; with
-            --localizer, or without a run, otsu with threshold auto (minmax for prototypes) and
-            minmax with a number.
+        scales: image sizes to average the score maps over, as fractions of image_size; default: the
+            run's; with --localizer, or without a run, the original size only.
+        normalization: scaling of score maps to [0, 1]: by minimum and maximum (minmax), by the
+            maximum only (max), with a percentile as the upper (pas) or the lower bound (ivr), or
+            such that Otsu's threshold of each map becomes 0.5 (otsu); default: the run's; with
+            --localizer, or without a run, otsu if threshold is auto (minmax for prototypes), and
+            minmax if it is a number.
         threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
-            auto: each map's own, and 0.5 for prototypes; default: the run's where it was chosen on
-            boxes, otherwise auto.
-        instances: one box for each class, or several; default: several for a run that was trained
-            on images of several labels.
+            auto (Otsu's threshold of each map; 0.5 for prototypes); default: the run's if it was
+            chosen on boxes, otherwise auto.
+        instances: boxes of each class: a single one, or multiple, one per object; default: multiple
+            for a run that was trained on multi-label images, otherwise single.
         image_size: side of the network's input in pixels; default: the run's, or 448.
-        max_file: largest file that is taken, in MiB.
-        max_request: largest request that is taken, in MiB.
-        max_images: images that are kept at once.
-        max_kept: room that they take on the disk at most, in MiB.
-        max_pixels: larger images are refused before they are decoded.
-        precision: auto is that of the run, or without one bfloat16 where the hardware supports it.
-        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
+        max_file: size limit of a file in MiB.
+        max_request: size limit of a request in MiB.
+        max_images: number of images that are stored at most.
+        max_kept: disk space of the stored images in MiB at most.
+        max_pixels: pixel limit of an image; larger images are refused before they are decoded.
+        precision: precision of the computation; auto: that of the run, or without a run bfloat16 if
+            the hardware supports it.
+        device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
     """
 
     run: Path | None = None
@@ -93,7 +94,7 @@ class AppConfig(Options):
     device: Device = "auto"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is loaded."""
+        """Validate the options before anything is loaded."""
         super().__post_init__()
         if self.run is not None and self.backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", self.backbone, "with a run")
@@ -106,7 +107,7 @@ class AppConfig(Options):
             )
         for folder in self.files:
             if not folder.is_dir():
-                raise refusal("files", str(folder), "use folders of images that exist")
+                raise refusal("files", str(folder), "use existing folders of images")
         for option in ("label_studio_url", "files"):
             if getattr(self, option) and not self.label_studio:
                 raise no_effect(option, str(getattr(self, option)), "without --label_studio")

@@ -1,4 +1,4 @@
-"""Machine-learning backend of Label Studio: boxes as pre-annotations."""
+"""Machine-learning backend for Label Studio, which adds boxes as pre-annotations."""
 
 import base64
 import http.client
@@ -37,21 +37,21 @@ from wsol.results.localization import Localization
 from wsol.types import without_index
 
 LOCAL_FILES = "/data/local-files/"
-"""Path of Label Studio's addresses of local files; the file is named by ``d``."""
+"""Path of Label Studio's URLs of local files; the query parameter ``d`` is the file."""
 
 SECONDS = 30
-"""That Label Studio has to answer."""
+"""Timeout in seconds of requests to Label Studio."""
 
 
 class TaskImages:
-    """Gets images that tasks name, and nothing else that a task might name.
+    """Gets the images of tasks, from allowed folders and from Label Studio only.
 
     Args:
-        folder: for copies, while they are looked at.
-        folders: whose files may be named.
-        url: of Label Studio, the only server that is asked; default: none is.
-        token: to ask it with.
-        most_bytes: of a file.
+        folder: folder for temporary copies.
+        folders: folders whose files tasks may refer to.
+        url: URL of Label Studio, the only server that is contacted; None: no server.
+        token: access token of Label Studio, or None.
+        most_bytes: maximum size of a file in bytes.
     """
 
     def __init__(
@@ -62,23 +62,23 @@ class TaskImages:
         token: str | None,
         most_bytes: int,
     ) -> None:
-        """Keep what is allowed."""
+        """Store the allowed folders and server."""
         self.folder, self.most_bytes = folder, most_bytes
         self.folders = [each.resolve() for each in folders]
         self.url, self.token = url and url.rstrip("/") + "/", token
 
     @contextmanager
     def get(self, name: object) -> Iterator[Path]:
-        """Yield the file of an image.
+        """Yield the path of a task's image; a temporary copy is removed afterwards.
 
         Args:
-            name: as the task has it.
+            name: URL of the image in the task.
 
         Raises:
-            ImageError: it cannot be had.
+            ImageError: the image is not allowed or not available.
         """
         if not isinstance(name, str) or not name:
-            raise ImageError("task", "names no image")
+            raise ImageError("task", "has no image")
         copy = self.folder / secrets.token_hex(8)
         try:
             yield self._file(name, copy)
@@ -86,9 +86,9 @@ class TaskImages:
             copy.unlink(missing_ok=True)
 
     def _file(self, name: str, copy: Path) -> Path:
-        """Return the file below an allowed folder that an address means, or a copy of what it is.
+        """Return the local file of a URL in an allowed folder, or a downloaded copy.
 
-        Whatever is wrong with one task is an error of its own: the others have theirs.
+        Errors are raised as ImageError, so that they only concern one task.
         """
         try:
             local = self._local(name)
@@ -96,21 +96,21 @@ class TaskImages:
                 return local
             copy.write_bytes(self._inline(name) if name.startswith("data:") else self._fetch(name))
         except HTTPError as error:
-            raise ImageError("task", f"Label Studio answers {error.code}") from error
+            raise ImageError("task", f"Label Studio responds with status {error.code}") from error
         except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
-            raise ImageError("task", f"cannot be had: {error}") from error
+            raise ImageError("task", f"cannot be downloaded: {error}") from error
         return copy
 
     def _local(self, name: str) -> Path | None:
-        """Return the file below an allowed folder that an address means, or None."""
+        """Return the local file of a URL in an allowed folder, or None."""
         parts = urlsplit(name)
         if not parts.path.endswith(LOCAL_FILES) or not self._is_there(name):
             return None
-        for wanted in parse_qs(parts.query).get("d", []):
+        for target in parse_qs(parts.query).get("d", []):
             for folder in self.folders:
                 try:
-                    # Links are followed first: what counts is where the file really is.
-                    file = (folder / wanted.lstrip("/")).resolve()
+                    # Links are resolved first, as the check concerns the real path.
+                    file = (folder / target.lstrip("/")).resolve()
                     if file.is_relative_to(folder) and file.is_file():
                         return file
                 except (OSError, ValueError):
@@ -124,7 +124,7 @@ class TaskImages:
         return base64.b64decode(text, validate=True)
 
     def _is_there(self, name: str) -> bool:
-        """Return whether an address, with or without a host, is at Label Studio."""
+        """Return whether a URL, absolute or relative, is one of Label Studio."""
         target, own = urlsplit(urljoin(self.url or "http://none/", name)), urlsplit(self.url or "")
         if not urlsplit(name).netloc and not urlsplit(name).scheme:
             return True
@@ -132,9 +132,9 @@ class TaskImages:
 
     def _fetch(self, name: str) -> bytes:
         if self.url is None:
-            raise ImageError(name, "is at Label Studio: say where that is with --label-studio-url")
+            raise ImageError(name, "is stored in Label Studio; set --label_studio_url to its URL")
         if not self._is_there(name):
-            raise ImageError(name, f"is not at {self.url}, and no other server is asked")
+            raise ImageError(name, f"is not at {self.url}; other servers are not contacted")
         return self._ask(urljoin(self.url, name), headers=self._headers())
 
     def _headers(self) -> dict[str, str]:
@@ -142,7 +142,7 @@ class TaskImages:
             return {}
         if self.token.count(".") != 2:
             return {"Authorization": f"Token {self.token}"}
-        # A personal access token is good for getting another one that is good for five minutes.
+        # A personal access token is exchanged for an access token that is valid for five minutes.
         body = json.dumps({"refresh": self.token}).encode()
         headers = {"Content-Type": "application/json"}
         answer = self._ask(urljoin(str(self.url), "api/token/refresh/"), headers=headers, body=body)
@@ -158,7 +158,7 @@ class TaskImages:
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """Follows no redirection: it could lead anywhere, and take the token with it."""
+    """Refuses redirects, which could send the token to another server."""
 
     def redirect_request(
         self,
@@ -169,19 +169,19 @@ class _NoRedirect(HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> Any:
-        """Follow none."""
+        """Return None to refuse the redirect."""
         return None
 
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """Where boxes belong in a project.
+    """Names in a labeling configuration that boxes refer to.
 
     Attributes:
-        from_name: of the tag that has the labels.
-        to_name: of the tag that shows the image.
-        value: key of the image in a task's data.
-        labels: name of a class, as it is written and in small letters, to the label that means it.
+        from_name: name of the tag with the labels.
+        to_name: name of the tag with the image.
+        value: key of the image in the data of a task.
+        labels: mapping of class names, in original and in lower case, to labels of the project.
     """
 
     from_name: str
@@ -190,12 +190,12 @@ class LabelConfig:
     labels: dict[str, str]
 
     def label_of(self, class_name: str) -> str | None:
-        """Return the label of a class, or None where the project has none.
+        """Return the label of a class, or None if the project has none.
 
         Args:
-            class_name: as the network has it; small and capital letters are the same, unless the
-                project has labels of both. Where two classes have one name, a label of that name
-                means both.
+            class_name: class name of the network. The case is ignored, unless the project has
+                labels that only differ in case. If two classes share a name, a label of this name
+                applies to both.
         """
         name = class_name.casefold()
         return (
@@ -206,16 +206,17 @@ class LabelConfig:
 
 
 def read_label_config(text: object) -> LabelConfig:
-    """Return what a labelling configuration says of boxes.
+    """Parse the box labels in a labeling configuration.
 
-    A label means the class of its own name, and those of its attribute ``predicted_values``, with
-    commas between them, as Label Studio's own backends have it.
+    A label applies to the class of the same name, and to those in its attribute
+    ``predicted_values``, separated by commas, as in the official backends of Label Studio.
 
     Args:
-        text: XML, with ``RectangleLabels`` for an ``Image``.
+        text: XML with ``RectangleLabels`` for an ``Image``.
 
     Raises:
-        ConfigError: it is none, or has a document type, which may hold entities without end.
+        ConfigError: the configuration is not valid, or has a document type, whose entities may
+            expand without limit.
 
     >>> config = read_label_config(
     ...     '<View><Image name="photo" value="$image"/><RectangleLabels name="box" toName="photo">'
@@ -225,25 +226,25 @@ def read_label_config(text: object) -> LabelConfig:
     ('image', 'Bird', 'Bird', None)
     """
     if not isinstance(text, str) or "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise ConfigError("the labelling configuration must be XML without a document type")
+        raise ConfigError("the labeling configuration must be XML without a document type")
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError, RecursionError) as error:
-        raise ConfigError(f"the labelling configuration cannot be read: {error}") from error
+        raise ConfigError(f"the labeling configuration cannot be read: {error}") from error
     images = {tag.get("name"): tag for tag in root.iter("Image")}
     for tag in root.iter("RectangleLabels"):
         to_name = tag.get("toName", "").split(",")[0].strip()
         value = images[to_name].get("value", "") if to_name in images else ""
         if value.startswith("$") and tag.get("name"):
             return LabelConfig(tag.get("name", ""), to_name, value[1:], _labels(tag))
-    raise ConfigError("the labelling configuration has no RectangleLabels for an Image")
+    raise ConfigError("the labeling configuration needs RectangleLabels for an Image")
 
 
 def _labels(tag: ElementTree.Element) -> dict[str, str]:
     labels: dict[str, str] = {}
     own = {each.get("value", ""): each for each in tag.iter("Label")}
     own.pop("", None)
-    # Where a label has an alias, annotations are kept under it.
+    # Annotations use the alias of a label, if it has one.
     kept = {value: each.get("alias") or value for value, each in own.items()}
     pairs = [
         (name.strip(), kept[value])
@@ -251,7 +252,7 @@ def _labels(tag: ElementTree.Element) -> dict[str, str]:
         for name in each.get("predicted_values", "").split(",")
     ]
     pairs += [(value, kept[value]) for value in own]
-    # A label of the same letters comes before one of other capitals.
+    # A label of the same case takes precedence over one of another case.
     for name, label in pairs:
         labels.setdefault(name, label)
     for name, label in pairs:
@@ -263,18 +264,18 @@ def _labels(tag: ElementTree.Element) -> dict[str, str]:
 log = logging.getLogger("wsol")
 
 TOKEN = "LABEL_STUDIO_API_KEY"
-"""Environment variable with the token of Label Studio."""
+"""Environment variable with the access token of Label Studio."""
 
 
 def create_backend(cache: LocalizerCache, images: TaskImages) -> Starlette:
-    """Return the routes that Label Studio asks, without limits.
+    """Return the application that Label Studio sends requests to, without request limits.
 
-    Source: ``label_studio_ml/api.py`` in HumanSignal/label-studio-ml-backend for the answers,
+    Source: ``label_studio_ml/api.py`` in HumanSignal/label-studio-ml-backend for the responses,
     ``label_studio/ml/api_connector.py`` in HumanSignal/label-studio for the requests.
 
     Args:
-        cache: looks at images.
-        images: gets them.
+        cache: cache of localizers.
+        images: source of the images of tasks.
     """
     backend = _Backend(cache, images)
     return Starlette(
@@ -291,12 +292,12 @@ def create_backend(cache: LocalizerCache, images: TaskImages) -> Starlette:
 
 
 def token() -> str | None:
-    """Return the token to ask Label Studio with, where there is one."""
+    """Return the access token of Label Studio, or None."""
     return os.environ.get(TOKEN)
 
 
 class _Backend:
-    """One method for each route."""
+    """Handlers of the routes."""
 
     def __init__(self, cache: LocalizerCache, images: TaskImages) -> None:
         self.cache, self.images = cache, images
@@ -306,11 +307,11 @@ class _Backend:
         self.one = CapacityLimiter(1)
 
     async def health(self, _: Request) -> Response:
-        """Say that it runs."""
+        """Return the health status."""
         return JSONResponse({"status": "UP", "model_class": "wsol"})
 
     async def setup(self, request: Request) -> Response:
-        """Tell the version; what a project labels comes again with every prediction."""
+        """Return the version, and log labels of the project that the network does not have."""
         options = await read_json(request)
         try:
             config = read_label_config(options.get("schema"))
@@ -320,7 +321,7 @@ class _Backend:
         return JSONResponse({"model_version": self.version})
 
     async def predict(self, request: Request) -> Response:
-        """Give the boxes of each task's image."""
+        """Return the boxes of each task's image."""
         options = await read_json(request, self.most_bytes)
         config = read_label_config(options.get("label_config"))
         tasks = options.get("tasks")
@@ -332,10 +333,10 @@ class _Backend:
         return JSONResponse({"results": results, "model_version": self.version})
 
     async def ignore(self, request: Request) -> Response:
-        """Take note of an annotation: nothing is learnt of it."""
+        """Accept an annotation without training on it."""
         async for _ in request.stream():
             pass
-        return JSONResponse({"status": "ok", "result": "wsol learns by wsol train"}, 201)
+        return JSONResponse({"status": "ok", "result": "use wsol train to train"}, 201)
 
     def _tell_missing(self, config: LabelConfig) -> None:
         names = self.cache.first.classes
@@ -343,13 +344,15 @@ class _Backend:
         means = config.labels.items()
         lost = sorted({label for name, label in means if name.casefold() not in known})
         if lost:
-            log.warning("labels that are no class of the network: %s", escape_name(", ".join(lost)))
+            log.warning(
+                "labels that are not classes of the network: %s", escape_name(", ".join(lost))
+            )
 
     def _predict(
         self, tasks: Sequence[dict[str, Any]], config: LabelConfig
     ) -> list[dict[str, Any]]:
         with ExitStack() as copies:
-            # All of them first, for localizers that want to see a collection.
+            # All images are loaded first, as localizers may be fitted to all of them.
             paths = [self._image(task, config, copies) for task in tasks]
             good = [path for path in paths if path is not None]
             found = [
@@ -365,7 +368,7 @@ class _Backend:
         try:
             name = data.get(config.value) if isinstance(data, dict) else None
             path = copies.enter_context(self.images.get(name))
-            # A localizer that is shown a collection first wants images that can be read.
+            # Unreadable images are excluded, as localizers may be fitted to all of them.
             load_image(path, max_pixels=self.cache.config.max_pixels)
         except ImageError as error:
             _warn(task, error.reason)
@@ -390,7 +393,7 @@ class _Backend:
             (name,) = box["value"]["rectanglelabels"]
             label = config.label_of(name)
             if label is None:
-                _warn(task, f"left out a box of the class {name!r}, which is no label")
+                _warn(task, f"left out a box of the class {name!r}, which is not a label")
                 continue
             value = box["value"] | {"rectanglelabels": [label]}
             place = {"from_name": config.from_name, "to_name": config.to_name}

@@ -1,4 +1,4 @@
-"""The page, its files and its API."""
+"""Routes of the app: page, files and API."""
 
 import json
 import math
@@ -37,32 +37,31 @@ OUTPUT_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Of every answer, errors too."""
+"""Headers of all responses, including errors."""
 
 MAX_JSON = 1 << 20
-"""Bytes of the largest JSON that the page sends."""
+"""Maximum size in bytes of a JSON request of the page."""
 
 
 class RequestLimits:
-    """Refuses foreign hosts, foreign origins and endless bodies, and adds headers to all answers.
+    """Middleware that refuses foreign hosts, foreign origins and large bodies, and adds headers.
 
-    A page from elsewhere may send requests to this machine, and by a name of its own that it lets
-    point here (DNS rebinding) it may even read the answers. Its browser tells, by ``Host`` and
-    ``Origin``.
+    Pages of other sites may send requests to this machine, and with DNS rebinding they may even
+    read the responses. The browser reveals both in the headers ``Host`` and ``Origin``.
 
     Args:
-        app: what answers.
-        names: of this machine, besides ``localhost`` and the address that was called.
-        most_bytes: of a request's body.
+        app: wrapped application.
+        names: host names of this machine, besides ``localhost`` and the called address.
+        most_bytes: maximum size of a request body in bytes.
     """
 
     def __init__(self, app: ASGIApp, names: Collection[str], most_bytes: int) -> None:
-        """Keep the rules."""
+        """Store the limits."""
         self.app, self.most_bytes = app, most_bytes
         self.names = {"localhost", *(name.lower() for name in names)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle a request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -82,7 +81,7 @@ class RequestLimits:
     def _foreign(self, headers: Headers, scope: Scope) -> HTTPException | None:
         host = headers.get("host", "")
         if not self._is_own(host_name(host), scope):
-            return HTTPException(403, "this name is not one of this machine: see --names")
+            return HTTPException(403, "this is not a host name of this machine; add it to --names")
         if any(
             origin not in (f"http://{host}", f"https://{host}")
             for origin in headers.getlist("origin")
@@ -94,7 +93,7 @@ class RequestLimits:
         if name in self.names:
             return True
         try:
-            # A site that points a name here is told by the name; an address is nobody's name.
+            # DNS rebinding needs a host name; IP addresses are safe.
             address, called = ip_address(name), ip_address((scope.get("server") or ("",))[0])
         except ValueError:
             return False
@@ -105,10 +104,10 @@ class RequestLimits:
         return self._too_large() if length.isdecimal() and int(length) > self.most_bytes else None
 
     def _too_large(self) -> HTTPException:
-        # What else is being sent is not read.
+        # The connection is closed, as the rest of the body is not read.
         return HTTPException(
             413,
-            f"the request is larger than {self.most_bytes:,} bytes: send fewer files at once",
+            f"the request is larger than {self.most_bytes:,} bytes; send fewer files at once",
             {"Connection": "close"},
         )
 
@@ -127,7 +126,7 @@ class RequestLimits:
 
 
 def host_name(host: str) -> str:
-    """Return the name in a ``Host`` header, without port and brackets, in small letters.
+    """Return the name in a ``Host`` header, without port and brackets, in lower case.
 
     >>> host_name("LocalHost:8000"), host_name("[::1]:8000"), host_name("127.0.0.1")
     ('localhost', '::1', '127.0.0.1')
@@ -137,19 +136,19 @@ def host_name(host: str) -> str:
 
 
 def as_json(error: HTTPException) -> JSONResponse:
-    """Return an error as an answer, one line in a JSON object."""
+    """Return an error as a JSON response with a one-line message."""
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
 async def read_json(request: Request, most_bytes: int = MAX_JSON) -> dict[str, Any]:
-    """Return the JSON object that a request sends.
+    """Return the JSON object in the body of a request.
 
     Args:
-        request: its body has not been read.
-        most_bytes: of the body.
+        request: request with an unread body.
+        most_bytes: maximum size of the body in bytes.
 
     Raises:
-        HTTPException: it is none, or too large.
+        HTTPException: the body is not a JSON object, or too large.
     """
     body = bytearray()
     async for chunk in request.stream():
@@ -159,7 +158,7 @@ async def read_json(request: Request, most_bytes: int = MAX_JSON) -> dict[str, A
     try:
         content = json.loads(bytes(body) or b"{}")
     except (ValueError, RecursionError) as error:
-        raise HTTPException(400, "the request is no JSON") from error
+        raise HTTPException(400, "the request must be JSON") from error
     if not isinstance(content, dict):
         raise HTTPException(400, "the request must be a JSON object")
     return content
@@ -173,11 +172,11 @@ MEDIA_TYPES = {
 }
 
 SCRIPTS = ("api.js", "uploads.js", "choices.js", "app.js")
-"""Instead of the one that starts a report."""
+"""Scripts of the app, in place of the script that starts a report."""
 
 
 def page_files() -> dict[str, bytes]:
-    """Return the content of each file by its name; nothing else is ever served.
+    """Return the content of each page file by name; no other files are served.
 
     >>> {"index.html", "app.js", "maps.js"} < set(page_files())
     True
@@ -193,10 +192,10 @@ def page_files() -> dict[str, bytes]:
 
 
 def app_index(report: str) -> str:
-    r"""Return the app's ``index.html``.
+    r"""Return the ``index.html`` of the app.
 
     Args:
-        report: that of a report, a line for each file.
+        report: ``index.html`` of a report, with one line per file.
 
     >>> print(app_index('<title>wsol report</title>\n<script defer src="data/index.js"></script>'))
     <title>wsol app</title>
@@ -207,33 +206,33 @@ def app_index(report: str) -> str:
     for line in report.splitlines():
         if "page/start.js" in line:
             lines += [style, *scripts]
-        # Other than a report, the app may ask its server; a header says what else it may do.
+        # The app connects to its server, unlike a report; its policy is sent as a header.
         elif "data/index.js" not in line and "Content-Security-Policy" not in line:
             lines.append(line.replace("<title>wsol report<", "<title>wsol app<"))
     return "\n".join(lines)
 
 
 REFUSED: tuple[type[Exception], ...] = (HTTPException, WsolError, MemoryError, RuntimeError)
-"""Errors that ``refuse`` sees; most libraries say by a RuntimeError that memory runs out."""
+"""Errors that ``refuse`` handles; many libraries raise RuntimeError when out of memory."""
 
 
 def create_app(service: InferenceService) -> Starlette:
-    """Return the page and its API, without limits.
+    """Return the application with page and API, without request limits.
 
     Args:
-        service: what they work on.
+        service: inference service of the routes.
     """
     routes = _Routes(service)
     return Starlette(
         routes=[
             Route("/", routes.page),
             Route("/page/{name}", routes.page),
-            Route("/api/about", routes.info),
+            Route("/api/info", routes.info),
             Route("/api/images", routes.images, methods=["GET", "POST", "DELETE"]),
             Route("/api/images/{id}", routes.remove, methods=["DELETE"]),
             Route("/api/images/{id}/photo", routes.photo),
             Route("/api/images/{id}/map", routes.map),
-            Route("/api/images/{id}/look", routes.preprocessing, methods=["POST"]),
+            Route("/api/images/{id}/localize", routes.preprocessing, methods=["POST"]),
             Route("/api/download", routes.download),
         ],
         exception_handlers=dict.fromkeys(REFUSED, refuse),
@@ -241,39 +240,39 @@ def create_app(service: InferenceService) -> Starlette:
 
 
 async def refuse(_: Request, error: Exception) -> Response:
-    """Answer an error with one line; what the sender can change is a bad request.
+    """Return an error as a one-line response; errors that the client can fix have status 400.
 
     Raises:
-        Exception: a fault of the program, which the server logs.
+        Exception: a bug of the program, which the server logs.
     """
     if is_out_of_memory(error):
-        error = HTTPException(507, "out of memory: start the app with a lower --image_size")
+        error = HTTPException(507, "out of memory; start the app with a lower --image_size")
     elif isinstance(error, RuntimeError):
         raise error
     if not isinstance(error, HTTPException):
-        # The path of a file here says nothing to who sent it.
+        # Clients do not get paths of files on the server.
         error = HTTPException(400, error.reason if isinstance(error, ImageError) else str(error))
     return as_json(error)
 
 
 class _Routes:
-    """One method for each route."""
+    """Handlers of the routes."""
 
     def __init__(self, service: InferenceService) -> None:
         self.service = service
         self.names = service.cache.first.info(service.store.folder).names
-        # Nothing but these files is served, whatever a path says.
+        # Only these files are served, for any path.
         self.files = page_files()
 
     async def page(self, request: Request) -> Response:
-        """The page, its scripts and its styles."""
+        """Return the page, a script or a style sheet."""
         name = request.path_params.get("name", "index.html")
         if name not in self.files:
             raise HTTPException(404, "no such file")
         return Response(self.files[name], media_type=MEDIA_TYPES[Path(name).suffix])
 
     async def info(self, _: Request) -> Response:
-        """What the page must know before it shows images."""
+        """Return the information that the page needs before it shows images."""
         cache, config = self.service.cache, self.service.cache.config
         return JSONResponse(
             page_info(cache.first.info(self.service.store.folder))
@@ -312,31 +311,31 @@ class _Routes:
         return JSONResponse({"images": rows})
 
     async def remove(self, request: Request) -> Response:
-        """Forget one image."""
+        """Remove an image."""
         self.service.store.remove(self._image(request))
         return JSONResponse({})
 
     async def photo(self, request: Request) -> Response:
-        """The image, as JPEG that a browser can show."""
+        """Return the image as a JPEG for the browser."""
         return FileResponse(self._image(request).shown, media_type="image/jpeg")
 
     async def map(self, request: Request) -> Response:
-        """The heat map's grey levels as PNG, as small as in a report."""
+        """Return the small heat map, as in a report, as a gray PNG."""
         png = encode_small_map(small_map(self._image(request).whole().heat_map))
         return Response(b64decode(png), media_type="image/png")
 
     async def preprocessing(self, request: Request) -> Response:
-        """Look at an image with another localizer, at another layer or for another class."""
+        """Localize in an image again, with another localizer, layer or class."""
         image, options = self._image(request), await read_json(request)
         seen = await self.service.preprocessing(image, _choice(options, self.names))
         return JSONResponse(row(seen, self.names))
 
     async def download(self, request: Request) -> Response:
-        """A zip of one or more formats."""
+        """Return a zip file with the boxes in one or more formats."""
         query = request.query_params
         formats = [name for name in query.get("format", "").split(",") if name]
         if not formats:
-            raise HTTPException(400, f"name a format: {', '.join(list_formats())}")
+            raise HTTPException(400, f"format is missing; use one of: {', '.join(list_formats())}")
         file = await self.service.download(formats, _share(query.get("threshold")))
         return StreamingResponse(
             pieces(file),
@@ -347,16 +346,16 @@ class _Routes:
     def _image(self, request: Request) -> StoredImage:
         image = self.service.store.images.get(request.path_params["id"])
         if image is None:
-            raise HTTPException(404, "no such image: it may have been removed")
+            raise HTTPException(404, "no such image; it may have been removed")
         return image
 
 
 def row(image: StoredImage, names: Sequence[str]) -> dict[str, Any]:
-    """Return what the page is told of an image: a report's row, and what the app has besides.
+    """Return the row of an image for the page: that of a report, with additional fields.
 
     Args:
-        image: the image.
-        names: of the classes, all different.
+        image: stored image.
+        names: unique names of the classes.
     """
     found, choice = image.found, image.choice
     return row_of(found, None, frozenset()) | {
@@ -376,7 +375,7 @@ def row(image: StoredImage, names: Sequence[str]) -> dict[str, Any]:
 def _choice(options: Mapping[str, Any], names: Sequence[str]) -> Choice:
     instances = _text(options, "instances")
     if instances not in (None, "single", "multiple"):
-        raise HTTPException(400, "objects must be one or several")
+        raise HTTPException(400, "instances must be single or multiple")
     return Choice(
         localizer=_text(options, "localizer"),
         layer=_text(options, "layer") or "",
@@ -386,11 +385,11 @@ def _choice(options: Mapping[str, Any], names: Sequence[str]) -> Choice:
 
 
 def _label(options: Mapping[str, Any], names: Sequence[str]) -> int | None:
-    """Return the number of the class that is asked for, by its number or its name."""
+    """Return the index of the requested class, from its index or name."""
     number = options.get("label")
     if isinstance(number, int) and not isinstance(number, bool):
         if not 0 <= number < len(names):
-            raise HTTPException(400, f"no class {number}: use 0 to {len(names) - 1}")
+            raise HTTPException(400, f"no class {number}; use 0 to {len(names) - 1}")
         return number
     text = _text(options, "label")
     return None if text is None else class_index(unescape_name(text), names)
@@ -399,7 +398,7 @@ def _label(options: Mapping[str, Any], names: Sequence[str]) -> int | None:
 def _text(options: Mapping[str, Any], name: str) -> str | None:
     value = options.get(name)
     if value is not None and (not isinstance(value, str) or len(value) > 500):
-        raise HTTPException(400, f"{name} must be a text")
+        raise HTTPException(400, f"{name} must be a string of at most 500 characters")
     return value or None
 
 

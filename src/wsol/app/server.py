@@ -1,4 +1,4 @@
-"""The server: a port, a folder that goes when it stops, and a clean end."""
+"""Server of the app, with a temporary folder and a clean shutdown."""
 
 import logging
 import signal
@@ -24,18 +24,18 @@ from wsol.errors import ConfigError
 from wsol.inference.device import announce
 
 LAST_SECONDS = 2
-"""That requests have to finish when the server stops."""
+"""Seconds that requests have to finish when the server stops."""
 
 
 def serve(config: AppConfig) -> None:
-    """Serve the app until it is stopped.
+    """Run the server of the app until it is stopped.
 
     Args:
-        config: the options.
+        config: options of the app.
 
     Raises:
-        ConfigError: the port is taken, or an option does not fit.
-        RunError: not a finished run.
+        ConfigError: the port is in use, or an option is not valid.
+        RunError: the run is not finished.
     """
     with (
         listen(config.host, config.port) as listening,
@@ -44,7 +44,7 @@ def serve(config: AppConfig) -> None:
     ):
         server = make_server(create_limited(config, Path(folder)))
         url = url_of(listening)
-        sys.stdout.write(f"{url}  (Ctrl-C stops it)\n")
+        sys.stdout.write(f"{url}  (press Ctrl-C to stop)\n")
         sys.stdout.flush()
         if config.open:
             webbrowser.open(url)
@@ -52,11 +52,11 @@ def serve(config: AppConfig) -> None:
 
 
 def create_limited(config: AppConfig, folder: Path) -> ASGIApp:
-    """Return what answers requests, behind its limits.
+    """Return the application with request limits.
 
     Args:
-        config: the options.
-        folder: for what is uploaded; it exists.
+        config: options of the app.
+        folder: existing folder for uploads.
     """
     cache, most = LocalizerCache(config), config.max_file << 20
     announce(cache.first.compute, config.device)
@@ -71,10 +71,10 @@ def create_limited(config: AppConfig, folder: Path) -> ASGIApp:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
+    """Return a listening socket.
 
     Raises:
-        ConfigError: it is taken, or not this machine's.
+        ConfigError: the port is in use, or the address is not one of this machine.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -82,13 +82,13 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror or error
         raise ConfigError(
-            f"cannot listen at {host}, port {port}: {reason}: choose another --port or --host"
+            f"cannot listen on {host}, port {port}: {reason}; use another --port or --host"
         ) from error
 
 
 @contextmanager
 def ending_cleanly() -> Iterator[None]:
-    """Let a request to terminate clear up as Ctrl-C does."""
+    """Handle SIGTERM like Ctrl-C, so that temporary files are removed."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -104,16 +104,16 @@ def ending_cleanly() -> Iterator[None]:
 
 
 def url_of(listening: socket.socket) -> str:
-    """Return the address of a listening socket as a browser wants it."""
+    """Return the URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def make_server(app: ASGIApp) -> uvicorn.Server:
-    """Return a server that says nothing of what goes well.
+    """Return a server that only logs warnings and errors.
 
     Args:
-        app: that answers requests.
+        app: application to serve.
     """
     logging.getLogger("uvicorn.error").addFilter(_is_no_end)
     return uvicorn.Server(
@@ -133,5 +133,5 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
 
 
 def _is_no_end(store: logging.LogRecord) -> bool:
-    """Return whether a message is about anything but a request that the server's end cut off."""
+    """Return False for log messages about requests that were cancelled by the shutdown."""
     return not (store.exc_info and isinstance(store.exc_info[1], CancelledError))

@@ -1,4 +1,4 @@
-"""Localization of uploaded images in one thread, and downloads of its boxes."""
+"""Localization in uploaded images, in a single thread, and downloads of the boxes."""
 
 import tempfile
 import zipfile
@@ -29,33 +29,34 @@ from wsol.results.store import PredictionStore, PredictionWriter, encode_map
 from wsol.types import is_distilled
 
 MOST_LOCALIZERS = 4
-"""That are kept, each with a network of its own; the one not used for the longest time goes."""
+"""Maximum number of cached localizers, each with a separate network; least recently used are
+removed."""
 
 LIKELY = 5
-"""Classes to choose from."""
+"""Number of most likely classes of an image that a user can select."""
 
 
 @dataclass
 class _Made:
-    """A localizer, and how many images it has been shown first; None where it wants none."""
+    """Localizer, and the number of images that it was fitted to; None if it needs no fit."""
 
     locate: Localizer
     shown: int | None
 
 
 class LocalizerCache:
-    """Looks at images in any way that is chosen. It may be used by one thread at a time.
+    """Cache of localizers by choice; not thread-safe.
 
     Args:
-        config: the options; its localizer is the one for images of which nothing was chosen.
+        config: options of the app, with the default localizer.
 
     Attributes:
-        first: that localizer.
-        layers: names of modules to choose from.
+        first: default localizer.
+        layers: names of the modules that a user can select.
 
     Raises:
-        RunError: not a finished run.
-        ConfigError: an option does not fit the network.
+        RunError: the run is not finished.
+        ConfigError: an option is not valid for the network.
     """
 
     def __init__(self, config: AppConfig) -> None:
@@ -66,26 +67,27 @@ class LocalizerCache:
         self.layers = [stage.layer for stage in find_stages(self.first.model)]
 
     def classify(self, path: Path) -> list[tuple[int, float]]:
-        """Return numbers and probabilities of an image's likeliest classes, none if it is bad."""
+        """Return indices and probabilities of the most likely classes; none if unreadable."""
         (likely,) = self.first.likely_labels([path], LIKELY)
         return likely
 
     def preprocessing(
         self, path: Path, name: str, choice: Choice, others: Sequence[Path] = ()
     ) -> tuple[Localization, float]:
-        """Return what a localizer finds, and the threshold of its boxes.
+        """Return the localization of an image, and the threshold of its boxes.
 
         Args:
-            path: of the image.
-            name: its id in the result.
-            choice: the localizer and the class; without one, what the network sees.
-            others: images for a localizer that wants to see a collection first.
+            path: path of the image.
+            name: id of the image in the result.
+            choice: localizer, layer and class; without a class, the predicted one.
+            others: images to fit a localizer to, if it needs it.
 
         Raises:
-            ConfigError: no such localizer, layer or class, or they do not fit the network.
+            ConfigError: the localizer, layer or class does not exist, or is not valid for the
+                network.
         """
         made = self._find(choice)
-        # The more it has seen the better, up to a number that is enough.
+        # Fit again when there are more images, up to a sufficient number.
         if made.shown is not None and made.shown < min(len(others), MAX_FIT_IMAGES):
             made.locate.fit(others)
             made.shown = len(others)
@@ -97,7 +99,7 @@ class LocalizerCache:
         made = self.made.pop(key, None) or self._make(choice)
         self.made[key] = made
         if len(self.made) > MOST_LOCALIZERS:
-            # The one that the app was started with stays.
+            # The default localizer is never removed.
             oldest = next(each for each in self.made if each != (None, ""))
             del self.made[oldest]
         return made
@@ -109,7 +111,7 @@ class LocalizerCache:
                 "normalization": None
             }
         if choice.layer:
-            localizer_config["layer"] = choice.layer
+            localizer_config["layers"] = choice.layer
         own = choice.localizer is None
         locate = Localizer(
             self.config.run,
@@ -127,17 +129,17 @@ class LocalizerCache:
 
 
 def localizer_names() -> list[str]:
-    """Return the names of localizers to choose from.
+    """Return the names of the localizers that a user can select.
 
     >>> "cam" in localizer_names(), "psol" in localizer_names()
     (True, False)
     """
-    # What is learnt by distilling is in the run that was distilled, or nowhere.
+    # Distilled localizers only exist in distilled runs.
     return [name for name in list_localizers() if not is_distilled(name)]
 
 
 PIECE = 1 << 16
-"""Bytes that are sent at once."""
+"""Bytes that are sent at a time."""
 
 
 def zip_formats(
@@ -147,17 +149,17 @@ def zip_formats(
     info: PredictionInfo,
     formats: Sequence[str],
 ) -> BinaryIO:
-    """Return a zip file with what some formats write, open at its start and without a name.
+    """Return an open temporary zip file with localizations in some formats.
 
     Args:
-        folder: to work in; nothing stays there.
-        stored: whose files are shown to formats that want them.
-        found: what was found in them; each ``image_id`` is a relative path of its own.
-        info: what they have in common, but for the folder of the images.
-        formats: their names.
+        folder: folder for temporary files, which are removed.
+        stored: images, for formats that need their files.
+        found: localizations of the images, whose ``image_id`` is a unique relative path.
+        info: information on the prediction; its folder of images is replaced.
+        formats: names of the formats.
 
     Raises:
-        ConfigError: no such format.
+        ConfigError: a format is unknown.
     """
     for name in formats:
         check_format(name)
@@ -168,7 +170,7 @@ def zip_formats(
         for image in stored:
             place = images / image.found.image_id
             place.parent.mkdir(parents=True, exist_ok=True)
-            # One that was removed meanwhile is missed by those formats alone that show it.
+            # An image may have been removed meanwhile; only formats that need its file fail then.
             with suppress(FileNotFoundError):
                 place.hardlink_to(image.path)
         writer = PredictionWriter(store, replace(info, images=images))
@@ -177,7 +179,7 @@ def zip_formats(
         writer.close()
         convert(PredictionStore(store), out, formats)
         with ExitStack() as stack:
-            # A file without a name is gone when it is closed, whatever happens.
+            # A file without a name is removed when it is closed.
             file = stack.enter_context(tempfile.TemporaryFile(dir=folder))
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
                 for path in sorted(out.rglob("*")):
@@ -189,7 +191,7 @@ def zip_formats(
 
 
 def pieces(file: BinaryIO) -> Iterator[bytes]:
-    """Yield a file's content and close it."""
+    """Yield the content of a file in pieces, and close it."""
     with file:
         while piece := file.read(PIECE):
             yield piece
@@ -199,39 +201,39 @@ Result = TypeVar("Result")
 
 
 class InferenceService:
-    """What all routes work on.
+    """Stores uploaded images and localizes objects in them.
 
     Args:
-        cache: looks at images.
-        store: keeps them.
-        most_bytes: of one file.
+        cache: cache of localizers.
+        store: store of the images.
+        most_bytes: maximum size of a file in bytes.
     """
 
     def __init__(self, cache: LocalizerCache, store: ImageStore, most_bytes: int) -> None:
-        """Take its place."""
+        """Store cache, image store and limit."""
         self.cache, self.store, self.most_bytes = cache, store, most_bytes
         self.one = CapacityLimiter(1)
 
     async def work(self, job: Callable[[], Result]) -> Result:
-        """Do a job in a thread when no other job is done; it is not waited for at the end."""
+        """Run a job in a thread, one job at a time; a shutdown does not wait for it."""
         return await run_sync(job, limiter=self.one, abandon_on_cancel=True)
 
     async def take(self, uploads: Sequence[Upload], choice: Choice) -> list[StoredImage | str]:
-        """Keep uploaded files and look at them.
+        """Store uploaded files, and localize objects in them.
 
         Args:
-            uploads: files; those that are not kept are removed.
-            choice: how they are looked at.
+            uploads: uploaded files; refused files are removed.
+            choice: localizer, layer and class.
 
         Returns:
-            For each an image, or why there is none.
+            Stored image of each file, or the reason why it was refused.
 
         Raises:
-            ConfigError: no such way to look; no file is kept.
+            ConfigError: the choice is not valid; no file is stored.
         """
         waiting = {upload.path for upload in uploads}
         try:
-            # All of them first, for localizers that want to see a collection.
+            # All files are opened first, as localizers may be fitted to all of them.
             reasons = [await self._open(upload) for upload in uploads]
             good = [up.path for up, reason in zip(uploads, reasons, strict=True) if reason is None]
             answers: list[StoredImage | str] = []
@@ -247,10 +249,10 @@ class InferenceService:
         return answers
 
     async def preprocessing(self, image: StoredImage, choice: Choice) -> StoredImage:
-        """Look at an image again, in another way.
+        """Localize in a stored image again, with another choice.
 
         Raises:
-            ConfigError: no such way.
+            ConfigError: the choice is not valid.
         """
         others = [each.path for each in self.store]
         found, threshold = await self.work(
@@ -268,20 +270,20 @@ class InferenceService:
         return again
 
     async def download(self, formats: Sequence[str], threshold: float | None) -> BinaryIO:
-        """Return a zip of some formats.
+        """Return a zip file with the boxes of all images in some formats.
 
         Args:
-            formats: their names.
-            threshold: of all boxes; default: the one that all images have, and where they differ
-                that of the localizer that the app was started with.
+            formats: names of the formats.
+            threshold: threshold of all boxes; default: the threshold that all images share, or
+                that of the default localizer if they differ.
 
         Raises:
-            ConfigError: no such format.
+            ConfigError: a format is unknown.
         """
         images, first = list(self.store), self.cache.first
         info = first.info(self.store.folder)
         if threshold is None:
-            # Formats know one for all: masks are made by it, and boxes must be theirs.
+            # Formats use a single threshold for masks, and boxes must match the masks.
             own = {each.threshold for each in images}
             threshold = own.pop() if len(own) == 1 else info.threshold
         info = replace(info, threshold=threshold)
@@ -305,7 +307,7 @@ class InferenceService:
         choice: Choice,
         others: Sequence[Path],
     ) -> tuple[Localization, float]:
-        # One class at a time: of several, one map could not say where the boxes of each are.
+        # A single class, as the map does not separate the boxes of more than one.
         label = likely[0][0] if choice.label is None else choice.label
         found, threshold = self.cache.preprocessing(
             path, path.name, replace(choice, label=label), others
@@ -315,7 +317,7 @@ class InferenceService:
         return self._cut(found, threshold, choice), threshold
 
     async def _open(self, upload: Upload) -> str | None:
-        """Return why a file is not taken, or None: then there is an image of it to show."""
+        """Write the JPEG for the page; return the reason if the file is refused, or None."""
         if upload.size > self.most_bytes:
             return f"larger than {self.most_bytes:,} bytes"
         shown, most = shown_path(upload.path), self.cache.config.max_pixels
@@ -343,7 +345,7 @@ class InferenceService:
             likely, found, threshold = await self.work(job)
         except ImageError as error:
             return error.reason
-        # Others may have come meanwhile; from here on nothing comes between.
+        # Check again, as other images may have been added meanwhile; no await follows.
         reason = self.store.full()
         if reason is not None:
             return reason
@@ -363,10 +365,10 @@ class InferenceService:
 
 
 def shown_path(path: Path) -> Path:
-    """Return the place of the JPEG that the page shows of an image."""
+    """Return the path of the JPEG that the page shows for an image."""
     return path.with_suffix(".jpg")
 
 
 def _without_map(found: Localization, name: str) -> Localization:
-    # A part of the map would keep all of it in memory.
+    # A new empty array, as a view would keep the whole map in memory.
     return replace(found, image_id=name, heat_map=np.zeros((0, 0), np.float32))

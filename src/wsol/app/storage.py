@@ -1,4 +1,4 @@
-"""The images that were uploaded, in a folder of the server's own, under names of its own."""
+"""Storage of uploaded images under generated names, and parsing of upload forms."""
 
 import re
 import secrets
@@ -25,13 +25,13 @@ SIDE = 1280
 
 @dataclass(frozen=True)
 class Choice:
-    """How an image is looked at.
+    """Choice of localizer, layer, class and instances for an image.
 
     Attributes:
-        localizer: its name, or None for the one that the app was started with.
-        layer: a module, or empty for the localizer's own.
-        label: number of the class, as some share a name, or None for the likeliest.
-        objects: ``single`` box or ``multiple``, or None as the app was started.
+        localizer: name of the localizer, or None for the default one of the app.
+        layer: name of a module, or empty for the default layer of the localizer.
+        label: index of the class, or None for the most likely one.
+        instances: ``single`` or ``multiple`` boxes, or None for the default of the app.
     """
 
     localizer: str | None = None
@@ -42,19 +42,18 @@ class Choice:
 
 @dataclass
 class StoredImage:
-    """One uploaded image, and what was found in it.
+    """Uploaded image and its localization.
 
     Attributes:
-        id: of the server's making.
-        name: as it was sent, to be shown as text and for nothing else.
-        path: the file.
-        shown: a smaller JPEG of it.
-        found: without its heat map; its ``image_id`` is a relative path that no other image here
-            has.
-        heat_map: the map's grey levels as PNG, a twentieth of its size; None where it is empty.
-        likely: numbers and probabilities of its likeliest classes.
-        choice: how it was looked at.
-        threshold: of the localizer that looked.
+        id: generated id.
+        name: file name from the client, only for display as text.
+        path: path of the uploaded file.
+        shown: path of a smaller JPEG for the page.
+        found: localization without heat map; its ``image_id`` is a unique relative path.
+        heat_map: heat map as a gray PNG, a twentieth of its size; None if it is empty.
+        likely: indices and probabilities of the most likely classes.
+        choice: choice of the localization.
+        threshold: threshold of the localizer.
     """
 
     id: str
@@ -68,74 +67,74 @@ class StoredImage:
     threshold: float
 
     def whole(self) -> Localization:
-        """Return what was found, with its heat map."""
+        """Return the localization with its heat map."""
         return replace(self.found, heat_map=decode_map(self.heat_map))
 
 
 class ImageStore:
-    """Keeps images, so many and so large at most.
+    """Stores images up to a maximum number and size.
 
     Args:
-        folder: of the files; it exists.
-        max_images: that are kept at once.
-        most_bytes: that their files have.
+        folder: existing folder of the files.
+        max_images: maximum number of images.
+        most_bytes: maximum total size of their files in bytes.
     """
 
     def __init__(self, folder: Path, max_images: int, most_bytes: int) -> None:
-        """Start with none."""
+        """Create an empty store."""
         self.folder, self.max_images, self.most_bytes = folder, max_images, most_bytes
         self.images: dict[str, StoredImage] = {}
 
     def __iter__(self) -> Iterator[StoredImage]:
-        """Yield the images in the order in which they came."""
+        """Yield the images in the order of upload."""
         return iter(list(self.images.values()))
 
     def __len__(self) -> int:
-        """Return their number."""
+        """Return the number of images."""
         return len(self.images)
 
     def new_path(self) -> Path:
-        """Return the place of a new file."""
+        """Return the path for a new file."""
         return self.folder / secrets.token_hex(8)
 
     def full(self) -> str | None:
-        """Return why there is no room for one more image, or None."""
+        """Return the reason why no further image can be stored, or None."""
         if len(self) >= self.max_images:
-            return f"{len(self):,} images are here already: remove some first"
+            return f"the limit of {len(self):,} images is reached; remove some first"
         used = sum(file.stat().st_size for each in self for file in (each.path, each.shown))
         if used >= self.most_bytes:
-            return f"the images here take {used:,} bytes already: remove some first"
+            return f"the stored images take {used:,} bytes; remove some first"
         return None
 
     def free_name(self, name: str) -> str:
-        """Return a name of an image that exports may use as a relative path.
+        """Return a unique name of an image that exports can use as a relative path.
 
         Args:
-            name: as it was sent.
+            name: file name from the client.
         """
         return free_name(name, [image.found.image_id for image in self])
 
     def add(self, image: StoredImage) -> None:
-        """Keep an image, or what was found when it was looked at again."""
+        """Add an image, or replace it."""
         self.images[image.id] = image
 
     def remove(self, image: StoredImage) -> None:
-        """Forget an image and its files."""
+        """Remove an image and its files."""
         self.images.pop(image.id, None)
         image.path.unlink(missing_ok=True)
         image.shown.unlink(missing_ok=True)
 
 
 def save_shown(path: Path, shown: Path, max_pixels: int) -> None:
-    """Write a JPEG of an image that the page can show: upright, without metadata, not too large.
+    """Write a JPEG of an image for the page: upright, without metadata, at most ``SIDE`` pixels.
 
     Args:
-        path: of the image.
-        shown: to write.
-        max_pixels: larger images are refused.
+        path: path of the image.
+        shown: path of the JPEG to write.
+        max_pixels: pixel limit; larger images are refused.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: the image cannot be read, or the JPEG cannot be written.
     """
     image = load_image(path, max_pixels=max_pixels)
     image.thumbnail((SIDE, SIDE))
@@ -143,17 +142,17 @@ def save_shown(path: Path, shown: Path, max_pixels: int) -> None:
         image.save(shown, "jpeg", quality=88)
     except OSError as error:
         shown.unlink(missing_ok=True)
-        raise ImageError(path, f"cannot be kept: {error.strerror}") from error
+        raise ImageError(path, f"cannot be stored: {error.strerror}") from error
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
-    r"""Return a relative path for a file: below its folder, and no other's, whatever was sent.
+    r"""Return a unique relative path for an uploaded file that does not lead out of its folder.
 
-    A second file of one name goes into a folder ``2``, so that all names stay what they were.
+    A second file of the same name goes into a folder ``2``, so that file names do not change.
 
     Args:
-        name: as it was sent, with or without folders.
-        taken: such paths of other files.
+        name: file name from the client, with or without folders.
+        taken: relative paths of other files.
 
     >>> free_name("birds/a.jpg", []), free_name("a.jpg", ["A.jpg", "2/A.jpg"])
     ('birds/a.jpg', '3/a.jpg')
@@ -161,10 +160,10 @@ def free_name(name: str, taken: Collection[str]) -> str:
     ('etc/passwd', 'C:/x', 'image')
     """
     parts = [_short(part) for part in re.split(r"[/\\]", name.replace("\0", ""))]
-    # Of a deeper path the last folders are enough.
+    # Only the last folders of a deeper path are kept.
     kept = [part for part in parts if part not in ("", ".", "..")][-4:] or ["image"]
     path = free = "/".join(kept)
-    # Some systems know no capital letters.
+    # Some file systems are not case-sensitive.
     files = {each.casefold() for each in taken}
     folders = {folder for each in files for folder in _folders(each)}
     number = 1
@@ -179,7 +178,7 @@ def _folders(path: str) -> set[str]:
 
 
 def _short(part: str) -> str:
-    """Return a part of a path that file systems take: 255 bytes, and some for a number."""
+    """Return a part of a path, truncated to 200 bytes; file systems allow 255."""
     data = part.encode("utf-8", "replace")
     if len(data) <= 200:
         return data.decode()
@@ -188,17 +187,17 @@ def _short(part: str) -> str:
 
 
 MAX_PARTS = 1_000
-"""Parts of a form."""
+"""Maximum number of parts of a form."""
 
 
 @dataclass
 class Upload:
-    """One file of a form.
+    """Uploaded file of a form.
 
     Attributes:
-        name: as it was sent; it may be anything, and no path is made of it.
-        path: where the content lies.
-        size: bytes that were sent.
+        name: file name from the client; untrusted, and not used as a path.
+        path: path of the content.
+        size: number of sent bytes.
     """
 
     name: str
@@ -209,18 +208,18 @@ class Upload:
 async def receive_files(
     request: Request, new_path: Callable[[], Path], most_bytes: int
 ) -> list[Upload]:
-    """Return the files of a form, each written up to a number of bytes, with its true size.
+    """Write the files of a form to disk, and return them with their full size.
 
-    Where the request ends early or is refused, what has been written is removed.
+    If the request ends early or is refused, all written files are removed.
 
     Args:
-        request: ``multipart/form-data``, its body not read.
-        new_path: gives the place of the next file.
-        most_bytes: of one file that are written; the rest is read and forgotten.
+        request: request of type ``multipart/form-data``, with an unread body.
+        new_path: function that returns the path of the next file.
+        most_bytes: maximum number of bytes per file to write; the rest is discarded.
 
     Raises:
-        HTTPException: no such form.
-        ClientDisconnect: the sender is gone.
+        HTTPException: the form is not valid.
+        ClientDisconnect: the client has disconnected.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary")
@@ -251,7 +250,7 @@ async def receive_files(
         raise HTTPException(400, "the form cannot be read") from error
     except OSError as error:
         form.forget()
-        raise HTTPException(507, f"no file can be kept: {error.strerror}") from error
+        raise HTTPException(507, f"cannot store files: {error.strerror}") from error
     except BaseException:
         form.forget()
         raise
@@ -259,7 +258,7 @@ async def receive_files(
 
 
 class _Form:
-    """The parser's callbacks: they keep the headers of a part, and write its data to a file."""
+    """Callbacks of the parser, which collect the headers of a part and write its data to a file."""
 
     def __init__(self, new_path: Callable[[], Path], most_bytes: int) -> None:
         self.new_path, self.most_bytes = new_path, most_bytes
@@ -274,7 +273,7 @@ class _Form:
     def begin(self) -> None:
         self.parts += 1
         if self.parts > MAX_PARTS:
-            raise HTTPException(413, f"more than {MAX_PARTS:,} files: send fewer at once")
+            raise HTTPException(413, f"more than {MAX_PARTS:,} files; send fewer at once")
         self.headers = {}
 
     def header_field(self, data: bytes, start: int, end: int) -> None:
@@ -298,8 +297,8 @@ class _Form:
     def write(self, data: bytes, start: int, end: int) -> None:
         if self.file is not None:
             upload = self.uploads[-1]
-            room = max(self.most_bytes - upload.size, 0)
-            self.file.write(data[start : min(end, start + room)])
+            left = max(self.most_bytes - upload.size, 0)
+            self.file.write(data[start : min(end, start + left)])
             upload.size += end - start
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What this machine does in a second, stage by stage, and what bounds the whole."""
+"""Throughput of training and prediction on this machine, per stage, and the bottleneck."""
 
 import logging
 import math
@@ -23,7 +23,7 @@ from wsol.benchmark.stages import (
     TrainStages,
     expected_seconds,
     find_bound,
-    wanted_workers,
+    required_workers,
 )
 from wsol.data.images import decode_image, find_images
 from wsol.data.synthetic.scenes import write_photographs
@@ -49,18 +49,18 @@ MOST_STEPS = 50
 
 @dataclass(frozen=True)
 class Job:
-    """How fast training or prediction is.
+    """Throughput of training or prediction.
 
     Attributes:
         name: ``training`` or ``prediction``.
         size: side of the network's input in pixels.
-        precision: of the network.
-        stages: each by itself.
+        precision: precision of the network.
+        stages: separately measured stages.
         num_workers: number of processes that read images.
-        expected: images per second of the whole, as the stages tell.
-        measured: images per second of the whole.
-        bound: what it waits for.
-        advice: what to change.
+        expected: images per second of the whole pipeline, computed from the stages.
+        measured: images per second of the whole pipeline.
+        bound: bottleneck.
+        advice: how to remove the bottleneck.
     """
 
     name: str
@@ -78,20 +78,20 @@ def benchmark(config: BenchmarkConfig) -> list[Job]:
     """Measure training and prediction on this machine.
 
     Args:
-        config: the options.
+        config: benchmark options.
 
     Returns:
         Training, then prediction.
 
     Raises:
-        DataError: no image of the folder can be read.
-        ConfigError: an option does not fit.
+        DataError: no image of the folder is readable.
+        ConfigError: an option is invalid.
         RunError: not a run.
     """
     if config.out is not None:
         make_folder(config.out.parent)
     if config.run is not None and is_exported(config.run):
-        raise ConfigError(f"{config.run}: an exported graph cannot be trained: give the run folder")
+        raise ConfigError(f"{config.run}: exported models cannot be trained; set --run to a folder")
     with _images(config) as paths:
         jobs = [_training(config, paths), _prediction(config, paths)]
     if config.out is not None:
@@ -100,7 +100,7 @@ def benchmark(config: BenchmarkConfig) -> list[Job]:
 
 
 def report(jobs: Sequence[Job]) -> dict[str, Any]:
-    """Return what was measured, and on what, for JSON."""
+    """Return results and machine information for JSON."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return {
         "cores": cores(),
@@ -118,14 +118,14 @@ def cores() -> int:
 
 def _training(config: BenchmarkConfig, paths: Sequence[Path]) -> Job:
     network, size = _network(config)
-    log.info("training at %d pixels, stage by stage", size)
+    log.info("measuring the stages of training at %d pixels", size)
     stages = TrainStages(network, paths, size, config.batch_size, config.precision, config.device)
     return _job(config, "training", size, stages)
 
 
 def _prediction(config: BenchmarkConfig, paths: Sequence[Path]) -> Job:
     locate = _localizer(config)
-    log.info("prediction at %d pixels, stage by stage", locate.image_size)
+    log.info("measuring the stages of prediction at %d pixels", locate.image_size)
     return _job(config, "prediction", locate.image_size, PredictStages(locate, paths))
 
 
@@ -136,18 +136,18 @@ def _job(
     announce(compute, config.device)
     machine = Machine(cores(), shared=compute.device.type == "cpu")
     stages = tuple(subject.measure(config.seconds))
-    wanted = wanted_workers(stages, machine)
-    num_workers = wanted if config.num_workers is None else config.num_workers
+    required = required_workers(stages, machine)
+    num_workers = required if config.num_workers is None else config.num_workers
     expected = expected_seconds(stages, num_workers, machine)
     steps = min(math.ceil(3 * config.seconds / (expected * config.batch_size)), MOST_STEPS)
-    log.info("%s as a whole, %d workers", name, num_workers)
+    log.info("measuring %s with %d workers", name, num_workers)
     measured = subject.whole(num_workers, steps)
     if isinstance(subject, PredictStages):
         measured += stages[-1].seconds
     bound = find_bound(stages, num_workers, machine)
     advice = ADVICE[bound]
-    if bound == READING and num_workers < wanted:
-        advice = f"give --num_workers {wanted}"
+    if bound == READING and num_workers < required:
+        advice = f"use --num_workers {required}"
     return Job(
         name,
         size,
@@ -175,7 +175,7 @@ def _localizer(config: BenchmarkConfig) -> Localizer:
     if model is None and config.backbone != BUNDLED_BACKBONE:
         size = size or SIZE
         model = _untrained(config.backbone, size, output_stride=None).eval()
-        # As prediction does with networks that it has loaded itself.
+        # As prediction does with networks that it has loaded.
         fuse_batch_norms(model, probe(model, size))
     return Localizer(
         model,
@@ -200,10 +200,10 @@ def _untrained(backbone: str, size: int, output_stride: int | None) -> Network:
 
 @contextmanager
 def _images(config: BenchmarkConfig) -> Iterator[list[Path]]:
-    """Yield some images that can be read, of the folder or generated ones."""
+    """Yield readable images, of the folder or generated ones."""
     if config.data is None:
         with TemporaryDirectory() as folder:
-            log.info("making %d images", config.max_images)
+            log.info("generating %d images", config.max_images)
             yield write_photographs(Path(folder), config.max_images)
         return
     names = find_images(config.data)
@@ -211,7 +211,7 @@ def _images(config: BenchmarkConfig) -> Iterator[list[Path]]:
     paths = [config.data / names[index * len(names) // count] for index in range(count)]
     readable = [path for path in paths if _can_be_read(path)]
     if not readable:
-        raise DataError(f"{config.data}: no image there that can be read")
+        raise DataError(f"{config.data}: contains no readable image")
     yield readable
 
 

@@ -1,4 +1,4 @@
-"""The options of the benchmark."""
+"""Benchmark options."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,25 +19,25 @@ from wsol.types import BUNDLED_BACKBONE, Precision
 
 @dataclass(frozen=True)
 class BenchmarkConfig(Options):
-    """Options of the benchmark.
+    """Benchmark options.
 
     Args:
-        data: folder of images; default: generated ones of 500 x 375 pixels.
-        run: a run folder whose network to measure; default: the backbone.
-        backbone: a name that wsol list backbones shows; its weights do not matter, so none are
-            downloaded.
-        output_stride: input pixels per pixel of the score map in training, where no run is given.
-        localizer: makes the score maps of prediction; default: that of wsol predict.
+        data: image folder; default: generated images of 500 x 375 pixels.
+        run: run folder of the network to measure; default: the backbone.
+        backbone: backbone name as shown by wsol list backbones; its weights are not downloaded, as
+            they do not affect speed.
+        output_stride: input pixels per score map pixel in training without a run.
+        localizer: localizer of prediction; default: that of wsol predict.
         image_size: side of the network's input in pixels; default: the run's, or 224 for training
             and 448 for prediction.
         batch_size: images per step.
-        num_workers: processes that read images while the whole is measured; default: as many as the
-            measured stages ask for.
-        max_images: of the folder to use, spread evenly over it.
-        seconds: for which each stage is repeated, at least twice.
-        out: JSON file to write the figures to as well.
-        precision: auto takes bfloat16 where the processor has it.
-        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
+        num_workers: processes that read images when the whole pipeline is measured; default: as
+            many as the measured stages need.
+        max_images: maximum number of images of the folder to use, sampled evenly.
+        seconds: minimum duration of the repetitions of each stage, at least two repetitions.
+        out: JSON file to write the results to; default: none.
+        precision: floating-point precision; auto selects bfloat16 if the hardware supports it.
+        device: compute device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
     """
 
     data: Path | None = None
@@ -55,7 +55,7 @@ class BenchmarkConfig(Options):
     device: Device = "auto"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is measured."""
+        """Reject invalid options before anything is measured."""
         super().__post_init__()
         if self.run is not None and self.backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", self.backbone, "with a run")

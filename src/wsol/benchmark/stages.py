@@ -38,31 +38,31 @@ from wsol.training.config import TrainConfig
 from wsol.types import Precision
 
 SLACK = 0.8
-"""Workers are to read in this share of the time in which the rest is done, as they vary."""
+"""Target ratio of reading time to the time of all other stages, as reading times vary."""
 
 READING = "reading"
-"""The stages in worker processes, together."""
+"""Name of all stages in worker processes together."""
 
 ADVICE = {
-    READING: "give more cores, or images of fewer pixels",
+    READING: "use more cores, or images with fewer pixels",
     "forward": "use a smaller --image_size, another --backbone, or hardware with bfloat16",
     "backward": "use a smaller --image_size, another --backbone, or hardware with bfloat16; "
-    "--backbone_lr 0 trains the head alone, several times faster",
-    "localize": "give another --localizer (cam is the fastest), and no --affinity",
-    "box": "give --instances single, or fewer --labels",
-    "write": "write fewer formats, to a faster disk",
+    "--backbone_lr 0 trains only the head, several times faster",
+    "localize": "use another --localizer (cam is the fastest), and no --affinity",
+    "box": "use --instances single, or fewer --labels",
+    "write": "write fewer formats, or to a faster disk",
 }
-"""What to change where a stage bounds the whole."""
+"""Advice for each stage that is the bottleneck."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step on the way of an image.
+    """One processing stage.
 
     Attributes:
-        name: of the stage.
-        seconds: that one image takes, in one process.
-        in_worker: whether worker processes do it, beside the others.
+        name: stage name.
+        seconds: duration per image, in one process.
+        in_worker: whether worker processes run it, in parallel with other stages.
     """
 
     name: str
@@ -72,24 +72,24 @@ class Stage:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where the stages are done.
+    """Hardware that runs the stages.
 
     Attributes:
-        cores: of the processor.
-        shared: whether the network computes on these cores too, all of them.
+        cores: number of processor cores.
+        shared: whether the network also computes on all of these cores.
     """
 
     cores: int
     shared: bool
 
 
-def wanted_workers(stages: Sequence[Stage], machine: Machine) -> int:
-    """Return the least number of workers for which nothing waits, but no more than cores.
+def required_workers(stages: Sequence[Stage], machine: Machine) -> int:
+    """Return the smallest number of workers that avoids waiting, at most the number of cores.
 
     >>> stages = Stage("decode", 0.004, in_worker=True), Stage("forward", 0.002)
-    >>> wanted_workers(stages, Machine(cores=8, shared=False))
+    >>> required_workers(stages, Machine(cores=8, shared=False))
     3
-    >>> wanted_workers(stages, Machine(cores=2, shared=False))
+    >>> required_workers(stages, Machine(cores=2, shared=False))
     2
     """
     reading, rest = _parts(stages, machine)
@@ -97,12 +97,12 @@ def wanted_workers(stages: Sequence[Stage], machine: Machine) -> int:
 
 
 def expected_seconds(stages: Sequence[Stage], num_workers: int, machine: Machine) -> float:
-    """Return how long an image should take where workers read while the rest is done.
+    """Return the expected duration per image, with workers reading in parallel to other stages.
 
     Args:
-        stages: of the job.
-        num_workers: number of processes; with 0 all is done one after another.
-        machine: that does it.
+        stages: stages of the job.
+        num_workers: number of worker processes; with 0, stages run one after another.
+        machine: hardware.
 
     >>> stages = Stage("decode", 0.004, in_worker=True), Stage("forward", 0.002)
     >>> machine = Machine(8, shared=False)
@@ -116,7 +116,7 @@ def expected_seconds(stages: Sequence[Stage], num_workers: int, machine: Machine
 
 
 def find_bound(stages: Sequence[Stage], num_workers: int, machine: Machine) -> str:
-    """Return what the whole waits for: `READING`, or the longest of the other stages.
+    """Return the bottleneck: `READING`, or the longest of the other stages.
 
     >>> stages = Stage("decode", 0.004, in_worker=True), Stage("box", 0.001), Stage("write", 0.002)
     >>> [find_bound(stages, num_workers, Machine(8, shared=False)) for num_workers in (1, 2)]
@@ -131,7 +131,7 @@ def find_bound(stages: Sequence[Stage], num_workers: int, machine: Machine) -> s
 
 
 def _parts(stages: Sequence[Stage], machine: Machine) -> tuple[float, float]:
-    """Return the seconds of reading, and of all else with what reading takes of its cores."""
+    """Return the seconds of reading, and of all other stages including their core contention."""
     reading = sum(stage.seconds for stage in stages if stage.in_worker)
     rest = sum(stage.seconds for stage in stages if not stage.in_worker)
     return reading, rest + (reading / machine.cores if machine.shared else 0)
@@ -146,13 +146,13 @@ def seconds_per_image(
     seconds: float,
     wait: Callable[[], object] = lambda: None,
 ) -> float:
-    """Return how long some work takes for one image, the median of its repetitions.
+    """Return the duration of work per image, the median of its repetitions.
 
     Args:
-        work: done once before the clock starts, and then again and again.
-        images: that it sees each time.
-        seconds: for which it is repeated at least.
-        wait: returns when the device has done what was asked of it.
+        work: function to measure; called once before timing, then repeatedly.
+        images: number of images per call.
+        seconds: minimum total duration.
+        wait: function that returns when the device is idle.
 
     >>> seconds_per_image(lambda: time.sleep(0.01), images=2, seconds=0.02) >= 0.005
     True
@@ -170,7 +170,7 @@ def seconds_per_image(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute as worker processes do."""
+    """Use one thread, as in worker processes."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -182,13 +182,13 @@ def one_thread() -> Iterator[None]:
 def read_stages(
     files: ImageFiles, decode: Callable[[int], None], second: str, seconds: float
 ) -> list[Stage]:
-    """Return how long images take to be decoded and transformed, by one worker.
+    """Return the duration of decoding and transforming images in one worker.
 
     Args:
-        files: the images.
-        decode: decodes the image of an index.
-        second: name of the transform.
-        seconds: for which each is repeated at least.
+        files: image files.
+        decode: function that decodes the image at an index.
+        second: name of the transform stage.
+        seconds: minimum duration of each measurement.
     """
     numbers = range(min(len(files), 16))
 
@@ -209,24 +209,24 @@ def read_stages(
 
 
 def waiter(device: torch.device) -> Callable[[], object]:
-    """Return what waits for a device to have done what was asked of it."""
+    """Return a function that waits until a device is idle."""
     return torch.cuda.synchronize if device.type == "cuda" else lambda: None
 
 
 WRITTEN = 256
-"""Rows that are written to tell how long one takes; each file takes some time of its own."""
+"""Rows written to measure the duration per row; each file has a fixed overhead."""
 
 
 class PredictStages:
-    """Prediction, from images to a record and COCO.
+    """Stages of prediction, from images to prediction files and COCO.
 
     Args:
-        locate: a localizer, which is shown the images if it wants to see some.
-        paths: images that can be read.
+        locate: localizer; fitted to the images if it needs fitting.
+        paths: readable images.
     """
 
     def __init__(self, locate: Localizer, paths: Sequence[Path]) -> None:
-        """Let the localizer see the images."""
+        """Fit the localizer to the images."""
         self.locate, self.paths = locate, list(paths)
         self.compute = locate.compute
         transform = EvalTransform(locate.image_size)
@@ -236,7 +236,7 @@ class PredictStages:
             locate.fit(self.paths)
 
     def measure(self, seconds: float) -> list[Stage]:
-        """Return the stages, each repeated for some seconds."""
+        """Measure the stages, each repeated for some seconds."""
         locate, count = self.locate, self.locate.batch_size
         with one_thread():
             reading = read_stages(self.files, self._decode, "resize", seconds)
@@ -265,7 +265,7 @@ class PredictStages:
         ]
 
     def whole(self, num_workers: int, steps: int) -> float:
-        """Return seconds per image of so many steps, the first left out, writing left out too."""
+        """Return seconds per image over ``steps`` steps, without the first and without writing."""
         self.locate.num_workers = num_workers
         number = (steps + 1) * self.locate.batch_size
         paths = [self.paths[index % len(self.paths)] for index in range(number)]
@@ -307,15 +307,15 @@ class PredictStages:
 
 
 class TrainStages:
-    """Training by its defaults, of a network whose weights do not matter.
+    """Stages of training with default options, of a network with arbitrary weights.
 
     Args:
-        network: it is changed.
-        paths: images that can be read.
+        network: network; its weights are modified.
+        paths: readable images.
         size: side of the network's input in pixels.
         batch_size: images per step.
-        precision: of the network.
-        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
+        precision: precision of the network.
+        device: compute device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
     """
 
     def __init__(
@@ -327,7 +327,7 @@ class TrainStages:
         precision: Precision = "auto",
         device: str = "auto",
     ) -> None:
-        """Put the network where it computes."""
+        """Move the network to its device."""
         self.paths, self.batch_size = list(paths), batch_size
         resize = max(size, round(size * TrainConfig.resize / TrainConfig.image_size))
         self.files = TrainFiles(self.paths, TrainTransform(size, resize))
@@ -338,11 +338,11 @@ class TrainStages:
         for module in network.body.modules():
             if isinstance(module, _BatchNorm):
                 module.eval()
-        # So low that weights drawn by chance stay finite.
+        # Small enough to keep random weights finite.
         self.optimizer = SGD(network.parameters(), lr=1e-6, momentum=0.9, nesterov=True)
 
     def measure(self, seconds: float) -> list[Stage]:
-        """Return the stages, each repeated for some seconds."""
+        """Measure the stages, each repeated for some seconds."""
         with one_thread():
             reading = read_stages(self.files, self._decode, "augment", seconds)
         images = collate([self.files[key] for key in self._keys(0)]).images
@@ -354,14 +354,14 @@ class TrainStages:
         return [*reading, Stage("forward", forward), Stage("backward", backward)]
 
     def step(self, images: Tensor) -> None:
-        """Take one training step."""
+        """Run one training step."""
         loss = self._loss(images)
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         self.optimizer.step()
 
     def whole(self, num_workers: int, steps: int) -> float:
-        """Return seconds per image of so many steps, the first left out, images read besides."""
+        """Return seconds per image over ``steps`` steps, without the first, including reading."""
         keys = [self._keys(step) for step in range(steps + 1)]
         begin, count, wait = 0.0, 0, waiter(self.compute.device)
         for number, batch in enumerate(load_batches(self.files, keys, num_workers)):

@@ -1,4 +1,4 @@
-"""``wsol annotate``."""
+"""Command ``wsol annotate``."""
 
 import shlex
 import sys
@@ -10,7 +10,7 @@ from wsol.cli.options import read_options
 
 
 def run(argv: Sequence[str]) -> int:
-    """Annotate, and say how many images have a box, and how many are new."""
+    """Annotate images, and print how many have a box and how many are new."""
     config = read_options("annotate", AnnotateConfig, argv, positional="images")
     from wsol.annotation.annotate import annotate
 
@@ -19,7 +19,7 @@ def run(argv: Sequence[str]) -> int:
     sys.stdout.write(f"wrote {config.out}: {counts}; {done.new} images were new\n")
     if config.report:
         page = config.out / "report" / "index.html"
-        sys.stdout.write(f"look at them, in any browser: {page}\n")
+        sys.stdout.write(f"report: {page}\n")
     out = shlex.quote(str(config.out))
     if "yolo" in config.format:
         sys.stdout.write(f"next, train a detector on {out}/yolo/data.yaml\n")

@@ -1,4 +1,4 @@
-"""``wsol app``."""
+"""Command ``wsol app``."""
 
 import os
 import sys
@@ -12,12 +12,12 @@ from wsol.cli.options import read_options
 from wsol.errors import not_installed
 
 EXTRA = ("starlette", "uvicorn", "python_multipart")
-"""Packages of the extra, as they are imported."""
+"""Import names of the packages of the extra ``app``."""
 
 
 def run(argv: Sequence[str]) -> int:
-    """Serve until Ctrl-C."""
-    config = read_options("app", AppConfig, argv, instead="give images to the page")
+    """Run the app until Ctrl-C."""
+    config = read_options("app", AppConfig, argv, instead="upload images on the page")
     try:
         for package in EXTRA:
             import_module(package)
@@ -33,7 +33,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _leave_threads() -> None:
-    """End the process where a thread still looks at an image, which nothing can stop."""
+    """Exit the process if a thread is still localizing, as threads cannot be stopped."""
     main = threading.main_thread()
     if any(not thread.daemon and thread is not main for thread in threading.enumerate()):
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""``wsol benchmark``."""
+"""Command ``wsol benchmark``."""
 
 import sys
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from wsol.cli.table import print_table
 
 
 def run(argv: Sequence[str]) -> int:
-    """Measure this machine, and print a table of stages and what bounds the whole."""
+    """Run the benchmark, and print a table of the stages and the bottleneck of each job."""
     config = read_options("benchmark", BenchmarkConfig, argv, positional="data")
     from wsol.benchmark.benchmark import benchmark
 
@@ -28,7 +28,7 @@ def run(argv: Sequence[str]) -> int:
         title = f"{job.name}, {job.size} pixels, {job.precision}"
         print_table((title, "process", "ms/image", "images/s"), rows)
         sys.stdout.write(
-            f"the whole with --num_workers {job.num_workers}: {job.measured:.1f} images/s "
+            f"all stages with --num_workers {job.num_workers}: {job.measured:.1f} images/s "
             f"({job.expected:.1f} expected), bound by {job.bound}: {job.advice}\n\n"
         )
     if config.out is not None:

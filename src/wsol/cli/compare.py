@@ -1,4 +1,4 @@
-"""``wsol compare``."""
+"""Command ``wsol compare``."""
 
 import sys
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ COLUMNS = {
     "gt_box_acc_50": "at threshold by ground truth",
     "images_per_second": "images/s",
 }
-"""Field of a row to its heading; one that no row has is left out."""
+"""Heading of each field of a row; columns without values are not printed."""
 
 
 def run(argv: Sequence[str]) -> int:
-    """Compare localizers on a data set, and print the rows, the best on val first."""
+    """Compare localizers on a data set, and print a table sorted by the result on val."""
     config = read_options("compare", CompareConfig, argv, positional="data")
     from wsol.evaluation.compare import compare
 
@@ -58,12 +58,12 @@ def _text(key: str, value: str | float) -> str:
 
 
 def _choice(rows: Sequence["Row"]) -> str:
-    """Return what a choice without ground truth was made by, and what ground truth would choose."""
+    """Describe a choice without ground truth, and the choice that ground truth would make."""
     if rows[0].val_agreement is None:
         return ""
     text = (
         f"chosen without ground truth, by {rows[0].num_with_pseudo_box} pseudo-boxes: not "
-        "comparable with figures of a choice by ground truth\n"
+        "comparable with results of a choice by ground truth\n"
     )
     for row in rows:
         if row.is_gt_winner:
@@ -78,11 +78,11 @@ def _choice(rows: Sequence["Row"]) -> str:
 def _difference(chosen: float | None, by_ground_truth: float | None) -> str:
     if chosen is None or by_ground_truth is None:
         return "\n"
-    return f": {by_ground_truth:.1f} instead of {chosen:.1f} right on test\n"
+    return f": {by_ground_truth:.1f} instead of {chosen:.1f} correct on test\n"
 
 
 def _winner_step(config: CompareConfig, row: "Row") -> str:
-    """Return the command that predicts as the best row reads score maps."""
+    """Return the command that predicts with the localizer options of the best row."""
     if config.save:
         return predict_step(config.run)
     options = [f"--localizer={row.localizer}", f"--image_size={row.image_size}"]

@@ -1,4 +1,4 @@
-"""``wsol convert``."""
+"""Command ``wsol convert``."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from wsol.formats.config import ConvertConfig
 
 
 def run(argv: Sequence[str]) -> int:
-    """Write predictions in other formats, and say where."""
+    """Write predictions in other formats, and print the output folder."""
     config = read_options("convert", ConvertConfig, argv, positional="predictions")
     from wsol._utils.files import make_folder
     from wsol.formats.config import format_options
@@ -21,12 +21,12 @@ def run(argv: Sequence[str]) -> int:
     make_folder(out)
     done = convert(store, out, config.format, config.min_score, format_options(config))
     errors = count_statuses(config.predictions, range(store.chunks))["error"]
-    said = f", {errors} of them not readable" if errors else ""
-    sys.stdout.write(f"wrote {out}: {len(store)} images{said}, as {', '.join(config.format)}\n")
+    note = f", {errors} of them unreadable" if errors else ""
+    sys.stdout.write(f"wrote {out}: {len(store)} images{note}, as {', '.join(config.format)}\n")
     if done.boxes_left_out:
         sys.stdout.write(
             f"left out by min_score {config.min_score:g}: {done.boxes_left_out} of "
             f"{done.boxes + done.boxes_left_out} boxes; "
-            f"{done.images_left_empty} images have no box left\n"
+            f"{done.images_left_empty} images have no remaining box\n"
         )
     return SOME_IN_ERROR if errors else OK

@@ -1,4 +1,4 @@
-"""``wsol demo``."""
+"""Command ``wsol demo``."""
 
 import sys
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from wsol.training.config import DemoConfig
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run the demonstration, and print its comparison."""
+    """Run the demonstration, and print a comparison of both methods."""
     config = read_options("demo", DemoConfig, argv)
     from wsol.demo import demo
 
     results = demo(config)
     print_metrics({name: result.metrics for name, result in results.items()})
     sys.stdout.write(
-        f"heat maps with predicted (orange) and true (green) boxes, CAM beside ADL: "
+        f"heat maps of CAM and ADL with predicted (orange) and ground-truth (green) boxes: "
         f"{config.out / 'overlays' / 'overview.jpg'}\n"
         f"predicted boxes: {config.out / 'boxes' / 'predictions.json'}\n"
-        f"look at them, in any browser: {config.out / 'report' / 'index.html'}\n"
+        f"report: {config.out / 'report' / 'index.html'}\n"
     )
     return OK

@@ -1,4 +1,4 @@
-"""``wsol distill``."""
+"""Command ``wsol distill``."""
 
 import sys
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from wsol.distillation.config import DistillConfig
 
 
 def run(argv: Sequence[str]) -> int:
-    """Distill a run, print the figures on val where there are any, and say where the new run is."""
+    """Distill a run, and print its metrics on val, if any, and the folder of the new run."""
     config = read_options("distill", DistillConfig, argv, positional="run")
     from wsol.distillation.distill import distill
 

@@ -1,4 +1,4 @@
-"""``wsol evaluate``: a run, or score maps made by anyone."""
+"""Command ``wsol evaluate``, for runs and for score maps of other programs."""
 
 import sys
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from wsol.cli.table import print_metrics, print_rows
 from wsol.errors import ConfigError
 from wsol.evaluation.config import EvaluateConfig, EvaluateMapsConfig
 
-NOT_BOTH = "give a run or --maps, not both"
+NOT_BOTH = "use a run or --maps, not both"
 
 SHOWN = 5
-"""How many of the worst maps are printed; worst.csv has all."""
+"""Number of the worst maps that are printed; worst.csv contains more."""
 
 
 def run(argv: Sequence[str]) -> int:
-    """Evaluate a run, or score maps where ``--maps`` is given, and print the figures."""
+    """Evaluate a run, or score maps with ``--maps``, and print the metrics."""
     if gives(argv, "maps"):
         return _evaluate_maps(argv)
     if {"-h", "--help"} & set(argv):
@@ -30,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
     if result.on_main_process:
         print_metrics(result.columns)
         if result.page is not None:
-            sys.stdout.write(f"look at them, in any browser: {result.page}\n")
+            sys.stdout.write(f"report: {result.page}\n")
         sys.stdout.write(f"next, {predict_step(config.run)}\n")
     return SOME_IN_ERROR if result.num_errors else OK
 
@@ -59,7 +59,7 @@ def _evaluate_maps(argv: Sequence[str]) -> int:
 
 
 def _help() -> NoReturn:
-    """Show the options of both forms; the parser ends the program once it has shown its own."""
+    """Print the options of both forms, and exit."""
     with suppress(SystemExit):
         read_options("evaluate", EvaluateConfig, ["--help"], positional="run")
     sys.stdout.write("\n")

@@ -1,4 +1,4 @@
-"""``wsol export``."""
+"""Command ``wsol export``."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from wsol.inference.config import ExportConfig
 
 
 def run(argv: Sequence[str]) -> int:
-    """Write a run as one graph, and say how near it is."""
+    """Export a run as a model file, and print its difference from the run."""
     config = read_options("export", ExportConfig, argv, positional="run")
     from wsol.inference.export import export
 

@@ -1,4 +1,4 @@
-"""``wsol import``."""
+"""Command ``wsol import``."""
 
 import shlex
 import sys
@@ -13,13 +13,13 @@ FAMILIES = ("tensorpack", "wsolevaluation")
 
 
 def run(argv: Sequence[str]) -> int:
-    """Import weights, and say where the run is."""
+    """Import weights, and print the folder of the run."""
     family, rest = (argv[0], argv[1:]) if argv else ("", argv)
     if family in ("-h", "--help", ""):
         sys.stdout.write(f"usage: wsol import {'|'.join(FAMILIES)} FILE --out RUN [--help]\n")
         return OK
     if family not in FAMILIES:
-        raise ConfigError(f"wsol import: no {family!r}: {did_you_mean(family, FAMILIES)}")
+        raise ConfigError(f"wsol import: {family!r} is not valid; {did_you_mean(family, FAMILIES)}")
     config = read_options("import", ImportConfig, [f"--family={family}", *rest], positional="file")
     from wsol.runs.import_weights import import_run
 

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from inspect import cleandoc
 
 from wsol.cli.main import OK
 from wsol.errors import ConfigError, did_you_mean
 
 
 def run(argv: Sequence[str]) -> int:
-    """Print the names of one kind of thing, one a line."""
+    """Print the names of one kind of thing, one a line, with what each is."""
     kinds: dict[str, Callable[[], list[str]]] = {
         "methods": _methods,
         "backbones": _backbones,
@@ -27,9 +28,9 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _methods() -> list[str]:
-    from wsol.methods import list_methods
+    from wsol.methods import list_methods, method_config
 
-    return list_methods()
+    return _columns([(name, _summary(method_config(name))) for name in list_methods()])
 
 
 def _backbones() -> list[str]:
@@ -40,8 +41,9 @@ def _backbones() -> list[str]:
 
 def _localizers() -> list[str]:
     from wsol.localizers import list_localizers
+    from wsol.localizers.registry import localizer_class
 
-    return list_localizers()
+    return _columns([(name, _summary(localizer_class(name))) for name in list_localizers()])
 
 
 def _formats() -> list[str]:
@@ -65,6 +67,11 @@ def _recipes() -> list[str]:
             for recipe in list_recipes()
         ]
     )
+
+
+def _summary(described: type) -> str:
+    """Return the first sentence of a docstring."""
+    return cleandoc(described.__doc__ or "").splitlines()[0]
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

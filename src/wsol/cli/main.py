@@ -26,7 +26,7 @@ COMMANDS = {
     "train": "train a classifier on folders of images by class",
     "evaluate": "measure a run's labels and boxes, or score maps made by anyone",
     "compare": "find the localizer that reads a data set best",
-    "distill": "make a run whose boxes are learnt from another run's score maps",
+    "distill": "make a run whose boxes are learned from another run's score maps",
     "predict": "find the objects in each image",
     "app": "find the objects in images that you drop on a page, or in Label Studio",
     "report": "make a page of a prediction to look at, that opens from disk",
@@ -51,7 +51,7 @@ LESS_MEMORY = {
 """What to do where a command needs more memory than there is."""
 
 MAX_LINE = 1_500
-"""Characters of a message; paths and names have no end of their own."""
+"""Characters of a message; paths and names may be of any length."""
 
 OK, REFUSED, SOME_IN_ERROR, TOO_MANY_IN_ERROR, INTERRUPTED = 0, 2, 3, 4, 130
 

@@ -3,19 +3,18 @@
 import json
 import shlex
 import sys
-from argparse import Action
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, fields
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
+from wsol.cli.help import format_help, is_required
 from wsol.errors import ConfigError, did_you_mean
-from wsol.methods import MethodConfig, method_config
-from wsol.options import Options, describe, item_kind, option_types, parse, validate
+from wsol.methods import method_config
+from wsol.options import Options, item_kind, option_types, parse, validate
 from wsol.recipes import find_recipe
 from wsol.runs.config import plain
 
@@ -83,7 +82,7 @@ def read_options(
     )
     values = {name: parse(value, types[name]) for name, value in values.items()}
     if options & {"-h", "--help"}:
-        _print_help(command, config, method, positional)
+        sys.stdout.write(format_help(command, config, method, positional))
         raise SystemExit(0)
     if method is not None:
         below = {name for name in values if name.startswith("method.")}
@@ -125,36 +124,6 @@ def _with_underscores(name: str, types: dict[str, Any]) -> str:
     """Return a name that was given with dashes as the options have it, or as it was given."""
     known = name.replace("-", "_")
     return known if known in types else name
-
-
-class _HelpFormatter(DefaultHelpFormatter):
-    """Writes the type of each option with its range, in words."""
-
-    def _get_type_str(self, action: Action) -> str | None:
-        kind = getattr(action, "_typehint", None)
-        return None if kind is None else describe(kind)
-
-
-def _print_help(
-    command: str,
-    config: type["DataclassInstance"],
-    method: type[MethodConfig] | None,
-    positional: str | None,
-) -> None:
-    required = [field.name for field in fields(config) if _is_required(field)]
-    options = "".join(f" --{name} {name.upper()}" for name in required)
-    where = f" {positional.upper()}" if positional else options
-    parser = ArgumentParser(
-        prog=f"wsol {command}",
-        usage=f"wsol {command}{where} [--OPTION VALUE ...]",
-        description=(config.__doc__ or "").splitlines()[0],
-        formatter_class=_HelpFormatter,
-    )
-    parser.add_argument("--config", action="config", help="YAML file with options, or a recipe")
-    parser.add_class_arguments(config, as_group=False, skip={"method"})
-    if method is not None:
-        parser.add_class_arguments(method, "method")
-    parser.print_help()
 
 
 def _print_options(config: type["DataclassInstance"], values: dict[str, Any]) -> None:
@@ -247,7 +216,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _method_name(given: list[tuple[str, str | None]], files: dict[Path, dict[str, Any]]) -> str:
-    """Return the training method that is asked for; arguments win over files."""
+    """Return the name of the chosen training method; arguments override files."""
     chosen = "none"
     for path, content in files.items():
         method = content.get("method", {"name": chosen})
@@ -276,12 +245,8 @@ def _check_keys(path: Path, content: dict[str, Any], types: dict[str, Any]) -> N
 
 def _check_required(command: str, config: Any, given: set[str]) -> None:
     for field in fields(config):
-        if _is_required(field) and field.name not in given:
+        if is_required(field) and field.name not in given:
             raise ConfigError(f"wsol {command}: {field.name} is missing; see wsol {command} --help")
-
-
-def _is_required(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
 
 
 def next_steps(run: Path, splits: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""``wsol pack``."""
+"""Command ``wsol pack``."""
 
 import shlex
 import sys
@@ -10,7 +10,7 @@ from wsol.data.preparation.config import PackConfig
 
 
 def run(argv: Sequence[str]) -> int:
-    """Pack a data set, and say how to use it."""
+    """Pack a data set into tar files, and print the next command."""
     config = read_options("pack", PackConfig, argv, positional="data")
     from wsol.data.shards.pack import pack
 

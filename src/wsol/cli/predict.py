@@ -1,4 +1,4 @@
-"""``wsol predict``."""
+"""Command ``wsol predict``."""
 
 import shlex
 import sys
@@ -10,7 +10,7 @@ from wsol.prediction.config import PredictConfig
 
 
 def run(argv: Sequence[str]) -> int:
-    """Predict, and say how many images have a box."""
+    """Predict boxes, and print how many images have one."""
     config = read_options("predict", PredictConfig, argv, positional="images")
     from wsol._utils.names import is_uri, shown, uri_of
     from wsol.prediction.predict import predict
@@ -23,9 +23,9 @@ def run(argv: Sequence[str]) -> int:
     if is_uri(config.out):
         pass
     elif not is_finished(config.out):
-        sys.stdout.write("other shards are not done: the last one makes formats and report\n")
+        sys.stdout.write("other shards are not done; the last one writes formats and report\n")
     elif config.report and (page := config.out / "report" / "index.html").exists():
-        sys.stdout.write(f"look at them, in any browser: {page}\n")
+        sys.stdout.write(f"report: {page}\n")
     if not is_uri(config.out) and is_finished(config.out):
         out = shlex.quote(str(config.out))
         sys.stdout.write(f"next, wsol convert {out} --format yolo (or voc, cvat, csv ...)\n")

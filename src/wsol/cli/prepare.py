@@ -1,4 +1,4 @@
-"""``wsol prepare``: data sets from their archives."""
+"""Command ``wsol prepare``."""
 
 import sys
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ CONFIGS: dict[str, type[PrepareConfig]] = {
 }
 
 SHOWN = 20
-"""How many faults are printed."""
+"""Maximum number of faults that are printed."""
 
 
 def run(argv: Sequence[str]) -> int:
-    """Prepare or verify a data set, and say what is in it."""
+    """Prepare or verify a data set, and print its contents."""
     if not argv or argv[0] in ("-h", "--help"):
         sys.stdout.write(
             f"usage: wsol prepare {'|'.join(CONFIGS)} --out OUT [--OPTION VALUE ...]\n"
@@ -33,7 +33,7 @@ def run(argv: Sequence[str]) -> int:
         return OK
     name = argv[0]
     if name not in CONFIGS:
-        raise ConfigError(f"wsol prepare: no data set {name!r}: {did_you_mean(name, CONFIGS)}")
+        raise ConfigError(f"wsol prepare: no data set {name!r}; {did_you_mean(name, CONFIGS)}")
     positional = "archives" if name == "openimages" else None
     config = read_options(f"prepare {name}", CONFIGS[name], argv[1:], positional)
     from wsol.data.preparation.prepare import prepare
@@ -47,12 +47,12 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _print(name: str, report: Report) -> None:
-    """Write a line for each split."""
+    """Print a line for each split."""
     for split, counts in report.splits.items():
         official = OFFICIAL[name].get(split)
         of = f" (published: {official:,})" if official not in (None, counts.images) else ""
         ground_truth = (
-            f", {counts.without_ground_truth:,} without truth"
+            f", {counts.without_ground_truth:,} without ground truth"
             if counts.without_ground_truth
             else ""
         )

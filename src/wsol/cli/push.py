@@ -1,4 +1,4 @@
-"""``wsol push``."""
+"""Command ``wsol push``."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from wsol.runs.config import PushConfig
 
 
 def run(argv: Sequence[str]) -> int:
-    """Send a run to the Hub, and say how it is called there."""
+    """Upload a run to the Hub, and print its address."""
     given = list(argv)
     if len(given) > 1 and not given[0].startswith("-") and not given[1].startswith("-"):
         given[1] = f"--name={given[1]}"
@@ -18,6 +18,6 @@ def run(argv: Sequence[str]) -> int:
 
     pushed = push(config)
     sys.stdout.write(
-        f"sent to {pushed.url}: commit {pushed.commit}; next, {predict_step(pushed.name)}\n"
+        f"pushed to {pushed.url}: commit {pushed.commit}; next, {predict_step(pushed.name)}\n"
     )
     return OK

@@ -1,4 +1,4 @@
-"""``wsol report``."""
+"""Command ``wsol report``."""
 
 import sys
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from wsol.reports.config import ReportConfig
 
 
 def run(argv: Sequence[str]) -> int:
-    """Write the report, and say where it is."""
+    """Write the report, and print its path."""
     config = read_options("report", ReportConfig, argv, positional="predictions")
     from wsol.reports.report import report
 
     written = report(config)
     shown = f"{written.shown} of " if written.shown < written.number else ""
-    errors = f", {written.errors} of them not readable" if written.errors else ""
+    errors = f", {written.errors} of them unreadable" if written.errors else ""
     sys.stdout.write(f"wrote {written.page}: {shown}{written.number} images{errors}\n")
     return SOME_IN_ERROR if written.errors else OK

@@ -1,4 +1,4 @@
-"""Figures as a table for people."""
+"""Tables and lists on standard output."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,14 +9,14 @@ from rich.table import Table
 from wsol.reports.metrics import METRICS
 
 WIDTH = 120
-"""Characters that a table of many columns may take."""
+"""Minimum width of a table in characters."""
 
 
 def print_metrics(columns: Mapping[str, Mapping[str, float | int | None]]) -> None:
-    """Print one column of figures for each name; those of boxes only where there are some.
+    """Print a table of metrics; metrics of boxes are left out if there are no boxes.
 
     Args:
-        columns: heading to figures, as evaluation returns them.
+        columns: mapping of each heading to the metrics of an evaluation.
 
     >>> print_metrics({"": {"top1_cls": 50.0, "num_images": 2}})  # doctest: +NORMALIZE_WHITESPACE
      Top-1 classification  50.0
@@ -27,7 +27,7 @@ def print_metrics(columns: Mapping[str, Mapping[str, float | int | None]]) -> No
     for heading in columns:
         table.add_column(heading, justify="right")
     for key, (name, kind) in METRICS.items():
-        # Of what can go wrong, only what did is worth a line.
+        # Counts of faults are printed only if a fault occurred.
         nothing_wrong = kind == "fault" and not any(
             figures.get(key) for figures in columns.values()
         )
@@ -40,11 +40,11 @@ def print_metrics(columns: Mapping[str, Mapping[str, float | int | None]]) -> No
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under headings, numbers to the right.
+    """Print a table, with the first column aligned left and the others aligned right.
 
     Args:
-        headings: of the columns; the first is of names.
-        rows: texts, one for each heading.
+        headings: heading of each column.
+        rows: cells of each row, one per heading.
 
     >>> print_table(("name", "value"), [("a", "1"), ("b", "10")])  # doctest: +NORMALIZE_WHITESPACE
      name  value
@@ -56,17 +56,17 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(heading, justify="right" if number else "left")
     for row in rows:
         table.add_row(*row)
-    # A terminal that is too narrow breaks the lines, but no figure is cut.
+    # A terminal that is too narrow wraps the lines, instead of rich truncating numbers.
     console = Console()
     Console(width=max(console.width, WIDTH)).print(table)
 
 
 def print_rows(title: str, rows: Mapping[str, str]) -> None:
-    """Print a short list of names with a value each, or nothing if there is none.
+    """Print a title and a list of names with values, or nothing if the list is empty.
 
     Args:
-        title: above the rows.
-        rows: name to value.
+        title: line above the list.
+        rows: mapping of names to values.
 
     >>> print_rows("the worst maps", {"a.jpg": "12.5"})  # doctest: +NORMALIZE_WHITESPACE
     the worst maps
@@ -75,7 +75,7 @@ def print_rows(title: str, rows: Mapping[str, str]) -> None:
     if not rows:
         return
     sys.stdout.write(f"{title}\n")
-    # A file's name may hold line breaks, or bytes that are not UTF-8.
+    # A file name may contain line breaks, or bytes that are not UTF-8.
     shown = {ascii(name)[1:-1] if not name.isprintable() else name: rows[name] for name in rows}
     width = max(map(len, shown))
     for name, value in shown.items():
@@ -83,7 +83,7 @@ def print_rows(title: str, rows: Mapping[str, str]) -> None:
 
 
 def _is_known(key: str, figures: Mapping[str, float | int | None]) -> bool:
-    """Return whether a figure is there and means something: none of boxes does without any."""
+    """Return whether a metric has a value; metrics of boxes have none without ground truth."""
     if figures.get("num_with_ground_truth") == 0 and key == "threshold":
         return False
     return key in figures and (

@@ -1,4 +1,4 @@
-"""``wsol train``."""
+"""Command ``wsol train``."""
 
 import shlex
 import sys
@@ -11,7 +11,7 @@ from wsol.types import FOREGROUND
 
 
 def run(argv: Sequence[str]) -> int:
-    """Train, and say where the run is."""
+    """Train a classifier, and print the folder of the run."""
     config = read_options("train", TrainConfig, argv, positional="data")
     from wsol.training.trainer import Trainer
 
@@ -23,7 +23,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _better(config: TrainConfig) -> str:
-    """Return what gives better boxes, of the path that docs/results.md measures."""
+    """Return the next step to better boxes, as measured in docs/results.md."""
     from wsol.localizers.config import BEST
 
     if config.localizer == FOREGROUND:

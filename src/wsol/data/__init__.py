@@ -1,4 +1,4 @@
-"""Images, annotations and data sets."""
+"""Loading of images, annotations and data sets."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Archives as streams of regular files: tar, compressed or not, tar inside tar, and zip."""
+"""Safe reading of archives as streams of regular files: tar, nested or compressed tar, and zip."""
 
 import bz2
 import gzip
@@ -20,7 +20,8 @@ from typing import Any, BinaryIO, Final, cast
 from wsol.errors import DataError
 
 LONGEST_PART: Final = 200
-"""Bytes in the longest name of a file or folder; file systems take 255, and a suffix is added."""
+"""Maximum length in bytes of a file or folder name; file systems allow 255, and a suffix is
+appended."""
 LONGEST: Final = 1000
 
 
@@ -28,32 +29,32 @@ def name_fault(name: str) -> str | None:
     r"""Return why a member's name is not a plain path below the archive's root, or None.
 
     Args:
-        name: As the archive states it, with forward slashes.
+        name: Name in the archive, with forward slashes.
 
     >>> name_fault("images/001.Albatross/a b.jpg"), name_fault("./images.txt")
     (None, None)
     >>> name_fault("../a.jpg")
     'leads out of the folder'
     >>> name_fault("/etc/passwd"), name_fault("C:/a.jpg"), name_fault("a\\b.jpg")
-    ('is an absolute path', 'is a path of Windows', 'is a path of Windows')
+    ('is an absolute path', 'is a Windows path', 'is a Windows path')
     """
     parts = name.split("/")
     if not chunks_of(name) or any(ord(character) < 32 for character in name):
-        return "is empty or holds control characters"
+        return "is empty or contains control characters"
     if name.startswith("/"):
         return "is an absolute path"
     if "\\" in name or re.match(r"[A-Za-z]:", name):
-        return "is a path of Windows"
+        return "is a Windows path"
     if ".." in parts:
         return "leads out of the folder"
     sizes = [len(part.encode("utf-8", "surrogateescape")) for part in parts]
     if max(sizes) > LONGEST_PART or sum(sizes) > LONGEST:
-        return f"is too long: {max(sizes)} bytes in one part"
+        return f"is too long ({max(sizes)} bytes in one part)"
     return None
 
 
 def chunks_of(name: str) -> tuple[str, ...]:
-    """Return the parts of a sound name, without the dots that mean nothing.
+    """Return the parts of a valid name, without redundant dots.
 
     >>> chunks_of("./images//a.jpg")
     ('images', 'a.jpg')
@@ -62,7 +63,7 @@ def chunks_of(name: str) -> tuple[str, ...]:
 
 
 LARGEST: Final = 256 * 2**20
-"""Bytes of the largest file that is taken; the largest image of ILSVRC has 16 MB."""
+"""Maximum size of a file in bytes; the largest image of ILSVRC has 16 MB."""
 _AT_ONCE: Final = 4 * 2**20
 _PIECE: Final = 2**20
 _BLOCK: Final = 512
@@ -75,7 +76,7 @@ _OPENERS: Final[dict[bytes, Callable[[BinaryIO], io.BufferedIOBase]]] = {
 
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
-# What the readers of Python's library raise on damaged archives.
+# Exceptions that Python's archive modules raise on damaged archives.
 _FAULTS: Final = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -93,14 +94,14 @@ _FAULTS: Final = (
 
 @dataclass(frozen=True)
 class Member:
-    """One regular file of an archive, to be read before the next one is asked for.
+    """Regular file of an archive, which must be read before the next member.
 
     Args:
         where: Archive and name, for messages.
-        name: A sound path with forward slashes, see `name_fault`.
-        size: Bytes, as the archive states them.
-        stream: Opens the content.
-        offset: Place of its first byte in a tar archive that is not compressed.
+        name: Valid path with forward slashes, see `name_fault`.
+        size: Size in bytes according to the archive.
+        stream: Function that opens the content.
+        offset: Offset of the first byte in an uncompressed tar archive.
     """
 
     where: str
@@ -110,25 +111,28 @@ class Member:
     offset: int = 0
 
     def read(self, largest: int = LARGEST) -> bytes:
-        """Return the whole content.
+        """Return the content.
 
         Raises:
-            DataError: If it is larger than `largest` bytes, damaged or cut short.
+            DataError: If it is larger than `largest` bytes, damaged or truncated.
         """
         if self.size > largest:
-            raise DataError(f"{self.where}: {self.size:,} bytes are more than {largest:,}; refused")
+            raise DataError(f"{self.where}: {self.size:,} bytes exceed the limit of {largest:,}")
         with _one_error(self.where), self.stream() as file:
             pieces = list(iter(lambda: file.read(_PIECE), b""))
         content = b"".join(pieces)
         if len(content) != self.size:
-            raise DataError(f"{self.where}: holds {len(content):,} of {self.size:,} bytes")
+            raise DataError(
+                f"{self.where}: contains {len(content):,} of {self.size:,} bytes; get the archive "
+                "again"
+            )
         return content
 
     def members(self) -> Iterator["Member"]:
-        """Yield the files of a tar archive that lies in this one, reading it as it comes.
+        """Yield the files of a nested tar archive, read as a stream.
 
         Raises:
-            DataError: If it is no tar archive, damaged, cut short, or has a member that is refused.
+            DataError: If it is not a tar archive, damaged, truncated, or has an unsafe member.
         """
         with _one_error(self.where):
             file = self.stream()
@@ -137,13 +141,13 @@ class Member:
 
 
 class Archive:
-    """An archive on disk.
+    """Archive on disk.
 
     Args:
-        path: A tar file, plain or compressed by gzip, bzip2 or xz, or a zip file.
+        path: Tar file, uncompressed or compressed by gzip, bzip2 or xz, or zip file.
 
     Raises:
-        DataError: If it cannot be opened.
+        DataError: If the file cannot be opened.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -156,12 +160,12 @@ class Archive:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file; what kind it is shows its content."""
+        """Open the file, whatever its suffix."""
         self.path = path
         try:
             self._file = path.open("rb")
         except OSError as error:
-            raise DataError(f"{path}: {error.strerror}; give the archive's path") from error
+            raise DataError(f"{path}: {error.strerror}; use the path of the archive") from error
         self.size = path.stat().st_size
 
     def __enter__(self) -> "Archive":
@@ -178,15 +182,15 @@ class Archive:
         self._file.close()
 
     def position(self) -> int:
-        """Return how many of the file's bytes lie behind what was read last."""
+        """Return the number of bytes of the file that have been read."""
         return self._file.tell()
 
     def members(self) -> Iterator[Member]:
-        """Yield the regular files in their order; folders are passed over.
+        """Yield the regular files in their order; folders are skipped.
 
         Raises:
-            DataError: If the archive is damaged or cut short, or holds a link, a device or a name
-                that leads out of a folder.
+            DataError: If the archive is damaged or truncated, or contains a link, a device or a
+                name that leads out of the folder.
         """
         with _one_error(str(self.path)):
             start = self._file.read(8)
@@ -202,10 +206,11 @@ class Archive:
                 yield from _tar_members(plain, str(self.path))
 
 
-class _Guarded(io.BufferedIOBase):
-    """A file whose headers cannot ask for any amount of memory, and that can step back a little.
+class _LimitedFile(io.BufferedIOBase):
+    """File that limits the size of a read, and can seek back a little.
 
-    tarfile steps back a byte between members, which in a compressed file would mean to begin anew.
+    Headers thus cannot allocate any amount of memory. tarfile seeks back a byte between members,
+    which would restart the decompression of a compressed file.
     """
 
     def __init__(self, file: BinaryIO | io.BufferedIOBase) -> None:
@@ -225,7 +230,7 @@ class _Guarded(io.BufferedIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or not 0 <= size <= _AT_ONCE:
-            raise tarfile.ReadError("a header asks for more memory than any sound one")
+            raise tarfile.ReadError("a header requests too much memory")
         back = self._end - self._place
         again = self._tail[len(self._tail) - back :][:size] if 0 < back <= len(self._tail) else b""
         if not again and back:
@@ -239,25 +244,24 @@ class _Guarded(io.BufferedIOBase):
 
 
 def plain_members(path: Path, passed_over: Callable[[str], None]) -> Iterator[Member]:
-    """Yield the regular files of a tar archive that is not compressed, from its headers alone.
+    """Yield the regular files of an uncompressed tar archive, reading headers only.
 
     Args:
-        path: The archive.
-        passed_over: Takes a line on each link, device and name that leads out of a folder.
+        path: Path of the archive.
+        passed_over: Function that gets a message for each skipped member: links, devices and names
+            that lead out of the folder.
 
     Raises:
-        DataError: If it cannot be opened, is compressed, damaged or cut short.
+        DataError: If the archive cannot be opened, is compressed, damaged or truncated.
     """
     try:
         file = path.open("rb")
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; give the archive's path") from error
+        raise DataError(f"{path}: {error.strerror}; use the path of the archive") from error
     with file:
         start = file.read(8)
         if start.startswith((*_OPENERS, _ZSTD)):
-            raise DataError(
-                f"{path}: is a compressed tar file, which cannot be read in place; decompress it"
-            )
+            raise DataError(f"{path}: compressed tar files cannot be read in place; decompress it")
         file.seek(0)
         yield from _tar_members(file, str(path), passed_over)
 
@@ -269,16 +273,16 @@ def _refuse(fault: str) -> None:
 def _tar_members(
     file: BinaryIO | io.BufferedIOBase, where: str, refuse: Callable[[str], None] = _refuse
 ) -> Iterator[Member]:
-    guarded = _Guarded(file)
+    limited = _LimitedFile(file)
     with _one_error(where):
-        tar = tarfile.TarFile(fileobj=guarded)
+        tar = tarfile.TarFile(fileobj=limited)
     with tar:
         while True:
             with _one_error(where):
                 info = tar.next()
             if info is None:
                 break
-            # It would remember all it has seen.
+            # tarfile would keep all members in memory.
             cast(Any, tar).members.clear()
             fault = _name_fault(where, f"{info.name}/in it" if info.isdir() else info.name)
             if not fault and not info.isdir() and (not info.isreg() or info.issparse()):
@@ -288,11 +292,11 @@ def _tar_members(
             elif info.isreg():
                 yield _tar_member(tar, info, where)
         with _one_error(where):
-            # tarfile takes a damaged header, and a file that ends early, for the end.
-            guarded.seek(tar.offset)
-            end = guarded.read(_BLOCK)
+            # tarfile treats a damaged header, and a truncated file, as the end.
+            limited.seek(tar.offset)
+            end = limited.read(_BLOCK)
         if end != bytes(_BLOCK):
-            raise DataError(f"{where}: damaged or cut short at byte {tar.offset:,}; get it again")
+            raise DataError(f"{where}: damaged or truncated at byte {tar.offset:,}; get it again")
 
 
 def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo, where: str) -> Member:
@@ -310,7 +314,7 @@ def _zip_members(file: BinaryIO, where: str) -> Iterator[Member]:
         archive = zipfile.ZipFile(file)
     with archive:
         for info in archive.infolist():
-            # filename ends at a NUL, which orig_filename still has.
+            # filename is truncated at a NUL character, orig_filename is not.
             fault = _name_fault(
                 where, f"{info.orig_filename}in it" if info.is_dir() else info.orig_filename
             )
@@ -337,7 +341,7 @@ def _name_fault(where: str, name: str) -> str | None:
 
 @contextmanager
 def _one_error(where: str) -> Iterator[None]:
-    """Turn what a reader raises on a damaged archive into one error with its place."""
+    """Convert exceptions on a damaged archive to DataError."""
     try:
         yield
     except _FAULTS as error:

@@ -1,4 +1,4 @@
-"""The one way files are found beneath a folder."""
+"""Search for files below a folder, and compact sequences of names."""
 
 import hashlib
 import logging
@@ -16,51 +16,49 @@ import pyarrow.compute as pc
 from wsol.errors import DataError
 
 _MARKS: Final[tuple[tuple[str, ...], ...]] = (
-    # What a command is writing to, see wsol._utils.files.
+    # The output folder of a running command, see wsol._utils.files.
     (".wsol-lock",),
-    # A run, and a training or distillation that has not finished.
+    # A run, and an unfinished training or distillation.
     ("model.json", "model.safetensors"),
     ("config.yaml", "checkpoints"),
     ("metrics.csv", "metrics.jsonl"),
-    # A prediction, and its record alone.
-    ("localizations/plan.json",),
-    ("localizations/about.json",),
-    ("plan.json", "part-000000.parquet"),
-    ("about.json", "part-000000.parquet"),
-    # An annotation that has not finished.
+    # A prediction, and its store.
+    ("localizations/job.json",),
+    ("localizations/info.json",),
+    ("job.json", "chunk-000000.parquet"),
+    ("info.json", "chunk-000000.parquet"),
+    # An unfinished annotation.
     ("annotate.yaml", "rounds"),
     # A report, a comparison, an evaluation of score maps, and the demo.
     ("index.html", "data/index.js"),
     ("compare.json", "compare.csv"),
     ("metrics.json", "images.csv", "curve.csv"),
     ("data/boxes.csv", "cam/config.yaml", "adl/config.yaml"),
-    # Packed data sets and formats of several files.
+    # Packed data sets, and formats with more than one file.
     ("index.parquet", "train-000000.tar"),
     ("index.parquet", "test-000000.tar"),
     ("annotations.json", "predictions.json"),
     ("predictions.parquet",),
 )
-"""Files of each kind of folder; all of one line are there."""
+"""Files of each kind of output folder, all of which must exist."""
 
 _STARTS: Final = {
     "images.csv": b'"image_id","file","status","error"',
     "predictions.csv": b'"image_id","width","height","status"',
     "config.yaml": b"data: ",
 }
-"""Files with usual names that mark a folder by how they begin."""
+"""First bytes of files with common names that mark an output folder."""
 
 _OVERLAYS: Final = "overlays"
-"""Folder in that of a prediction or the demo; nothing in it tells where it comes from."""
+"""Subfolder of a prediction or the demo, which has no file that marks it."""
 
 
 def is_output(exists: Callable[[str], bool], start: Callable[[str], bytes]) -> bool:
-    """Return whether wsol has written a folder: a run, prediction, report, export or the like.
-
-    This is the one place that knows what these folders contain.
+    """Return whether wsol has written a folder, such as a run, prediction, report or export.
 
     Args:
-        exists: Whether a path below the folder exists.
-        start: Returns the first bytes of a file in it.
+        exists: Function that returns whether a path below the folder exists.
+        start: Function that returns the first bytes of a file in the folder.
 
     >>> is_output({"model.json", "model.safetensors"}.__contains__, lambda name: b"")
     True
@@ -73,7 +71,7 @@ def is_output(exists: Callable[[str], bool], start: Callable[[str], bytes]) -> b
 
 
 def is_output_folder(folder: Path) -> bool:
-    """Return whether wsol has written a folder of this machine, see `is_output`.
+    """Return whether wsol has written a local folder, see `is_output`.
 
     Args:
         folder: Any folder.
@@ -90,7 +88,7 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:
-        # The folder cannot be searched; listing it says so.
+        # The folder is not accessible; listing it raises the error.
         return False
 
 
@@ -106,13 +104,12 @@ _CHUNK = 16_384
 
 
 class Names(Sequence[str]):
-    """File names, one after another in one buffer: a list of as many ``str`` takes thrice that.
+    """Sequence of file names in a single buffer, with a third of the memory of a list of ``str``.
 
-    Nor do processes that are forked copy it bit by bit, as they do with objects that count their
-    references.
+    Forked processes share the buffer, unlike Python objects, whose reference counts change.
 
     Args:
-        names: in any order; those that are not UTF-8 are as ``os.fsdecode`` gives them.
+        names: names in any order; names that are not UTF-8 as from ``os.fsdecode``.
 
     >>> names = Names(["b.jpg", "a.jpg"])
     >>> names[0], list(names.sorted()), len(names)
@@ -120,7 +117,7 @@ class Names(Sequence[str]):
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        """Take the names, a few at a time."""
+        """Store the names, in chunks."""
         rest, chunks = iter(names), [pa.array([], pa.large_binary())]
         while some := [os.fsencode(name) for name in islice(rest, _CHUNK)]:
             chunks.append(pa.array(some, pa.large_binary()))
@@ -137,7 +134,7 @@ class Names(Sequence[str]):
     def __getitem__(self, index: slice) -> "Names": ...
 
     def __getitem__(self, index: int | slice) -> "str | Names":
-        """Return a name, or those of a slice without copying them."""
+        """Return a name, or a slice of the names without copying."""
         if isinstance(index, slice):
             return _names_of(self._values[index])
         if not -len(self) <= index < len(self):
@@ -151,11 +148,11 @@ class Names(Sequence[str]):
                 yield os.fsdecode(name)
 
     def sorted(self) -> "Names":
-        """Return the names in the order of their bytes."""
+        """Return the names, sorted by bytes."""
         return _names_of(self._values.take(pc.array_sort_indices(self._values)))
 
     def repeated(self) -> tuple[str, int] | None:
-        """Return a name that is there more than once, and how often, or None.
+        """Return a name that occurs more than once with its count, or None.
 
         >>> Names("aba").repeated(), Names("ab").repeated()
         (('a', 2), None)
@@ -176,7 +173,7 @@ class Names(Sequence[str]):
         """
         digest = hashlib.sha256()
         for start in range(0, len(self), _CHUNK):
-            # No name of a file has a zero byte.
+            # File names cannot contain zero bytes.
             some = self._values[start : start + _CHUNK].to_pylist()
             digest.update(b"".join(name + b"\0" for name in some))
         return digest.hexdigest()
@@ -189,11 +186,11 @@ def _names_of(values: pa.LargeBinaryArray) -> Names:
 
 
 class PathsBelow(Sequence[Path]):
-    """The files of some names below a folder; each path is made when it is asked for.
+    """Sequence of paths below a folder, which are created on access.
 
     Args:
-        folder: that the names are relative to.
-        names: of the files.
+        folder: folder that the names are relative to.
+        names: names of the files.
 
     >>> paths = PathsBelow(Path("photos"), Names(["a/1.jpg", "b.jpg"]))
     >>> paths[0].as_posix(), len(paths)
@@ -201,7 +198,7 @@ class PathsBelow(Sequence[Path]):
     """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        """Keep the names."""
+        """Store folder and names."""
         self.folder, self.names = folder, names
 
     def __len__(self) -> int:
@@ -215,14 +212,14 @@ class PathsBelow(Sequence[Path]):
     def __getitem__(self, index: slice) -> "PathsBelow": ...
 
     def __getitem__(self, index: int | slice) -> "Path | PathsBelow":
-        """Return the path of a file, or those of a slice."""
+        """Return the path of a file, or a slice of the paths."""
         if isinstance(index, slice):
             return PathsBelow(self.folder, self.names[index])
         return self.folder / self.names[index]
 
 
 HEIF_SUFFIXES: Final = frozenset({".heic", ".heif", ".hif"})
-"""Suffixes of images that the extra heif reads."""
+"""Suffixes of images that require the extra ``heif``."""
 
 IMAGE_SUFFIXES: Final = frozenset(
     {
@@ -254,7 +251,7 @@ IMAGE_SUFFIXES: Final = frozenset(
     }
     | (HEIF_SUFFIXES if find_spec("pillow_heif") else set())
 )
-"""Suffixes of image files that are read, in lower case."""
+"""Suffixes of supported image files, in lower case."""
 
 OTHER_SUFFIXES: Final = (
     frozenset(
@@ -267,7 +264,7 @@ OTHER_SUFFIXES: Final = (
     )
     - IMAGE_SUFFIXES
 )
-"""Suffixes of images that are not read; they are counted and named when they are left out."""
+"""Suffixes of unsupported image files, which are counted and logged when they are left out."""
 
 _logger = logging.getLogger("wsol")
 
@@ -275,22 +272,22 @@ _logger = logging.getLogger("wsol")
 def find_files(
     root: Path | str, suffixes: Collection[str], *, follow_links: bool = False
 ) -> list[str]:
-    """List the files beneath a folder that have one of some suffixes, in any case.
+    """List the files below a folder with certain suffixes, ignoring case.
 
     Hidden files and folders are left out. Links to folders, and links to files outside `root`,
-    are skipped with a line on the logger "wsol" unless `follow_links`; a link to a folder that
-    contains it is never followed. Nothing is opened.
+    are skipped with a log message unless `follow_links`; a link to a folder that contains it is
+    never followed. No file is opened.
 
     Args:
-        root: The folder to look in; may itself be a link.
-        suffixes: What names may end in, in lower case, with the dot.
+        root: Folder to search; may be a link.
+        suffixes: File name suffixes, in lower case, with the dot.
         follow_links: Whether to follow symbolic links.
 
     Returns:
         Sorted paths relative to `root`, with forward slashes.
 
     Raises:
-        DataError: If `root` or a folder beneath it cannot be listed.
+        DataError: If `root` or a folder below it cannot be listed.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -311,38 +308,38 @@ def index_files(
     inputs_only: bool = False,
     passed_over: Callable[[str], None] = lambda path: None,
 ) -> Names:
-    """Return what `find_files` lists, in flat memory: millions of files are no load.
+    """Return the files of `find_files` as `Names`, which supports millions of files.
 
     Args:
-        root: The folder to look in; may itself be a link.
-        suffixes: What names may end in, in lower case, with the dot.
+        root: Folder to search; may be a link.
+        suffixes: File name suffixes, in lower case, with the dot.
         follow_links: Whether to follow symbolic links.
         inputs_only: Whether to skip folders below `root` that wsol has written (see `is_output`),
-            with a line in the log.
-        passed_over: Takes the path of each visible file with another suffix.
+            with a log message.
+        passed_over: Function that gets the path of each visible file with another suffix.
 
     Raises:
-        DataError: If `root` or a folder beneath it cannot be listed.
+        DataError: If `root` or a folder below it cannot be listed.
     """
     tree = os.path.realpath(root)
     return Names(_walk(tree, suffixes, follow_links, inputs_only, passed_over)).sorted()
 
 
 def list_folders(root: Path) -> list[Path]:
-    """Return the visible folders directly in a folder, sorted, without those that wsol has written.
+    """Return the visible subfolders of a folder, sorted, without output folders of wsol.
 
     Args:
-        root: An existing folder.
+        root: Existing folder.
 
     Raises:
-        DataError: If it cannot be listed.
+        DataError: If the folder cannot be listed.
     """
     folders = (Path(entry.path) for entry in _visible(os.fspath(root)) if entry.is_dir())
     return [folder for folder in sorted(folders) if not is_output_folder(folder)]
 
 
 class LeftOut:
-    """Count the images of kinds that are not read, and say so in one line.
+    """Counts images of unsupported formats, and logs one message about them.
 
     >>> found = LeftOut()
     >>> for name in ("a.HEIC", "b.jxl", "c.jxl", "notes.txt"):
@@ -352,22 +349,22 @@ class LeftOut:
     """
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Initialize the counts."""
         self._counts: Counter[str] = Counter()
 
     def add(self, path: str, *, is_image: bool = False) -> None:
-        """Count a file, if it is an image.
+        """Count a file that is left out, if it is an image.
 
         Args:
-            path: Of a file that is left out.
-            is_image: Whether its content begins as an image does; otherwise its suffix decides.
+            path: Path of the file.
+            is_image: Whether its content is known to be an image; otherwise its suffix decides.
         """
         suffix = Path(path).suffix.lower()
         if is_image or suffix in OTHER_SUFFIXES:
             self._counts[suffix or "without a suffix"] += 1
 
     def text(self) -> str | None:
-        """Return how many were left out, by suffix, and what to do; None where there are none."""
+        """Return a message with counts by suffix and a fix, or None without such images."""
         if not self._counts:
             return None
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self._counts.items()))
@@ -376,13 +373,13 @@ class LeftOut:
             hint = f'pip install "wsol[heif]" to read HEIC, or {hint}'
         elif self._counts.keys() == {"without a suffix"}:
             hint = "add the suffix to their names"
-        return f"images of kinds that are not read were left out: {kinds}; {hint}"
+        return f"left out images of unsupported formats: {kinds}; {hint}"
 
     def log(self, root: Path | str) -> None:
-        """Write that line on the logger "wsol".
+        """Log the message.
 
         Args:
-            root: The folder that was looked through.
+            root: Searched folder.
         """
         text = self.text()
         if text:
@@ -396,7 +393,7 @@ def _walk(
     inputs_only: bool,
     passed_over: Callable[[str], None],
 ) -> Iterator[str]:
-    # Each folder with the path it is known by and the real folders it lies in.
+    # Each folder with its path prefix and the real paths of its parents.
     todo: list[tuple[str, str, tuple[str, ...]]] = [(tree, "", (tree,))]
     while todo:
         folder, prefix, above = todo.pop()

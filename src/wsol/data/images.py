@@ -1,4 +1,4 @@
-"""The one way image files are found and decoded."""
+"""Search for image files, and their decoding."""
 
 import re
 import sys
@@ -32,7 +32,7 @@ from wsol.data.sources import ImageSource, name_of, open_source
 from wsol.errors import ImageError, not_installed
 
 MAX_PIXELS: Final = 50_000_000
-"""Largest width times height that is decoded unless more is asked for."""
+"""Default pixel limit of an image, width times height."""
 
 _Reader = Callable[[BinaryIO], ImageFile.ImageFile]
 
@@ -45,8 +45,8 @@ def _open_heif(file: BinaryIO) -> ImageFile.ImageFile:
     return HeifImageFile(file)
 
 
-# Readers are called directly because Image.open() applies Pillow's process-wide size limit
-# before it tells the size, and ours is per call.
+# Readers are called directly because Image.open() applies Pillow's process-wide size limit before
+# the size is known; max_pixels is per call.
 _READERS: Final[dict[str, tuple[bytes, _Reader]]] = {
     "JPEG": (rb"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
     "PNG": (rb"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
@@ -55,7 +55,7 @@ _READERS: Final[dict[str, tuple[bytes, _Reader]]] = {
     "BMP": (rb"BM", BmpImagePlugin.BmpImageFile),
     "TIFF": (rb"II[*+]\x00|MM\x00[*+]", TiffImagePlugin.TiffImageFile),
     "PPM": (rb"P[1-6f]\s", PpmImagePlugin.PpmImageFile),
-    # AVIF may name a general brand first and its own among the brands that follow.
+    # AVIF files may start with a general brand, followed by an AVIF brand.
     "AVIF": (
         rb"[\x00-\xff]{4}ftyp(?:(?:mif1|msf1)(?:[\x00-\xff]{4})*?)?avi[fs]",
         AvifImagePlugin.AvifImageFile,
@@ -68,7 +68,7 @@ _READERS: Final[dict[str, tuple[bytes, _Reader]]] = {
 }
 
 _START: Final = 64
-"""Bytes at the beginning of a file that tell its format."""
+"""Number of bytes at the start of a file that determine its format."""
 
 _J2K_SIZE: Final = re.compile(
     rb"\xff\x4f\xff\x51[\x00-\xff]{4}([\x00-\xff]{4})([\x00-\xff]{4})[\x00-\xff]{24}([\x00-\xff]{2})"
@@ -78,23 +78,23 @@ _J2K_SIZE: Final = re.compile(
 _MOST_COMPONENTS: Final = 4
 
 _EXIF_KEYS: Final = ("exif", "Raw profile type exif")
-"""Where Pillow keeps EXIF; the second is how ImageMagick stores it in PNG."""
+"""Keys of EXIF data in Pillow; the second is that of PNG files of ImageMagick."""
 
 
 @contextmanager
 def open_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile.ImageFile]:
-    """Open one image file and check its header; whatever fails inside the block is an ImageError.
+    """Open an image file and check its header; errors inside the block become ImageError.
 
     Args:
-        source: A JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000 or (extra heif) HEIF file,
-            whatever its suffix, or a source of its bytes.
-        max_pixels: Largest width times height that is accepted.
+        source: JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000 or (extra heif) HEIF file,
+            with any suffix, or a source of its bytes.
+        max_pixels: Pixel limit, width times height.
 
     Yields:
-        The image as the file stores it, not decoded yet.
+        Image as stored in the file, not decoded yet.
 
     Raises:
-        ImageError: If the file is missing, empty, damaged, too large or no image.
+        ImageError: If the file is missing, empty, damaged, too large or not an image.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -107,15 +107,15 @@ def open_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Iterator[Im
     path = name_of(source)
     with open_source(source) as file:
         name, reader = _reader(path, file)
-        # Pillow's own exceptions are of nearly every builtin kind on damaged bytes.
+        # Pillow raises nearly any builtin exception on damaged bytes.
         try:
-            # Not thread-safe before Python 3.14, so limited to warnings that Pillow raises: the
-            # worst a race can do is to lose or to show one of those.
+            # Not thread-safe before Python 3.14, and therefore limited to warnings of Pillow: a
+            # race can only lose or show one of these.
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", module=r"PIL\.")
                 image = reader(file)
                 _check_size(path, image, file, max_pixels)
-                # Pillow turns a TIFF by its XMP where the file has no other orientation.
+                # Pillow rotates a TIFF by its XMP if the file has no other orientation.
                 image.info.pop("xmp", None)
                 yield image
         except ImageError:
@@ -126,20 +126,20 @@ def open_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Iterator[Im
 
 
 def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of an opened image: 1 to 8, 1 where the file states none.
+    """Return the EXIF orientation of an opened image: 1 to 8, or 1 by default.
 
-    An orientation in XMP does not count, as in OpenCV and browsers. A TIFF is displayed by Pillow
-    itself, so its orientation is 1.
+    An orientation in XMP is ignored, as in OpenCV and browsers. Pillow rotates TIFF files itself,
+    so their orientation is 1.
 
     Args:
-        image: As `open_image` gives it; a PNG without EXIF before its pixels is decoded.
+        image: Image of `open_image`; a PNG without EXIF before its pixels is decoded.
 
     >>> orientation(Image.new("L", (2, 2)))
     1
     """
     if isinstance(image, PngImagePlugin.PngImageFile) and "exif" not in image.info:
         image.load()
-    # Pillow's getexif() adds what XMP says, so it is asked about an image with EXIF alone.
+    # Pillow's getexif() also reads XMP, so it is called on an image with EXIF only.
     bare = Image.new("1", (1, 1))
     bare.info = {key: image.info[key] for key in _EXIF_KEYS if key in image.info}
     value = bare.getexif().get(ExifTags.Base.Orientation)
@@ -149,16 +149,17 @@ def orientation(image: Image.Image) -> int:
 def read_image_size(
     source: ImageSource, max_pixels: int = MAX_PIXELS, *, header_only: bool = False
 ) -> tuple[int, int]:
-    """Return width and height of an image as displayed, from its header where that says it.
+    """Return width and height of an image as displayed, from its header if possible.
 
     Args:
-        source: An image file, see `open_image`.
-        max_pixels: Largest width times height of a PNG whose header does not say how it lies: it
-            may say so behind its pixels, and is decoded.
-        header_only: Whether to take such a PNG as it is stored instead, without decoding it.
+        source: Image file, see `open_image`.
+        max_pixels: Pixel limit of a PNG without orientation in its header, which is decoded as the
+            orientation may follow the pixels.
+        header_only: Whether to return the stored size of such a PNG instead, without decoding it.
 
     Raises:
-        ImageError: If the file is missing, empty, damaged or no image, or such a PNG too large.
+        ImageError: If the file is missing, empty, damaged or not an image, or such a PNG is too
+            large.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -175,19 +176,19 @@ def read_image_size(
         if may_turn and width * height > max_pixels:
             raise ImageError(
                 name_of(source),
-                f"{width} x {height} pixels are more than the limit of {max_pixels:,} for a PNG "
-                "that does not say first how it lies; state its size beside its boxes",
+                f"{width} x {height} pixels exceed the limit of {max_pixels:,} for a PNG without "
+                "orientation in its header; add width and height to its boxes",
             )
-        # From 5 on, what is stored lies on its side.
+        # Orientations from 5 on swap width and height.
         turned = orientation(image) >= 5
         return (height, width) if turned else (width, height)
 
 
 def is_image_file(path: Path) -> bool:
-    """Return whether a file begins as an image of a known format does.
+    """Return whether the content of a file is an image of a supported format.
 
     Args:
-        path: Of any file; one that cannot be read is none.
+        path: Path of any file; False is returned if it cannot be read.
 
     >>> is_image_file(Path("missing"))
     False
@@ -219,26 +220,26 @@ def _check_size(
 ) -> None:
     sizes = [image.size]
     if isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile):
-        # The file's own header may state another size than the codestream, which is decoded.
+        # The size in the file header may differ from that of the codestream, which is decoded.
         for width, height, components in _J2K_SIZE.findall(_content(file)):
             sizes.append((int.from_bytes(width), int.from_bytes(height)))
             if int.from_bytes(components) > _MOST_COMPONENTS:
                 raise ImageError(path, f"has more than {_MOST_COMPONENTS} components")
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        # A tile is decoded whole, however small the image that it covers.
+        # Tiles are decoded as a whole, even if the image is smaller.
         tile = TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH
         sizes.append((image.tag_v2.get(tile[0], 0), image.tag_v2.get(tile[1], 0)))
     for width, height in sizes:
         if width * height > max_pixels:
             raise ImageError(
                 path,
-                f"{width} x {height} pixels are more than the limit of {max_pixels:,}; "
+                f"{width} x {height} pixels exceed the limit of {max_pixels:,}; "
                 "raise max_pixels to read it",
             )
 
 
 def _content(file: BinaryIO) -> bytes:
-    """Return all bytes of a file, which stays where it is."""
+    """Return all bytes of a file, and restore its position."""
     place = file.tell()
     file.seek(0)
     content = file.read()
@@ -258,25 +259,26 @@ _TO_DISPLAYED: Final = {
 
 
 def load_image(image: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode one image file completely into RGB, in the frame in which it is displayed.
+    """Decode an image file to RGB, in the orientation in which it is displayed.
 
-    The EXIF orientation is applied, so width, height and boxes refer to what a viewer shows.
-    Transparent pixels are composited over white, except in a BMP that has no others. Integers of
-    more than 8 bits are scaled so that 65535, or their maximum if it is larger, becomes white;
-    floats so that the first of 1, 255, 65535 and their maximum that no pixel exceeds does. Negative
-    and non-finite pixels are black. CMYK in JPEG has Adobe's polarity. An animation or a file of
-    several pages gives its first image. Colour profiles and metadata are dropped.
+    The EXIF orientation is applied, so width, height and boxes refer to the displayed image.
+    Transparent pixels are composited over white, except in a BMP that is fully transparent.
+    Integers of more than 8 bits are scaled so that 65535, or their maximum if it is larger, becomes
+    white; floats are scaled by the first of 1, 255, 65535 and their maximum that no pixel exceeds.
+    Negative and non-finite pixels are black. CMYK in JPEG has Adobe's polarity. Of animations and
+    files with more than one page, the first image is decoded. Color profiles and metadata are
+    dropped.
 
     Args:
-        image: A JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000 or (extra heif) HEIF file,
-            whatever its suffix, or a source of its bytes.
-        max_pixels: Largest width times height that is decoded; the header is checked first.
+        image: JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000 or (extra heif) HEIF file, with
+            any suffix, or a source of its bytes.
+        max_pixels: Pixel limit, width times height; it is checked before decoding.
 
     Returns:
-        An image of mode RGB.
+        Image of mode RGB.
 
     Raises:
-        ImageError: If the file is missing, empty, damaged, cut short, too large or no image.
+        ImageError: If the file is missing, empty, damaged, truncated, too large or not an image.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -286,15 +288,15 @@ def load_image(image: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Ima
     >>> image.mode, image.size, image.getpixel((0, 0))
     ('RGB', (4, 3), (128, 128, 128))
     """
-    # An opened file can do what an image cannot, such as to be read again.
+    # Return a plain image instead of an ImageFile, which refers to the closed file.
     return decode_image(image, max_pixels).image.copy()
 
 
 class Decoded(NamedTuple):
-    """An image, and what it was before it was scaled.
+    """Decoded image and its original size.
 
     Attributes:
-        image: of mode RGB, as displayed.
+        image: image of mode RGB, as displayed.
         size: width and height of the original image in pixels, as displayed.
     """
 
@@ -305,16 +307,16 @@ class Decoded(NamedTuple):
 def decode_image(
     source: ImageSource, max_pixels: int = MAX_PIXELS, least_side: int | None = None
 ) -> Decoded:
-    """Decode one image file as `load_image` does, or a JPEG at a smaller scale.
+    """Decode an image file like `load_image`, with JPEG optionally at a smaller scale.
 
     Args:
-        source: An image file, see `load_image`.
-        max_pixels: Largest width times height that is decoded; the header is checked first.
-        least_side: A JPEG is decoded at the smallest of 1/2, 1/4 and 1/8 of its size at which both
-            sides have as many pixels; default: at its own size.
+        source: Image file, see `load_image`.
+        max_pixels: Pixel limit, width times height; it is checked before decoding.
+        least_side: Minimum of both sides of a JPEG in pixels, which is decoded at the smallest of
+            1/2, 1/4 and 1/8 of its size that satisfies it; default: full size.
 
     Raises:
-        ImageError: If the file is missing, empty, damaged, cut short, too large or no image.
+        ImageError: If the file is missing, empty, damaged, truncated, too large or not an image.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -330,7 +332,7 @@ def decode_image(
             image.draft(None, (least_side, least_side))
         image.load()
         turn = orientation(image)
-        # What Pillow has turned by itself, TIFF, has no orientation left, and its new size.
+        # Pillow rotates TIFF files itself, and updates their size.
         if not isinstance(image, JpegImageFile):
             width, height = image.size
         rgb = _to_rgb(image)
@@ -341,24 +343,23 @@ def decode_image(
 
 
 def find_images(root: Path | str, *, follow_links: bool = False) -> list[str]:
-    """List the image files beneath a folder, by suffix (see `IMAGE_SUFFIXES`, in any case).
+    """List the image files below a folder, by suffix (`IMAGE_SUFFIXES`, ignoring case).
 
     Hidden files and folders are left out. Links to folders, and links to files outside `root`,
-    are skipped with a line on the logger "wsol" unless `follow_links`; a link to a folder that
-    contains it is never followed. Folders below `root` that wsol has written are skipped with a
-    line, and another line counts images of kinds that are not read, by suffix. Where the folder has
-    its images in tar files (see `is_sharded`), they are listed as if they were files in it, and
-    opened by that path.
+    are skipped with a log message unless `follow_links`; a link to a folder that contains it is
+    never followed. Folders below `root` that wsol has written, and images of unsupported formats,
+    are skipped with a log message. If the folder has its images in tar files (see `is_sharded`),
+    they are listed like files of the folder, and can be opened by these paths.
 
     Args:
-        root: The folder to look in; may itself be a link.
+        root: Folder to search; may be a link.
         follow_links: Whether to follow symbolic links.
 
     Returns:
         Sorted paths relative to `root`, with forward slashes.
 
     Raises:
-        DataError: If `root` or a folder beneath it cannot be listed.
+        DataError: If `root` or a folder below it cannot be listed.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -372,21 +373,21 @@ def find_images(root: Path | str, *, follow_links: bool = False) -> list[str]:
 
 
 def index_images(root: Path | str, *, follow_links: bool = False) -> Names:
-    """Return what `find_images` lists, in flat memory: millions of files are no load.
+    """Return the images of `find_images` as `Names`, which supports millions of files.
 
     Args:
-        root: The folder to look in; may itself be a link.
+        root: Folder to search; may be a link.
         follow_links: Whether to follow symbolic links.
 
     Raises:
-        DataError: If `root` or a folder beneath it cannot be listed.
+        DataError: If `root` or a folder below it cannot be listed.
     """
     if is_sharded(root):
         return Names(list_shards(root, follow_links=follow_links))
     left_out = LeftOut()
 
     def pass_over(path: str) -> None:
-        # A name with a suffix tells enough, so that other files are not opened.
+        # Only files without suffix are opened.
         left_out.add(path, is_image=not Path(path).suffix and is_image_file(Path(path)))
 
     names = index_files(
@@ -405,7 +406,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return image
     if image.mode == "F" or image.mode.startswith("I"):
         return _gray(image).convert("RGB")
-    # Many programs leave the fourth byte of a BMP's pixels at zero, and mean nothing by it.
+    # Many programs leave the unused fourth byte of BMP pixels at zero.
     if isinstance(image, BmpImageFile) and not image.getbbox(alpha_only=True):
         return image.convert("RGB")
     if image.has_transparency_data:

@@ -1,4 +1,4 @@
-"""Labels that are known of images which are to be localized."""
+"""Known labels of images, and maps of new class names."""
 
 import hashlib
 import logging
@@ -19,11 +19,11 @@ _logger = logging.getLogger("wsol")
 
 
 class GivenLabels(Sequence[tuple[int, ...]]):
-    """Hold the classes of each image of a list, in flat memory.
+    """Sequence of the class indices of each image, stored in flat arrays.
 
     Args:
         classes: Name of each class.
-        labels: Of each image the indices of its classes; none where its label is not known.
+        labels: Class indices of each image; empty if its label is unknown.
 
     >>> labels = GivenLabels(("crow", "wren"), [(1,), (), (0, 1)])
     >>> labels[2], labels[1], len(labels)
@@ -31,7 +31,7 @@ class GivenLabels(Sequence[tuple[int, ...]]):
     """
 
     def __init__(self, classes: tuple[str, ...], labels: Iterable[Sequence[int]]) -> None:
-        """Take the labels of each image."""
+        """Store the labels of each image."""
         self.classes = classes
         ends, values = [0], list[int]()
         for own in labels:
@@ -50,7 +50,7 @@ class GivenLabels(Sequence[tuple[int, ...]]):
     def __getitem__(self, index: slice) -> "GivenLabels": ...
 
     def __getitem__(self, index: int | slice) -> "tuple[int, ...] | GivenLabels":
-        """Return the classes of an image, or the labels of a slice."""
+        """Return the class indices of an image, or a slice of the labels."""
         if isinstance(index, slice):
             numbers = range(len(self))[index]
             return GivenLabels(self.classes, (self[number] for number in numbers))
@@ -60,13 +60,13 @@ class GivenLabels(Sequence[tuple[int, ...]]):
         return tuple(self._values[start:end].tolist())
 
     def numbered(self, classes: Sequence[str]) -> "GivenLabels":
-        """Return the same labels as indices into the classes of a run.
+        """Return the labels as indices into the classes of a run.
 
         Args:
-            classes: Names of the run's classes.
+            classes: Class names of the run.
 
         Raises:
-            ConfigError: If the run has no class of that name.
+            ConfigError: If the run does not have one of the classes.
 
         >>> GivenLabels(("wren",), [(0,)]).numbered(("crow", "wren"))[0]
         (1,)
@@ -75,13 +75,13 @@ class GivenLabels(Sequence[tuple[int, ...]]):
             if name not in classes:
                 near = did_you_mean(name, classes)
                 raise ConfigError(
-                    f"labels_from: the run has no class {name!r}: {near} Rename it with --class_map"
+                    f"labels_from: the run has no class {name!r}; {near} Rename it with --class_map"
                 )
         numbers = [classes.index(name) for name in self.classes]
         return GivenLabels(tuple(classes), ([numbers[label] for label in own] for own in self))
 
     def digest(self) -> str:
-        """Return the SHA-256 of the classes and of each image's, in hexadecimal."""
+        """Return the SHA-256 of class names and labels, in hexadecimal."""
         digest = hashlib.sha256("\0".join(self.classes).encode("utf-8", "surrogateescape"))
         digest.update(self._ends.tobytes() + self._values.tobytes())
         return digest.hexdigest()
@@ -90,15 +90,15 @@ class GivenLabels(Sequence[tuple[int, ...]]):
 def folder_labels(
     root: Path, images: Sequence[str], split_folders: Sequence[str] = ()
 ) -> Iterator[tuple[str, ...]]:
-    """Yield the classes of each image by its folders, see `read_folders`; none outside of them.
+    """Yield the class of each image by its folder, see `read_folders`; none without class folder.
 
     Args:
         root: Folder of the images, for messages.
         images: Path of each image below `root`.
-        split_folders: Which folders are splits, see `read_split_folders`.
+        split_folders: Split folders, see `read_split_folders`.
 
     Raises:
-        DataError: If a folder may be a split or a class, or no image is in a class folder.
+        DataError: If a folder could be a split or a class, or no image is in a class folder.
 
     >>> list(folder_labels(Path("birds"), ["crow/a.jpg", "b.jpg"]))
     [('crow',), ()]
@@ -110,18 +110,19 @@ def folder_labels(
 
 
 def file_labels(root: Path, images: Sequence[str], file: Path | str) -> Iterator[tuple[str, ...]]:
-    r"""Yield the classes of each image by a file of labels; none where the file does not name it.
+    r"""Yield the classes of each image from a file of labels; none if the file does not list it.
 
-    Rows of images that are not among these are left out, with a line on the logger "wsol".
+    Rows of other images are left out, with a log message.
 
     Args:
-        root: Folder of the images, whose name may be part of those in the file.
+        root: Folder of the images, whose name may be part of the names in the file.
         images: Path of each image below `root`.
-        file: See `read_labels`.
+        file: File of labels, see `read_labels`.
 
     Raises:
-        AnnotationError: If a row cannot be used, or names several images.
-        DataError: If there is no such file, its suffix is unknown, or it names none of the images.
+        AnnotationError: If a row cannot be used, or its name matches more than one image.
+        DataError: If the file does not exist, its suffix is unknown, or it lists none of the
+            images.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -132,7 +133,7 @@ def file_labels(root: Path, images: Sequence[str], file: Path | str) -> Iterator
     """
     file = Path(file)
     rows = list(read_label_rows(file))
-    # Names may begin with the folder of the data set or its split, which tells splits apart.
+    # Names may begin with the folder of the data set or split, which distinguishes splits.
     above = "/".join(part for part in root.absolute().parts[-2:] if part != root.anchor)
     found: list[dict[str, None]] = []
     for ids in ([f"{above}/{image}" for image in images] if above else images, images):
@@ -141,17 +142,18 @@ def file_labels(root: Path, images: Sequence[str], file: Path | str) -> Iterator
             break
     else:
         raise DataError(
-            f"{file}: names none of the images in {root}, but {some(lost) or 'nothing'}"
+            f"{file}: lists none of the images in {root}, but {some(lost) or 'nothing'}; check the "
+            "image names"
         )
     if lost:
-        _logger.info("%s: names %d images that are not in %s", file, len(lost), root)
+        _logger.info("%s: left out %d images that are not in %s", file, len(lost), root)
     return map(tuple, found)
 
 
 def _matched(
     names: ImageNames, rows: Iterable[LabelRow]
 ) -> tuple[list[dict[str, None]], dict[str, None]]:
-    """Return the classes of each image, and the names that are none of the images'."""
+    """Return the classes of each image, and the names that match no image."""
     found: list[dict[str, None]] = [{} for _ in names.ids]
     called: dict[int, str] = {}
     lost: dict[str, None] = {}
@@ -163,10 +165,10 @@ def _matched(
             lost[row.image] = None
             continue
         if match.index is None:
-            raise row.bad(f"several images end in {row.image!r}; give more of the path")
+            raise row.bad(f"{row.image!r} matches more than one image; use a longer path")
         other = called.setdefault(match.index, row.image)
         if other != row.image:
-            raise row.bad(f"{row.image!r} and {other!r} name the same image; give more of the path")
+            raise row.bad(f"{row.image!r} and {other!r} match the same image; use longer paths")
         found[match.index][row.label] = None
     return found, lost
 
@@ -174,14 +176,14 @@ def _matched(
 def with_new_names(
     labels: Iterable[Sequence[str]], names: Mapping[str, str | None]
 ) -> Iterator[tuple[str, ...] | None]:
-    """Yield the classes of each image under their new names.
+    """Yield the new class names of each image.
 
     Args:
-        labels: Names of the classes of each image.
-        names: As `read_class_map` returns them.
+        labels: Class names of each image.
+        names: New names, see `read_class_map`.
 
     Yields:
-        Names without repetition; None where all classes of the image are left out.
+        Names without duplicates; None if all classes of the image are left out.
 
     >>> list(with_new_names([("Bengal", "pug"), ("pug",), ()], {"Bengal": "cat", "pug": None}))
     [('cat',), None, ()]
@@ -195,29 +197,27 @@ def with_new_names(
         kept = tuple(dict.fromkeys(name for name in new if name is not None))
         yield None if own and not kept else kept
     for name in sorted(unused):
-        _logger.warning(
-            "class_map: no image is of the class %r: %s", name, did_you_mean(name, known)
-        )
+        _logger.warning("class_map: no image has the class %r; %s", name, did_you_mean(name, known))
 
 
 _LEFT_OUT = ("", "~", "null")
-"""What a YAML file has in place of a name for a class that is left out."""
+"""Values in YAML files that stand for a missing name, for classes that are left out."""
 
 
 def read_class_map(path: Path | str) -> dict[str, str | None]:
-    r"""Read which names classes get.
+    r"""Read a file of new class names.
 
     Args:
         path: CSV file with the columns `class,new_name`, or YAML file of `class: new_name`. Classes
-            with the same new name are merged, and one without a new name is left out; a class that
-            is not listed keeps its name.
+            with the same new name are merged, and classes without a new name are left out; classes
+            that are not listed keep their name.
 
     Returns:
-        New name of each listed class, None where it is left out.
+        New name of each listed class, None for classes that are left out.
 
     Raises:
         AnnotationError: If a row cannot be used.
-        DataError: If there is no such file, its suffix is unknown, or it cannot be read.
+        DataError: If the file does not exist, its suffix is unknown, or it cannot be read.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -230,9 +230,9 @@ def read_class_map(path: Path | str) -> dict[str, str | None]:
     suffix = path.suffix.lower()
     read = {".csv": _csv_pairs, ".yaml": _yaml_pairs, ".yml": _yaml_pairs}.get(suffix)
     if read is None:
-        raise DataError(f"{path}: class maps are read from .csv, .yaml or .yml files")
+        raise DataError(f"{path}: not a class map; use a .csv, .yaml or .yml file")
     if not path.is_file():
-        raise DataError(f"{path}: no such class map")
+        raise DataError(f"{path}: no such file; set --class_map to a file of new class names")
     found: dict[str, str | None] = {}
     for line, old, new in read(path):
         name, new_name = class_name(old), class_name(new)
@@ -240,7 +240,7 @@ def read_class_map(path: Path | str) -> dict[str, str | None]:
             if each is not None and (fault := class_fault(each)):
                 raise AnnotationError(path, line, f"the class {each!r} {fault}")
         if found.setdefault(name, new_name or None) != (new_name or None):
-            raise AnnotationError(path, line, f"{name!r} has another new name already")
+            raise AnnotationError(path, line, f"{name!r} has more than one new name")
     return found
 
 
@@ -254,12 +254,12 @@ def _csv_pairs(path: Path) -> Iterator[tuple[int | None, str, str]]:
 
 def _yaml_pairs(path: Path) -> Iterator[tuple[int | None, str, str]]:
     try:
-        # Every scalar is a text: a class may be called "no" or "007".
+        # Scalars are read as strings, as a class may be called "no" or "007".
         content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise DataError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path}: needs a line 'class: new_name' for each class")
+        raise DataError(f"{path}: not a mapping; use a line 'class: new_name' for each class")
     for old, new in content.items():
         if not (isinstance(old, str) and isinstance(new, str)):
             raise AnnotationError(path, None, f"{old!r} needs one new name, not {new!r}")

@@ -1,4 +1,4 @@
-"""From image files to batches of tensors, in worker processes."""
+"""Loading of image files as batches of tensors, in worker processes."""
 
 import logging
 import signal
@@ -26,14 +26,14 @@ from wsol.data.transforms import TrainTransform, Transform
 from wsol.errors import ImageError
 
 MOST_SECONDS = 300.0
-"""That one image may take in a worker process; one that hangs would stop all others."""
+"""Time limit in seconds of an image in a worker process, so that it cannot block all others."""
 
 log = logging.getLogger("wsol")
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Which image, and the seed of its random transform."""
+    """Index of an image, and seed of its random transform."""
 
     index: int
     seed: tuple[int, ...] = ()
@@ -41,7 +41,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image, or the reason why there is none."""
+    """Image, or the error of an unreadable image."""
 
     index: int
     pixels: NDArray[np.uint8] | None
@@ -50,13 +50,13 @@ class Item:
 
 
 class Batch(NamedTuple):
-    """Images of one size.
+    """Batch of images of the same size.
 
     Attributes:
-        indices: of the images that could be read, ``(N,)`` in the data set's order.
+        indices: indices ``(N,)`` of the readable images in the data set.
         images: uint8 ``(N, 3, H, W)``, channels last in memory.
         sizes: width and height of each original image in pixels.
-        errors: index and error of the images that could not be read.
+        errors: index and error of each unreadable image.
     """
 
     indices: list[int]
@@ -66,14 +66,14 @@ class Batch(NamedTuple):
 
 
 class ImageFiles(Dataset[Item]):
-    """Image files, decoded and transformed when asked for.
+    """Data set of image files, decoded and transformed on access.
 
     Args:
-        paths: the files, or sources of their bytes.
-        transform: makes an image an array.
-        max_pixels: images above are refused before they are decoded.
-        least_side: JPEG may be decoded at a smaller scale as long as both sides have as many
-            pixels; default: it is decoded at its own size.
+        paths: paths of the files, or sources of their bytes.
+        transform: transform of an image to an array.
+        max_pixels: pixel limit; larger images are refused before they are decoded.
+        least_side: minimum of both sides of a JPEG in pixels, which may be decoded at a smaller
+            scale; default: full size.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class ImageFiles(Dataset[Item]):
         max_pixels: int = 50_000_000,
         least_side: int | None = None,
     ) -> None:
-        """Name the files and their transform."""
+        """Store the paths and their transform."""
         self.paths, self.transform, self.max_pixels = paths, transform, max_pixels
         self.least_side = least_side
 
@@ -92,7 +92,7 @@ class ImageFiles(Dataset[Item]):
         return len(self.paths)
 
     def __getitem__(self, key: Key) -> Item:
-        """Decode and transform one image; a bad file is an item with its error."""
+        """Decode and transform an image; an unreadable file returns an item with its error."""
         try:
             pixels, size = self.read(key)
         except ImageError as error:
@@ -110,7 +110,7 @@ class ImageFiles(Dataset[Item]):
 
 
 def collate(items: Sequence[Item]) -> Batch:
-    """Put items into one batch.
+    """Collate items to a batch.
 
     >>> pixels = np.zeros((4, 4, 3), np.uint8)
     >>> bad = Item(1, None, (0, 0), ImageError("b.jpg", "the file is empty"))
@@ -137,21 +137,21 @@ def load_batches(
 ) -> Iterator[Batch]:
     """Yield one batch for each list of keys, in order.
 
-    Where a worker process dies or hangs, the images that it may have died of are loaded again in
-    processes of their own; the one that ends its process is an error of its batch, and new workers
-    go on with the rest. Without workers it would end the program.
+    If a worker process crashes or hangs, its pending images are loaded again in isolated processes.
+    An image that crashes its process is an error of its batch, and new workers continue with the
+    rest. Without workers, the program crashes.
 
     Args:
-        files: the images.
-        keys: of each batch.
-        num_workers: number of processes that decode; 0 decodes in this one.
-        pin_memory: copy into page-locked memory, for a GPU.
-        most_seconds: that one image may take in a worker process.
+        files: data set of images.
+        keys: keys of each batch.
+        num_workers: number of worker processes; 0 loads in the main process.
+        pin_memory: whether to copy batches to page-locked memory, for a GPU.
+        most_seconds: time limit in seconds of an image in a worker process.
 
     Raises:
         OSError: no worker process can be started.
     """
-    # The loader draws one number, and the global generator is the caller's.
+    # A separate generator, as the loader draws a number, which would change the global state.
     generator = torch.Generator()
     if not num_workers:
         yield from DataLoader(
@@ -164,7 +164,7 @@ def load_batches(
         return
     limited, rest = _Limited(files, most_seconds), iter(keys)
     while True:
-        # Batches that were asked for and have not come yet.
+        # Requested batches that have not been returned yet.
         waiting: deque[list[Key]] = deque()
         loader: DataLoader[Item] = DataLoader(
             limited,
@@ -182,13 +182,13 @@ def load_batches(
                 waiting.popleft()
                 yield batch
         except (RuntimeError, OSError, EOFError) as error:
-            # Nothing was handed out to die of: no process could be started.
+            # Without pending batches, no worker process could be started.
             if not waiting:
                 raise
-            # What a worker leaves behind when it dies; an error of the code is raised once more.
+            # The error may come from a crash; an error of the code is raised again below.
             reason = str(error).partition("\n")[0]
-            log.warning("a process that loads images has died, going on with care: %s", reason)
-            # What the error remembers would keep the other workers waiting.
+            log.warning("a worker process crashed; loading its images in isolation: %s", reason)
+            # The traceback keeps the other workers alive.
             del batches
             clear_frames(error.__traceback__)
         else:
@@ -198,7 +198,7 @@ def load_batches(
 
 
 class _Limited(Dataset[Item]):
-    """Image files, each of which has so long to be loaded as this process has to live."""
+    """Data set with a time limit per image, which terminates the process on timeout."""
 
     def __init__(self, files: ImageFiles, most_seconds: float) -> None:
         self.files, self.most_seconds = files, most_seconds
@@ -216,9 +216,9 @@ def _noted(keys: Iterator[list[Key]], waiting: deque[list[Key]]) -> Iterator[lis
 
 @contextmanager
 def _deaths_found_in_order() -> Iterator[None]:
-    """Keep torch from raising a worker's death wherever this program is at that moment.
+    """Restore the signal handler that torch replaces to raise errors of crashed workers.
 
-    It is found when the next batch is asked for as well.
+    Crashes are then only detected when the next batch is requested, not at any other place.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -239,12 +239,12 @@ def _with_care(files: _Limited, keys: Sequence[Key]) -> list[Item]:
 
 
 def _dead(image: ImageSource, key: Key, death: Death) -> Item:
-    reason = f"cannot be loaded, the process that tried died: {death.reason}"
+    reason = f"cannot be loaded; the worker process crashed: {death.reason}"
     return Item(key.index, None, (0, 0), ImageError(name_of(image), reason))
 
 
 def split_batches(indices: Sequence[int], batch_size: int) -> list[list[Key]]:
-    """Return the keys of consecutive batches of indices, for images seen without chance.
+    """Split indices into batches of keys, without random transforms.
 
     >>> [[key.index for key in batch] for batch in split_batches([5, 6, 7], 2)]
     [[5, 6], [7]]
@@ -256,19 +256,19 @@ def split_batches(indices: Sequence[int], batch_size: int) -> list[list[Key]]:
 
 
 def normalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Return uint8 images ``(N, 3, H, W)`` as float32 with the mean and deviation taken out.
+    """Normalize uint8 images ``(N, 3, H, W)`` to float32 by mean and standard deviation.
 
     Args:
-        images: uint8 ``(N, 3, H, W)``, best channels last in memory, as the result is.
-        mean: per colour, on the scale of [0, 1].
-        std: per colour, on the scale of [0, 1].
+        images: uint8 ``(N, 3, H, W)``, preferably channels last in memory, like the result.
+        mean: mean per channel, on the scale of [0, 1].
+        std: standard deviation per channel, on the scale of [0, 1].
 
     >>> white = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
     >>> normalized(white, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).flatten().tolist()
     [1.0, 1.0, 1.0]
     """
     count, colours, height, width = images.shape
-    # Whole rows at once: torch is fifteen times as slow where each colour has its own constants.
+    # Operate on whole rows: constants per channel would make torch fifteen times slower.
     offset, scale = (_row(tuple(values), width, images.device) for values in (mean, std))
     rows = images.permute(0, 2, 3, 1).float().reshape(count, height, width * colours)
     rows.div_(255).sub_(offset).div_(scale)
@@ -277,23 +277,23 @@ def normalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> T
 
 @lru_cache(maxsize=64)
 def _row(values: tuple[float, ...], width: int, device: torch.device) -> Tensor:
-    """Return constants of colours for a row of pixels; a device is waited for to make them."""
+    """Return constants per channel for a row of pixels; cached, as creation synchronizes a GPU."""
     return torch.tensor(values, device=device).repeat(width)
 
 
 class TrainFiles(ImageFiles):
-    """Image files, decoded and cropped for training when asked for.
+    """Data set of image files, decoded and cropped for training on access.
 
     Args:
-        paths: the files, or sources of their bytes.
-        transform: makes an image an array.
-        scaled: whether large JPEG may be decoded at a smaller scale.
+        paths: paths of the files, or sources of their bytes.
+        transform: training transform.
+        scaled: whether large JPEG files may be decoded at a smaller scale.
     """
 
     def __init__(
         self, paths: Sequence[ImageSource], transform: TrainTransform, scaled: bool = True
     ) -> None:
-        """Name the files and their transform."""
+        """Store the paths and their transform."""
         super().__init__(paths, transform, least_side=transform.least_side if scaled else None)
         self.crop = transform.crop
 
@@ -304,7 +304,7 @@ class TrainFiles(ImageFiles):
 
 
 class Pixels(NamedTuple):
-    """An image as an array, and what it was before it was scaled.
+    """Decoded image as an array, and its original size.
 
     Attributes:
         pixels: uint8 ``(H, W, 3)``, as displayed.
@@ -318,20 +318,20 @@ class Pixels(NamedTuple):
 def decode_pixels(
     image: ImageSource, max_pixels: int = MAX_PIXELS, least_side: int | None = None
 ) -> Pixels:
-    """Decode one image file as ``decode_image`` does, to the same pixels.
+    """Decode an image file to an array, with the same pixels as ``decode_image``.
 
-    Simplejpeg decodes most JPEG: by the same library as Pillow, but straight into an array. Pillow
-    opens all of them, and decodes what is to be scaled or turned, what is no JPEG or not in colour,
-    and what simplejpeg finds any fault with: so what is wrong with a file, and what is not, stays
-    Pillow's to say.
+    Most JPEG files are decoded by simplejpeg, which uses the same library as Pillow, but decodes
+    directly to an array. Pillow checks all headers, and decodes images that must be scaled or
+    rotated, are not color JPEG, or raise any error in simplejpeg, so that errors are always those
+    of Pillow.
 
     Args:
-        image: an image file.
-        max_pixels: largest width times height that is decoded; the header is checked first.
-        least_side: as ``decode_image`` has it.
+        image: image file.
+        max_pixels: pixel limit, width times height; it is checked before decoding.
+        least_side: see ``decode_image``.
 
     Raises:
-        ImageError: the file is missing, empty, damaged, cut short, too large or no image.
+        ImageError: the file is missing, empty, damaged, truncated, too large or not an image.
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory

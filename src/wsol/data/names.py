@@ -1,4 +1,4 @@
-"""Images found by the names that annotations of other programs and machines give them."""
+"""Matching of image names in annotations, class names, and names of splits."""
 
 import re
 import unicodedata
@@ -15,7 +15,7 @@ from wsol.errors import ConfigError
 
 
 def ends(name: str) -> Iterator[str]:
-    """Yield the ends of a path from a slash on, the longest first, without the path itself.
+    """Yield the ends of a path after each slash, the longest first, without the path itself.
 
     >>> list(ends("test/crow/a.jpg"))
     ['crow/a.jpg', 'a.jpg']
@@ -26,17 +26,14 @@ def ends(name: str) -> Iterator[str]:
 
 
 def index_by_end(ids: Sequence[str]) -> dict[str, int | None]:
-    """Map every id, and every end of one from a slash on, to its index.
-
-    So are the forms in which exports write an id that not all formats can hold, such as one with
-    a line break (`wsol._utils.names`).
+    """Map each id, its ends and its escaped forms in exports (`wsol._utils.names`) to its index.
 
     Args:
         ids: Path of each image, with forward slashes.
 
     Returns:
-        Name to index; None where several ids end in the name, or are written so. An id that is
-        also the end of another one means itself.
+        Index by name; None for names that match more than one id. An id that is also the end of
+        another id matches itself.
 
     >>> index_by_end(["cat/1.jpg", "dog/1.jpg", "dog/2.jpg"])["2.jpg"]
     2
@@ -56,10 +53,10 @@ def index_by_end(ids: Sequence[str]) -> dict[str, int | None]:
 
 
 def map_names(name: str) -> set[str]:
-    r"""Return the other names that an export writes for the score map of an image.
+    r"""Return the escaped names that exports use for the score map of an image.
 
     Args:
-        name: Of the image, as it is or as an export writes it.
+        name: Name of the image, original or escaped.
 
     >>> map_names("a.jpg"), sorted(map_names("a%0Ab\\c.jpg"))
     (set(), ['a%0Ab%5Cc.jpg', 'a%250Ab%5Cc.jpg'])
@@ -68,10 +65,10 @@ def map_names(name: str) -> set[str]:
 
 
 def listed_name(name: str, index_of: Container[str]) -> str:
-    """Return an image's name as an index has it: as it is, else without the blanks around it.
+    """Return an image name that is in an index, otherwise the stripped name.
 
     Args:
-        name: As a file states it.
+        name: Name in a file.
         index_of: Known names, see `index_by_end`.
 
     >>> listed_name("a.jpg ", {"a.jpg": 0})
@@ -81,13 +78,13 @@ def listed_name(name: str, index_of: Container[str]) -> str:
 
 
 def class_name(text: str) -> str:
-    """Return the name of the class that a text means: without the blanks around it.
+    """Return a class name without surrounding whitespace.
 
-    Every class name that is read from a folder, a file or an option goes through this function, so
-    that "crow" and "crow " are one class everywhere.
+    All class names of folders, files and options pass through this function, so that "crow" and
+    "crow " are always the same class.
 
     Args:
-        text: As it is stated.
+        text: Class name in a folder, file or option.
 
     >>> class_name(" crow ")
     'crow'
@@ -99,7 +96,7 @@ def class_fault(name: str) -> str | None:
     """Return why a class name from a file cannot be used, or None.
 
     Args:
-        name: As `class_name` gives it.
+        name: Name of `class_name`.
 
     >>> class_fault("crow"), class_fault("")
     (None, 'is empty')
@@ -118,11 +115,11 @@ _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
 
 @dataclass(frozen=True)
 class Match:
-    """The image that a name stands for.
+    """Match of a name with images.
 
     Args:
-        index: Of the image; None where the name fits several.
-        is_exact: Whether the name is the image's path or the end of it.
+        index: Index of the image; None if the name matches more than one.
+        is_exact: Whether the name is the path of the image or an end of it.
     """
 
     index: int | None
@@ -130,12 +127,16 @@ class Match:
 
 
 class ImageNames:
-    r"""Finds images by the names that annotations give them.
+    r"""Matches names in annotations with images.
 
-    A name is, in this order, the path of an image or the end of it from a slash on; a path that
-    ends in the whole path of an image; an absolute path, of which the longest end counts that is
-    the end of any image's path; or one of these with another suffix or none. Backslashes are
-    slashes too, and what wsol's own exports have escaped is known.
+    A name matches in this order:
+
+    - the path of an image, or an end of it after a slash,
+    - the path of an image that is an end of the name,
+    - for an absolute path, its longest end that is also the end of an image's path,
+    - any of these with another suffix or none.
+
+    Backslashes match slashes, and escaped names of wsol's exports match the original names.
 
     Args:
         ids: Path of each image, with forward slashes.
@@ -157,7 +158,7 @@ class ImageNames:
 
     @cached_property
     def _by_stem(self) -> dict[str, int | None]:
-        """Map stems, and ends of them, as `index_by_end` does; None where several have one."""
+        """Map stems and their ends to indices, like `index_by_end`; None if ambiguous."""
         index_of: dict[str, int | None] = {}
         whole: dict[str, int | None] = {}
         for index, stem in enumerate(map(_stem, self.ids)):
@@ -171,10 +172,10 @@ class ImageNames:
         return frozenset(map(_stem, self.ids))
 
     def find(self, name: str) -> Match | None:
-        """Return the image of a name, or None where it fits none.
+        """Return the match of a name, or None.
 
         Args:
-            name: As an annotation file has it.
+            name: Name in an annotation file.
         """
         if name in self._by_end:
             return Match(self._by_end[name], is_exact=True)
@@ -197,7 +198,7 @@ class ImageNames:
 
 
 def shared_end(name: str, other: str) -> int:
-    r"""Return how many parts two paths have in common at their ends, whatever their suffixes.
+    r"""Return how many parts two paths have in common at their ends, ignoring suffixes.
 
     >>> shared_end("/content/test/crow/a.jpg", "data\\test\\crow\\a.png")
     3
@@ -209,7 +210,7 @@ def shared_end(name: str, other: str) -> int:
 
 
 def some(names: Iterable[str], count: int = 3) -> str:
-    """Return the first names of many, quoted, for a message.
+    """Return the first of some names, quoted, for a message.
 
     >>> some(["a.jpg", "b.jpg"], count=1)
     "'a.jpg', ..."
@@ -226,7 +227,7 @@ def _stem(name: str) -> str:
 SPLITS: Final = ("train", "val", "test")
 
 FOLDERS: Final = Path("folders")
-"""In place of a file of labels: the class of an image is that of its folder."""
+"""Stands for class folders, in place of a file of labels."""
 
 AUTO: Final = "auto"
 NONE: Final = "none"
@@ -243,7 +244,7 @@ SPLIT_OF: Final = {
     "testing": "test",
     "testset": "test",
 }
-"""Words, in lower case, that mean a split."""
+"""Split of each word that names one, in lower case."""
 
 _NEUTRAL: Final = frozenset({"image", "images", "img", "imgs", "set", "data", "split"})
 
@@ -251,7 +252,7 @@ _NEUTRAL: Final = frozenset({"image", "images", "img", "imgs", "set", "data", "s
 def split_of(folder: str) -> str | None:
     """Return the split that a folder is named after, or None.
 
-    Case, digits, punctuation and words such as "images" do not count.
+    Case, digits, punctuation and words such as "images" are ignored.
 
     Args:
         folder: Name of the folder.
@@ -266,24 +267,24 @@ def split_of(folder: str) -> str | None:
 
 
 def read_split_folders(given: Sequence[str]) -> dict[str, str] | None:
-    """Return which folders are splits, by name, as the option `split_folders` states it.
+    """Parse the option `split_folders`.
 
     Args:
-        given: `auto` or nothing where the layout decides, `none` where every folder is a class,
-            or a `split=folder` for each split.
+        given: Empty or `auto` to detect split folders, `none` if every folder is a class, or
+            `split=folder` for each split.
 
     Returns:
-        Folder to split, which is empty for `none`; None for `auto`.
+        Split by folder, empty for `none`; None for `auto`.
 
     Raises:
-        ConfigError: If an entry is none of these, or names a split or folder twice.
+        ConfigError: If an entry is not valid, or repeats a split or folder.
 
     >>> read_split_folders(["train=Set A", "test=Set B"])
     {'Set A': 'train', 'Set B': 'test'}
     >>> read_split_folders([]), read_split_folders(["none"])
     (None, {})
     """
-    # A text is one entry or several, never a list of letters.
+    # A string would otherwise be treated as a list of characters.
     entries = given.split(",") if isinstance(given, str) else list(given)
     entries = [entry for entry in entries if entry]
     if entries in ([], [AUTO]):
@@ -295,20 +296,22 @@ def read_split_folders(given: Sequence[str]) -> dict[str, str] | None:
         split, _, folder = entry.partition("=")
         if split not in SPLITS or not folder or "/" in folder:
             raise ConfigError(
-                f"split_folders is {entry!r}; use auto, none, or SPLIT=FOLDER with one of "
-                f"{', '.join(SPLITS)} and the name of a folder"
+                f"split_folders: {entry!r} is not valid; use auto, none, or SPLIT=FOLDER with one "
+                f"of {', '.join(SPLITS)} and the name of a folder"
             )
         if split in found.values() or folder in found:
-            raise ConfigError(f"split_folders has {entry!r} after another of that split or folder")
+            raise ConfigError(
+                f"split_folders: {entry!r} repeats a split or folder; use each one once"
+            )
         found[folder] = split
     return found
 
 
 def split_option(folders: Mapping[str, str]) -> str:
-    """Return the option that names folders as splits, as it is typed.
+    """Return the option `--split_folders` for the command line.
 
     Args:
-        folders: Folder to split.
+        folders: Split by folder.
 
     >>> split_option({"Train": "train"})
     '--split_folders train=Train'
@@ -317,7 +320,7 @@ def split_option(folders: Mapping[str, str]) -> str:
 
 
 def in_order(splits: Iterable[str]) -> list[str]:
-    """Return splits in their usual order.
+    """Return splits in the order of `SPLITS`.
 
     >>> in_order({"test", "train"})
     ['train', 'test']

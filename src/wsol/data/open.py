@@ -1,4 +1,4 @@
-"""Open a data set whatever its layout."""
+"""Opening of data sets and annotations of any layout."""
 
 import logging
 from collections.abc import Sequence
@@ -35,33 +35,32 @@ def open_data(
     split_folders: Sequence[str] = (),
     follow_links: bool = False,
 ) -> dict[str, Samples]:
-    """Open a data set of any layout, with a split to select on.
+    """Open a data set of any layout, with a `val` split.
 
     Args:
         root: Folder of the data set, see `read_folders`, `read_labels`, `read_cub` and
             `read_shards`.
-        boxes: File of boxes for any of the images, see `read_boxes`; otherwise those that the
-            data set has of its own.
-        splits: Folder of published splits, see `read_splits`; otherwise those of the layout.
-        labels: File of labels, any number for an image, see `read_labels`; otherwise those of the
-            layout, which are in `labels.csv` or `labels.json` if `root` has one of them.
-        val_fraction: Share of the training images of each class that becomes the split `val` where
+        boxes: File of boxes, see `read_boxes`; default: the boxes of the data set.
+        splits: Folder of published splits, see `read_splits`; default: the splits of the layout.
+        labels: File of labels, any number per image, see `read_labels`; default: `labels.csv` or
+            `labels.json` in `root`, otherwise the labels of the layout.
+        val_fraction: Fraction of the training images of each class that becomes the split `val` if
             the data set has none; 0 for no such split.
-        seed: Seed of that choice.
-        on_bad: Whether a bad row of boxes ends the reading or is skipped with a line in the log.
-        split_folders: Which folders are splits: `auto` or nothing where the layout decides, `none`
-            where every folder is a class, or `split=folder` for each split; see
-            `read_split_folders`. For folders by class and labels in a file alone.
+        seed: Random seed of this split.
+        on_bad: Whether an unusable row of boxes raises an error or is skipped with a log message.
+        split_folders: Split folders: empty or `auto` to detect them, `none` if every folder is a
+            class, or `split=folder` for each split; see `read_split_folders`. Only for data sets
+            with class folders or a file of labels.
         follow_links: Whether to follow symbolic links, see `find_images`.
 
     Returns:
-        Those of the splits `train`, `val` and `test` that have images.
+        The splits `train`, `val` and `test` that have images, by name.
 
     Raises:
-        DataError: If there is no such folder or it is no usable data set.
+        DataError: If the folder does not exist or is not a valid data set.
         AnnotationError: If an annotation cannot be used.
         ConfigError: If `val_fraction` is negative or not below 1, both `splits` and `labels` are
-            given, or `split_folders` cannot be used.
+            set, or `split_folders` is not valid.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -73,14 +72,14 @@ def open_data(
     """
     root = Path(root)
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder")
+        raise DataError(f"{root}: no such folder; use the folder of a data set")
     if splits and labels:
-        raise ConfigError("splits and labels both say what is in the data set: give one of them")
+        raise ConfigError("splits and labels cannot be combined; use one of them")
     labels = labels or (None if splits or is_cub(root) else find_labels(root))
     fixed = not labels and (bool(splits) or is_cub(root) or is_sharded(root))
     if fixed and read_split_folders(split_folders) is not None:
         raise ConfigError(
-            f"{root}: its splits are in lists or tar files and no folders; leave out "
+            f"{root}: the splits are in lists or tar files, not in folders; leave out "
             "--split_folders"
         )
     if labels:
@@ -106,7 +105,7 @@ def open_data(
         rest, val = split_off(found["train"], val_fraction, seed)
         if len(val):
             _logger.info(
-                "%s: no val split, so %d of the %d training images are val, chosen by seed %d",
+                "%s: no val split; using %d of the %d training images as val, with seed %d",
                 root,
                 len(val),
                 len(found["train"]),
@@ -117,12 +116,12 @@ def open_data(
 
 
 def _refuse_above(root: Path) -> None:
-    """Refuse a folder that holds nothing but one data set of a layout that is no class folder."""
+    """Raise an error if the only subfolder is a data set, which would become a class."""
     folders = list_folders(root)
     if len(folders) == 1:
         (inner,) = folders
         if is_cub(inner) or find_labels(inner) or is_sharded(inner):
-            raise DataError(f"{root}: {inner.name!r} is a data set and no class; use {inner}")
+            raise DataError(f"{root}: {inner.name!r} is a data set, not a class; use {inner}")
 
 
 def open_annotations(
@@ -131,20 +130,20 @@ def open_annotations(
     masks: Path | str | None = None,
     on_bad: OnBad = "fail",
 ) -> BoxAnnotations | MaskAnnotations:
-    r"""Open the ground-truth boxes or masks of images, to measure score maps with.
+    r"""Open the ground-truth boxes or masks of images, to evaluate score maps.
 
     Args:
         path: Boxes in any format, see `read_box_file`; or a folder of wsolevaluation's metadata,
-            of CUB-200-2011, or of masks as PNG.
-        images: Folder of the images, where annotations do not state how large they are, and to
-            tell which masks belong to which image.
-        masks: Folder that the paths of masks in wsolevaluation's metadata start from.
-        on_bad: Whether a bad row of boxes ends the reading or is skipped with a line in the log;
-            its image stays.
+            of CUB-200-2011, or of PNG masks.
+        images: Folder of the images, for annotations without image sizes, and to assign masks to
+            images.
+        masks: Folder that the paths of masks in wsolevaluation's metadata are relative to.
+        on_bad: Whether an unusable row of boxes raises an error or is skipped with a log message;
+            its image is kept.
 
     Raises:
         AnnotationError: If a row of the annotations cannot be used.
-        DataError: If there is nothing at `path`, or nothing that is known here.
+        DataError: If `path` does not exist, or contains no known annotations.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -157,7 +156,7 @@ def open_annotations(
     path = Path(path)
     images = None if images is None else Path(images)
     if not path.exists():
-        raise DataError(f"{path}: no such file or folder of annotations")
+        raise DataError(f"{path}: no such file or folder of annotations; check the path")
     if path.is_dir() and is_metadata(path):
         return read_metadata(path, images, None if masks is None else Path(masks), on_bad)
     if path.is_dir() and is_cub(path):
@@ -167,6 +166,6 @@ def open_annotations(
     if find_files(path, {MASK_SUFFIX}):
         return read_mask_folder(path, images)
     raise DataError(
-        f"{path}: no annotations here: give a folder with {IDS}, the layout of CUB-200-2011, "
+        f"{path}: no annotations found; use a folder with {IDS}, the layout of CUB-200-2011, "
         f"masks as {MASK_SUFFIX}, or {BOX_FORMATS}"
     )

@@ -1,4 +1,4 @@
-"""One split of a data set: images, their classes and, where known, their boxes."""
+"""Split of a data set: images with their classes and optional boxes."""
 
 import math
 from collections.abc import Sequence
@@ -17,22 +17,22 @@ Number = TypeVar("Number", np.int64, np.float64)
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Name the images of one split, with their classes and any number of boxes.
+    """Images of a split, with their classes and any number of boxes.
 
     Args:
-        root: Folder that holds the images.
+        root: Folder of the images.
         ids: Path of each image below `root`, with forward slashes; unique.
-        labels: (N,) index into `classes`; where an image has several, the one listed first.
+        labels: (N,) index into `classes`; for multi-label images, the first label.
         classes: Name of each class, the same for all splits of a data set.
         boxes: Per image (k, 4) `x0 y0 x1 y1` in pixels of the image as displayed, k may be 0;
-            None where the data set has no boxes at all.
-        label_sets: Per image (m,) all its classes, rising, m at least 1; None where each image of
-            the data set has the one of `labels`.
-        box_labels: Per image (k,) class of each box; None where all are of the image's label.
+            None if the data set has no boxes at all.
+        label_sets: Per image (m,) all its classes, ascending, m at least 1; None if all images of
+            the data set only have the label in `labels`.
+        box_labels: Per image (k,) class of each box; None if all boxes have the image's label.
 
     Raises:
-        DataError: If the lengths differ, an id comes twice, a label has no class, or the classes
-            of an image contradict each other.
+        DataError: If the lengths differ, an id occurs twice, a label has no class, or the classes
+            of an image are inconsistent.
 
     >>> samples = Samples(Path("birds"), ("a.jpg", "b.jpg"), np.array([0, 1]), ("crow", "wren"))
     >>> len(samples), samples.path(1).as_posix(), samples.has_boxes, samples.is_multi_label
@@ -50,14 +50,14 @@ class Samples:
     box_labels: tuple[NDArray[np.int64], ...] | None = None
 
     def __post_init__(self) -> None:
-        """Check what every reader of a split relies on."""
+        """Validate the fields."""
         count = len(self.ids)
         lists = (self.labels, self.boxes, self.label_sets, self.box_labels)
         if any(given is not None and len(given) != count for given in lists):
             raise DataError(f"{self.root}: {count} ids need as many labels and lists of boxes")
         if len(set(self.ids)) < count:
             twice = next(name for name, after in pairwise(sorted(self.ids)) if name == after)
-            raise DataError(f"{self.root}: image {twice!r} is listed twice")
+            raise DataError(f"{self.root}: image {twice!r} is listed twice; list each image once")
         if count and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
             raise DataError(f"{self.root}: labels must lie in 0 to {len(self.classes) - 1}")
         for index in range(count if self.label_sets or self.box_labels else 0):
@@ -66,12 +66,12 @@ class Samples:
                 raise DataError(f"{self.path(index)}: {fault}")
 
     def _label_fault(self, index: int) -> str | None:
-        """Return what is wrong with the classes of an image, or None."""
+        """Return the fault of an image's classes, or None."""
         known = range(len(self.classes))
         if self.label_sets is not None:
             own = self.label_sets[index].tolist()
             if own != sorted(set(own)) or not set(own) <= set(known):
-                return f"the labels {own} must rise and lie in 0 to {len(known) - 1}"
+                return f"the labels {own} must be ascending and in 0 to {len(known) - 1}"
             if self.labels[index] not in own:
                 return f"the label {self.labels[index]} must be one of the labels {own}"
         if self.box_labels is not None:
@@ -92,32 +92,32 @@ class Samples:
 
     @property
     def num_boxed(self) -> int:
-        """Number of images that have a box."""
+        """Number of images with a box."""
         return 0 if self.boxes is None else sum(len(boxes) > 0 for boxes in self.boxes)
 
     @property
     def has_boxes(self) -> bool:
-        """Whether one at least of these images has a box."""
+        """Whether at least one image has a box."""
         return self.num_boxed > 0
 
     @property
     def is_multi_label(self) -> bool:
-        """Whether images of the data set have several labels, even if each of these has one."""
+        """Whether the data set is multi-label, even if each image of this split has one label."""
         return self.label_sets is not None
 
     def path(self, index: int) -> Path:
-        """Return where the image of this index lies."""
+        """Return the path of the image with this index."""
         return self.root / self.ids[index]
 
     def labels_of(self, index: int) -> NDArray[np.int64]:
-        """Return all classes ``(m,)`` of the image of this index, rising."""
+        """Return all classes ``(m,)`` of the image with this index, ascending."""
         return self.labels[[index]] if self.label_sets is None else self.label_sets[index]
 
     def targets(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return 1 for the classes of each image and 0 for all others, float32 (N, classes).
+        """Return multi-hot targets, float32 (N, classes): 1 for the classes of each image.
 
         Args:
-            indices: (N,) of the images.
+            indices: (N,) indices of the images.
 
         >>> sets = (np.array([0, 1]), np.array([1]))
         >>> ids, classes = ("a.jpg", "b.jpg"), ("crow", "wren")
@@ -131,10 +131,10 @@ class Samples:
         return targets
 
     def own_boxes(self, index: int) -> NDArray[np.float64]:
-        """Return the boxes (k, 4) of an image that are of its label, the first where it has more.
+        """Return the boxes (k, 4) of an image that have its label, the first if it has more.
 
         Args:
-            index: of the image.
+            index: Index of the image.
 
         >>> boxes, of_boxes = (np.array([[0.0, 0, 5, 5], [5, 5, 9, 9]]),), (np.array([0, 1]),)
         >>> samples = Samples(
@@ -151,7 +151,7 @@ class Samples:
         return boxes[np.flatnonzero(self.box_labels[index] == self.labels[index])]
 
     def select(self, indices: Sequence[int] | NDArray[np.int64]) -> "Samples":
-        """Return the images of these indices, in this order."""
+        """Return the images with these indices, in this order."""
         chosen = np.asarray(indices, dtype=np.int64)
         return replace(
             self,
@@ -163,13 +163,13 @@ class Samples:
         )
 
     def with_classes(self, classes: tuple[str, ...]) -> "Samples":
-        """Return the same images with their classes numbered as in another list of them.
+        """Return the images with their labels as indices into another list of classes.
 
         Args:
-            classes: All of this split's, and any others.
+            classes: Class names, including all classes of this split.
 
         Raises:
-            ValueError: If one is missing.
+            ValueError: If a class is missing.
 
         >>> samples = Samples(Path(), ("a.jpg",), np.array([0]), ("wren",))
         >>> samples.with_classes(("crow", "wren")).labels
@@ -187,19 +187,19 @@ class Samples:
 
 
 def split_off(samples: Samples, share: float, seed: int) -> tuple[Samples, Samples]:
-    """Move a share of the images of every class into a part of its own.
+    """Split off a fraction of the images of every class.
 
-    Of each class with at least two images at least one moves and at least one stays; a single
-    image stays. An image of several labels counts for the first. The choice depends on the seed,
-    the labels and their order alone.
+    Of each class with at least two images, at least one is split off and at least one remains; a
+    single image remains. Multi-label images count for their first label. The result only depends
+    on the seed, the labels and their order.
 
     Args:
-        samples: The images to divide; both results keep their order.
-        share: Share of each class that moves, between 0 and 1.
-        seed: Seed of the choice.
+        samples: Images to split; both results keep their order.
+        share: Fraction of each class to split off, between 0 and 1.
+        seed: Random seed of the split.
 
     Returns:
-        The rest and the part.
+        The remaining images, and those that are split off.
 
     Raises:
         ConfigError: If `share` is not between 0 and 1.
@@ -211,7 +211,7 @@ def split_off(samples: Samples, share: float, seed: int) -> tuple[Samples, Sampl
     (('3.jpg', '8.jpg'), 8)
     """
     if not 0 < share < 1:
-        raise ConfigError(f"the share to split off must lie between 0 and 1, not {share}")
+        raise ConfigError(f"val_fraction: {share} is not valid; use a number between 0 and 1")
     # Uniform draws, unlike permutation(), have never changed between releases of numpy.
     draws = np.random.Generator(np.random.PCG64(seed)).random(len(samples))
     moves = np.zeros(len(samples), dtype=bool)
@@ -226,5 +226,5 @@ def split_off(samples: Samples, share: float, seed: int) -> tuple[Samples, Sampl
 def _chosen(
     lists: tuple[NDArray[Number], ...] | None, chosen: NDArray[np.int64]
 ) -> tuple[NDArray[Number], ...] | None:
-    """Return the lists of some images, where the data set has any."""
+    """Return the lists of some images, or None."""
     return None if lists is None else tuple(lists[i] for i in chosen)

@@ -1,4 +1,4 @@
-"""Score maps as files: which is of which image, and reading one."""
+"""Files of score maps: matching with images, and loading."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,16 +17,16 @@ from wsol.errors import DataError, ImageError
 MAP_SUFFIXES: Final = (".npy", ".png")
 
 _parsing = Lock()
-"""Held while a header is parsed: numpy uses ``ast.literal_eval``, of which CPython 3.11 counts the
-recursion for all threads together, and then raises SystemError for a sound file."""
+"""Lock for the parsing of headers: numpy uses ``ast.literal_eval``, whose recursion counter CPython
+3.11 shares between threads, and then raises SystemError for a valid file."""
 
 
 class FoundMaps(NamedTuple):
-    """The files of a folder of score maps, matched to images.
+    """Files of score maps, matched with images.
 
     Attributes:
-        files: Per image the path of its map below the folder, None where it is missing.
-        extra: Paths of maps of no image.
+        files: Path of each image's map below the folder, None if it is missing.
+        extra: Paths of maps that match no image.
     """
 
     files: tuple[str | None, ...]
@@ -36,16 +36,16 @@ class FoundMaps(NamedTuple):
 def find_score_maps(root: Path | str, ids: Sequence[str]) -> FoundMaps:
     """Find the score map of each image in a folder.
 
-    The map of `crow/a.jpg` is `crow/a.npy`, `crow/a.jpg.npy`, or, where no other image could be
-    meant, `a.npy` or `a.jpg.npy`; the suffix may be `.png` as well.
+    The map of `crow/a.jpg` is `crow/a.npy`, `crow/a.jpg.npy`, or, if no other image matches,
+    `a.npy` or `a.jpg.npy`; the suffix may also be `.png`.
 
     Args:
-        root: Folder to look in, at any depth; links are treated as `find_files` does.
+        root: Folder to search at any depth; links are handled as in `find_files`.
         ids: Name of each image, with forward slashes.
 
     Raises:
-        DataError: If there is no map at all, a map could be that of several images, or an image
-            has several maps.
+        DataError: If the folder has no maps, a map matches more than one image, or an image has
+            more than one map.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -56,10 +56,12 @@ def find_score_maps(root: Path | str, ids: Sequence[str]) -> FoundMaps:
     """
     root = Path(root)
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder of score maps")
+        raise DataError(f"{root}: no such folder; set --maps to a folder of score maps")
     names = find_files(root, MAP_SUFFIXES)
     if not names:
-        raise DataError(f"{root}: no score maps here, which end in {' or '.join(MAP_SUFFIXES)}")
+        raise DataError(
+            f"{root}: no score maps found; use a folder of {' or '.join(MAP_SUFFIXES)} files"
+        )
     index_of = _index_of(ids)
     files: list[str | None] = [None] * len(ids)
     extra = []
@@ -70,26 +72,28 @@ def find_score_maps(root: Path | str, ids: Sequence[str]) -> FoundMaps:
             continue
         index = index_of[key]
         if index is None:
-            raise DataError(f"{root / name}: several images are called so; give more of the path")
+            raise DataError(f"{root / name}: matches more than one image; use a longer path")
         if files[index] is not None:
-            raise DataError(f"{root}: {ids[index]!r} has two maps, {files[index]!r} and {name!r}")
+            raise DataError(
+                f"{root}: {ids[index]!r} has two maps, {files[index]!r} and {name!r}; remove one"
+            )
         files[index] = name
     return FoundMaps(tuple(files), tuple(extra))
 
 
 def load_score_map(path: Path | str, max_pixels: int = MAX_PIXELS) -> NDArray[np.floating]:
-    """Read one score map.
+    """Load a score map.
 
     Args:
-        path: A `.npy` file of a real array (H, W), or a gray PNG of 8 or 16 bits, whose levels
-            are divided by 255 or 65535.
-        max_pixels: Largest height times width that is read; the header is checked first.
+        path: `.npy` file with a real array (H, W), or gray 8-bit or 16-bit PNG, whose levels are
+            divided by 255 or 65535.
+        max_pixels: Pixel limit, height times width; it is checked before the data are read.
 
     Returns:
-        (H, W) of float32, or of float64 where the file has more digits than float32.
+        (H, W) array of float32, or of float64 if the file has a higher precision than float32.
 
     Raises:
-        ImageError: If the file is missing, cut short, or holds something else.
+        ImageError: If the file is missing, truncated, or not a score map.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -101,7 +105,7 @@ def load_score_map(path: Path | str, max_pixels: int = MAX_PIXELS) -> NDArray[np
     path = Path(path)
     if path.suffix.lower() == ".png":
         return _load_png(path, max_pixels)
-    # What numpy raises on damaged headers is of many builtin kinds.
+    # numpy raises many builtin exceptions on damaged headers.
     try:
         return _load_npy(path, max_pixels)
     except ImageError:
@@ -112,7 +116,7 @@ def load_score_map(path: Path | str, max_pixels: int = MAX_PIXELS) -> NDArray[np
 
 
 def usual_shape(paths: Iterable[Path], max_pixels: int = MAX_PIXELS) -> tuple[int, int] | None:
-    """Return height and width of the first score map that can be read, or None."""
+    """Return height and width of the first readable score map, or None."""
     for path in paths:
         try:
             height, width = load_score_map(path, max_pixels).shape
@@ -123,7 +127,7 @@ def usual_shape(paths: Iterable[Path], max_pixels: int = MAX_PIXELS) -> tuple[in
 
 
 def _index_of(ids: Sequence[str]) -> dict[str, int | None]:
-    """Map what a map may be called, without its suffix, to the image; to None if to several."""
+    """Map possible names of score maps without suffix to images; to None if ambiguous."""
     by_end: dict[str, int | None] = {}
     by_stem: dict[str, int | None] = {}
     for index, name in enumerate(ids):
@@ -131,7 +135,7 @@ def _index_of(ids: Sequence[str]) -> dict[str, int | None]:
         for end in {*ends(name), *ends(stem)}:
             by_end[end] = index if by_end.get(end, index) == index else None
         by_stem[stem] = index if by_stem.get(stem, index) == index else None
-    # Whatever ends in it, a whole path means itself.
+    # Full paths take precedence over ends of other paths.
     found = by_end | by_stem | {name: index for index, name in enumerate(ids)}
     for index, name in enumerate(ids):
         for form in map_names(name):
@@ -145,23 +149,23 @@ def _stem(name: str) -> str:
 
 
 def _load_npy(path: Path, max_pixels: int) -> NDArray[np.floating]:
-    # Not np.load(): it allocates what a header claims before it looks at the file's length.
+    # Not np.load(), which allocates the size in the header before it checks the file size.
     with path.open("rb") as file:
         version = npy.read_magic(file)
         read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         with _parsing:
             shape, in_columns, dtype = read_header(file)
         if dtype.kind not in "fiub":
-            raise ImageError(path, f"holds {dtype}, not numbers")
+            raise ImageError(path, f"contains {dtype}; use an array of numbers")
         if len(shape) != 2:
-            raise ImageError(path, f"has the shape {shape}; a score map is (height, width)")
+            raise ImageError(path, f"has the shape {shape}; use (height, width)")
         if not 0 < shape[0] * shape[1] <= max_pixels:
             size = f"{shape[0]} x {shape[1]}"
-            raise ImageError(path, f"{size} pixels are none, or more than {max_pixels:,}")
+            raise ImageError(path, f"{size} pixels are empty or exceed the limit of {max_pixels:,}")
         expected = shape[0] * shape[1] * dtype.itemsize
         present = path.stat().st_size - file.tell()
         if present < expected:
-            raise ImageError(path, f"is cut short: {present} of {expected} bytes of numbers")
+            raise ImageError(path, f"is truncated: {present} of {expected} bytes of data")
         data = file.read(expected)
     values = np.frombuffer(data, dtype).reshape(shape, order="F" if in_columns else "C")
     wide = np.result_type(dtype, np.float32) != np.float32
@@ -172,6 +176,6 @@ def _load_png(path: Path, max_pixels: int) -> NDArray[np.floating]:
     with open_image(path, max_pixels) as image:
         image.load()
         if image.mode != "L" and not image.mode.startswith("I"):
-            raise ImageError(path, f"is of mode {image.mode}; a score map is gray")
+            raise ImageError(path, f"has the mode {image.mode}; use a gray PNG")
         white = 255 if image.mode == "L" else 65535
         return np.asarray(image, dtype=np.float32) / np.float32(white)

@@ -1,4 +1,4 @@
-"""Where the bytes of an image come from: the one place that opens images."""
+"""Sources of image bytes: local files, members of tar files, and remote files."""
 
 import logging
 import os
@@ -20,30 +20,30 @@ from wsol.errors import DataError, ImageError
 
 
 class Source(Protocol):
-    """An image that is no file of its own.
+    """Protocol of images that are not local files.
 
-    ``str()`` names it in messages and results. It goes to worker processes, so it can be pickled.
+    ``str()`` is the name in messages and results. Sources are pickled for worker processes.
     """
 
     def open(self) -> BinaryIO:
-        """Return the bytes, to be read from their start and closed.
+        """Return the content as a binary file.
 
         Raises:
-            ImageError: they cannot be had; any OSError or ValueError becomes one.
+            ImageError: the content is not available; OSError and ValueError are converted to it.
         """
 
 
 ImageSource = Path | str | Source
-"""What can be opened as an image: the path of a file or of one in tar files, or a source."""
+"""Image that can be opened: path of a file or of a member of a tar file, or a source."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """The bytes themselves, as whatever has read them gives them.
+    """Image source with the content in memory.
 
     Args:
-        name: of the image.
-        data: what its file holds.
+        name: name of the image.
+        data: content of the image file.
 
     >>> open_source(Content("a.jpg", b"bytes")).read()
     b'bytes'
@@ -62,14 +62,14 @@ class Content:
 
 
 def open_source(image: ImageSource) -> BinaryIO:
-    """Return the bytes of an image, to be read and closed.
+    """Open the content of an image as a binary file.
 
     Args:
-        image: a regular file, one in a folder of tar files as `find_images` names it, or a
+        image: path of a regular file or of a member of a tar file (see `find_images`), or a
             source.
 
     Raises:
-        ImageError: there is no such file, it is none, or it cannot be opened.
+        ImageError: the file does not exist, is not a regular file, or cannot be opened.
 
     >>> open_source("missing.jpg")
     Traceback (most recent call last):
@@ -84,9 +84,9 @@ def open_source(image: ImageSource) -> BinaryIO:
 
 
 def here(image: ImageSource) -> ImageSource | None:
-    """Return an image that any process can open: of a source its content, None if it has none.
+    """Return an image that any process can open: sources are read to memory; None on error.
 
-    Connections to other file systems do not survive that a process is forked.
+    Connections to remote file systems cannot be used in forked processes.
 
     >>> here("a.jpg"), here(Content("a.jpg", b""))
     ('a.jpg', Content(name='a.jpg'))
@@ -101,7 +101,7 @@ def here(image: ImageSource) -> ImageSource | None:
 
 
 def name_of(image: ImageSource) -> Path | str:
-    """Return what an image is called in messages.
+    """Return the name of an image in messages.
 
     >>> name_of(Content("a.jpg", b""))
     'a.jpg'
@@ -116,7 +116,7 @@ def _open_file(path: Path | str) -> BinaryIO:
     try:
         status = Path(path).stat()
     except (FileNotFoundError, NotADirectoryError):
-        # Another process than this one may have looked into the shards that hold it.
+        # Another process may have opened the shards that contain it.
         part = find_member(path, search=True)
         if part is None:
             raise
@@ -131,16 +131,16 @@ def _open_file(path: Path | str) -> BinaryIO:
 _logger = logging.getLogger("wsol")
 
 MOST_BYTES = 512 * 2**20
-"""Of one file, which is read whole: a request for each of its parts would take longer."""
+"""Maximum size of a remote file in bytes, which is read as a whole to save requests."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """An image's file on another file system.
+    """Image file on a remote file system.
 
     Args:
         folder: URI of the folder.
-        name: of the file in it.
+        name: name of the file in the folder.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -154,28 +154,30 @@ class RemoteFile:
     name: str
 
     def __str__(self) -> str:
-        """Return the name, without what the folder's URI may tell of keys."""
+        """Return the name, without the URI of the folder, which may contain credentials."""
         return self.name
 
     def open(self) -> BinaryIO:
-        """Return what the file holds.
+        """Return the content as a binary file.
 
         Raises:
-            ImageError: it is too large.
+            ImageError: the file is too large.
         """
         system, base = open_folder(self.folder)
         with system.open_input_file(f"{base}/{self.name}") as file:
             if file.size() > MOST_BYTES:
-                raise ImageError(self.name, f"has {file.size():,} bytes: too large to be fetched")
+                raise ImageError(
+                    self.name, f"{file.size():,} bytes exceed the limit of {MOST_BYTES:,}"
+                )
             return BytesIO(file.read())
 
 
 class RemoteFiles(Sequence[RemoteFile]):
-    """The files of some names in a folder elsewhere.
+    """Sequence of the files in a remote folder.
 
     Args:
-        folder: its URI.
-        names: of the files.
+        folder: URI of the folder.
+        names: names of the files.
 
     >>> files = RemoteFiles("s3://bucket/photos", Names(["a/1.jpg"]))
     >>> files[0]
@@ -183,7 +185,7 @@ class RemoteFiles(Sequence[RemoteFile]):
     """
 
     def __init__(self, folder: str, names: Sequence[str]) -> None:
-        """Keep the names."""
+        """Store folder and names."""
         self.folder, self.names = folder, names
 
     def __len__(self) -> int:
@@ -197,24 +199,24 @@ class RemoteFiles(Sequence[RemoteFile]):
     def __getitem__(self, index: slice) -> "RemoteFiles": ...
 
     def __getitem__(self, index: int | slice) -> "RemoteFile | RemoteFiles":
-        """Return a file, or those of a slice."""
+        """Return a file, or a slice of the files."""
         if isinstance(index, slice):
             return RemoteFiles(self.folder, self.names[index])
         return RemoteFile(self.folder, self.names[index])
 
 
 def index_remote(uri: str, suffixes: Collection[str]) -> Names:
-    """List the files beneath a folder elsewhere that have one of some suffixes, in any case.
+    """List the files below a remote folder with certain suffixes, ignoring case.
 
-    Hidden files, folders that wsol has written and images of other kinds are left out, as they are
-    on this machine's disks.
+    As in local folders, hidden files, folders that wsol has written and images of unsupported
+    formats are left out.
 
     Args:
-        uri: of the folder.
-        suffixes: what names may end in, in lower case, with the dot.
+        uri: URI of the folder.
+        suffixes: file name suffixes, in lower case, with the dot.
 
     Raises:
-        DataError: there is no such folder, or it cannot be listed.
+        DataError: the folder does not exist, or cannot be listed.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -227,7 +229,7 @@ def index_remote(uri: str, suffixes: Collection[str]) -> Names:
     try:
         system, base = open_folder(uri)
         if system.get_file_info(base).type != fs.FileType.Directory:
-            raise DataError(f"{shown(uri)}: no such folder")
+            raise DataError(f"{shown(uri)}: no such folder; check the URI")
         left_out = LeftOut()
         names = Names(_walk(system, base, suffixes, left_out)).sorted()
         left_out.log(shown(uri))
@@ -241,14 +243,14 @@ def index_remote(uri: str, suffixes: Collection[str]) -> Names:
 def open_folder(uri: str) -> tuple[fs.FileSystem, str]:
     """Return the file system of a URI, and the folder's path in it.
 
-    A process that was forked opens its own, as connections cannot be shared.
+    Forked processes open a separate connection, as connections cannot be shared.
 
     Args:
-        uri: of the folder.
+        uri: URI of the folder.
 
     Raises:
-        OSError: it cannot be reached.
-        ValueError: it is no URI that pyarrow knows.
+        OSError: the file system cannot be reached.
+        ValueError: pyarrow does not support the URI.
     """
     return _open(uri, os.getpid())
 
@@ -265,7 +267,7 @@ def _walk(
     todo = [base]
     while todo:
         folder = todo.pop()
-        # One folder at a time: a listing of all takes much more memory than their names.
+        # One folder at a time, as a recursive listing takes much more memory than the names.
         entries = system.get_file_info(fs.FileSelector(folder))
         if folder != base and _is_output(system, folder, entries):
             _logger.warning("%r was written by wsol and was skipped", folder)

@@ -1,4 +1,4 @@
-"""Images as network input: the field's resize, crop and flip."""
+"""Transforms of images to network input: resize, crop and flip."""
 
 import math
 from typing import Final, Protocol
@@ -10,12 +10,12 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 SCALED_MARGIN: Final = 1.5
-"""How many times a side's pixels an image keeps when it is decoded at a smaller scale. Crops then
-differ by 1.3 levels of 255 on average, as much as those by another filter do."""
+"""Minimum ratio of the decoded to the resized side, for images that are decoded at a smaller scale.
+Crops then differ by 1.3 levels of 255 on average, as much as with another resize filter."""
 
 
 class Transform(Protocol):
-    """Makes an RGB image into an array for the network."""
+    """Protocol of transforms of RGB images to arrays for the network."""
 
     def __call__(self, image: Image.Image, seed: tuple[int, ...]) -> NDArray[np.uint8]:
         """Return uint8 ``(H, W, 3)``; the same image and seed give the same array."""
@@ -23,10 +23,10 @@ class Transform(Protocol):
 
 
 class TrainTransform:
-    """Resize to a square, crop a random square, flip half of the time.
+    """Resize to a square, crop a random square, and flip with probability 0.5.
 
-    Torch resizes, four times as fast as Pillow, which prediction uses: a level of 255 apart in some
-    pixels, seldom two.
+    Images are resized by torch, four times faster than by Pillow, which prediction uses; some
+    pixels differ by one level of 255, rarely by two.
 
     Args:
         size: side of the crop in pixels.
@@ -40,12 +40,12 @@ class TrainTransform:
     """
 
     def __init__(self, size: int, resize: int) -> None:
-        """Keep the sizes."""
+        """Store the sizes."""
         self.size, self.resize = size, resize
 
     @property
     def least_side(self) -> int:
-        """Pixels that both sides of an image need so that it may have been scaled before."""
+        """Minimum of both sides in pixels for images that are decoded at a smaller scale."""
         return math.ceil(SCALED_MARGIN * self.resize)
 
     def __call__(self, image: Image.Image, seed: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -53,11 +53,11 @@ class TrainTransform:
         return self.crop(np.array(image), seed)
 
     def crop(self, pixels: NDArray[np.uint8], seed: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return the same of an image's pixels, uint8 ``(H, W, 3)``."""
+        """Transform an array of pixels, uint8 ``(H, W, 3)``, in the same way."""
         random = np.random.default_rng(seed)
         left, top = random.integers(0, self.resize - self.size + 1, 2).tolist()
         flip = random.random() < 0.5
-        # The dimension of one image goes first: only then torch sees channels last.
+        # Add the batch dimension before permuting, so that torch detects channels last.
         images = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
         square = interpolate(images, (self.resize,) * 2, mode="bilinear", antialias=True)
         crop = square[..., top : top + self.size, left : left + self.size]
@@ -65,10 +65,10 @@ class TrainTransform:
 
 
 class EvalTransform:
-    """Resize to a square, so that the whole image is seen and boxes scale by side.
+    """Resize to a square, so that the whole image is used, and boxes scale by width and height.
 
     Args:
-        size: side in pixels.
+        size: side of the square in pixels.
 
     Source: ``docs/protocol.md``.
 
@@ -77,12 +77,12 @@ class EvalTransform:
     """
 
     def __init__(self, size: int) -> None:
-        """Keep the sizes."""
+        """Store the size."""
         self.size = size
 
     @property
     def least_side(self) -> int:
-        """Pixels that both sides of an image need so that it may have been scaled before."""
+        """Minimum of both sides in pixels for images that are decoded at a smaller scale."""
         return math.ceil(SCALED_MARGIN * self.size)
 
     def __call__(self, image: Image.Image, seed: tuple[int, ...] = ()) -> NDArray[np.uint8]:
@@ -91,7 +91,7 @@ class EvalTransform:
 
 
 class CenterCropTransform:
-    """Resize to a square and keep its centre; boxes move with it.
+    """Resize to a square and crop its center; boxes are shifted accordingly.
 
     Args:
         size: side of the crop in pixels.
@@ -104,7 +104,7 @@ class CenterCropTransform:
     """
 
     def __init__(self, size: int, resize: int) -> None:
-        """Keep the sizes."""
+        """Store the sizes."""
         self.size, self.resize = size, resize
         self.margin = (resize - size) // 2
 
@@ -116,7 +116,7 @@ class CenterCropTransform:
     def move_boxes(
         self, boxes: NDArray[np.float64], original_size: tuple[int, int]
     ) -> NDArray[np.float64]:
-        """Return boxes of an image in pixels of its crop, not clipped, ``(N, 4)``.
+        """Convert boxes of an image to pixels of its crop, without clipping, ``(N, 4)``.
 
         Args:
             boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the image.
@@ -126,8 +126,8 @@ class CenterCropTransform:
         >>> crop.move_boxes(np.array([[0.0, 64.0, 512.0, 128.0]]), (512, 128)).tolist()
         [[-16.0, 112.0, 240.0, 240.0]]
         """
-        # Divided before it is multiplied, as the authors do: it decides what the truncation to
-        # whole pixels makes of the result.
+        # Divide before multiplying, as in the authors' code: the order affects the result after
+        # truncation to whole pixels.
         moved: NDArray[np.float64] = boxes * (self.resize / np.tile(original_size, 2)) - self.margin
         return moved
 

@@ -1,4 +1,4 @@
-"""Images composed of objects that a teacher cut out, so that each object's pixels are known."""
+"""Composite images of objects cut out by a teacher, with known pixels of each object."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -31,31 +31,31 @@ from wsol.metrics.average_precision import Boxes, box_average_precision
 log = logging.getLogger("wsol")
 
 AREAS = (0.03, 0.8)
-"""Shares of an image between which the area of a cut-out object lies."""
+"""Range of the area of a cut-out object, as fractions of the image."""
 
 MAX_OBJECTS = 6
-"""In one composed image."""
+"""Maximum objects per composite image."""
 
 COMPOSITES_PER_IMAGE = 3
-"""Composed images for each image that a teacher has seen."""
+"""Composite images per image of the teacher."""
 
 MAX_BACKGROUNDS = 200
-"""Kept in memory."""
+"""Maximum number of backgrounds in memory."""
 
 BACKGROUND_CELLS = 56
-"""Cells along each side of an image, in which the colours around an object are averaged."""
+"""Cells along each side of an image, for averaging the colours around an object."""
 
 DEPTH_SIDE = 112
-"""Side in pixels of the masks on which depths are counted."""
+"""Side in pixels of the masks on which depths are computed."""
 
 
 class Cutout(NamedTuple):
-    """An object on its own.
+    """Object cut out of an image.
 
     Attributes:
-        pixels: uint8 ``(3, h, w)``, its bounding box.
+        pixels: pixels of its bounding box, uint8 ``(3, h, w)``.
         mask: bool ``(h, w)``.
-        label: its class.
+        label: class of the object.
     """
 
     pixels: Tensor
@@ -65,12 +65,12 @@ class Cutout(NamedTuple):
 
 @dataclass(frozen=True)
 class Material:
-    """What images are composed of.
+    """Objects and backgrounds for composite images.
 
     Attributes:
         cutouts: objects.
-        backgrounds: uint8 ``(3, H, W)`` each, images whose objects are blurred away.
-        num_errors: images that could not be read.
+        backgrounds: images with blurred objects, uint8 ``(3, H, W)`` each.
+        num_errors: number of unreadable images.
     """
 
     cutouts: tuple[Cutout, ...]
@@ -79,11 +79,11 @@ class Material:
 
 
 class Composite(NamedTuple):
-    """A composed image.
+    """Composite image.
 
     Attributes:
         image: uint8 ``(3, H, W)``.
-        instances: int16 ``(H, W)``, number of the object that is seen at each pixel, from 1.
+        instances: number of the visible object at each pixel, from 1, int16 ``(H, W)``.
         labels: classes of the objects.
     """
 
@@ -95,15 +95,15 @@ class Composite(NamedTuple):
 def find_cutout(
     image: Tensor, heat_map: NDArray[np.float32], threshold: float, label: int
 ) -> Cutout | None:
-    """Return the object of an image that has one; None where it seems to have none or several.
+    """Return the object of an image with one object; None if it seems to have none or several.
 
-    One object is a compact component that has nearly all that is above the threshold, one peak, and
-    at most one side on the image's border.
+    A single object is a compact connected component with nearly all pixels above the threshold, one
+    peak, and at most one side on the image's border.
 
     Args:
         image: uint8 ``(3, H, W)``.
         heat_map: ``(H, W)`` in [0, 1].
-        threshold: share of its maximum above which a pixel belongs to an object.
+        threshold: fraction of its maximum above which a pixel belongs to an object.
         label: class of the image.
     """
     grey = grey_levels(heat_map)
@@ -125,13 +125,13 @@ def find_cutout(
 
 
 def blurred_away(image: Tensor, mask: Tensor, reach: int = 5) -> Tensor:
-    """Return an image whose masked pixels have the mean colour of what lies around them.
+    """Return an image with masked pixels replaced by the mean colour of their surroundings.
 
     Args:
         image: uint8 ``(3, H, W)``.
         mask: bool ``(H, W)``.
-        reach: of what is around, in cells of a grid of 56 x 56; where all of it is masked, the
-            colour is the mean of the image.
+        reach: size of the surroundings, in cells of a grid of 56 x 56; if all of them are masked,
+            the colour is the mean of the image.
     """
     kept = (~mask)[None].float()
     cells = adaptive_avg_pool2d(torch.cat((image * kept, kept)), BACKGROUND_CELLS)
@@ -147,8 +147,8 @@ def compose(material: Material, generator: np.random.Generator) -> Composite:
     """Return an image of one to six objects, many of which touch.
 
     Args:
-        material: what it is composed of; at least one object and one ground.
-        generator: of everything that is drawn.
+        material: objects and backgrounds, at least one of each.
+        generator: random generator.
 
     Source: Dwibedi, Misra & Hebert, Cut, Paste and Learn: Surprisingly Easy Synthesis for Instance
     Detection, ICCV 2017, section 3: blended edges, occlusion, truncation; the masks are a
@@ -173,7 +173,7 @@ def compose(material: Material, generator: np.random.Generator) -> Composite:
             pixels, cover = pixels.flip(-1), cover.flip(-1)
         rows, columns = cover.shape
         x, y = _place(places, (rows, columns), (height, width), generator)
-        # At least four fifths of the object are in the image.
+        # At least 80 % of the object is in the image.
         left = int(np.clip(x - columns / 2, -0.2 * columns, width - 0.8 * columns))
         top = int(np.clip(y - rows / 2, -0.2 * rows, height - 0.8 * rows))
         ys, xs = slice(max(top, 0), top + rows), slice(max(left, 0), left + columns)
@@ -192,7 +192,7 @@ def compose(material: Material, generator: np.random.Generator) -> Composite:
 
 
 def _scaled(cutout: Cutout, side: float, most: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Return pixels and soft mask of an object whose box has the area of a square."""
+    """Return pixels and soft mask of an object scaled to the box area of a square."""
     rows, columns = cutout.mask.shape
     scale = side / np.sqrt(rows * columns)
     size = [
@@ -210,7 +210,7 @@ def _place(
     size: tuple[int, int],
     generator: np.random.Generator,
 ) -> tuple[float, float]:
-    """Return a centre, mostly where the box touches that of an object that is there."""
+    """Return a center, in most cases such that the box touches that of an existing object."""
     if not places or generator.random() < 0.2:
         x, y = generator.uniform(0.15, 0.85, 2) * (size[1], size[0])
         return float(x), float(y)
@@ -227,14 +227,13 @@ def _blended(cover: Tensor, radius: int) -> Tensor:
 
 
 def instance_targets(composite: Composite, grid: tuple[int, int]) -> NDArray[np.float16]:
-    """Return what a head is to say of a composed image, float16 ``(2, h, w)``: depth and class.
+    """Return the targets of a head for a composite image, float16 ``(2, h, w)``: depth and class.
 
-    The depth is one half at an object's edge and 1 where it is deepest, counted in pixels by
-    which the mask shrinks; 0 outside. The class is that of the object at the middle of a place, -1
-    outside.
+    The depth is 0.5 at an object's edge and 1 at its deepest pixel, measured by erosion of the mask
+    in pixels; 0 outside. The class is that of the object at the center of a position, -1 outside.
 
     Args:
-        composite: the image.
+        composite: composite image.
         grid: height and width.
     """
     instances = composite.instances
@@ -257,14 +256,14 @@ def instance_targets(composite: Composite, grid: tuple[int, int]) -> NDArray[np.
 
 
 def take_material(samples: Samples, teacher: Teacher, preprocessing: Preprocessing) -> Material:
-    """Return objects and grounds of a data set, as a teacher sees them.
+    """Return objects and backgrounds of a data set, as localized by a teacher.
 
-    Images that cannot be read are left out and logged.
+    Unreadable images are skipped and logged.
 
     Args:
-        samples: the images; objects are cut out of those with one label.
-        teacher: says where the objects are.
-        preprocessing: how images are read.
+        samples: images; objects are cut out of images with one label.
+        teacher: teacher that localizes the objects.
+        preprocessing: preprocessing of the images.
 
     Raises:
         DataError: no object can be cut out.
@@ -277,7 +276,7 @@ def take_material(samples: Samples, teacher: Teacher, preprocessing: Preprocessi
     with Meter("cut out", len(samples)) as meter:
         for batch in load_batches(files, batches, preprocessing.num_workers):
             for _, error in batch.errors:
-                log.warning("left out: %s", error)
+                log.warning("skipped: %s", error)
                 num_errors += 1
             meter.advance(len(batch.indices) + len(batch.errors))
             if not batch.indices:
@@ -300,12 +299,12 @@ def take_material(samples: Samples, teacher: Teacher, preprocessing: Preprocessi
                     found = find_cutout(image, heat_map, teacher.threshold, known[0])
                     cutouts += [found] if found else []
                 if len(backgrounds) < MAX_BACKGROUNDS:
-                    # The object's edge and its shadow are to go as well.
+                    # Also removes the object's edge and shadow.
                     object_mask = torch.from_numpy(heat_map > 0.7 * teacher.threshold)
                     backgrounds.append(blurred_away(image, object_mask))
     if not cutouts:
         raise DataError(
-            f"{samples.root}: no image shows one object on its own that could be cut out; use "
+            f"{samples.root}: no image shows a single object that could be cut out; use "
             "--student pixels"
         )
     log.info("cut out %d objects of %d images", len(cutouts), len(samples))
@@ -313,7 +312,7 @@ def take_material(samples: Samples, teacher: Teacher, preprocessing: Preprocessi
 
 
 def _padded(labels: Sequence[Sequence[int] | NDArray[np.int64]]) -> Tensor:
-    """Return the labels of each image, int64 ``(N, K)`` with -1 where it has fewer than K."""
+    """Return the labels of each image, int64 ``(N, K)``, padded with -1."""
     known = [torch.as_tensor(np.asarray(each, np.int64)) for each in labels]
     return torch.nn.utils.rnn.pad_sequence(known, batch_first=True, padding_value=-1)
 
@@ -326,15 +325,15 @@ def take_composites(
     folder: Path,
     seed: int,
 ) -> DistillationDataset:
-    """Compose images, send them through the network, and keep what there is to learn.
+    """Compose images, compute their features, and return the data set for the head.
 
     Args:
-        material: what they are composed of.
-        number: of images.
-        student: says which features to keep.
-        preprocessing: how images are made the network's input.
-        folder: where the features lie meanwhile; the file has no name, so nothing is left of it.
-        seed: image number n is drawn from (seed, n).
+        material: objects and backgrounds.
+        number: number of images.
+        student: student whose features are computed.
+        preprocessing: preprocessing of the images.
+        folder: folder for the features; the file is unnamed and vanishes with the process.
+        seed: random seed; image number n is drawn from (seed, n).
     """
     targets: list[NDArray[np.float16]] = []
     with Meter("compose", number) as meter, feature_file(folder) as file:
@@ -355,15 +354,15 @@ def composite_ap50(
     preprocessing: Preprocessing,
     seed: int = 0,
 ) -> float:
-    """Return AP50 in percent of the boxes that a localizer finds in composed images.
+    """Return AP50 in percent of a localizer's boxes in composite images.
 
     Args:
-        localizer: is given the labels of each image.
-        cut: how its maps are cut.
-        material: what the images are composed of.
-        numbers: of the images, see ``take_composites``.
-        preprocessing: how images are made the network's input.
-        seed: image number n is drawn from (seed, n).
+        localizer: localizer; it gets the labels of each image.
+        cut: postprocessing of its maps.
+        material: objects and backgrounds.
+        numbers: image numbers, see ``take_composites``.
+        preprocessing: preprocessing of the images.
+        seed: random seed; image number n is drawn from (seed, n).
     """
     found, true = [], []
     for composed, inputs in _batches(material, numbers, preprocessing, seed):
@@ -381,7 +380,7 @@ def composite_ap50(
 def _batches(
     material: Material, numbers: Sequence[int], preprocessing: Preprocessing, seed: int
 ) -> Iterator[tuple[list[Composite], Tensor]]:
-    """Yield composed images and the network's input."""
+    """Yield composite images and the network's input."""
     for keys in split_batches(numbers, preprocessing.batch_size):
         composed = [compose(material, np.random.default_rng([seed, key.index])) for key in keys]
         images = torch.stack([each.image for each in composed])
@@ -392,7 +391,7 @@ def _batches(
 
 
 def _seen_boxes(composite: Composite) -> Boxes:
-    """Return the boxes of what is seen of each object."""
+    """Return the boxes of the visible region of each object."""
     boxes, labels = [], []
     for number, label in enumerate(composite.labels, 1):
         ys, xs = np.nonzero((composite.instances == number).numpy())

@@ -1,4 +1,4 @@
-"""The options of distillation."""
+"""Distillation options."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,10 @@ from wsol.types import Normalization, Precision, Student
 
 
 class StudentDefaults(NamedTuple):
-    """How much a head learns, and how fast.
+    """Default training options of a student.
 
     Attributes:
-        max_images: to learn from at most.
+        max_images: maximum number of training images.
         epochs: passes of the head over the images and their mirror images.
         lr: learning rate of the head.
     """
@@ -36,66 +36,69 @@ class StudentDefaults(NamedTuple):
     lr: float
 
 
-# An image has hundreds of places and one box, so that pixels need fewer images; their features
-# are on a finer grid, and take more room.
+# An image has hundreds of positions and one box, so pixels need fewer images; their features
+# are on a finer grid, and take more memory.
 STUDENT_DEFAULTS: dict[Student, StudentDefaults] = {
     "pixels": StudentDefaults(max_images=5_000, epochs=12, lr=0.005),
     "psol": StudentDefaults(max_images=20_000, epochs=20, lr=0.001),
     "instances": StudentDefaults(max_images=2_000, epochs=10, lr=0.002),
 }
-"""What is good for each student, where nothing else is asked for."""
+"""Default training options of each student."""
 
 
 @dataclass(frozen=True)
 class DistillConfig(Options):
-    """Options of distillation.
+    """Distillation options.
 
     Args:
-        run: the run folder of the teacher, or hf:owner/name on the Hub.
-        out: the run folder to write.
-        data: folder of the data set; default: the one that the run was trained on.
-        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO, to measure
-            on val alone; default: the run's, if the data is, else boxes.csv or boxes.json in the
-            data folder.
-        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
-            leaves such rows out, each with a line that says where and why.
-        splits: folder of published splits; default: the run's, if the data is.
-        labels: labels as CSV or COCO JSON; default: the run's, if the data is, else those of the
-            data folder.
-        split_folders: folders that are splits, as train=FOLDER,test=FOLDER; none makes every folder
-            a class; default: the run's, if the data is, else those named after splits.
-        student: what learns: pixels, which places belong to objects; psol, one box an image;
-            instances, which objects touch, from composed images; default: instances where images
-            have several labels, otherwise pixels.
-        localizer: makes the teacher's score maps; default: the run's. One that is given leaves
-            nothing of the run's own reading.
-        layers: modules of the network whose features the teacher reads; default: the run's; with
-            --localizer, found and logged.
-        affinity: a module of the network whose features the teacher's maps then follow; default:
-            the run's; with --localizer, none.
+        run: run folder of the teacher, or hf:owner/name on the Hub.
+        out: run folder to write.
+        data: data set folder; default: the run's training data.
+        boxes: ground-truth boxes, only used for metrics on val: CSV, COCO JSON, or a folder of
+            Pascal VOC or YOLO files; default: the run's, if data is the run's, otherwise boxes.csv
+            or boxes.json in the data folder.
+        on_bad_annotation: handling of unusable box annotations: fail stops at the first one, skip
+            drops each and logs its position and the reason.
+        splits: folder of published splits; default: the run's, if data is the run's.
+        labels: image labels as CSV or COCO JSON; default: the run's, if data is the run's,
+            otherwise those of the data folder.
+        split_folders: split folders, as train=FOLDER,test=FOLDER; none treats every folder as a
+            class; default: the run's, if data is the run's, otherwise the folders named after
+            splits.
+        student: kind of student: pixels (object or background per position), psol (one box per
+            image) or instances (touching objects, trained on composite images); default: instances
+            for multi-label data, otherwise pixels.
+        localizer: localizer of the teacher's score maps; default: the run's. If given, the run's
+            other localizer options are ignored.
+        layers: network modules whose features the teacher reads; default: the run's; with
+            --localizer, chosen automatically and logged.
+        affinity: network module whose features refine the teacher's maps; default: the run's; with
+            --localizer, none.
         flip: average the teacher's maps with those of the flipped image; default: the run's; with
             --localizer, false.
-        scales: average the teacher's maps over images of these sizes, as shares of the run's;
-            default: the run's; with --localizer, the image as it is.
-        normalization: how the teacher's maps are scaled to [0, 1]; default: the run's; with
+        scales: image sizes to average the teacher's maps over, relative to the run's; default: the
+            run's; with --localizer, one size.
+        normalization: scaling of the teacher's maps to [0, 1]; default: the run's; with
             --localizer, otsu with threshold auto (minmax for prototypes) and minmax with a number.
         threshold: fraction of a map's maximum above which a pixel belongs to the teacher's object,
-            or auto: each map's own, and 0.5 for prototypes; default: the run's where it was chosen
-            on boxes, otherwise auto.
-        head_layer: modules of the network whose features the head sees; default: all that the
-            teacher reads and its maps follow.
-        max_images: to learn from at most, taken evenly from the training split; for instances
-            composed images; default: 5,000 for pixels, 20,000 for psol, 2,000 for instances.
+            or auto: a separate threshold per map (0.5 for prototypes); default: the run's, if it
+            was chosen on boxes, otherwise auto.
+        head_layers: network modules whose features the head reads; default: all that the teacher
+            reads, including its affinity module.
+        max_images: maximum number of training images, sampled evenly from the training split; for
+            instances of composite images; default: 5,000 for pixels, 20,000 for psol, 2,000 for
+            instances.
         epochs: passes of the head over the images and their mirror images; default: 12 for
             pixels, 20 for psol, 10 for instances.
         lr: learning rate of the head; default: 0.005 for pixels, 0.001 for psol, 0.002 for
             instances.
-        weight_decay: of the head's weights.
-        seed: of everything drawn by chance.
+        weight_decay: weight decay of the head's weights.
+        seed: random seed.
         batch_size: images per step.
-        num_workers: processes that decode images; 0 decodes in this one.
-        precision: auto is that of the run, if it is known and the hardware supports it.
-        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
+        num_workers: processes that decode images; 0 decodes in the main process.
+        precision: floating-point precision; auto uses the run's, if recorded and supported by the
+            hardware.
+        device: compute device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
     """
 
     run: Path
@@ -113,7 +116,7 @@ class DistillConfig(Options):
     scales: tuple[Scale, ...] = ()
     normalization: Normalization | None = None
     threshold: Threshold | None = None
-    head_layer: tuple[Name, ...] = ()
+    head_layers: tuple[Name, ...] = ()
     max_images: PositiveInt | None = None
     epochs: PositiveInt | None = None
     lr: PositiveFloat | None = None
@@ -126,15 +129,15 @@ class DistillConfig(Options):
     split_folders: tuple[Name, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is loaded."""
+        """Reject invalid options before anything is loaded."""
         super().__post_init__()
         read_split_folders(self.split_folders)
 
     @property
     def defaults(self) -> StudentDefaults:
-        """What is asked for, and for the rest what is good for the student.
+        """Training options: given values, and defaults of the student for the others.
 
-        The student is known, see ``with_student``.
+        The student must be set, see ``with_student``.
         """
         options = {name: getattr(self, name) for name in StudentDefaults._fields}
         given = {name: value for name, value in options.items() if value is not None}

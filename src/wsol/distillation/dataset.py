@@ -1,4 +1,4 @@
-"""What a head learns from: features of images, and what a teacher sees in them."""
+"""Training data of heads: features of images, and targets from a teacher."""
 
 import logging
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ log = logging.getLogger("wsol")
 
 
 class Teacher(NamedTuple):
-    """Who says where the objects are.
+    """Teacher of a distillation.
 
     Attributes:
-        localizer: makes score maps of the true labels.
-        normalization: how they are scaled to [0, 1].
-        threshold: share of a map's maximum above which a pixel belongs to the object.
+        localizer: localizer; its maps are of the ground-truth labels.
+        normalization: normalization of its maps to [0, 1].
+        threshold: fraction of a map's maximum above which a pixel belongs to the object.
     """
 
     localizer: ScoreMaps
@@ -41,25 +41,25 @@ class Teacher(NamedTuple):
     def target(
         self, score_map: NDArray[np.float32], student: DistilledLocalizer, grid: tuple[int, int]
     ) -> NDArray[Any] | None:
-        """Return what a student is to say of an image; None where the teacher sees no object.
+        """Return the training target of an image; None if the teacher finds no object.
 
         Args:
-            score_map: raw, ``(H, W)``.
-            student: says what it wants to know of a map.
-            grid: height and width of its features.
+            score_map: raw map, ``(H, W)``.
+            student: student that converts the map to its target.
+            grid: height and width of the student's features.
         """
         heat_map, has_object = normalize(score_map, self.normalization)
         return student.target(heat_map, self.threshold, grid) if has_object else None
 
 
 class DistillationDataset(NamedTuple):
-    """Images and their mirror images.
+    """Features and targets of images and their mirror images.
 
     Attributes:
-        features: of the network.
-        targets: what the head is to say: float32 ``(N, 4)``, boxes as shares of the image, or
-            int8 ``(N, h, w)``, labels of places.
-        num_errors: images that could not be read, and are left out.
+        features: features of the network.
+        targets: targets of the head: float32 ``(N, 4)``, boxes as fractions of the image, or
+            int8 ``(N, h, w)``, labels of positions.
+        num_errors: number of unreadable images, which are skipped.
     """
 
     features: KeptFeatures
@@ -67,7 +67,7 @@ class DistillationDataset(NamedTuple):
     num_errors: int = 0
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return features ``(n, C, h, w)``, float32, and targets ``(n, ...)`` of some."""
+        """Return features ``(n, C, h, w)``, float32, and targets ``(n, ...)`` of a subset."""
         return self.features.batch(indices), torch.from_numpy(self.targets[list(indices)])
 
 
@@ -78,19 +78,19 @@ def build_dataset(
     preprocessing: Preprocessing,
     folder: Path,
 ) -> DistillationDataset:
-    """Send images and their mirror images through the network, and keep what there is to learn.
+    """Compute features and targets of images and their mirror images.
 
-    Images that cannot be read, or in which the teacher sees nothing, are left out and logged.
+    Unreadable images, and those in which the teacher finds no object, are skipped and logged.
 
     Args:
-        samples: the images.
-        teacher: says where the objects are.
-        student: says which features to keep, and what to learn of the teacher's maps.
-        preprocessing: how images are read.
-        folder: where the features lie meanwhile; the file has no name, so nothing is left of it.
+        samples: images.
+        teacher: teacher that localizes the objects.
+        student: student, which determines the features and the targets.
+        preprocessing: preprocessing of the images.
+        folder: folder for the features; the file is unnamed and vanishes with the process.
 
     Raises:
-        DataError: no image is left.
+        DataError: no image remains.
     """
     files = ImageFiles(samples.paths(), preprocessing.transform)
     batches = split_batches(range(len(samples)), preprocessing.batch_size)
@@ -99,7 +99,7 @@ def build_dataset(
     with Meter("teach", len(samples)) as meter, feature_file(folder) as file:
         for batch in load_batches(files, batches, preprocessing.num_workers):
             for _, error in batch.errors:
-                log.warning("left out: %s", error)
+                log.warning("skipped: %s", error)
                 num_errors += 1
             meter.advance(len(batch.indices) + len(batch.errors))
             if not batch.indices:
@@ -118,13 +118,13 @@ def build_dataset(
             for row, index in enumerate(batch.indices):
                 target = teacher.target(maps[row], student, grid)
                 if target is None or not finite[row]:
-                    sees_none = "the teacher sees no object"
+                    sees_none = "the teacher finds no object"
                     reason = sees_none if finite[row] else "its features are not finite"
-                    log.warning("left out: %s: %s", samples.ids[index], reason)
+                    log.warning("skipped: %s: %s", samples.ids[index], reason)
                     continue
                 for view, of_view in ((seen, target), (mirrored, student.mirrored(target))):
                     file.add(view[row])
                     targets.append(of_view)
         if not targets:
-            raise DataError(f"{samples.root}: the teacher sees no object in any training image")
+            raise DataError(f"{samples.root}: the teacher finds no object in any training image")
         return DistillationDataset(file.kept(), np.stack(targets), num_errors)

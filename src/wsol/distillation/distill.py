@@ -1,4 +1,4 @@
-"""Distillation of a run: training data from its score maps, and a new head."""
+"""Distillation of a run: a new head trained on its score maps."""
 
 import logging
 import math
@@ -49,13 +49,13 @@ from wsol.types import Precision, Student
 def fit_head(
     head: Head, dataset: DistillationDataset, config: DistillConfig, device: torch.device
 ) -> Iterator[Row]:
-    """Train a head, and yield the figures of each epoch.
+    """Train a head, and yield the metrics of each epoch.
 
     Args:
-        head: to be trained, on the device.
-        dataset: what it learns from.
-        config: the options.
-        device: of the head.
+        head: head to train, on its device.
+        dataset: training data.
+        config: distillation options.
+        device: device of the head.
 
     Raises:
         RunError: the loss is not finite.
@@ -74,7 +74,7 @@ def fit_head(
             losses.append(loss.item())
             if not math.isfinite(losses[-1]):
                 raise RunError(
-                    f"{config.out}: the loss is {losses[-1]} at step {step}: try a lower --lr"
+                    f"{config.out}: the loss is {losses[-1]} at step {step}; use a lower --lr"
                 )
             optimizer.zero_grad()
             torch.autograd.backward(loss)
@@ -98,21 +98,21 @@ STUDENTS: dict[Student, type[DistilledLocalizer]] = {
     "psol": PSOL,
     "instances": DistilledInstances,
 }
-"""What learns, by name."""
+"""Student name to localizer class."""
 
 NUM_HELD_OUT = 32
-"""Composed images on which student and teacher are compared."""
+"""Composite images for the comparison of student and teacher."""
 
 
 class Distilled(NamedTuple):
-    """A run that was made of another one.
+    """Result of a distillation.
 
     Attributes:
-        folder: of the new run.
-        val: its figures on the val split; None where that has no boxes.
-        num_errors: images that could not be read, of those to learn from and of val; they are
-            left out, and count as wrong on val.
-        splits: those of the data set.
+        folder: new run folder.
+        val: metrics on the val split; None if it has no boxes.
+        num_errors: unreadable images of the training data and of val; they are skipped in training,
+            and count as incorrect on val.
+        splits: splits of the data set.
     """
 
     folder: Path
@@ -122,27 +122,27 @@ class Distilled(NamedTuple):
 
 
 def distill(config: DistillConfig) -> Distilled:
-    """Train a head on the objects that a run sees in its training images, and make both a run.
+    """Train a head on the objects that a run localizes in its training images, as a new run.
 
-    True boxes are not used, but to measure the result on the val split where there are some.
+    Ground-truth boxes are not used, except for metrics on the val split.
 
     Args:
-        config: the options.
+        config: distillation options.
 
     Returns:
-        The new run folder, and its figures.
+        The new run folder, and its metrics.
 
     Raises:
         RunError: not a finished run, or the loss is not finite.
-        DataError: there are no images to learn from.
-        ConfigError: an option does not fit, or the run folder is taken.
+        DataError: there are no training images.
+        ConfigError: an option is invalid, or the run folder is in use.
 
     Source: Siméoni et al., Unsupervised Object Localization: Observing the Background to Discover
     Objects (FOUND), CVPR 2023, section 3 (pixels); Zhang, Cao & Wu, Rethinking the Route Towards
     Weakly Supervised Object Localization, CVPR 2020, algorithm 1 (psol).
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("wsol distill works in one process: start it without accelerate launch")
+        raise ConfigError("wsol distill supports one process only; start without accelerate launch")
     with output_folder(config.out), FolderLock(config.out):
         _check_free(config.out)
         return _distill(config)
@@ -151,12 +151,12 @@ def distill(config: DistillConfig) -> Distilled:
 def _distill(config: DistillConfig) -> Distilled:
     trained, info = load_run(config.run)
     compute = choose_compute(config.precision, config.device, info.precision)
-    # The new run keeps the weights as they were trained.
+    # The new run keeps the original weights.
     network = deepcopy(trained)
     prepare_to_localize(network, info.image_size)
     splits = open_run_data(config, info)
     if "train" not in splits:
-        raise ConfigError(f"{config.data or info.data}: no train split to learn from")
+        raise ConfigError(f"{config.data or info.data}: no train split; use another data set")
     announce(compute, config.device)
     network.to(compute.device)
     network.to(memory_format=torch.channels_last)
@@ -171,7 +171,7 @@ def _distill(config: DistillConfig) -> Distilled:
     config = replace(config, student=config.student or choose_student(splits["train"]))
     teacher = _teacher(config, network, info, splits["train"], preprocessing)
     own = teacher.localizer
-    layers = config.head_layer or own.described_by
+    layers = config.head_layers or own.described_by
     student = STUDENTS[config.student or "pixels"](network, layers)
     images = _evenly(splits["train"], config.defaults.max_images)
     is_composed = config.student == "instances"
@@ -190,7 +190,7 @@ def _distill(config: DistillConfig) -> Distilled:
         LocalizerConfig(student.name, layers=student.layers, normalization=student.normalization)
     )
     if material is not None:
-        # As prediction reads a run of several labels: each place of a map belongs to one label.
+        # As in prediction with multi-label runs: each position of a map belongs to one label.
         options = info.thresholding(config)
         of_teacher = options.localizer_config.create(network, several=True)
         of_teacher.load_state(own.state())
@@ -210,9 +210,9 @@ def _distill(config: DistillConfig) -> Distilled:
 
 
 def _check_free(folder: Path) -> None:
-    # A folder without them may be what is left of a distillation that was interrupted.
+    # A folder without these files may be left over from an interrupted distillation.
     if any((folder / name).exists() for name in ("config.yaml", "model.safetensors")):
-        raise ConfigError(f"{folder}: holds a run already: choose another --out")
+        raise ConfigError(f"{folder}: contains a run; use another --out")
 
 
 def _teacher(
@@ -222,7 +222,7 @@ def _teacher(
     train: Samples,
     preprocessing: Preprocessing,
 ) -> Teacher:
-    """Return the run's localizer, or the one that is asked for, ready to be asked."""
+    """Return the run's localizer, or the requested one, fitted if needed."""
     localizer_config, threshold, _ = info.thresholding(config)
     localizer = localizer_config.create(network)
     if not (
@@ -233,15 +233,14 @@ def _teacher(
 
 
 def choose_student(samples: Samples) -> Student:
-    """Return what learns best from the images of a data set.
+    """Return the best student for a data set.
 
-    Where images have several labels they have several objects, often touching. A map that only says
-    which places belong to objects then loses the borders that the teacher's map still shows
-    (``pixels`` made AP50 worse), so the student learns the objects themselves. Otherwise it learns
-    the object's place.
+    Multi-label images have multiple objects, which often touch. A map of object positions then
+    loses the borders that are visible in the teacher's map (``pixels`` has a lower AP50), so the
+    student is trained on the objects. Otherwise it is trained on object positions.
 
     Args:
-        samples: the images to learn from.
+        samples: training images.
     """
     return "instances" if samples.is_multi_label else "pixels"
 
@@ -254,18 +253,18 @@ def is_better(
     numbers: Sequence[int],
     preprocessing: Preprocessing,
 ) -> bool:
-    """Return whether a student finds pasted objects better than its teacher, and log both figures.
+    """Return whether a student localizes pasted objects better than its teacher; log both AP50.
 
-    No ground truth is needed: where an object was pasted is known. If the student is not better,
-    the new run keeps the teacher's localizer, so that distilling does not make boxes worse.
+    No ground truth is needed, as the positions of pasted objects are known. If the student is not
+    better, the new run keeps the teacher's localizer, so that distillation never makes boxes worse.
 
     Args:
-        student: its localizer, and how its maps are cut.
-        teacher: the same.
-        classes: names.
-        material: what the images are composed of.
-        numbers: of composed images that the student has not learnt from.
-        preprocessing: how images are made the network's input.
+        student: localizer of the student, and its thresholding.
+        teacher: localizer of the teacher, and its thresholding.
+        classes: class names.
+        material: objects and backgrounds.
+        numbers: numbers of composite images that the student was not trained on.
+        preprocessing: preprocessing of the images.
     """
     figures = [
         composite_ap50(
@@ -293,7 +292,7 @@ def _trained_head(
     num_classes: int,
     device: torch.device,
 ) -> Head:
-    log.info("learning from %d images", len(dataset.targets))
+    log.info("training on %d images", len(dataset.targets))
     torch.manual_seed(config.seed)
     head = student.new_head(dataset.features.values.shape[1], num_classes)
     statistics = dataset.features.channel_statistics()
@@ -309,7 +308,7 @@ def _trained_head(
 def _info(
     config: DistillConfig, info: RunInfo, thresholding: Thresholding, precision: Precision
 ) -> RunInfo:
-    """Return the description of the new run: the old one's, but for how boxes are found."""
+    """Return the info of the new run: the old one's, with new localizer options."""
     localizer_config, threshold, threshold_from = thresholding
     return replace(
         with_data(info, config),
@@ -328,7 +327,7 @@ def _measure(
     compute: Compute,
     info: RunInfo,
 ) -> tuple[RunMetrics | None, int]:
-    """Return the localizer's figures on val, where that has boxes, and the number of errors."""
+    """Return the localizer's metrics on val, if that has boxes, and the number of errors."""
     if "val" not in splits or not splits["val"].has_boxes:
         return None, 0
     thresholding = info.thresholding()

@@ -1,4 +1,4 @@
-"""Which localizer, size and normalization finds the objects of a data set best."""
+"""Comparison of localizers, image sizes and normalizations on a data set."""
 
 import csv
 import io
@@ -52,39 +52,41 @@ from wsol.visualization.plots import draw, grid
 log = logging.getLogger("wsol")
 
 Scaling = Normalization | Literal["auto"]
-"""How maps are scaled before one threshold for all, or cut at each map's own threshold."""
+"""Normalization of maps for one threshold for all, or ``auto`` with a threshold per map."""
 
 Metrics = dict[tuple[Reference, Scaling], LocalizationAccuracy]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way to read score maps, and how well it does.
+    """Localizer options and their results.
 
     Attributes:
-        localizer: name.
-        affinity: module whose features the maps follow, ``auto`` or ``none``.
+        localizer: localizer name.
+        affinity: module whose features refine the maps, ``auto`` or ``none``.
         image_size: side of the network's input in pixels.
-        normalization: how score maps are scaled.
-        val_max_box_acc_v2: in percent; None without ground truth on val.
-        val_agreement: the same against pseudo-boxes; None where rows are ranked by ground truth.
-        threshold: best on val, for boxes of one threshold.
-        threshold_from: what it is best by, ``val`` (its ground truth) or ``pseudo_boxes``.
-        max_box_acc_v2: on test, in percent; this and the next two are None without ground truth.
-        gt_known: on test, at the threshold, in percent; None without a run, where maps are of the
-            class that the network prefers.
-        box_acc_50: the same of either: images whose box is right at IoU 50, in percent.
-        auto_box_acc_50: the same at each map's own threshold, which needs no boxes.
-        gt_threshold: best by ground truth on val, where rows are ranked by pseudo-boxes.
-        gt_box_acc_50: on test at that threshold, in percent.
-        images_per_second: from file to curve, over both splits.
-        num_error: images of both splits that could not be read; they count as wrong.
+        normalization: normalization of score maps.
+        val_max_box_acc_v2: MaxBoxAccV2 on val in percent; None without ground truth on val.
+        val_agreement: MaxBoxAccV2 on val against pseudo-boxes, in percent; None with
+            ``ground_truth``.
+        threshold: best threshold on val, for boxes at one threshold.
+        threshold_from: boxes used to choose it, ``val`` (ground truth) or ``pseudo_boxes``.
+        max_box_acc_v2: MaxBoxAccV2 on test in percent; this and the next two are None without
+            ground truth.
+        gt_known: GT-known Loc on test at the threshold, in percent; None without a run, as maps are
+            then of the predicted class.
+        box_acc_50: images of test with a correct box at IoU 50, in percent, with or without a run.
+        auto_box_acc_50: the same with a threshold per map, which needs no boxes.
+        gt_threshold: best threshold by ground truth on val, if rows are ranked by pseudo-boxes.
+        gt_box_acc_50: ``box_acc_50`` at that threshold.
+        images_per_second: throughput from file to curve, over both splits.
+        num_error: unreadable images of both splits; they count as incorrect.
         val_num_with_ground_truth: images of val with a box.
         num_with_ground_truth: images of test with a box.
-        num_with_pseudo_box: images that were chosen on without ground truth.
-        precision: that the network computed in.
-        is_winner: whether it is the best on val, by ground truth or by pseudo-boxes.
-        is_gt_winner: whether it is the best on val by ground truth.
+        num_with_pseudo_box: images with pseudo-boxes used for the ranking.
+        precision: precision of the network.
+        is_winner: whether the row is the best on val, by ground truth or by pseudo-boxes.
+        is_gt_winner: whether the row is the best on val by ground truth.
     """
 
     localizer: str
@@ -112,32 +114,32 @@ class Row:
 
 
 class Setup(NamedTuple):
-    """What all ways to read have in common."""
+    """Settings shared by all candidates."""
 
     config: CompareConfig
     network: Network
     compute: Compute
     splits: Mapping[str, Samples]
     references: dict[Reference, Samples]
-    """The images to choose on, with the boxes to choose by; the first reference ranks."""
+    """Images to rank candidates on, with reference boxes; the first reference ranks."""
 
 
 def compare(config: CompareConfig) -> list[Row]:
-    """Compare ways to read score maps on a data set: chosen on val, reported on test.
+    """Compare localizers on a data set: selected on val, reported on test.
 
-    They are ranked by ground truth, or where there is none by how well they agree with
-    pseudo-boxes, see ``wsol.evaluation.pseudo_boxes``.
+    They are ranked by ground truth, or without it by agreement with pseudo-boxes, see
+    ``wsol.evaluation.pseudo_boxes``.
 
     Args:
-        config: the options.
+        config: comparison options.
 
     Returns:
         The rows, the best on val first.
 
     Raises:
-        DataError: ground truth is asked for and val has none, or there is no image to choose on.
+        DataError: ground truth is requested and val has none, or there is no image to select on.
         RunError: not a finished run.
-        ConfigError: no such localizer, or the folder cannot be written.
+        ConfigError: a localizer does not exist, or the folder cannot be written.
     """
     network, splits, of_run = _open(config)
     reference = choose_reference(config.select_by, splits, config.data)
@@ -148,12 +150,12 @@ def compare(config: CompareConfig) -> list[Row]:
 
 
 def _images_to_choose_on(config: CompareConfig, splits: Mapping[str, Samples]) -> Samples:
-    """Return val, or without a run and ground truth the training images, as no network saw them."""
+    """Return val, or without a run and ground truth the unused training images."""
     val = splits.get("val")
     if config.run is None and not (val is not None and val.has_boxes):
         val = splits.get("train", val)
     if val is None or len(val) == 0:
-        raise DataError(f"{config.data}: no train or val split to choose on")
+        raise DataError(f"{config.data}: no train or val split to select on; add images to one")
     if val.has_boxes:
         return val
     count = min(len(val), MAX_IMAGES)
@@ -201,7 +203,7 @@ def _compare(
 
 
 def _ranked(rows: Iterable[Row]) -> list[Row]:
-    """Return the rows with the best first; of equals the faster one wins."""
+    """Return the rows, best first; ties are resolved by speed."""
 
     def by(value: float | None, row: Row) -> tuple[float, float]:
         return -(value or 0.0), -row.images_per_second
@@ -216,7 +218,7 @@ def _ranked(rows: Iterable[Row]) -> list[Row]:
 
 
 def _open(config: CompareConfig) -> tuple[Network, dict[str, Samples], Precision | None]:
-    """Return the network, the data with classes numbered as a run has them, and its precision."""
+    """Return the network, the data with the class indices of the run, and the run's precision."""
     if config.run is not None:
         network, info = load_run(config.run)
         splits = open_run_data(config, info, val_fraction=config.val_fraction, seed=config.seed)
@@ -257,7 +259,7 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
         }
         first, val = next(iter(by.values())), by.get("ground_truth")
         pseudo, test = by.get("pseudo_boxes"), found["test"].get(("ground_truth", normalization))
-        # Boxes that are all close to the pseudo-boxes differ at the highest IoU alone.
+        # Boxes that are all close to the pseudo-boxes differ only at the highest IoU.
         threshold = first.best_threshold((50,) if pseudo is None else IOU_LEVELS) or 0.0
         right = _percent(test, threshold, "gt_known")
         gt_threshold = None if val is None or pseudo is None else val.best_threshold()
@@ -295,7 +297,7 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
 
 
 def _measured(splits: Mapping[str, Samples]) -> dict[Reference, Samples]:
-    """Return the test split as what is reported; nothing where it has no ground truth."""
+    """Return the test split, which is reported; empty if it has no ground truth."""
     test = splits.get("test")
     return {"ground_truth": test} if test is not None and test.has_boxes else {}
 
@@ -303,7 +305,7 @@ def _measured(splits: Mapping[str, Samples]) -> dict[Reference, Samples]:
 def _percent(
     metric: LocalizationAccuracy | None, threshold: float | None, key: str
 ) -> float | None:
-    """Return a figure at a threshold, rounded; None where there is nothing to measure."""
+    """Return a metric at a threshold, rounded; None if it is undefined."""
     if metric is None or threshold is None:
         return None
     return round(metric.at(threshold)[key] or 0.0, 2)
@@ -333,7 +335,7 @@ def _score_all(
     protocols: Mapping[Scaling, WSOLEval],
     title: str,
 ) -> Metrics:
-    """Return the counts of a split by each reference and protocol, from one pass."""
+    """Return the counts of a split by reference and protocol, from one pass over the images."""
     config = setup.config
     if not references:
         return {}
@@ -386,7 +388,7 @@ def _write(config: CompareConfig, rows: Iterable[Row]) -> None:
 
 
 def _draw(setup: Setup, rows: Iterable[Row]) -> Image.Image:
-    """Return the same test images read by the best row of each localizer, best first."""
+    """Draw the same test images with the best row of each localizer, best first."""
     best: dict[str, Row] = {}
     for row in rows:
         best.setdefault(row.localizer, row)
@@ -421,7 +423,7 @@ def _draw(setup: Setup, rows: Iterable[Row]) -> Image.Image:
 
 
 def _save_winner(setup: Setup, winner: Row) -> None:
-    """Make the winner the run's own reading, with what its localizer has learnt."""
+    """Save the best row as the run's localizer options, with the fitted state of its localizer."""
     run = setup.config.run
     if run is None:
         return

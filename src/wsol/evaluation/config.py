@@ -1,4 +1,4 @@
-"""Options of evaluation: of runs, of score maps from files, and of comparisons."""
+"""Evaluation options: for runs, for score map files and for comparisons of localizers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,31 +30,31 @@ from wsol.types import BUNDLED_BACKBONE, Normalization, Precision, SelectBy, dis
 
 @dataclass(frozen=True)
 class EvaluateMapsConfig(Options):
-    """Options of the evaluation of score maps made by anyone.
+    """Options for the evaluation of score map files.
 
     Args:
-        maps: folder of score maps, .npy or gray PNG, one per image.
-        annotations: ground-truth boxes or masks: a CSV or COCO file, or a folder of Pascal VOC, of
-            YOLO, of wsolevaluation's metadata, of CUB-200-2011 or of masks as PNG.
-        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
-            leaves such rows out, each with a line that says where and why, and their images in.
-        out: folder to write; default: beside the maps, with -evaluation added to the name.
-        images: folder of the images, where the annotations do not say how large they are; also
-            tells which masks belong to which image.
-        masks: folder that the paths of masks in wsolevaluation's metadata start from; default:
-            the metadata folder.
-        ignore_value: value of pixels to ignore in masks, often 255; -1 where none has it; by
-            default all but 0 is an object, and a mask that mixes 255 with others is refused.
-        ignore_extra: leave out maps that are not in the annotations, instead of refusing them.
-        normalize: scale each map to [0, 1] by its minimum and maximum; false takes maps in [0, 1]
-            as they are.
-        image_size: side of the square that maps are first resized to, bicubic; default: their own
-            size.
-        threshold: share of the score map's maximum above which a pixel belongs to the object, for
-            right boxes; default: none, which leaves the figures that need no threshold.
-        worst: how many of the worst maps to list.
-        num_workers: threads that read and measure maps; 0 works in the main one.
-        max_pixels: larger maps and masks are refused before they are read.
+        maps: folder of score maps, .npy or grayscale PNG, one per image.
+        annotations: ground-truth boxes or masks: a CSV or COCO file, or a folder of Pascal VOC,
+            YOLO, wsolevaluation metadata, CUB-200-2011 or PNG masks.
+        on_bad_annotation: handling of unusable box annotations: fail stops at the first one, skip
+            drops each, logs its position and the reason, and keeps its image.
+        out: folder to write; default: next to the maps, with -evaluation appended to the name.
+        images: image folder, for annotations without image sizes; also used to match masks to
+            images.
+        masks: folder that mask paths in wsolevaluation metadata are relative to; default: the
+            metadata folder.
+        ignore_value: mask value of ignored pixels, often 255; -1 if no pixels are ignored; default:
+            all values but 0 are object, and masks that mix 255 with other values are rejected.
+        ignore_extra: ignore maps without annotations instead of rejecting them.
+        normalize: scale each map to [0, 1] by its minimum and maximum; false uses maps in [0, 1]
+            unchanged.
+        image_size: side of the square that maps are first resized to, bicubic; default: no
+            resizing.
+        threshold: fraction of a map's maximum above which a pixel belongs to the object, used for
+            metrics of boxes at one threshold; default: none, only threshold-free metrics.
+        worst: number of worst maps to list.
+        num_workers: threads that read and evaluate maps; 0 uses the main thread.
+        max_pixels: maximum pixels of a map or mask; larger files are rejected before reading.
     """
 
     maps: Path
@@ -73,7 +73,7 @@ class EvaluateMapsConfig(Options):
     max_pixels: MaxPixels = 50_000_000
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is read."""
+        """Reject invalid options before anything is read."""
         super().__post_init__()
         if self.image_size is not None and not self.normalize:
             raise refusal("image_size", self.image_size, "leave it out with --normalize false")
@@ -81,48 +81,50 @@ class EvaluateMapsConfig(Options):
 
 @dataclass(frozen=True)
 class EvaluateConfig(Options):
-    """Options of evaluation.
+    """Evaluation options.
 
     Args:
-        run: the run folder, or hf:owner/name on the Hub.
-        data: folder of the data set; default: the one that the run was trained on, if it tells.
-        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO; default: the
-            run's, if the data is, else boxes.csv or boxes.json in the data folder.
-        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
-            leaves such rows out, each with a line that says where and why.
-        splits: folder of published splits; default: the run's, if the data is.
-        labels: labels as CSV or COCO JSON; default: the run's, if the data is, else those of the
-            data folder.
-        split_folders: folders that are splits, as train=FOLDER,test=FOLDER; none makes every folder
-            a class; default: the run's, if the data is, else those named after splits.
-        split: train, val or test.
-        protocol: fair measures whole images at every threshold, as the re-evaluation of the
-            field does; adl2019 measures centre crops at seven fixed ones, as ADL's authors did.
-        out: JSON file for the figures; default: metrics.json in the run folder, or
+        run: run folder, or hf:owner/name on the Hub.
+        data: data set folder; default: the run's training data, if recorded.
+        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO files; default:
+            the run's, if data is the run's, otherwise boxes.csv or boxes.json in the data folder.
+        on_bad_annotation: handling of unusable box annotations: fail stops at the first one, skip
+            drops each and logs its position and the reason.
+        splits: folder of published splits; default: the run's, if data is the run's.
+        labels: image labels as CSV or COCO JSON; default: the run's, if data is the run's,
+            otherwise those of the data folder.
+        split_folders: split folders, as train=FOLDER,test=FOLDER; none treats every folder as a
+            class; default: the run's, if data is the run's, otherwise the folders named after
+            splits.
+        split: split to evaluate: train, val or test.
+        protocol: evaluation protocol: wsoleval scores whole images at every threshold (Choe et al.,
+            CVPR 2020); adl2019 scores center crops at seven fixed thresholds, as the ADL authors.
+        out: JSON file for the metrics; default: metrics.json in the run folder, or
             metrics-adl2019.json.
-        report: images to show in the folder report beside that file, spread evenly over the
-            split, each with its boxes and true ones; 0 writes no report.
-        localizer: makes the score maps; default: the run's. One that is given leaves nothing of
-            the run's own reading.
-        layers: modules of the network whose features the localizer reads; default: the run's; with
-            --localizer, found and logged.
-        affinity: a module of the network whose features the score map then follows; default: the
-            run's; with --localizer, none.
+        report: number of images in the HTML report next to the metrics file, sampled evenly from
+            the split, with predicted and ground-truth boxes; 0 writes no report.
+        localizer: localizer of the score maps; default: the run's. If given, the run's other
+            localizer options are ignored.
+        layers: network modules whose features the localizer reads; default: the run's; with
+            --localizer, chosen automatically and logged.
+        affinity: network module whose features refine the score maps; default: the run's; with
+            --localizer, none.
         flip: average score maps with those of the flipped image; default: the run's; with
             --localizer, false.
-        scales: average score maps over images of these sizes, as shares of size; default: the
-            run's; with --localizer, the image as it is.
-        normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
-            maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
-            that Otsu's threshold of each map becomes a half (otsu); default: the run's; with
-            --localizer, otsu with threshold auto (minmax for prototypes) and minmax with a number.
-        threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
-            auto: each map's own, and 0.5 for prototypes; default: the run's where it was chosen on
+        scales: image sizes to average score maps over, relative to image_size; default: the run's;
+            with --localizer, one size.
+        normalization: scaling of score maps to [0, 1]: minmax (minimum and maximum), max (maximum
+            only), pas (percentile at the top), ivr (percentile at the bottom) or otsu (the Otsu
+            threshold of each map becomes 0.5); default: the run's; with --localizer, otsu with
+            threshold auto (minmax for prototypes) and minmax with a number.
+        threshold: fraction of a map's maximum above which a pixel belongs to the object, or auto: a
+            separate threshold per map (0.5 for prototypes); default: the run's, if it was chosen on
             boxes, otherwise auto.
         batch_size: images per step.
-        num_workers: processes that decode images; 0 decodes in this one.
-        precision: auto is that of the run, if it is known and the hardware supports it.
-        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
+        num_workers: processes that decode images; 0 decodes in the main process.
+        precision: floating-point precision; auto uses the run's, if recorded and supported by the
+            hardware.
+        device: compute device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
     """
 
     run: Path
@@ -131,7 +133,7 @@ class EvaluateConfig(Options):
     splits: Path | None = None
     labels: Path | None = None
     split: Literal["train", "val", "test"] = "test"
-    protocol: Literal["fair", "adl2019"] = "fair"
+    protocol: Literal["wsoleval", "adl2019"] = "wsoleval"
     out: Path | None = None
     report: NonNegativeInt = 500
     on_bad_annotation: OnBad = "fail"
@@ -149,58 +151,60 @@ class EvaluateConfig(Options):
     split_folders: tuple[Name, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is loaded."""
+        """Reject invalid options before anything is loaded."""
         super().__post_init__()
         read_split_folders(self.split_folders)
 
 
 LOCALIZERS = ("cam", "gradcam", "layercam", "feature_norm", "ddt", "prototypes")
-"""What is compared by default: one of each kind, and the default of prediction."""
+"""Localizers compared by default: one of each kind, and the default of prediction."""
 
 
 VAL_SHARE = 0.1
-"""Of the training images, where neither options nor a run say how many are val."""
+"""Fraction of the training images used as val, if neither the options nor a run set it."""
 
 
 @dataclass(frozen=True)
 class CompareConfig(Options):
-    """Options of the comparison of localizers.
+    """Options for the comparison of localizers.
 
     Args:
-        data: folder of the data set, of any layout that wsol train takes.
+        data: data set folder, in any layout that wsol train accepts.
         out: folder to write.
-        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO; default: the
-            run's, if the data is, else boxes.csv or boxes.json in the data folder.
-        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
-            leaves such rows out, each with a line that says where and why.
-        run: a run on this data, a folder or hf:owner/name on the Hub; default: a pretrained
-            network, whose score maps are of the class that it prefers.
-        backbone: the pretrained network where no run is given.
-        localizers: names, several with * between them are joined.
+        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO files; default:
+            the run's, if data is the run's, otherwise boxes.csv or boxes.json in the data folder.
+        on_bad_annotation: handling of unusable box annotations: fail stops at the first one, skip
+            drops each and logs its position and the reason.
+        run: run trained on this data: a run folder, or hf:owner/name on the Hub; default: a
+            pretrained network, with score maps of its predicted class.
+        backbone: pretrained network used without a run.
+        localizers: localizers to compare; names combined with * form one localizer.
         image_sizes: sides of the network's input in pixels.
-        normalizations: how score maps are scaled to [0, 1].
-        layers: modules of the network whose features the localizers read; default: found and
-            logged.
-        affinities: modules of the network whose features score maps then follow, each in turn; none
-            follows nothing, auto finds one.
+        normalizations: scalings of score maps to [0, 1].
+        layers: network modules whose features the localizers read; default: chosen automatically
+            and logged.
+        affinities: network modules whose features refine the score maps, one candidate each; none
+            disables refinement, auto selects a module.
         flip: average score maps with those of the flipped image.
-        splits: folder of published splits; default: the run's, if the data is.
-        labels: labels as CSV or COCO JSON; default: the run's, if the data is, else those of the
-            data folder.
-        split_folders: folders that are splits, as train=FOLDER,test=FOLDER; none makes every folder
-            a class; default: the run's, if the data is, else those named after splits.
-        val_fraction: share of the training images to choose on, where the data set has no val
+        splits: folder of published splits; default: the run's, if data is the run's.
+        labels: image labels as CSV or COCO JSON; default: the run's, if data is the run's,
+            otherwise those of the data folder.
+        split_folders: split folders, as train=FOLDER,test=FOLDER; none treats every folder as a
+            class; default: the run's, if data is the run's, otherwise the folders named after
+            splits.
+        val_fraction: fraction of the training images to select on, if the data set has no val
             split; default: the run's, or 0.1.
-        seed: of that choice; default: the run's, or 0.
-        save: make the winner the run's own way to read score maps.
-        num_overlays: of the test split in compare.jpg; 0 for none.
+        seed: random seed of that split; default: the run's, or 0.
+        save: save the best candidate as the run's localizer options.
+        num_overlays: number of test images in compare.jpg; 0 writes none.
         batch_size: images per step.
-        num_workers: processes that decode images; 0 decodes in this one.
-        precision: auto is that of the run, or without one bfloat16 where the hardware supports it.
-        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
-        select_by: boxes that candidates are ranked by: ground_truth of val, or pseudo_boxes, which
-            need none; figures by ground truth stand beside them where val has some. auto is
-            ground_truth where val has some, otherwise pseudo_boxes.
+        num_workers: processes that decode images; 0 decodes in the main process.
+        precision: floating-point precision; auto uses the run's, or without a run bfloat16 if the
+            hardware supports it.
+        device: compute device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
+        select_by: boxes that rank the candidates: ground_truth of val, or pseudo_boxes, which need
+            no annotations (ground-truth metrics are also listed if val has boxes); auto selects
+            ground_truth if val has boxes, otherwise pseudo_boxes.
     """
 
     data: Path
@@ -229,16 +233,16 @@ class CompareConfig(Options):
     select_by: SelectBy = "auto"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is loaded."""
+        """Reject invalid options before anything is loaded."""
         super().__post_init__()
         read_split_folders(self.split_folders)
         if self.run is not None and self.backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", self.backbone, "with a run")
         for student in filter(None, map(distilled_part, self.localizers)):
             raise refusal(
-                "localizers", self.localizers, f"remove {student}, which wsol distill alone makes"
+                "localizers", self.localizers, f"remove {student}; use wsol distill to train it"
             )
         if self.save and self.run is not None and is_on_hub(self.run):
             raise refusal("save", True, f"download {self.run} and pass its folder as --run")
         if self.save and self.run is None:
-            raise refusal("save", True, "add --run, the run to save the winner in")
+            raise refusal("save", True, "set --run to the run to save the result in")

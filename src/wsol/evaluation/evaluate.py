@@ -1,4 +1,4 @@
-"""Evaluation: every image of a split once, by any number of processes."""
+"""Evaluation of a run on a split, with any number of processes."""
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -52,14 +52,14 @@ def report_split(
     """Write the report of a run on a split of a data set.
 
     Args:
-        locate: of the run.
-        samples: the split.
-        folder: to write.
-        max_images: to show at most, spread evenly over the split.
-        metrics: of the whole split, by name.
+        locate: localizer of the run.
+        samples: images of the split.
+        folder: folder to write.
+        max_images: maximum number of images to show, sampled evenly from the split.
+        metrics: metrics of the whole split, by name.
 
     Raises:
-        ConfigError: the folder holds something else, or cannot be written.
+        ConfigError: the folder has other content, or cannot be written.
     """
     count = min(max_images, len(samples))
     chosen = samples.select(np.arange(count) * len(samples) // count)
@@ -78,11 +78,11 @@ def report_split(
 def average_precision(locate: Localizer, samples: Samples) -> AveragePrecision:
     """Return the average precision of predicted boxes on a split, the mean over its classes.
 
-    An image that cannot be read has no boxes.
+    Unreadable images have no boxes.
 
     Args:
-        locate: its classes are numbered as those of the split.
-        samples: a split with boxes.
+        locate: localizer with the class indices of the split.
+        samples: split with boxes.
     """
     return box_average_precision(_predicted(locate, samples), _true(samples))
 
@@ -110,20 +110,20 @@ log = logging.getLogger("wsol")
 
 
 class Evaluation(NamedTuple):
-    """Figures of a run on one split, in percent where they are accuracies.
+    """Metrics of a run on one split; accuracies are in percent.
 
     Attributes:
-        metrics: with the run's own threshold, or with all that the protocol fixes.
-        at_best_threshold: with the threshold that is best on this very split: full supervision
-            in disguise, for comparison only.
-        threshold_from: ``val`` where the run's threshold was chosen on boxes, ``auto`` where each
-            map has its own, ``default`` for the fixed one of a normalization, ``option`` where one
-            was given; ``protocol`` where that fixes thresholds.
-        columns: what to print, heading to figures.
-        on_main_process: False in all processes but the first, which is the one to print.
-        page: the report, to open in a browser; None where none was asked for.
-        num_errors: images that could not be read; they count as wrong.
-        precision: that the network computed in.
+        metrics: metrics at the run's threshold, or at all thresholds of the protocol.
+        at_best_threshold: metrics at the threshold that is best on the same split: this uses its
+            ground truth, and is for comparison only.
+        threshold_from: ``val`` if the run's threshold was chosen on boxes, ``auto`` for a threshold
+            per map, ``default`` for the default of a normalization, ``option`` for a given one;
+            ``protocol`` if the protocol defines thresholds.
+        columns: columns to print, heading to metrics.
+        on_main_process: False in all processes but the first, which prints.
+        page: HTML file of the report; None without a report.
+        num_errors: number of unreadable images; they count as incorrect.
+        precision: precision of the network.
     """
 
     metrics: RunMetrics
@@ -137,25 +137,25 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
-    """Evaluate a run on a split of a data set, and write its figures as JSON.
+    """Evaluate a run on a split of a data set, and write its metrics as JSON.
 
     Args:
-        config: the options.
+        config: evaluation options.
 
     Raises:
         RunError: not a finished run.
-        DataError: the data set lacks the split, or has a class that the run does not know.
-        ConfigError: the protocol does not go with the localizer, or a run on the Hub with no
-            place for its figures.
+        DataError: the data set does not have the split, or has a class unknown to the run.
+        ConfigError: the protocol does not support the localizer, or the run is on the Hub and no
+            output file is set.
     """
     if config.out is None and is_on_hub(config.run):
-        raise ConfigError(f"{config.run}: no place for the figures: give --out FILE.json")
+        raise ConfigError(f"{config.run}: metrics need an output file; use --out FILE.json")
     network, info = load_run(config.run)
     compute = choose_compute(config.precision, config.device, info.precision)
     thresholding = info.thresholding(config)
     localizer_config = thresholding.localizer_config
     if thresholding.threshold_from == "auto":
-        # MaxBoxAcc has one threshold for all images, as published; the box has each map's own.
+        # MaxBoxAcc has one threshold for all images, as published; boxes have one per map.
         localizer_config = replace(localizer_config, normalization="minmax")
     protocol = PROTOCOLS[config.protocol](info.image_size, localizer_config.normalization)
     plain = LocalizerConfig(
@@ -164,9 +164,9 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     )
     if protocol.localizer is not None and localizer_config != plain:
         raise ConfigError(
-            f"localizer is {localizer_config.localizer}: the protocol {config.protocol} measures "
-            f"{protocol.localizer} alone, of images as they are: add --localizer "
-            f"{protocol.localizer} and no other option of reading, or choose another --protocol"
+            f"localizer is {localizer_config.localizer}: the protocol {config.protocol} requires "
+            f"{protocol.localizer} without further localizer options; use --localizer "
+            f"{protocol.localizer} and no other localizer option, or another --protocol"
         )
     out = config.out or config.run / protocol.metrics_file
     page = out.parent / "report"
@@ -198,7 +198,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         )
         fit_localizer(localizer, splits.get("train", samples).paths(), preprocessing)
     protocols: list[EvaluationProtocol] = [protocol]
-    if config.protocol == "fair":
+    if config.protocol == "wsoleval":
         protocols.append(at_own_thresholds(localizer_config, info.image_size))
     metric, *auto = evaluate_split(
         samples,
@@ -212,7 +212,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     report = protocol.report(metric, thresholding, config.split, *auto)
     if compute.is_main_process:
         is_detection = samples.is_multi_label and samples.has_boxes
-        if is_detection and config.protocol == "fair":
+        if is_detection and config.protocol == "wsoleval":
             _add_precision(report, _predictor(config, localizer), samples)
         measured = {
             "precision": compute.precision,
@@ -228,8 +228,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
 
 
 def _add_precision(report: Report, locate: Localizer, samples: Samples) -> None:
-    """Add the average precision of predicted boxes to the figures at the run's own threshold."""
-    # Looking for it loads a library that nothing else here needs.
+    """Add the average precision of predicted boxes to the metrics at the run's threshold."""
+    # Imported here, as the library is not needed otherwise.
 
     found = average_precision(locate, samples)
     figures = {f"box_{name}": value for name, value in found._asdict().items()}
@@ -239,19 +239,19 @@ def _add_precision(report: Report, locate: Localizer, samples: Samples) -> None:
 def _write_report(
     report: Report, config: EvaluateConfig, locate: Localizer, samples: Samples, folder: Path
 ) -> None:
-    """Write a page of what the run predicts, as figures alone do not say what goes wrong."""
+    """Write a report of predictions, which shows errors that metrics do not explain."""
     report_split(locate, samples, folder, max_images=config.report, metrics=report.metrics)
 
 
 def _predictor(config: EvaluateConfig, localizer: ScoreMaps) -> Localizer:
-    """Return what predicts the boxes that were measured, with what the localizer has learnt."""
+    """Return the predictor of the evaluated boxes, with the fitted state of the localizer."""
     locate = Localizer(
         config.run,
         **localizer_options(config),
         threshold=config.threshold,
         batch_size=config.batch_size,
         num_workers=config.num_workers,
-        # As what was measured.
+        # As in the evaluation.
         scaled_decoding=False,
         precision=config.precision,
         device=config.device,
@@ -272,17 +272,17 @@ def evaluate_split(
     batch_size: int,
     num_workers: int,
 ) -> list[LocalizationAccuracy]:
-    """Return the counts of one split by each protocol, summed over all processes.
+    """Return the counts of one split by protocol, summed over all processes.
 
-    The batches are the same for any number of processes, which share them out. An image that
-    cannot be read counts as wrong and is logged.
+    The batches are independent of the number of processes, which share them. Unreadable images
+    count as incorrect and are logged.
 
     Args:
-        samples: the split.
+        samples: images of the split.
         network: classifier on its device.
-        localizer: makes score maps of the true labels.
+        localizer: localizer; its maps are of the ground-truth labels.
         compute: device, precision and processes.
-        protocols: how images are cropped, the same for all, and maps are judged.
+        protocols: evaluation protocols with the same transform.
         batch_size: images per step.
         num_workers: processes that decode images.
     """
@@ -294,7 +294,7 @@ def evaluate_split(
     located = counting_errors(located, metrics)
     score = partial(score_located, samples, protocols)
     with Meter("evaluate", sum(map(len, mine)), compute.is_main_process) as meter:
-        # The maps of one batch are judged while the network works on the next.
+        # The maps of one batch are scored while the network computes the next.
         for scored in in_order(score, located, num_processors(), ahead=batch_size):
             for metric, (rank, curves) in zip(metrics, scored, strict=True):
                 metric.update(rank, curves)
@@ -306,10 +306,10 @@ def evaluate_split(
 
 
 def at_own_thresholds(localizer_config: LocalizerConfig, size: int) -> WSOLEval:
-    """Return the protocol that judges the box of each map at the map's own threshold.
+    """Return the protocol that scores the box of each map at the map's threshold.
 
     Args:
-        localizer_config: how maps are made.
+        localizer_config: localizer options.
         size: side of the network's input in pixels.
     """
     auto = resolve_threshold(replace(localizer_config, normalization="minmax"))
@@ -319,11 +319,11 @@ def at_own_thresholds(localizer_config: LocalizerConfig, size: int) -> WSOLEval:
 def counting_errors(
     located: Iterator["Located"], metrics: Collection[LocalizationAccuracy]
 ) -> Iterator["Located"]:
-    """Yield the same, and count the images that could not be read.
+    """Yield the same items, and count unreadable images.
 
     Args:
-        located: what the network says about each image.
-        metrics: that count them.
+        located: network output for each image.
+        metrics: metrics that count them.
     """
     for each in located:
         for metric in metrics:
@@ -332,15 +332,15 @@ def counting_errors(
 
 
 class Located(NamedTuple):
-    """What the network says about one image.
+    """Network output for one image.
 
     Attributes:
-        image: its index in the split.
+        image: index in the split.
         original_size: width and height of the image in pixels.
-        rank: how many classes rank before the true one, of several before the first of them; None
-            where the scores are not finite.
-        score_map: raw scores of the true class, of several that listed first, ``(H, W)``; None
-            where the file cannot be read.
+        rank: number of classes ranked before the ground-truth class, of multiple labels the best
+            one; None if the scores are not finite.
+        score_map: raw scores of the ground-truth class, of multiple labels the first listed,
+            ``(H, W)``; None if the file is unreadable.
     """
 
     image: int
@@ -359,18 +359,18 @@ def locate_split(
     num_workers: int,
     knows_classes: bool = True,
 ) -> Iterator[Located]:
-    """Yield what a network says about each image of some batches.
+    """Yield the network output for each image of some batches.
 
     Args:
-        samples: the split.
+        samples: images of the split.
         network: classifier on its device.
-        localizer: makes score maps of the true labels.
+        localizer: localizer; its maps are of the ground-truth labels.
         compute: device and precision.
-        transform: makes an image the network's input.
+        transform: function from an image to the network's input.
         batches: keys of the images.
         num_workers: processes that decode images.
-        knows_classes: whether the network's classes are those of the split; otherwise score maps
-            are of the class that it prefers.
+        knows_classes: whether the network has the classes of the split; otherwise score maps are of
+            the predicted class.
     """
     for batch in load_batches(ImageFiles(samples.paths(), transform), batches, num_workers):
         for index, error in batch.errors:
@@ -393,14 +393,14 @@ def locate_split(
 def score_located(
     samples: Samples, protocols: Sequence[EvaluationProtocol], located: Located
 ) -> list[tuple[int | None, IouCurves | None]]:
-    """Return an image's rank and its curves by each protocol; None where it has no true box.
+    """Return an image's rank and its curves by protocol; None without ground-truth boxes.
 
-    The map of an image of several labels is that of the one listed first, and so are the boxes.
+    For images with multiple labels, map and boxes are those of the first listed label.
 
     Args:
-        samples: the split.
-        protocols: how maps are judged.
-        located: what the network says about the image.
+        samples: images of the split.
+        protocols: evaluation protocols.
+        located: network output for the image.
     """
     boxes = samples.own_boxes(located.image)
     if len(boxes) == 0:
@@ -419,7 +419,7 @@ def score_located(
 
 
 def _best_true(logits: Tensor, ground_truth: Tensor) -> Tensor:
-    """Return the one of each image's labels that ranks first, int64 ``(N,)``.
+    """Return the highest-ranked label of each image, int64 ``(N,)``.
 
     Args:
         logits: ``(N, classes)``.
@@ -429,9 +429,9 @@ def _best_true(logits: Tensor, ground_truth: Tensor) -> Tensor:
 
 
 def _ranks(logits: Tensor, labels: Tensor) -> list[int | None]:
-    """Return how many classes rank before the true one; None where the scores are not finite.
+    """Return the number of classes ranked before the label; None for non-finite scores.
 
-    Of equal scores the lower index ranks first, as argmax has it.
+    Ties are resolved by the lower index, as in argmax.
     """
     true = logits.gather(1, labels[:, None])
     lower = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]

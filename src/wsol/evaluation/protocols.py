@@ -1,4 +1,4 @@
-"""What an evaluation protocol decides: how images are cut, maps judged and figures reported."""
+"""Evaluation protocols: image transforms, scoring of maps and reported metrics."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -18,7 +18,7 @@ RunMetrics = dict[str, float | int | None]
 
 
 class Report(NamedTuple):
-    """Figures of one split; see ``wsol.evaluation.evaluate.Evaluation``."""
+    """Metrics of one split; see ``wsol.evaluation.evaluate.Evaluation``."""
 
     metrics: RunMetrics
     at_best_threshold: RunMetrics
@@ -27,14 +27,14 @@ class Report(NamedTuple):
 
 
 class EvaluationProtocol(Protocol):
-    """How an image is judged.
+    """Interface of evaluation protocols.
 
     Attributes:
-        transform: makes an image the network's input.
-        thresholds: float64 ``(T,)``, rising.
-        localizer: the only one that the protocol is made for; None takes any.
-        localizer_options: for ``create_localizer``.
-        metrics_file: name of the file for the figures in the run folder.
+        transform: function from an image to the network's input.
+        thresholds: float64 ``(T,)``, increasing.
+        localizer: the only localizer that the protocol supports; None for any.
+        localizer_options: options for ``create_localizer``.
+        metrics_file: file name of the metrics in the run folder.
     """
 
     transform: Transform
@@ -49,11 +49,11 @@ class EvaluationProtocol(Protocol):
         boxes: NDArray[np.float64],
         original_size: tuple[int, int],
     ) -> IouCurves:
-        """Return the IoU of a map's boxes with the true ones at each threshold.
+        """Return the IoU of a map's boxes with the ground-truth boxes at each threshold.
 
         Args:
-            score_map: raw, at the size of the network's input, ``(H, W)``.
-            boxes: ``(N, 4)``, N >= 1, true boxes x0 y0 x1 y1 in pixels of the image.
+            score_map: raw map at the size of the network's input, ``(H, W)``.
+            boxes: ground-truth boxes, ``(N, 4)``, N >= 1, x0 y0 x1 y1 in pixels of the image.
             original_size: width and height of the image in pixels.
         """
         ...
@@ -65,24 +65,24 @@ class EvaluationProtocol(Protocol):
         split: str,
         auto: LocalizationAccuracy | None = None,
     ) -> Report:
-        """Return the figures of a split that was counted.
+        """Return the metrics of a split from its counts.
 
         Args:
-            metric: the counts.
-            thresholding: has the run's threshold.
+            metric: counts of the split.
+            thresholding: localizer options and threshold of the run.
             split: name of the split.
-            auto: counts of the same maps at their own thresholds, if the protocol allows them.
+            auto: counts of the same maps with a threshold per map, if the protocol supports it.
         """
         ...
 
 
 class WSOLEval:
-    """The re-evaluation's protocol: whole images, every threshold, any of the true boxes.
+    """Protocol of Choe et al.: whole images, every threshold, any of the ground-truth boxes.
 
     Args:
         size: side of the network's input in pixels.
-        normalization: how score maps are scaled to [0, 1].
-        thresholds: to try, float64 ``(T,)``, rising; default: a thousand.
+        normalization: normalization of score maps to [0, 1].
+        thresholds: thresholds to evaluate, float64 ``(T,)``, increasing; default: 1000 thresholds.
 
     Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
     2020, section 3.2.
@@ -99,7 +99,7 @@ class WSOLEval:
         normalization: Normalization = "minmax",
         thresholds: NDArray[np.float64] | None = None,
     ) -> None:
-        """Choose transform and thresholds."""
+        """Set transform and thresholds."""
         self.transform: Transform = EvalTransform(size)
         self.normalization: Normalization = normalization
         self.thresholds = default_thresholds() if thresholds is None else thresholds
@@ -126,7 +126,7 @@ class WSOLEval:
         split: str,
         auto: LocalizationAccuracy | None = None,
     ) -> Report:
-        """Return the figures at the run's threshold and, beside them, at the split's best one."""
+        """Return the metrics at the run's threshold and at the split's best one."""
         threshold, source = thresholding.threshold, thresholding.threshold_from
         best_threshold = metric.best_threshold()
         metrics = metric.at(threshold)
@@ -145,14 +145,14 @@ class WSOLEval:
 
 
 class ADL2019:
-    """The protocol of ADL's authors: centre crop, coloured heat map, seven fixed thresholds.
+    """Protocol of the ADL authors: center crop, coloured heat map, seven fixed thresholds.
 
     Args:
         size: side of the network's input in pixels; images are first resized to 32 more.
         normalization: ``minmax``, as published.
 
     Raises:
-        ConfigError: another normalization.
+        ConfigError: another normalization is given.
 
     Source: Choe & Shim, CVPR 2019, section 4.1, and the authors' published code.
 
@@ -164,11 +164,11 @@ class ADL2019:
     """
 
     def __init__(self, size: int, normalization: Normalization = "minmax") -> None:
-        """Choose transform and thresholds."""
+        """Set transform and thresholds."""
         if normalization != "minmax":
             raise ConfigError(
                 f"normalization is {normalization}: the protocol adl2019 scales maps by their "
-                "minimum and maximum: add --normalization minmax, or choose another --protocol"
+                "minimum and maximum; use --normalization minmax, or another --protocol"
             )
         self.crop = CenterCropTransform(size, size + 32)
         self.transform: Transform = self.crop
@@ -183,7 +183,7 @@ class ADL2019:
         boxes: NDArray[np.float64],
         original_size: tuple[int, int],
     ) -> IouCurves:
-        """Return the IoU of the one box with the first true box at each threshold, twice."""
+        """Return the IoU of the box with the first ground-truth box per threshold, twice."""
         ground_truth = self.crop.move_boxes(boxes[:1], original_size).astype(np.int64)
         ious = box_iou(fixed_boxes(gray_heat_map(score_map)), ground_truth)[:, 0]
         return IouCurves(ious, ious)
@@ -195,7 +195,7 @@ class ADL2019:
         split: str,
         auto: LocalizationAccuracy | None = None,
     ) -> Report:
-        """Return the figures at all thresholds, of which the paper reports the best."""
+        """Return the metrics at all thresholds, of which the paper reports the best."""
         whole = {key: metric.at(0.0)[key] for key in WHOLE_FIGURES}
         columns = {}
         for threshold in self.thresholds.tolist():
@@ -211,13 +211,13 @@ class ADL2019:
 
 
 THRESHOLD_FIGURES = ("gt_known", "top1_loc", "top5_loc", "threshold")
-"""Figures of one threshold for all images."""
+"""Metrics at one threshold for all images."""
 
 WHOLE_FIGURES = ("top1_cls", "top5_cls", "num_images", "num_with_ground_truth", "num_error")
-"""What ADL's authors measure once, and of how many images."""
+"""Metrics that do not depend on the threshold, and numbers of images."""
 
 FIXED_FIGURES = ("gt_known", "top1_loc")
-"""What ADL's authors measure at each threshold."""
+"""Metrics at each threshold."""
 
-PROTOCOLS: dict[str, type[WSOLEval] | type[ADL2019]] = {"fair": WSOLEval, "adl2019": ADL2019}
-"""Name to protocol, made with the size of the network's input."""
+PROTOCOLS: dict[str, type[WSOLEval] | type[ADL2019]] = {"wsoleval": WSOLEval, "adl2019": ADL2019}
+"""Protocol name to class, created with the size of the network's input."""

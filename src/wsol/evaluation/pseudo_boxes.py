@@ -1,4 +1,4 @@
-"""Pseudo-boxes: boxes of the untrained default, to choose by where there is no ground truth."""
+"""Pseudo-boxes: boxes of the default localizer, for model selection without ground truth."""
 
 import logging
 from collections.abc import Mapping
@@ -16,24 +16,24 @@ from wsol.inference.localizer import Localizer
 from wsol.types import Precision, Reference, SelectBy
 
 MAX_IMAGES: Final = 200
-"""Images with a pseudo-box at most; more hardly change the choice."""
+"""Maximum number of images with a pseudo-box; more hardly change the selection."""
 
 PSEUDO_BOXES: Final = "pseudo_boxes.csv"
-"""In the run folder: the pseudo-boxes of val."""
+"""File in the run folder with the pseudo-boxes of val."""
 
 log = logging.getLogger("wsol")
 
 
 def choose_reference(select_by: SelectBy, splits: Mapping[str, Samples], where: Path) -> Reference:
-    """Return what to choose by: ground truth where val has some, otherwise pseudo-boxes.
+    """Return the boxes to select by: ground truth if val has any, otherwise pseudo-boxes.
 
     Args:
-        select_by: what is asked for; ``auto`` leaves it open.
-        splits: of the data set.
-        where: its folder.
+        select_by: requested boxes; ``auto`` applies this rule.
+        splits: splits of the data set.
+        where: data set folder.
 
     Raises:
-        DataError: ground truth is asked for, and val has none.
+        DataError: ground truth is requested, and val has none.
     """
     has_boxes = "val" in splits and splits["val"].has_boxes
     if select_by == "ground_truth" and not has_boxes:
@@ -49,20 +49,19 @@ def choose_reference(select_by: SelectBy, splits: Mapping[str, Samples], where: 
 def add_pseudo_boxes(
     samples: Samples, *, batch_size: int, num_workers: int, precision: Precision, device: str
 ) -> Samples:
-    """Return the samples with pseudo-boxes in place of their own boxes.
+    """Return the samples with pseudo-boxes replacing their boxes.
 
-    A pseudo-box is the box that the bundled ImageNet network gives without any training, with the
-    localizer and threshold that are the default of ``wsol predict``. It is noisy, but which of
-    several maps agrees with many of them tells which one is right more often. At most
-    `MAX_IMAGES` images get one, spread evenly. Images of several labels get none, as no class is
-    known of the box.
+    A pseudo-box is the box of the bundled ImageNet network without any training, with the default
+    localizer and threshold of ``wsol predict``. It is noisy, but agreement with many of them
+    indicates which of several localizers is correct more often. At most `MAX_IMAGES` images get
+    one, sampled evenly. Multi-label images get none, as the class of the box is unknown.
 
     Args:
-        samples: images, in any number.
+        samples: any number of images.
         batch_size: images per step.
         num_workers: processes that decode images.
-        precision: of the bundled network.
-        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
+        precision: precision of the bundled network.
+        device: compute device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
 
     Source: Murtaza et al., A Realistic Protocol for Evaluation of Weakly Supervised Object
     Localization, WACV 2025, section 3, whose pseudo-boxes come from Selective Search, an RPN or
@@ -83,10 +82,10 @@ def add_pseudo_boxes(
 
 
 def write_pseudo_boxes(folder: Path, samples: Samples) -> None:
-    """Write boxes as CSV, with every digit; names are escaped as in ``predictions.csv``.
+    """Write boxes as CSV in full precision; names are escaped as in ``predictions.csv``.
 
     Args:
-        folder: the run folder; it exists.
+        folder: run folder; it exists.
         samples: images with pseudo-boxes.
     """
     file = CsvFile(folder, ("image_id", "class", "x0", "y0", "x1", "y1"))
@@ -101,11 +100,11 @@ def read_pseudo_boxes(folder: Path, samples: Samples) -> Samples:
     """Return the samples with the pseudo-boxes of a run folder.
 
     Args:
-        folder: the run folder.
-        samples: images without boxes or with others.
+        folder: run folder.
+        samples: images; their boxes are replaced.
 
     Raises:
-        DataError: the file cannot be used.
+        DataError: the file is invalid.
 
     >>> from tempfile import TemporaryDirectory
     >>> boxes = (np.array([[0.1, 2.0, 30.0, 40.0]]),)

@@ -1,4 +1,4 @@
-"""Metrics of score maps from files, against boxes and against masks."""
+"""Evaluators of score map files, against boxes and against masks."""
 
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -27,12 +27,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class MapScore(Generic[T]):
-    """How good one map is.
+    """Score of one map.
 
     Attributes:
-        score: in percent, 0 for a map that is not there; None where the truth has no object.
-        threshold: where the score is reached, or None if it belongs to no threshold.
-        counts: what the figures of all images are made of.
+        score: score in percent, 0 for a missing map; None if the ground truth has no object.
+        threshold: threshold of the score, or None if it has none.
+        counts: contribution to the metrics of all images.
     """
 
     score: float | None
@@ -41,45 +41,45 @@ class MapScore(Generic[T]):
 
 
 class Evaluator(Protocol[T]):
-    """Judges maps one by one, in any thread, and counts them in one thread.
+    """Interface that scores maps one by one, in any thread, and accumulates them in one thread.
 
     Attributes:
-        score_name: what a map's score is, as a column's name.
-        kind: what is true of an image, in words.
+        score_name: column name of a map's score.
+        kind: kind of ground truth, in words.
     """
 
     score_name: str
     kind: str
 
     def score(self, index: int, score_map: NDArray[np.floating] | None) -> MapScore[T]:
-        """Judge the map ``(H, W)`` in [0, 1] of one image; None is as wrong as can be."""
+        """Score the map ``(H, W)`` in [0, 1] of one image; None gets the lowest score."""
 
     def count(self, index: int, scored: MapScore[T]) -> None:
-        """Add a map to the figures."""
+        """Add a map to the metrics."""
 
     def figures(self, threshold: float | None) -> RunMetrics:
-        """Return the figures of all maps counted; those of a threshold if one is given."""
+        """Return the metrics of all added maps, and those at a threshold if one is given."""
 
     def by_class(self, threshold: float) -> dict[str, float | None]:
-        """Return which share of each class's images is found at a threshold, in percent."""
+        """Return the fraction of each class's images found at a threshold, in percent."""
 
     def best_threshold(self) -> float | None:
-        """Return the best threshold for the maps counted, None where figures need none."""
+        """Return the best threshold for the added maps, None if metrics need none."""
 
     def curve(self) -> Curve:
         """Return columns over all thresholds, the first of which is ``threshold``."""
 
 
 NOT_OF_MAPS = ("top1_cls", "top5_cls", "top1_loc", "top5_loc")
-"""Figures that need a predicted class."""
+"""Metrics that need a predicted class."""
 
 
 class BoxCounts(NamedTuple):
-    """What one map adds to the figures.
+    """Contribution of one map to the metrics.
 
     Attributes:
         curves: IoU of its boxes at the thresholds.
-        share: of the image that its largest true box covers.
+        share: fraction of the image covered by its largest ground-truth box.
     """
 
     curves: IouCurves
@@ -87,28 +87,28 @@ class BoxCounts(NamedTuple):
 
 
 class BoxEvaluator:
-    """MaxBoxAcc, MaxBoxAccV2, right boxes, mean IoU and recall of maps with true boxes.
+    """MaxBoxAcc, MaxBoxAccV2, correct boxes, mean IoU and recall of maps with ground-truth boxes.
 
     Args:
-        annotations: the true boxes.
+        annotations: ground-truth boxes.
     """
 
     score_name = "best_iou"
     kind = "box"
 
     def __init__(self, annotations: BoxAnnotations) -> None:
-        """Start without maps."""
+        """Initialize without maps."""
         self.annotations = annotations
         self.classes = sorted({name for name in annotations.classes if name is not None})
         self.thresholds = default_thresholds()
         self._accuracy = LocalizationAccuracy()
         self._mean_iou = MeanIoU()
-        # One more for images whose class is not known.
+        # One more for images with unknown class.
         self._recall = LocalizationRecall(len(self.classes) + 1)
         self._labels = {name: label for label, name in enumerate(self.classes)}
 
     def score(self, index: int, score_map: NDArray[np.floating] | None) -> MapScore[BoxCounts]:
-        """Return the best IoU of the largest contour's box, and what is to be counted."""
+        """Return the best IoU of the largest contour's box, and the counts."""
         boxes, size = self.annotations.boxes[index], self.annotations.size(index)
         share = object_share(boxes, size)
         if score_map is None:
@@ -123,7 +123,7 @@ class BoxEvaluator:
         return MapScore(score, threshold, BoxCounts(curves, share))
 
     def count(self, index: int, scored: MapScore[BoxCounts]) -> None:
-        """Add a map to the figures."""
+        """Add a map to the metrics."""
         curves, share = scored.counts
         name = self.annotations.classes[index]
         label = len(self.classes) if name is None else self._labels[name]
@@ -132,11 +132,11 @@ class BoxEvaluator:
         self._recall.update(curves, label, share)
 
     def figures(self, threshold: float | None) -> RunMetrics:
-        """Return accuracies in percent; those of a threshold if one is given."""
+        """Return accuracies in percent, and those at a threshold if one is given."""
         figures = self._accuracy.at(0.0 if threshold is None else threshold)
         for name in NOT_OF_MAPS:
             del figures[name]
-        # It is GT-known where maps are of the true class, which they do not say.
+        # It is GT-known only if maps are of the ground-truth class, which is unknown.
         right = figures.pop("gt_known")
         if threshold is None:
             del figures["threshold"]
@@ -147,12 +147,12 @@ class BoxEvaluator:
         return figures | {f"recall_{size}": recall for size, recall in by_size.items()}
 
     def by_class(self, threshold: float) -> dict[str, float | None]:
-        """Return which share of each class's images is found at a threshold, in percent."""
+        """Return the fraction of each class's images found at a threshold, in percent."""
         by_class = self._recall.at(threshold).by_class
         return {name: by_class[label] for label, name in enumerate(self.classes)}
 
     def best_threshold(self) -> float | None:
-        """Return the threshold with the most right boxes at IoU 50."""
+        """Return the threshold with the most correct boxes at IoU 50."""
         return self._accuracy.best_threshold()
 
     def curve(self) -> Curve:
@@ -169,13 +169,13 @@ Histograms = NDArray[np.int64]
 
 
 class MaskEvaluator:
-    """PxAP of maps with true masks.
+    """PxAP of maps with ground-truth masks.
 
     Args:
-        annotations: the files of the true masks.
-        shape: height and width at which a map that is not there counts; None takes the mask's.
+        annotations: ground-truth mask files.
+        shape: height and width for missing maps; None uses the mask's.
         ignore_value: see :func:`wsol.data.annotations.masks.read_mask`.
-        max_pixels: larger masks are refused.
+        max_pixels: maximum pixels of a mask; larger masks are rejected.
     """
 
     score_name = "pxap"
@@ -188,7 +188,7 @@ class MaskEvaluator:
         ignore_value: int | None,
         max_pixels: int,
     ) -> None:
-        """Start without maps."""
+        """Initialize without maps."""
         self.annotations, self.shape = annotations, shape
         self.ignore_value, self.max_pixels = ignore_value, max_pixels
         self.thresholds = default_thresholds()
@@ -196,7 +196,7 @@ class MaskEvaluator:
         self._histograms = np.zeros((2, len(self.thresholds) + 2), np.int64)
 
     def score(self, index: int, score_map: NDArray[np.floating] | None) -> MapScore[Histograms]:
-        """Return the image's own PxAP, and the histograms of its scores."""
+        """Return the image's PxAP, and the histograms of its scores."""
         shape = self.shape if score_map is None else score_map.shape
         mask = read_mask(
             self.annotations.masks[index],
@@ -209,12 +209,12 @@ class MaskEvaluator:
         return MapScore(pxap(histograms), None, histograms)
 
     def count(self, index: int, scored: MapScore[Histograms]) -> None:
-        """Add a map to the figures."""
+        """Add a map to the metrics."""
         self.num_images += 1
         self._histograms += scored.counts
 
     def figures(self, threshold: float | None) -> RunMetrics:
-        """Return PxAP in percent, which belongs to no threshold."""
+        """Return PxAP in percent, which does not depend on a threshold."""
         return {
             "pxap": pxap(self._histograms),
             "num_images": self.num_images,
@@ -222,11 +222,11 @@ class MaskEvaluator:
         }
 
     def by_class(self, threshold: float) -> dict[str, float | None]:
-        """Return nothing: the pixels of all classes are counted together."""
+        """Return an empty result: the pixels of all classes are counted together."""
         return {}
 
     def best_threshold(self) -> float | None:
-        """Return None: PxAP is over all thresholds."""
+        """Return None: PxAP covers all thresholds."""
         return None
 
     def curve(self) -> Curve:

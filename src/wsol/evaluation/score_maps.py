@@ -1,4 +1,4 @@
-"""Evaluation of score maps from files."""
+"""Evaluation of score map files."""
 
 import csv
 import logging
@@ -35,16 +35,16 @@ from wsol.visualization.plots import new_figure, plot_curves
 
 
 class MapRow(NamedTuple):
-    """What became of the map of one image.
+    """Result of the map of one image.
 
     Attributes:
-        image: the id.
-        class_name: None where it is not known.
+        image: image id.
+        class_name: class name, or None if unknown.
         status: ``ok``, ``no_object`` (constant or not finite), ``missing``, ``error``, or
-            ``no_truth`` (no true box or mask, so not counted).
-        score: in percent, or None.
-        threshold: where the score is reached, or None.
-        message: what is wrong, or empty.
+            ``no_ground_truth`` (no ground-truth box or mask, so not counted).
+        score: score in percent, or None.
+        threshold: threshold of the score, or None.
+        message: error message, or empty.
     """
 
     image: str
@@ -56,10 +56,10 @@ class MapRow(NamedTuple):
 
 
 class Worst:
-    """Keeps the rows with the lowest scores, and no others in memory.
+    """Collection of the rows with the lowest scores, with bounded memory.
 
     Args:
-        count: how many to keep.
+        count: number of rows to keep.
 
     >>> worst = Worst(1)
     >>> for name, score in (("a", 50.0), ("b", 20.0), ("c", 20.0)):
@@ -69,14 +69,14 @@ class Worst:
     """
 
     def __init__(self, count: int) -> None:
-        """Start without rows."""
+        """Initialize without rows."""
         self.count = count
         self._seen = 0
-        # The heap's first is the best of them, and of equals the last seen.
+        # The heap's first entry is the best of them, and of ties the last added.
         self._heap: list[tuple[float, int, MapRow]] = []
 
     def add(self, row: MapRow) -> None:
-        """Keep the row if it is among the worst so far; one without score is not."""
+        """Add a row if it is among the worst so far; rows without score are ignored."""
         self._seen += 1
         if row.score is None:
             return
@@ -87,17 +87,17 @@ class Worst:
             heappushpop(self._heap, entry)
 
     def rows(self) -> list[MapRow]:
-        """Return the rows kept, the worst first."""
+        """Return the rows, worst first."""
         return [row for _, _, row in sorted(self._heap, reverse=True)]
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file row by row, whole or not at all.
+    """Write a CSV file row by row, atomically.
 
     Args:
-        path: the file; its folder exists.
-        header: names of the columns.
-        rows: taken one by one, and None written as an empty field.
+        path: output file; its folder exists.
+        header: column names.
+        rows: rows, consumed one by one; None is written as an empty field.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -116,7 +116,7 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
 
 
 def map_header(score_name: str) -> list[str]:
-    """Return the names of a map row's columns.
+    """Return the column names of a map row.
 
     >>> map_header("best_iou")
     ['image', 'class', 'status', 'best_iou', 'threshold', 'message']
@@ -135,25 +135,25 @@ def _cells(row: Sequence[object]) -> list[object]:
 
 
 def _cell(value: object) -> object:
-    """Return text as no spreadsheet takes it for a formula, and numbers short."""
+    """Return text that spreadsheets do not interpret as a formula, and numbers in short form."""
     if isinstance(value, str):
         return to_cell(value)
     return round(value, 6) if isinstance(value, float) else value
 
 
 def save_curve(path: Path, curve: Curve, title: str) -> None:
-    """Write a PNG with one line per column; without matplotlib say in the log what is needed.
+    """Write a PNG with one line per column; without matplotlib, log the extra to install.
 
     Args:
-        path: the file; its folder exists. An older one is removed where none can be drawn.
-        curve: columns in percent, beside ``threshold``.
-        title: above the lines.
+        path: output file; its folder exists. An older file is removed if none can be drawn.
+        curve: columns in percent, and ``threshold``.
+        title: title of the plot.
     """
     try:
         figure = new_figure()
     except ConfigError as error:
         path.unlink(missing_ok=True)
-        log.info("no %s, as %s", path.name, error)
+        log.info("%s not written: %s", path.name, error)
         return
     axes = plot_curves({title: curve}, axes=figure.add_subplot())
     axes.set_title(title, parse_math=False)
@@ -163,34 +163,34 @@ def save_curve(path: Path, curve: Curve, title: str) -> None:
 def read_score_map(
     path: Path, *, size: int | None, normalize: bool, max_pixels: int
 ) -> tuple[NDArray[np.floating], bool]:
-    """Read, resize and scale one map, and say whether it shows an object.
+    """Read, resize and scale one map, and return whether it shows an object.
 
     Args:
-        path: of the file, see :func:`wsol.data.score_maps.load_score_map`.
-        size: side of the square to resize to in pixels; None keeps the map's own size.
-        normalize: scale by minimum and maximum; otherwise the map is taken as it is.
-        max_pixels: larger maps are refused.
+        path: map file, see :func:`wsol.data.score_maps.load_score_map`.
+        size: side of the square to resize to in pixels; None keeps the map's size.
+        normalize: scale by minimum and maximum; otherwise the map is used unchanged.
+        max_pixels: maximum pixels of a map; larger maps are rejected.
 
     Returns:
-        Float ``(H, W)`` in [0, 1]; and False for a map that is constant or not finite, or, taken
-        as it is, zero everywhere.
+        Float ``(H, W)`` in [0, 1]; and False for a map that is constant or not finite, or, without
+        normalization, zero everywhere.
 
     Raises:
-        ImageError: the file cannot be read, or, taken as it is, leaves [0, 1].
+        ImageError: the file is unreadable, or, without normalization, has values outside [0, 1].
     """
     score_map = load_score_map(path, max_pixels)
     if size is not None:
         score_map = resize(score_map, size)
     if normalize:
         return scale_to_unit(score_map)
-    # Also false for what is not a number.
+    # Also false for NaN.
     if not (score_map.min() >= 0 and score_map.max() <= 1):
-        raise ImageError(path, "leaves [0, 1], which normalize false takes maps to be in")
+        raise ImageError(path, "has values outside [0, 1], which --normalize false requires")
     return score_map, bool(score_map.max() > 0)
 
 
 def resize(score_map: NDArray[np.floating], size: int) -> NDArray[np.floating]:
-    """Resize a map to a square by bicubic interpolation, as OpenCV's ``INTER_CUBIC`` does.
+    """Resize a map to a square by bicubic interpolation, as OpenCV's ``INTER_CUBIC``.
 
     Args:
         score_map: float ``(H, W)``, any range.
@@ -210,19 +210,19 @@ def resize(score_map: NDArray[np.floating], size: int) -> NDArray[np.floating]:
 log = logging.getLogger("wsol")
 
 NAMED = 5
-"""How many files or images a message names of many."""
+"""Maximum number of files or images listed in a message."""
 
 
 class MapsEvaluation(NamedTuple):
-    """Figures of a folder of score maps, in percent where they are accuracies.
+    """Metrics of a folder of score maps; accuracies are in percent.
 
     Attributes:
-        metrics: those without threshold, and those at the threshold where one is given.
-        at_best_threshold: also those at the threshold that is best on these very images: full
-            supervision in disguise, for comparison only. None with masks.
-        statuses: number of images of each status, see :class:`MapRow`.
-        worst: rows of the worst maps that could be read, the worst first.
-        out: the folder that was written.
+        metrics: metrics without threshold, and those at the given threshold.
+        at_best_threshold: also metrics at the threshold that is best on the same images: this uses
+            their ground truth, and is for comparison only. None with masks.
+        statuses: number of images per status, see :class:`MapRow`.
+        worst: rows of the worst readable maps, worst first.
+        out: output folder.
     """
 
     metrics: RunMetrics
@@ -233,26 +233,28 @@ class MapsEvaluation(NamedTuple):
 
 
 def evaluate_maps(config: EvaluateMapsConfig) -> MapsEvaluation:
-    """Evaluate score maps from files against boxes or masks, and write what was found.
+    """Evaluate score map files against boxes or masks, and write the results.
 
-    A map that is missing or cannot be read counts as wrong. Maps are read one by one, so memory
-    does not grow with their number. Written are ``metrics.json``, ``images.csv``, ``worst.csv``,
+    Missing and unreadable maps count as incorrect. Maps are read one by one, so memory does not
+    grow with their number. The output files are ``metrics.json``, ``images.csv``, ``worst.csv``,
     ``curve.csv`` and, with matplotlib, ``curve.png``.
 
     Args:
-        config: the options.
+        config: evaluation options.
 
     Raises:
-        DataError: annotations or maps cannot be used, or there are maps of no image.
-        AnnotationError: a row of the annotations cannot be used.
-        ImageError: a true mask, or an image whose size is needed, cannot be read.
-        ConfigError: the output folder cannot be written, or an option does not fit.
+        DataError: annotations or maps are invalid, or there are maps without annotations.
+        AnnotationError: a row of the annotations is invalid.
+        ImageError: a ground-truth mask, or an image whose size is needed, is unreadable.
+        ConfigError: the output folder cannot be written, or an option is invalid.
     """
     annotations = open_annotations(
         config.annotations, config.images, config.masks, config.on_bad_annotation
     )
     if config.threshold is not None and isinstance(annotations, MaskAnnotations):
-        raise ConfigError("threshold is for boxes: with masks PxAP is over all thresholds")
+        raise ConfigError(
+            "threshold: only valid for boxes, as PxAP of masks uses all thresholds; leave it out"
+        )
     found = find_score_maps(config.maps, annotations.ids)
     _check_extra(config, found)
     out = _output_folder(config)
@@ -269,7 +271,7 @@ def evaluate_maps(config: EvaluateMapsConfig) -> MapsEvaluation:
 
 
 class _Outcome(NamedTuple):
-    """What a thread hands back of one image, given by its index."""
+    """Result of one image, returned by a thread."""
 
     image: int
     status: str
@@ -279,7 +281,7 @@ class _Outcome(NamedTuple):
 
 @dataclass
 class _Evaluation:
-    """One evaluation: what it reads, how it measures, and what it has met."""
+    """State of one evaluation: inputs, evaluator and statuses."""
 
     config: EvaluateMapsConfig
     annotations: BoxAnnotations | MaskAnnotations
@@ -288,7 +290,7 @@ class _Evaluation:
     out: Path
 
     def run(self) -> MapsEvaluation:
-        """Measure all maps and write the files."""
+        """Score all maps and write the files."""
         self.statuses: Counter[str] = Counter()
         self.worst = Worst(self.config.worst)
         self.missing: list[str] = []
@@ -302,7 +304,7 @@ class _Evaluation:
         return self._figures()
 
     def _rows(self) -> Iterator[MapRow]:
-        """Measure the maps one after another, and yield a row for each image."""
+        """Score the maps in order, and yield a row for each image."""
         total = len(self.annotations)
         outcomes = in_order(self._score, range(total), self.config.num_workers)
         with Meter("evaluate", total) as meter:
@@ -323,7 +325,7 @@ class _Evaluation:
     def _score(self, index: int) -> _Outcome:
         name = self.found.files[index]
         if not self.annotations.has_ground_truth(index):
-            return _Outcome(index, "no_truth", f"no true {self.measure.kind}", None)
+            return _Outcome(index, "no_ground_truth", f"no ground-truth {self.measure.kind}", None)
         if name is None:
             return _Outcome(index, "missing", "no score map", self.measure.score(index, None))
         try:
@@ -350,7 +352,7 @@ class _Evaluation:
     def _log_missing(self) -> None:
         if self.missing:
             log.warning(
-                "counted as wrong: %d images without a score map: %s (images.csv has all)",
+                "counted as wrong: %d images without a score map: %s (full list in images.csv)",
                 len(self.missing),
                 _named(self.missing),
             )
@@ -370,30 +372,30 @@ class _Evaluation:
         return MapsEvaluation(metrics, at_best, self.statuses, self.worst.rows(), self.out)
 
 
-COUNTED = ("no_object", "missing", "error", "no_truth")
-"""Statuses whose number is among the figures."""
+COUNTED = ("no_object", "missing", "error", "no_ground_truth")
+"""Statuses whose counts are reported as metrics."""
 
 
 def _check_extra(config: EvaluateMapsConfig, found: FoundMaps) -> None:
     if found.extra and not config.ignore_extra:
         raise DataError(
             f"{config.maps}: {len(found.extra)} score maps are of no image in "
-            f"{config.annotations}: {_named(found.extra)}; --ignore_extra leaves them out"
+            f"{config.annotations}: {_named(found.extra)}; use --ignore_extra to ignore them"
         )
 
 
 def _named(names: Sequence[str]) -> str:
-    """Return the first names of many."""
+    """Return the first of many names."""
     return ", ".join(map(repr, names[:NAMED])) + (", ..." if len(names) > NAMED else "")
 
 
 def _output_folder(config: EvaluateMapsConfig) -> Path:
-    """Make the output folder, which must not be taken for more maps the next time."""
+    """Create the output folder, outside the score maps so that they are not mixed."""
     maps, out = config.maps, config.out
     if out is None:
         named = maps if maps.name not in ("", "..") else maps.resolve()
         out = named.with_name(f"{named.name}-evaluation")
     if out.resolve().is_relative_to(maps.resolve()):
-        raise ConfigError(f"{out}: lies in the folder of score maps; choose another --out")
+        raise ConfigError(f"{out}: is inside the folder of score maps; use another --out")
     make_folder(out)
     return out

@@ -1,4 +1,4 @@
-"""Writers of predictions, one file each."""
+"""Writers of prediction formats, with one class per format."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -29,17 +29,17 @@ FORMATS = {
     "voc": "wsol.formats.voc:VocWriter",
     "yolo": "wsol.formats.yolo:YoloWriter",
 }
-"""Name to ``module:class``."""
+"""``module:class`` of each format."""
 
 LINKING = {"yolo"}
-"""Formats that link to the images, which must be files here."""
+"""Formats that link to the images, which must be local files."""
 
 OPTIONS = {"yolo": ("val_fraction", "copy_images")}
-"""Formats that have options to their names."""
+"""Names of the options of each format that has any."""
 
 
 class Writer(Protocol):
-    """Takes localizations one by one."""
+    """Protocol of writers, which get the localizations one by one."""
 
     def add(self, result: Localization) -> None:
         """Add one image's rows."""
@@ -58,33 +58,33 @@ def list_formats() -> list[str]:
 
 
 def check_format(name: str) -> None:
-    """Refuse a format that there is not.
+    """Raise an error if a format is unknown.
 
     Args:
-        name: of the format; ``wsol list formats`` shows them.
+        name: name of the format; ``wsol list formats`` shows them.
 
     Raises:
-        ConfigError: no such format; names the nearest one.
+        ConfigError: the format is unknown; the message suggests the closest one.
 
     >>> check_format("coco")
     """
     if name not in FORMATS:
-        raise ConfigError(f"no format {name!r}: {did_you_mean(name, FORMATS)}")
+        raise ConfigError(f"format: {name!r} is not valid; {did_you_mean(name, FORMATS)}")
 
 
 def create_writer(
     name: str, folder: Path, info: PredictionInfo, options: Mapping[str, Any] | None = None
 ) -> Writer:
-    """Return a writer of a format.
+    """Create the writer of a format.
 
     Args:
-        name: of the format.
-        folder: to write to; it exists.
-        info: what all localizations have in common.
-        options: values by name, for any format; one takes those of its own (``OPTIONS``).
+        name: name of the format.
+        folder: existing output folder.
+        info: information on the prediction.
+        options: options of all formats by name; each format uses those in ``OPTIONS``.
 
     Raises:
-        ConfigError: no such format.
+        ConfigError: the format is unknown.
 
     >>> type(create_writer("coco", Path("."), PredictionInfo(("cat",), Path("."), 0.2))).__name__
     'CocoWriter'

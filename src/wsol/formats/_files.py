@@ -1,4 +1,4 @@
-"""Files that writers share: temporary rows, folders replaced as a whole, table cells."""
+"""Helpers of writers: temporary rows, folders that are replaced as a whole, table cells."""
 
 import csv
 import io
@@ -20,17 +20,17 @@ from wsol.errors import ConfigError
 from wsol.results.localization import Localization
 
 _QUOTED = ("=", "+", "-", "@", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a formula begins with, also as the wide signs of East Asian fonts, and the mark itself."""
+"""First characters of formulas, including full-width forms, and the quote itself."""
 
 
 def to_cell(text: str) -> str:
-    """Return a text as a cell that no spreadsheet takes for a formula.
+    """Return a text as a cell that spreadsheets do not treat as a formula.
 
-    It is made ``escape_name``, which leaves no tab nor line break, and gets a ``'`` in front where
-    it begins with ``=``, ``+``, ``-``, ``@`` or ``'``.
+    The text is escaped by ``escape_name``, which removes tabs and line breaks, and prefixed with
+    ``'`` if it begins with ``=``, ``+``, ``-``, ``@`` or ``'``.
 
     Args:
-        text: of any kind.
+        text: any text.
 
     >>> to_cell("=cmd|x.jpg"), to_cell("a=b.jpg")
     ("'=cmd|x.jpg", 'a=b.jpg')
@@ -39,7 +39,7 @@ def to_cell(text: str) -> str:
 
 
 def inert(cell: str) -> str:
-    """Return a text that is ``escape_name`` already as a cell that is no formula.
+    """Return a text that is already escaped by ``escape_name`` as a cell that is not a formula.
 
     >>> inert("=a%0A.png")
     "'=a%0A.png"
@@ -48,7 +48,7 @@ def inert(cell: str) -> str:
 
 
 def from_cell(cell: str) -> str:
-    """Return the text that ``to_cell`` was given.
+    """Return the original text of a cell of ``to_cell``.
 
     >>> from_cell("'=cmd|x.jpg")
     '=cmd|x.jpg'
@@ -57,11 +57,11 @@ def from_cell(cell: str) -> str:
 
 
 class CsvFile:
-    """A CSV file in UTF-8 that is written row by row: texts are quoted, numbers are not.
+    """CSV file in UTF-8 that is written row by row; texts are quoted, numbers are not.
 
     Args:
-        folder: on whose disk the rows wait.
-        columns: names.
+        folder: folder of the temporary rows.
+        columns: names of the columns.
     """
 
     def __init__(self, folder: Path, columns: Sequence[str]) -> None:
@@ -73,11 +73,11 @@ class CsvFile:
         self.writer.writerow(columns)
 
     def add(self, row: Sequence[str | float | None]) -> None:
-        """Append a row, whose texts are cells already; None is an empty cell."""
+        """Append a row, whose texts are results of ``to_cell``; None is an empty cell."""
         self.writer.writerow(row)
 
     def close(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file atomically."""
 
         def write(chunk: Path) -> None:
             with chunk.open("w", encoding="utf-8", newline="") as file:
@@ -87,11 +87,11 @@ class CsvFile:
 
 
 def nameless_file(owner: object, folder: Path) -> IO[bytes]:
-    """Return a file that no folder lists, and that goes with its owner or the program.
+    """Return a temporary file without a name, which is removed with its owner or the program.
 
     Args:
-        owner: lives as long as the file is needed.
-        folder: on whose disk it is.
+        owner: object that lives as long as the file is needed.
+        folder: folder of the file.
     """
     with ExitStack() as stack:
         file = stack.enter_context(TemporaryFile(dir=folder))
@@ -100,18 +100,18 @@ def nameless_file(owner: object, folder: Path) -> IO[bytes]:
 
 
 def _discard(stack: ExitStack) -> None:
-    # What cannot be written any more, on a full disk, is not wanted any more.
+    # Errors of a full disk do not matter, as the content is discarded.
     with suppress(OSError):
         stack.close()
 
 
 class TempTextFile:
-    """Text that is gathered in a file without a name.
+    """Text that is collected in a temporary file without a name.
 
-    So neither memory nor what a reader sees of the folder grows before the end.
+    This limits memory, and keeps incomplete files out of the output folder.
 
     Args:
-        folder: on whose disk it waits.
+        folder: folder of the temporary file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -125,10 +125,10 @@ class TempTextFile:
 
 
 class JsonList(TempTextFile):
-    """A list in a JSON file, one row a line.
+    """List in a JSON file, with one row per line.
 
     Args:
-        folder: on whose disk it waits.
+        folder: folder of the temporary file.
     """
 
     separator = "\n"
@@ -140,11 +140,11 @@ class JsonList(TempTextFile):
 
 
 def write_lists(path: Path, lists: Mapping[str, JsonList | dict[str, str]] | JsonList) -> None:
-    """Write a JSON file, whole or not at all: an object of lists and small objects, or one list.
+    """Write a JSON file atomically: an object of lists and small objects, or a list.
 
     Args:
-        path: of the file.
-        lists: its content.
+        path: path of the file.
+        lists: content of the file.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -179,38 +179,38 @@ def _write_list(file: TextIO, rows: JsonList) -> None:
 
 
 LIST = "images.csv"
-"""Lists every image of a prediction: its name, its file in the folder, its status and error."""
+"""File that lists every image of a prediction: its name, file in the folder, status and error."""
 
 
 class AtomicFolder:
-    """Files that are written beside their place, and all moved there at the end.
+    """Output folder that is written to a temporary name and renamed at the end.
 
-    A folder that an earlier prediction wrote is replaced as a whole. One process at a time writes
-    to a folder, which it holds (``wsol._utils.files``); only to begin a tree changes nothing there.
+    The folder of an earlier prediction is replaced as a whole. The output folder must be locked by
+    the caller (``wsol._utils.files``); creating an object writes nothing there.
 
     Args:
-        folder: of the prediction; it exists.
-        name: of the folder to write in it.
-        reserved: names that no folder of images must have.
+        folder: existing output folder of the prediction.
+        name: name of the folder to write in it.
+        reserved: names that folders of images must not have.
 
     Raises:
-        ConfigError: there is a folder or file of that name, and it was not written by wsol.
+        ConfigError: a folder or file of this name exists and was not written by wsol.
     """
 
     def __init__(self, folder: Path, name: str, reserved: Collection[str] = ()) -> None:
-        """Look at what is in its way."""
+        """Check that an existing folder can be replaced."""
         self.folder, self.reserved = folder / name, reserved
         if self.folder.exists() and not (self.folder / LIST).is_file():
             raise ConfigError(
-                f"{self.folder}: was not written by wsol: move it away, or choose another --out"
+                f"{self.folder}: was not written by wsol; move it away, or use another --out"
             )
         self.list = CsvFile(folder, ("image_id", "file", "status", "error"))
 
     @cached_property
     def chunk(self) -> Path:
-        """The hidden folder in which files wait, made for the first of them."""
+        """Hidden temporary folder of the files, created on first use."""
         folder, name = self.folder.parent, self.folder.name
-        # Who writes here is alone, so this is what killed processes have left.
+        # The output folder is locked, so these are leftovers of killed processes.
         for left in folder.glob(f".{name}.*.part"):
             shutil.rmtree(left, ignore_errors=True)
         chunk = folder / f".{name}.{secrets.token_hex(8)}.part"
@@ -219,33 +219,33 @@ class AtomicFolder:
         return chunk
 
     def note(self, result: Localization, file: str = "") -> None:
-        """List an image.
+        """Add an image to the list.
 
         Args:
-            result: of the image.
-            file: its file, below the folder; none for an image that could not be read.
+            result: localization of the image.
+            file: path of its file below the folder; empty for an unreadable image.
         """
         reason = "" if result.error is None else result.error.reason
         self.list.add((to_cell(result.image_id), inert(file), result.status, to_cell(reason)))
 
     def named(self, result: Localization, suffix: str = "") -> str:
-        """Return the place of an image's file: the image's whole name and a suffix.
+        """Return the path of an image's file: the full name of the image and a suffix.
 
         Args:
-            result: of the image.
-            suffix: with its dot.
+            result: localization of the image.
+            suffix: suffix with its dot.
         """
         return safe_path(result.image_id, self.reserved) + suffix
 
     def stem(self, folder: str, result: Localization, suffix: str) -> PurePosixPath:
-        """Return a place without suffix that is free: the image's name without suffix.
+        """Return a unique path without suffix: the name of the image without its suffix.
 
-        Where another image has it, as ``a.png`` beside ``a.jpg``, it is the whole name.
+        If another image has this path, such as ``a.png`` next to ``a.jpg``, it is the full name.
 
         Args:
-            folder: below the tree's, in which files of that suffix are written.
-            result: of the image.
-            suffix: with its dot.
+            folder: subfolder for files of this suffix.
+            result: localization of the image.
+            suffix: suffix with its dot.
         """
         whole = PurePosixPath(self.named(result))
         stem = whole.with_suffix("")
@@ -259,13 +259,13 @@ class AtomicFolder:
         return (self.chunk / folder / f"{stem}{suffix}").exists()
 
     def path(self, file: str) -> Path:
-        """Return where to write a file, in a folder that exists."""
+        """Return the path to write a file to, and create its folder."""
         path = self.chunk / file
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def close(self) -> None:
-        """Write the list, and move the folder to its place."""
+        """Write the list, and rename the folder to its final name."""
         self.list.close(self.chunk / LIST)
         write_folder(self.folder, self._fill)
 
@@ -275,12 +275,12 @@ class AtomicFolder:
 
 
 def element(name: str, content: object, indent: int = 0) -> str:
-    """Return a line with one element that holds text.
+    """Return a line with an XML element that contains text.
 
     Args:
-        name: of the element.
-        content: its text, which is made ``escape_name`` and escaped.
-        indent: spaces in front.
+        name: name of the element.
+        content: text of the element, which is escaped by ``escape_name`` and for XML.
+        indent: number of leading spaces.
 
     >>> element("name", "<b>").strip()
     '<name>&lt;b&gt;</name>'
@@ -289,7 +289,7 @@ def element(name: str, content: object, indent: int = 0) -> str:
 
 
 def attributes(**values: object) -> str:
-    """Return attributes as they stand in a tag, made ``escape_name`` and quoted.
+    """Return XML attributes of a tag, escaped by ``escape_name`` and quoted.
 
     >>> attributes(name="a<b", id=1)
     ' name="a&lt;b" id="1"'
@@ -300,7 +300,7 @@ def attributes(**values: object) -> str:
 
 
 def pixels(value: float) -> str:
-    """Return a coordinate to a thousandth of a pixel, a whole one without a point.
+    """Format a coordinate with at most three decimals.
 
     >>> pixels(12.0), pixels(12.34567)
     ('12', '12.346')

@@ -1,4 +1,4 @@
-"""COCO: results, one row a box with its score, and a data set that COCO's readers take."""
+"""COCO results, and a COCO data set with the same boxes."""
 
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,18 @@ class CocoWriter:
     ``predictions.json`` is a list in COCO's results format, ``image_id``, ``category_id``,
     ``bbox`` (x y width height in pixels of the original image, EXIF orientation applied),
     ``score`` and ``segmentation`` (run lengths), with ``file_name`` and ``category`` added so that
-    it can be read alone. ``annotations.json`` has the same boxes as COCO's ``annotations``, beside
-    ``images`` and ``categories``. Every image that could be read is in ``images``, with its
-    ``status``; the others, which would stop a training, are in ``errors``.
+    the file is self-contained. ``annotations.json`` is a COCO data set with the same boxes in
+    ``annotations``, and with ``images`` and ``categories``. All readable images are in ``images``,
+    with their ``status``; unreadable ones, which would stop a training, are in ``errors``.
 
     Args:
-        folder: to write to; it exists.
-        info: has the classes; category ids start at 1, in their order, and ``categories`` has
-            those that occur.
+        folder: existing output folder.
+        info: information on the prediction. Category ids are class indices plus 1; ``categories``
+            contains the classes that occur.
     """
 
     def __init__(self, folder: Path, info: PredictionInfo) -> None:
-        """Start with no rows."""
+        """Create empty lists."""
         self.folder, self.info = folder, info
         self.results = JsonList(folder)
         self.images, self.annotations = JsonList(folder), JsonList(folder)
@@ -38,7 +38,7 @@ class CocoWriter:
         self.labels: set[int] = set()
 
     def add(self, result: Localization) -> None:
-        """Add one image's rows."""
+        """Add the rows of an image."""
         self.number += 1
         name, (width, height) = escape_name(result.image_id), result.original_size
         row: dict[str, Any] = {"id": self.number, "file_name": name}
@@ -69,7 +69,7 @@ class CocoWriter:
             self.annotations.add({"id": self.boxes, **box, "area": int(mask.sum()), "iscrowd": 0})
 
     def close(self) -> None:
-        """Write the files, each whole or not at all."""
+        """Write each file atomically."""
         categories = JsonList(self.folder)
         for label in sorted(self.labels):
             categories.add({"id": label + 1, "name": escape_name(self.info.names[label])})
@@ -87,7 +87,7 @@ class CocoWriter:
 
 
 def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return a mask as COCO's run-length encoding: its size and the compressed counts as text.
+    """Return a mask in COCO's compressed run-length encoding.
 
     Args:
         mask: bool ``(H, W)``.

@@ -1,4 +1,4 @@
-"""Formats and their options, as the commands that write formats have them."""
+"""Options of conversion, and checks of the format options of all commands."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,13 +10,13 @@ from wsol.options import Fraction, FractionBelowOne, Name, NotEmpty, Options, no
 
 
 def check_formats(config: Options) -> None:
-    """Refuse formats that there are not, and options that none of the formats has.
+    """Refuse unknown formats, and options that none of the chosen formats has.
 
     Args:
-        config: options of a command; ``format`` has the names.
+        config: options of a command, with the names of the formats in ``format``.
 
     Raises:
-        ConfigError: no such format, or an option without effect.
+        ConfigError: a format is unknown, or an option has no effect.
     """
     names = vars(config)["format"]
     for name in names:
@@ -30,7 +30,7 @@ def check_formats(config: Options) -> None:
 
 
 def format_options(config: Options) -> dict[str, Any]:
-    """Return the options of all formats, by name, as ``create_writer`` takes them.
+    """Return the options of all formats by name, for ``create_writer``.
 
     Args:
         config: options of a command.
@@ -43,14 +43,15 @@ class ConvertConfig(Options):
     """Options of conversion.
 
     Args:
-        predictions: the folder that wsol predict wrote.
+        predictions: output folder of wsol predict.
         format: formats to write; wsol list formats shows them.
-        out: folder to write; default: that of the predictions.
-        images: folder of the images, where they have been moved since.
-        min_score: boxes below are left out; their images are not.
-        val_fraction: share of the images with boxes that yolo lists for validation instead of
-            training; 0 lists all for both.
-        copy_images: let yolo copy images instead of linking to them.
+        out: output folder; default: the folder of the predictions.
+        images: folder of the images, if they have been moved since the prediction.
+        min_score: minimum score of a box; boxes with a lower score are left out, their images are
+            kept.
+        val_fraction: fraction of the images with boxes that yolo lists for validation instead of
+            training; 0 lists all images for both.
+        copy_images: copy the images into the yolo folder instead of linking to them.
     """
 
     predictions: Path
@@ -62,8 +63,8 @@ class ConvertConfig(Options):
     copy_images: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is read."""
+        """Validate the options before anything is read."""
         super().__post_init__()
         check_formats(self)
         if self.images is not None and not self.images.is_dir():
-            raise ConfigError(f"{self.images}: no such folder of images")
+            raise ConfigError(f"{self.images}: no such folder; set --images to the image folder")

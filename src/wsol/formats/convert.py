@@ -1,4 +1,4 @@
-"""From the record of a prediction to other formats."""
+"""Conversion of stored predictions to other formats."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,14 +17,14 @@ log = logging.getLogger("wsol")
 
 @dataclass
 class Conversion:
-    """What a conversion has written, and what it left out for its low score.
+    """Counts of written boxes, and of boxes that were left out for a low score.
 
     Attributes:
-        min_score: boxes below were left out.
-        boxes: number of boxes that were written.
-        boxes_left_out: number of boxes that were not.
-        images_left_empty: number of images that had boxes, all of which were left out.
-        highest: the highest score of any box that was left out.
+        min_score: minimum score of a box.
+        boxes: number of written boxes.
+        boxes_left_out: number of boxes that were left out.
+        images_left_empty: number of images whose boxes were all left out.
+        highest: highest score of the boxes that were left out.
     """
 
     min_score: float
@@ -34,7 +34,7 @@ class Conversion:
     highest: float = 0.0
 
     def kept(self, results: Iterable[Localization]) -> Iterator[Localization]:
-        """Yield localizations without their boxes below the score, and count both."""
+        """Yield localizations without boxes below the minimum score, and count boxes."""
         for result in results:
             kept = without_low_scores(result, self.min_score)
             self.boxes += len(kept.boxes)
@@ -53,21 +53,22 @@ def convert(
     min_score: float = 0.0,
     options: Mapping[str, Any] | None = None,
 ) -> Conversion:
-    """Write a record in some formats, in one pass, and keep others out of the folder meanwhile.
+    """Write stored predictions in some formats, in one pass, with the output folder locked.
 
-    Where not one box is written, a line in the log says so.
+    A warning is logged if no box is written.
 
     Args:
-        store: of a prediction.
-        folder: to write to; it exists.
-        formats: their names.
-        min_score: boxes below are left out; their images are not.
-        options: of formats, by name, see ``create_writer``.
+        store: store of the prediction.
+        folder: existing output folder.
+        formats: names of the formats.
+        min_score: minimum score of a box; boxes with a lower score are left out, their images are
+            kept.
+        options: options of the formats by name, see ``create_writer``.
 
     Raises:
-        ConfigError: no such format, something else is where one would be written, the disk is
-            full, or another process writes to the folder.
-        DataError: the record cannot be read, or an image is not where it was.
+        ConfigError: a format is unknown, its output would replace other files, the disk is full,
+            or another process writes to the folder.
+        DataError: the store cannot be read, or an image has been moved.
     """
     done = Conversion(min_score)
     try:
@@ -83,8 +84,8 @@ def convert(
         raise ConfigError(f"{place}: cannot be written: {error.strerror}") from error
     if done.boxes_left_out and not done.boxes:
         log.warning(
-            "%s: all %d boxes were left out, as min_score is %g and the highest score is %.3f; "
-            "use a lower --min_score",
+            "%s: all %d boxes are below min_score %g (the highest score is %.3f); use a lower "
+            "--min_score",
             folder,
             done.boxes_left_out,
             min_score,
@@ -101,16 +102,16 @@ def create_writers(
     info: PredictionInfo,
     options: Mapping[str, Any] | None = None,
 ) -> list[Writer]:
-    """Return a writer of each format, without changing anything in the folder.
+    """Create the writer of each format, without changing anything in the folder.
 
     Args:
-        formats: their names; one that is given twice counts once.
-        folder: to write to; it exists.
-        info: what all localizations have in common.
-        options: of formats, by name.
+        formats: names of the formats; duplicates are ignored.
+        folder: existing output folder.
+        info: information on the prediction.
+        options: options of the formats by name.
 
     Raises:
-        ConfigError: no such format, or something else is where one would be written.
+        ConfigError: a format is unknown, or its output would replace other files.
     """
     names = list(dict.fromkeys(formats))
     for name in names:
@@ -119,11 +120,11 @@ def create_writers(
 
 
 def without_low_scores(result: Localization, min_score: float) -> Localization:
-    """Return a localization without its boxes below a score.
+    """Return a localization without the boxes below a minimum score.
 
     Args:
-        result: of one image.
-        min_score: in [0, 1].
+        result: localization of an image.
+        min_score: minimum score in [0, 1].
 
     >>> import numpy as np
     >>> result = Localization("a.jpg", (8, 6), boxes=np.ones((2, 4)),

@@ -1,4 +1,4 @@
-"""CVAT for images 1.1: one XML file."""
+"""CVAT for images 1.1, a single XML file."""
 
 from pathlib import Path
 
@@ -11,25 +11,25 @@ _DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 class CvatWriter:
     """Writes ``cvat/annotations.xml``, which CVAT imports into a task with the same images.
 
-    Boxes are ``xtl ytl xbr ybr`` in pixels; each has its score as the attribute ``score``.
+    Boxes are ``xtl ytl xbr ybr`` in pixels, with the score as the attribute ``score``.
 
     Args:
-        folder: to write to; it exists.
-        info: has the classes.
+        folder: existing output folder.
+        info: information on the prediction, with the classes.
 
     Raises:
-        ConfigError: a folder ``cvat`` is there that was not written by wsol.
+        ConfigError: an existing folder ``cvat`` was not written by wsol.
     """
 
     def __init__(self, folder: Path, info: PredictionInfo) -> None:
-        """Start with no images."""
+        """Check the output folder."""
         self.info = info
         self.folder = AtomicFolder(folder, "cvat")
         self.images = TempTextFile(folder)
         self.number = 0
 
     def add(self, result: Localization) -> None:
-        """Add one image."""
+        """Add an image."""
         if result.error is not None:
             self.folder.note(result)
             return
@@ -58,7 +58,7 @@ class CvatWriter:
         self.images.file.write("  </image>\n")
 
     def close(self) -> None:
-        """Write the file, and move its folder to its place."""
+        """Write the file, and rename its folder to the final name."""
         with self.folder.path("annotations.xml").open("w", encoding="utf-8") as file:
             file.write(f"{_DECLARATION}<annotations>\n  <version>1.1</version>\n")
             file.write("  <meta>\n    <task>\n")

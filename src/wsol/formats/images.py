@@ -1,4 +1,4 @@
-"""Masks and heat maps as PNG."""
+"""Masks and heat maps as PNG files."""
 
 from pathlib import Path
 
@@ -13,21 +13,21 @@ _MOST = 255
 
 
 class MasksWriter:
-    """Writes ``masks/``, an indexed PNG of the image's size for each that could be read.
+    """Writes ``masks/``, with an indexed PNG in the original size for each readable image.
 
-    A pixel has the number of its box, from 1 in the order of all formats, the likeliest first and
-    on top; 0 is background. Any value above 0 is object.
+    The value of a pixel is the number of its box, from 1 by descending score, as in all formats; if
+    boxes overlap, the highest score wins. 0 is background; any value above 0 is object.
 
     Args:
-        folder: to write to; it exists.
-        info: has the threshold.
+        folder: existing output folder.
+        info: information on the prediction, with the threshold.
 
     Raises:
-        ConfigError: a folder ``masks`` is there that was not written by wsol.
+        ConfigError: an existing folder ``masks`` was not written by wsol.
     """
 
     def __init__(self, folder: Path, info: PredictionInfo) -> None:
-        """Start with no images."""
+        """Check the output folder."""
         self.info = info
         self.folder = AtomicFolder(folder, "masks")
 
@@ -52,7 +52,7 @@ class MasksWriter:
 
 
 def _colours() -> bytes:
-    """Return 256 colours that differ, black first: the bits of a number shared among the three."""
+    """Return a palette of 256 distinct colors, black first."""
     index = np.arange(_MOST + 1)
     colours = np.zeros((_MOST + 1, 3), np.uint8)
     for bit in range(8):
@@ -61,21 +61,21 @@ def _colours() -> bytes:
 
 
 class HeatMapsWriter:
-    """Writes ``heatmaps/``, an 8-bit grey PNG of each image's heat map, at the map's own size.
+    """Writes ``heatmaps/``, with an 8-bit gray PNG of each heat map, in the size of the map.
 
-    The map covers the whole image; 0 is a score of 0 and 255 of 1. ``wsol evaluate --maps``
-    takes the folder.
+    The map covers the whole image; 0 is a score of 0, and 255 a score of 1. The folder can be
+    passed to ``wsol evaluate --maps``.
 
     Args:
-        folder: to write to; it exists.
-        info: of the prediction.
+        folder: existing output folder.
+        info: information on the prediction.
 
     Raises:
-        ConfigError: a folder ``heatmaps`` is there that was not written by wsol.
+        ConfigError: an existing folder ``heatmaps`` was not written by wsol.
     """
 
     def __init__(self, folder: Path, info: PredictionInfo) -> None:
-        """Start with no images."""
+        """Check the output folder."""
         self.folder = AtomicFolder(folder, "heatmaps")
 
     def add(self, result: Localization) -> None:

@@ -1,4 +1,4 @@
-"""Label Studio: tasks with predictions, and the labelling interface that shows them."""
+"""Label Studio tasks with predictions, and a labeling configuration for them."""
 
 from pathlib import Path
 from typing import Any
@@ -12,26 +12,27 @@ from wsol.results.localization import Localization, PredictionInfo
 class LabelStudioWriter:
     """Writes ``labelstudio/tasks.json`` and ``labelstudio/config.xml``.
 
-    A task's ``image`` is the address at which Label Studio serves the image from local files
-    (its document root being the images' folder). Boxes are ``x y width height`` in percent of
-    the image as displayed.
+    The ``image`` of a task is the URL at which Label Studio serves the image as a local file, with
+    the folder of the images as document root. Boxes are ``x y width height`` in percent of the
+    image as displayed.
 
     Args:
-        folder: to write to; it exists.
-        info: has the classes and the model's description, which is the model version.
+        folder: existing output folder.
+        info: information on the prediction, with the classes, and the description of the model as
+            model version.
 
     Raises:
-        ConfigError: a folder ``labelstudio`` is there that was not written by wsol.
+        ConfigError: an existing folder ``labelstudio`` was not written by wsol.
     """
 
     def __init__(self, folder: Path, info: PredictionInfo) -> None:
-        """Start with no images."""
+        """Check the output folder."""
         self.info = info
         self.folder = AtomicFolder(folder, "labelstudio")
         self.tasks = JsonList(folder)
 
     def add(self, result: Localization) -> None:
-        """Add one image."""
+        """Add an image."""
         if result.error is not None:
             self.folder.note(result)
             return
@@ -46,7 +47,7 @@ class LabelStudioWriter:
         self.tasks.add({"data": data, "predictions": [prediction]})
 
     def close(self) -> None:
-        """Write the files, and move their folder to its place."""
+        """Write the files, and rename their folder to the final name."""
         write_lists(self.folder.path("tasks.json"), self.tasks)
         config = labelling_config(self.info)
         self.folder.path("config.xml").write_text(config, encoding="utf-8")
@@ -54,11 +55,11 @@ class LabelStudioWriter:
 
 
 def regions(result: Localization, info: PredictionInfo) -> list[dict[str, Any]]:
-    """Return the boxes of an image as Label Studio has them in a prediction's ``result``.
+    """Return the boxes of an image as the ``result`` of a Label Studio prediction.
 
     Args:
-        result: of one image.
-        info: has the classes.
+        result: localization of an image.
+        info: information on the prediction, with the classes.
 
     >>> regions(Localization("a.jpg", (8, 6)), PredictionInfo(("cat",), Path("photos"), 0.2))
     []
@@ -96,10 +97,10 @@ def regions(result: Localization, info: PredictionInfo) -> list[dict[str, Any]]:
 
 
 def labelling_config(info: PredictionInfo) -> str:
-    """Return the labelling interface that fits ``regions``, as XML.
+    """Return the labeling configuration for ``regions``, as XML.
 
     Args:
-        info: has the classes.
+        info: information on the prediction, with the classes.
 
     >>> print(labelling_config(PredictionInfo(("<b>",), Path("photos"), 0.2)), end="")
     <View>

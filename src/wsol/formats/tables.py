@@ -1,4 +1,4 @@
-"""CSV and Parquet: one row for each box, and one for each image without."""
+"""CSV and Parquet tables, with one row per box, and one per image without boxes."""
 
 import shutil
 import weakref
@@ -28,16 +28,16 @@ COLUMNS = {
     "x1": float,
     "y1": float,
 }
-"""Name and kind of each column, alike in CSV and Parquet."""
+"""Type of each column in CSV and Parquet."""
 
 
 def flat_rows(
     result: Localization, classes: Sequence[str]
 ) -> Iterator[tuple[str | float | None, ...]]:
-    """Yield the rows of one image; what there is not is None.
+    """Yield the rows of an image, with None for missing values.
 
     Args:
-        result: of one image.
+        result: localization of an image.
         classes: names of all classes.
 
     >>> import numpy as np
@@ -57,20 +57,20 @@ def flat_rows(
 
 
 class CsvWriter:
-    """Writes ``predictions.csv``, whose texts are quoted against formulas (``cells.to_cell``).
+    """Writes ``predictions.csv``, whose texts are quoted against formulas (``to_cell``).
 
     Args:
-        folder: to write to; it exists.
-        info: has the classes.
+        folder: existing output folder.
+        info: information on the prediction, with the classes.
     """
 
     def __init__(self, folder: Path, info: PredictionInfo) -> None:
-        """Start with no rows."""
+        """Create an empty table."""
         self.folder, self.info = folder, info
         self.file = CsvFile(folder, tuple(COLUMNS))
 
     def add(self, result: Localization) -> None:
-        """Add one image's rows."""
+        """Add the rows of an image."""
         for row in flat_rows(result, self.info.names):
             self.file.add([to_cell(cell) if isinstance(cell, str) else cell for cell in row])
 
@@ -83,28 +83,28 @@ _TYPES = {str: pa.string(), int: pa.int32(), float: pa.float64()}
 _SCHEMA = pa.schema([(name, _TYPES[kind]) for name, kind in COLUMNS.items()])
 
 _ROWS = 10_000
-"""In one group."""
+"""Rows per row group."""
 
 
 class ParquetWriter:
     """Writes ``predictions.parquet``.
 
     Args:
-        folder: to write to; it exists.
-        info: has the classes.
+        folder: existing output folder.
+        info: information on the prediction, with the classes.
     """
 
     def __init__(self, folder: Path, info: PredictionInfo) -> None:
-        """Start with no rows."""
+        """Create an empty table."""
         self.folder, self.info = folder, info
         self.file = nameless_file(self, folder)
         self.writer = pq.ParquetWriter(self.file, _SCHEMA, compression="zstd")
-        # One that is given up writes no end to a file that goes.
+        # Keeps an abandoned writer from writing the footer to a closed file.
         weakref.finalize(self, setattr, self.writer, "is_open", False)
         self.rows: list[dict[str, Any]] = []
 
     def add(self, result: Localization) -> None:
-        """Add one image's rows."""
+        """Add the rows of an image."""
         for row in flat_rows(result, self.info.names):
             cells = [escape_name(cell) if isinstance(cell, str) else cell for cell in row]
             self.rows.append(dict(zip(COLUMNS, cells, strict=True)))

@@ -1,4 +1,4 @@
-"""PASCAL VOC: an XML file for each image."""
+"""PASCAL VOC, with one XML file per image."""
 
 from pathlib import Path
 
@@ -7,26 +7,26 @@ from wsol.results.localization import Localization, PredictionInfo
 
 
 class VocWriter:
-    """Writes ``voc/Annotations/``, an XML file for each image that could be read.
+    """Writes ``voc/Annotations/``, with an XML file for each readable image.
 
-    ``xmin ymin xmax ymax`` are the box's edges as everywhere in wsol, with decimals: from 0 to the
-    image's width and height. ``score`` is added to each object.
+    ``xmin ymin xmax ymax`` are the edges of the box as in the rest of wsol: from 0 to the width and
+    height of the image, with decimals. Each object has an additional ``score``.
 
     Args:
-        folder: to write to; it exists.
-        info: has the classes.
+        folder: existing output folder.
+        info: information on the prediction, with the classes.
 
     Raises:
-        ConfigError: a folder ``voc`` is there that was not written by wsol.
+        ConfigError: an existing folder ``voc`` was not written by wsol.
     """
 
     def __init__(self, folder: Path, info: PredictionInfo) -> None:
-        """Start with no images."""
+        """Check the output folder."""
         self.info = info
         self.folder = AtomicFolder(folder, "voc")
 
     def add(self, result: Localization) -> None:
-        """Add one image."""
+        """Add an image."""
         if result.error is not None:
             self.folder.note(result)
             return
@@ -60,7 +60,7 @@ class VocWriter:
         )
 
     def close(self) -> None:
-        """Move the folder to its place."""
+        """Rename the folder to its final name."""
         (self.folder.chunk / "Annotations").mkdir(exist_ok=True)
         self.folder.close()
 

@@ -1,4 +1,4 @@
-"""YOLO: a folder that Ultralytics' readers train on."""
+"""YOLO data set for training with Ultralytics."""
 
 import logging
 import os
@@ -25,30 +25,31 @@ READ = {
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
-"""Formats that all versions of Ultralytics' reader take, with suffixes, the usual one first."""
+"""Suffixes of the image formats that all versions of Ultralytics read, preferred suffix first."""
 
 
 class YoloWriter:
     """Writes ``yolo/``: ``data.yaml``, two lists of images, ``images/``, ``labels/`` and more.
 
-    A label is a line ``class x y width height``, the box's centre and size as shares of the
-    image as displayed. Training readers take no score, so it is in ``confidences/``, where the
-    lines have it as their sixth number. Classes are those that occur, numbered from 0.
+    A label is a line ``class x y width height``, with the center and size of the box as fractions
+    of the image as displayed. Training programs do not accept scores, so these are in
+    ``confidences/``, as the sixth number of each line. Classes are those that occur, numbered from
+    0.
 
-    Images are links relative to the folder, or copies; one that training readers would pass over,
-    by its format or because they do not turn it as its metadata say, is written anew as PNG.
-    ``train.txt`` and ``val.txt`` list the images that have a box: of the others it is not known
-    whether they show only background.
+    Images are relative links, or copies. Images that training programs cannot read, because of
+    their format or because the programs ignore their orientation, are converted to PNG.
+    ``train.txt`` and ``val.txt`` list the images with boxes only, as images without boxes may still
+    contain objects.
 
     Args:
-        folder: to write to; it exists.
-        info: has the classes and the images' folder.
-        val_fraction: share of the listed images that ``val.txt`` has, spread evenly over all, at
-            least one of two; 0 makes ``train.txt`` serve for both.
-        copy_images: copy images instead of linking to them.
+        folder: existing output folder.
+        info: information on the prediction, with the classes and the folder of the images.
+        val_fraction: fraction of the listed images in ``val.txt``, spread evenly over all, at least
+            one of two; with 0, ``train.txt`` is used for both.
+        copy_images: whether to copy images instead of linking to them.
 
     Raises:
-        ConfigError: a folder ``yolo`` is there that was not written by wsol.
+        ConfigError: an existing folder ``yolo`` was not written by wsol.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class YoloWriter:
         val_fraction: float = 0.1,
         copy_images: bool = False,
     ) -> None:
-        """Start with no images."""
+        """Check the output folder."""
         self.info, self.val_fraction, self.copy_images = info, val_fraction, copy_images
         self.folder = AtomicFolder(folder, "yolo", reserved=YOLO_RESERVED)
         self.lists = {"train": TempTextFile(folder), "val": TempTextFile(folder)}
@@ -68,10 +69,10 @@ class YoloWriter:
         self.classes: set[int] = set()
 
     def add(self, result: Localization) -> None:
-        """Add one image.
+        """Add an image.
 
         Raises:
-            DataError: the image is not where it was, or cannot be decoded any more.
+            DataError: the image has been moved, or can no longer be decoded.
         """
         if result.error is not None:
             self.folder.note(result)
@@ -81,7 +82,7 @@ class YoloWriter:
         try:
             suffix = _suffix(source)
         except ImageError as error:
-            # It could be read when it was predicted.
+            # The image was readable during the prediction.
             self.damaged = self.damaged or error
             suffix = source.suffix or ".jpg"
         file = f"images/{stem}{suffix or '.png'}"
@@ -108,7 +109,7 @@ class YoloWriter:
         )
 
     def close(self) -> None:
-        """Write lists and ``data.yaml``, and move the folder to its place."""
+        """Write lists and ``data.yaml``, and rename the folder to its final name."""
         for folder in ("images", "labels", "confidences"):
             (self.folder.chunk / folder).mkdir(exist_ok=True)
         classes = sorted(self.classes)
@@ -120,17 +121,17 @@ class YoloWriter:
         names = {
             number: escape_name(self.info.names[label]) for number, label in enumerate(classes)
         }
-        # Without a path: it is then the folder of this file, wherever that goes.
+        # Without "path", paths are relative to the folder of this file, which can be moved.
         val = "val.txt" if self.listed["val"] else "train.txt"
         content = {"train": "train.txt", "val": val, "nc": len(names), "names": names}
         text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=10**6)
         self.folder.path("data.yaml").write_text(text, encoding="utf-8")
         self.folder.close()
         if self.damaged is not None:
-            log.warning("%s; it and any other such image is exported as it is", self.damaged)
+            log.warning("%s; exporting it and other unreadable images unchanged", self.damaged)
         if self.unlisted:
             log.info(
-                "%s: %d images without a box are in no list, so they are not trained on",
+                "%s: %d images without a box are not listed for training",
                 self.folder.folder,
                 self.unlisted,
             )
@@ -145,7 +146,7 @@ class YoloWriter:
         self.lists[split].file.write(f"./{file}\n")
 
     def _renumber(self, numbers: dict[str, int]) -> None:
-        """Write the classes' numbers anew, which are known when all boxes have been seen."""
+        """Rewrite the class numbers, which are only known after all boxes."""
         for folder in ("labels", "confidences"):
             for path in (self.folder.chunk / folder).rglob("*.txt"):
                 rows = (line.partition(" ") for line in path.read_text("utf-8").splitlines())
@@ -153,9 +154,9 @@ class YoloWriter:
 
 
 def _suffix(path: Path) -> str:
-    """Return the suffix under which training readers take an image as it is; empty if they do not.
+    """Return the suffix with which training programs read an image, or "" if they cannot.
 
-    They go by suffix and content, and turn JPEG alone.
+    The programs check suffix and content, and apply the orientation of JPEG files only.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; set --images to the folder of the images")
@@ -169,9 +170,9 @@ def _suffix(path: Path) -> str:
 def _is_turned(image: Image.Image) -> bool:
     if image.format == "JPEG":
         return False
-    # Asked for what it does not say at its start, a PNG is decoded.
-    says = "exif" in image.info or isinstance(image, TiffImagePlugin.TiffImageFile)
-    return says and orientation(image) != 1
+    # A PNG without orientation in its header is not decoded to search for it.
+    has_orientation = "exif" in image.info or isinstance(image, TiffImagePlugin.TiffImageFile)
+    return has_orientation and orientation(image) != 1
 
 
 def _write_png(source: Path, target: Path) -> None:
@@ -187,7 +188,7 @@ def _write_png(source: Path, target: Path) -> None:
 def _link(source: Path, target: Path, copy: bool) -> None:
     if not copy:
         try:
-            # Links are followed from the folder where they really are.
+            # Relative links are resolved from their real folder.
             target.symlink_to(os.path.relpath(source, os.path.realpath(target.parent)))
         except (OSError, ValueError):
             copy = True

@@ -1,4 +1,4 @@
-"""Device and precision that a network computes in."""
+"""Device and precision of networks."""
 
 import atexit
 import logging
@@ -24,14 +24,14 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Compute:
-    """Device and precision of a network, and the number of this process among several.
+    """Device and precision of a network, and the index of this process.
 
-    One process may have several; unlike accelerate's, a precision is not global.
+    A process may have multiple instances; unlike accelerate's, the precision is not global.
 
     Attributes:
-        device: of the network and its input.
+        device: device of the network and its input.
         precision: ``fp32``, ``bf16`` or ``fp16``.
-        process_index: number of this process.
+        process_index: index of this process.
         num_processes: number of processes that share the work.
     """
 
@@ -42,13 +42,13 @@ class Compute:
 
     @property
     def is_main_process(self) -> bool:
-        """Whether this is the process that writes and prints."""
+        """Whether this process writes files and prints."""
         return self.process_index == 0
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return a context in which the network computes in this precision.
 
-        ``fp32`` changes nothing, so an autocast around it stays in force.
+        ``fp32`` has no effect, so an outer autocast stays active.
 
         >>> with Compute(torch.device("cpu"), "bf16").autocast():
         ...     torch.get_autocast_dtype("cpu"), torch.is_autocast_enabled("cpu")
@@ -59,11 +59,11 @@ class Compute:
 
 
 def announce(compute: Compute, device: str) -> None:
-    """Log device and precision in one line, and warn of an NVIDIA GPU that torch cannot use.
+    """Log device and precision, and warn of an NVIDIA GPU that torch cannot use.
 
     Args:
-        compute: of a command; only its first process logs.
-        device: as the option gives it.
+        compute: device and precision of a command; only its main process logs.
+        device: value of the device option.
     """
     if not compute.is_main_process:
         return
@@ -74,8 +74,8 @@ def announce(compute: Compute, device: str) -> None:
     reason = _why_no_gpu() if device == "auto" and compute.device.type == "cpu" else None
     if reason is not None:
         log.warning(
-            "this machine has an NVIDIA GPU that torch %s cannot use (%s): install a driver and a "
-            "build of torch that fit, or pass --device cpu",
+            "NVIDIA GPU found, but torch %s cannot use it (%s); install a matching driver and "
+            "build of torch, or use --device cpu",
             torch.__version__,
             reason,
         )
@@ -92,7 +92,7 @@ def _why_no_gpu() -> str | None:
 
 @cache
 def _cuda_warning() -> str:
-    """Return the warning that torch gives once, when it first looks for CUDA; else nothing."""
+    """Return the warning that torch emits when it first initializes CUDA, or empty text."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         torch.cuda.is_available()
@@ -100,18 +100,18 @@ def _cuda_warning() -> str:
 
 
 def choose_device(device: str) -> torch.device:
-    """Return a device that is available.
+    """Return an available device.
 
     Args:
-        device: ``auto`` (a GPU where there is one), or torch's name of a device.
+        device: ``auto`` (a GPU if available), or a torch device name.
 
     Raises:
-        ConfigError: this machine does not have it.
+        ConfigError: the device is not available.
 
     >>> choose_device("cpu")
     device(type='cpu')
     """
-    # Before anything else makes torch look, so that the warning is told in our line alone.
+    # Must be the first access to CUDA, so that its warning is only part of our log line.
     _cuda_warning()
     best = torch.accelerator.current_accelerator(check_available=True)
     if device == "auto":
@@ -120,20 +120,20 @@ def choose_device(device: str) -> torch.device:
     has_type = chosen.type == "cpu" or (best is not None and best.type == chosen.type)
     has_index = not chosen.index or (has_type and chosen.index < torch.accelerator.device_count())
     if not (has_type and has_index):
-        raise ConfigError(f"device {device!r} is not available to torch here: use auto or cpu")
+        raise ConfigError(f"device: {device!r} is not available to torch; use auto or cpu")
     return chosen
 
 
 def choose_compute(precision: Precision, device: str, of_run: Precision | None = None) -> Compute:
-    """Return device and precision for a command that does not train.
+    """Return device and precision for commands other than training.
 
     Args:
-        precision: ``auto`` follows the run; without one, bfloat16 where the hardware supports it.
-        device: as ``choose_device`` takes it.
+        precision: ``auto`` uses the run's; without a run, bfloat16 if the hardware supports it.
+        device: see ``choose_device``.
         of_run: precision that the run's threshold was chosen in; None if unknown.
 
     Raises:
-        ConfigError: no such device here, or float16 on the CPU.
+        ConfigError: the device is not available, or float16 is requested on the CPU.
 
     >>> choose_compute("fp32", "cpu")
     Compute(device=device(type='cpu'), precision='fp32', process_index=0, num_processes=1)
@@ -148,20 +148,20 @@ def choose_compute(precision: Precision, device: str, of_run: Precision | None =
 
 
 def make_accelerator(precision: Precision, device: str) -> tuple[Accelerator, Compute]:
-    """Return accelerate's ``Accelerator`` of a training, and its device and precision.
+    """Return accelerate's ``Accelerator`` for training, with its device and precision.
 
     Args:
-        precision: ``auto`` is bfloat16 where the hardware supports it.
-        device: as ``choose_device`` takes it.
+        precision: ``auto`` selects bfloat16 if the hardware supports it.
+        device: see ``choose_device``.
 
     Raises:
-        ConfigError: no such device here, float16 on the CPU, this process has trained in another
-            precision or on another device, or accelerate refuses its environment.
+        ConfigError: the device is not available, float16 is requested on the CPU, this process has
+            already trained with another precision or device, or accelerate rejects its environment.
     """
     chosen = choose_device(device)
     precision = choose_precision(precision, device)
-    # It keeps one precision for all of a process; it needs to know of float16 alone, whose
-    # gradients it scales.
+    # accelerate has one precision per process; it only needs to handle float16, whose gradients
+    # it scales.
     mixed = "fp16" if precision == "fp16" else "no"
     _check_same_as_before(precision, mixed, chosen)
     if chosen.index is not None:
@@ -181,7 +181,7 @@ def make_accelerator(precision: Precision, device: str) -> tuple[Accelerator, Co
 
 
 def _end_group_at_exit() -> None:
-    """Let this process leave its group of processes, if it is in one, before the interpreter ends.
+    """Destroy the process group of this process, if it has one, before the interpreter exits.
 
     Otherwise threads of the group may still run when they are destroyed, which aborts the process.
     """
@@ -195,39 +195,39 @@ def _end_group() -> None:
 
 
 def _check_same_as_before(precision: Precision, mixed: str, device: torch.device) -> None:
-    """Refuse what accelerate cannot change any more in this process."""
+    """Raise an error if accelerate was initialized with other values in this process."""
     if not is_initialized():
         return
     before = AcceleratorState()
     if before.mixed_precision != mixed or (device.type == "cpu" and before.device.type != "cpu"):
         raise ConfigError(
             f"precision {precision}, device {device}: this process has trained with other values; "
-            "use the same, or start another process"
+            "use the same values, or start a new process"
         )
 
 
 def choose_precision(
     precision: Precision, device: str, of_run: Precision | None = None
 ) -> Precision:
-    """Return ``fp32``, ``bf16`` or ``fp16``: the only place that resolves ``auto``.
+    """Resolve a precision to ``fp32``, ``bf16`` or ``fp16``.
 
-    The precision moves score maps a little, and with them boxes. A threshold holds for boxes in
-    the precision that it was chosen in, so ``auto`` is that of the run, and any other is logged.
+    The precision slightly changes score maps, and thereby boxes. A threshold is valid for the
+    precision it was chosen in, so ``auto`` is the run's precision, and any other is logged.
 
     Args:
-        precision: ``auto`` follows the run; without one, bfloat16 where the hardware supports it.
-        device: as ``choose_device`` takes it.
+        precision: ``auto`` uses the run's; without a run, bfloat16 if the hardware supports it.
+        device: see ``choose_device``.
         of_run: precision that the run's threshold was chosen in; None if unknown.
 
     Raises:
-        ConfigError: float16 on the CPU, which supports too few operations in it.
+        ConfigError: float16 is requested on the CPU, which supports too few operations in it.
 
     >>> choose_precision("fp32", "cpu"), choose_precision("auto", "cpu", of_run="fp32")
     ('fp32', 'fp32')
     """
     chosen = choose_device(device)
     if precision == "fp16" and not has_float16(chosen):
-        raise ConfigError("precision is fp16, which is for GPUs: use bf16 or fp32 on the CPU")
+        raise ConfigError("precision: fp16 needs a GPU; use bf16 or fp32 on the CPU")
     if precision == "auto":
         precision = _best_precision(chosen) if of_run is None else _supported(of_run, chosen)
     if of_run is not None and of_run != precision:
@@ -235,11 +235,11 @@ def choose_precision(
     return precision
 
 
-# Not twice in a row, as some commands open a run more than once.
+# Cached to avoid a repeated warning, as some commands open a run more than once.
 @lru_cache(maxsize=1)
 def _warn_of_precision(of_run: Precision, precision: Precision) -> None:
     log.warning(
-        "precision is %s, but the run's threshold was chosen in %s: boxes may differ a little",
+        "precision is %s, but the run's threshold was chosen in %s: boxes may differ slightly",
         precision,
         of_run,
     )
@@ -250,26 +250,26 @@ def _best_precision(device: torch.device) -> Precision:
 
 
 def _supported(precision: Precision, device: torch.device) -> Precision:
-    """Return the same precision, or float32 where the hardware only emulates it."""
+    """Return the same precision, or float32 if the hardware only emulates it."""
     supported = {"fp32": True, "bf16": has_bfloat16(device), "fp16": has_float16(device)}
     return precision if supported[precision] else "fp32"
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Return whether a device computes in bfloat16 instead of emulating it.
+    """Return whether a device has native bfloat16.
 
     Args:
-        device: a CPU or a GPU.
+        device: CPU or GPU.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Older releases of torch do not tell: float32 is then the safe choice.
+    # Older releases of torch have no such query: float32 is then the safe choice.
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def has_float16(device: torch.device) -> bool:
-    """Return whether a device is none of the CPUs, which support too little in float16.
+    """Return whether a device supports float16: all but CPUs, which lack operations.
 
     >>> has_float16(torch.device("cpu"))
     False

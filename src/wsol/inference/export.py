@@ -1,4 +1,4 @@
-"""Runs as one graph each: images in, logits and score maps out."""
+"""Export of runs to ONNX or torch: images in, logits and score maps out."""
 
 import logging
 import warnings
@@ -21,22 +21,22 @@ from wsol.inference.exported import EXTRA_FILE, KEY, READERS, ExportedInfo
 from wsol.inference.localizer import Localizer
 from wsol.localizers.config import localizer_options
 from wsol.localizers.distilled import DistilledLocalizer
-from wsol.localizers.ensemble import TestTimeAugmentation
+from wsol.localizers.ensemble import Ensemble
 from wsol.models.utils import evaluating
 from wsol.types import ExportFormat
 
 log = logging.getLogger("wsol")
 
 TOLERANCE = 1e-4
-"""Largest difference between a graph and its run, as a share of the largest value."""
+"""Maximum difference between exported model and run, relative to the largest value."""
 
 
 class Differences(NamedTuple):
-    """How far a graph is from its run, as shares of the run's largest value.
+    """Differences between an exported model and its run, relative to the run's largest value.
 
     Attributes:
-        logits: of the logits.
-        maps: of the score maps.
+        logits: difference of the logits.
+        maps: difference of the score maps.
     """
 
     logits: float
@@ -44,18 +44,18 @@ class Differences(NamedTuple):
 
 
 class Whole(nn.Module):
-    """A localizer with the normalization of its images, as one module.
+    """Localizer and image normalization as one module.
 
     Args:
-        locate: the localizer.
+        locate: localizer.
     """
 
     def __init__(self, locate: Localizer) -> None:
-        """Register all that has weights, so that they travel by name."""
+        """Register all modules with weights, so that they are exported by name."""
         super().__init__()
         self.model, self.localizer = locate.model, locate.localizer
         own = locate.localizer
-        parts = own.localizers if isinstance(own, TestTimeAugmentation) else [own]
+        parts = own.localizers if isinstance(own, Ensemble) else [own]
         self.heads = nn.ModuleList(
             each.ready_head() for each in parts if isinstance(each, DistilledLocalizer)
         )
@@ -71,17 +71,17 @@ class Whole(nn.Module):
 
 
 def export(config: ExportConfig) -> Differences:
-    """Write a run as one graph.
+    """Export a run.
 
     Args:
-        config: the options.
+        config: export options.
 
     Returns:
-        How far the graph is from the run.
+        Differences between the exported model and the run.
 
     Raises:
         RunError: not a finished run.
-        ConfigError: no graph can be made of it, or the file cannot be written.
+        ConfigError: the run cannot be exported, or the file cannot be written.
     """
     make_folder(config.out.parent)
     locate = Localizer(
@@ -96,36 +96,37 @@ def export(config: ExportConfig) -> Differences:
 
 
 def export_localizer(locate: Localizer, path: Path, form: ExportFormat = "onnx") -> Differences:
-    """Write a localizer as one graph, and compare both on a few images.
+    """Export a localizer, and compare both on a few images.
 
-    The graph takes float32 images ``(N, 3, S, S)`` in [0, 1], red first, and gives logits
-    ``(N, classes)`` and the raw score maps ``(N, S, S)`` of each image's likeliest class.
+    The exported model takes float32 RGB images ``(N, 3, S, S)`` in [0, 1], and returns logits
+    ``(N, classes)`` and the raw score maps ``(N, S, S)`` of each image's top-1 class.
 
     Args:
-        locate: on the CPU, in float32.
-        path: the file; its folder exists.
-        form: its format.
+        locate: localizer on the CPU, in float32.
+        path: output file; its folder exists.
+        form: file format.
 
     Returns:
-        How far the graph is from the localizer.
+        Differences between the exported model and the localizer.
 
     Raises:
-        ConfigError: no graph can be made of it, or one that differs: nothing is written.
+        ConfigError: the localizer cannot be exported, or the exported model differs; no file is
+            written.
     """
     name = locate.localizer_config.localizer
     reason = locate.localizer.why_not_exportable()
     if reason:
         raise ConfigError(
-            f"{name} cannot be exported: it {reason}, and a graph is one pass: "
-            "give --localizer cam or feature_norm"
+            f"{name} cannot be exported: it {reason}, and an exported model has one forward pass; "
+            "use --localizer cam or feature_norm"
         )
     if not locate.is_fitted:
         raise ConfigError(
-            f"{name} cannot be exported: it has seen no images: train the run with it, "
-            "or give --localizer cam or feature_norm"
+            f"{name} cannot be exported: it is not fitted; train the run with it, "
+            "or use --localizer cam or feature_norm"
         )
     if locate.is_multi_label:
-        log.info("the graph has the score map of each image's likeliest class alone")
+        log.info("the exported model only has the score map of each image's top-1 class")
     announce(locate.compute, device="cpu")
     info = ExportedInfo(
         classes=locate.classes,
@@ -145,7 +146,7 @@ def export_localizer(locate: Localizer, path: Path, form: ExportFormat = "onnx")
         found.append(_compare(locate, READERS[form](part)))
         if not max(found[0]) <= TOLERANCE:
             raise ConfigError(
-                f"{path}: not written, as the graph differs from the run: logits by "
+                f"{path}: not written, as the exported model differs from the run: logits by "
                 f"{found[0].logits:.1e}, maps by {found[0].maps:.1e} of the largest value"
             )
 
@@ -158,7 +159,7 @@ def _write(locate: Localizer, path: Path, form: ExportFormat, info: ExportedInfo
         _require("onnx", "onnxruntime", "onnxscript")
     try:
         with torch.no_grad(), warnings.catch_warnings():
-            # Of what torch will change some day.
+            # Deprecation warnings of torch and onnx.
             warnings.simplefilter("ignore")
             program = _program(locate)
             if form == "torch":
@@ -177,7 +178,7 @@ def _write(locate: Localizer, path: Path, form: ExportFormat, info: ExportedInfo
             )
             converted.model.metadata_props[KEY] = info.to_json()
             converted.save(path, external_data=False)
-    # Networks are of any kind, and so are the errors of tracing them.
+    # Exporting arbitrary networks raises errors of any type.
     except Exception as error:
         raise_if_out_of_memory(error)
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -188,8 +189,8 @@ def _write(locate: Localizer, path: Path, form: ExportFormat, info: ExportedInfo
 
 
 def _program(locate: Localizer) -> ExportedProgram:
-    """Return the graph of a localizer, for any number of images."""
-    # A number of one would be taken for a constant.
+    """Return the exported program of a localizer, for any batch size."""
+    # A batch size of one would be treated as a constant.
     chance = torch.Generator()
     images = torch.rand(2, 3, locate.image_size, locate.image_size, generator=chance)
     whole = Whole(locate)
@@ -204,7 +205,7 @@ def _require(*packages: str) -> None:
 
 
 def _compare(locate: Localizer, exported: nn.Module) -> Differences:
-    """Return how far a graph is from its localizer on a few images, one and three at a time."""
+    """Compare an exported model with its localizer on batches of one and three images."""
     chance = torch.Generator().manual_seed(0)
     size = (locate.image_size, locate.image_size)
     noise = torch.randint(0, 256, (2, 3, *size), generator=chance, dtype=torch.uint8)
@@ -220,6 +221,6 @@ def _compare(locate: Localizer, exported: nn.Module) -> Differences:
 
 
 def _share(given: Tensor, own: Tensor) -> float:
-    """Return the largest difference as a share of the largest value."""
+    """Return the largest difference relative to the largest value."""
     difference = float((given - own).detach().abs().max())
     return difference / float(own.abs().max()) if difference else 0.0

@@ -1,4 +1,4 @@
-"""Exported graphs: images in, logits and score maps out."""
+"""Exported models: images in, logits and score maps out."""
 
 import json
 import zipfile
@@ -20,32 +20,32 @@ from wsol.runs.hub import is_on_hub
 from wsol.types import EXPORT_SUFFIXES, ExportFormat, Precision
 
 FORMATS = {ending: form for form, ending in EXPORT_SUFFIXES.items()}
-"""By how the name of a file ends."""
+"""File format by file name suffix."""
 
 KEY = "wsol"
-"""Of the description in ONNX's metadata."""
+"""Key of the model info in ONNX metadata."""
 
 EXTRA_FILE = "wsol.json"
-"""Of the description in torch's file."""
+"""Name of the model info in torch files."""
 
 Forward = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class ExportedInfo:
-    """What a graph needs beside itself, kept in its file as JSON.
+    """Information stored with an exported model, as JSON in its file.
 
     Args:
-        classes: names, in the order of the logits.
+        classes: class names, in the order of the logits.
         image_size: side of the images in pixels.
-        threshold: share of a map's maximum above which a pixel belongs to the object.
-        is_multi_label: whether the sigmoid, not the softmax, makes probabilities of the logits.
-        localizer_config: how the maps are made, and how they are to be scaled to [0, 1].
-        mean: taken from the images inside the graph, per colour, on the scale of [0, 1].
-        std: the same for the standard deviation.
-        version: of the wsol that wrote it.
-        precision: that it computes in.
-        threshold_from: as ``wsol.localizers.config.Thresholding`` has it.
+        threshold: fraction of a map's maximum above which a pixel belongs to the object.
+        is_multi_label: whether probabilities are the sigmoid of the logits; otherwise the softmax.
+        localizer_config: localizer options, with the normalization that the maps need.
+        mean: mean subtracted from the images inside the model, per channel, for images in [0, 1].
+        std: standard deviation that the images are divided by, per channel.
+        version: wsol version that wrote the file.
+        precision: precision of the computation.
+        threshold_from: see ``wsol.localizers.config.Thresholding``.
 
     >>> half = (0.5, 0.5, 0.5)
     >>> info = ExportedInfo(("cat", "dog"), 224, 0.2, False, LocalizerConfig(), half, half, "1.0")
@@ -66,23 +66,23 @@ class ExportedInfo:
 
     @property
     def chosen_threshold(self) -> float | None:
-        """The threshold; None where each map is cut at its own."""
+        """The threshold; None if each map has a separate one."""
         return None if self.threshold_from == "auto" else self.threshold
 
     def to_json(self) -> str:
-        """Return all of it as one flat JSON object."""
+        """Return all values as one flat JSON object."""
         content = asdict(self)
-        return json.dumps(content | content.pop("reading"))
+        return json.dumps(content | content.pop("localizer_config"))
 
     @classmethod
     def from_json(cls, text: str) -> "ExportedInfo":
-        """Return what ``to_json`` wrote.
+        """Parse the output of ``to_json``.
 
         Args:
-            text: the JSON.
+            text: JSON text.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: the text is not the output of ``to_json``.
         """
         try:
             given: dict[str, Any] = {
@@ -99,18 +99,18 @@ class ExportedInfo:
                 and 0 <= info.threshold < 1
             )
         except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"not a description of a graph: {error}") from error
+            raise ValueError(f"not the info of an exported model: {error}") from error
         if not sound:
-            raise ValueError("not a description of a graph")
+            raise ValueError("not the info of an exported model")
         return info
 
 
 class ExportOutput(NamedTuple):
-    """What a graph returns.
+    """Output of an exported model.
 
     Attributes:
-        logits: float32 ``(N, classes)``.
-        maps: of each image's likeliest class, float32 ``(N, S, S)``.
+        logits: logits, float32 ``(N, classes)``.
+        maps: raw score maps of each image's top-1 class, float32 ``(N, S, S)``.
     """
 
     logits: Tensor
@@ -118,15 +118,15 @@ class ExportOutput(NamedTuple):
 
 
 class ExportedModel(nn.Module):
-    """A graph as a classifier.
+    """Exported model as a classifier.
 
     Args:
-        run: maps images to logits and maps.
-        info: what belongs to it.
+        run: function from images to logits and maps.
+        info: stored information.
     """
 
     def __init__(self, run: Forward, info: ExportedInfo) -> None:
-        """Keep both."""
+        """Store the function and the info."""
         super().__init__()
         self.run, self.info = run, info
 
@@ -137,35 +137,35 @@ class ExportedModel(nn.Module):
 
 
 class ExportedScoreMaps(ScoreMaps):
-    """The maps that a graph makes: those of the likeliest class.
+    """Score maps computed by an exported model, for the top-1 class.
 
     Args:
-        exported: an opened one.
+        exported: loaded exported model.
     """
 
     def __init__(self, exported: ExportedModel) -> None:
-        """Keep the graph; it has no layers."""
+        """Store the exported model; it has no layers."""
         self.model, self.layers, self.interpolation = exported, (), "bicubic"
 
     def locate(self, images: Images, labels: Labels = None) -> Localized:
-        """Return logits, labels and maps; where several labels are asked for, the likeliest alone.
+        """Return logits, labels and maps; of multiple labels only the top-1 class.
 
         Args:
-            images: in [0, 1], ``(N, 3, S, S)``.
+            images: images in [0, 1], ``(N, 3, S, S)``.
             labels: see ``Labels``.
 
         Raises:
-            ConfigError: another class is asked for.
+            ConfigError: another class is requested.
         """
         if isinstance(images, ForwardPass):
-            raise ConfigError("an exported graph takes images alone")
+            raise ConfigError("an exported model needs images, not a forward pass; pass images")
         logits, maps = self.model(images)
         chosen = chosen_labels(labels, logits)
         first = chosen if chosen.ndim == 1 else chosen[:, 0]
         if not torch.equal(first, logits.argmax(1)):
             raise ConfigError(
-                "an exported graph has a map of each image's likeliest class alone: "
-                "give --run the run folder to look for another"
+                "an exported model only has the map of each image's top-1 class; "
+                "set --run to the run folder for other classes"
             )
         if chosen.ndim == 1:
             return Localized(logits, chosen, maps)
@@ -173,46 +173,46 @@ class ExportedScoreMaps(ScoreMaps):
 
 
 def is_exported(path: Path) -> bool:
-    """Return whether a path is that of an exported file, not of a run folder.
+    """Return whether a path is an exported file, by its name, and not a run folder.
 
     >>> [is_exported(Path(path)) for path in ("model.onnx", "runs/birds", "hf:me/a.onnx")]
-    (True, False, False)
+    [True, False, False]
     """
     return not is_on_hub(path) and (path.suffix in FORMATS or path.is_file())
 
 
 def load_exported(path: Path) -> ExportedModel:
-    """Open an ONNX file that ``wsol export`` wrote.
+    """Load an ONNX file written by ``wsol export``.
 
     Args:
-        path: the file.
+        path: ONNX file.
 
     Raises:
-        RunError: no such file, none that ``wsol export`` wrote, or one of torch's format, which
-            could run programs here.
+        RunError: the file does not exist, was not written by ``wsol export``, or has torch's
+            format, which could execute arbitrary code.
         ConfigError: onnxruntime is not installed.
     """
     form = FORMATS.get(path.suffix)
     if not path.is_file():
         raise RunError(f"{path}: no such file")
     if form is None:
-        raise RunError(f"{path}: neither a run folder nor a graph (.onnx)")
+        raise RunError(f"{path}: neither a run folder nor an exported model (.onnx)")
     if form == "torch":
         raise RunError(
-            f"{path}: opening torch's format can run any program that is hidden in the file: "
+            f"{path}: torch files can execute arbitrary code when loaded; "
             "export the run with --format onnx"
         )
     return open_onnx(path)
 
 
 def open_onnx(path: Path) -> ExportedModel:
-    """Open an ONNX file, whatever its name.
+    """Load an ONNX file with any name.
 
     Args:
-        path: the file.
+        path: ONNX file.
 
     Raises:
-        RunError: none that ``wsol export`` wrote.
+        RunError: the file was not written by ``wsol export``.
         ConfigError: onnxruntime is not installed.
     """
     try:
@@ -221,14 +221,14 @@ def open_onnx(path: Path) -> ExportedModel:
         raise not_installed("onnxruntime", "wsol[onnx]") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    # It writes what it raises to standard error as well.
+    # onnxruntime also writes the errors it raises to standard error.
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(
             path.read_bytes(), options, providers=["CPUExecutionProvider"]
         )
         info = ExportedInfo.from_json(session.get_modelmeta().custom_metadata_map[KEY])
-    # onnxruntime's errors have no base of their own.
+    # onnxruntime's errors have no common base class.
     except Exception as error:
         raise_if_out_of_memory(error)
         raise _foreign(path, error) from error
@@ -242,13 +242,14 @@ def open_onnx(path: Path) -> ExportedModel:
 
 
 def open_own_torch(path: Path) -> ExportedModel:
-    """Open a file of torch's format that this very program has written: it can run programs.
+    """Load a torch file written by this process: such files can execute code.
 
     Args:
-        path: the file.
+        path: torch file.
 
     Raises:
-        RunError: none that ``wsol export`` wrote; its description is read before torch sees it.
+        RunError: the file was not written by ``wsol export``; its info is read before torch loads
+            it.
     """
     try:
         with zipfile.ZipFile(path) as parts:
@@ -259,21 +260,21 @@ def open_own_torch(path: Path) -> ExportedModel:
     try:
         with path.open("rb") as file:
             module = torch.export.load(file).module()
-    # A file can be broken in any way.
+    # A damaged file can raise any error.
     except Exception as error:
         raise_if_out_of_memory(error)
         raise _foreign(path, error) from error
-    # Hidden in a function, as its mode cannot be changed.
+    # Wrapped in a function, as the mode of an exported program cannot be changed.
     return ExportedModel(lambda images: module(images), info)
 
 
 def _foreign(path: Path, error: Exception) -> RunError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return RunError(f"{path}: not a whole graph that wsol export wrote: {reason}")
+    return RunError(f"{path}: not a complete file of wsol export: {reason}")
 
 
 READERS: dict[ExportFormat, Callable[[Path], ExportedModel]] = {
     "onnx": open_onnx,
     "torch": open_own_torch,
 }
-"""Of files that this program has just written."""
+"""Loaders of files written by this process."""

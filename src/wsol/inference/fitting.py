@@ -1,4 +1,4 @@
-"""Images for localizers that want to see a collection first."""
+"""Image batches for networks, and fitting of localizers to a collection."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,23 +17,23 @@ from wsol.localizers._forward import Images
 log = logging.getLogger("wsol")
 
 MAX_FIT_IMAGES = 32
-"""A localizer is shown no more, taken evenly: what they have in common shows in so many."""
+"""Maximum number of images to fit a localizer to, sampled evenly; more bring no benefit."""
 
 SEARCHED = 256
-"""Images that are looked at together, where none of those can be read."""
+"""Images per search for a readable one, if none of the sample is readable."""
 
 
 class Preprocessing(NamedTuple):
-    """How images are made the network's input.
+    """Preprocessing of images.
 
     Attributes:
-        transform: makes an image an array.
-        mean: per colour, on the scale of [0, 1].
-        std: per colour, on the scale of [0, 1].
+        transform: function from an image to an array.
+        mean: mean per channel, for images in [0, 1].
+        std: standard deviation per channel, for images in [0, 1].
         compute: device and precision.
         batch_size: images per step.
         num_workers: processes that decode images.
-        max_pixels: larger images are refused before they are decoded.
+        max_pixels: maximum pixels of an image; larger images are rejected before decoding.
     """
 
     transform: Transform
@@ -46,13 +46,13 @@ class Preprocessing(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """A batch as it goes into the network.
+    """Batch of network inputs.
 
     Attributes:
-        indices: of the images that could be read.
-        images: normalised, ``(N, 3, H, W)``, or a pass that has been made of them.
+        indices: indices of the readable images.
+        images: normalised images, ``(N, 3, H, W)``, or their forward pass.
         sizes: width and height of each original image in pixels.
-        errors: index and error of the images that could not be read.
+        errors: index and error of each unreadable image.
     """
 
     indices: list[int]
@@ -67,13 +67,13 @@ def load_inputs(
     parts: Iterable[range] | None = None,
     least_side: int | None = None,
 ) -> Iterator[Inputs]:
-    """Yield the network's inputs, batch by batch.
+    """Yield batches of network inputs.
 
     Args:
-        paths: of the images.
-        preprocessing: how they are read.
-        parts: indices of the images to read; no batch has images of two parts. Default: all.
-        least_side: as of ``ImageFiles``.
+        paths: image files.
+        preprocessing: preprocessing of the images.
+        parts: index ranges of the images to read; batches do not span ranges. Default: all.
+        least_side: see ``ImageFiles``.
     """
     files = ImageFiles(paths, preprocessing.transform, preprocessing.max_pixels, least_side)
     ranges = [range(len(paths))] if parts is None else parts
@@ -89,25 +89,25 @@ def load_inputs(
 def fit_localizer(
     localizer: ScoreMaps, paths: Sequence[ImageSource], preprocessing: Preprocessing
 ) -> bool:
-    """Show images to a localizer that wants to see some, and do nothing for any other.
+    """Fit a localizer to images, if it needs fitting.
 
     Args:
-        localizer: any.
-        paths: of the images; those that cannot be read are left out.
-        preprocessing: how they are read.
+        localizer: any localizer.
+        paths: image files; unreadable ones are skipped.
+        preprocessing: preprocessing of the images.
 
     Returns:
-        Whether it can be asked now: False where it wants to see some and none can be read.
+        Whether the localizer is ready: False if it needs fitting and no image is readable.
     """
     if not localizer.needs_fit:
         return True
     count = min(len(paths), MAX_FIT_IMAGES)
-    log.info("showing %d images to the localizer", count)
+    log.info("fitting the localizer to %d images", count)
     shown = _inputs([paths[index * len(paths) // count] for index in range(count)], preprocessing)
     first = next(shown, None)
     if first is None:
-        log.info("none of them can be read: looking for others")
-        # No more than a batch of those that can.
+        log.info("none of them is readable; trying others")
+        # At most one batch of readable images.
         shown, first = iter(()), next(_all_inputs(paths, preprocessing), None)
     if first is None:
         return False

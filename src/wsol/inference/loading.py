@@ -1,4 +1,4 @@
-"""From whatever is a classifier to one that is ready to be read."""
+"""Loading of runs, exported models and any other classifier for localization."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -45,13 +45,13 @@ from wsol.runs.run import load_fitted, load_run
 from wsol.types import Normalization, Precision, class_indices, unique_names
 
 SIZE = 448
-"""Side in pixels of the input of a network without a run."""
+"""Default input side in pixels, for networks without a run."""
 
 LEAST_PROBE = 224
-"""Side in pixels of an image in which each stage of a network has maps of several pixels."""
+"""Input side in pixels at which every stage of a network has maps of several pixels."""
 
 OBJECT = "object"
-"""Class of all boxes of a network without classes."""
+"""Class name of all boxes of a network without classes."""
 
 
 Std = Annotated[float, Range(above=0, at_most=1)]
@@ -59,7 +59,7 @@ Std = Annotated[float, Range(above=0, at_most=1)]
 
 @dataclass(frozen=True, kw_only=True)
 class LocalizerOptions(Options):
-    """What is asked for, as ``Localizer`` has it; the rest is the classifier's own."""
+    """Options of ``Localizer``; None and empty values use the classifier's."""
 
     localizer: Name | None = None
     layers: tuple[Name, ...] = ()
@@ -77,31 +77,31 @@ class LocalizerOptions(Options):
     std: tuple[Std, Std, Std] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no classifier could be asked for."""
+        """Reject options that are invalid for every classifier."""
         super().__post_init__()
         if self.classes is not None and unique_names(self.classes) != self.classes:
-            raise refusal("classes", self.classes, "use names that differ")
+            raise refusal("classes", self.classes, "use distinct names")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedClassifier:
-    """A classifier that is ready to be read.
+    """Classifier that is ready for localization.
 
     Attributes:
-        model: in evaluation mode and on the best device if it is nobody else's.
-        compute: has that device and its precision.
-        localizer: makes score maps of it.
-        is_fitted: whether the localizer has seen the images that it wants to see.
-        thresholding: what the localizer is made of, and where its maps are cut.
-        classes: names, in the order of the logits.
-        labels: numbers of the classes that are asked for.
+        model: classifier, in evaluation mode and on the best device unless passed in by the caller.
+        compute: device and precision.
+        localizer: localizer of the classifier.
+        is_fitted: whether the localizer is fitted, if it needs fitting.
+        thresholding: localizer options and threshold.
+        classes: class names, in the order of the logits.
+        labels: indices of the requested classes.
         image_size: side of the input in pixels.
-        mean: of the normalised input, per colour, on the scale of [0, 1].
-        std: the same for the standard deviation.
-        is_multi_label: whether each logit is a question of its own.
-        description: what it is, in words.
-        num_known: number of classes, from the first, that are those of the logits; the others are
-            names of labels that are given.
+        mean: mean of the input normalization per channel, for images in [0, 1].
+        std: standard deviation of the input normalization per channel.
+        is_multi_label: whether the logits are independent of each other.
+        description: description in words.
+        num_known: number of leading classes that have logits; the remaining ones are names of given
+            labels.
     """
 
     model: nn.Module
@@ -120,16 +120,16 @@ class LoadedClassifier:
 
 
 def open_model(model: object, backbone: str, options: LocalizerOptions) -> LoadedClassifier:
-    """Return what ``Localizer`` is given, ready to localize.
+    """Load the model argument of ``Localizer``.
 
     Args:
-        model: a run, an exported model, a classifier, or None for a pretrained network.
-        backbone: name of that network.
-        options: the options.
+        model: run, exported model, classifier, or None for a pretrained network.
+        backbone: name of the pretrained network.
+        options: localizer options.
 
     Raises:
-        ConfigError: neither of these, or an option does not fit.
-        RunError: not a finished run, nor an exported model.
+        ConfigError: the model has another type, or an option is invalid.
+        RunError: not a finished run or an exported model.
     """
     if isinstance(model, nn.Module):
         return open_classifier(model, options)
@@ -142,14 +142,14 @@ def open_model(model: object, backbone: str, options: LocalizerOptions) -> Loade
 
 
 def open_backbone(name: str, options: LocalizerOptions) -> LoadedClassifier:
-    """Return a network with its published classifier, or with none where none was published.
+    """Load a network with its published classifier, or without classes if it has none.
 
     Args:
-        name: of the network.
-        options: the options; their classes are names of labels that are given.
+        name: backbone name.
+        options: localizer options; their classes are names of given labels.
 
     Raises:
-        ConfigError: no such network, or an option does not fit.
+        ConfigError: the backbone does not exist, or an option is invalid.
     """
     image_size = options.image_size or SIZE
     network = create_pretrained_network(name, image_size)
@@ -164,22 +164,22 @@ def open_backbone(name: str, options: LocalizerOptions) -> LoadedClassifier:
 
 
 def open_classifier(model: nn.Module, options: LocalizerOptions) -> LoadedClassifier:
-    """Return a classifier that belongs to somebody else; it is left as it is.
+    """Prepare a classifier of the caller without modifying it.
 
     Args:
-        model: any; it is read on its own device.
-        options: the options.
+        model: any classifier; it stays on its device.
+        options: localizer options.
 
     Raises:
-        ConfigError: an option does not fit.
+        ConfigError: an option is invalid.
     """
     model = unwrapped(model)
     name = type(model).__name__
     _, height, width = input_spec(model).size
     if options.image_size is None and height != width:
         raise ConfigError(
-            f"{name} takes images of {width} x {height} pixels, but only square input is read: set "
-            "size if it takes other sizes too"
+            f"{name}: the input is {width} x {height} pixels, but only square input is supported; "
+            "set image_size if the network accepts other sizes"
         )
     image_size = options.image_size or height
     thresholding = resolve_threshold(BEST, options=options)
@@ -189,17 +189,17 @@ def open_classifier(model: nn.Module, options: LocalizerOptions) -> LoadedClassi
 
 
 def _two_outcomes(model: nn.Module, options: LocalizerOptions) -> LocalizerOptions:
-    """Return what is asked of a classifier of one logit, with names for both of its outcomes.
+    """Return the options for a classifier with one logit, with names for both outcomes.
 
-    One name is the positive outcome's, which is then looked for unless the options say otherwise.
+    A single name is that of the positive outcome, which is then the default label.
     """
     classes = options.classes
     if classes is None and class_names(model, 1) != ("0",):
         classes = class_names(model, 1)
     if classes is not None and len(classes) not in (1, 2):
         raise ConfigError(
-            f"{len(classes)} classes, but {type(model).__name__} has one logit: give one name, of "
-            "its positive outcome, or the names of both outcomes"
+            f"classes: {len(classes)} names, but {type(model).__name__} has one logit; use one "
+            "name, for its positive outcome, or names for both outcomes"
         )
     if classes is None or len(classes) == 2:
         return replace(options, classes=("0", "1") if classes is None else classes)
@@ -208,15 +208,15 @@ def _two_outcomes(model: nn.Module, options: LocalizerOptions) -> LocalizerOptio
 
 
 def open_run(folder: Path, options: LocalizerOptions) -> LoadedClassifier:
-    """Return the network of a run, read as the run says but for what is asked.
+    """Load the network of a run, with the run's localizer options overridden by the given ones.
 
     Args:
-        folder: of the run, or its name on the Hub.
-        options: the options.
+        folder: run folder, or its name on the Hub.
+        options: localizer options.
 
     Raises:
         RunError: not a finished run.
-        ConfigError: an option does not fit.
+        ConfigError: an option is invalid.
     """
     network, run = load_run(folder)
     thresholding = run.thresholding(options)
@@ -224,7 +224,7 @@ def open_run(folder: Path, options: LocalizerOptions) -> LoadedClassifier:
         network,
         options,
         thresholding,
-        # A path would tell whoever gets the report how this machine is laid out.
+        # A full path would reveal the machine's folder layout in reports.
         str(folder) if is_on_hub(folder) else folder.absolute().name,
         image_size=options.image_size or run.image_size,
         classes=run.classes,
@@ -237,15 +237,15 @@ def open_run(folder: Path, options: LocalizerOptions) -> LoadedClassifier:
 
 
 def open_exported(path: Path, options: LocalizerOptions) -> LoadedClassifier:
-    """Return an exported graph as a classifier.
+    """Load an exported model as a classifier.
 
     Args:
-        path: of the file.
-        options: the options; those that the graph leaves no choice of must not be there.
+        path: ONNX file.
+        options: localizer options; options fixed by the export must not be set.
 
     Raises:
-        RunError: the file is no such graph.
-        ConfigError: an option cannot be changed any more.
+        RunError: the file is not an exported model.
+        ConfigError: an option is fixed by the export.
     """
     precision = options.precision not in ("auto", "fp32")
     free = ("threshold", "normalization", "device", "precision")
@@ -253,8 +253,8 @@ def open_exported(path: Path, options: LocalizerOptions) -> LoadedClassifier:
     for name, value in (fixed | {"precision": precision}).items():
         if value:
             raise ConfigError(
-                f"{name} cannot be changed in {path}, an exported graph: "
-                "give --run the run folder, or export it again"
+                f"{name}: cannot be changed in {path}, an exported model; "
+                "set --run to the run folder, or export it again"
             )
     exported = load_exported(path)
     info = exported.info
@@ -272,7 +272,7 @@ def open_exported(path: Path, options: LocalizerOptions) -> LoadedClassifier:
         classes=unique_names(info.classes),
         labels=[],
         image_size=info.image_size,
-        # The graph normalizes by itself.
+        # The exported model normalizes its input.
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
         is_multi_label=info.is_multi_label,
@@ -284,13 +284,13 @@ def open_exported(path: Path, options: LocalizerOptions) -> LoadedClassifier:
 
 
 def prepare_to_localize(model: nn.Module, image_size: int) -> None:
-    """Make a network ready to localize, and unfit for training: the same way for every command.
+    """Prepare a network for localization, after which it cannot be trained.
 
-    In bfloat16 the rounding of folded weights moves boxes as much as the precision itself, so
-    figures and thresholds are measured with a network that is folded as that of a prediction.
+    All commands use this function: in bfloat16, fusing batch norm changes boxes as much as the
+    precision does, so thresholds and metrics are computed with a fused network, as in prediction.
 
     Args:
-        model: of our own, on the CPU; changed in place.
+        model: network of this package, on the CPU; changed in place.
         image_size: side of the input in pixels.
     """
     fuse_batch_norms(model.eval(), probe(model, image_size))
@@ -309,19 +309,19 @@ def _open(
     run: Path | None = None,
     own: bool = True,
 ) -> LoadedClassifier:
-    """Return a classifier, put on its device.
+    """Return a classifier on its device, with its localizer.
 
     Args:
-        model: the classifier.
-        options: the options.
-        thresholding: how it is read.
-        source: where it comes from, in words.
+        model: classifier.
+        options: localizer options.
+        thresholding: localizer options and threshold to use.
+        source: origin of the classifier, in words.
         image_size: side of the input in pixels.
-        classes: names; default: those that are asked for, or that it knows.
-        is_multi_label: whether each logit is a question of its own.
-        precision: that the run's threshold was chosen in; None if unknown.
-        run: has what the localizer has learnt.
-        own: whether nobody else has the classifier.
+        classes: class names; default: the requested or the model's.
+        is_multi_label: whether the logits are independent of each other.
+        precision: precision that the run's threshold was chosen in; None if unknown.
+        run: run with the fitted state of the localizer.
+        own: whether the classifier was created here, not passed in by the caller.
     """
     if own:
         compute = choose_compute(options.precision, options.device, precision)
@@ -334,24 +334,24 @@ def _open(
         classes = own_names if options.classes is None else options.classes
         if len(classes) != len(own_names):
             raise ConfigError(
-                f"{len(classes)} classes, but {source} has {count} logits: give a name for each"
+                f"classes: {len(classes)} names, but {source} has {count} logits; use one name each"
             )
     classes = unique_names(classes)
     if options.labels and not count:
         raise ConfigError(
-            f"labels: {source} has no classes, it finds objects of any kind; leave labels out, or "
-            "use a run that was trained with it"
+            f"labels: {source} has no classes and localizes objects of any kind; leave labels out, "
+            "or use a run trained with it"
         )
     labels = class_indices(options.labels, classes)
     if own:
         prepare_to_localize(model, image_size)
         model.to(compute.device)
         model.to(memory_format=torch.channels_last)
-    # Only a network of somebody else's may take one size alone; others show their stages at the
-    # published size too, which may be large.
+    # Only a caller's network may accept a single size; for others, layers can be found at the
+    # published size, which may be large.
     layer_size = min(spec.size[1], max(image_size, LEAST_PROBE)) if own else image_size
     localizer = thresholding.localizer_config.create(
-        model, several=is_multi_label or len(labels) > 1, size=layer_size
+        model, several=is_multi_label or len(labels) > 1, image_size=layer_size
     )
     has_state = run is not None and load_fitted(run, localizer)
     return LoadedClassifier(
@@ -375,7 +375,7 @@ def _open(
 
 
 def _count_classes(model: nn.Module, image_size: int) -> int:
-    """Return the number of logits of an image of a size, 0 for a network without classes."""
+    """Return the number of logits for an input size, 0 for a network without classes."""
     output = check_size(model, image_size)
     return find_logits(output, model).shape[1] if has_classes(model) else 0
 
@@ -384,21 +384,20 @@ _PRECISIONS: dict[torch.dtype, Precision] = {torch.bfloat16: "bf16", torch.float
 
 
 def _own_compute(model: nn.Module, options: LocalizerOptions) -> Compute:
-    """Return the device and the precision that somebody else's classifier is read in: its own.
+    """Return the device and the precision of a caller's classifier.
 
     Args:
-        model: the classifier; one with float32 weights is read in the precision that is asked for.
-        options: the options.
+        model: classifier; with float32 weights it runs in the requested precision.
+        options: localizer options.
 
     Raises:
-        ConfigError: the options ask for another device or precision.
+        ConfigError: the options request another device or precision.
     """
     device, weight = device_of(model), first_weight(model)
     if options.device not in ("auto", device.type, str(device)):
         raise ConfigError(
-            f"device is {options.device}, but the network is on {device}: leave device out, or "
-            f"move "
-            "the network first"
+            f"device: {options.device} is set, but the network is on {device}; leave device out, "
+            "or move the network first"
         )
     if follows_autocast(model):
         return Compute(device, choose_precision(options.precision, str(device)))
@@ -407,7 +406,7 @@ def _own_compute(model: nn.Module, options: LocalizerOptions) -> Compute:
     if options.precision not in ("auto", own):
         kind = str(dtype).removeprefix("torch.")
         raise ConfigError(
-            f"precision is {options.precision}, but the network computes in {kind}: set precision "
-            "to auto, or convert the network first"
+            f"precision: {options.precision} is set, but the network computes in {kind}; set "
+            "precision to auto, or convert the network first"
         )
     return Compute(device, own)

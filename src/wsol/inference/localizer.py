@@ -1,4 +1,4 @@
-"""Boxes for images, from Python."""
+"""Python interface of localization."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,61 +33,63 @@ log = logging.getLogger("wsol")
 
 
 class Localizer:
-    """Finds the objects of the predicted classes in images.
+    """Localizes the objects of the predicted classes in images.
 
     Args:
-        model: a run folder, a run on the Hub (``hf:owner/name``), an ONNX file of
-            ``wsol export``, any classifier (ours, timm's, torchvision's, Hugging Face's, your
-            own), or None for a pretrained network. A classifier stays as it is, on its own device.
-        backbone: timm name of that pretrained network. Its classes are those of ImageNet that it
-            was published with; one without a classifier finds objects of one class, ``object``.
-        classes: names, in the order of the logits, all different, for a classifier of your own;
-            default: those that it knows, or the numbers. For a classifier of one logit the
-            name of its positive outcome, or those of both outcomes; for a network without
-            classes the name of all objects. Without a model, names of the labels that are given of
-            images: results then have these, and none of ImageNet's.
-        localizer: makes the score maps; default: the run's, or ``prototypes``, which
-            finds the best boxes.
+        model: run folder, run on the Hub (``hf:owner/name``), ONNX file of ``wsol export``, any
+            classifier (of this package, timm, torchvision, Hugging Face or any other
+            ``torch.nn.Module``), or None for a pretrained network. A classifier is not modified and
+            stays on its device.
+        backbone: timm name of the pretrained network. Its classes are the ImageNet classes it was
+            published with; a network without a classifier localizes objects of one class,
+            ``object``.
+        classes: distinct class names, in the order of the logits, for a classifier; default: the
+            classifier's names, or numbers. For a classifier with one logit, the name of its
+            positive outcome, or the names of both outcomes; for a network without classes, the name
+            of all objects. Without a model, names of the labels given for images: results then have
+            these names instead of ImageNet's.
+        localizer: localizer of the score maps; default: the run's, or ``prototypes``, which has the
+            best boxes.
         layers: name or names of the modules whose features the localizer reads; default: the run's,
-            or found and logged.
-        affinity: name of a module whose features the score map then follows; default: the run's.
+            or chosen automatically and logged.
+        affinity: module whose features refine the score maps; default: the run's.
         flip: average score maps with those of the flipped image.
-        scales: average score maps over images of these sizes, as shares of ``size``.
-        normalization: how score maps are scaled to [0, 1]; default: the run's, ``otsu`` with
-            threshold ``auto`` (``minmax`` for prototypes), or by minimum and maximum.
-        threshold: share of a map's maximum above which a pixel belongs to the object, or ``auto``:
-            each map's own, and 0.5 for prototypes; default: the run's where it was chosen on boxes,
-            otherwise ``auto``.
-        labels: names or indices of the classes to look for in each image; where two classes have
-            one name, ``crane#517`` is the one with index 517. Default: those that the classifier
-            sees there, which is the likeliest alone unless it is a run that was trained
-            on images of several labels.
-        objects: ``single`` box for each class, around the largest contour, or ``multiple``, one for
-            each object of the map, see ``wsol.maps.objects_at``; default: several for such a run.
-        image_size: side of the network's input in pixels; default: the run's, that which
-            a classifier says it takes, or 448.
+        scales: image sizes to average score maps over, relative to ``image_size``.
+        normalization: scaling of score maps to [0, 1]; default: the run's, ``otsu`` with threshold
+            ``auto`` (``minmax`` for prototypes), or ``minmax``.
+        threshold: fraction of a map's maximum above which a pixel belongs to the object, or
+            ``auto``: a separate threshold per map (0.5 for prototypes); default: the run's, if it
+            was chosen on boxes, otherwise ``auto``.
+        labels: names or indices of the classes to localize in each image; for classes with the same
+            name, ``crane#517`` is the one with index 517. Default: the predicted classes: the top-1
+            class, or all likely classes for a run trained on multi-label images.
+        instances: ``single`` for one box per class, around the largest contour, or ``multiple`` for
+            one box per object of the map, see ``wsol.maps.objects_at``; default: ``single``, or
+            ``multiple`` for a run trained on multi-label images.
+        image_size: side of the network's input in pixels; default: the run's, the classifier's, or
+            448.
         batch_size: images per step.
-        num_workers: processes that decode images; 0 decodes in this one.
-        max_pixels: larger images are refused before they are decoded.
-        scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
-            least one and a half times ``size``; much faster, and nearly the same.
-        precision: auto is that of the run, or without one bfloat16 where the hardware supports it;
-            a classifier whose weights are not float32 is read in their type.
-        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
-        mean: of the normalised input, per colour, on the scale of [0, 1]; default: what the
-            classifier says, or ImageNet's.
-        std: the same for the standard deviation.
+        num_workers: processes that decode images; 0 decodes in the main process.
+        max_pixels: maximum pixels of an image; larger images are rejected before decoding.
+        scaled_decoding: decode large JPEG files at 1/2, 1/4 or 1/8 of their size, but at least 1.5
+            times ``image_size``; much faster, with nearly the same pixels.
+        precision: floating-point precision; ``auto`` uses the run's, or without a run bfloat16 if
+            the hardware supports it; a classifier with weights other than float32 uses their type.
+        device: compute device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
+        mean: mean of the input normalization per channel, for images in [0, 1]; default: the
+            classifier's, or ImageNet's.
+        std: standard deviation of the input normalization per channel; default as for ``mean``.
 
     Raises:
-        RunError: not a finished run, nor an exported file.
-        ConfigError: no such backbone, localizer or layer, an option out of range, or a classifier
-            that does not take images of this size.
+        RunError: not a finished run or an exported file.
+        ConfigError: the backbone, localizer or layer does not exist, an option is out of range, or
+            the classifier rejects images of this size.
 
     >>> from PIL import Image
     >>> import tempfile
     >>> from wsol.models import create_network
     >>> network = create_network("resnet18", num_classes=2, pretrained=False)
-    >>> locate = Localizer(network, classes=("cat", "dog"), size=64)
+    >>> locate = Localizer(network, classes=("cat", "dog"), image_size=64)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     Image.new("RGB", (80, 60)).save(f"{folder}/a.png")
     ...     [result.original_size for result in locate([f"{folder}/a.png"])]
@@ -119,7 +121,7 @@ class Localizer:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> None:
-        """Load the network, or take the given one as it is."""
+        """Load or prepare the network."""
         self.batch_size: int = checked("batch_size", batch_size, BatchSize)
         self.num_workers: int = checked("num_workers", num_workers, NumWorkers)
         self.max_pixels: int = checked("max_pixels", max_pixels, MaxPixels)
@@ -145,7 +147,7 @@ class Localizer:
         if model is not None and backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", backbone, "with a model")
         if classes is not None and not isinstance(model, nn.Module | None):
-            raise no_effect("classes", classes, "with a run, which has its own")
+            raise no_effect("classes", classes, "with a run, which has class names")
         loaded = open_model(model, backbone, LocalizerOptions(**options))
         self.model, self.compute = loaded.model, loaded.compute
         self.localizer, self.is_fitted = loaded.localizer, loaded.is_fitted
@@ -160,7 +162,7 @@ class Localizer:
         self.num_known = loaded.num_known
         if self.labels and not _tells_classes_apart(self.localizer):
             log.info(
-                "labels: %s makes one map for all classes; labels change names and scores alone",
+                "labels: %s has one map for all classes; labels only change names and scores",
                 self.localizer_config.localizer,
             )
         self.normalization = self.localizer_config.normalization
@@ -175,28 +177,29 @@ class Localizer:
         label: int | str | None = None,
         labels: Iterable[int | str | Sequence[int | str] | None] | None = None,
     ) -> Iterator[Localization]:
-        """Yield one result for each image, in order; one that cannot be read has an ``error``.
+        """Yield one result per image, in order; unreadable images have an ``error``.
 
-        A localizer that is fitted to a collection, and comes without a run, is fitted to the images
-        of each call for that call alone, unless ``fit`` was called before.
+        Without a run, a localizer that needs fitting is fitted to the images of each call, for that
+        call only, unless ``fit`` was called before.
 
         Args:
-            images: paths of the files, or one path.
-            ids: names of the images in the results, as many; default: the paths.
-            label: number or name of the class to look for in these images, instead of the
+            images: image files, or one path.
+            ids: image names in the results, one per image; default: the paths.
+            label: index or name of the class to localize in these images, instead of the
                 localizer's ``labels``.
-            labels: the same for each image, as many; a list for an image of several classes, None
-                for the class that the classifier sees.
+            labels: class of each image, one entry per image; a list for multiple classes, None for
+                the predicted class.
 
         Raises:
-            ConfigError: no such class, no paths, or another number of names or labels.
+            ConfigError: a class does not exist, there are no paths, or the number of ids or labels
+                differs from the images.
         """
         paths: list[Path] = checked("images", images, list[Path])
         names: list[str] | None = checked("ids", ids, list[Name] | None)
         if names is None:
             names = [path.as_posix() for path in paths]
         if len(names) != len(paths):
-            raise refusal("ids", names, f"use {len(paths)} names, one for each image")
+            raise refusal("ids", names, f"use {len(paths)} names, one per image")
         if labels is None:
             given = [self.labels if label is None else [self._index_of(label)]] * len(paths)
         elif label is None:
@@ -204,14 +207,14 @@ class Localizer:
         else:
             raise refusal("label", label, "leave it out, or leave out labels")
         if len(given) != len(paths):
-            raise refusal("labels", len(given), f"use {len(paths)} labels, one for each image")
+            raise refusal("labels", len(given), f"use {len(paths)} labels, one per image")
         found = self.locate_chunks(paths, names, [range(len(paths))], given)
         return found if self.is_fitted else self._fitted_to(paths, found)
 
     def _fitted_to(
         self, paths: Sequence[ImageSource], results: Iterator[Localization]
     ) -> Iterator[Localization]:
-        """Yield results of the localizer as it is when fitted to the images of this call."""
+        """Yield results of the localizer in its state after fitting to the images of this call."""
         can_locate = fit_localizer(self.localizer, paths, self.preprocessing)
         state = self.localizer.state()
         while True:
@@ -233,20 +236,19 @@ class Localizer:
         parts: Iterable[range],
         labels: Sequence[Sequence[int]] | None = None,
     ) -> Iterator[Localization]:
-        """Yield one result for each image of some parts of a collection, in order.
+        """Yield one result per image for chunks of a collection, in order.
 
-        No batch has images of two parts, so what is found in a part depends on it alone, to the
-        last bit.
+        No batch spans two chunks, so the results of a chunk depend only on its images, bit for bit.
 
         Args:
-            paths: of the whole collection.
-            names: of its images in the results.
-            parts: numbers of images, taken as they are needed.
-            labels: numbers of the classes to look for in each, none for what the classifier sees;
-                default: the localizer's ``labels`` in all.
+            paths: image files of the whole collection.
+            names: image names in the results.
+            parts: index ranges of the chunks, consumed as needed.
+            labels: indices of the classes to localize in each image, empty for the predicted
+                classes; default: the localizer's ``labels`` in all.
 
         Raises:
-            ConfigError: a localizer that wants to see images has seen none.
+            ConfigError: the localizer needs fitting and is not fitted.
         """
         for inputs in self._inputs(paths, parts):
             found = {
@@ -257,15 +259,15 @@ class Localizer:
             yield from (found[index] for index in sorted(found))
 
     def fit(self, images: Iterable[ImageSource]) -> bool:
-        """Show a localizer that wants to see a collection of images first this one.
+        """Fit the localizer to a collection of images, if it needs fitting.
 
-        What it has seen before is forgotten. Localizers that want none stay as they are.
+        An earlier fit is discarded. Other localizers are unchanged.
 
         Args:
-            images: paths of the files; those that cannot be read are left out.
+            images: image files; unreadable ones are skipped.
 
         Returns:
-            Whether it has seen what it wants to see: False where none can be read.
+            Whether the localizer is ready: False if it needs fitting and no image is readable.
         """
         paths = images if isinstance(images, Sequence) else list(images)
         self.is_fitted = fit_localizer(self.localizer, paths, self.preprocessing) or self.is_fitted
@@ -273,7 +275,7 @@ class Localizer:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How images are made the network's input."""
+        """Preprocessing of the images."""
         return Preprocessing(
             EvalTransform(self.image_size),
             self.mean,
@@ -287,14 +289,14 @@ class Localizer:
     def classify(
         self, images: Path | str | Iterable[Path | str], count: int = 5
     ) -> Iterator[list[tuple[str, float]]]:
-        """Yield the likeliest classes of each image, in order; none if it cannot be read.
+        """Yield the most probable classes of each image, in order; none for unreadable images.
 
         Args:
-            images: paths of the files, or one path.
-            count: of classes at most.
+            images: image files, or one path.
+            count: maximum number of classes.
 
         Yields:
-            Names and probabilities in [0, 1], the likeliest first.
+            Names and probabilities in [0, 1], most probable first.
 
         Raises:
             ConfigError: the network has no classes.
@@ -303,7 +305,7 @@ class Localizer:
         >>> import tempfile
         >>> from wsol.models import create_network
         >>> network = create_network("resnet18", num_classes=2, pretrained=False)
-        >>> locate = Localizer(network, classes=("cat", "dog"), size=64)
+        >>> locate = Localizer(network, classes=("cat", "dog"), image_size=64)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     Image.new("RGB", (80, 60)).save(f"{folder}/a.png")
         ...     (likely,) = locate.classify([f"{folder}/a.png"])
@@ -312,23 +314,23 @@ class Localizer:
         """
         if not has_classes(self.model):
             name = type(layer_root(self.model)).__name__
-            raise ConfigError(
-                f"classify: {name} has no classes; use a run that was trained with it"
-            )
+            raise ConfigError(f"classify: {name} has no classes; use a run trained with it")
         for likely in self.likely_labels(images, count):
             yield [(self.classes[label], score) for label, score in likely]
 
     def likely_labels(
         self, images: Path | str | Iterable[Path | str], count: int = 5
     ) -> Iterator[list[tuple[int, float]]]:
-        """Yield what ``classify`` does with the classes' numbers, as some classes share a name.
+        """Yield the result of ``classify`` with class indices, as classes may share a name.
 
         Args:
-            images: paths of the files.
-            count: of classes at most.
+            images: image files, or one path.
+            count: maximum number of classes.
         """
         if not self.num_known:
-            raise ConfigError("the ImageNet network does not know these classes: leave out classes")
+            raise ConfigError(
+                "classes: the ImageNet network cannot predict them; leave classes out"
+            )
         paths: list[Path] = checked("images", images, list[Path])
         count = checked("count", count, PositiveInt)
         for inputs in self._inputs(paths, [range(len(paths))]):
@@ -366,23 +368,23 @@ class Localizer:
     def _probabilities(self, logits: Tensor) -> Tensor:
         logits = logits.float()
         scores = logits.sigmoid() if self.is_multi_label else logits.softmax(1)
-        # Of broken weights; no format has a word for what is no number.
+        # Broken weights can give NaN, which some formats cannot store.
         return scores.nan_to_num(0.0)
 
     def info(self, images: Path) -> PredictionInfo:
-        """Return what all results have in common, for formats and reports.
+        """Return the information shared by all results, for formats and reports.
 
         Args:
-            images: folder that the images' ids are relative to.
+            images: folder that the image ids are relative to.
         """
         return PredictionInfo(
             self.classes, images, self.threshold, self.instances, self.description
         )
 
     def _choose(self, logits: Tensor, given: Sequence[Sequence[int]]) -> Tensor:
-        """Return the network's classes to look for, ``(N, K)``; -1 where an image has fewer.
+        """Return the network's classes to localize, ``(N, K)``; -1 for images with fewer.
 
-        For a class that it does not know it looks for what it sees.
+        Classes unknown to the network are replaced by the predicted ones.
         """
         if all(own and max(own) < self.num_known for own in given):
             return _as_columns(given, logits.device)
@@ -409,7 +411,7 @@ class Localizer:
                 labels[row] = -1
             for column, label in enumerate(own):
                 if label >= self.num_known:
-                    # It is certain, as nothing but what is known of the image says it.
+                    # The label is given, not predicted, so its probability is 1.
                     labels[row, column], scores[row, column] = label, 1
         cut = Postprocessing(
             self.classes, self.threshold, self.normalization, self.instances, self.is_multi_label
@@ -422,13 +424,13 @@ class Localizer:
         }
         for index, own in zip(inputs.indices, given, strict=True):
             if not (own or self.num_known):
-                error = ImageError(names[index], "has no label, and there is no run to find one")
+                error = ImageError(names[index], "has no label; use a run to predict it")
                 found[index] = Localization(names[index], error=error)
         return found
 
 
 def _as_columns(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """Return lists of classes as int64 ``(N, K)``, K at least 1, with -1 behind shorter ones."""
+    """Return lists of classes as int64 ``(N, K)``, K >= 1, padded with -1."""
     longest = max([1, *map(len, rows)])
     return torch.tensor([[*row, *[-1] * (longest - len(row))] for row in rows], device=device)
 

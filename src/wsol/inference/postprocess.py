@@ -13,15 +13,15 @@ from wsol.types import Instances, Normalization
 
 
 class Postprocessing(NamedTuple):
-    """How score maps are cut.
+    """Options for boxes from score maps.
 
     Attributes:
-        classes: names, in the order of the logits.
-        threshold: share of a map's maximum above which a pixel belongs to the object.
-        normalization: how maps are scaled to [0, 1].
-        instances: ``single`` box for each class, or ``multiple``.
-        is_multi_label: whether an image may show any number of the classes, each with a probability
-            of its own.
+        classes: class names, in the order of the logits.
+        threshold: fraction of a map's maximum above which a pixel belongs to the object.
+        normalization: scaling of maps to [0, 1].
+        instances: ``single`` box per class, or ``multiple``.
+        is_multi_label: whether an image may show any number of classes, with independent
+            probabilities.
     """
 
     classes: tuple[str, ...]
@@ -42,12 +42,12 @@ def localize_image(
     """Return the boxes of an image's classes.
 
     Args:
-        cut: how maps are cut.
-        name: of the image.
-        original_size: its width and height in pixels.
-        labels: int64 ``(K,)``, the classes that were looked for; -1 for none.
-        scores: float64 ``(K,)``, their probabilities.
-        score_maps: float32 ``(K, H, W)``, one map for each class.
+        cut: postprocessing options.
+        name: image name.
+        original_size: width and height of the image in pixels.
+        labels: requested classes, int64 ``(K,)``; -1 for none.
+        scores: class probabilities, float64 ``(K,)``.
+        score_maps: raw score maps, one per class, float32 ``(K, H, W)``.
 
     >>> maps = np.zeros((1, 4, 4), np.float32)
     >>> maps[0, :2, :2] = 1
@@ -66,7 +66,7 @@ def localize_image(
         heat_map = np.maximum(heat_map, own)
         found, peaks = threshold_map(own, cut.threshold, cut.instances)
         boxes.append(scale_boxes(found, (width, height), original_size))
-        # Of one label, the probability compares classes: it says nothing about the box.
+        # The softmax probability compares classes, so it is not a confidence of the box.
         sure = score if cut.is_multi_label else box_confidence(own, cut.threshold)
         box_scores.append(sure * peaks)
         box_labels.append(np.full(len(found), label))
@@ -88,13 +88,13 @@ def localize_image(
 def rethreshold(
     found: Localization, threshold: float, instances: Instances, is_multi_label: bool = False
 ) -> Localization:
-    """Return what was found of one class with the boxes of another threshold.
+    """Return the result of one class with the boxes of another threshold.
 
     Args:
-        found: of one class.
-        threshold: share of the map's maximum above which a pixel belongs to the object, in [0, 1).
+        found: result of one class.
+        threshold: fraction of the map's maximum above which a pixel belongs to the object, [0, 1).
         instances: ``single`` box, around the largest contour, or ``multiple``.
-        is_multi_label: whether an image may have several labels, see ``Postprocessing``.
+        is_multi_label: whether an image may have multiple labels, see ``Postprocessing``.
 
     >>> found = Localization("a.jpg", (50, 10), "cat", 0, 0.5, np.array([[0.2, 0.9, 0, 1]]))
     >>> rethreshold(found, 0.5, "multiple").boxes.tolist()

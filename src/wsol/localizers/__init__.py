@@ -1,4 +1,4 @@
-"""What makes score maps: a localizer looks at a trained network and says where."""
+"""Localizers: compute score maps from a trained classifier."""
 
 from wsol.localizers._layers import choose_layers
 from wsol.localizers.base import Localized, ScoreMaps, locate_all

@@ -1,4 +1,4 @@
-"""The attention inside a transformer, whichever library it comes from."""
+"""Capture of the attention matrices inside any transformer."""
 
 from collections.abc import Callable, Iterable
 from inspect import signature
@@ -24,21 +24,20 @@ _EXTRAS = (
     "static_v",
     "is_causal",
 )
-"""What torch's own multi-head attention can do besides, and no classifier of images asks for."""
+"""Options of torch's multi-head attention that image classifiers do not use."""
 
 
 class Attentions(TorchFunctionMode):
-    """Keeps every square attention ``(N, heads, L, L)`` that is computed in its context.
+    """Context manager that collects every square attention matrix ``(N, heads, L, L)``.
 
-    Transformers compute attention by a softmax, or by one fused operation that never shows it. The
-    first is watched, the second is replaced by its definition.
+    Transformers compute attention by a softmax, or by one fused operation that does not expose the
+    matrix. Softmax calls are intercepted; the fused operation is replaced by its definition.
 
     Args:
-        gradients: record the graph from the first attention on.
+        gradients: record the autograd graph from the first attention on.
 
     Attributes:
-        found: the attentions, in the order they were computed.
-
+        found: attention matrices in order of computation.
     >>> queries = torch.rand(1, 2, 5, 4)
     >>> with Attentions() as attentions:
     ...     out = functional.scaled_dot_product_attention(queries, queries, queries)
@@ -47,7 +46,7 @@ class Attentions(TorchFunctionMode):
     """
 
     def __init__(self, gradients: bool = False) -> None:
-        """Start with none."""
+        """Initialize without attention matrices."""
         super().__init__()
         self.gradients = gradients
         self.found: list[Tensor] = []
@@ -59,7 +58,7 @@ class Attentions(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Watch one call of torch."""
+        """Intercept one call of torch."""
         kwargs = kwargs or {}
         if func is functional.scaled_dot_product_attention:
             return self._attend(*args, **kwargs)
@@ -88,9 +87,9 @@ class Attentions(TorchFunctionMode):
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> Tensor:
-        """Return what ``scaled_dot_product_attention`` does, step by step."""
+        """Compute ``scaled_dot_product_attention`` step by step."""
         if is_causal or enable_gqa or dropout_p:
-            # Classifiers of images have none of them.
+            # Image classifiers use neither of these options.
             return functional.scaled_dot_product_attention(
                 query,
                 key,
@@ -110,7 +109,7 @@ class Attentions(TorchFunctionMode):
         attn_mask: Tensor | None = None,
         scale: float | None = None,
     ) -> Tensor:
-        # In float16 the products could overflow, as the fused operation's do not.
+        # In float16 the products could overflow; the fused operation's do not.
         wide = torch.promote_types(query.dtype, torch.float32)
         scale = query.shape[-1] ** -0.5 if scale is None else scale
         with full_precision(query.device):
@@ -121,14 +120,14 @@ class Attentions(TorchFunctionMode):
         return self._keep(scores.softmax(-1))
 
     def _multi_head(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return what torch's own multi-head attention does, step by step where it is plain."""
+        """Compute torch's multi-head attention, step by step if no extra option is used."""
         function = functional.multi_head_attention_forward
         bound = signature(function).bind(*args, **kwargs)
         bound.apply_defaults()
         given = bound.arguments
         tokens = given["query"]
         is_own = tokens is given["key"] is given["value"] and tokens.ndim == 3
-        # A tensor among them has no truth of its own.
+        # Tensors among the options cannot be evaluated as booleans.
         extras = any(given[name] is not None and given[name] is not False for name in _EXTRAS)
         if not is_own or extras or (given["training"] and given["dropout_p"]):
             return function(*args, **kwargs)

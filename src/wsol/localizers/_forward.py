@@ -1,4 +1,4 @@
-"""One pass through a classifier, and what was seen on the way: the ground of all localizers."""
+"""Forward passes that record layer outputs and attention, the input of all localizers."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,16 +17,16 @@ from wsol.models.utils import evaluating, find_output, forward, unwrapped
 
 
 class ForwardPass:
-    """What one pass of a batch has seen.
+    """Recorded forward pass of one batch.
 
     Attributes:
-        model: the classifier.
-        images: normalised, ``(N, 3, H, W)``.
-        output: what the classifier returned.
-        has_classes: whether the classifier has classes; without, it has one constant logit.
-        logits: float32 ``(N, classes)``.
-        features: float32 maps ``(N, C, h, w)`` of each layer.
-        attentions: float32 ``(N, heads, L, L)``, a transformer's attention, first layer first.
+        model: classifier.
+        images: normalised images, ``(N, 3, H, W)``.
+        output: return value of the classifier.
+        has_classes: whether the classifier has classes; without them, it has one constant logit.
+        logits: logits, float32 ``(N, classes)``.
+        features: feature maps of each layer, float32 ``(N, C, h, w)``.
+        attentions: attention of each transformer layer in order, float32 ``(N, heads, L, L)``.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ForwardPass:
         tapped: Mapping[str, Tensor],
         attentions: Sequence[Tensor],
     ) -> None:
-        """Keep what was seen."""
+        """Store the recorded tensors."""
         self.model, self.images, self.output = model, images, output
         self.has_classes = has_classes(model)
         if self.has_classes:
@@ -81,7 +81,7 @@ class ForwardPass:
 
         Args:
             labels: int64 ``(N,)``.
-            layers: some of the pass's layers.
+            layers: subset of the recorded layers.
         """
         found = self._derive(labels, [self._tapped[layer] for layer in layers], " or ".join(layers))
         return [self._maps(layer, gradient) for layer, gradient in zip(layers, found, strict=True)]
@@ -98,21 +98,20 @@ class ForwardPass:
     def _derive(self, labels: Tensor, inputs: Sequence[Tensor], what: str) -> list[Tensor]:
         found: Sequence[Tensor | None] = ()
         if self._logits.requires_grad:
-            # Images do not see each other in evaluation mode, so one sum has all their gradients.
+            # Images are independent in evaluation mode, so one sum has all their gradients.
             with torch.inference_mode(False), torch.enable_grad():
                 chosen = self._logits.float().gather(1, labels[:, None]).sum()
             try:
                 found = torch.autograd.grad(chosen, inputs, retain_graph=True, allow_unused=True)
             except CheckpointError as error:
                 raise ConfigError(
-                    f"gradients at {what} need what the network does not keep: turn its gradient "
-                    "checkpointing off (in timm, set_grad_checkpointing(False))"
+                    f"gradients at {what}: the network does not keep the activations; turn its "
+                    "gradient checkpointing off (in timm, set_grad_checkpointing(False))"
                 ) from error
         if all(gradient is None for gradient in found):
             raise ConfigError(
-                f"no gradients of the logits reach {what}: choose another layer, or a localizer "
-                f"that "
-                "needs no gradients, such as feature_norm"
+                f"gradients at {what}: the logits do not depend on it; use another layer, or a "
+                "localizer without gradients, such as feature_norm"
             )
         return [
             torch.zeros_like(each) if gradient is None else gradient
@@ -124,22 +123,22 @@ class ForwardPass:
         if layout is None:
             shape = tuple(output.shape)
             raise ConfigError(
-                f"layer {layer!r} gives no feature maps, but {shape}: choose another layer"
+                f"layer {layer!r}: the output is {shape}, not feature maps; use another layer"
             )
         return to_maps(output, layout, self.images).float()
 
 
 class StoredForwardPass(ForwardPass):
-    """A pass that was made earlier, of which the features were kept.
+    """Forward pass computed earlier, with stored features.
 
-    It goes wherever a batch of images goes: the classifier is not asked again. There are no
-    gradients, no attentions and no other layers.
+    It replaces a batch of images: the classifier is not run again. It has no gradients, no
+    attention and no other layers.
 
     Args:
-        model: the classifier.
+        model: classifier.
         size: height and width of the images.
-        output: what the classifier returned.
-        features: float32 maps ``(N, C, h, w)`` of each layer.
+        output: return value of the classifier.
+        features: feature maps of each layer, float32 ``(N, C, h, w)``.
 
     >>> forward_pass = StoredForwardPass(nn.Identity(), (64, 48), torch.zeros(2, 5), {})
     >>> observe(nn.Identity(), forward_pass) is forward_pass, tuple(forward_pass.shape)
@@ -149,9 +148,9 @@ class StoredForwardPass(ForwardPass):
     def __init__(
         self, model: nn.Module, size: tuple[int, int], output: Any, features: dict[str, Tensor]
     ) -> None:
-        """Keep what was kept."""
+        """Store the features."""
         logits = find_logits(output, model)
-        # Nobody looks at the pixels, so they take no memory.
+        # The pixels are never read, so they take no memory.
         images = logits.new_empty(1).expand(len(logits), 3, *size)
         super().__init__(model, images, output, {}, ())
         self._stored = features
@@ -162,10 +161,10 @@ class StoredForwardPass(ForwardPass):
         return self._stored
 
     def select(self, rows: Sequence[int]) -> "StoredForwardPass":
-        """Return the pass of some of the images.
+        """Return the forward pass of a subset of the images.
 
         Args:
-            rows: their numbers in the batch.
+            rows: indices in the batch.
         """
         chosen = list(rows)
         output = type(self.output)(*(part[chosen] for part in self.output[:2]))
@@ -175,11 +174,11 @@ class StoredForwardPass(ForwardPass):
 
 
 Images = Tensor | ForwardPass
-"""A batch of normalised images ``(N, 3, H, W)``, or a pass that has been made of one."""
+"""Batch of normalised images ``(N, 3, H, W)``, or its forward pass."""
 
 
 def layer_root(model: nn.Module) -> nn.Module:
-    """Return what the names of layers start from: a network's body, or any other classifier itself.
+    """Return the module that layer names are relative to: a network's body, or the model itself.
 
     >>> model = nn.Identity()
     >>> layer_root(model) is model
@@ -192,12 +191,12 @@ def layer_root(model: nn.Module) -> nn.Module:
 
 
 class TwoOutcomes(nn.Module):
-    """A classifier of one logit z as one of two classes: its negative and its positive outcome.
+    """Binary classifier with one logit z as a classifier of two classes, negative and positive.
 
     The two logits are -z/2 and z/2, whose softmax is sigmoid(-z) and sigmoid(z).
 
     Args:
-        model: returns logits ``(N, 1)``.
+        model: classifier with logits ``(N, 1)``.
 
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 1))
     >>> TwoOutcomes(net)(torch.rand(2, 3, 2, 2)).shape
@@ -205,7 +204,7 @@ class TwoOutcomes(nn.Module):
     """
 
     def __init__(self, model: nn.Module) -> None:
-        """Keep the classifier."""
+        """Store the classifier."""
         super().__init__()
         self.model, self.training = model, model.training
 
@@ -216,16 +215,16 @@ class TwoOutcomes(nn.Module):
 
 
 def find_logits(output: Any, model: nn.Module) -> Tensor:
-    """Return the logits of whatever a classifier returns.
+    """Return the logits in the output of any classifier.
 
     Args:
-        output: a tensor, a tuple that begins with it, or something with ``logits``, as Hugging
-            Face's classifiers return.
+        output: tensor, tuple that starts with it, or an object with ``logits``, as returned by
+            Hugging Face classifiers.
         model: the classifier.
 
     Raises:
-        ConfigError: no logits ``(N, classes)`` are in it, two tensors could be the logits, or the
-            model has no classes.
+        ConfigError: the output has no logits ``(N, classes)``, two tensors could be the logits, or
+            the model has no classes.
 
     >>> find_logits({"logits": torch.zeros(2, 5)}, nn.Identity()).shape
     torch.Size([2, 5])
@@ -233,8 +232,8 @@ def find_logits(output: Any, model: nn.Module) -> Tensor:
     name = type(layer_root(model)).__name__
     if not has_classes(model):
         raise ConfigError(
-            f"{name} has no classes, its output is features: use a localizer that needs no class, "
-            "such as feature_norm, or add a classifier (in timm, num_classes=...)"
+            f"{name}: the output is features, as it has no classes; use a localizer without "
+            "classes, such as feature_norm, or add a classifier (in timm, num_classes=...)"
         )
     found = output.get("logits") if isinstance(output, Mapping) else None
     parts = getattr(output, "logits", output) if found is None else found
@@ -242,15 +241,15 @@ def find_logits(output: Any, model: nn.Module) -> Tensor:
     if found is None or found.ndim != 2 or not found.is_floating_point():
         given = type(output).__name__ if found is None else tuple(found.shape)
         raise ConfigError(
-            f"{name} returns no logits (N, classes), but {given}: wrap it in a module that returns "
-            "its logits"
+            f"{name}: the output is {given}, not logits (N, classes); wrap the model in a module "
+            "that returns its logits"
         )
     if isinstance(parts, tuple | list):
         shapes = [tuple(each.shape) for each in parts if isinstance(each, Tensor)]
         if sum(len(shape) == 2 for shape in shapes) > 1:
             raise ConfigError(
-                f"{name} returns tensors {shapes}, and more than one may be the logits: wrap it in "
-                "a module that returns its logits alone"
+                f"{name}: the output has tensors {shapes}, several of which may be the logits; "
+                "wrap the model in a module that returns its logits only"
             )
     return found
 
@@ -260,10 +259,10 @@ _HEADS = ("fc", "head", "heads", "classifier")
 
 
 def has_classes(model: nn.Module) -> bool:
-    """Return whether a network has a classifier, or gives features alone.
+    """Return whether a network has a classifier, or returns features only.
 
-    Networks of timm and our own say so. In others the last layer is an ``Identity``, and a network
-    of Hugging Face's is its own base model.
+    timm models and networks of this package have this information. In other models the last layer
+    is an ``Identity``, and a Hugging Face network is its own base model.
 
     Args:
         model: any network.
@@ -290,20 +289,20 @@ def observe(
     gradients: bool = False,
     attentions: bool = False,
 ) -> ForwardPass:
-    """Send a batch through a classifier and keep what its layers give.
+    """Run a batch through a classifier and record the outputs of its layers.
 
-    The graph for gradients is recorded from the first layer on, not before. The classifier's mode
-    and its weights' gradients are left as they were.
+    The autograd graph is recorded from the first layer on, not before. The classifier's mode and
+    the gradients of its weights are unchanged.
 
     Args:
         model: any classifier.
-        images: normalised, ``(N, 3, H, W)``; a pass that has been made is returned as it is.
-        layers: names of its modules (of a network's body), each of which must be passed.
-        gradients: of logits at layers, or attentions, will be asked for.
-        attentions: keep the attention of all layers.
+        images: normalised images, ``(N, 3, H, W)``; a forward pass is returned unchanged.
+        layers: names of its modules (of a network's body), each of which must run.
+        gradients: allow gradients of logits at layers or attention.
+        attentions: record the attention of all layers.
 
     Raises:
-        ConfigError: no such layer, one that is not passed, or no attention.
+        ConfigError: a layer does not exist or does not run, or there is no attention.
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_vit", num_classes=5, pretrained=False)
@@ -316,11 +315,11 @@ def observe(
     layers = list(dict.fromkeys(layers))
     forward_pass = _observe(model, images, layers, gradients, attentions, always=False)
     if gradients and not forward_pass.has_gradients:
-        # The layer is where the network turns gradients off, and back to what they were after it.
+        # Networks that disable gradients do so before the layer; their mode is restored after it.
         try:
             forward_pass = _observe(model, images, layers, gradients, attentions, always=True)
         except RuntimeError as error:
-            # What cannot be recorded from the start is refused when gradients are asked for.
+            # A graph that cannot be recorded from the start is an error when gradients are used.
             raise_if_out_of_memory(error)
     return forward_pass
 
@@ -333,11 +332,11 @@ def _observe(
     attentions: bool,
     always: bool,
 ) -> ForwardPass:
-    """Send a batch through a classifier; the graph is recorded always or from the first layer."""
+    """Run a batch; record the autograd graph always, or from the first layer on."""
     tapped: dict[str, Tensor] = {}
     recorder = Attentions(gradients)
     with evaluating(model), ExitStack() as stack:
-        # Leaving it turns gradients on, which an exported graph cannot hold: only where it is on.
+        # Leaving inference mode enables gradients, which exported models cannot contain.
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.set_grad_enabled(always))
@@ -349,7 +348,7 @@ def _observe(
         output = forward(model, images)
     for layer in layers:
         if layer not in tapped:
-            raise ConfigError(f"layer {layer!r} gives no feature maps: choose another layer")
+            raise ConfigError(f"layer {layer!r}: the output is not feature maps; use another layer")
     return ForwardPass(model, images, output, tapped, recorder.found)
 
 
@@ -360,19 +359,19 @@ def _keeper(tapped: dict[str, Tensor], layer: str, gradients: bool) -> Callable[
         if gradients:
             features = recorded(features)
         tapped[layer] = features
-        # What follows may change its input in place, as many activations do.
+        # Later modules may change their input in place, as many activations do.
         return features.clone()
 
     return keep
 
 
 def recorded(features: Tensor) -> Tensor:
-    """Return features at which gradients can be taken, and record what follows.
+    """Return features that gradients can be taken of, and record all later operations.
 
-    Where nothing is recorded yet, recording starts here, even in a network that turns it off.
+    Recording starts here if it is off, even in a network that disables it.
 
     Args:
-        features: of any floating-point type.
+        features: tensor of any floating-point type.
 
     >>> with torch.no_grad():
     ...     (recorded(torch.ones(1)) * 2).requires_grad
@@ -386,11 +385,12 @@ def recorded(features: Tensor) -> Tensor:
 
 @contextmanager
 def changed_output(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Change what a module gives, in this thread alone.
+    """Change the output of a module, in the current thread only.
 
     Args:
-        module: its output is a tensor or a tuple that begins with one; others are left alone.
-        change: a function of that tensor.
+        module: module whose output is a tensor or a tuple that starts with one; other outputs are
+            unchanged.
+        change: function of that tensor.
 
     >>> layer = nn.Identity()
     >>> with changed_output(layer, lambda given: given + 1):
@@ -406,7 +406,7 @@ def changed_output(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Ite
         changed = change(tensor)
         if isinstance(output, Tensor):
             return changed
-        # Tuples with names for their parts are made in a way of their own.
+        # Named tuples have a different constructor.
         return getattr(output, "_make", type(output))((changed, *output[1:]))
 
     handle = module.register_forward_hook(hook)

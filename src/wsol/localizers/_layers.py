@@ -1,4 +1,4 @@
-"""Which module's features to look at, where the user does not say."""
+"""Automatic choice of the layers that localizers read."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -17,20 +17,19 @@ log = logging.getLogger("wsol")
 
 
 def choose_layers(model: nn.Module, size: int | None = None) -> str:
-    """Return the name of the last module whose features decide the logits at more than one place.
+    """Return the name of the last module whose spatial features determine the logits.
 
-    One image of noise is sent through the model. Of all modules whose output is a grid of
-    features, as deep as the last of these, the last is taken on which the logits depend anywhere
-    but at a class token: after the last attention of a transformer that reads its class token
-    alone, no other token matters any more.
+    One noise image is sent through the model. Candidates are the modules whose output is a grid of
+    features with as many channels as the last of them. The result is the last candidate on which
+    the logits depend at any position other than a class token: after the last attention of a
+    transformer with a class token, the other tokens have no effect.
 
     Args:
-        model: any classifier; its mode is left as it was.
-        size: side of the input in pixels; default: what the model says it takes.
+        model: any classifier; its mode is unchanged.
+        size: side of the input in pixels; default: the model's input size.
 
     Raises:
-        ConfigError: the model does not take the image, has no such features, or no gradients reach
-            them.
+        ConfigError: the model rejects the image, has no such features, or no gradients reach them.
 
     >>> import timm
     >>> choose_layers(timm.create_model("test_resnet"))
@@ -41,9 +40,8 @@ def choose_layers(model: nn.Module, size: int | None = None) -> str:
     images, body = probe(model, size), layer_root(model)
     if not has_classes(model):
         raise ConfigError(
-            f"{type(body).__name__} has no classes that could tell which layer to read: name a "
-            f"layer "
-            "and choose a localizer that needs no class, such as feature_norm"
+            f"{type(body).__name__}: no classes to choose a layer by; set the layer, and use a "
+            "localizer without classes, such as feature_norm"
         )
     passed: dict[str, Tensor] = {}
     with evaluating(model), torch.inference_mode(False), torch.enable_grad(), ExitStack() as stack:
@@ -58,7 +56,7 @@ def choose_layers(model: nn.Module, size: int | None = None) -> str:
 
 def _keeper(passed: dict[str, Tensor], name: str) -> Any:
     def keep(output: Tensor) -> Tensor:
-        # A module that is passed again counts where it was passed last.
+        # A module that runs more than once counts at its last position.
         passed.pop(name, None)
         if not output.is_floating_point():
             return output
@@ -79,7 +77,7 @@ def _last(passed: dict[str, Tensor], logits: Tensor, images: Tensor, body: nn.Mo
         is_reached = False
         output, layout = found[names[-1]]
         deepest = to_maps(output, layout, images).shape[1]
-        # Class scores, noise for noise, so that no two of them cancel out.
+        # Noise weights, so that class scores do not cancel out.
         score = (logits * torch.arange(1, logits.shape[1] + 1, device=logits.device).cos()).sum()
         for name in reversed(names):
             output, layout = found[name]
@@ -90,20 +88,20 @@ def _last(passed: dict[str, Tensor], logits: Tensor, images: Tensor, body: nn.Mo
                 return name
             is_reached = is_reached or gradient is not None
         why = (
-            "are zero (has its last layer learned nothing yet?)"
+            "are zero (is its last layer untrained?)"
             if is_reached
-            else "do not reach its features (are they turned off, or its layers quantised?)"
+            else "do not reach its features (are gradients disabled, or its layers quantised?)"
         )
         raise ConfigError(
-            f"gradients of the logits of {type(body).__name__} {why}: name a layer and choose a "
-            "localizer that needs no gradients, such as feature_norm"
+            f"{type(body).__name__}: gradients of the logits {why}; set a layer and use a "
+            "localizer without gradients, such as feature_norm"
         )
     if any(map(is_quantized, body.modules())):
         raise ConfigError(
-            f"the features of {type(body).__name__} are quantised: give the network that it was "
-            "made from"
+            f"{type(body).__name__}: the features are quantised; use the network before "
+            "quantisation"
         )
-    raise ConfigError(f"{type(body).__name__} has no features on a grid: name a layer")
+    raise ConfigError(f"{type(body).__name__}: no features on a grid; set a layer")
 
 
 def _gradient(score: Tensor, output: Tensor) -> Tensor | None:
@@ -116,13 +114,13 @@ def _gradient(score: Tensor, output: Tensor) -> Tensor | None:
 
 
 def _are_scores(output: Tensor, layout: Layout, logits: Tensor, images: Tensor) -> bool:
-    """Return whether maps are the scores of classes, as of a classifier that is a convolution.
+    """Return whether maps are class scores, as in fully convolutional classifiers.
 
-    Then a class's logit depends on its own map alone.
+    Each logit then depends on its class's map only.
     """
     if to_maps(output, layout, images).shape[1] != logits.shape[1]:
         return False
-    # The likeliest, as what was not negative on its way has a gradient.
+    # The most probable class: its score is positive, so ReLU passes its gradient.
     label = int(logits[0].argmax())
     gradient = _gradient(logits[0, label], output)
     if gradient is None:
@@ -132,14 +130,14 @@ def _are_scores(output: Tensor, layout: Layout, logits: Tensor, images: Tensor) 
 
 
 def pass_probe(model: nn.Module, images: Tensor) -> Any:
-    """Return what a model gives for images that are to show its layers.
+    """Return the model's output for probe images.
 
     Args:
         model: any classifier.
-        images: ``(N, 3, H, W)``.
+        images: probe images, ``(N, 3, H, W)``.
 
     Raises:
-        ConfigError: it does not take them.
+        ConfigError: the model rejects the images.
 
     >>> pass_probe(nn.Identity(), torch.zeros(1, 3, 2, 2)).shape
     torch.Size([1, 3, 2, 2])
@@ -151,17 +149,17 @@ def pass_probe(model: nn.Module, images: Tensor) -> Any:
         size = tuple(images.shape[1:])
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"cannot find a layer: an image of {size} does not pass the model ({reason}): give the "
-            "size that it takes, or name a layer"
+            f"cannot find a layer: the model rejects an image of {size} ({reason}); set the "
+            "input size, or set a layer"
         ) from error
 
 
 def probe(model: nn.Module, size: int | None = None) -> Tensor:
-    """Return one image of noise, float32 ``(1, 3, H, W)``.
+    """Return one noise image, float32 ``(1, 3, H, W)``.
 
     Args:
         model: any classifier; the image is on its device.
-        size: side in pixels; default: what the model says it takes.
+        size: side in pixels; default: the model's input size.
 
     >>> probe(nn.Conv2d(3, 4, 1)).shape
     torch.Size([1, 3, 224, 224])
@@ -173,16 +171,16 @@ def probe(model: nn.Module, size: int | None = None) -> Tensor:
 
 
 MAX_PLACES = 80 * 80
-"""Of the grid of a stage that shows outlines."""
+"""Maximum grid size of a stage that provides outlines."""
 
 
 class Stage(NamedTuple):
-    """A module whose output ends a stage.
+    """Module whose output ends a stage.
 
     Attributes:
-        layer: its name.
-        rows: height of its feature maps, for an image of the size that the network is made for.
-        columns: their width.
+        layer: module name.
+        rows: height of its feature maps at the model's input size.
+        columns: width of its feature maps.
     """
 
     layer: str
@@ -191,21 +189,21 @@ class Stage(NamedTuple):
 
 
 def find_stages(model: nn.Module, size: int | None = None) -> list[Stage]:
-    """Return the stages of a classifier, the one with the finest maps first.
+    """Return the stages of a classifier, finest feature maps first.
 
-    Of all modules that hold several layers with weights and give feature maps of one size, the last
-    of those nested least ends the stage, as the first module of the next stage may hold some; the
-    last of all ends the last stage. A single layer behind them, such as the convolution that
-    widens the features for the classifier alone, does not count: what is common to many classes
-    shows better before it. Networks that are no more than a list of layers, such as VGG, have
-    stages that end with a single one, and a transformer of one grid has one stage.
+    Candidates are modules that contain several layers with weights. Among those with feature maps
+    of one size, the last of the least nested ends the stage, as the first module of the next stage
+    may contain some; the last candidate of all ends the last stage. A single layer after them, such
+    as the convolution that widens the features for the classifier, does not count: features shared
+    by many classes are more visible before it. In networks that are a plain list of layers, such
+    as VGG, single layers end the stages; a transformer with one grid has one stage.
 
     Args:
-        model: any classifier; its mode is left as it was.
-        size: side of the input in pixels; default: what the model says it takes.
+        model: any classifier; its mode is unchanged.
+        size: side of the input in pixels; default: the model's input size.
 
     Raises:
-        ConfigError: the model does not take an image of this size.
+        ConfigError: the model rejects an image of this size.
 
     >>> import timm
     >>> [stage.layer for stage in find_stages(timm.create_model("resnet18"))]
@@ -217,19 +215,19 @@ def find_stages(model: nn.Module, size: int | None = None) -> list[Stage]:
     if len(several) > 1:
         return several
     single = _watch(model, size, layers=1)
-    # Where single layers find no further stage, they are the patches' embedding or the like.
+    # If single layers give no additional stage, they are the patch embedding or similar.
     return single if len(single) > len(several) else several
 
 
 def _watch(model: nn.Module, size: int | None, layers: int) -> list[Stage]:
-    """Return the stages that end with a module of at least so many layers."""
+    """Return the stages that end with a module of at least ``layers`` layers."""
     images, body = probe(model, size), layer_root(model)
     found: dict[tuple[int, int], Stage] = {}
     last: dict[tuple[int, int], Stage] = {}
-    # Not inference mode: what a network keeps of this pass could never be trained through.
+    # Not inference mode: tensors cached by the network could not be used for training later.
     with evaluating(model), torch.no_grad(), ExitStack() as stack:
         for name, module in named_layers(body).items():
-            # Scales and shifts, as of normalisations, are no layers of their own.
+            # Scales and shifts, as in normalization, do not count as layers.
             if sum(weight.ndim > 1 for weight in module.parameters()) >= layers:
                 keep = _keep_map(found, last, name, images, body)
                 stack.enter_context(changed_output(module, keep))
@@ -239,7 +237,7 @@ def _watch(model: nn.Module, size: int | None, layers: int) -> list[Stage]:
 
 
 def last_stage(model: nn.Module, size: int | None = None) -> str:
-    """Return the layer of the last stage, or that of ``choose_layers`` where there is none.
+    """Return the layer of the last stage, or of ``choose_layers`` if there is no stage.
 
     Arguments and errors are those of ``find_stages``.
 
@@ -252,7 +250,7 @@ def last_stage(model: nn.Module, size: int | None = None) -> str:
 
 
 def stage_before(model: nn.Module, size: int | None = None) -> str:
-    """Return the layer of the last stage but one, or that of the only one.
+    """Return the layer of the second to last stage, or of the only one.
 
     Arguments and errors are those of ``find_stages``.
 
@@ -265,12 +263,12 @@ def stage_before(model: nn.Module, size: int | None = None) -> str:
 
 
 def outline_stage(model: nn.Module, size: int | None = None) -> str | None:
-    """Return the layer of the finest stage before the last two that shows outlines at a fair price.
+    """Return the layer of the finest stage, other than the last two, with a grid of limited size.
 
     Arguments and errors are those of ``find_stages``.
 
     Returns:
-        None where there are no more than two stages, or no stage has at most ``MAX_PLACES``.
+        None if there are at most two stages, or no stage has at most ``MAX_PLACES`` positions.
 
     >>> import timm
     >>> outline_stage(timm.create_model("tf_efficientnet_lite0"))

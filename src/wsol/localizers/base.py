@@ -1,4 +1,4 @@
-"""The interface of localizers."""
+"""Base class and interface of localizers."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
@@ -16,20 +16,20 @@ from wsol.models.utils import find_layer, full_precision, unwrapped
 Interpolation = Literal["bicubic", "bilinear"]
 
 Labels = Tensor | Callable[[Tensor], Tensor] | None
-"""Classes to make maps of: int64 ``(N,)``, or ``(N, K)`` with -1 where an image has fewer than K;
-a function that returns either of logits ``(N, classes)``; or None for the network's first choice.
+"""Classes of the maps: int64 ``(N,)``, or ``(N, K)`` with -1 for images with fewer than K; a
+function from logits ``(N, classes)`` to either; or None for the top-1 prediction.
 """
 
 
 class Localized(NamedTuple):
-    """What a localizer says of a batch.
+    """Localizer output of a batch.
 
     Attributes:
-        logits: float32 ``(N, classes)``.
-        labels: int64 ``(N,)``, the classes that the maps belong to; ``(N, K)`` where images have
-            several, with -1 where one has fewer than K.
-        maps: float32 ``(N, H, W)`` or ``(N, K, H, W)``, raw score maps at the input's size; of no
-            meaning where the label is -1.
+        logits: logits, float32 ``(N, classes)``.
+        labels: classes of the maps, int64 ``(N,)``; ``(N, K)`` for multiple labels per image, with
+            -1 for images with fewer than K.
+        maps: raw score maps at the input size, float32 ``(N, H, W)`` or ``(N, K, H, W)``;
+            undefined where the label is -1.
     """
 
     logits: Tensor
@@ -38,35 +38,35 @@ class Localized(NamedTuple):
 
 
 class ScoreMaps:
-    """Base of localizers: a callable from images to score maps.
+    """Base class of localizers: a callable from images to score maps.
 
-    A localizer says what it needs of a pass through the classifier, and makes maps of what the pass
-    has seen: most change ``layer_maps`` alone.
+    A localizer declares its requirements on the forward pass, and computes maps from it: most
+    override ``layer_maps`` only.
 
     Args:
-        model: a classifier; it is left as it was.
+        model: classifier; it is not modified.
         layers: names of the modules whose outputs are read (of a network's body); default: the last
-            one whose features decide the logits. The maps of several layers are each scaled to
-            [0, 1], enlarged and averaged.
-        interpolation: how maps are enlarged: ``bicubic`` by default, ``bilinear`` as ADL's
-            authors did.
-        size: side in pixels of the image that shows the layers where none are given; default: what
-            the model says it takes.
+            module whose features determine the logits. With multiple layers, each map is scaled to
+            [0, 1] and resized, and the maps are averaged.
+        interpolation: interpolation of the resized maps: ``bicubic``, or ``bilinear`` as in the ADL
+            authors' code.
+        image_size: side in pixels of the image used to find the default layers; default: the
+            model's input size.
 
     Attributes:
-        needs_gradients: whether the pass must record gradients.
-        needs_attention: whether it must keep attentions.
+        needs_gradients: whether the forward pass must record gradients.
+        needs_attention: whether the forward pass must record attention.
         needs_fit: whether ``fit`` must be called first, with a collection of images.
-        needs_views: whether images are flipped or resized, which takes passes of its own.
-        sees_classes: whether the maps of one image's classes differ.
-        separates_labels: whether the maps of several labels of one image show different objects;
-            where they do not, each place is given to one label.
+        needs_views: whether images are flipped or resized, which takes separate forward passes.
+        sees_classes: whether the maps of an image differ between classes.
+        separates_labels: whether the maps of multiple labels of an image show different objects;
+            otherwise each position is assigned to one label.
         needs_classes: whether the network must have classes.
-        extra_layers: modules that are looked at besides.
-        affinity_layer: the one of them that gives the maps their outlines alone, if any.
+        extra_layers: additional modules to record.
+        affinity_layer: extra layer that only refines the outlines of the maps, if any.
 
     Raises:
-        ConfigError: no such layer, or none can be found.
+        ConfigError: a layer does not exist, or none can be found.
     """
 
     needs_gradients = False
@@ -85,69 +85,69 @@ class ScoreMaps:
         layers: Sequence[str] = (),
         *,
         interpolation: Interpolation = "bicubic",
-        size: int | None = None,
+        image_size: int | None = None,
     ) -> None:
-        """Keep the classifier and find its layers."""
+        """Store the classifier and find its layers."""
         model = unwrapped(model)
         if isinstance(layer_root(model), torch.jit.ScriptModule):
             raise ConfigError(
-                "the layers of a scripted or traced network cannot be read: give the network that "
-                "it was made from"
+                "layers: the layers of a scripted or traced network are not accessible; use the "
+                "network before scripting or tracing"
             )
         for layer in layers:
             find_layer(layer_root(model), layer)
-        self.model, self.interpolation, self.size = model, interpolation, size
+        self.model, self.interpolation, self.image_size = model, interpolation, image_size
         self.layers = tuple(layers) or self.default_layers()
 
     @property
     def described_by(self) -> tuple[str, ...]:
-        """The layers whose features tell a head what is where: all but that of the outlines."""
+        """Layers whose features a distilled head reads: all except the affinity layer."""
         layers = dict.fromkeys((*self.extra_layers, *self.layers))
         return tuple(layer for layer in layers if layer != self.affinity_layer)
 
     def default_layers(self) -> tuple[str, ...]:
-        """Return the layers to read where none are given."""
-        return (choose_layers(self.model, self.size),)
+        """Return the layers that are read by default."""
+        return (choose_layers(self.model, self.image_size),)
 
     def why_not_exportable(self) -> str:
-        """Return what is in the way of a graph of one pass that makes the maps; empty: nothing."""
+        """Return the reason why the localizer cannot be exported; empty if it can."""
         return "needs gradients" if self.needs_gradients else ""
 
     def fit(self, batches: Iterable[Images]) -> None:
-        """Look at a collection of images, where the localizer needs one.
+        """Fit the localizer to a collection of images, if it needs one.
 
         Args:
-            batches: of normalised images ``(N, 3, H, W)``.
+            batches: batches of normalised images ``(N, 3, H, W)``.
         """
 
     def state(self) -> dict[str, Tensor]:
-        """Return what ``fit`` found, as tensors by name; most localizers have none."""
+        """Return the fitted state as tensors by name; empty for most localizers."""
         return {}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take what an earlier ``fit`` found.
+        """Load the state of an earlier ``fit``.
 
         Args:
-            state: as ``state`` returned it.
+            state: return value of ``state``.
 
         Raises:
-            ConfigError: it does not fit this localizer.
+            ConfigError: the state does not match this localizer.
         """
 
     def __call__(self, images: Images, labels: Labels = None) -> Tensor:
         """Return raw score maps, float32 ``(N, H, W)`` at the input's size.
 
         Args:
-            images: normalised, ``(N, 3, H, W)``.
-            labels: see ``Labels``; with several an image the result is ``(N, K, H, W)``.
+            images: normalised images, ``(N, 3, H, W)``.
+            labels: see ``Labels``; with ``(N, K)`` labels the result is ``(N, K, H, W)``.
         """
         return self.locate(images, labels).maps
 
     def locate(self, images: Images, labels: Labels = None) -> Localized:
-        """Return logits, labels and maps from one pass.
+        """Return logits, labels and maps from one forward pass.
 
         Args:
-            images: normalised, ``(N, 3, H, W)``.
+            images: normalised images, ``(N, 3, H, W)``.
             labels: see ``Labels``.
         """
         return locate_all([self], images, labels)[0]
@@ -155,12 +155,12 @@ class ScoreMaps:
     def read(
         self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
     ) -> Tensor:
-        """Return maps ``(N, H, W)`` or ``(N, K, H, W)`` from what a pass has seen.
+        """Compute maps ``(N, H, W)`` or ``(N, K, H, W)`` from a forward pass.
 
         Args:
-            forward_pass: what the pass has seen.
+            forward_pass: forward pass of the batch.
             labels: int64 ``(N,)`` or ``(N, K)``.
-            size: height and width; default: the input's.
+            size: height and width; default: the input size.
         """
         if labels.ndim == 1:
             return self.read_label(forward_pass, labels, size)
@@ -170,18 +170,18 @@ class ScoreMaps:
     def read_label(
         self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
     ) -> Tensor:
-        """Return maps ``(N, H, W)`` of one label an image.
+        """Compute maps ``(N, H, W)`` for one label per image.
 
         Args:
-            forward_pass: what the pass has seen.
+            forward_pass: forward pass of the batch.
             labels: int64 ``(N,)``.
-            size: height and width; default: the input's.
+            size: height and width; default: the input size.
 
         Raises:
-            ConfigError: a map of one pixel, which ranks no place above another.
+            ConfigError: a map has a single pixel, so it cannot localize.
         """
         height, width = size or forward_pass.images.shape[-2:]
-        # The network may work in a low precision, but its maps are made in float32.
+        # The network may use a lower precision, but maps are computed in float32.
         with torch.no_grad(), full_precision(forward_pass.images.device):
             small = self.score_maps(forward_pass, labels)
             check_grids(small, forward_pass.images)
@@ -195,7 +195,7 @@ class ScoreMaps:
         """Return the raw maps ``(N, h, w)`` of each layer.
 
         Args:
-            forward_pass: what the pass has seen.
+            forward_pass: forward pass of the batch.
             labels: int64 ``(N,)``.
         """
         features = forward_pass.features
@@ -212,7 +212,7 @@ class ScoreMaps:
 
         Args:
             features: float32 ``(N, C, h, w)``.
-            gradients: of the labels' logits, of the same shape; empty where none are needed.
+            gradients: gradients of the labels' logits, same shape; empty if not needed.
         """
         raise NotImplementedError
 
@@ -220,15 +220,15 @@ class ScoreMaps:
 def locate_all(
     localizers: Sequence[ScoreMaps], images: Images, labels: Labels = None
 ) -> list[Localized]:
-    """Return what several localizers of one classifier say, from one pass.
+    """Return the output of multiple localizers of one classifier, from one forward pass.
 
     Args:
-        localizers: of the same model.
-        images: normalised, ``(N, 3, H, W)``.
+        localizers: localizers of the same model.
+        images: normalised images, ``(N, 3, H, W)``.
         labels: see ``Labels``.
 
     Raises:
-        ConfigError: they have different models, or one flips or resizes images.
+        ConfigError: the models differ, or a localizer flips or resizes images.
 
     >>> from wsol.localizers import create_localizer
     >>> from wsol.models import create_network
@@ -239,7 +239,7 @@ def locate_all(
     """
     if any(each.needs_views for each in localizers):
         raise ConfigError(
-            "a localizer that flips or resizes images cannot share a pass: call it alone"
+            "a localizer with flip or scales cannot share a forward pass; call it separately"
         )
     forward_pass = observe_for(localizers, images)
     chosen = chosen_labels(labels, forward_pass.logits)
@@ -250,15 +250,15 @@ def locate_all(
 
 
 def chosen_labels(labels: Labels, logits: Tensor) -> Tensor:
-    """Return the classes to make maps of.
+    """Return the classes of the maps.
 
     Args:
         labels: see ``Labels``.
-        logits: float32 ``(N, classes)``.
+        logits: logits, float32 ``(N, classes)``.
 
     Raises:
-        ConfigError: the labels are not integers, their number is not that of the images, or the
-            classifier has no such class.
+        ConfigError: the labels are not integers, their number differs from the images, or a class
+            does not exist.
 
     >>> chosen_labels(None, torch.tensor([[0.1, 0.9]]))
     tensor([1])
@@ -266,7 +266,7 @@ def chosen_labels(labels: Labels, logits: Tensor) -> Tensor:
     if labels is None:
         return logits.argmax(1)
     chosen = labels if isinstance(labels, Tensor) else labels(logits)
-    # An exported graph has no such checks: its labels are its own.
+    # Exported models have no such checks: they compute their labels.
     if not torch.compiler.is_exporting():
         _check_labels(chosen, logits)
     return chosen
@@ -289,14 +289,14 @@ def _check_labels(labels: Tensor, logits: Tensor) -> None:
 
 
 def likely_labels(logits: Tensor, least: float = 0.5) -> Tensor:
-    """Return the classes that a classifier of several labels sees in images, the likeliest first.
+    """Return the predicted classes of a multi-label classifier, most probable first.
 
     Args:
-        logits: float32 ``(N, classes)``, of which each is a class's own.
-        least: probability; the likeliest class of an image is taken whatever its own.
+        logits: independent logits of each class, float32 ``(N, classes)``.
+        least: minimum probability; the most probable class is always included.
 
     Returns:
-        int64 ``(N, K)``, -1 where an image has fewer than K.
+        int64 ``(N, K)``, -1 for images with fewer than K.
 
     >>> likely_labels(torch.tensor([[1.0, 2.0, -1.0], [-3.0, -2.0, -1.0]]))
     tensor([[ 1,  0],
@@ -309,18 +309,18 @@ def likely_labels(logits: Tensor, least: float = 0.5) -> Tensor:
 
 
 def observe_for(localizers: Sequence[ScoreMaps], images: Images) -> ForwardPass:
-    """Return what one pass sees of all that several localizers of one classifier need.
+    """Run one forward pass with everything that multiple localizers of one classifier need.
 
     Args:
-        localizers: of the same model.
-        images: normalised, ``(N, 3, H, W)``.
+        localizers: localizers of the same model.
+        images: normalised images, ``(N, 3, H, W)``.
 
     Raises:
-        ConfigError: they have different models.
+        ConfigError: the models differ.
     """
     model = localizers[0].model
     if any(each.model is not model for each in localizers):
-        raise ConfigError("localizers of different models cannot share a pass")
+        raise ConfigError("localizers of different models cannot share a forward pass")
     return observe(
         model,
         images,
@@ -331,29 +331,29 @@ def observe_for(localizers: Sequence[ScoreMaps], images: Images) -> ForwardPass:
 
 
 def check_grids(maps: Iterable[Tensor], images: Tensor) -> None:
-    """Refuse maps of one pixel, which rank no place above another.
+    """Reject maps of a single pixel.
 
     Args:
-        maps: ``(..., h, w)`` each.
-        images: the input that they are of, ``(N, 3, H, W)``.
+        maps: score maps, ``(..., h, w)`` each.
+        images: network input of the maps, ``(N, 3, H, W)``.
 
     Raises:
-        ConfigError: one of the maps has one pixel.
+        ConfigError: a map has a single pixel.
 
     >>> check_grids([torch.zeros(2, 7, 7)], torch.zeros(2, 3, 224, 224))
     """
     if any(each.shape[-2:].numel() == 1 for each in maps):
         rows, columns = images.shape[-2:]
         raise ConfigError(
-            f"score maps have one pixel for an input of {columns} x {rows} pixels: use a larger "
-            "size or another layer"
+            f"score maps have one pixel for an input of {columns} x {rows} pixels; use a larger "
+            "image size or another layer"
         )
 
 
 def resized(
     maps: Tensor, size: tuple[int, int], interpolation: Interpolation = "bicubic"
 ) -> Tensor:
-    """Resize maps ``(N, h, w)`` to a height and width, before any scaling.
+    """Resize raw maps ``(N, h, w)`` to a height and width.
 
     Source: ``docs/protocol.md``.
 

@@ -1,4 +1,4 @@
-"""Class activation mapping: the classifier's weights on the last feature maps."""
+"""Class activation maps (CAM) and the foreground maps of methods trilite and c2am."""
 
 from typing import Any, NamedTuple
 
@@ -17,15 +17,15 @@ from wsol.models.utils import evaluating
 
 
 class CAM(ScoreMaps):
-    """Class activation maps: as a network's head makes them, or the same for any classifier.
+    """Class activation maps, for networks of this package or any classifier.
 
-    Where the logits are a linear function of the features' mean, its weights are the gradients of
-    the logit times the number of pixels. Any other classifier has no such weights; there the
-    gradients, at each place its own, stand for them, as in HiResCAM.
+    If the logits are a linear function of the mean features, the CAM weights are the gradients of
+    the logit times the number of pixels. Other classifiers have no such weights; the gradients at
+    each position replace them, as in HiResCAM.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``.
+        model: classifier.
+        options: see ``ScoreMaps``.
 
     Source: Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016,
     equation 2; for other classifiers Draelos & Carin, Use HiResCAM instead of Grad-CAM, 2020,
@@ -38,16 +38,16 @@ class CAM(ScoreMaps):
     """
 
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
-        """Find out whether the classifier has a head that makes maps."""
+        """Detect whether the classifier has a head that computes maps."""
         super().__init__(model, *arguments, **options)
         self.needs_gradients = bool(self.layers)
 
     def default_layers(self) -> tuple[str, ...]:
-        """Return no layers for a network, whose head knows its features."""
+        """Return no layers for a network of this package, whose head has the features."""
         return () if isinstance(self.model, Network) else super().default_layers()
 
     def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
-        """Return the head's maps, or those of each layer."""
+        """Return the head's maps, or the maps of each layer."""
         if isinstance(self.model, Network) and not self.layers:
             features, branches = forward_pass.output.features, forward_pass.output.branches
             output = forward_pass.output._replace(
@@ -63,14 +63,14 @@ class CAM(ScoreMaps):
 
 
 class Foreground(ScoreMaps):
-    """The foreground map of networks that methods ``trilite`` and ``c2am`` have trained.
+    """Foreground map of networks trained with the methods ``trilite`` and ``c2am``.
 
     Args:
-        model: the network.
-        options: as of ``ScoreMaps``. The layers are those that the head was trained on.
+        model: network.
+        options: see ``ScoreMaps``. The layers are those of the head's training.
 
     Raises:
-        ConfigError: the model has no such head, or other layers are given.
+        ConfigError: the model has no such head, or other layers are set.
 
     Source: Sabaghi & Oramas, CVPR 2026 (arXiv 2602.23120); Xie et al., CVPR 2022, section 3.1.
 
@@ -88,32 +88,31 @@ class Foreground(ScoreMaps):
         super().__init__(model, *arguments, **options)
         if self.layers != self.default_layers():
             raise ConfigError(
-                f"layer: the foreground map was trained on {', '.join(self.default_layers())}; use "
-                f"no "
-                "other layer"
+                f"layers: the foreground map was trained on {', '.join(self.default_layers())}; "
+                "use no other layer"
             )
 
     @property
     def head(self) -> ForegroundHead:
-        """The head that makes the map.
+        """Head that computes the map.
 
         Raises:
-            ConfigError: the model has none.
+            ConfigError: the model has no such head.
         """
         head = self.model.head if isinstance(self.model, Network) else None
         if isinstance(head, ForegroundHead):
             return head
         raise ConfigError(
-            "foreground: the network has no head with a foreground map; use a run that was trained "
-            "with --method trilite or c2am"
+            "foreground: the network has no head with a foreground map; use a run trained with "
+            "--method trilite or c2am"
         )
 
     def default_layers(self) -> tuple[str, ...]:
-        """Return the layers that the head was trained on."""
+        """Return the layers of the head's training."""
         return self.head.layers
 
     def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
-        """Return one map ``(N, h, w)`` in [0, 1], the same for all labels."""
+        """Return one map ``(N, h, w)`` in [0, 1], identical for all labels."""
         seen, head = forward_pass.features, self.head
         with evaluating(head):
             tapped = [seen[layer] for layer in self.layers]
@@ -121,19 +120,19 @@ class Foreground(ScoreMaps):
 
 
 POOLING_POWER = 4
-"""Of the seed, as weights of the places that the classes of an image are told from."""
+"""Exponent of the seed map when it weights the positions that image classes are read from."""
 
 SAME = {torch.bfloat16: 2e-2, torch.float16: 2e-3}
-"""Largest difference, as a share of the largest logit, of logits that are the same, by the type
-they are computed in; 1e-3 for all others."""
+"""Tolerance for equal logits, relative to the largest logit, by the dtype of the computation; 1e-3
+for all others."""
 
 
 class LinearLayer(NamedTuple):
-    """A linear classifier on the mean of feature maps, which can be asked of each place.
+    """Linear classifier on mean feature maps, which can be applied to each position.
 
     Attributes:
-        module: linear, or a convolution of one pixel.
-        layer: the layer that gives the feature maps; empty: the network's own.
+        module: linear layer, or 1x1 convolution.
+        layer: layer that outputs the feature maps; empty: the network's features.
     """
 
     module: nn.Linear | nn.Conv2d
@@ -159,11 +158,11 @@ class LinearLayer(NamedTuple):
 
 
 def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer | None:
-    """Return the linear classifier of a network on the mean of its last features, if it has one.
+    """Return the linear classifier of a network on the mean of its last features, or None.
 
     Args:
-        model: any classifier; its mode is left as it was.
-        size: side of the input in pixels; default: what the model says it takes.
+        model: any classifier; its mode is unchanged.
+        size: side of the input in pixels; default: the model's input size.
 
     >>> import timm
     >>> find_linear_layer(timm.create_model("resnet18")).layer
@@ -202,32 +201,32 @@ def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer 
 def class_evidence(
     layer: LinearLayer, forward_pass: ForwardPass, labels: Tensor, seed: Tensor
 ) -> Tensor:
-    """Return the class activation map of a label and of the classes that the network takes for it.
+    """Return the class activation map of a label and of the classes the network confuses with it.
 
-    The classes are weighed by their probability in the image, told from the places of the seed,
-    and by how much their weights point the same way as the label's. The mean of all classes'
-    weights is taken out, as the softmax does not see it.
+    Classes are weighted by their probability in the image, computed from the positions of the seed,
+    and by the cosine of their weights with the label's. The mean weight of all classes is
+    subtracted, as the softmax ignores it.
 
     Args:
-        layer: the classifier.
-        forward_pass: what the pass has seen.
+        layer: linear classifier.
+        forward_pass: forward pass of the batch.
         labels: int64 ``(N,)``.
-        seed: float32 ``(N, h, w)`` in [0, 1].
+        seed: seed map, float32 ``(N, h, w)`` in [0, 1].
 
     Returns:
-        float32 ``(N, h, w)`` in [0, 1]; ones where no place speaks for the class.
+        float32 ``(N, h, w)`` in [0, 1]; ones if no position supports the class.
     """
     features, weight = layer.features(forward_pass), layer.weight()
     grid = (features.shape[2], features.shape[3])
     places = resized(seed, grid).clamp(min=0) ** POOLING_POWER
-    # Where the seed is zero everywhere, all places count alike.
+    # Where the seed is zero everywhere, all positions have equal weight.
     places = torch.where(places.sum((1, 2), keepdim=True) > 0, places, 1)
     places = places / places.sum((1, 2), keepdim=True)
     logits = torch.einsum("nchw,nhw->nc", features, places) @ weight.T + layer.bias()
     centred = weight - weight.mean(0)
     directions = normalize(centred, dim=1)
     alike = (directions[labels] @ directions.T).clamp(min=0)
-    # The label's own likeness may be zero where a network has one class.
+    # The label's similarity may be zero if the network has one class.
     shares = (logits + alike.clamp(min=1e-12).log()).softmax(1)
     maps = torch.einsum("nchw,nc->nhw", features, shares @ centred).relu()
     evidence = scaled_maps(resized(scaled_maps(maps), (seed.shape[1], seed.shape[2]))).clamp(min=0)

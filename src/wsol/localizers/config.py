@@ -1,4 +1,4 @@
-"""How score maps are read from a network: a localizer and its options, to be kept with a run."""
+"""Localizer options, as stored with a run, and the choice of thresholds."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from wsol.localizers.base import ScoreMaps
 
 FLAT_MAPS = {"feature_norm", "foreground", "maskcut", "ncut", "prototypes", *get_args(Student)}
-"""Localizers whose maps are nearly flat inside the object."""
+"""Localizers whose maps are nearly constant inside the object."""
 
 Chosen = Literal["val", "pseudo_boxes"]
-"""What a threshold was chosen on: the ground truth of val, or pseudo-boxes."""
+"""Boxes that a threshold was chosen on: ground truth of val, or pseudo-boxes."""
 
 ThresholdSource = Chosen | Literal["auto", "default", "option"]
-"""Where a threshold comes from: chosen, from each map itself, the fixed one for the kind of map, or
-given."""
+"""Origin of a threshold: chosen on boxes, per map (auto), the default of the kind of map, or set as
+an option."""
 
 
 @dataclass(frozen=True)
 class LocalizerConfig:
-    """A localizer's name and options.
+    """Localizer name and options.
 
     Args:
-        localizer: name, or several with ``*`` between them.
-        layers: names of the modules that are read; empty: found.
-        affinity: name of a module whose features the map follows, or auto; empty: it does not.
+        localizer: localizer name, or several names combined with ``*``.
+        layers: names of the modules that are read; empty: chosen automatically.
+        affinity: module whose features refine the map, or ``auto``; empty: none.
         flip: average with the map of the flipped image.
-        scales: average over images of these sizes, as shares of the input's; empty: as it is.
-        normalization: how maps are scaled to [0, 1], as ``wsol.maps.normalize`` has it.
+        scales: image sizes to average maps over, relative to the input; empty: the input size.
+        normalization: scaling of maps to [0, 1], see ``wsol.maps.normalize``.
 
     >>> LocalizerConfig("cam", flip=True) == LocalizerConfig("cam")
     False
@@ -49,21 +49,22 @@ class LocalizerConfig:
 
     @classmethod
     def of(cls, source: object) -> LocalizerConfig:
-        """Return the reading that a source describes by attributes of the same names.
+        """Return the localizer options in the attributes of an object.
 
         Args:
-            source: a run's description, or the options of a training.
+            source: object with attributes of the same names, such as a run's info or training
+                options.
         """
         return cls(**localizer_options(source))
 
     @property
     def threshold(self) -> float:
-        """Share of a map's maximum for a box, where no ground truth exists to choose it on.
+        """Default threshold of a box as a fraction of the map's maximum, without ground truth.
 
-        A map that is nearly flat inside the object, as one that follows features or has been
-        learnt, is cut in the middle; any other, as that of a class, has one peak and is cut low
-        (Zhou et al., CVPR 2016, section 3.2). With normalization ``otsu``, 0.5 is Otsu's threshold
-        of the map, and 0.29 is 0.58 times of it.
+        Maps that are nearly constant inside the object (refined by features, or learned) use the
+        middle of the range; class maps have one peak and use a low threshold (Zhou et al., CVPR
+        2016, section 3.2). With normalization ``otsu``, 0.5 is the Otsu threshold of the map, and
+        0.29 is 0.58 times that.
 
         >>> LocalizerConfig("cam", normalization="otsu").threshold
         0.29
@@ -71,7 +72,7 @@ class LocalizerConfig:
         (0.5, 0.5)
         """
         if self.localizer == "instances" and self.normalization != "otsu":
-            # The edge of an object, see ``LearntInstances``.
+            # Value at the edge of an object, see ``DistilledInstances``.
             return 0.25
         names = {name.strip() for name in self.localizer.split("*")}
         if self.affinity or names <= FLAT_MAPS:
@@ -80,41 +81,41 @@ class LocalizerConfig:
 
     @property
     def auto_normalization(self) -> Normalization:
-        """How maps are scaled where no threshold was chosen for them.
+        """Normalization of maps without a chosen threshold.
 
-        Probabilities are cut in the middle as they are; other maps at a threshold of their own.
+        Probabilities have a fixed threshold of 0.5; other maps have a threshold per map.
 
         >>> [LocalizerConfig(name).auto_normalization for name in ("prototypes", "cam")]
-        ('minmax', 'otsu')
+        ['minmax', 'otsu']
         """
         return "minmax" if self.localizer == "prototypes" else "otsu"
 
     @property
     def without_views(self) -> LocalizerConfig:
-        """The same reading of the image alone, neither flipped nor resized."""
+        """Same options without flip and scales."""
         return replace(self, flip=False, scales=())
 
     def shares_state(self, other: LocalizerConfig) -> bool:
-        """Return whether what the localizer of one has learnt serves the other as well.
+        """Return whether both options can use the same fitted state.
 
         Args:
-            other: of the same network.
+            other: options for the same network.
 
         >>> flipped = LocalizerConfig("ddt", flip=True, normalization="ivr")
         >>> flipped.shares_state(LocalizerConfig("ddt"))
         True
-        >>> LocalizerConfig("ddt", layer=("layer3",)).shares_state(LocalizerConfig("ddt"))
+        >>> LocalizerConfig("ddt", layers=("layer3",)).shares_state(LocalizerConfig("ddt"))
         False
         """
         own = replace(self.without_views, normalization=other.normalization)
         return own == other.without_views
 
     def create(self, model: nn.Module, **options: Any) -> ScoreMaps:
-        """Return the localizer of a classifier.
+        """Create the localizer of a classifier.
 
         Args:
-            model: the classifier.
-            options: further ones, as of ``create_localizer``.
+            model: classifier.
+            options: further options of ``create_localizer``.
         """
         from wsol.localizers.registry import create_localizer
 
@@ -131,35 +132,35 @@ class LocalizerConfig:
 
 
 BEST = LocalizerConfig("prototypes")
-"""The one that finds the best boxes on our data sets; docs/results.md has the table."""
+"""Default localizer: best boxes on the benchmark data sets, see docs/results.md."""
 
 
 def chosen_config(own: LocalizerConfig, options: object) -> LocalizerConfig:
-    """Return how to read a run: as it was made for, but for what else is asked for.
+    """Return a run's localizer options, overridden by given options.
 
     Args:
-        own: the run's.
-        options: has options of the same names, of which None, False and () ask for nothing. Where a
-            localizer is asked for, nothing of the run's own reading is left.
+        own: options of the run.
+        options: object with options of the same names; None, False, empty text and () keep the
+            run's value. If a localizer is given, all other options of the run are dropped.
 
     >>> ddt = LocalizerConfig("ddt", scales=(1, 2))
-    >>> chosen_config(ddt, LocalizerConfig("", flip=True))
-    Reading(localizer='ddt', layer=(), affinity='', flip=True, scales=(1, 2),
-    normalization='minmax')
-    >>> chosen_config(ddt, LocalizerConfig("cam"))
-    Reading(localizer='cam', layer=(), affinity='', flip=False, scales=(), normalization='minmax')
+    >>> flipped = chosen_config(ddt, LocalizerConfig("", flip=True))
+    >>> flipped == LocalizerConfig("ddt", flip=True, scales=(1, 2))
+    True
+    >>> chosen_config(ddt, LocalizerConfig("cam")) == LocalizerConfig("cam")
+    True
     """
     given = {name: value for name, value in localizer_options(options).items() if value}
     return LocalizerConfig(**given) if "localizer" in given else replace(own, **given)
 
 
 class Thresholding(NamedTuple):
-    """How maps are made, and where they are cut.
+    """Localizer options and threshold.
 
     Attributes:
-        localizer_config: makes and scales the maps.
-        threshold: share of a map's maximum above which a pixel belongs to the object.
-        threshold_from: where the threshold comes from.
+        localizer_config: options of the score maps.
+        threshold: fraction of a map's maximum above which a pixel belongs to the object.
+        threshold_from: origin of the threshold.
     """
 
     localizer_config: LocalizerConfig
@@ -173,23 +174,23 @@ def resolve_threshold(
     options: object = None,
     source: Chosen = "val",
 ) -> Thresholding:
-    """Return how to read a run, and its threshold.
+    """Return the localizer options and the threshold to use for a run.
 
-    A threshold that was chosen holds for the maps that it was chosen for, and for
-    more views of the image. Where there is none, or ``auto`` is asked for, maps are scaled by
-    ``LocalizerConfig.auto_normalization``: mostly ``otsu``, so that each map's own threshold lies
-    at the same value. A number is a share of maps that are scaled by ``minmax``, unless the run's
-    threshold was chosen for another scale.
+    A chosen threshold is valid for the options it was chosen for, with any flip and scales.
+    Without one, or with ``auto``, maps are scaled by ``LocalizerConfig.auto_normalization``: mostly
+    ``otsu``, which maps the separate threshold of each map to the same value. A number is a
+    fraction of maps scaled by ``minmax``, unless the run's threshold was chosen for another
+    normalization.
 
     Args:
-        own: the run's reading.
-        chosen: threshold that was chosen for it; None: there is none.
-        options: options as for ``chosen_config``, and ``threshold``: a number, ``auto`` or None;
-            None asks for nothing.
-        source: what that threshold was chosen on.
+        own: localizer options of the run.
+        chosen: threshold chosen for them; None if there is none.
+        options: options as for ``chosen_config``, and ``threshold``: a number, ``auto`` or None
+            (default).
+        source: boxes that the threshold was chosen on.
 
     Raises:
-        ConfigError: ``auto``, and a normalization other than its own.
+        ConfigError: ``auto`` is combined with a different normalization.
 
     >>> auto = resolve_threshold(LocalizerConfig("cam"))
     >>> auto.localizer_config.normalization, auto.threshold, auto.threshold_from
@@ -219,10 +220,10 @@ def resolve_threshold(
 
 
 def localizer_options(source: object) -> dict[str, Any]:
-    """Return what an object says of reading, by name, as ``Localizer`` takes it.
+    """Return the localizer options of an object by name, as arguments of ``Localizer``.
 
     Args:
-        source: has options of the names that ``LocalizerConfig`` has.
+        source: object with the attributes of ``LocalizerConfig``.
 
     >>> localizer_options(LocalizerConfig("ddt"))["localizer"]
     'ddt'

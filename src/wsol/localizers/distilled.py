@@ -1,4 +1,4 @@
-"""Localizers whose head was distilled from another localizer: pixels and psol."""
+"""Localizers with a head distilled from another localizer: pixels, psol and instances."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,17 +21,17 @@ from wsol.types import Normalization
 
 
 class DistilledLocalizer(ScoreMaps):
-    """Base of localizers that a run of ``wsol distill`` has, and no other.
+    """Base class of localizers trained by ``wsol distill``.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``.
+        model: classifier.
+        options: see ``ScoreMaps``.
 
     Attributes:
-        name: of the localizer; names in its state begin with it.
-        normalization: how its maps are scaled to [0, 1]; minmax leaves it to the threshold.
-        head_type: of the head.
-        head: what has learnt; None where nothing has.
+        name: localizer name, and prefix of the names in its state.
+        normalization: scaling of its maps to [0, 1]; minmax leaves it to the threshold.
+        head_type: class of the head.
+        head: trained head; None before training.
     """
 
     needs_fit = True
@@ -41,12 +41,12 @@ class DistilledLocalizer(ScoreMaps):
     head_type: type[Head]
 
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
-        """Keep the classifier."""
+        """Store the classifier."""
         super().__init__(model, *arguments, **options)
         self.head: Head | None = None
 
     def fit(self, batches: Iterable[Images]) -> None:
-        """Refuse: nothing is learnt from images alone.
+        """Raise an error: the head cannot be fitted to images alone.
 
         Raises:
             ConfigError: always.
@@ -59,10 +59,10 @@ class DistilledLocalizer(ScoreMaps):
         return {f"{self.name}.{name}": value for name, value in head.items()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take the weights of a head that has learnt.
+        """Load the weights of a trained head.
 
         Raises:
-            ConfigError: there are none, or they do not fit together.
+            ConfigError: there are no weights, or their shapes do not match.
         """
         prefix = f"{self.name}."
         own = {
@@ -79,19 +79,19 @@ class DistilledLocalizer(ScoreMaps):
         self.head = head
 
     def new_head(self, channels: int, num_classes: int) -> Head:
-        """Return a head that has learnt nothing.
+        """Return an untrained head.
 
         Args:
-            channels: of its features.
-            num_classes: classes of the classifier; most heads see none.
+            channels: channels of its features.
+            num_classes: classes of the classifier; ignored by most heads.
         """
         return self.head_type(channels)
 
     def head_like(self, weights: dict[str, Tensor]) -> Head:
-        """Return a head whose weights have the shapes of others.
+        """Return a head with the shapes of given weights.
 
         Args:
-            weights: by name.
+            weights: tensors by name.
         """
         width, channels = weights["mix.weight"].shape[:2]
         return self.head_type(channels, width)
@@ -100,25 +100,25 @@ class DistilledLocalizer(ScoreMaps):
         """Return the head.
 
         Args:
-            device: to bring it to, if it is elsewhere.
+            device: device to move it to.
 
         Raises:
-            ConfigError: nothing has been learnt.
+            ConfigError: the head is not trained.
         """
         if self.head is None:
             raise ConfigError(
-                f"{self.name} has learnt nothing: make a run that has with wsol distill RUN "
-                f"--out NEW --student {self.name}, and keep its localizer, layer and affinity"
+                f"{self.name}: the head is not trained; run wsol distill RUN --out NEW "
+                f"--student {self.name}, and use the new run's localizer, layers and affinity"
             )
         if device is not None and self.head.mean.device != device:
             self.head.to(device)
         return self.head
 
     def features(self, forward_pass: ForwardPass) -> Tensor:
-        """Return what the head sees, float32 ``(N, C, h, w)``: all layers, on one grid.
+        """Return the head's input, float32 ``(N, C, h, w)``: all layers on one grid.
 
         Args:
-            forward_pass: what the pass has seen.
+            forward_pass: forward pass of the batch.
         """
         seen = forward_pass.features
         maps = [seen[layer] for layer in self.layers]
@@ -126,7 +126,7 @@ class DistilledLocalizer(ScoreMaps):
         return torch.cat([on_grid(each, grid) for each in maps], dim=1)
 
     def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """Return height and width of the grid that the features of all layers are brought to.
+        """Return height and width of the grid that the features of all layers are resized to.
 
         Args:
             sizes: height and width of each layer's features.
@@ -136,26 +136,26 @@ class DistilledLocalizer(ScoreMaps):
     def target(
         self, heat_map: NDArray[Any], threshold: float, grid: tuple[int, int]
     ) -> NDArray[Any] | None:
-        """Return what the head is to say of an image; None where there is nothing to learn.
+        """Return the training target of an image; None if it has no object to train on.
 
         Args:
-            heat_map: the teacher's, float32 ``(H, W)`` in [0, 1].
-            threshold: share of its maximum above which a pixel belongs to the object.
+            heat_map: teacher's heat map, float32 ``(H, W)`` in [0, 1].
+            threshold: fraction of its maximum above which a pixel belongs to the object.
             grid: height and width of the features.
         """
         raise NotImplementedError
 
     def mirrored(self, target: NDArray[Any]) -> NDArray[Any]:
-        """Return what the head is to say of the mirror image.
+        """Return the target of the mirror image.
 
         Args:
-            target: as ``target`` returned it.
+            target: return value of ``target``.
         """
         raise NotImplementedError
 
 
 def on_grid(features: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Return features at another size: means of places that become one, else bilinear.
+    """Resize features: mean of the merged positions when smaller, otherwise bilinear.
 
     Args:
         features: float32 ``(N, C, h, w)``.
@@ -172,24 +172,23 @@ def on_grid(features: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 UNSURE = (0.7, 1.2)
-"""Shares of the threshold between which a teacher's map does not say what a place is."""
+"""Range, as fractions of the threshold, in which positions of a teacher's map are ignored."""
 
 
 class DistilledPixels(DistilledLocalizer):
-    """A head that has learnt a teacher's maps place by place: the probability of an object.
+    """Head trained on a teacher's maps position by position: the probability of an object.
 
-    Where the teacher's errors differ from image to image and objects are alike, a head too
-    small to learn the errors keeps the objects. ``wsol distill`` makes runs whose localizer this
-    is.
+    If the teacher's errors differ between images while objects look alike, a head too small to
+    learn the errors learns the objects. Runs with this localizer are written by ``wsol distill``.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``. Features of several layers are brought to the finest grid; the
-            map then takes on the outlines of a finer stage, as that of ``Prototypes``.
+        model: classifier.
+        options: see ``ScoreMaps``. Features of multiple layers are resized to the finest grid; the
+            map is then refined with the outlines of a finer stage, as in ``Prototypes``.
 
     Source: Siméoni et al., Unsupervised Object Localization: Observing the Background to Discover
     Objects (FOUND), CVPR 2023, section 3; there the coarse masks are of the background in a
-    self-supervised transformer, here they are another localizer's.
+    self-supervised transformer, here they come from another localizer.
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
@@ -203,9 +202,9 @@ class DistilledPixels(DistilledLocalizer):
     head_type = PixelHead
 
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
-        """Find the stage that gives the outlines."""
+        """Find the stage that provides the outlines."""
         super().__init__(model, *arguments, **options)
-        self.affinity_layer = outline_stage(self.model, self.size)
+        self.affinity_layer = outline_stage(self.model, self.image_size)
         self.extra_layers = (self.affinity_layer,) if self.affinity_layer else ()
 
     def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
@@ -219,30 +218,30 @@ class DistilledPixels(DistilledLocalizer):
         ]
 
     def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """Return the finest: outlines are seen there."""
+        """Return the finest grid, as outlines are visible there."""
         return max(sizes, key=lambda size: size[0] * size[1])
 
     def target(
         self, heat_map: NDArray[Any], threshold: float, grid: tuple[int, int]
     ) -> NDArray[np.int8]:
-        """Return what the teacher's map says of each place, see ``sure_places``."""
+        """Return the labels of positions by the teacher's map, see ``sure_places``."""
         return sure_places(heat_map, threshold, grid)
 
     def mirrored(self, target: NDArray[Any]) -> NDArray[Any]:
-        """Return the labels of the mirror image's places."""
+        """Return the labels of the mirror image's positions."""
         return np.flip(target, -1)
 
 
 def sure_places(
     heat_map: NDArray[np.float32], threshold: float, grid: tuple[int, int]
 ) -> NDArray[np.int8]:
-    """Return which places of a grid are object (1), background (0) or neither for sure (-1).
+    """Return which positions of a grid are object (1), background (0) or ambiguous (-1).
 
-    The brightest place is object, whatever the threshold.
+    The position with the maximum is always object.
 
     Args:
         heat_map: ``(H, W)`` in [0, 1], not zero everywhere.
-        threshold: share of the maximum above which a place belongs to the object.
+        threshold: fraction of the maximum above which a position belongs to the object.
         grid: height and width.
 
     >>> heat_map = np.array([[0.1, 0.34, 0.36, 0.59, 0.61, 1.0]], np.float32)
@@ -259,19 +258,19 @@ def sure_places(
 
 
 class PSOL(DistilledLocalizer):
-    """Pseudo Supervised Object Localization: a head that has learnt a teacher's boxes.
+    """Pseudo Supervised Object Localization: a head trained on a teacher's boxes.
 
-    The map of an image is its one box, filled: any threshold between 0 and 1 gives it back.
-    ``wsol distill`` makes runs whose localizer this is.
+    The map of an image is its one box, filled: any threshold between 0 and 1 returns the box. Runs
+    with this localizer are written by ``wsol distill``.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``. Features of several layers are brought to the grid of the
-            last.
+        model: classifier.
+        options: see ``ScoreMaps``. Features of multiple layers are resized to the grid of the last
+            one.
 
     Source: Zhang, Cao & Wu, Rethinking the Route Towards Weakly Supervised Object Localization,
-    CVPR 2020, section 3; there the regressor is a network of its own, here it is a head on the
-    classifier, so that one pass gives class and box.
+    CVPR 2020, section 3; there the regressor is a separate network, here it is a head on the
+    classifier, so that one forward pass gives class and box.
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
@@ -287,12 +286,12 @@ class PSOL(DistilledLocalizer):
     def read_label(
         self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
     ) -> Tensor:
-        """Return the filled boxes ``(N, H, W)``; they are the same for all labels.
+        """Return the filled boxes ``(N, H, W)``, identical for all labels.
 
         Args:
-            forward_pass: what the pass has seen.
+            forward_pass: forward pass of the batch.
             labels: int64 ``(N,)``.
-            size: height and width; default: the input's.
+            size: height and width; default: the input size.
         """
         height, width = size or forward_pass.images.shape[-2:]
         head = self.ready_head(forward_pass.images.device)
@@ -300,13 +299,13 @@ class PSOL(DistilledLocalizer):
             return filled(head(self.features(forward_pass)), height, width)
 
     def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """Return that of the last layer."""
+        """Return the grid of the last layer."""
         return sizes[-1]
 
     def target(
         self, heat_map: NDArray[Any], threshold: float, grid: tuple[int, int]
     ) -> NDArray[np.float32] | None:
-        """Return the largest box, ``(4,)`` as shares of the image; None where there is none."""
+        """Return the largest box as fractions of the image, ``(4,)``; None without boxes."""
         boxes = boxes_at(heat_map, threshold, "largest")
         if len(boxes) == 0:
             return None
@@ -322,15 +321,14 @@ class PSOL(DistilledLocalizer):
 
 
 def filled(boxes: Tensor, height: int, width: int) -> Tensor:
-    """Return maps ``(N, H, W)`` of the share of each pixel that lies in a box.
+    """Return maps ``(N, H, W)`` with the fraction of each pixel that is inside a box.
 
-    Where a box leaves no pixel free, the first one is made so: a map that is the same everywhere
-    has no object.
+    If a box covers all pixels, the first pixel is set to zero: a constant map has no object.
 
     Args:
-        boxes: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the image.
-        height: of the maps in pixels.
-        width: of the maps in pixels.
+        boxes: float32 ``(N, 4)``, x0 y0 x1 y1 as fractions of the image.
+        height: height of the maps in pixels.
+        width: width of the maps in pixels.
 
     >>> filled(torch.tensor([[0.25, 0.0, 0.625, 0.5]]), 2, 4).tolist()
     [[[0.0, 1.0, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0]]]
@@ -343,22 +341,22 @@ def filled(boxes: Tensor, height: int, width: int) -> Tensor:
 
 
 def _covered(start: Tensor, end: Tensor, count: int) -> Tensor:
-    """Return the share of each of ``count`` pixels in a row between two points, ``(N, count)``."""
+    """Return the covered fraction of each of ``count`` pixels in a row, ``(N, count)``."""
     left = torch.arange(count, device=start.device)
     return (end[:, None].minimum(left + 1) - start[:, None].maximum(left)).clamp(min=0)
 
 
 class DistilledInstances(DistilledLocalizer):
-    """A head that has learnt objects cut out of images and pasted together.
+    """Head trained on composites of objects pasted together.
 
-    Its map is the square of the depth, see ``InstanceHead``: 1 in the middle of an object, one
-    quarter at its edge, times the probability of the class. Where two objects touch, the map has a
-    valley, and ``objects_at`` cuts there. Of several labels each place belongs to the likeliest.
-    ``wsol distill`` makes runs whose localizer this is.
+    Its map is the squared depth, see ``InstanceHead``: 1 at the center of an object, 0.25 at its
+    edge, multiplied by the class probability. Where two objects touch, the map has a valley, at
+    which ``objects_at`` separates them. With multiple labels, each position belongs to the most
+    probable one. Runs with this localizer are written by ``wsol distill``.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``. Features of several layers are brought to the finest grid.
+        model: classifier.
+        options: see ``ScoreMaps``. Features of multiple layers are resized to the finest grid.
 
     Source: Dwibedi, Misra & Hebert, Cut, Paste and Learn, ICCV 2017, section 3; Bai & Urtasun,
     Deep Watershed Transform for Instance Segmentation, CVPR 2017, section 3.
@@ -375,14 +373,14 @@ class DistilledInstances(DistilledLocalizer):
     head_type = InstanceHead
     sees_classes = True
     normalization: Normalization = "max"
-    """Levels mean something: a quarter is the edge of an object."""
+    """The levels are absolute: 0.25 is the edge of an object."""
 
     def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """Return the finest: edges are seen there."""
+        """Return the finest grid, as edges are visible there."""
         return max(sizes, key=lambda size: size[0] * size[1])
 
     def new_head(self, channels: int, num_classes: int) -> Head:
-        """Return a head that has learnt nothing, see ``DistilledLocalizer.new_head``."""
+        """Return an untrained head, see ``DistilledLocalizer.new_head``."""
         return InstanceHead(channels, num_classes=num_classes)
 
     def head_like(self, weights: dict[str, Tensor]) -> Head:
@@ -396,9 +394,9 @@ class DistilledInstances(DistilledLocalizer):
         """Return the maps ``(N, H, W)`` or ``(N, K, H, W)``.
 
         Args:
-            forward_pass: what the pass has seen.
-            labels: int64 ``(N,)``; or ``(N, K)``, -1 for none: each place is in one map alone.
-            size: height and width; default: the input's.
+            forward_pass: forward pass of the batch.
+            labels: int64 ``(N,)``, or ``(N, K)`` with -1 for none; each position is in one map.
+            size: height and width; default: the input size.
         """
         if labels.ndim == 1:
             return super().read(forward_pass, labels, size)
@@ -412,11 +410,11 @@ class DistilledInstances(DistilledLocalizer):
             return torch.stack(sized, 1)
 
     def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
-        """Return one map ``(N, h, w)``: squared depths times the label's probability."""
+        """Return one map ``(N, h, w)``: squared depth times the label's probability."""
         maps, shares = self._depths_and_classes(forward_pass)
         return [maps * shares[torch.arange(len(labels), device=labels.device), labels]]
 
     def _depths_and_classes(self, forward_pass: ForwardPass) -> tuple[Tensor, Tensor]:
-        """Return squared depths ``(N, h, w)`` and probabilities of classes ``(N, C, h, w)``."""
+        """Return squared depths ``(N, h, w)`` and class probabilities ``(N, C, h, w)``."""
         said: Tensor = self.ready_head(forward_pass.images.device)(self.features(forward_pass))
         return said[:, 0].sigmoid() ** 2, said[:, 1:].sigmoid()

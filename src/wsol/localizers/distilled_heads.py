@@ -1,4 +1,4 @@
-"""The heads of distilled localizers."""
+"""Heads of distilled localizers."""
 
 import math
 
@@ -9,29 +9,29 @@ from torchvision.ops import generalized_box_iou_loss
 
 
 class Head(nn.Module):
-    """Base of heads: brings the channels of features to one scale, and mixes them.
+    """Base class of heads: standardizes feature channels and mixes them.
 
     Args:
-        channels: of the features.
-        width: channels inside.
+        channels: channels of the features.
+        width: hidden channels.
 
     Attributes:
-        mean: of each channel over what the head learns from, float32 ``(C,)``.
-        std: the same for the standard deviation.
+        mean: mean of each channel over the training features, float32 ``(C,)``.
+        std: standard deviation of each channel, float32 ``(C,)``.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, channels: int, width: int = 64) -> None:
-        """Start with channels as they are."""
+        """Initialize without standardization."""
         super().__init__()
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
         self.mix = nn.Conv2d(channels, width, 1)
 
     def mixed(self, features: Tensor) -> Tensor:
-        """Return float32 ``(N, width, h, w)``.
+        """Return standardized and mixed features, float32 ``(N, width, h, w)``.
 
         Args:
             features: float32 ``(N, C, h, w)``.
@@ -41,11 +41,11 @@ class Head(nn.Module):
         return found
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Return how far the head is from what it is to say.
+        """Return the training loss.
 
         Args:
             features: float32 ``(N, C, h, w)``.
-            targets: ``(N, ...)``, as the localizer's ``target`` makes them.
+            targets: ``(N, ...)``, from the localizer's ``target``.
         """
         raise NotImplementedError
 
@@ -55,14 +55,14 @@ PIXEL_WIDTH = 64
 
 
 class PixelHead(Head):
-    """From features to one logit for each place.
+    """Head with one logit per position.
 
-    It looks at one place at a time: what belongs to objects all over the collection is learnt, and
-    the shape of a coarse mask is not.
+    It reads one position at a time, so it learns what belongs to objects in the whole collection,
+    and not the shape of a coarse mask.
 
     Args:
-        channels: of the features.
-        width: channels inside.
+        channels: channels of the features.
+        width: hidden channels.
 
     Source: Siméoni et al., Unsupervised Object Localization: Observing the Background to Discover
     Objects (FOUND), CVPR 2023, section 3; there it is a single 1x1 convolution.
@@ -73,12 +73,12 @@ class PixelHead(Head):
     """
 
     def __init__(self, channels: int, width: int = PIXEL_WIDTH) -> None:
-        """Start at random."""
+        """Initialize with random weights."""
         super().__init__(channels, width)
         self.say = nn.Conv2d(width, 1, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return logits ``(N, h, w)``, above 0 for an object.
+        """Return logits ``(N, h, w)``, positive for objects.
 
         Args:
             features: float32 ``(N, C, h, w)``.
@@ -87,21 +87,21 @@ class PixelHead(Head):
         return said[:, 0]
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Return how far the head is from labels of places, see ``pixel_loss``.
+        """Return the loss for labels of positions, see ``pixel_loss``.
 
         Args:
             features: float32 ``(N, C, h, w)``.
-            targets: int8 ``(N, h, w)``, 1 object, 0 background, -1 unsure.
+            targets: int8 ``(N, h, w)``, 1 object, 0 background, -1 ignored.
         """
         return pixel_loss(self(features), targets)
 
 
 def pixel_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean binary cross-entropy of the places that count.
+    """Return the mean binary cross-entropy over labelled positions.
 
     Args:
         logits: float32 ``(N, h, w)``.
-        targets: int8 ``(N, h, w)``, 1 object, 0 background, -1 does not count; one at least does.
+        targets: int8 ``(N, h, w)``, 1 object, 0 background, -1 ignored; not all are ignored.
 
     >>> import torch
     >>> logits, targets = torch.tensor([[[0.0, 9.0]]]), torch.tensor([[[1, -1]]])
@@ -116,22 +116,22 @@ BOX_WIDTH = 128
 """Channels between a head's two convolutions."""
 
 FIRST_REACH = 0.25
-"""How far the sides of a new head's boxes are from each place, as a share of the image."""
+"""Initial distance of the box sides from each position, as a fraction of the image."""
 
 BEND = 0.1
-"""Difference, as a share of the image, from which on the smooth L1 loss grows linearly."""
+"""Difference, as a fraction of the image, above which the smooth L1 loss is linear."""
 
 
 class BoxHead(Head):
-    """From features to one box for each image.
+    """Head with one box per image.
 
-    Each place says of each of the four sides how far it is, and how much this word counts; a side
-    is the weighted mean of what all places say of it. A side is seen best where it is: with one
-    weight for all four, boxes are much worse.
+    Each position predicts its distance to each of the four sides and a weight per side; a side is
+    the weighted mean of the predictions of all positions. Sides are most visible at their own
+    position: with one weight for all four sides, boxes are much worse.
 
     Args:
-        channels: of the features.
-        width: channels inside.
+        channels: channels of the features.
+        width: hidden channels.
 
     Source: Zhang, Cao & Wu, Rethinking the Route Towards Weakly Supervised Object Localization,
     CVPR 2020, section 3.3, regress one box from the image; distances to the sides are from Tian
@@ -142,7 +142,7 @@ class BoxHead(Head):
     """
 
     def __init__(self, channels: int, width: int = BOX_WIDTH) -> None:
-        """Start with large boxes in the middle."""
+        """Initialize with large boxes at the center."""
         super().__init__(channels, width)
         self.around = nn.Conv2d(width, width, 3, padding=1)
         self.say = nn.Conv2d(width, 8, 1)
@@ -150,7 +150,7 @@ class BoxHead(Head):
         self.say.bias = nn.Parameter(torch.tensor([0.0, first]).repeat_interleave(4))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return boxes ``(N, 4)``, x0 y0 x1 y1 as shares of the image, in [0, 1].
+        """Return boxes ``(N, 4)``, x0 y0 x1 y1 as fractions of the image, in [0, 1].
 
         Args:
             features: float32 ``(N, C, h, w)``.
@@ -164,21 +164,21 @@ class BoxHead(Head):
         return torch.cat((first.minimum(last), first.maximum(last)), dim=1)
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Return how far the head's boxes are from others, see ``box_loss``.
+        """Return the loss of the head's boxes, see ``box_loss``.
 
         Args:
             features: float32 ``(N, C, h, w)``.
-            targets: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the image.
+            targets: float32 ``(N, 4)``, x0 y0 x1 y1 as fractions of the image.
         """
         return box_loss(self(features), targets)
 
 
-def box_loss(found: Tensor, wanted: Tensor) -> Tensor:
-    """Return how far boxes are from others: the mean of smooth L1 and generalised IoU losses.
+def box_loss(found: Tensor, target: Tensor) -> Tensor:
+    """Return the mean of the smooth L1 and generalised IoU losses of boxes.
 
     Args:
-        found: float32 ``(N, 4)``, x0 y0 x1 y1 as shares of the image.
-        wanted: of the same shape.
+        found: predicted boxes, float32 ``(N, 4)``, x0 y0 x1 y1 as fractions of the image.
+        target: target boxes, same shape.
 
     Source: Rezatofighi et al., Generalized Intersection over Union, CVPR 2019, algorithm 1.
 
@@ -186,13 +186,13 @@ def box_loss(found: Tensor, wanted: Tensor) -> Tensor:
     >>> round(float(box_loss(box, box)), 6), float(box_loss(box, box + 0.5)) > 1
     (0.0, True)
     """
-    sides = smooth_l1_loss(found, wanted, beta=BEND)
-    overlap = generalized_box_iou_loss(found, wanted, reduction="mean")
+    sides = smooth_l1_loss(found, target, beta=BEND)
+    overlap = generalized_box_iou_loss(found, target, reduction="mean")
     return sides + overlap
 
 
 def centres(height: int, width: int) -> Tensor:
-    """Return the middle of each place of a grid, ``(2, h * w)``, x and y as shares of the image.
+    """Return the centers of grid cells, ``(2, h * w)``, x and y as fractions of the image.
 
     >>> centres(1, 2).tolist()
     [[0.25, 0.75], [0.5, 0.5]]
@@ -206,25 +206,25 @@ INSTANCE_WIDTH = 64
 
 
 class InstanceHead(Head):
-    """From features to a depth and class logits for each place.
+    """Head with a depth and class logits per position.
 
-    The depth is 1 in the middle of an object, one half at its edge, also where another object
-    touches it, and 0 outside. Three dilated convolutions see the neighbourhood that tells so.
+    The depth is 1 at the center of an object, 0.5 at its edge, also where it touches another
+    object, and 0 outside. Three dilated convolutions provide the neighbourhood for this.
 
     Args:
-        channels: of the features.
-        width: channels inside.
-        num_classes: classes.
+        channels: channels of the features.
+        width: hidden channels.
+        num_classes: number of classes.
 
     Source: Bai & Urtasun, Deep Watershed Transform for Instance Segmentation, CVPR 2017,
-    section 3; there the energy has levels, here it is a number.
+    section 3; there the energy is quantized into levels, here it is continuous.
 
     >>> InstanceHead(channels=8, num_classes=3)(torch.rand(2, 8, 7, 7)).shape
     torch.Size([2, 4, 7, 7])
     """
 
     def __init__(self, channels: int, width: int = INSTANCE_WIDTH, num_classes: int = 1) -> None:
-        """Start at random."""
+        """Initialize with random weights."""
         super().__init__(channels, width)
         self.around = nn.ModuleList(
             nn.Conv2d(width, width, 3, padding=reach, dilation=reach) for reach in (1, 2, 3)
@@ -232,7 +232,7 @@ class InstanceHead(Head):
         self.say = nn.Conv2d(width, 1 + num_classes, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return logits ``(N, 1 + classes, h, w)``: of the depth, then of the classes.
+        """Return logits ``(N, 1 + classes, h, w)``: depth first, then classes.
 
         Args:
             features: float32 ``(N, C, h, w)``.
@@ -244,7 +244,7 @@ class InstanceHead(Head):
         return said
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Return how far the head is from known instances, see ``instance_loss``.
+        """Return the loss for known instances, see ``instance_loss``.
 
         Args:
             features: float32 ``(N, C, h, w)``.
@@ -256,12 +256,12 @@ class InstanceHead(Head):
 def instance_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the mean cross-entropy of the depths, plus that of the classes.
 
-    Each class is a question of its own, answered with no where there is no object, so that doubtful
-    objects have low probabilities of all classes.
+    Classes are independent, with target 0 where there is no object, so that doubtful objects have
+    low probabilities for all classes.
 
     Args:
         logits: float32 ``(N, 1 + classes, h, w)``.
-        targets: float32 ``(N, 2, h, w)``: depth in [0, 1], and class, -1 where there is no object.
+        targets: float32 ``(N, 2, h, w)``: depth in [0, 1], and class, -1 without an object.
 
     >>> targets = torch.tensor([0.0, -1.0]).view(1, 2, 1, 1)
     >>> round(float(instance_loss(torch.zeros(1, 3, 1, 1), targets)), 4)

@@ -1,4 +1,4 @@
-"""Several views of an image and several localizers, put together into one map."""
+"""Combination of localizers and test-time augmentation, and refinement of maps by features."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,10 +27,10 @@ from wsol.options import Scale, checked
 
 
 def follow_features(maps: Tensor, features: Tensor) -> Tensor:
-    """Return maps in which each place has the mean of all places that look like it.
+    """Refine maps: the score at each position becomes the mean over all similar positions.
 
-    How much two places look alike is the cosine of their features, from which the image's mean
-    has been taken; places that look opposite count for nothing. It is one step of a random walk.
+    Similarity is the cosine of the features after subtracting the image's mean; negative cosines
+    count as zero. This is one step of a random walk.
 
     Args:
         maps: float32 ``(N, h, w)``.
@@ -38,7 +38,7 @@ def follow_features(maps: Tensor, features: Tensor) -> Tensor:
 
     Source: Ahn & Kwak, Learning Pixel-level Semantic Affinity with Image-level Supervision for
     Weakly Supervised Semantic Segmentation, CVPR 2018, equations 5 and 6; there the affinity is
-    learnt, here it is that of the classifier's own features.
+    learned, here it is computed from the classifier's features.
 
     >>> features = torch.tensor([[[[1.0, 1.0, -1.0]]]])
     >>> follow_features(torch.tensor([[[0.0, 1.0, 0.5]]]), features)
@@ -47,50 +47,50 @@ def follow_features(maps: Tensor, features: Tensor) -> Tensor:
     points = features.flatten(2)
     mean = points.mean(2, keepdim=True)
     centred = points - mean
-    # A channel that is constant keeps a rounding error of its mean, which has no direction.
+    # The mean of a constant channel has a rounding error, which has no direction.
     varies = centred.abs().amax(2, keepdim=True) > FLAT * mean.abs()
     points = normalize(centred * varies, dim=1)
-    # Sums of what looks alike, and how much there is of it. One image at a time, as its matrix
-    # stays in the processor's cache.
-    wanted = torch.stack((maps.flatten(1), torch.ones_like(maps).flatten(1)), 2)
+    # Weighted sums and sums of weights. One image at a time, as its matrix stays in the
+    # processor's cache.
+    stacked = torch.stack((maps.flatten(1), torch.ones_like(maps).flatten(1)), 2)
     if torch.compiler.is_exporting():
-        # In a graph the number of images is open.
-        sums = (points.mT @ points).relu() @ wanted
+        # The batch size is dynamic in an exported model.
+        sums = (points.mT @ points).relu() @ stacked
     else:
         sums = torch.stack(
-            [(own.T @ own).relu_() @ each for own, each in zip(points, wanted, strict=True)]
+            [(own.T @ own).relu_() @ each for own, each in zip(points, stacked, strict=True)]
         )
     total, share = sums.unbind(2)
-    # Where all features are equal none looks like another, and the map stays as it is.
-    found = torch.where(share > 0, total / share, wanted[:, :, 0])
+    # If all features are equal, no positions are similar, and the map is unchanged.
+    found = torch.where(share > 0, total / share, stacked[:, :, 0])
     return found.reshape(maps.shape)
 
 
 POWER = 4
-"""Of the cosines between a place and those whose scores it takes over."""
+"""Exponent of the cosine between a position and the cells whose scores it averages."""
 
 DETAIL_SHARE = 0.6
-"""Of the logarithm of the map that follows details; the rest is the coarse map's."""
+"""Weight of the refined map in the log-linear mean; the rest is the coarse map's."""
 
 
 def follow_details(maps: Tensor, details: Tensor) -> Tensor:
-    """Return maps at the size of finer features, with the outlines that these show.
+    """Upsample maps to the grid of finer features, with the outlines of these features.
 
-    Each place of the finer grid takes the mean of the coarse map's scores over all cells, weighted
-    by the fourth power of the cosine between its features and the mean features of the cell. The
-    geometric mean of that, scaled to [0, 1], and of the enlarged coarse map is returned: what looks
-    like the object and lies where the coarse map sees it.
+    Each position of the finer grid takes the mean of the coarse map's scores over all cells,
+    weighted by the fourth power of the cosine between its features and the mean features of the
+    cell. The result is the geometric mean of that, scaled to [0, 1], and of the enlarged coarse
+    map: positions that look like the object and lie where the coarse map is high.
 
     Args:
         maps: float32 ``(N, h, w)`` in [0, 1].
-        details: float32 ``(N, C, H, W)``, of a finer grid.
+        details: finer features, float32 ``(N, C, H, W)``.
 
     Returns:
-        float32 ``(N, H, W)`` in [0, 1]; half that height and width, or less, where there were more
-        than ``MAX_PLACES``.
+        float32 ``(N, H, W)`` in [0, 1]; at half that height and width, or less, if there were more
+        than ``MAX_PLACES`` positions.
 
     Source: joint upsampling (Kopf et al., SIGGRAPH 2007, equation 3), with features for colours and
-    without a spatial kernel, which the enlarged map takes the place of.
+    without a spatial kernel, which the enlarged map replaces.
 
     >>> follow_details(torch.rand(2, 7, 7), torch.rand(2, 8, 14, 14)).shape
     torch.Size([2, 14, 14])
@@ -113,7 +113,7 @@ def follow_details(maps: Tensor, details: Tensor) -> Tensor:
             ]
         )
     total, share = sums.unbind(2)
-    # A place that looks like no cell keeps its own score.
+    # A position without similar cells keeps its score.
     own = interpolate(maps[:, None], grid, mode="bilinear", align_corners=False)[:, 0]
     followed = torch.where(share > 0, total / share, own.flatten(1)).reshape(own.shape)
     return own ** (1 - DETAIL_SHARE) * scaled_maps(followed) ** DETAIL_SHARE
@@ -122,28 +122,28 @@ def follow_details(maps: Tensor, details: Tensor) -> Tensor:
 log = logging.getLogger("wsol")
 
 
-class TestTimeAugmentation(ScoreMaps):
-    """The geometric mean of several localizers' maps, averaged over flipped and resized images.
+class Ensemble(ScoreMaps):
+    """Geometric mean of multiple localizers' maps, averaged over flipped and resized images.
 
-    For each view the localizers share one pass; of their maps, each scaled to [0, 1], the geometric
-    mean keeps what all of them see, such as what belongs to a class and stands out as well.
+    The localizers share one forward pass per augmented image. Their maps are each scaled to [0, 1];
+    the geometric mean is high where all of them are, as at salient parts of a class.
 
     Args:
-        localizers: one or more, of the same model.
-        affinity: a layer, whose features the map then follows: of the map and of what
-            ``follow_features`` makes of it, each scaled to [0, 1], the geometric mean is taken, at
-            the size of these features. ``auto`` takes the last stage but one; empty: it does not.
-        flip: look at each image from left to right and from right to left.
-        scales: sides of the views as shares of the input's; sizes are rounded to multiples of 32
-            pixels, or of the patches' side where that does not divide 32. Labels are chosen, and
-            logits taken, from the first view.
-        classes: where images have several labels, each place belongs to the label whose map by
-            this one is highest there; default: the maps of several labels may overlap, and are the
-            same where no localizer sees classes.
-        interpolation: how maps are brought to the input's size.
+        localizers: one or more localizers of the same model.
+        affinity: layer whose features refine the map: the result is the geometric mean of the map
+            and its refinement by ``follow_features``, each scaled to [0, 1], at the size of these
+            features. ``auto`` selects the second to last stage; empty: no refinement.
+        flip: average over the image and its mirror image.
+        scales: sides of the resized images relative to the input; sizes are rounded to multiples of
+            32 pixels, or of the patch size if that does not divide 32. Labels and logits are those
+            of the first size.
+        classes: localizer for multi-label images: each position belongs to the label with the
+            highest map of this localizer; default: the maps of multiple labels may overlap, and are
+            identical if no localizer is class-specific.
+        interpolation: interpolation of the maps to the input size.
 
     Raises:
-        ConfigError: localizers of different models, or a scale that is not above zero.
+        ConfigError: localizers of different models, or a scale that is not positive.
 
     >>> from wsol.localizers import create_localizer
     >>> from wsol.models import create_network
@@ -163,13 +163,13 @@ class TestTimeAugmentation(ScoreMaps):
         classes: ScoreMaps | None = None,
         interpolation: Interpolation = "bicubic",
     ) -> None:
-        """Keep the localizers."""
+        """Store the localizers."""
         self.localizers, self.flip = list(localizers), flip
         self.scales: tuple[float, ...] = checked("scales", scales, tuple[Scale, ...]) or (1.0,)
         self.model, self.interpolation = self.localizers[0].model, interpolation
         if affinity == "auto":
-            affinity = stage_before(self.model, self.localizers[0].size)
-            log.info("following the features of %s", affinity)
+            affinity = stage_before(self.model, self.localizers[0].image_size)
+            log.info("affinity layer: %s", affinity)
         elif affinity:
             find_layer(layer_root(self.model), affinity)
         self.affinity = affinity
@@ -190,30 +190,30 @@ class TestTimeAugmentation(ScoreMaps):
         self.affinity_layer = next(filter(None, outlines), None)
 
     def why_not_exportable(self) -> str:
-        """Return what is in the way of the first localizer that none can be made of."""
+        """Return the reason of the first localizer that cannot be exported."""
         return next(filter(None, (each.why_not_exportable() for each in self.localizers)), "")
 
     def fit(self, batches: Iterable[Images]) -> None:
-        """Show a collection of images to those localizers that want it, from all views."""
+        """Fit the localizers that need it to a collection of images, with all augmentations."""
         images = list(batches) if sum(each.needs_fit for each in self.localizers) > 1 else batches
         for each in self.localizers:
             if each.needs_fit:
                 each.fit(view for some in images for view in self._views(some))
 
     def state(self) -> dict[str, Tensor]:
-        """Return what ``fit`` found, as tensors by name."""
+        """Return the fitted state as tensors by name."""
         return {name: value for each in self.localizers for name, value in each.state().items()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take what an earlier ``fit`` found."""
+        """Load the state of an earlier ``fit``."""
         for each in self.localizers:
             each.load_state(state)
 
     def locate(self, images: Images, labels: Labels = None) -> Localized:
-        """Return logits and labels of the first view, and the maps of all together.
+        """Return logits and labels of the first augmentation, and the combined maps.
 
         Args:
-            images: normalised, ``(N, 3, H, W)``.
+            images: normalised images, ``(N, 3, H, W)``.
             labels: see ``Labels``.
         """
         size = (images.shape[-2], images.shape[-1])
@@ -230,12 +230,12 @@ class TestTimeAugmentation(ScoreMaps):
     def read(
         self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
     ) -> Tensor:
-        """Return the maps ``(N, H, W)`` or ``(N, K, H, W)`` of one view.
+        """Compute the maps ``(N, H, W)`` or ``(N, K, H, W)`` of one augmentation.
 
         Args:
-            forward_pass: what the pass has seen.
+            forward_pass: forward pass of the batch.
             labels: int64 ``(N,)`` or ``(N, K)``.
-            size: height and width; default: the input's.
+            size: height and width; default: the input size.
         """
         if labels.ndim == 1 or self.classes is None:
             return super().read(forward_pass, labels, size)
@@ -246,12 +246,12 @@ class TestTimeAugmentation(ScoreMaps):
     def read_label(
         self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
     ) -> Tensor:
-        """Return the maps ``(N, H, W)`` of one label an image, of one view.
+        """Compute the maps ``(N, H, W)`` for one label per image, of one augmentation.
 
         Args:
-            forward_pass: what the pass has seen.
+            forward_pass: forward pass of the batch.
             labels: int64 ``(N,)``.
-            size: height and width; default: the input's.
+            size: height and width; default: the input size.
         """
         height, width = size or forward_pass.images.shape[-2:]
         with torch.no_grad(), full_precision(forward_pass.images.device):
@@ -268,7 +268,7 @@ class TestTimeAugmentation(ScoreMaps):
     def _views(self, images: Images) -> Iterator[Images]:
         if isinstance(images, ForwardPass):
             if self.needs_views:
-                raise ConfigError("a pass that was made earlier has no other views")
+                raise ConfigError("a stored forward pass cannot be augmented; pass images")
             yield images
             return
         for scale in self.scales:
@@ -283,7 +283,7 @@ class TestTimeAugmentation(ScoreMaps):
 
 
 def geometric_mean(maps: Sequence[Tensor]) -> Tensor:
-    """Return the geometric mean of maps of one shape; what is below zero counts as zero.
+    """Return the geometric mean of maps of one shape; negative values count as zero.
 
     >>> geometric_mean([torch.tensor([4.0, 1.0]), torch.tensor([9.0, -1.0])])
     tensor([6., 0.])
@@ -293,12 +293,12 @@ def geometric_mean(maps: Sequence[Tensor]) -> Tensor:
 
 
 def share_places(maps: Tensor, class_maps: Tensor, labels: Tensor) -> Tensor:
-    """Return maps ``(N, K, H, W)`` of which each place is in one alone: that of its class.
+    """Return maps ``(N, K, H, W)`` in which each position belongs to the map of one class only.
 
     Args:
-        maps: float32 ``(N, K, H, W)``, or ``(N, 1, H, W)`` of no class; they begin at zero.
-        class_maps: of each label, float32 ``(N, K, H, W)``.
-        labels: int64 ``(N, K)``; -1 where an image has fewer than K.
+        maps: float32 ``(N, K, H, W)``, or class-agnostic ``(N, 1, H, W)``; their minimum is zero.
+        class_maps: maps of each label, float32 ``(N, K, H, W)``.
+        labels: int64 ``(N, K)``; -1 for images with fewer than K.
 
     >>> maps, class_maps = torch.tensor([[[[5.0, 7.0]]]]), torch.tensor([[[[1.0, 0]], [[0.5, 2]]]])
     >>> share_places(maps, class_maps, torch.tensor([[3, 1]])).tolist()

@@ -1,4 +1,4 @@
-"""Localizers that read features without the class: norm, Eigen-CAM and DDT."""
+"""Class-agnostic localizers on features: feature norm, Eigen-CAM and DDT."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,19 +15,19 @@ from wsol.localizers.base import ScoreMaps
 
 
 def first_component(points: Tensor) -> Tensor:
-    """Return the direction in which points vary most, of length one.
+    """Return the unit vector of largest variance.
 
     Args:
-        points: ``(..., P, C)``; only their differences from their mean count.
+        points: ``(..., P, C)``; their mean is subtracted.
 
     Returns:
-        ``(..., C)``; which of its two signs is open.
+        ``(..., C)``, with arbitrary sign.
 
     >>> first_component(torch.tensor([[0.0, 1], [2, 1], [4, 1]])).abs()
     tensor([1., 0.])
     """
     centred = points - points.mean(-2, keepdim=True)
-    # Of the two products, the smaller one has the same eigenvalues.
+    # The smaller of the two products has the same eigenvalues.
     if points.shape[-2] >= points.shape[-1]:
         return leading_direction(centred.mT @ centred)
     places = leading_direction(centred @ centred.mT)
@@ -37,23 +37,23 @@ def first_component(points: Tensor) -> Tensor:
 def leading_direction(products: Tensor) -> Tensor:
     """Return the eigenvector ``(..., C)`` of the largest eigenvalue of symmetric ``(..., C, C)``.
 
-    It is NaN where something is not finite.
+    It is NaN if a value is not finite.
 
     >>> leading_direction(torch.tensor([[1.0, 0], [0, 9]])).abs()
     tensor([0., 1.])
     """
-    # The solver raises an error at one such matrix, and the others had no vectors either.
+    # The solver fails on non-finite matrices, and would fail for the whole batch.
     finite = products.isfinite().all(-1).all(-1)[..., None]
     vectors: Tensor = torch.linalg.eigh(products.where(finite[..., None], 0)).eigenvectors
     return vectors[..., -1].where(finite, torch.nan)
 
 
 def signed_like(maps: Tensor, strengths: Tensor) -> Tensor:
-    """Return maps, or their negatives where that is larger where something is stronger.
+    """Return maps, negated if that makes them larger where strengths are high.
 
     Args:
         maps: ``(N, h, w)``.
-        strengths: of the same shape.
+        strengths: same shape.
 
     >>> signed_like(torch.tensor([[[0.0, -1.0]]]), torch.tensor([[[1.0, 2.0]]])).tolist()
     [[[-0.0, 1.0]]]
@@ -64,15 +64,15 @@ def signed_like(maps: Tensor, strengths: Tensor) -> Tensor:
 
 
 class FeatureNorm(ScoreMaps):
-    """The length of the feature vector at each place.
+    """Norm of the feature vector at each position.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``.
+        model: classifier.
+        options: see ``ScoreMaps``.
 
     Source: as the channels' sum in Wei et al., Selective Convolutional Descriptor Aggregation for
     Fine-Grained Image Retrieval, TIP 2017, section 3.2; here the root of the sum of squares, which
-    needs no features above zero.
+    does not require non-negative features.
 
     >>> import torch
     >>> from wsol.models import create_network
@@ -85,27 +85,27 @@ class FeatureNorm(ScoreMaps):
     needs_classes = False
 
     def default_layers(self) -> tuple[str, ...]:
-        """Return the last stage: what is wanted is no class's own."""
-        return (last_stage(self.model, self.size),)
+        """Return the last stage, as the map is class-agnostic."""
+        return (last_stage(self.model, self.image_size),)
 
     def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
-        """Return maps ``(N, h, w)``, not negative."""
+        """Return maps ``(N, h, w)``, non-negative."""
         lengths: Tensor = vector_norm(features, dim=1)
         return lengths
 
 
 class EigenCAM(ScoreMaps):
-    """EigenCAM.
+    """Eigen-CAM: projection on the first principal component of each image's features.
 
-    The sign of a principal component is open; here it is the one that is larger where the features
-    are stronger.
+    The sign of a principal component is arbitrary; here the map is larger where features are
+    stronger.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``.
+        model: classifier.
+        options: see ``ScoreMaps``.
 
     Source: Muhammad & Yeasin, Eigen-CAM: Class Activation Map using Principal Components, IJCNN
-    2020, equations 3 to 5; as elsewhere, the features are centred first.
+    2020, equations 3 to 5; as in other implementations, the features are centred first.
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
@@ -117,11 +117,11 @@ class EigenCAM(ScoreMaps):
     needs_classes = False
 
     def default_layers(self) -> tuple[str, ...]:
-        """Return the last stage: what is wanted is no class's own."""
-        return (last_stage(self.model, self.size),)
+        """Return the last stage, as the map is class-agnostic."""
+        return (last_stage(self.model, self.image_size),)
 
     def why_not_exportable(self) -> str:
-        """Return that graphs know no eigenvectors."""
+        """Return that eigenvectors cannot be exported."""
         return "needs eigenvectors of each image's features"
 
     def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
@@ -135,13 +135,13 @@ class EigenCAM(ScoreMaps):
 class DDT(ScoreMaps):
     """Deep Descriptor Transforming: what the images of a collection have in common.
 
-    ``fit`` sees the collection once, in batches; then each place's map is its features' projection
-    on the first principal component of all. The sign of the component is open; here it is the one
-    that is larger where features are stronger.
+    ``fit`` reads the collection once, in batches; the map is then the projection of each position's
+    features on the first principal component of the collection. The sign of the component is
+    arbitrary; here the map is larger where features are stronger.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``.
+        model: classifier.
+        options: see ``ScoreMaps``.
 
     Source: Wei et al., Deep Descriptor Transforming for Image Co-Localization, IJCAI 2017,
     equations 1 to 4.
@@ -160,20 +160,20 @@ class DDT(ScoreMaps):
     needs_classes = False
 
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
-        """Keep the classifier."""
+        """Store the classifier."""
         super().__init__(model, *arguments, **options)
         self.means: dict[str, Tensor] = {}
         self.directions: dict[str, Tensor] = {}
 
     def default_layers(self) -> tuple[str, ...]:
-        """Return the last stage: what is wanted is no class's own."""
-        return (last_stage(self.model, self.size),)
+        """Return the last stage, as the map is class-agnostic."""
+        return (last_stage(self.model, self.image_size),)
 
     def fit(self, batches: Iterable[Images]) -> None:
-        """Find the component over all images; earlier ones are forgotten.
+        """Compute the component over all images; an earlier fit is discarded.
 
         Args:
-            batches: of normalised images ``(N, 3, H, W)``.
+            batches: batches of normalised images ``(N, 3, H, W)``.
         """
         seen = {layer: Moments() for layer in self.layers}
         for images in batches:
@@ -185,7 +185,7 @@ class DDT(ScoreMaps):
             self.means[layer], self.directions[layer] = moments.component()
 
     def state(self) -> dict[str, Tensor]:
-        """Return what ``fit`` found, as tensors by name."""
+        """Return the fitted state as tensors by name."""
         return {
             f"{kind}.{layer}": value
             for kind, values in (("mean", self.means), ("direction", self.directions))
@@ -193,14 +193,14 @@ class DDT(ScoreMaps):
         }
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take what an earlier ``fit`` found.
+        """Load the state of an earlier ``fit``.
 
         Raises:
-            ConfigError: it was found at other layers.
+            ConfigError: the state belongs to other layers.
         """
         for layer in self.layers:
             if f"mean.{layer}" not in state:
-                raise ConfigError(f"ddt was fitted at other layers than {layer}: fit it again")
+                raise ConfigError(f"ddt was fitted at other layers than {layer}; fit it again")
             self.means[layer], self.directions[layer] = (
                 state[f"mean.{layer}"],
                 state[f"direction.{layer}"],
@@ -209,7 +209,7 @@ class DDT(ScoreMaps):
     def score_maps(self, forward_pass: Any, labels: Tensor) -> list[Tensor]:
         """Return the maps ``(N, h, w)`` of each layer."""
         if not self.directions:
-            raise ConfigError("ddt has seen no images: call fit with batches of images first")
+            raise ConfigError("ddt is not fitted; call fit with batches of images first")
         found = []
         for layer in self.layers:
             features = forward_pass.features[layer]
@@ -220,7 +220,7 @@ class DDT(ScoreMaps):
 
 
 class Moments:
-    """Number, sum and products of feature vectors, added up batch by batch in float64.
+    """Count, sum and products of feature vectors, accumulated in float64 batch by batch.
 
     >>> moments = Moments()
     >>> moments.add(torch.tensor([[0.0, 1], [2, 1], [4, 1]]))
@@ -229,31 +229,31 @@ class Moments:
     """
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Initialize without points."""
         self.number = 0
         self.sums = self.products = self.lengths = torch.zeros(())
 
     def add(self, points: Tensor) -> None:
-        """Count those of points ``(P, C)`` that are finite."""
+        """Add those of points ``(P, C)`` that are finite."""
         # Not every device has float64.
         points = points[points.isfinite().all(1)].cpu().double()
         length = points.norm(dim=1)
         self.number += len(points)
         self.sums = self.sums + points.sum(0)
         self.products = self.products + points.T @ points
-        # How the length goes along with each channel decides the component's sign.
+        # The correlation of each channel with the norm decides the component's sign.
         self.lengths = self.lengths + torch.cat((length @ points, length.sum()[None]))
 
     def component(self) -> tuple[Tensor, Tensor]:
         """Return the mean and the first principal component, float32 ``(C,)`` each.
 
-        Both are NaN where no point was finite.
+        Both are NaN if no point was finite.
 
         Raises:
             ConfigError: no points were added.
         """
         if self.sums.ndim == 0:
-            raise ConfigError("ddt has seen no images: give it at least one batch")
+            raise ConfigError("ddt is not fitted; pass at least one batch to fit")
         mean = self.sums / self.number
         direction = leading_direction(self.products / self.number - torch.outer(mean, mean))
         along = self.lengths[:-1] - self.lengths[-1] * mean

@@ -1,4 +1,4 @@
-"""Localizers that weight channels by gradients: Grad-CAM and its variants."""
+"""Gradient-based localizers: Grad-CAM and its variants."""
 
 import torch
 from torch import Tensor
@@ -7,11 +7,11 @@ from wsol.localizers.base import ScoreMaps
 
 
 class GradCAM(ScoreMaps):
-    """Grad-CAM.
+    """Grad-CAM: channels weighted by their mean gradient.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``.
+        model: classifier.
+        options: see ``ScoreMaps``.
 
     Source: Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
     Localization, ICCV 2017, equations 1 and 2.
@@ -25,7 +25,7 @@ class GradCAM(ScoreMaps):
     needs_gradients = True
 
     def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
-        """Return maps ``(N, h, w)``, not negative."""
+        """Return maps ``(N, h, w)``, non-negative."""
         weights = gradients.mean((2, 3))
         return torch.einsum("nchw,nc->nhw", features, weights).relu()
 
@@ -34,15 +34,15 @@ EPSILON = 1e-6
 
 
 class GradCAMPlusPlus(ScoreMaps):
-    """Grad-CAM++.
+    """Grad-CAM++: channels weighted by higher-order gradient terms.
 
-    The second and third derivatives of the exponential of the score are the powers of the gradient.
-    The constant beside them is not of equation 19, but pytorch-grad-cam's: with it, weights depend
-    on the scale of gradients where their squares are about as small.
+    The second and third derivatives of the exponential of the score are powers of the gradient. The
+    additive constant is not in equation 19 but in pytorch-grad-cam: with it, weights depend on the
+    scale of gradients whose squares are about as small.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``.
+        model: classifier.
+        options: see ``ScoreMaps``.
 
     Source: Chattopadhay et al., Grad-CAM++: Generalized Gradient-based Visual Explanations for
     Deep Convolutional Networks, WACV 2018, equations 5 and 19.
@@ -56,7 +56,7 @@ class GradCAMPlusPlus(ScoreMaps):
     needs_gradients = True
 
     def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
-        """Return maps ``(N, h, w)``, not negative."""
+        """Return maps ``(N, h, w)``, non-negative."""
         sums = features.sum((2, 3), keepdim=True)
         shares = gradients.square() / (
             2 * gradients.square() + sums * gradients.pow(3) + EPSILON
@@ -66,14 +66,14 @@ class GradCAMPlusPlus(ScoreMaps):
 
 
 class HiResCAM(ScoreMaps):
-    """HiResCAM, which shows only what the model has used.
+    """HiResCAM: features multiplied by gradients at each position.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``.
+        model: classifier.
+        options: see ``ScoreMaps``.
 
     Source: Draelos & Carin, Use HiResCAM instead of Grad-CAM for faithful explanations of
-    convolutional neural networks, 2020, equation 3; negative values are left out as in Grad-CAM.
+    convolutional neural networks, 2020, equation 3; negative values are removed as in Grad-CAM.
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
@@ -84,19 +84,19 @@ class HiResCAM(ScoreMaps):
     needs_gradients = True
 
     def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
-        """Return maps ``(N, h, w)``, not negative."""
+        """Return maps ``(N, h, w)``, non-negative."""
         return torch.einsum("nchw,nchw->nhw", features, gradients).relu()
 
 
 class LayerCAM(ScoreMaps):
-    """LayerCAM, which is meant for shallow layers too; several layers are fused.
+    """LayerCAM, suited to shallow layers too; maps of multiple layers are averaged.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``.
+        model: classifier.
+        options: see ``ScoreMaps``.
 
     Source: Jiang et al., LayerCAM: Exploring Hierarchical Class Activation Maps for Localization,
-    TIP 2021, equations 4 to 6. There maps of several layers are fused by their maximum after a
+    TIP 2021, equations 4 to 6. There maps of multiple layers are merged by their maximum after a
     tanh; here, as for all localizers, by the mean of the scaled maps.
 
     >>> from wsol.models import create_network
@@ -108,16 +108,16 @@ class LayerCAM(ScoreMaps):
     needs_gradients = True
 
     def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
-        """Return maps ``(N, h, w)``, not negative."""
+        """Return maps ``(N, h, w)``, non-negative."""
         return torch.einsum("nchw,nchw->nhw", features, gradients.relu()).relu()
 
 
 class BagCAM(ScoreMaps):
-    """BagCAMs: one classifier per place, each weighted, all put together.
+    """BagCAMs: weighted sum of one regional classifier per position.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``.
+        model: classifier.
+        options: see ``ScoreMaps``.
 
     Source: Zhu et al., Bagging Regional Classification Activation Maps for Weakly Supervised Object
     Localization, ECCV 2022, equations 8 to 10: per channel, the mean of one plus features times
@@ -133,7 +133,7 @@ class BagCAM(ScoreMaps):
     needs_gradients = True
 
     def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
-        """Return maps ``(N, h, w)``, not negative."""
+        """Return maps ``(N, h, w)``, non-negative."""
         products = features * gradients
         weights = (products + 1).mean((2, 3), keepdim=True)
         return (weights * products).relu().sum(1)
@@ -143,11 +143,11 @@ LEAST_SUM = 1e-7
 
 
 class XGradCAM(ScoreMaps):
-    """XGrad-CAM, Grad-CAM with the weights that two axioms ask for.
+    """XGrad-CAM: Grad-CAM with weights derived from two axioms.
 
     Args:
-        model: the classifier.
-        options: as of ``ScoreMaps``.
+        model: classifier.
+        options: see ``ScoreMaps``.
 
     Source: Fu et al., Axiom-based Grad-CAM: Towards Accurate Visualization and Explanation of CNNs,
     BMVC 2020, equation 8.
@@ -161,7 +161,7 @@ class XGradCAM(ScoreMaps):
     needs_gradients = True
 
     def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
-        """Return maps ``(N, h, w)``, not negative."""
+        """Return maps ``(N, h, w)``, non-negative."""
         sums = features.sum((2, 3))
         weights = torch.einsum("nchw,nchw->nc", features, gradients) / (sums + LEAST_SUM)
         return torch.einsum("nchw,nc->nhw", features, weights).relu()

@@ -1,4 +1,4 @@
-"""Normalized cuts of the graph of what looks alike in one image: TokenCut and MaskCut."""
+"""Normalized cuts of the similarity graph of one image: TokenCut and MaskCut."""
 
 import torch
 from torch import Tensor
@@ -12,39 +12,38 @@ from wsol.models.heads import FLAT
 from wsol.models.utils import full_precision
 
 FAINT = 1e-5
-"""Weight of edges between places that do not look alike: epsilon of TokenCut, section 3.2."""
+"""Edge weight of dissimilar positions: epsilon of TokenCut, section 3.2."""
 
 MOST_CORNERS = 2
-"""Corners of the image that an object covers at most."""
+"""Maximum number of image corners that an object covers."""
 
 MAX_CUTS = 3
-"""Objects that MaskCut finds in an image at most: N of its section 3.2."""
+"""Maximum number of MaskCut objects per image: N of its section 3.2."""
 
 SAMPLED_ROWS = 64
-"""Places whose cosines with all others tell the median of all pairs, about."""
+"""Approximate number of positions whose cosines estimate the median of all pairs."""
 
 STEPS = 24
-"""Steps of Lanczos' iteration: the eigenvector of the graph of a photograph is exact after 20."""
+"""Steps of the Lanczos iteration: the eigenvector of a photograph's graph is exact after 20."""
 
 
 class NCut(ScoreMaps):
     """TokenCut: the object is one of the two sides of a normalized cut.
 
-    The places of the last stage are the nodes of a graph, whose edges join those that look alike.
-    The eigenvector of the second smallest eigenvalue of its normalized Laplacian is cut at its
-    mean; the object is the side of the largest absolute value, unless that side has more than two
-    corners of the image. The map is linear in the eigenvector on each side: 0.5 at the cut, 0 and 1
-    at the extremes, so that a threshold of 0.5 is the published partition.
+    The positions of the last stage are the nodes of a graph, whose edges join similar positions.
+    The eigenvector of the second smallest eigenvalue of its normalized Laplacian is split at its
+    mean; the object is the side of the largest absolute value, unless that side contains more than
+    two corners of the image. The map is linear in the eigenvector on each side: 0.5 at the cut, 0
+    and 1 at the extremes, so that a threshold of 0.5 gives the published partition.
 
     Args:
-        model: any network, also one without classes; meant for transformers that learned without
-            labels.
-        options: as of ``ScoreMaps``.
+        model: any network, also without classes; intended for self-supervised transformers.
+        options: see ``ScoreMaps``.
 
     Source: Wang et al., Self-Supervised Transformers for Unsupervised Object Discovery using
-    Normalized Cut, CVPR 2022, section 3.2. There two places look alike if the cosine of their keys
-    in the last attention is above 0.2; here if that of their features in the last stage is above
-    the median of all pairs, which suits any network. The rule of the corners is MaskCut's.
+    Normalized Cut, CVPR 2022, section 3.2. There two positions are similar if the cosine of their
+    keys in the last attention is above 0.2; here if the cosine of their features in the last stage
+    is above the median of all pairs, which suits any network. The corner rule is MaskCut's.
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_vit", num_classes=5, pretrained=False)
@@ -56,11 +55,11 @@ class NCut(ScoreMaps):
     needs_classes = False
 
     def default_layers(self) -> tuple[str, ...]:
-        """Return the last stage: what is wanted is no class's own."""
-        return (last_stage(self.model, self.size),)
+        """Return the last stage, as the map is class-agnostic."""
+        return (last_stage(self.model, self.image_size),)
 
     def why_not_exportable(self) -> str:
-        """Return that graphs know no eigenvectors."""
+        """Return that eigenvectors cannot be exported."""
         return "needs eigenvectors of each image's features"
 
     def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
@@ -70,21 +69,21 @@ class NCut(ScoreMaps):
 
 
 class MaskCut(NCut):
-    """MaskCut: several objects by repeated cuts.
+    """MaskCut: multiple objects by repeated cuts.
 
-    Each of three cuts finds an object as ``NCut`` does, takes its connected part around the place
-    of the largest value, and leaves the graph without it. Objects of different cuts that touch are
-    parted by a line of zeros, so that each has a box where several are looked for. An object's map
-    is the higher the less its cut costs.
+    Each of three cuts finds an object as ``NCut`` does, keeps the connected component at the
+    largest value, and removes it from the graph. Touching objects of different cuts are separated
+    by a line of zeros, so that each has a box if multiple instances are requested. The lower the
+    cost of its cut, the higher the map of an object.
 
     Args:
-        model: as of ``NCut``.
-        options: as of ``ScoreMaps``.
+        model: see ``NCut``.
+        options: see ``ScoreMaps``.
 
     Source: Wang et al., Cut and Learn for Unsupervised Object Detection and Instance Segmentation,
-    CVPR 2023, section 3.2. What looks alike is that of ``NCut``. There all three are objects; here
-    the second and the third are, where they have more edges to the first, as a share of all that
-    are possible, than to what is left. Without that, most of them are background.
+    CVPR 2023, section 3.2. Similarity is that of ``NCut``. There all three are objects; here the
+    second and the third are objects only if they have a larger fraction of all possible edges to
+    the first object than to the remaining positions. Otherwise most of them are background.
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_vit", num_classes=5, pretrained=False)
@@ -95,15 +94,15 @@ class MaskCut(NCut):
     def read_label(
         self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
     ) -> Tensor:
-        """Return one map ``(N, H, W)`` of all objects of each image.
+        """Compute one map ``(N, H, W)`` of all objects of each image.
 
         Args:
-            forward_pass: what the pass has seen.
-            labels: of no meaning.
-            size: height and width; default: the input's.
+            forward_pass: forward pass of the batch.
+            labels: ignored.
+            size: height and width; default: the input size.
 
         Raises:
-            ConfigError: features of one place.
+            ConfigError: the feature map has one position.
         """
         height, width = size or forward_pass.images.shape[-2:]
         with torch.no_grad(), full_precision(forward_pass.images.device):
@@ -135,14 +134,14 @@ def normalized_cut(features: Tensor) -> Tensor:
 
 
 def repeated_cuts(features: Tensor, number: int = MAX_CUTS) -> Tensor:
-    """Return maps of several objects of one image, float32 ``(number, h, w)``.
+    """Return maps of multiple objects of one image, float32 ``(number, h, w)``.
 
-    Each is above 0.5 inside its object and zero beside it; objects share no place. Maps are zero
-    where a cut finds no object, or nothing is left to be cut.
+    Each is above 0.5 inside its object and zero outside; objects do not overlap. Maps are zero if a
+    cut finds no object, or no positions are left.
 
     Args:
         features: float32 ``(C, h, w)``.
-        number: of cuts.
+        number: number of cuts.
 
     >>> features = torch.eye(2)[:, [0, 0, 0, 0, 1, 0]].reshape(2, 2, 3)
     >>> (repeated_cuts(features, 2) > 0.5).sum((1, 2))
@@ -160,16 +159,16 @@ def repeated_cuts(features: Tensor, number: int = MAX_CUTS) -> Tensor:
         edges = weights[inside.flatten()]
         alike, rest = (edges[:, each.flatten()].mean() for each in (maps[0] > 0, nodes))
         if index == 0 or alike > rest:
-            # Above 0.5, by the more the better the cut.
+            # Above 0.5, higher for a better cut.
             maps[index] = inside * (0.5 + (found - 0.5) * value.clamp(min=FLAT))
     return maps
 
 
 def likeness(features: Tensor) -> Tensor:
-    """Return the weights of the edges of one image's graph, float32 ``(h * w, h * w)``.
+    """Return the edge weights of one image's graph, float32 ``(h * w, h * w)``.
 
-    They are 1 for the half of all pairs of places that look most alike, by the cosine of their
-    features, and faint for the others.
+    They are 1 for the more similar half of all pairs of positions, by the cosine of their features,
+    and ``FAINT`` for the others.
 
     Args:
         features: float32 ``(C, h, w)``.
@@ -179,21 +178,21 @@ def likeness(features: Tensor) -> Tensor:
     """
     points = normalize(features.flatten(1), dim=0)
     cosines = points.T @ points
-    # Some rows are enough; their step is odd, so as not to follow the grid's columns.
+    # A sample of rows is enough; their step is odd, so as not to align with the grid's columns.
     median = cosines[:: len(cosines) // SAMPLED_ROWS | 1].median()
-    # Rounding errors of features that are all equal are no differences.
+    # Rounding errors of equal features are not differences.
     return torch.where(cosines > median - FLAT, 1.0, FAINT)
 
 
 def cut(weights: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut a graph, or a part of it, in two.
+    """Cut a graph, or a subgraph, in two.
 
     Args:
-        weights: of the edges, symmetric and positive, float32 ``(h * w, h * w)``.
-        nodes: bool ``(h, w)``, the places that are in the graph.
+        weights: edge weights, symmetric and positive, float32 ``(h * w, h * w)``.
+        nodes: positions in the subgraph, bool ``(h, w)``.
 
     Returns:
-        The map ``(h, w)``, zero at other places, and 1 minus the eigenvalue: 1 where no edge is
+        The map ``(h, w)``, zero at other positions, and 1 minus the eigenvalue: 1 if no edge is
         cut.
 
     >>> weights = torch.tensor([[1, 1, 0.1], [1, 1, 0.1], [0.1, 0.1, 1]])
@@ -215,11 +214,11 @@ def cut(weights: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def connected_component(mask: Tensor, place: int) -> Tensor:
-    """Return the part of a mask that is 8-connected with a place, bool ``(h, w)``.
+    """Return the 8-connected component of a mask at a position, bool ``(h, w)``.
 
     Args:
         mask: bool ``(h, w)``.
-        place: index in the flat mask.
+        place: index of the position in the flat mask.
 
     >>> connected_component(torch.tensor([[True, False, True, True]]), 3)
     tensor([[False, False,  True,  True]])
@@ -235,10 +234,10 @@ def connected_component(mask: Tensor, place: int) -> Tensor:
 
 
 def set_apart(maps: Tensor) -> Tensor:
-    """Join maps of several objects in one, with zeros where two objects touch.
+    """Merge maps of multiple objects into one, with zeros where two objects touch.
 
     Args:
-        maps: float32 ``(K, H, W)``, each zero or less beside its object.
+        maps: float32 ``(K, H, W)``, each zero or negative outside its object.
 
     Returns:
         Float32 ``(H, W)``.
@@ -256,14 +255,14 @@ def set_apart(maps: Tensor) -> Tensor:
 def second_eigenvector(weights: Tensor) -> tuple[Tensor, Tensor]:
     """Return the solution of (D - W) y = λ D y with the second smallest λ.
 
-    D is the diagonal of the sums of W's rows. Substituting z = D^½ y gives a symmetric problem,
-    whose first eigenvector is known: the roots of D.
+    D is the diagonal matrix of the row sums of W. Substituting z = D^½ y gives a symmetric problem,
+    whose first eigenvector is known: the square roots of D.
 
     Args:
         weights: W, symmetric and positive, ``(P, P)``.
 
     Returns:
-        1 - λ, and y ``(P,)``; both are zero where all weights are equal.
+        1 - λ, and y ``(P,)``; both are zero if all weights are equal.
 
     Source: Shi & Malik, Normalized Cuts and Image Segmentation, TPAMI 2000, section 2.1.
 
@@ -282,12 +281,12 @@ def second_eigenvector(weights: Tensor) -> tuple[Tensor, Tensor]:
 def largest_eigenvector(matrix: Tensor, steps: int = STEPS) -> tuple[Tensor, Tensor]:
     """Return the largest eigenvalue of a symmetric matrix, and its eigenvector of length one.
 
-    Lanczos' iteration with full orthogonalization: the best vector in the space that repeated
-    products with the matrix span. It is some thirty times as fast as a full decomposition.
+    Lanczos iteration with full orthogonalization: the best vector in the Krylov subspace. It is
+    about thirty times as fast as a full decomposition.
 
     Args:
         matrix: ``(P, P)``.
-        steps: products of the matrix and a vector.
+        steps: number of matrix-vector products.
 
     Source: Golub & Van Loan, Matrix Computations, 4th edition, section 10.1.
 
@@ -303,7 +302,7 @@ def largest_eigenvector(matrix: Tensor, steps: int = STEPS) -> tuple[Tensor, Ten
         basis[step] = normalize(following, dim=0)
         following = matrix @ basis[step]
         products[step] = products[:, step] = basis @ following
-        # The first time leaves rounding errors of what is taken away.
+        # The first orthogonalization leaves rounding errors.
         for _ in range(2):
             following = following - (basis @ following) @ basis
     vector = leading_direction(products) @ basis

@@ -1,4 +1,4 @@
-"""Localizers that run the classifier once for each channel: Score- and Ablation-CAM."""
+"""Localizers with one forward pass per channel: Score-CAM and Ablation-CAM."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from wsol.models.utils import evaluating, find_output, forward
 
 
 class ForwardCAM(ScoreMaps):
-    """Base of localizers whose channel weights come from forward passes instead of gradients.
+    """Base class of localizers whose channel weights come from forward passes, not gradients.
 
     Args:
-        model: the classifier.
-        arguments: as of ``ScoreMaps``.
-        batch_size: channels that a forward pass asks for.
-        channels: ask only for as many channels, those that vary most over the image; default:
-            all, as published.
-        options: as of ``ScoreMaps``.
+        model: classifier.
+        arguments: see ``ScoreMaps``.
+        batch_size: channels per forward pass.
+        channels: number of channels to evaluate, those with the largest variance over the image;
+            default: all, as published.
+        options: see ``ScoreMaps``.
     """
 
     def __init__(
@@ -32,16 +32,16 @@ class ForwardCAM(ScoreMaps):
         channels: int | None = None,
         **options: Any,
     ) -> None:
-        """Keep the classifier."""
+        """Store the classifier."""
         super().__init__(model, *arguments, **options)
         self.batch_size, self.channels = batch_size, channels
 
     def why_not_exportable(self) -> str:
-        """Return that it takes more than one pass."""
-        return "asks the network again for each channel"
+        """Return that the localizer needs more than one forward pass."""
+        return "needs a forward pass for each channel"
 
     def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
-        """Return the maps ``(N, h, w)`` of each layer, not negative."""
+        """Return the maps ``(N, h, w)`` of each layer, non-negative."""
         with evaluating(self.model):
             return [self._layer_maps(forward_pass, labels, layer) for layer in self.layers]
 
@@ -61,19 +61,19 @@ class ForwardCAM(ScoreMaps):
     def scores(
         self, image: Tensor, layer: str, features: Tensor, numbers: Tensor, label: Tensor
     ) -> Tensor:
-        """Return what some channels score, float32 ``(K,)``.
+        """Return the scores of some channels, float32 ``(K,)``.
 
         Args:
             image: ``(3, H, W)``.
-            layer: where the channels are.
-            features: all of them, ``(C, h, w)``.
-            numbers: of some, int64 ``(K,)``.
+            layer: layer of the channels.
+            features: all channels, ``(C, h, w)``.
+            numbers: indices of the channels, int64 ``(K,)``.
             label: int64 scalar.
         """
         raise NotImplementedError
 
     def weights(self, scores: Tensor) -> Tensor:
-        """Return the weights ``(K,)`` of channels from what all of them score."""
+        """Return the weights ``(K,)`` of channels from their scores."""
         return scores
 
 
@@ -81,11 +81,11 @@ EPSILON = 1e-8
 
 
 class ScoreCAM(ForwardCAM):
-    """Score-CAM, which needs a forward pass per channel and no gradient.
+    """Score-CAM: channels weighted by the class score of the image masked with each channel.
 
     Args:
-        model: the classifier.
-        options: as of ``ForwardCAM``.
+        model: classifier.
+        options: see ``ForwardCAM``.
 
     Source: Wang et al., Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural
     Networks, CVPR Workshops 2020, algorithm 1.
@@ -114,14 +114,14 @@ class ScoreCAM(ForwardCAM):
 
 
 class AblationCAM(ForwardCAM):
-    """Ablation-CAM, which needs a forward pass per channel and no gradient.
+    """Ablation-CAM: channels weighted by the loss of class score without each channel.
 
-    Equation 5 divides what the score loses by the score. Once a map is scaled to [0, 1] that
-    changes nothing but the sign, where the score is below zero, so it is left out.
+    Equation 5 divides this difference by the score. After scaling the map to [0, 1], the division
+    only changes the sign of the map for negative scores, so it is omitted.
 
     Args:
-        model: the classifier.
-        options: as of ``ForwardCAM``.
+        model: classifier.
+        options: see ``ForwardCAM``.
 
     Source: Desai & Ramaswamy, Ablation-CAM: Visual Explanations for Deep Convolutional Network via
     Gradient-free Localization, WACV 2020, equations 5 and 6.
@@ -135,9 +135,9 @@ class AblationCAM(ForwardCAM):
     def scores(
         self, image: Tensor, layer: str, features: Tensor, numbers: Tensor, label: Tensor
     ) -> Tensor:
-        """Return what the label's logit loses without each of the channels."""
+        """Return the decrease of the label's logit without each of the channels."""
         body = layer_root(self.model)
-        # The whole image as well: the pass that was looked at may have been less precise.
+        # Includes the unmodified image: the recorded pass may have a lower precision.
         images = image.expand(1 + len(numbers), -1, -1, -1)
 
         def ablate(output: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ class AblationCAM(ForwardCAM):
 
 
 def _without(maps: Tensor, numbers: Tensor) -> Tensor:
-    """Return maps whose first is whole, and each other without one of the channels."""
+    """Return maps, the first unmodified, each other one without one of the channels."""
     kept = torch.ones_like(maps[:, :, :1, :1])
     kept[torch.arange(1, len(maps), device=maps.device), numbers] = 0
     return maps * kept

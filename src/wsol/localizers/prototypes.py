@@ -1,4 +1,4 @@
-"""Object and background told apart by prototypes that images of a collection share."""
+"""Prototype localizer: object and background prototypes shared by similar images."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -12,40 +12,40 @@ from wsol.localizers._forward import ForwardPass, Images
 from wsol.localizers._layers import last_stage, outline_stage, stage_before
 from wsol.localizers.base import ScoreMaps, observe_for
 from wsol.localizers.cam import class_evidence, find_linear_layer
-from wsol.localizers.ensemble import TestTimeAugmentation, follow_details
+from wsol.localizers.ensemble import Ensemble, follow_details
 from wsol.localizers.features import FeatureNorm
 from wsol.models.heads import scaled_maps
 from wsol.models.utils import full_precision
 
 DIMENSIONS = 128
-"""Of the descriptors that places are compared by."""
+"""Maximum dimensions of the descriptors that positions are compared by."""
 
 ROUNDS = 4
-"""Times that the prototypes are shared between images."""
+"""Number of times that the prototypes are shared between images."""
 
 OWN_WEIGHT = 0.3
-"""Of an image's own prototypes, beside the cosines to those of the collection."""
+"""Weight of an image's own prototypes, added to the cosines with those of the collection."""
 
 RIDGE = 0.02
-"""Share of the total variance that is added to the variance of each direction."""
+"""Fraction of the total variance that is added to the variance of each direction."""
 
 SEED_SHARE = 0.37
-"""Of the logarithm of the final map; the rest is the posterior's."""
+"""Weight of the seed in the log-linear mean of the final map; the rest is the posterior's."""
 
 SHARPNESS = 4.0
-"""Log odds of the object at its own prototype."""
+"""Log odds of the object at its prototype."""
 
 COSINE_SHARPNESS = 8.0
 """Log odds per difference of cosines, before prototypes are shared."""
 
 
 class Seen(NamedTuple):
-    """What the localizer takes from a pass.
+    """Input of the localizer, computed from a forward pass.
 
     Attributes:
-        features: float32 ``(N, C, h, w)`` of each layer.
-        seed: float32 ``(N, h, w)`` in [0, 1], how much a place stands out.
-        evidence: float32 ``(N, h, w)`` in [0, 1], where the label's class is.
+        features: features of each layer, float32 ``(N, C, h, w)``.
+        seed: saliency of each position, float32 ``(N, h, w)`` in [0, 1].
+        evidence: class evidence of each position, float32 ``(N, h, w)`` in [0, 1].
     """
 
     features: dict[str, Tensor]
@@ -54,36 +54,37 @@ class Seen(NamedTuple):
 
 
 class Prototypes(ScoreMaps):
-    """Posterior probability of the object, from prototypes that images which look alike share.
+    """Posterior probability of the object, from prototypes shared by images that look alike.
 
-    1. The seed is the feature norm of the last stage, which follows the features of the stage
-       before (see ``follow_features``): what stands out.
-    2. The class evidence is the class activation map of the label and of the classes that the
-       network takes for it, as many as are likely.
-    3. Each place is described by the features of both stages and of the classifier's input,
+    1. The seed is the feature norm of the last stage, refined by the features of the stage before
+       (see ``follow_features``): a saliency map.
+    2. The class evidence is the class activation map of the label and of all classes that the
+       network considers likely in its place.
+    3. Each position is described by the features of both stages and of the classifier's input,
        projected on their first principal components over the collection.
-    4. The means of the places with high seed and evidence, and of the others, are an image's own
-       two prototypes, and the difference of cosines to them its first posterior.
-    5. The geometric mean of seed and posterior weighs the places anew. The new prototypes are
-       averaged with those of the images in the collection, the more alike their objects look the
-       more; a linear discriminant between the averages, with the covariance inside objects and
-       backgrounds over the collection, is the next posterior. This is done four times.
-    6. The map takes on the outlines of a finer stage, if there is one (see ``outline_stage`` and
-       ``follow_details``).
+    4. The means of the positions with high seed and evidence, and of the others, are an image's two
+       prototypes; the difference of cosines to them is its first posterior.
+    5. The geometric mean of seed and posterior gives new weights of the positions. The new
+       prototypes are averaged with those of the images in the collection, weighted by the
+       similarity of their objects; a linear discriminant between the averages, with the
+       within-class covariance of objects and backgrounds over the collection, is the next
+       posterior. This is repeated four times.
+    6. The map is refined with the outlines of a finer stage, if there is one (see ``outline_stage``
+       and ``follow_details``).
 
-    A network without a linear classifier on its last features has no class evidence; then the seed
-    takes its place, and all labels have the same map.
+    A network without a linear classifier on its last features has no class evidence; the seed is
+    used instead, and all labels have the same map.
 
     Args:
-        model: the classifier.
-        layers: one or two layers, the finer first: the last is the seed's, the first is followed
-            and sets the grid of the places; default: the last two stages.
-        options: as of ``ScoreMaps``.
+        model: classifier.
+        layers: one or two layers, the finer first: the last gives the seed, the first refines it
+            and defines the grid of positions; default: the last two stages.
+        options: see ``ScoreMaps``.
 
     Source: the prototypes follow Snell et al., Prototypical Networks for Few-shot Learning,
     NeurIPS 2017, equations 1 and 2, the discriminant is Fisher's with a ridge (Friedman,
-    Regularized Discriminant Analysis, JASA 1989, section 3); that images share them, and how they
-    are found without labels of places, is our own. docs/localizers.md has the measurements.
+    Regularized Discriminant Analysis, JASA 1989, section 3); sharing them between images and
+    finding them without position labels is original work. docs/localizers.md has the measurements.
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
@@ -101,47 +102,51 @@ class Prototypes(ScoreMaps):
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
         """Find the layers and the classifier."""
         super().__init__(model, *arguments, **options)
-        norm = FeatureNorm(self.model, self.layers[-1:], size=self.size)
-        self.seed = TestTimeAugmentation([norm], affinity=self.layers[0])
-        self.affinity_layer = outline_stage(self.model, self.size)
-        self.linear = find_linear_layer(self.model, self.size)
+        norm = FeatureNorm(self.model, self.layers[-1:], image_size=self.image_size)
+        self.seed = Ensemble([norm], affinity=self.layers[0])
+        self.affinity_layer = outline_stage(self.model, self.image_size)
+        self.linear = find_linear_layer(self.model, self.image_size)
         self.sees_classes = self.linear is not None
         more = (self.linear.layer if self.linear else None, self.affinity_layer)
         self.extra_layers = tuple(layer for layer in more if layer)
         self.fitted: dict[str, Tensor] = {}
 
     def default_layers(self) -> tuple[str, ...]:
-        """Return the last stage but one and the last."""
-        stages = (stage_before(self.model, self.size), last_stage(self.model, self.size))
+        """Return the last two stages, the finer first."""
+        stages = (
+            stage_before(self.model, self.image_size),
+            last_stage(self.model, self.image_size),
+        )
         return tuple(dict.fromkeys(stages))
 
     def fit(self, batches: Iterable[Images]) -> None:
-        """Find the principal components and the prototypes of a collection.
+        """Compute the principal components and the prototypes of a collection.
 
         Args:
-            batches: of normalised images ``(N, 3, H, W)``; all of them are kept until the end.
+            batches: batches of normalised images ``(N, 3, H, W)``; all stay in memory until the
+                end.
 
         Raises:
-            ConfigError: there are none.
+            ConfigError: there are no batches.
         """
         with torch.no_grad():
             seen = [self._observe(images) for images in batches]
             if not seen:
-                raise ConfigError("prototypes has seen no images: pass at least one batch to fit")
+                raise ConfigError("prototypes is not fitted; pass at least one batch to fit")
             with full_precision(seen[0].seed.device):
                 whole = finite_images(seen)
                 self.fitted = principal_components(whole.features, whole.seed.shape[1:])
                 self._posterior(whole)
 
     def state(self) -> dict[str, Tensor]:
-        """Return what ``fit`` found, as tensors by name."""
+        """Return the fitted state as tensors by name."""
         return {f"prototypes.{name}": value for name, value in self.fitted.items()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take what an earlier ``fit`` found.
+        """Load the state of an earlier ``fit``.
 
         Raises:
-            ConfigError: it was found at other layers.
+            ConfigError: the state belongs to other layers.
         """
         own = {
             name.removeprefix("prototypes."): value
@@ -151,16 +156,14 @@ class Prototypes(ScoreMaps):
         for name in self._layers():
             if f"basis.{name}" not in own:
                 raise ConfigError(
-                    f"prototypes was fitted at other layers than {name}: fit it again"
+                    f"prototypes was fitted at other layers than {name}; fit it again"
                 )
         self.fitted = own
 
     def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
         """Return one map ``(N, h, w)`` in [0, 1], from all layers together."""
         if not self.fitted:
-            raise ConfigError(
-                "prototypes has seen no images: call fit with batches of images first"
-            )
+            raise ConfigError("prototypes is not fitted; call fit with batches of images first")
         maps = self._posterior(self.observe_places(forward_pass, labels))
         return [
             follow_details(maps, forward_pass.features[self.affinity_layer])
@@ -169,7 +172,7 @@ class Prototypes(ScoreMaps):
         ]
 
     def _layers(self) -> tuple[str, ...]:
-        """Return the names of the layers that places are described by."""
+        """Return the names of the layers that describe positions."""
         return (*self.layers, *(("classifier",) if self.linear else ()))
 
     def _observe(self, images: Images) -> Seen:
@@ -178,10 +181,10 @@ class Prototypes(ScoreMaps):
             return self.observe_places(forward_pass, forward_pass.logits.argmax(1))
 
     def observe_places(self, forward_pass: ForwardPass, labels: Tensor) -> Seen:
-        """Return what the localizer takes from a pass.
+        """Compute the input of the localizer from a forward pass.
 
         Args:
-            forward_pass: what the pass has seen.
+            forward_pass: forward pass of the batch.
             labels: int64 ``(N,)``.
         """
         features = forward_pass.features
@@ -194,7 +197,7 @@ class Prototypes(ScoreMaps):
         return Seen(seen, seed, class_evidence(self.linear, forward_pass, labels, seed))
 
     def _posterior(self, seen: Seen) -> Tensor:
-        """Return the maps ``(N, h, w)``; while fitting, keep the prototypes of each round."""
+        """Return the maps ``(N, h, w)``; while fitting, store the prototypes of each round."""
         fitted = {name: value.to(seen.seed) for name, value in self.fitted.items()}
         seed = seen.seed
         points = describe(seen.features, fitted, (seed.shape[1], seed.shape[2]))
@@ -215,11 +218,11 @@ class Prototypes(ScoreMaps):
 
 
 def finite_images(seen: list[Seen]) -> Seen:
-    """Return batches as one, without the images that have numbers which are not finite.
+    """Concatenate batches, without images that have non-finite values.
 
     Args:
-        seen: of each batch; all are brought to the grids of the first, as views may be of several
-            sizes. Where no image is finite, all are kept, with zeros in their place.
+        seen: batches; all are resized to the grids of the first, as augmented images may differ in
+            size. If no image is finite, all are kept, with zeros for non-finite values.
     """
     features = {
         name: torch.cat([on_grid(each.features[name], maps.shape[2:]) for each in seen])
@@ -244,13 +247,13 @@ def principal_components(
     """Return the projection of features on the first principal components over a collection.
 
     The layers are centred, and scaled to equal mean squares. Every second row and column of the
-    grid is looked at. The components are those of a subspace iteration, which is as good as exact
-    for those that matter (Halko et al., SIAM Review 2011, algorithm 4.4).
+    grid is used. The components are those of a subspace iteration, nearly exact for the leading
+    components (Halko et al., SIAM Review 2011, algorithm 4.4).
 
     Args:
-        features: float32 ``(N, C, h, w)`` of each layer.
-        grid: height and width that all layers are brought to.
-        dimensions: number of components at most.
+        features: features of each layer, float32 ``(N, C, h, w)``.
+        grid: height and width that all layers are resized to.
+        dimensions: maximum number of components.
 
     Returns:
         ``basis.LAYER``, float32 ``(C, D)``, for each layer, and ``offset``, float32 ``(D,)``, to be
@@ -283,7 +286,7 @@ def principal_components(
 
 
 def on_grid(maps: Tensor, grid: tuple[int, ...]) -> Tensor:
-    """Return maps ``(N, C, h, w)`` at another height and width, bilinear."""
+    """Resize maps ``(N, C, h, w)`` to another height and width, bilinear."""
     if tuple(maps.shape[2:]) == tuple(grid):
         return maps
     return interpolate(maps, tuple(grid), mode="bilinear", align_corners=False)
@@ -292,26 +295,26 @@ def on_grid(maps: Tensor, grid: tuple[int, ...]) -> Tensor:
 def describe(
     features: dict[str, Tensor], fitted: dict[str, Tensor], grid: tuple[int, int]
 ) -> Tensor:
-    """Return the descriptors of all places, float32 ``(N, h * w, D)``.
+    """Return the descriptors of all positions, float32 ``(N, h * w, D)``.
 
     Args:
-        features: float32 ``(N, C, h, w)`` of each layer.
-        fitted: as ``principal_components`` returned it.
+        features: features of each layer, float32 ``(N, C, h, w)``.
+        fitted: return value of ``principal_components``.
         grid: height and width.
     """
     total = -fitted["offset"][None, :, None, None]
     for name, maps in features.items():
-        # Projecting first is the same and has fewer channels to enlarge.
+        # Projecting first gives the same result with fewer channels to resize.
         total = total + on_grid(torch.einsum("nchw,cd->ndhw", maps, fitted[f"basis.{name}"]), grid)
     return total.flatten(2).mT
 
 
 def mean_point(points: Tensor, weights: Tensor) -> Tensor:
-    """Return weighted means ``(N, D)`` of points ``(N, P, D)``; zeros where no weight is above 0.
+    """Return weighted means ``(N, D)`` of points ``(N, P, D)``; zeros if no weight is positive.
 
     Args:
         points: float32.
-        weights: float32 ``(N, h, w)``, of P places.
+        weights: weights of the P positions, float32 ``(N, h, w)``.
 
     >>> mean_point(torch.tensor([[[0.0], [4.0]]]), torch.tensor([[[1.0, 3.0]]]))
     tensor([[3.]])
@@ -322,12 +325,12 @@ def mean_point(points: Tensor, weights: Tensor) -> Tensor:
 
 
 def cosine_posterior(points: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
-    """Return the posterior ``(N, h, w)`` of the object by cosines to its mean and to the others'.
+    """Return the object posterior ``(N, h, w)`` from cosines to object and background means.
 
     Args:
-        points: float32 ``(N, P, D)``; each image's mean is taken out.
-        inside: float32 ``(N, h, w)``, weights of the places of the object.
-        outside: the same for the background.
+        points: float32 ``(N, P, D)``; each image's mean is subtracted.
+        inside: weights of the object's positions, float32 ``(N, h, w)``.
+        outside: weights of the background's positions, same shape.
     """
     centred = points - points.mean(1, keepdim=True)
     means = [normalize(mean_point(centred, weights), dim=1) for weights in (inside, outside)]
@@ -336,12 +339,12 @@ def cosine_posterior(points: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
 
 
 def inverse_covariance(points: Tensor, weights: tuple[Tensor, Tensor], means: Tensor) -> Tensor:
-    """Return the inverse covariance ``(D, D)`` of points around their own images' means.
+    """Return the inverse covariance ``(D, D)`` of points around the means of their images.
 
     Args:
         points: float32 ``(N, P, D)``.
-        weights: float32 ``(N, h, w)``, of objects and of backgrounds.
-        means: float32 ``(2, N, D)``, of both.
+        weights: weights of objects and of backgrounds, float32 ``(N, h, w)`` each.
+        means: means of objects and of backgrounds, float32 ``(2, N, D)``.
     """
     total = points.new_zeros(points.shape[2], points.shape[2])
     for each, own in zip(weights, means, strict=True):
@@ -358,11 +361,11 @@ def inverse_covariance(points: Tensor, weights: tuple[Tensor, Tensor], means: Te
 def share_prototypes(own: Tensor, others: Tensor) -> Tensor:
     """Return the means of prototypes over images, weighted by the cosines between their objects.
 
-    Images whose object looks like no other's keep mostly their own.
+    Images whose object resembles no other mostly keep their own prototypes.
 
     Args:
-        own: float32 ``(2, N, D)``, of objects and of backgrounds.
-        others: float32 ``(2, B, D)``, of the collection.
+        own: prototypes of objects and backgrounds, float32 ``(2, N, D)``.
+        others: prototypes of the collection, float32 ``(2, B, D)``.
 
     Returns:
         float32 ``(2, N, D)``.
@@ -373,14 +376,14 @@ def share_prototypes(own: Tensor, others: Tensor) -> Tensor:
 
 
 def discriminant_posterior(points: Tensor, means: Tensor, inverse: Tensor) -> Tensor:
-    """Return the posterior ``(N, P)`` of the object by a linear discriminant.
+    """Return the object posterior ``(N, P)`` of a linear discriminant.
 
-    The log odds are zero half way between the means, and ``SHARPNESS`` at that of the object.
+    The log odds are zero half way between the means, and ``SHARPNESS`` at the object's mean.
 
     Args:
         points: float32 ``(N, P, D)``.
-        means: float32 ``(2, N, D)``, of objects and of backgrounds.
-        inverse: float32 ``(D, D)``, inverse covariance inside both.
+        means: means of objects and backgrounds, float32 ``(2, N, D)``.
+        inverse: inverse within-class covariance, float32 ``(D, D)``.
     """
     direction = (means[0] - means[1]) @ inverse
     middle = (direction * (means[0] + means[1])).sum(1, keepdim=True) / 2

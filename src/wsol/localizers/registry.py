@@ -9,7 +9,7 @@ from torch import nn
 from wsol.errors import ConfigError, did_you_mean
 from wsol.localizers._forward import has_classes, layer_root
 from wsol.localizers.base import ScoreMaps
-from wsol.localizers.ensemble import TestTimeAugmentation
+from wsol.localizers.ensemble import Ensemble
 from wsol.options import ImageSize, Name, checked
 
 LOCALIZERS = {
@@ -36,7 +36,7 @@ LOCALIZERS = {
     "tscam": "wsol.localizers.transformer:TSCAM",
     "xgradcam": "wsol.localizers.gradient:XGradCAM",
 }
-"""Name to ``module:class``."""
+"""Localizer name to ``module:class``."""
 
 
 def list_localizers() -> list[str]:
@@ -58,44 +58,45 @@ def create_localizer(
     several: bool = False,
     **options: Any,
 ) -> ScoreMaps:
-    """Return a callable from images ``(N, 3, H, W)`` to raw score maps ``(N, H, W)``.
+    """Create a localizer: a callable from images ``(N, 3, H, W)`` to raw maps ``(N, H, W)``.
 
     Args:
-        name: of the localizer; ``wsol list localizers`` shows them. Several with ``*`` between
-            them give the geometric mean of their maps, each scaled to [0, 1].
-        model: the classifier.
-        affinity: a layer whose features the map follows, see ``TestTimeAugmentation``.
+        name: localizer name, see ``wsol list localizers``. Names combined with ``*`` give the
+            geometric mean of their maps, each scaled to [0, 1].
+        model: classifier.
+        affinity: layer whose features refine the map, see ``Ensemble``.
         flip: average with the map of the flipped image.
-        scales: average over images of these sizes, as shares of the input's.
-        several: images have several labels: where no localizer tells their objects apart, each
-            place of the map belongs to one label alone, by the class maps of ``cam``.
-        options: of that localizer, such as ``layers``, or ``size`` for a network that takes one
-            size only.
+        scales: image sizes to average maps over, relative to the input.
+        several: whether images are multi-label: if no localizer separates their objects, each
+            position of the map belongs to one label only, by the class maps of ``cam``.
+        options: options of the localizer, such as ``layers``, or ``image_size`` for networks with a
+            fixed input size.
 
     Raises:
-        ConfigError: no such localizer; names the nearest one. An option is not valid.
+        ConfigError: the localizer does not exist (the message suggests the nearest name), or an
+            option is invalid.
 
     >>> from wsol.models import create_network
     >>> network = create_network("resnet18", num_classes=5, pretrained=False)
     >>> type(create_localizer("cam", network)).__name__
     'CAM'
     >>> type(create_localizer("cam*feature_norm", network, flip=True)).__name__
-    'Views'
+    'Ensemble'
     """
     name = checked("name", name, Name)
     affinity = checked("affinity", affinity, str)
-    flip, several = checked("flip", flip, bool), checked("multiple", several, bool)
-    if options.get("size") is not None:
-        options["size"] = checked("size", options["size"], ImageSize)
+    flip, several = checked("flip", flip, bool), checked("several", several, bool)
+    if options.get("image_size") is not None:
+        options["image_size"] = checked("image_size", options["image_size"], ImageSize)
     if "layers" in options:
         options["layers"] = checked("layers", options["layers"], tuple[Name, ...])
     parts = [_create(part.strip(), model, options) for part in name.split("*")]
     classes = None
     if several and not any(part.sees_classes and part.separates_labels for part in parts):
-        classes = _create("cam", model, {"size": options.get("size")})
+        classes = _create("cam", model, {"image_size": options.get("image_size")})
     if len(parts) == 1 and not (affinity or flip or scales or classes):
         return parts[0]
-    return TestTimeAugmentation(
+    return Ensemble(
         parts,
         affinity=affinity,
         flip=flip,
@@ -106,18 +107,26 @@ def create_localizer(
 
 
 def _create(name: str, model: nn.Module, options: dict[str, Any]) -> ScoreMaps:
-    kind = _class_of(name)
+    kind = localizer_class(name)
     if kind.needs_classes and not has_classes(model):
-        free = [each for each in list_localizers() if not _class_of(each).needs_classes]
+        free = [each for each in list_localizers() if not localizer_class(each).needs_classes]
         raise ConfigError(
-            f"localizer: {name} needs the classes of a classifier, which "
-            f"{type(layer_root(model)).__name__} does not have; use one of {', '.join(free)}, or "
-            "a run that was trained with it"
+            f"localizer: {name} needs a classifier with classes, and "
+            f"{type(layer_root(model)).__name__} has none; use one of {', '.join(free)}, or "
+            "a run trained with it"
         )
     return kind(model, **options)
 
 
-def _class_of(name: str) -> type[ScoreMaps]:
+def localizer_class(name: str) -> type[ScoreMaps]:
+    """Return the class of a localizer.
+
+    Raises:
+        ConfigError: no such localizer; names the nearest one.
+
+    >>> localizer_class("cam").__name__
+    'CAM'
+    """
     if name not in LOCALIZERS:
         raise ConfigError(f"no localizer {name!r}: {did_you_mean(name, LOCALIZERS)}")
     module, _, attribute = LOCALIZERS[name].partition(":")

@@ -1,4 +1,4 @@
-"""Localizers of transformers: attention rollout, gradient rollout and TS-CAM."""
+"""Localizers for transformers: attention rollout, gradient rollout and TS-CAM."""
 
 import torch
 from torch import Tensor
@@ -12,13 +12,13 @@ from wsol.models.layout import grid_size, prefix_tokens
 
 
 class AttentionRollout(ScoreMaps):
-    """Attention rollout: the attention of all layers multiplied, half of each passed by.
+    """Attention rollout: product of the attention of all layers, each averaged with the identity.
 
-    It belongs to no class.
+    The map is class-agnostic.
 
     Args:
-        model: a transformer whose layers all attend to one grid of patches.
-        options: as of ``ScoreMaps``; it has no layers.
+        model: transformer whose layers all attend to one grid of patches.
+        options: see ``ScoreMaps``; it has no layers.
 
     Source: Abnar & Zuidema, Quantifying Attention Flow in Transformers, ACL 2020, equation 1.
 
@@ -33,7 +33,7 @@ class AttentionRollout(ScoreMaps):
     needs_classes = False
 
     def default_layers(self) -> tuple[str, ...]:
-        """Return none: attention is watched wherever it is."""
+        """Return no layers: attention is recorded in all of them."""
         return ()
 
     def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
@@ -47,30 +47,30 @@ class AttentionRollout(ScoreMaps):
 
 
 def checked(forward_pass: ForwardPass) -> list[Tensor]:
-    """Return a pass's attentions, if they are all of the same tokens.
+    """Return a forward pass's attentions, if they are all between the same tokens.
 
     Raises:
-        ConfigError: there are none, or they are of windows.
+        ConfigError: there is no attention, or it is windowed.
     """
     layers = forward_pass.attentions
     if not layers:
         name = type(layer_root(forward_pass.model)).__name__
-        raise ConfigError(f"{name} has no attention: choose another localizer")
+        raise ConfigError(f"{name}: the network has no attention; use another localizer")
     first = (forward_pass.images.shape[0], *layers[0].shape[1:])
     if any(attention.shape != first for attention in layers):
         name = type(layer_root(forward_pass.model)).__name__
         raise ConfigError(
-            f"the attention of {name} is not between all patches: choose another localizer"
+            f"{name}: the attention is not between all patches; use another localizer"
         )
     return layers
 
 
 def patches_of(flow: Tensor, forward_pass: ForwardPass) -> Tensor:
-    """Return what the class token, or all patches where there is none, see in each patch.
+    """Return the flow from the class token, or from all patches without one, to each patch.
 
     Args:
-        flow: ``(N, L, L)``, from each token to each.
-        forward_pass: tells the grid.
+        flow: flow from each token to each, ``(N, L, L)``.
+        forward_pass: forward pass of the batch, for the size of the grid.
 
     Returns:
         ``(N, h, w)``.
@@ -78,7 +78,7 @@ def patches_of(flow: Tensor, forward_pass: ForwardPass) -> Tensor:
     prefix = prefix_tokens(flow.shape[-1], forward_pass.images, layer_root(forward_pass.model))
     if prefix is None:
         raise ConfigError(
-            f"{flow.shape[-1]} tokens are not a grid of patches: choose another localizer"
+            f"{flow.shape[-1]} tokens are not a grid of patches; use another localizer"
         )
     rows, columns = grid_size(flow.shape[-1] - prefix, *forward_pass.images.shape[-2:])
     seen = flow[:, 0] if prefix else flow.mean(1)
@@ -86,11 +86,11 @@ def patches_of(flow: Tensor, forward_pass: ForwardPass) -> Tensor:
 
 
 class GradientRollout(AttentionRollout):
-    """Attention times its gradient, negative values left out, rolled out through the layers.
+    """Gradient rollout: positive part of attention times gradient, accumulated over the layers.
 
     Args:
-        model: a transformer whose layers all attend to one grid of patches.
-        options: as of ``ScoreMaps``; it has no layers.
+        model: transformer whose layers all attend to one grid of patches.
+        options: see ``ScoreMaps``; it has no layers.
 
     Source: Chefer et al., Generic Attention-model Explainability for Interpreting Bi-Modal and
     Encoder-Decoder Transformers, ICCV 2021, equations 5 and 6.
@@ -113,20 +113,20 @@ class GradientRollout(AttentionRollout):
         for attention, gradient in zip(layers, gradients, strict=True):
             serving = (attention * gradient).relu().mean(1)
             flow = flow + serving @ flow
-        # What a token keeps of itself is no attention.
+        # The identity of each token is not attention.
         own = torch.eye(flow.shape[-1], device=flow.device)
         return [patches_of(flow - own, forward_pass)]
 
 
 class TSCAM(CAM):
-    """The mean attention of all layers times the class activation maps of the patch tokens.
+    """TS-CAM: mean attention of all layers times the class activation maps of the patch tokens.
 
     Args:
-        model: a transformer whose layers all attend to one grid of patches.
-        options: as of ``ScoreMaps``.
+        model: transformer whose layers all attend to one grid of patches.
+        options: see ``ScoreMaps``.
 
     Source: Gao et al., TS-CAM: Token Semantic Coupled Attention Map for Weakly Supervised Object
-    Localization, ICCV 2021, equations 6 to 8; maps and attention of any classifier stand for those
+    Localization, ICCV 2021, equations 6 to 8; maps and attention of any classifier replace those
     of the network trained there.
 
     >>> from wsol.models import create_network

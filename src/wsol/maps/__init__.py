@@ -1,4 +1,4 @@
-"""Score maps as plain arrays: normalise, threshold, contours, boxes. No torch in this room."""
+"""Score maps as NumPy arrays: normalization, thresholds, contours and boxes. Without torch."""
 
 from wsol.maps._opencv import Contours, contours_at
 from wsol.maps.boxes import box_iou, boxes_at, merge_boxes, objects_at, scale_boxes

@@ -1,7 +1,7 @@
-"""``python -m wsol.maps`` compiles this room's machine code ahead of its first use.
+"""``python -m wsol.maps`` compiles the numba functions of this package ahead of their first use.
 
-Otherwise the first evaluation and the first prediction after an installation do, which takes them
-half a minute once.
+Otherwise the first evaluation and the first prediction after an installation compile them, which
+takes half a minute once.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from wsol.maps import boxes_at, iou_curves, masks_at, objects_at, score_histogra
 
 
 def main() -> None:
-    """Call once what is compiled, with the types that the engine uses."""
+    """Call each compiled function once, with the argument types used by the package."""
     score_map = np.eye(8, dtype=np.float32)
     thresholds = np.array([0.0, 0.5])
     iou_curves(score_map, np.array([[1, 1, 4, 4]]), thresholds)

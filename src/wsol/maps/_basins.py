@@ -1,11 +1,11 @@
-"""Basins of a grey image: each pixel and the peak that it climbs to.
+"""Basins of a grey image: each pixel with the peak that it climbs to.
 
 A pixel climbs to a brighter neighbour, and a plateau to a brighter neighbour of any of its pixels.
-On the way it never leaves the set of pixels at least as bright as itself, so the part of a basin
+The path never leaves the set of pixels at least as bright as its start, so the part of a basin
 above any level is connected, and the components above a level are unions of such parts. The tree of
 components over all levels is then a tree of a few basins, not of all pixels.
 
-Images have a margin of one pixel, so that every pixel has all its neighbours.
+Images have a margin of one pixel, so that every pixel has all neighbours.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from wsol.maps._numba import compiled
 
 @compiled()
 def spread(grey: NDArray[np.uint8], start: NDArray[np.uint8], eight: bool) -> NDArray[np.uint8]:
-    """Return 1 where a pixel is found to climb to the start without going down, else 0.
+    """Return 1 where a sweep finds that a pixel can climb to the start, else 0.
 
     Rows are swept down and up, columns right and left, and rows once more. That finds most of the
     pixels that climb to the start, not all of them.
@@ -26,7 +26,7 @@ def spread(grey: NDArray[np.uint8], start: NDArray[np.uint8], eight: bool) -> ND
     Args:
         grey: uint8 ``(H, W)`` with a margin of one pixel.
         start: uint8 ``(H, W)``, 1 at the start, else 0.
-        eight: diagonal neighbours touch.
+        eight: whether diagonal neighbours touch.
 
     >>> grey = np.zeros((3, 7), np.uint8)
     >>> grey[1, 1:6] = [3, 5, 4, 4, 6]
@@ -50,7 +50,7 @@ def _sweep_rows(grey: NDArray[np.uint8], reached: NDArray[np.uint8], eight: bool
         for i in range(1, height - 1):
             y = i if way == 1 else height - 1 - i
             last = y - way
-            # Without a branch, and into a row of its own, the compiler takes many pixels at once.
+            # Without branches, and with a separate output row, the compiler vectorizes this loop.
             for x in range(1, width - 1):
                 here = grey[y, x]
                 found = reached[y, x] | (reached[last, x] & np.uint8(grey[last, x] >= here))
@@ -63,19 +63,19 @@ def _sweep_rows(grey: NDArray[np.uint8], reached: NDArray[np.uint8], eight: bool
 
 
 UNSEEN, ON_PLATEAU = -1, -2
-"""Labels below 0 are not known yet; -2 - p means: that of pixel p."""
+"""Negative labels are unknown; -2 - p refers to the label of pixel p."""
 
 
 class Basins(NamedTuple):
-    """The basins of an image.
+    """Basins of an image.
 
     Attributes:
         labels: int32 ``(H, W)``, basin of each pixel, with the margin; 0 in the margin and where
             the grey level is 0.
-        reached: uint8 ``(H, W)``, 1 where a pixel was soon found to belong to basin 0.
-        rest: int32 ``(M,)``, indices of the other pixels with a grey level, rising.
-        number: of basins.
-        eight: diagonal neighbours touch.
+        reached: uint8 ``(H, W)``, 1 where the sweep assigned a pixel to basin 0.
+        rest: int32 ``(M,)``, indices of the other pixels with a grey level, increasing.
+        number: number of basins.
+        eight: whether diagonal neighbours touch.
     """
 
     labels: NDArray[np.int32]
@@ -87,7 +87,7 @@ class Basins(NamedTuple):
 
 @compiled()
 def list_steps(width: int) -> NDArray[np.int64]:
-    """Return the differences of index to a pixel's neighbours, those that share a side first.
+    """Return index differences to a pixel's neighbours, those that share a side first.
 
     >>> list_steps(10).tolist()
     [-1, 1, -10, 10, -11, -9, 9, 11]
@@ -106,10 +106,10 @@ def label_basins(
 
     Args:
         grey: uint8 ``(H, W)`` with its margin, which is 0, or in the start.
-        fine: uint16 ``(H, W)``, the same image of ``256 * grey`` and the next eight bits, if
-            known. With them few neighbours are equal, and it is soon known where to climb.
-        start: uint8 ``(H, W)``, 1 in the pixels that basin 0 starts from.
-        steps: int64, to the neighbours that touch: all eight, or the first four.
+        fine: uint16 ``(H, W)``, the same image as ``256 * grey`` plus the next eight bits, if
+            known. With them few neighbours are equal, which speeds up the search.
+        start: uint8 ``(H, W)``, 1 in the start pixels of basin 0.
+        steps: int64, steps to touching neighbours: all eight, or the first four.
 
     >>> grey = np.zeros((3, 6), np.uint8)
     >>> grey[1, 1:5] = [9, 1, 7, 7]
@@ -160,7 +160,7 @@ def find_uphill(fine: NDArray[np.uint16], eight: bool) -> NDArray[np.uint8]:
     height, width = fine.shape
     uphill = np.zeros((height, width), np.uint8)
     for y in range(1, height - 1):
-        # Without a branch, and with steps that the compiler sees, it takes many pixels at once.
+        # Without branches, and with constant steps, the compiler vectorizes this loop.
         for x in range(1, width - 1):
             best, step = fine[y, x], np.uint8(0)
             best, step = _brighter(best, step, fine[y, x - 1], np.uint8(1))
@@ -192,7 +192,7 @@ def _list_rest(grey: NDArray[np.uint8], reached: NDArray[np.uint8]) -> NDArray[n
     count = 0
     for y in range(height):
         num_missing = 0
-        # Without a branch the compiler takes many pixels at once.
+        # Without branches the compiler vectorizes this loop.
         for x in range(width):
             missing[x] = np.uint8(grey[y, x] > 0) & np.uint8(reached[y, x] == 0)
             num_missing += missing[x]
@@ -212,7 +212,7 @@ def _follow_plateau(
     steps: NDArray[np.int64],
     path: NDArray[np.int32],
 ) -> tuple[int, int]:
-    """Gather in ``path`` the unseen pixels of a plateau that cannot climb at once.
+    """Collect in ``path`` the unseen pixels of a plateau that cannot climb directly.
 
     Returns:
         Their number, and a neighbour of the same level that climbs or is labelled, or -1.

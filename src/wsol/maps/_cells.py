@@ -1,8 +1,8 @@
-"""What each basin gains at each level: the pixels of a basin at one level are a cell.
+"""Cells: the pixels of a basin at one level.
 
-The largest basin's cells are read from the brightest pixel of each row and column, many pixels at
-once. Where there are so many basins that a table of cells would outgrow the image, each pixel
-outside the largest basin is a cell of its own.
+The largest basin's cells are computed from the brightest pixel of each row and column, in
+vectorized loops. If there are so many basins that a table of cells would be larger than the image,
+each pixel outside the largest basin is a separate cell.
 """
 
 from typing import NamedTuple
@@ -21,11 +21,11 @@ class Cells(NamedTuple):
 
     Attributes:
         basin: int32.
-        level: uint8; 0 where there is no pixel.
+        level: uint8; 0 without a pixel.
         box: int32 ``(C, 4)``, x0 y0 x1 y1 inclusive, with the margin.
-        first: int32, a pixel not after the first in raster order; of all cells of a component
-            the least is its first.
-        area: int32, half squares that the cell's pixels complete: of each square of four pixel
+        first: int32, a pixel not after the first in raster order; the minimum over the cells of a
+            component is its first pixel.
+        area: int32, half squares completed by the cell's pixels: of each square of four pixel
             centres one with the third pixel and one with the fourth.
     """
 
@@ -42,10 +42,9 @@ def gather_cells(grey: NDArray[np.uint8], basins: Basins) -> Cells:
 
     Args:
         grey: uint8 ``(H, W)`` with its margin.
-        basins: of the image.
+        basins: basins of the image.
 
-    For holes, whose neighbours are four, basin 0 is what lies outside and does not count, and
-    neither do areas.
+    For holes, which are 4-connected, basin 0 is the outside and is ignored, as are areas.
     """
     size = grey.size
     width = grey.shape[1]
@@ -80,7 +79,7 @@ def gather_cells(grey: NDArray[np.uint8], basins: Basins) -> Cells:
 
 @compiled()
 def _cell_of(pixel: int, level: NDArray[np.uint8], labels: NDArray[np.int32], grouped: bool) -> int:
-    """Return the cell of a pixel; basin 0 has the first 256 in any case."""
+    """Return the cell of a pixel; the first 256 always belong to basin 0."""
     if grouped or labels[pixel] == 0:
         return int(labels[pixel]) * LEVELS + int(level[pixel])
     return LEVELS + pixel
@@ -88,13 +87,13 @@ def _cell_of(pixel: int, level: NDArray[np.uint8], labels: NDArray[np.int32], gr
 
 @compiled()
 def _gather_reached(grey: NDArray[np.uint8], reached: NDArray[np.uint8], cells: Cells) -> None:
-    """Fill the cells of basin 0 from the pixels that were reached."""
+    """Fill the cells of basin 0 from the reached pixels."""
     height, width = grey.shape
     row, columns = np.zeros((2, width), np.uint8)
     peak = 0
     for y in range(1, height - 1):
         brightest = np.uint8(0)
-        # Without a branch the compiler takes many pixels at once.
+        # Without branches the compiler vectorizes this loop.
         for x in range(1, width - 1):
             value = grey[y, x] * reached[y, x]
             row[x] = value
@@ -105,7 +104,7 @@ def _gather_reached(grey: NDArray[np.uint8], reached: NDArray[np.uint8], cells: 
         box = cells.box[brightest]
         box[1], box[3] = min(box[1], y), max(box[3], y)
         if brightest > peak:
-            # Only now can a level have its first pixel here: where it is first exceeded.
+            # A level has its first pixel in this row only if the previous peak is exceeded.
             passed = peak
             for x in range(1, width - 1):
                 if row[x] > passed:
@@ -128,7 +127,7 @@ def _gather_areas(
     level, labels, reached = grey.ravel(), basins.labels.ravel(), basins.reached
     third, fourth, plain = np.zeros((3, width), np.uint8)
     for y in range(height - 1):
-        # Without a branch the compiler takes many squares at once.
+        # Without branches the compiler vectorizes this loop.
         for x in range(width - 1):
             upper, upper_too = grey[y, x], grey[y, x + 1]
             lower, lower_too = grey[y + 1, x], grey[y + 1, x + 1]
@@ -159,7 +158,7 @@ def _gather_areas(
 
 @compiled()
 def _corner_of(value: int, level: NDArray[np.uint8], pixel: int, width: int) -> int:
-    """Return the corner of a square that has a level, of those right of and below a pixel."""
+    """Return the corner of a square with a given level, of those right of and below a pixel."""
     if level[pixel] == value:
         return pixel
     if level[pixel + 1] == value:
@@ -168,11 +167,11 @@ def _corner_of(value: int, level: NDArray[np.uint8], pixel: int, width: int) -> 
 
 
 class Links(NamedTuple):
-    """Pairs of basins that touch; a pair may come several times.
+    """Pairs of basins that touch; a pair may occur more than once.
 
     Attributes:
         pair: int32 ``(M, 2)``.
-        level: uint8 ``(M,)``, of the darker of two pixels that touch.
+        level: uint8 ``(M,)``, level of the darker of two touching pixels.
     """
 
     pair: NDArray[np.int32]
@@ -185,7 +184,7 @@ def find_links(grey: NDArray[np.uint8], basins: Basins) -> Links:
 
     Args:
         grey: uint8 ``(H, W)`` with its margin.
-        basins: of the image.
+        basins: basins of the image.
 
     >>> from wsol.maps._basins import label_basins, list_steps
     >>> grey = np.zeros((3, 6), np.uint8)
@@ -203,7 +202,7 @@ def find_links(grey: NDArray[np.uint8], basins: Basins) -> Links:
     border = np.zeros(width, np.uint8)
     count = 0
     for y in range(1, height):
-        # Without a branch the compiler takes many pixels at once, and most rows end here.
+        # Without branches the compiler vectorizes this loop, and most rows end here.
         num_border = 0
         for x in range(1, width - 1):
             mine = labels[y, x]
@@ -239,7 +238,7 @@ def find_links(grey: NDArray[np.uint8], basins: Basins) -> Links:
 
 @compiled()
 def find_root(parent: NDArray[np.int32], node: int) -> int:
-    """Return the root of a node, and halve the path to it.
+    """Return the root of a node, with path halving.
 
     >>> find_root(np.array([0, 0, 1], np.int32), 2)
     0

@@ -1,4 +1,4 @@
-"""The boxes of one level: of objects, of their holes, and which outline is the largest."""
+"""Boxes of the objects and holes at one level, and the largest contour."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,17 +9,17 @@ from wsol.maps._numba import compiled
 
 @compiled(nogil=True)
 def find_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
-    """Return the boxes of the outlines of a mask, as OpenCV's tree mode finds them.
+    """Return the boxes of the contours of a mask, as OpenCV's tree mode.
 
     Args:
         above: bool ``(H, W)``.
 
     Returns:
-        boxes: int64 ``(N, 4)``, x0 y0 x1 y1, where x1 and y1 lie one past the last pixel: of the
-            8-connected objects in raster order of their first pixels, then of their holes, whose
-            outlines run on the pixels around them.
-        largest: index of the object whose outline has the largest area, the last of equals, which
-            is the first that OpenCV lists; -1 where there is none.
+        boxes: int64 ``(N, 4)``, x0 y0 x1 y1, where x1 and y1 lie one past the last pixel: first the
+            8-connected objects in raster order of their first pixels, then their holes, whose
+            contours follow the surrounding pixels.
+        largest: index of the object with the largest contour area, the last of ties, which is the
+            first in OpenCV's order; -1 without objects.
 
     >>> above = np.zeros((5, 9), np.bool_)
     >>> above[1:4, 1:4] = True
@@ -62,7 +62,7 @@ def label_objects(above: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], Basins]:
 
 @compiled(nogil=True)
 def label_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return which object each pixel of a mask belongs to, and the objects' boxes.
+    """Return the object of each pixel of a mask, and the objects' boxes.
 
     Args:
         above: bool ``(H, W)``.
@@ -88,7 +88,7 @@ def _list_boxes(basins: Basins, width: int, grow: int) -> NDArray[np.int64]:
     for pixel in basins.rest:
         label = labels[pixel]
         if label > 0:
-            # One less for the margin.
+            # Subtract the margin.
             y, x = pixel // width - 1, pixel % width - 1
             box = boxes[label - 1]
             box[0], box[1] = min(box[0], x - grow), min(box[1], y - grow)
@@ -98,7 +98,7 @@ def _list_boxes(basins: Basins, width: int, grow: int) -> NDArray[np.int64]:
 
 @compiled()
 def _find_largest(framed: NDArray[np.uint8], objects: Basins, holes: Basins) -> int:
-    """Compare the objects by area, holes filled: the largest outline is an outermost one."""
+    """Compare objects by filled area: the largest contour is an outermost one."""
     if objects.number <= 2:
         return objects.number - 2
     height, width = framed.shape
@@ -113,7 +113,7 @@ def _find_largest(framed: NDArray[np.uint8], objects: Basins, holes: Basins) -> 
     area = np.zeros(whole.number, np.int64)
     for y in range(height - 1):
         for pixel in range(y * width, y * width + width - 1):
-            # The largest label is the component's, as no other is within reach of three.
+            # The largest label is the component's, as no other is within a distance of three.
             corners = (pixel, pixel + 1, pixel + width, pixel + width + 1)
             num_inside, label = 0, 0
             for corner in corners:

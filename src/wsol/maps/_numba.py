@@ -1,4 +1,4 @@
-"""Machine code that is kept for the next process, where there is a place to keep it."""
+"""Decorator for numba functions, cached on disk if possible."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,10 +9,10 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def compiled(*, nogil: bool = False) -> Callable[[F], F]:
-    """Compile a function when it is first called.
+    """Compile a function on its first call.
 
     Args:
-        nogil: Whether other threads may run meanwhile.
+        nogil: whether the function releases the GIL.
 
     >>> @compiled()
     ... def double(number: int) -> int:
@@ -25,7 +25,7 @@ def compiled(*, nogil: bool = False) -> Callable[[F], F]:
         try:
             return njit(cache=True, nogil=nogil)(function)
         except RuntimeError:
-            # numba refuses to begin where neither this folder nor the user's can be written.
+            # numba raises an error if neither this folder nor the user's cache is writable.
             return njit(nogil=nogil)(function)
 
     return compile_once

@@ -1,4 +1,4 @@
-"""Contours of a thresholded score map as OpenCV finds them: the obvious twin, to check against."""
+"""Contours of a thresholded score map by OpenCV: a simple reference implementation."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from wsol.maps.boxes import box_iou
 
 
 class Contours(NamedTuple):
-    """The outlines of one thresholded map, of objects and of holes, in OpenCV's order.
+    """Contours of one thresholded map, of objects and holes, in OpenCV's order.
 
     Attributes:
         boxes: int64 ``(N, 4)``, x0 y0 x1 y1 in map pixels; x1 and y1 lie one past the last
-            pixel. A hole's outline runs on the object pixels around it.
-        areas: float64 ``(N,)``, area of the outline's polygon in square pixels; a thin line has
+            pixel. A hole's contour follows the surrounding object pixels.
+        areas: float64 ``(N,)``, area of the contour polygon in square pixels; a thin line has
             area 0.
     """
 
@@ -54,16 +54,16 @@ def contours_at(grey: NDArray[np.uint8], level: int) -> Contours:
 def contour_curves(
     grey: NDArray[np.uint8], boxes: NDArray[np.int64], levels: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the IoU of the largest and of the best contour above the levels asked for.
+    """Return the IoU of the largest and of the best contour above the given levels.
 
     Args:
         grey: uint8 ``(H, W)``.
-        boxes: int ``(N, 4)``, true boxes x0 y0 x1 y1 inclusive in map pixels.
+        boxes: int ``(N, 4)``, ground-truth boxes x0 y0 x1 y1 inclusive in map pixels.
         levels: int ``(L,)``.
 
     Returns:
-        largest: float64 ``(256,)``, zero at levels not asked for.
-        all: float64 ``(256,)``, the same.
+        largest: float64 ``(256,)``, zero at other levels.
+        all: float64 ``(256,)``, the same for the best contour.
 
     >>> grey = np.zeros((8, 8), np.uint8)
     >>> grey[2:5, 2:5] = 200
@@ -80,6 +80,6 @@ def contour_curves(
         found = np.minimum(found, [width, height, width - 1, height - 1])
         iou = box_iou(found, boxes).max(1)
         best[level] = iou.max()
-        # argmax takes the first of equals, as the published evaluator does.
+        # argmax takes the first of ties, as the published evaluator does.
         largest[level] = iou[contours.areas.argmax()] if len(contours.areas) else iou[0]
     return largest, best

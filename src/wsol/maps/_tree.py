@@ -1,8 +1,8 @@
 """All thresholds of a grey image in one sweep from bright to dark.
 
-The sweep adds cells level by level and joins the components that meet. A component's box, and so
-its IoU with the true boxes, holds for the levels from one change to the next; the best IoU of each
-level is the greatest of those that hold there.
+The sweep adds cells level by level and joins the components that meet. A component's box, and thus
+its IoU with the ground-truth boxes, is valid from one change to the next; the best IoU of each
+level is the maximum over the components valid at it.
 """
 
 from typing import NamedTuple
@@ -18,15 +18,16 @@ FAR = np.iinfo(np.int32).max
 
 
 class Forest(NamedTuple):
-    """The components of one level, each under one of its basins, ``(B,)`` each.
+    """Components of one level, each represented by one of its basins, ``(B,)`` each.
 
     Attributes:
-        parent: int32, towards the basin that stands for the component.
+        parent: int32, towards the basin that represents the component.
         box: int32 ``(B, 4)``, x0 y0 x1 y1 inclusive, with the margin.
         first: int32, first pixel in raster order.
         area: int64, half squares, as in the cells.
-        iou: float64, of the component's box.
-        since: int32, level of the curve from which on that IoU holds; -1 before the first pixel.
+        iou: float64, IoU of the component's box.
+        since: int32, first level of the curve at which that IoU is valid; -1 before the first
+            pixel.
         changed_at: int32, level of the last change.
     """
 
@@ -40,12 +41,12 @@ class Forest(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """What a sweep tells.
+    """Result of a sweep.
 
     Attributes:
         all: float64 ``(256,)``; at ``L`` the best IoU of the components above level ``L``.
-        largest: float64 ``(256,)``, the same of the component whose outline has the largest area.
-        decided: False where the largest component cannot be told without filling holes.
+        largest: float64 ``(256,)``, IoU of the component with the largest contour area.
+        decided: False if the largest component cannot be determined without filling holes.
         joined_outside: uint8 ``(B,)``, for holes: the level at which each basin joins basin 0.
     """
 
@@ -66,17 +67,17 @@ def sweep(
     """Follow the components of all levels of an image.
 
     Args:
-        cells: of the image.
-        links: of the image.
-        basins: of the image. Of holes, whose neighbours are four, basin 0 is what lies outside:
-            what joins it is no hole any more. Their boxes grow by one, as the outline of a hole
-            runs on the pixels around it.
-        ground_truth: int ``(N, 4)``, true boxes x0 y0 x1 y1 inclusive.
-        hole_at: bool ``(256,)``, where the components above a level may have holes. There the
-            area of an outline is more than its cells tell, up to the area of its box.
+        cells: cells of the image.
+        links: links of the image.
+        basins: basins of the image. For holes, which are 4-connected, basin 0 is the outside: a
+            component that joins it is no longer a hole. Boxes of holes grow by one pixel, as the
+            contour of a hole follows the surrounding pixels.
+        ground_truth: int ``(N, 4)``, ground-truth boxes x0 y0 x1 y1 inclusive.
+        hole_at: bool ``(256,)``, whether the components above a level may have holes. Then the
+            contour area is larger than that of the cells, up to the area of the box.
 
     Of components of equal area the largest is the one whose first pixel is the last in raster
-    order, which is the first that OpenCV lists.
+    order, which is the first in OpenCV's order.
     """
     holes, count = not basins.eight, basins.number
     shape = (basins.labels.shape[0] - 2, basins.labels.shape[1] - 2)
@@ -144,9 +145,9 @@ def sweep(
 
 @compiled()
 def sort_by_level(levels: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return indices from the highest level to the lowest, and where each level starts.
+    """Return indices from the highest level to the lowest, and the start of each level.
 
-    Level ``v`` stands at ``order[start[255 - v] : start[256 - v]]``.
+    Level ``v`` is ``order[start[255 - v] : start[256 - v]]``.
 
     >>> order, start = sort_by_level(np.array([3, 255, 3], np.uint8))
     >>> order.tolist(), start[[0, 1, 252, 253]].tolist()
@@ -184,7 +185,7 @@ def _plant(count: int) -> Forest:
 
 @compiled()
 def _add(forest: Forest, node: int, box: NDArray[np.int32], first: int, area: int) -> bool:
-    """Add pixels to a component; tell whether its box grew."""
+    """Add pixels to a component; return whether its box grew."""
     mine = forest.box[node]
     grew: bool = box[0] < mine[0] or box[1] < mine[1] or box[2] > mine[2] or box[3] > mine[3]
     mine[0], mine[1] = min(mine[0], box[0]), min(mine[1], box[1])
@@ -198,7 +199,7 @@ def _add(forest: Forest, node: int, box: NDArray[np.int32], first: int, area: in
 def _note(
     forest: Forest, node: int, level: int, changed: NDArray[np.int32], num_changed: int
 ) -> int:
-    """List a component as changed, once a level, and return the length of the list."""
+    """Add a component to the list of changes, once per level, and return the list's length."""
     if forest.changed_at[node] == level:
         return num_changed
     forest.changed_at[node] = level
@@ -208,7 +209,7 @@ def _note(
 
 @compiled()
 def _lock(best: NDArray[np.float64], iou: float, low: int, high: int) -> None:
-    """Let an IoU count from level ``low`` to ``high``."""
+    """Apply an IoU to levels from ``low`` to ``high``."""
     for level in range(low, high + 1):
         best[level] = max(best[level], iou)
 
@@ -217,7 +218,7 @@ def _lock(best: NDArray[np.float64], iou: float, low: int, high: int) -> None:
 def _leave(
     start: int, member: NDArray[np.int32], joined_outside: NDArray[np.uint8], level: int
 ) -> None:
-    """Note for all basins of a component that it is no hole any more."""
+    """Record for all basins of a component that it is no longer a hole."""
     node = start
     while True:
         joined_outside[node] = level
@@ -228,7 +229,7 @@ def _leave(
 
 @compiled()
 def _drop_joined(forest: Forest, standing: NDArray[np.int32], num_standing: int) -> int:
-    """Keep in the list only what still stands for a component."""
+    """Keep only basins that still represent a component in the list."""
     kept = 0
     for i in range(num_standing):
         standing[kept] = standing[i]
@@ -249,7 +250,7 @@ def _find_largest(forest: Forest, standing: NDArray[np.int32]) -> int:
 
 @compiled()
 def _stays_largest(forest: Forest, standing: NDArray[np.int32], top: int) -> bool:
-    """Tell whether no other component can have a larger outline, whatever holes it has."""
+    """Return whether no other component can have a larger contour, whatever holes it has."""
     for node in standing:
         box = forest.box[node]
         at_most = 2 * (box[2] - box[0]) * (box[3] - box[1])
@@ -262,9 +263,9 @@ def _stays_largest(forest: Forest, standing: NDArray[np.int32], top: int) -> boo
 def _box_iou(
     box: NDArray[np.int32], grow: int, shape: tuple[int, int], ground_truth: NDArray[np.int64]
 ) -> float:
-    """Return the best IoU of one component's box with the true boxes, as published."""
+    """Return the best IoU of one component's box with the ground-truth boxes, as published."""
     height, width = shape
-    # One less for the margin. The published box ends one past the last pixel, inside the map.
+    # Subtract the margin. The published box ends one past the last pixel, inside the map.
     x0, y0 = box[0] - 1 - grow, box[1] - 1 - grow
     x1, y1 = min(box[2] + grow, width - 1), min(box[3] + grow, height - 1)
     return best_overlap(x0, y0, x1, y1, ground_truth)
@@ -272,7 +273,7 @@ def _box_iou(
 
 @compiled()
 def best_overlap(x0: int, y0: int, x1: int, y1: int, ground_truth: NDArray[np.int64]) -> float:
-    """Return the best IoU of a box with true boxes, counting pixels inclusively.
+    """Return the best IoU of a box with ground-truth boxes, counting pixels inclusively.
 
     >>> best_overlap(0, 0, 3, 3, np.array([[2, 2, 5, 5], [0, 0, 3, 1]]))
     0.5
@@ -298,10 +299,10 @@ def tree_curves(
     """Return the IoU of the largest and of the best contour above each grey level.
 
     Args:
-        fine: uint16 ``(H, W)``, ``256 * grey`` and, if known, the next eight bits; the bits below
-            a grey level change no result, they only make it quicker to find.
+        fine: uint16 ``(H, W)``, ``256 * grey`` plus the next eight bits, if known; these bits do
+            not change the result, but speed up the computation.
         peak: row and column of one of the brightest pixels.
-        ground_truth: int ``(N, 4)``, true boxes x0 y0 x1 y1 inclusive in map pixels.
+        ground_truth: int ``(N, 4)``, ground-truth boxes x0 y0 x1 y1 inclusive in map pixels.
 
     Returns:
         largest: float64 ``(256,)``.
@@ -329,10 +330,10 @@ def tree_curves(
     if not of_objects.decided:
         _, of_filled = _follow(filled, summit, steps, ground_truth, no_holes)
         largest = of_filled.largest
-    # What is not above level L is, inverted, above level 254 - L.
+    # Pixels not above level L are, inverted, above level 254 - L.
     for level in range(LEVELS - 1):
         best[level] = max(best[level], of_holes.all[LEVELS - 2 - level])
-    # Where nothing is above the level, the published evaluator has the one box 0 0 0 0.
+    # If nothing is above the level, the published evaluator has the one box 0 0 0 0.
     for level in range(fine[peak] >> 8, LEVELS):
         best[level] = largest[level] = best_overlap(0, 0, 0, 0, ground_truth)
     return largest, best
@@ -368,7 +369,7 @@ def _fill_holes(
     begin_less_end = np.zeros(LEVELS + 1, np.int32)
     for pixel in basins.rest:
         label = labels[pixel]
-        # A pixel is in a hole until its component joins what lies outside.
+        # A pixel is in a hole until its component joins the outside.
         low, high = value[pixel] >> 8, LEVELS - 1 - joined_outside[label]
         if label > 0 and low < high:
             value[pixel] = high << 8

@@ -1,4 +1,4 @@
-"""Heat map and boxes of ADL's authors: coloured, turned to gray, cut at fixed thresholds."""
+"""Heat map and boxes of the ADL authors: colour map, conversion to gray, fixed thresholds."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,13 +7,13 @@ from wsol.maps._components import find_components
 from wsol.maps.normalize import is_flat, threshold_levels
 
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
-"""Shares of the gray heat map's maximum at which the authors cut it."""
+"""Thresholds of the authors, as fractions of the gray heat map's maximum."""
 
 LUMA = (0.299, 0.587, 0.114)
-"""What red, green and blue add to gray, by ITU-R BT.601 as in OpenCV."""
+"""Weights of red, green and blue in gray, by ITU-R BT.601 as in OpenCV."""
 
 NO_BOX = (0, 0, 1, 1)
-"""The authors' box of a heat map in which nothing is above the threshold."""
+"""The authors' box of a heat map without pixels above the threshold."""
 
 
 def cubehelix(values: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -53,12 +53,12 @@ def gray_heat_map(score_map: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Return a score map as the authors' heat map, coloured and turned to gray, uint8 ``(H, W)``.
 
     Args:
-        score_map: raw scores at the size of the heat map, ``(H, W)``; the authors enlarge class
+        score_map: raw scores at the size of the heat map, ``(H, W)``; the authors resize class
             activation maps by bilinear interpolation.
 
     A constant map, or one with NaN or infinite values, is black.
 
-    Source: the authors' published code, from its description in ``docs/protocol.md``.
+    Source: the authors' published code, as described in ``docs/protocol.md``.
 
     >>> gray_heat_map(np.array([[-1.0, 0.0, 1.0]])).tolist()
     [[0, 128, 255]]
@@ -79,13 +79,13 @@ def fixed_boxes(
 
     Args:
         gray: uint8 ``(H, W)``, see `gray_heat_map`.
-        thresholds: ``T`` shares of the map's maximum, in [0, 1).
+        thresholds: ``T`` fractions of the map's maximum, in [0, 1).
 
     Returns:
-        x0 y0 x1 y1 in pixels; x1 and y1 lie one past the last pixel and are not clipped. Where
-        nothing is above a threshold the box is 0 0 1 1.
+        x0 y0 x1 y1 in pixels; x1 and y1 lie one past the last pixel and are not clipped. Without
+        pixels above a threshold the box is 0 0 1 1.
 
-    Source: the authors' published code, from its description in ``docs/protocol.md``.
+    Source: the authors' published code, as described in ``docs/protocol.md``.
 
     >>> gray = np.zeros((6, 6), np.uint8)
     >>> gray[1:4, 1:4], gray[5] = 100, 20

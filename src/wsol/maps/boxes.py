@@ -1,4 +1,4 @@
-"""Boxes at one threshold: of contours and of objects, their IoU, and image coordinates."""
+"""Boxes at one threshold: contours, objects, IoU, and conversion to image coordinates."""
 
 from typing import NamedTuple
 
@@ -19,21 +19,21 @@ from wsol.maps.normalize import (
 from wsol.types import ContourRule, Instances
 
 LEAST_AREA = 0.005
-"""Share of the map below which a spot is no object."""
+"""Minimum area of an object, as a fraction of the map."""
 
 LEAST_SADDLE = 0.75
-"""Share of the lower of two peaks; a saddle between them at least so high makes both one object."""
+"""Minimum saddle, as a fraction of the lower of two peaks, that joins both to one object."""
 
 MOST_OVERLAP = 0.8
-"""Share of the smaller of two boxes above which both are of one object."""
+"""Overlap, as a fraction of the smaller of two boxes, above which both belong to one object."""
 
 
 class Objects(NamedTuple):
-    """The objects of a map.
+    """Objects of a map.
 
     Attributes:
         boxes: int64 ``(N, 4)``, x0 y0 x1 y1 in map pixels; x1 and y1 lie one past the last pixel.
-        peaks: float64 ``(N,)``, the highest score in each, the highest first.
+        peaks: float64 ``(N,)``, maximum score of each object, in descending order.
     """
 
     boxes: NDArray[np.int64]
@@ -46,25 +46,25 @@ def objects_at(
     least_area: float = LEAST_AREA,
     least_saddle: float = LEAST_SADDLE,
 ) -> Objects:
-    """Return a box for each object of a map above one threshold, where it is large enough.
+    """Return a box for each sufficiently large object of a map above one threshold.
 
-    Parts of a connected component are objects of their own where the map falls between their peaks
-    below a share of the lower one. Boxes of which one covers most of the other (``MOST_OVERLAP``)
-    become one that holds both. Holes are no objects.
+    Regions of a connected component are separate objects if the map falls between their peaks below
+    a fraction of the lower one. Boxes of which one covers most of the other (``MOST_OVERLAP``) are
+    merged into their bounding box. Holes are not objects.
 
     Args:
         score_map: float ``(H, W)`` in [0, 1].
-        threshold: share of the map's maximum, in [0, 1).
-        least_area: share of the map's pixels that an object has at least; the largest one is kept
-            whatever its size.
-        least_saddle: share of the lower of two peaks, in [0, 1]: a saddle at least so high joins
-            both to one object. 0: each connected component is one.
+        threshold: fraction of the map's maximum, in [0, 1).
+        least_area: minimum fraction of the map's pixels per object; the largest object is always
+            kept.
+        least_saddle: minimum saddle that joins two peaks to one object, as a fraction of the lower
+            peak, in [0, 1]. 0: each connected component is one object.
 
     Raises:
-        ValueError: a map or threshold outside its range.
+        ValueError: the map or the threshold is outside its range.
 
     Source: Soille, Morphological Image Analysis, 2003, section 9.2: a watershed whose minima are
-    filtered by their dynamics; here the dynamics are a share of the peak.
+    filtered by their dynamics; here the dynamics are relative to the peak.
 
     >>> score_map = np.array([[0.5, 0.6, 0.0, 0.0, 1.0, 0.6, 0.9]])
     >>> [part.tolist() for part in objects_at(score_map, 0.2)]
@@ -85,11 +85,11 @@ def objects_at(
 def label_regions(
     score_map: NDArray[np.floating], threshold: float, least_saddle: float = LEAST_SADDLE
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return which object each pixel of a map belongs to, and the objects' boxes.
+    """Return the object of each pixel of a map, and the objects' boxes.
 
     Args:
         score_map: float ``(H, W)`` in [0, 1].
-        threshold: share of the map's maximum, in [0, 1).
+        threshold: fraction of the map's maximum, in [0, 1).
         least_saddle: see ``objects_at``.
 
     Returns:
@@ -97,7 +97,7 @@ def label_regions(
         boxes: int64 ``(N, 4)``, x0 y0 x1 y1 of each; x1 and y1 lie one past the last pixel.
 
     Raises:
-        ValueError: a map or threshold outside its range.
+        ValueError: the map or the threshold is outside its range.
 
     >>> labels, boxes = label_regions(np.array([[1.0, 0.6, 0.9, 0.0, 1.0]]), 0.5)
     >>> labels.tolist(), boxes.tolist()
@@ -108,7 +108,7 @@ def label_regions(
     check_thresholds(thresholds)
     grey = grey_levels(score_map)
     above = grey > threshold_levels(grey, thresholds)[0]
-    # In rows, as machine code for another order would be compiled on its own.
+    # Contiguous, as numba would compile a separate version for other memory orders.
     framed, fine = (
         np.ascontiguousarray(np.pad(levels * above, 1)) for levels in (grey, fine_levels(score_map))
     )
@@ -119,12 +119,12 @@ def label_regions(
 def merge_boxes(
     boxes: NDArray[np.int64], scores: NDArray[np.float64], overlap: float = MOST_OVERLAP
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return boxes of which none covers more than a share of another: such two are made one.
+    """Merge boxes of which one covers more than a fraction of the other.
 
     Args:
         boxes: int64 ``(N, 4)``, x0 y0 x1 y1.
         scores: float64 ``(N,)``; the higher one is kept.
-        overlap: share of the smaller box.
+        overlap: fraction of the smaller box.
 
     >>> boxes = np.array([[0, 0, 4, 4], [0, 0, 5, 4], [9, 9, 10, 10]])
     >>> [part.tolist() for part in merge_boxes(boxes, np.array([0.5, 0.9, 0.1]))]
@@ -149,7 +149,7 @@ def merge_boxes(
 def _label_regions(
     grey: NDArray[np.uint8], fine: NDArray[np.uint16], least_saddle: float
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Label the objects of a map with its margin, 0 where it is not above the threshold."""
+    """Label the objects of a map with its margin; 0 for pixels not above the threshold."""
     width = grey.shape[1]
     basins = label_basins(grey, fine, np.zeros_like(grey), list_steps(width))
     level, basin = grey.ravel(), basins.labels.ravel()
@@ -168,7 +168,7 @@ def _label_regions(
             number += 1
             name[root] = number
         part[pixel] = name[root]
-        # One less for the margin.
+        # Subtract the margin.
         y, x = pixel // width - 1, pixel % width - 1
         box = boxes[name[root] - 1]
         box[0], box[1] = min(box[0], x), min(box[1], y)
@@ -178,9 +178,9 @@ def _label_regions(
 
 @compiled()
 def _join(links: Links, peak: NDArray[np.uint8], least_saddle: float) -> NDArray[np.int32]:
-    """Return a parent of each basin, its own where it is the highest of an object.
+    """Return the parent of each basin; the highest basin of an object is its own parent.
 
-    The highest saddles join first, of equal ones those of the first pixels.
+    The highest saddles are joined first, equal ones in the order of their first pixels.
     """
     parent = np.arange(len(peak)).astype(np.int32)
     darkness = np.uint8(255) - links.level
@@ -197,7 +197,7 @@ def _join(links: Links, peak: NDArray[np.uint8], least_saddle: float) -> NDArray
 def _measure(
     labels: NDArray[np.int32], score_map: NDArray[np.float64], number: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return number of pixels and highest score of each object."""
+    """Return the number of pixels and the maximum score of each object."""
     areas, peaks = np.zeros(number, np.int64), np.zeros(number)
     height, width = labels.shape
     for y in range(height):
@@ -216,12 +216,13 @@ def boxes_at(
 
     Args:
         score_map: float ``(H, W)`` in [0, 1].
-        threshold: share of the map's maximum, in [0, 1).
-        contours: ``all``: of the objects, in raster order of their first pixels, then of their
-            holes; ``largest``: of the contour with the largest area alone.
+        threshold: fraction of the map's maximum, in [0, 1).
+        contours: ``all``: contours of objects, in raster order of their first pixels, then of
+            holes; ``largest``: only the contour with the largest area.
 
     Raises:
-        ValueError: a map or threshold outside its range, or a map of 2^29 pixels or more.
+        ValueError: the map or the threshold is outside its range, or the map has 2^29 pixels or
+            more.
 
     The boxes are x0 y0 x1 y1 in map pixels; x1 and y1 lie one past the last pixel.
 
@@ -234,7 +235,7 @@ def boxes_at(
     check_thresholds(thresholds)
     grey = grey_levels(score_map)
     above = grey > threshold_levels(grey, thresholds)[0]
-    # In rows, as machine code for another order would be compiled on its own.
+    # Contiguous, as numba would compile a separate version for other memory orders.
     boxes, largest = find_components(np.ascontiguousarray(above))
     if contours == "largest":
         return boxes[largest : largest + 1] if largest >= 0 else boxes[:0]
@@ -244,7 +245,7 @@ def boxes_at(
 def scale_boxes(
     boxes: NDArray[np.integer | np.floating], size: tuple[int, int], to: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """Return boxes of an image of one size in the pixels of the same image at another size.
+    """Convert boxes of an image at one size to pixels of the image at another size.
 
     Args:
         boxes: ``(N, 4)``, x0 y0 x1 y1.
@@ -254,8 +255,8 @@ def scale_boxes(
     >>> scale_boxes(np.array([[0, 0, 7, 14]]), size=(14, 14), to=(28, 140)).tolist()
     [[0.0, 0.0, 14.0, 140.0]]
     """
-    # Multiplied before it is divided, as the published evaluator does: it decides what the
-    # truncation to whole pixels makes of the result.
+    # Multiplied before divided, as in the published evaluator: it affects the later truncation to
+    # whole pixels.
     scaled: NDArray[np.float64] = boxes * np.tile(np.array(to), 2) / np.tile(np.array(size), 2)
     return scaled
 
@@ -267,7 +268,7 @@ def threshold_map(
 
     Args:
         heat_map: float ``(H, W)`` in [0, 1].
-        threshold: share of the map's maximum, in [0, 1).
+        threshold: fraction of the map's maximum, in [0, 1).
         instances: ``single`` box, around the largest contour, with a peak of 1; or ``multiple``.
 
     >>> heat_map = np.array([[0.2, 0.9, 0, 1]])

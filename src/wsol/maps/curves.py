@@ -1,4 +1,4 @@
-"""Best overlap with the true boxes at every threshold, the curve behind all box metrics."""
+"""IoU with the ground-truth boxes at every threshold, the basis of all box metrics."""
 
 import os
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ Backend = Literal["tree", "opencv"]
 
 
 class IouCurves(NamedTuple):
-    """IoU of boxes from score maps with the true boxes at each threshold.
+    """IoU of boxes from score maps with the ground-truth boxes at each threshold.
 
     Attributes:
         largest: float64 ``(T,)``, or ``(N, T)`` for a batch, of the contour with the largest area
             (MaxBoxAcc).
-        all: float64, the same shape, the best of all contours (MaxBoxAccV2).
+        all: float64, same shape, the best of all contours (MaxBoxAccV2).
     """
 
     largest: NDArray[np.float64]
@@ -42,21 +42,21 @@ def best_iou_curve(
     contours: ContourRule = "all",
     backend: Backend = "tree",
 ) -> NDArray[np.float64]:
-    """Return the best IoU of a map's boxes with the true boxes at each threshold, ``(T,)``.
+    """Return the best IoU of a map's boxes with the ground-truth boxes at each threshold, ``(T,)``.
 
     Args:
         score_map: float ``(H, W)`` in [0, 1], of any height and width.
-        boxes: int ``(N, 4)``, N >= 1, true boxes x0 y0 x1 y1 inclusive in map pixels.
+        boxes: int ``(N, 4)``, N >= 1, ground-truth boxes x0 y0 x1 y1 inclusive in map pixels.
         thresholds: float64 ``(T,)`` in [0, 1).
-        contours: ``all``: the best of all contours, those of holes too (MaxBoxAccV2's rule);
-            ``largest``: of the contour with the largest area, the first of equals (MaxBoxAcc's).
+        contours: ``all``: the best of all contours, including holes (MaxBoxAccV2);
+            ``largest``: the contour with the largest area, the first of ties (MaxBoxAcc).
         backend: ``tree`` follows the components of all levels at once; ``opencv`` finds the
-            contours of each level, slower by far, to check against (extra ``opencv``). Both give
-            the same bits.
+            contours of each level, which is much slower and serves as a reference (extra
+            ``opencv``). The results are bit-identical.
 
     Raises:
-        ValueError: a map, boxes or thresholds of another shape or outside their range, or a map
-            of 2^29 pixels or more.
+        ValueError: the map, boxes or thresholds have an invalid shape or range, or the map has
+            2^29 pixels or more.
         ConfigError: the backend needs an extra that is not installed.
 
     Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
@@ -81,15 +81,16 @@ def best_iou_curves(
     """Return the IoU curves of a batch of maps by both rules, ``(N, T)`` each.
 
     Args:
-        score_maps: N maps, float ``(H, W)`` in [0, 1]; they may differ in size.
-        boxes: for each map int ``(K, 4)``, K >= 1, true boxes x0 y0 x1 y1 inclusive in its pixels.
+        score_maps: N maps, float ``(H, W)`` in [0, 1]; sizes may differ.
+        boxes: for each map int ``(K, 4)``, K >= 1, ground-truth boxes x0 y0 x1 y1 inclusive in its
+            pixels.
         thresholds: float64 ``(T,)`` in [0, 1).
-        backend: as for `best_iou_curve`.
-        threads: that share the maps; default: one for each processor this process may use.
+        backend: see `best_iou_curve`.
+        threads: number of threads; default: one per processor available to this process.
 
     Raises:
-        ValueError: a map, boxes or thresholds of another shape or outside their range, or a map
-            of 2^29 pixels or more.
+        ValueError: a map, boxes or thresholds have an invalid shape or range, or a map has 2^29
+            pixels or more.
         ConfigError: the backend needs an extra that is not installed.
 
     >>> score_map = np.zeros((8, 8))
@@ -113,13 +114,13 @@ def best_iou_curves(
             fill(index)
     else:
         with ThreadPoolExecutor(threads) as pool:
-            # A list, so that an error in a thread is raised here.
+            # Consumed as a list, so that errors in threads are raised here.
             list(pool.map(fill, range(len(score_maps))))
     return result
 
 
 def num_processors() -> int:
-    """Return how many processors this process may use.
+    """Return the number of processors available to this process.
 
     >>> num_processors() >= 1
     True
@@ -137,13 +138,13 @@ def iou_curves(
 
     Args:
         score_map: float ``(H, W)`` in [0, 1], of any height and width.
-        boxes: int ``(N, 4)``, N >= 1, true boxes x0 y0 x1 y1 inclusive in map pixels.
+        boxes: int ``(N, 4)``, N >= 1, ground-truth boxes x0 y0 x1 y1 inclusive in map pixels.
         thresholds: float64 ``(T,)`` in [0, 1).
-        backend: as for `best_iou_curve`.
+        backend: see `best_iou_curve`.
 
     Raises:
-        ValueError: a map, boxes or thresholds of another shape or outside their range, or a map
-            of 2^29 pixels or more.
+        ValueError: the map, boxes or thresholds have an invalid shape or range, or the map has
+            2^29 pixels or more.
         ConfigError: the backend needs an extra that is not installed.
 
     >>> score_map = np.zeros((8, 8))
@@ -155,7 +156,7 @@ def iou_curves(
     check_thresholds(thresholds)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or len(boxes) == 0:
         raise ValueError(f"boxes must be (N, 4) with N >= 1, not {boxes.shape}")
-    # A copy, as machine code for arrays that are read-only would be compiled on its own.
+    # A copy, as numba would compile a separate version for read-only arrays.
     ground_truth = np.array(boxes, np.int64, order="C")
     if backend == "tree":
         fine = np.ascontiguousarray(fine_levels(score_map))

@@ -1,4 +1,4 @@
-"""The pixels of an object, from its box and its map."""
+"""Object masks from boxes and score maps."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +13,20 @@ def masks_at(
 ) -> NDArray[np.bool_]:
     """Return the mask of each box of a map, bool ``(N, H, W)``.
 
-    A mask has the pixels above the threshold of the one connected component that the box was drawn
-    around, or of the object of ``objects_at`` in it; where a box holds several, of all that lie in
-    it; where the component goes on beyond the box, as on a map of several classes, of what is
-    inside. A box that is not of this map, so that
-    its sides are not reached, is filled. So the bounding box of a mask is always its box.
+    A mask has the pixels above the threshold of the connected component of the box, or of the
+    object of ``objects_at`` in it. If a box contains several components, the mask has all of them;
+    if a component extends beyond the box, as on a map of multiple classes, the mask has the part
+    inside. A box of another map, whose sides are not reached, is filled. The bounding box of a mask
+    is thus always its box.
 
     Args:
         score_map: float ``(H, W)`` in [0, 1].
-        threshold: share of the map's maximum, in [0, 1).
+        threshold: fraction of the map's maximum, in [0, 1).
         boxes: integers ``(N, 4)``, x0 y0 x1 y1 in map pixels, inside the map and not empty; x1
             and y1 lie one past the last pixel.
 
     Raises:
-        ValueError: a map or threshold outside its range.
+        ValueError: the map or the threshold is outside its range.
 
     >>> score_map = np.array([[0.0, 0.2, 1.0, 0.0, 0.9]])
     >>> masks_at(score_map, 0.1, np.array([[1, 0, 3, 1], [1, 0, 5, 1]])).astype(int).tolist()
@@ -53,10 +53,10 @@ def masks_at(
 
 
 def scale_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return a mask of an image at another size.
+    """Resize a mask of an image.
 
-    A pixel takes the value at its centre; where the result is smaller, it is set if any pixel
-    that it covers is, so that no part gets lost. Sides of objects stay within one pixel.
+    A pixel takes the value at its centre; when downscaling, it is set if any pixel that it covers
+    is, so that no object is lost. Sides of objects stay within one pixel.
 
     Args:
         mask: bool ``(H, W)``.
@@ -84,7 +84,7 @@ def _scale_rows(mask: NDArray[np.bool_], number: int) -> NDArray[np.bool_]:
 def _same(
     labelled: tuple[NDArray[np.int32], NDArray[np.int64]], box: NDArray[np.integer]
 ) -> NDArray[np.bool_]:
-    """Return the pixels of the labels whose boxes are equal to one."""
+    """Return the pixels of the labels whose boxes equal the given one."""
     labels, boxes = labelled
     return np.isin(labels, np.flatnonzero((boxes == box).all(1)) + 1)
 

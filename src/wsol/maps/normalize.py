@@ -1,4 +1,4 @@
-"""Scaling of raw score maps to [0, 1], checks of score maps, and grey levels."""
+"""Normalization of raw score maps to [0, 1], validation of score maps, and grey levels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from wsol.types import Normalization
 
 PERCENTILES = {"pas": 0.9, "ivr": 0.45}
-"""Share of the pixels below the value that counts as the map's most (pas) or least (ivr)."""
+"""Fraction of the pixels below the value that is mapped to 1 (pas) or to 0 (ivr)."""
 
 FLAT_STEPS = 128
 """Steps of the floating-point type within which scores count as equal: interpolating a constant map
@@ -14,11 +14,11 @@ gives differences of up to about 25 steps."""
 
 
 GREY_LEVELS = 256
-"""Bins of the histogram that Otsu's threshold is found on."""
+"""Bins of the histogram for Otsu's threshold."""
 
 
 def is_flat(least: np.floating, most: np.floating) -> bool:
-    """Return whether two scores differ by rounding errors alone.
+    """Return whether two scores differ only by rounding errors.
 
     Args:
         least: the lower score.
@@ -27,7 +27,7 @@ def is_flat(least: np.floating, most: np.floating) -> bool:
     >>> is_flat(np.float32(0.37), np.float32(0.3700002)), is_flat(np.float32(0), np.float32(1e-9))
     (True, False)
     """
-    # Maps of float16 are enlarged in float32.
+    # Maps of float16 are resized in float32.
     step = np.finfo(np.result_type(most.dtype, np.float32)).eps
     with np.errstate(over="ignore"):
         return bool(most - least <= FLAT_STEPS * step * max(abs(least), abs(most)))
@@ -36,27 +36,27 @@ def is_flat(least: np.floating, most: np.floating) -> bool:
 def normalize(
     score_map: NDArray[np.floating], how: Normalization = "minmax", percentile: float | None = None
 ) -> tuple[NDArray[np.float32], bool]:
-    """Scale a score map to [0, 1], and say whether it had an object.
+    """Scale a score map to [0, 1], and return whether it has an object.
 
-    What is below the least value becomes 0 and what is above the most becomes 1:
+    Values below the lower end become 0 and values above the upper end become 1:
 
     - ``minmax``: minimum and maximum of the map;
     - ``max``: 0 and the maximum;
     - ``pas`` (percentile as the standard): the minimum and a percentile;
     - ``ivr`` (inferior value removal): a percentile and the maximum;
     - ``otsu``: the minimum and the maximum, and Otsu's threshold of the map becomes 0.5 (see
-      ``otsu_threshold``), linearly on either side. So one threshold for all maps means the same in
-      each of them, with no ground truth.
+      ``otsu_threshold``), linearly on either side. One threshold then has the same meaning in all
+      maps, without ground truth.
 
     Args:
         score_map: raw scores, ``(H, W)``, any range.
-        how: what the scale begins and ends with.
-        percentile: share of the pixels, in [0, 1), for ``pas`` (default 0.9) and ``ivr`` (0.45).
+        how: lower and upper end of the scale.
+        percentile: fraction of the pixels, in [0, 1), for ``pas`` (default 0.9) and ``ivr`` (0.45).
 
     Returns:
         The map as float32 ``(H, W)`` in [0, 1], and True. A map that is constant except for
-        rounding errors (see ``is_flat``), one with NaN or infinite values, or one whose least value
-        is not below its most ranks no pixel above another: it becomes zeros, and False is returned.
+        rounding errors (see ``is_flat``), has NaN or infinite values, or has a lower end that is
+        not below its upper end, does not rank pixels: the result is zeros and False.
 
     Raises:
         ValueError: the percentile is outside [0, 1).
@@ -78,14 +78,14 @@ def normalize(
     """
     share = PERCENTILES.get(how) if percentile is None else percentile
     if share is not None and not 0 <= share < 1:
-        raise ValueError(f"a percentile is a share of the pixels, in [0, 1), not {share}")
+        raise ValueError(f"a percentile is a fraction of the pixels, in [0, 1), not {share}")
     least, most = score_map.min(), score_map.max()
     nothing = np.zeros(score_map.shape, np.float32), False
     if not (np.isfinite(least) and np.isfinite(most)) or is_flat(least, most):
         return nothing
     with np.errstate(over="ignore"):
         if not np.isfinite(most - least):
-            # Of halves, no difference is too large for the type.
+            # Halving avoids overflow of the difference.
             score_map = score_map / 2
             least, most = least / 2, most / 2
     if how == "max":
@@ -96,7 +96,7 @@ def normalize(
         least, most = (least, value) if how == "pas" else (value, most)
     if is_flat(least, most):
         return nothing
-    # Far beyond a short scale a score becomes infinite, and is cut off as any other.
+    # Scores far beyond a short scale become infinite, and are clipped like any other.
     with np.errstate(over="ignore"):
         scaled = ((score_map - least) / (most - least)).clip(0, 1)
     if how == "otsu":
@@ -105,14 +105,14 @@ def normalize(
 
 
 def otsu_threshold(score_map: NDArray[np.floating]) -> float:
-    """Return the threshold that separates a map's pixels into two classes best.
+    """Return the threshold that best separates a map's pixels into two classes.
 
-    Best is the largest variance between the classes, of all splits of a histogram of 256 bins. The
-    threshold is the middle of the two class means: it splits the pixels in the same way, and no
-    gap between the classes and no rounding of the map moves it.
+    It maximizes the variance between the classes over all splits of a histogram of 256 bins. The
+    threshold is the middle of the two class means: it splits the pixels in the same way, and is
+    independent of gaps between the classes and of rounding errors.
 
     Args:
-        score_map: float ``(H, W)`` in [0, 1], with both 0 and 1 in it.
+        score_map: float ``(H, W)`` in [0, 1], containing both 0 and 1.
 
     Source: Otsu, A Threshold Selection Method from Gray-Level Histograms, IEEE Transactions on
     Systems, Man, and Cybernetics 9, 1979, equation 18.
@@ -124,16 +124,16 @@ def otsu_threshold(score_map: NDArray[np.floating]) -> float:
     counts = np.bincount(bins.ravel(), minlength=GREY_LEVELS)
     centers = (np.arange(GREY_LEVELS) + 0.5) / GREY_LEVELS
     below, sums = counts.cumsum(), (counts * centers).cumsum()
-    # Neither class is empty, as the first bin and the last one are not.
+    # No class is empty, as the first bin and the last one are not.
     low, high = sums[:-1] / below[:-1], (sums[-1] - sums[:-1]) / (below[-1] - below[:-1])
     best = (below[:-1] * (below[-1] - below[:-1]) * (high - low) ** 2).argmax()
     return float(low[best] + high[best]) / 2
 
 
 def _raise_to_half(scaled: NDArray[np.floating], threshold: float) -> NDArray[np.floating]:
-    """Return a map in [0, 1] whose threshold has become 0.5, linearly on either side."""
+    """Map the threshold of a map in [0, 1] to 0.5, linearly on either side."""
     below, above = scaled * (0.5 / threshold), 1 - (1 - scaled) * (0.5 / (1 - threshold))
-    # The steeper line comes first where the threshold is low.
+    # The steeper line comes first if the threshold is low.
     raised: NDArray[np.floating] = (np.minimum if threshold <= 0.5 else np.maximum)(below, above)
     return raised
 
@@ -151,12 +151,12 @@ def grey_levels(score_map: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def fine_levels(score_map: NDArray[np.floating]) -> NDArray[np.uint16]:
-    """Return grey levels with eight bits more: ``256 * grey_levels(score_map)`` and a remainder.
+    """Return grey levels with eight more bits: ``256 * grey_levels(score_map)`` and a remainder.
 
     Args:
         score_map: float ``(H, W)`` in [0, 1].
 
-    A product with a power of two is exact, so the upper half is the grey level to the bit.
+    A product with a power of two is exact, so the upper byte equals the grey level.
 
     >>> fine_levels(np.array([[0.0, 0.999, 1.0]])) >> 8
     array([[  0, 254, 255]], dtype=uint16)
@@ -169,10 +169,10 @@ def threshold_levels(
 ) -> NDArray[np.int64]:
     """Return the grey level of each threshold: pixels strictly above it are kept.
 
-    A threshold is a share of the map's maximum, so a thousand thresholds are at most 255 levels.
+    Thresholds are fractions of the map's maximum, so a thousand thresholds are at most 255 levels.
 
     Args:
-        grey: grey levels, 0 to 255, of the map or of any part with its maximum.
+        grey: grey levels, 0 to 255, of the map or of any region with its maximum.
         thresholds: float64 ``(T,)`` in [0, 1).
 
     >>> threshold_levels(np.array([[200]], np.uint8), np.array([0.0, 0.499, 0.5])).tolist()
@@ -186,13 +186,14 @@ MOST_PIXELS = 2**29
 
 
 def check_score_map(score_map: NDArray[np.floating]) -> None:
-    """Refuse what has no grey levels.
+    """Raise an error for an invalid score map.
 
     Args:
         score_map: float ``(H, W)`` in [0, 1].
 
     Raises:
-        ValueError: another shape or type, 2^29 pixels or more, values outside [0, 1] or NaN.
+        ValueError: the shape or type is invalid, the map has 2^29 pixels or more, or values are
+            outside [0, 1] or NaN.
 
     >>> check_score_map(np.array([[0.5, 1.5]]))
     Traceback (most recent call last):
@@ -210,7 +211,7 @@ def check_score_map(score_map: NDArray[np.floating]) -> None:
 
 
 def check_thresholds(thresholds: NDArray[np.float64]) -> None:
-    """Refuse thresholds outside [0, 1), and NaN.
+    """Raise an error for thresholds outside [0, 1) or NaN.
 
     >>> check_thresholds(np.array([0.0, 1.0]))
     Traceback (most recent call last):

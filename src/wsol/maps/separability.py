@@ -1,4 +1,4 @@
-"""How sure the box of a map is: how well a threshold separates the object from the background."""
+"""Box confidence: how well a threshold separates the object from the background."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,20 +8,20 @@ from wsol.maps.normalize import check_score_map, check_thresholds, grey_levels, 
 
 
 def separability(score_map: NDArray[np.floating], threshold: float) -> float:
-    """Return which share of a map's variance lies between the pixels above and below a threshold.
+    """Return the fraction of a map's variance between the pixels above and below a threshold.
 
-    It is 1 where object and background are constant, and low where scores rise slowly from one to
-    the other, or where either has parts of its own.
+    It is 1 if object and background are constant, and low if scores rise slowly from one to the
+    other, or vary inside either.
 
     Args:
         score_map: float ``(H, W)`` in [0, 1].
-        threshold: share of the map's maximum, in [0, 1).
+        threshold: fraction of the map's maximum, in [0, 1).
 
     Returns:
-        A number in [0, 1]; 0 where no pixel or every pixel is above the threshold.
+        A number in [0, 1]; 0 if no pixel or every pixel is above the threshold.
 
     Raises:
-        ValueError: a map or threshold outside its range.
+        ValueError: the map or the threshold is outside its range.
 
     Source: Otsu, A Threshold Selection Method from Gray-Level Histograms, IEEE Transactions on
     Systems, Man, and Cybernetics 9, 1979, the measure eta of equation 12.
@@ -35,21 +35,21 @@ def separability(score_map: NDArray[np.floating], threshold: float) -> float:
 
 
 def box_confidence(score_map: NDArray[np.floating], threshold: float) -> float:
-    """Return how sure the box at a threshold is: low where it is doubtful where the object ends.
+    """Return the confidence of the box at a threshold: low if the object boundary is uncertain.
 
-    It is the separability, times the share of the map's border pixels that are not above the
-    threshold: where an object is cut off by the border, or background is taken for it, more of the
-    border is above.
+    It is the separability, times the fraction of the map's border pixels that are not above the
+    threshold: more of them are above if an object is truncated by the border, or if background is
+    mistaken for it.
 
     Args:
         score_map: float ``(H, W)`` in [0, 1].
-        threshold: share of the map's maximum, in [0, 1).
+        threshold: fraction of the map's maximum, in [0, 1).
 
     Returns:
         A number in [0, 1].
 
     Raises:
-        ValueError: a map or threshold outside its range.
+        ValueError: the map or the threshold is outside its range.
 
     >>> score_map = np.zeros((4, 4))
     >>> score_map[1:3, 1:3] = 1
@@ -92,14 +92,14 @@ def _share(score_map: NDArray[np.float32], above: NDArray[np.bool_]) -> float:
     if count == 0 or outside == 0 or variance <= 0:
         return 0.0
     difference = inside / count - (total - inside) / outside
-    # Rounding errors must not make it more than the whole.
+    # Rounding errors must not exceed 1.
     return min(count * outside / scores.size * difference * difference / variance, 1.0)
 
 
 BACKGROUND, OBJECT, IGNORED = 0, 1, 255
-"""Values of a true mask."""
+"""Values of a ground-truth mask."""
 
-# Indices are unsigned, or numba would ask of each whether it counts from the end.
+# Unsigned indices, so that numba does not check for negative indices.
 ONE = np.uint32(1)
 
 
@@ -108,21 +108,21 @@ def score_histograms(
 ) -> NDArray[np.int64]:
     """Count a map's scores over background and object in the bins between thresholds.
 
-    A score belongs to the bin ``[t_i, t_i+1)`` as its exact value says, so a float32 score just
-    below a float64 threshold is below it. The counts are those of ``numpy.histogram``.
+    A score belongs to the bin ``[t_i, t_i+1)`` by its exact value, so a float32 score just below a
+    float64 threshold is below it. The counts equal those of ``numpy.histogram``.
 
     Args:
-        score_map: float ``(H, W)`` in [0, 1] wherever it is not ignored.
+        score_map: float ``(H, W)`` in [0, 1] except in ignored pixels.
         mask: uint8 ``(H, W)``: 0 background, 1 object, 255 ignored.
-        thresholds: float64 ``(T,)``, rising, from 0 and below 1.
+        thresholds: float64 ``(T,)``, increasing, from 0 and below 1.
 
     Returns:
         int64 ``(2, T + 2)``: background, then object. Two bins are above the last threshold's:
         ``[1, 2)``, and ``[2, 3]``, which is always empty.
 
     Raises:
-        ValueError: of different shapes, thresholds that do not rise from 0 to below 1, a score
-            outside [0, 1] or not a number, another value in the mask.
+        ValueError: shapes differ, thresholds do not increase from 0 to below 1, a score is outside
+            [0, 1] or NaN, or the mask has another value.
 
     Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
     2020, section 3.2 (PxAP); bins as in the evaluator published with it.
@@ -133,10 +133,10 @@ def score_histograms(
     [[1, 0, 0, 0], [0, 1, 1, 0]]
     """
     if score_map.ndim != 2 or score_map.shape != mask.shape:
-        raise ValueError(f"score map {score_map.shape} and mask {mask.shape} are to be one (H, W)")
+        raise ValueError(f"score map {score_map.shape} and mask {mask.shape} must be one (H, W)")
     edges = np.concatenate((thresholds, (1.0, 2.0, 3.0)))
     if edges[0] != 0 or not (edges[1:] > edges[:-1]).all():
-        raise ValueError("thresholds are to rise from 0 to below 1")
+        raise ValueError("thresholds must increase from 0 to below 1")
     # Numba has no float16; a wider type holds the same value.
     wide = score_map.astype(np.result_type(score_map, np.float32), copy=False)
     return _count(wide, mask, edges)
@@ -156,11 +156,11 @@ def _count(
             if kind == IGNORED:
                 continue
             if kind != BACKGROUND and kind != OBJECT:
-                raise ValueError("a mask holds 0 (background), 1 (object) and 255 (ignored) only")
+                raise ValueError("mask values must be 0 (background), 1 (object) or 255 (ignored)")
             score = score_map[y, x]
             if not 0.0 <= score <= 1.0:
                 raise ValueError("a score is outside [0, 1]; normalize the map first")
-            # Right for evenly spaced thresholds but for a rounding; the edges have the last word.
+            # Exact for evenly spaced thresholds except for rounding; corrected by the edges.
             index = np.uint32(score * steps)
             if not edges[index] <= score < edges[index + ONE]:
                 index = np.uint32(np.searchsorted(edges, score, side="right") - 1)

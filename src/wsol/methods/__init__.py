@@ -1,8 +1,8 @@
-"""Training methods, one folder each.
+"""Training methods, one package each.
 
-A method called ``x`` is the folder ``wsol/methods/x`` with a dataclass ``Config`` in its
+The method ``x`` is the package ``wsol/methods/x`` with a dataclass ``Config`` in its
 ``__init__.py``, or an installed package's entry point ``x`` in the group ``wsol.methods`` that
-names such a module.
+refers to such a module.
 """
 
 from importlib import import_module
@@ -30,10 +30,10 @@ def list_methods() -> list[str]:
 
 
 def method_config(name: str) -> type[MethodConfig]:
-    """Return the options of a training method as a dataclass.
+    """Return the options dataclass of a training method.
 
     Raises:
-        ConfigError: no such method; names the nearest one.
+        ConfigError: the method does not exist; the message suggests the nearest name.
 
     >>> method_config("adl")().name
     'adl'

@@ -1,4 +1,4 @@
-"""What a training method is: up to four small steps around a network."""
+"""Base classes of training methods and their options."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MethodConfig(Options):
-    """Options of a training method; the one source for Python, YAML and the command line.
+    """Options of a training method: one dataclass for Python, YAML and the command line.
 
     Attributes:
-        localizer: name of the localizer that a run of the method has unless another is chosen.
-        method_class: full name of the class that is created from the options, so that options can
-            be read without importing torch.
+        localizer: default localizer of runs trained with the method.
+        method_class: full name of the method class, so that options can be parsed without importing
+            torch.
     """
 
     section: ClassVar[str] = "method."
@@ -31,23 +31,21 @@ class MethodConfig(Options):
     name: str
 
     def create(self) -> Method:
-        """Return the method with these options."""
+        """Create the method with these options."""
         module, _, name = self.method_class.rpartition(".")
         method: Method = getattr(import_module(module), name)(self)
         return method
 
 
 class Method:
-    """Plain training with cross-entropy, and the steps that a method may change.
+    """Plain training with cross-entropy, and the hooks that a method can override.
 
     Attributes:
-        is_multi_label: whether images have several labels; the training says so before it
-            begins. What the methods work on as labels then is float32 ``(N, classes)``, 1 for each
-            of an image's.
-        acts_through_body: whether the method helps only by what the body's weights learn, so that
-            it is of no use where all of them are frozen.
-        changes_images: whether ``prepare`` changes the images, so that the network must see them
-            anew in each step.
+        is_multi_label: whether images have multiple labels; set by the trainer before training.
+            Labels are then float32 ``(N, classes)``, 1 for each label of an image.
+        acts_through_body: whether the method only affects the body's weights, so that it has no
+            effect if all of them are frozen.
+        changes_images: whether ``prepare`` changes the images, so that features cannot be cached.
 
     >>> import torch
     >>> images, labels = torch.rand(2, 3, 8, 8), torch.tensor([0, 1])
@@ -60,14 +58,14 @@ class Method:
     changes_images = False
 
     def __init__(self, config: MethodConfig | None = None) -> None:
-        """Take the options, of which plain training has none."""
+        """Initialize from the options; plain training has none."""
 
     def prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Change a normalised batch before the network; leave the arguments as they are.
+        """Transform a normalised batch before the network, without modifying the arguments.
 
         Args:
             images: ``(N, 3, H, W)``.
-            labels: ``(N,)``, or ``(N, classes)`` where images have several.
+            labels: ``(N,)``, or ``(N, classes)`` for multi-label images.
 
         Returns:
             Images of the same shape, and the labels or probabilities ``(N, classes)``.
@@ -75,26 +73,26 @@ class Method:
         return images, labels
 
     def head(self, network: Network) -> Head:
-        """Return the head that the network gets for good: a run of the method has it too."""
+        """Return the network's head, which is also saved with runs of the method."""
         return network.head
 
     def attach(self, network: Network) -> None:
-        """Change what happens inside the network in training, once, before it begins."""
+        """Modify the network for training; called once before training."""
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
-        """Return the scalar loss of the network's output for what ``prepare`` returned as labels.
+        """Return the scalar loss of the network's output for the labels from ``prepare``.
 
         Args:
-            output: of the network.
+            output: output of the network.
             labels: ``(N,)``, or probabilities ``(N, classes)``.
         """
         return self.classification_loss(output.logits, labels)
 
     def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean loss of a batch, in float32: cross-entropy, of all classes or of each.
+        """Return the mean cross-entropy of a batch, in float32.
 
-        Where images have several labels, each class is a question of its own: the loss is the
-        sum over the classes of the binary cross-entropies.
+        For multi-label images the classes are independent: the loss is the sum over the classes of
+        the binary cross-entropies.
 
         Args:
             logits: ``(N, classes)``.

@@ -1,4 +1,4 @@
-"""Networks with the heads and layers of a training method."""
+"""Creation of networks with the head and layers of a training method."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import fields
@@ -25,27 +25,27 @@ def create_network(
     size: int | None = None,
     **options: Any,
 ) -> Network:
-    """Make a classifier with named layers, ready to be trained by a method.
+    """Create a classifier with named layers, ready for training with a method.
 
     Args:
-        name: a timm name or one of the papers' networks; ``wsol list backbones`` shows them.
-        num_classes: the pretrained classifier is kept where it has as many, otherwise the head
-            is new. 0: no classifier (timm's networks only).
-        method: name of a training method, or its options; ``cam`` is another name of ``none``.
-        output_stride: input pixels per pixel of the last feature maps (8, 16 or 32), where the
-            network offers a choice; None leaves it as published.
+        name: timm name, or name of a network of the papers, see ``wsol list backbones``.
+        num_classes: number of classes; the pretrained classifier is kept if it has the same number,
+            otherwise the head is new. 0: no classifier (timm networks only).
+        method: name of a training method, or its options; ``cam`` is an alias of ``none``.
+        output_stride: input pixels per pixel of the last feature maps (8, 16 or 32), for networks
+            that offer a choice; None keeps the published one.
         pretrained: load ImageNet weights, for the default network from an installed package,
-            for the others from the hub; default: true for timm's networks, false for the papers'.
-        shifted_head: start a new head as ``LinearHead`` does with ``shifted``; the papers'
-            networks do not.
-        size: side in pixels of the input that the network is made for; default: the published.
-        options: those of the method where only its name is given; ``large_feature_map=True`` is
-            ``output_stride=8``; ``adl_positions`` are numbers of ADL's places in tensorpack's
-            networks, in place of ``layers``.
+            for the others from the hub; default: true for timm networks, false for the papers'.
+        shifted_head: initialize a new head with ``shifted``, see ``LinearHead``; ignored by the
+            papers' networks.
+        size: side of the input in pixels that the network is built for; default: the published.
+        options: options of the method if only its name is given; ``large_feature_map=True`` is
+            ``output_stride=8``; ``adl_positions`` are position numbers of ADL in tensorpack's
+            networks, instead of ``layers``.
 
     Raises:
-        ConfigError: unknown name or option, weights that cannot be had, or a network that does
-            not take this size or makes no feature maps.
+        ConfigError: unknown name or option, unavailable weights, or a network that rejects this
+            size or makes no feature maps.
 
     >>> import torch
     >>> network = create_network("resnet18", num_classes=5, pretrained=False)
@@ -82,7 +82,7 @@ def build_network(
     shifted_head: bool = True,
     size: int | None = None,
 ) -> Network:
-    """Make the same network without what the method attaches for training alone.
+    """Create the network without the layers that the method attaches for training.
 
     Arguments and errors are those of ``create_network``.
 
@@ -105,14 +105,14 @@ def build_network(
 
 
 def create_pretrained_network(name: str, size: int | None = None) -> Network:
-    """Make a network with its published classifier, or with none where none was published.
+    """Create a network with its published classifier, or without classes if it has none.
 
     Args:
-        name: a timm name.
-        size: side in pixels of the input that the network is made for; default: the published.
+        name: timm name.
+        size: side of the input in pixels that the network is built for; default: the published.
 
     Raises:
-        ConfigError: there is no such network, or its weights cannot be downloaded.
+        ConfigError: the network does not exist, or its weights cannot be downloaded.
 
     >>> create_pretrained_network("tf_efficientnet_lite0").head.linear.out_features
     1000
@@ -120,22 +120,22 @@ def create_pretrained_network(name: str, size: int | None = None) -> Network:
     if name in published_names():
         raise ConfigError(
             f"backbone: {name!r} has no published weights for prediction; use another backbone, or "
-            "a run that was trained with it"
+            "a run trained with it"
         )
     classes = published_classes(timm.get_pretrained_cfg(name)) if timm.is_model(name) else ()
     return create_network(name, num_classes=len(classes), output_stride=None, size=size)
 
 
 def choose_method(name: str, method: str | MethodConfig, options: dict[str, Any]) -> MethodConfig:
-    """Return a method's options from its name and some of them.
+    """Return the options of a method from its name and some options.
 
     Args:
-        name: of the network; tensorpack's have ADL positions and thresholds of their own.
-        method: name, or all options.
-        options: by name.
+        name: network name; tensorpack networks have special ADL positions and thresholds.
+        method: method name, or complete options.
+        options: options by name.
 
     Raises:
-        ConfigError: no such method or option; names the nearest one.
+        ConfigError: a method or option does not exist; the message suggests the nearest name.
 
     >>> choose_method("tensorpack/vgg_gap", "none", {"adl_positions": (3, 53)})
     Config(name='adl', layers=('pool3', 'relu5_3'), drop_rate=0.75, threshold=0.8)

@@ -1,4 +1,4 @@
-"""How often label, box and mask are right: pure functions, and classes that count."""
+"""Localization metrics: pure functions, and torchmetrics classes that accumulate counts."""
 
 from wsol.metrics.average_precision import (
     OBJECT_SIZE_EDGES,

@@ -1,4 +1,4 @@
-"""Average precision of boxes with classes and scores, as detectors are measured."""
+"""COCO average precision, and localization recall per class and object size."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -18,8 +18,8 @@ class Boxes(NamedTuple):
 
     Attributes:
         boxes: float64 ``(N, 4)``, x0 y0 x1 y1 in pixels, x1 and y1 on the far edge.
-        labels: int64 ``(N,)``, classes.
-        scores: float64 ``(N,)``; of true boxes it is not looked at.
+        labels: classes, int64 ``(N,)``.
+        scores: float64 ``(N,)``; ignored for ground-truth boxes.
     """
 
     boxes: NDArray[np.float64]
@@ -28,7 +28,7 @@ class Boxes(NamedTuple):
 
 
 class AveragePrecision(NamedTuple):
-    """Figures in percent; None where there are no true boxes.
+    """Average precision in percent; None without ground-truth boxes.
 
     Attributes:
         ap: mean over IoU 50 to 95 in steps of 5.
@@ -47,12 +47,12 @@ def box_average_precision(
     """Return COCO's average precision, the mean over classes.
 
     Args:
-        predicted: of each image, in the order of ``true``.
-        true: of each image.
-        most_boxes: boxes of an image that count, those with the highest scores.
+        predicted: predictions of each image, in the order of ``true``.
+        true: ground truth of each image.
+        most_boxes: maximum boxes per image, those with the highest scores.
 
     Raises:
-        ValueError: not as many images predicted as true.
+        ValueError: the numbers of images differ.
 
     Source: Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014, and its evaluation
     code, as faster-coco-eval computes it.
@@ -73,7 +73,7 @@ def box_average_precision(
         return AveragePrecision(None, None, None)
     found = list(predicted)
     if len(found) != len(true):
-        raise ValueError(f"{len(found)} images are predicted, and {len(true)} are true")
+        raise ValueError(f"predicted has {len(found)} images, but true has {len(true)}")
     results = [
         _row(image, box, label) | {"score": score} for image, box, label, score in _flat(found)
     ]
@@ -111,18 +111,18 @@ def _row(image: int, box: list[float], label: int) -> dict[str, Any]:
 
 
 OBJECT_SIZES = ("small", "medium", "large")
-"""Groups of images by the share of the image that the largest true box covers."""
+"""Groups of images by the fraction of the image that the largest ground-truth box covers."""
 
 OBJECT_SIZE_EDGES = (0.1, 0.3)
-"""A small object covers less than the first share, a large one more than the second."""
+"""Small objects cover less than the first fraction, large ones more than the second."""
 
 
 def object_share(boxes: NDArray[np.integer | np.floating], size: tuple[int, int]) -> float:
-    """Return the share of an image that its largest true box covers, in [0, 1].
+    """Return the fraction of an image covered by its largest ground-truth box, in [0, 1].
 
     Args:
-        boxes: ``(N, 4)``, N >= 1, x0 y0 x1 y1 in pixels of the image, far edge. What lies
-            outside the image does not count.
+        boxes: ``(N, 4)``, N >= 1, x0 y0 x1 y1 in pixels of the image, far edge. Boxes are
+            clipped to the image.
         size: width and height of the image in pixels.
 
     >>> object_share(np.array([[0, 0, 2, 2], [5, 0, 12, 5]]), size=(10, 10))
@@ -134,7 +134,7 @@ def object_share(boxes: NDArray[np.integer | np.floating], size: tuple[int, int]
 
 
 def object_size(share: float) -> int:
-    """Return the index in ``OBJECT_SIZES`` of an object that covers this share of its image.
+    """Return the index in ``OBJECT_SIZES`` of an object that covers this fraction of its image.
 
     >>> [OBJECT_SIZES[object_size(share)] for share in (0.09, 0.1, 0.3, 0.31)]
     ['small', 'medium', 'medium', 'large']
@@ -144,11 +144,11 @@ def object_size(share: float) -> int:
 
 
 class Recall(NamedTuple):
-    """Localization recall in percent of each group, None for a group without images.
+    """Localization recall per group in percent; None for a group without images.
 
     Attributes:
-        by_class: of each class index.
-        by_size: of ``small``, ``medium`` and ``large`` objects.
+        by_class: recall by class index.
+        by_size: recall of ``small``, ``medium`` and ``large`` objects.
     """
 
     by_class: dict[int, float | None]
@@ -156,14 +156,14 @@ class Recall(NamedTuple):
 
 
 class LocalizationRecall(CountMetric):
-    """Share of images whose largest contour reaches IoU 50, per class and per object size.
+    """Fraction of images whose largest contour reaches IoU 50, per class and per object size.
 
-    The object's size is the share of the image that its largest true box covers; the edges
+    The object size is the fraction of the image covered by its largest ground-truth box; the edges
     are ``OBJECT_SIZE_EDGES``.
 
     Args:
         num_classes: number of classes ``C``. Memory is ``T * C`` counts.
-        thresholds: of the curves, float64 ``(T,)``; by default a thousand.
+        thresholds: thresholds of the curves, float64 ``(T,)``; default: 1000 thresholds.
 
     >>> metric = LocalizationRecall(num_classes=2, thresholds=np.array([0.0, 0.5]))
     >>> curve = np.array([0.4, 0.8])
@@ -180,7 +180,7 @@ class LocalizationRecall(CountMetric):
     def __init__(
         self, num_classes: int, thresholds: NDArray[np.float64] | None = None, **kwargs: Any
     ) -> None:
-        """Start all counts at zero."""
+        """Initialize all counts to zero."""
         super().__init__(thresholds, **kwargs)
         steps, sizes = len(self.thresholds), len(OBJECT_SIZES)
         self.add_counts(
@@ -191,19 +191,21 @@ class LocalizationRecall(CountMetric):
         )
 
     def update(self, curves: IouCurves, label: int, share: float) -> None:
-        """Count one image with true boxes.
+        """Add one image with ground-truth boxes.
 
         Args:
             curves: IoU of its boxes at the thresholds.
-            label: index of its true class.
-            share: of the image that its largest true box covers, in [0, 1], see
+            label: index of its ground-truth class.
+            share: fraction of the image covered by its largest ground-truth box, in [0, 1], see
                 :func:`wsol.metrics.object_share`.
 
         Raises:
-            ValueError: the label is none of the classes.
+            ValueError: the label is out of range.
         """
         if not 0 <= label < len(self.images_by_class):
-            raise ValueError(f"label {label} is none of {len(self.images_by_class)} classes")
+            raise ValueError(
+                f"label {label} is out of range for {len(self.images_by_class)} classes"
+            )
         hits = self.as_counts(box_hits(curves.largest, (50,))[:, 0])
         size = object_size(share)
         self.images_by_class[label] += 1
@@ -222,7 +224,7 @@ class LocalizationRecall(CountMetric):
         )
 
     def compute(self) -> Recall:
-        """Return the recall of each group at the best threshold for all images together."""
+        """Return the recall of each group at the threshold that is best for all images."""
         hits = self.hits_by_size.sum(1).cpu().numpy()
         return self.at(best_threshold(hits, self.thresholds))
 

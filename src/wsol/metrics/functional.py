@@ -1,6 +1,6 @@
-"""The field's figures as pure functions of IoU curves, ranks and histograms.
+"""Localization metrics as pure functions of IoU curves, ranks and histograms.
 
-All figures are in percent, and None where there is nothing to measure.
+All metrics are in percent, and None without images.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 IOU_LEVELS = (30, 50, 70)
-"""IoU in percent at which a box counts as right, one MaxBoxAcc each."""
+"""IoU levels in percent at which a box counts as correct, one MaxBoxAcc each."""
 
 IOU_UNIT = 2**36
-"""One as a fixed-point IoU: 1e-11 of rounding per image, and room for 10^8 images."""
+"""Fixed-point representation of IoU 1: rounding errors of 1e-11 per image, up to 10^8 images."""
 
 
 def default_thresholds(interval: float = 0.001) -> NDArray[np.float64]:
-    """Return the thresholds that the published evaluator tries, ``(T,)`` in [0, 1).
+    """Return the thresholds of the published evaluator, ``(T,)`` in [0, 1).
 
     >>> default_thresholds(0.25)
     array([0.  , 0.25, 0.5 , 0.75])
@@ -25,7 +25,7 @@ def default_thresholds(interval: float = 0.001) -> NDArray[np.float64]:
 
 
 def box_hits(ious: NDArray[np.float64], levels: Sequence[int] = IOU_LEVELS) -> NDArray[np.bool_]:
-    """Return where IoU reaches each level, ``(...)`` to ``(..., L)``.
+    """Return whether IoU reaches each level, ``(...)`` to ``(..., L)``.
 
     Args:
         ious: float64 in [0, 1], any shape.
@@ -38,13 +38,13 @@ def box_hits(ious: NDArray[np.float64], levels: Sequence[int] = IOU_LEVELS) -> N
 
 
 def best_threshold(hits: NDArray[np.int64], thresholds: NDArray[np.float64]) -> float:
-    """Return the threshold with the most right boxes, the middle one of equals.
+    """Return the threshold with the most correct boxes; the middle one of ties.
 
     Args:
-        hits: number of images with a right box at each threshold, ``(T,)``.
-        thresholds: ``(T,)``, rising.
+        hits: number of images with a correct box at each threshold, ``(T,)``.
+        thresholds: ``(T,)``, increasing.
 
-    A plateau's middle is the choice that moves least when a few other images are drawn.
+    The middle of a plateau changes least with a different sample of images.
 
     >>> best_threshold(np.array([1, 4, 4, 4, 0]), np.array([0.0, 0.2, 0.4, 0.6, 0.8]))
     0.4
@@ -54,21 +54,21 @@ def best_threshold(hits: NDArray[np.int64], thresholds: NDArray[np.float64]) -> 
 
 
 def percent(count: int, total: int) -> float | None:
-    """Return ``count`` as a percentage of ``total``, None where the total is zero.
+    """Return ``count`` as a percentage of ``total``, None if the total is zero.
 
     >>> percent(1, 8)
     12.5
     """
-    # Divided first, as the published evaluator does: it decides the last bit.
+    # Division first, as in the published evaluator: it affects the last bit.
     return count / total * 100 if total else None
 
 
 def max_box_acc(iou_curves: NDArray[np.float64], level: int = 50) -> float | None:
-    """Return MaxBoxAcc: images with a right box at the best threshold for all of them.
+    """Return MaxBoxAcc: images with a correct box, at the best threshold for all images.
 
     Args:
-        iou_curves: float64 ``(N, T)``, of each image's largest contour at each threshold.
-        level: IoU in percent that a right box reaches.
+        iou_curves: IoU of each image's largest contour at each threshold, float64 ``(N, T)``.
+        level: IoU in percent that a correct box reaches.
 
     Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
     2020, section 3.2.
@@ -81,10 +81,10 @@ def max_box_acc(iou_curves: NDArray[np.float64], level: int = 50) -> float | Non
 
 
 def max_box_acc_v2(iou_curves: NDArray[np.float64]) -> float | None:
-    """Return MaxBoxAccV2: the mean over three IoU levels, each at its own best threshold.
+    """Return MaxBoxAccV2: the mean over three IoU levels, each at its best threshold.
 
     Args:
-        iou_curves: float64 ``(N, T)``, the best of all of an image's contours at each threshold.
+        iou_curves: best IoU of all of an image's contours at each threshold, float64 ``(N, T)``.
 
     Source: Choe et al., Evaluation for Weakly Supervised Object Localization: Protocol, Metrics,
     and Datasets, arXiv:2007.04178.
@@ -97,10 +97,10 @@ def max_box_acc_v2(iou_curves: NDArray[np.float64]) -> float | None:
 
 
 def gt_known(ious: NDArray[np.float64]) -> float | None:
-    """Return GT-known Loc: images whose box reaches IoU 50, whatever the predicted class.
+    """Return GT-known Loc: images whose box reaches IoU 50, regardless of the predicted class.
 
     Args:
-        ious: float64 ``(N,)``, of each image's box at the threshold in use.
+        ious: IoU of each image's box at the threshold in use, float64 ``(N,)``.
 
     Source: Choe & Shim, Attention-based Dropout Layer, CVPR 2019, section 4.1.
 
@@ -111,13 +111,13 @@ def gt_known(ious: NDArray[np.float64]) -> float | None:
 
 
 def top_k_loc(ious: NDArray[np.float64], ranks: NDArray[np.int64], k: int = 1) -> float | None:
-    """Return top-k Loc: images whose box reaches IoU 50 and whose class is among the first ``k``.
+    """Return top-k Loc: images whose box reaches IoU 50 and whose class is in the top ``k``.
 
     Args:
-        ious: float64 ``(N,)``, of each image's box at the threshold in use.
-        ranks: int64 ``(N,)``, how many classes score above the true one; -1 where there is no
-            prediction, which is wrong.
-        k: how many classes may be named.
+        ious: IoU of each image's box at the threshold in use, float64 ``(N,)``.
+        ranks: number of classes with a higher score than the ground-truth class, int64 ``(N,)``;
+            -1 without a prediction, which counts as incorrect.
+        k: number of top classes.
 
     Source: Choe & Shim, Attention-based Dropout Layer, CVPR 2019, section 4.1.
 
@@ -129,7 +129,7 @@ def top_k_loc(ious: NDArray[np.float64], ranks: NDArray[np.int64], k: int = 1) -
 
 
 def fixed_point(ious: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return IoU as whole multiples of ``1 / IOU_UNIT``, whose sum has no order.
+    """Return IoU as integer multiples of ``1 / IOU_UNIT``, whose sum is independent of order.
 
     Args:
         ious: float64 in [0, 1], any shape.
@@ -141,10 +141,10 @@ def fixed_point(ious: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def mean_iou(ious: NDArray[np.float64]) -> float | None:
-    """Return the mean IoU in percent, to 1e-9, with the same bits in any order of the images.
+    """Return the mean IoU in percent, within 1e-9, bit-identical for any order of the images.
 
     Args:
-        ious: float64 ``(N,)`` in [0, 1], of each image's box at the threshold in use.
+        ious: IoU of each image's box at the threshold in use, float64 ``(N,)`` in [0, 1].
 
     >>> mean_iou(np.array([0.25, 0.75]))
     50.0
@@ -153,14 +153,14 @@ def mean_iou(ious: NDArray[np.float64]) -> float | None:
 
 
 def pxap(histograms: NDArray[np.int64]) -> float | None:
-    """Return PxAP: the area under precision and recall of all pixels together.
+    """Return PxAP: the area under the precision-recall curve of all pixels together.
 
     Args:
-        histograms: int64 ``(2, B)``, pixels of background and of objects by rising score, as
-            :func:`wsol.maps.score_histograms` counts them.
+        histograms: number of background and object pixels by increasing score, int64 ``(2, B)``,
+            see :func:`wsol.maps.score_histograms`.
 
     Returns:
-        Percent; None where there is no object pixel, as recall is then undefined.
+        PxAP in percent; None without object pixels, as recall is then undefined.
 
     Each bin adds its precision, that of the pixels in it and above, times its step in recall.
     The highest bin is above all scores and has no step.
@@ -174,7 +174,7 @@ def pxap(histograms: NDArray[np.int64]) -> float | None:
     false, true = histograms[:, ::-1].cumsum(1)
     if true[-1] == 0:
         return None
-    # Above all scores nothing is found, and precision does not matter as recall makes no step.
+    # Precision is undefined above all scores, but irrelevant as recall does not change there.
     precision = true / np.maximum(true + false, 1)
     recall = true / true[-1]
     return 100.0 * float((precision[1:] * np.diff(recall)).sum())
@@ -186,9 +186,9 @@ def localization_recall(
     """Return GT-known Loc of each group of images, None for a group without images.
 
     Args:
-        ious: float64 ``(N,)``, of each image's box at the threshold in use.
-        groups: int64 ``(N,)``, group of each image, such as its class or its object's size.
-        num_groups: how many groups there are.
+        ious: IoU of each image's box at the threshold in use, float64 ``(N,)``.
+        groups: group of each image, such as its class or its object size, int64 ``(N,)``.
+        num_groups: number of groups.
 
     >>> localization_recall(np.array([0.9, 0.1, 0.6]), np.array([0, 0, 2]), 3)
     [50.0, None, 100.0]

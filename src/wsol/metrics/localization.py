@@ -1,4 +1,4 @@
-"""MaxBoxAcc and MaxBoxAccV2, accumulated as counts."""
+"""Localization metrics that accumulate integer counts: MaxBoxAcc, MaxBoxAccV2, PxAP and others."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,15 +24,15 @@ from wsol.metrics.functional import (
 
 
 class CountMetric(Metric):
-    """A metric whose states are int64 counts of a fixed size.
+    """Base class of metrics whose states are int64 counts of a fixed size.
 
-    A sum of integers has no order, so figures are the same to the last bit under any number of
-    processes, and memory does not grow with the number of images. ``compute()`` adds up the
-    processes by itself; before ``at()`` call ``sync()``.
+    Integer sums are independent of order, so results are bit-identical for any number of
+    processes, and memory does not grow with the number of images. ``compute()`` sums over the
+    processes; call ``sync()`` before ``at()``.
 
     Args:
-        thresholds: score map thresholds, float64 ``(T,)``, rising, in [0, 1); by default a
-            thousand.
+        thresholds: score map thresholds, float64 ``(T,)``, increasing, in [0, 1); default: 1000
+            thresholds.
         kwargs: options of ``torchmetrics.Metric``.
     """
 
@@ -41,12 +41,12 @@ class CountMetric(Metric):
     higher_is_better = True
 
     def __init__(self, thresholds: NDArray[np.float64] | None = None, **kwargs: Any) -> None:
-        """Keep the thresholds."""
+        """Store the thresholds."""
         super().__init__(**kwargs)
         self.thresholds = default_thresholds() if thresholds is None else thresholds
 
     def add_counts(self, **shapes: tuple[int, ...]) -> None:
-        """Add states by name, at zero."""
+        """Add zero states by name."""
         for name, shape in shapes.items():
             zeros = torch.zeros(shape, dtype=torch.int64)
             self.add_state(name, zeros, dist_reduce_fx="sum")
@@ -56,16 +56,16 @@ class CountMetric(Metric):
         return torch.from_numpy(values.astype(np.int64)).to(self.device)
 
     def nearest(self, threshold: float) -> int:
-        """Return the index of the threshold that is nearest to this one."""
+        """Return the index of the nearest threshold."""
         return int(np.abs(self.thresholds - threshold).argmin())
 
 
 class MaxBoxAcc(CountMetric):
-    """Share of images with a right largest contour, at the best threshold for all of them.
+    """Fraction of images with a correct largest contour, at the best threshold for all images.
 
     Args:
-        level: IoU in percent that a right box reaches.
-        thresholds: of the curves, float64 ``(T,)``; by default a thousand.
+        level: IoU in percent that a correct box reaches.
+        thresholds: thresholds of the curves, float64 ``(T,)``; default: 1000 thresholds.
 
     Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
     2020, section 3.2.
@@ -84,28 +84,28 @@ class MaxBoxAcc(CountMetric):
     def __init__(
         self, level: int = 50, thresholds: NDArray[np.float64] | None = None, **kwargs: Any
     ) -> None:
-        """Start all counts at zero."""
+        """Initialize all counts to zero."""
         super().__init__(thresholds, **kwargs)
         self.level = level
         self.add_counts(num_images=(), hits=(len(self.thresholds),))
 
     def update(self, curves: IouCurves) -> None:
-        """Count an image with true boxes by the IoU of its boxes at the thresholds."""
+        """Add an image with ground-truth boxes by the IoU of its boxes at the thresholds."""
         self.num_images += 1
         self.hits += self.as_counts(box_hits(curves.largest, (self.level,))[:, 0])
 
     def compute(self) -> float | None:
-        """Return the figure in percent; None without images."""
+        """Return the metric in percent; None without images."""
         return percent(int(self.hits.max()), int(self.num_images))
 
 
 class MaxBoxAccV2(CountMetric):
-    """Share of images with any right contour: the mean over three IoU levels.
+    """Fraction of images with any correct contour: the mean over three IoU levels.
 
-    Each level has its own best threshold for all images.
+    Each level has a separate best threshold for all images.
 
     Args:
-        thresholds: of the curves, float64 ``(T,)``; by default a thousand.
+        thresholds: thresholds of the curves, float64 ``(T,)``; default: 1000 thresholds.
 
     Source: Choe et al., Evaluation for Weakly Supervised Object Localization: Protocol, Metrics,
     and Datasets, arXiv:2007.04178.
@@ -120,28 +120,28 @@ class MaxBoxAccV2(CountMetric):
     hits: Tensor
 
     def __init__(self, thresholds: NDArray[np.float64] | None = None, **kwargs: Any) -> None:
-        """Start all counts at zero."""
+        """Initialize all counts to zero."""
         super().__init__(thresholds, **kwargs)
         self.add_counts(num_images=(), hits=(len(self.thresholds), len(IOU_LEVELS)))
 
     def update(self, curves: IouCurves) -> None:
-        """Count an image with true boxes by the IoU of its boxes at the thresholds."""
+        """Add an image with ground-truth boxes by the IoU of its boxes at the thresholds."""
         self.num_images += 1
         self.hits += self.as_counts(box_hits(curves.all))
 
     def compute(self) -> float | None:
-        """Return the figure in percent; None without images."""
+        """Return the metric in percent; None without images."""
         return percent(int(self.hits.amax(0).sum()), int(self.num_images) * len(IOU_LEVELS))
 
 
 class MeanIoU(CountMetric):
-    """Mean IoU of the largest contour's box with the true boxes, at any threshold.
+    """Mean IoU of the largest contour's box with the ground-truth boxes, at any threshold.
 
-    Each IoU is rounded once, to a whole multiple of 2^-36, and the multiples are added. So the
-    mean is within 1e-9 percent, and the same to the last bit under any number of processes.
+    Each IoU is rounded once, to an integer multiple of 2^-36, and the multiples are added. The
+    mean is exact within 1e-9 percent, and bit-identical for any number of processes.
 
     Args:
-        thresholds: of the curves, float64 ``(T,)``; by default a thousand.
+        thresholds: thresholds of the curves, float64 ``(T,)``; default: 1000 thresholds.
 
     >>> metric = MeanIoU(np.array([0.0, 0.5]))
     >>> for value in (0.5, 1.0):
@@ -154,12 +154,12 @@ class MeanIoU(CountMetric):
     total: Tensor
 
     def __init__(self, thresholds: NDArray[np.float64] | None = None, **kwargs: Any) -> None:
-        """Start all sums at zero."""
+        """Initialize all sums to zero."""
         super().__init__(thresholds, **kwargs)
         self.add_counts(num_images=(), total=(len(self.thresholds),))
 
     def update(self, curves: IouCurves) -> None:
-        """Add an image with true boxes by the IoU of its boxes at the thresholds."""
+        """Add an image with ground-truth boxes by the IoU of its boxes at the thresholds."""
         self.num_images += 1
         self.total += self.as_counts(fixed_point(curves.largest))
 
@@ -168,7 +168,7 @@ class MeanIoU(CountMetric):
         return self._mean(self.total[self.nearest(threshold)])
 
     def compute(self) -> float | None:
-        """Return the mean in percent at the threshold where it is greatest; None without images."""
+        """Return the mean in percent at the threshold that maximizes it; None without images."""
         return self._mean(self.total.max())
 
     def _mean(self, total: Tensor) -> float | None:
@@ -178,12 +178,12 @@ class MeanIoU(CountMetric):
 class LocalizationAccuracy(CountMetric):
     """Top-1 and top-5 accuracy, MaxBoxAcc, MaxBoxAccV2, GT-known and top-k Loc.
 
-    The states are integer counts, so the figures are exact under any number of processes and
-    memory does not grow with the number of images. An image without true boxes counts for
+    The states are integer counts, so results are exact for any number of processes and memory does
+    not grow with the number of images. An image without ground-truth boxes counts for
     classification only.
 
     Args:
-        thresholds: score map thresholds to try, float64 ``(T,)``, rising, in [0, 1).
+        thresholds: score map thresholds, float64 ``(T,)``, increasing, in [0, 1).
 
     Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
     2020, section 3.2 (MaxBoxAcc, MaxBoxAccV2); Choe & Shim, CVPR 2019, section 4.1 (GT-known,
@@ -209,19 +209,19 @@ class LocalizationAccuracy(CountMetric):
     top5_largest: Tensor
 
     def __init__(self, thresholds: NDArray[np.float64] | None = None, **kwargs: Any) -> None:
-        """Start all counts at zero."""
+        """Initialize all counts to zero."""
         super().__init__(thresholds, **kwargs)
         curve = (len(self.thresholds), len(IOU_LEVELS))
         self.add_counts(num_images=(), num_errors=(), num_boxed=(), top1=(), top5=())
         self.add_counts(largest=curve, all=curve, top1_largest=curve, top5_largest=curve)
 
     def update(self, rank: int | None, curves: IouCurves | None) -> None:
-        """Count one image.
+        """Add one image.
 
         Args:
-            rank: how many classes score above the true one (0: the prediction is right); None
-                where there is no prediction, which counts as wrong.
-            curves: IoU of its boxes at the thresholds; None where it has no true box.
+            rank: number of classes with a higher score than the ground-truth class (0: the
+                prediction is correct); None without a prediction, which counts as incorrect.
+            curves: IoU of its boxes at the thresholds; None without ground-truth boxes.
         """
         self.num_images += 1
         in_top1, in_top5 = (rank is not None and rank < k for k in (1, 5))
@@ -239,10 +239,10 @@ class LocalizationAccuracy(CountMetric):
             self.top5_largest += largest
 
     def at(self, threshold: float) -> dict[str, float | int | None]:
-        """Return all figures, in percent, with the threshold-bound ones at ``threshold``.
+        """Return all metrics in percent, with threshold-dependent ones at ``threshold``.
 
-        GT-known and top-k Loc ask for IoU 50 with the largest contour. Figures that need true
-        boxes are None where there are none.
+        GT-known and top-k Loc require IoU 50 of the largest contour. Metrics that need ground-truth
+        boxes are None without them.
         """
         images, boxed = int(self.num_images), int(self.num_boxed)
         best = self.largest.amax(0).tolist()
@@ -265,10 +265,10 @@ class LocalizationAccuracy(CountMetric):
         }
 
     def best_threshold(self, levels: Sequence[int] = (50,)) -> float | None:
-        """Return the threshold with the most right boxes; None without true boxes.
+        """Return the threshold with the most correct boxes; None without ground-truth boxes.
 
         Args:
-            levels: IoU in percent, some of 30, 50 and 70; right boxes are summed over them.
+            levels: IoU levels in percent, of 30, 50 and 70; correct boxes are summed over them.
         """
         if int(self.num_boxed) == 0:
             return None
@@ -276,7 +276,7 @@ class LocalizationAccuracy(CountMetric):
         return best_threshold(hits, self.thresholds)
 
     def compute(self) -> dict[str, float | int | None]:
-        """Return all figures at the best threshold of the images seen."""
+        """Return all metrics at the best threshold of the accumulated images."""
         return self.at(self.best_threshold() or 0.0)
 
 
@@ -284,8 +284,8 @@ class PxAP(CountMetric):
     """Pixel average precision: precision and recall of all pixels of all images together.
 
     Args:
-        thresholds: edges of the score bins, float64 ``(T,)``, rising, from 0 and below 1; by
-            default a thousand.
+        thresholds: edges of the score bins, float64 ``(T,)``, increasing, from 0 and below 1;
+            default: 1000 thresholds.
 
     Source: Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR
     2020, section 3.2.
@@ -300,22 +300,22 @@ class PxAP(CountMetric):
     histograms: Tensor
 
     def __init__(self, thresholds: NDArray[np.float64] | None = None, **kwargs: Any) -> None:
-        """Start all counts at zero."""
+        """Initialize all counts to zero."""
         super().__init__(thresholds, **kwargs)
         self.add_counts(histograms=(2, len(self.thresholds) + 2))
 
     def update(self, score_map: NDArray[np.floating], mask: NDArray[np.uint8]) -> None:
-        """Count the pixels of one image.
+        """Add the pixels of one image.
 
         Args:
             score_map: float ``(H, W)`` in [0, 1].
             mask: uint8 ``(H, W)``: 0 background, 1 object, 255 ignored.
 
         Raises:
-            ValueError: different shapes, a score outside [0, 1], another value in the mask.
+            ValueError: shapes differ, a score is outside [0, 1], or the mask has another value.
         """
         self.histograms += self.as_counts(score_histograms(score_map, mask, self.thresholds))
 
     def compute(self) -> float | None:
-        """Return the figure in percent; None where no image had an object pixel."""
+        """Return the metric in percent; None if no image had an object pixel."""
         return pxap(self.histograms.cpu().numpy())

@@ -1,4 +1,4 @@
-"""Batch normalisation taken into the convolutions before it, in a network that learns no more."""
+"""Fusion of batch normalisation into the preceding convolutions, for inference."""
 
 from contextlib import ExitStack
 from typing import Any
@@ -11,19 +11,18 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 _PLAIN = (nn.BatchNorm2d, BatchNormAct2d, nn.SyncBatchNorm, SyncBatchNormAct)
 
 TOLERANCE = 1e-3
-"""How far the outputs before and after may lie apart, as a share of the largest."""
+"""Maximum difference of the outputs before and after, relative to the largest."""
 
 
 def fuse_batch_norms(model: nn.Module, images: Tensor) -> int:
-    """Let convolutions do the batch normalisations that follow them, and return how many do.
+    """Fuse batch normalisations into the preceding convolutions, and return how many were fused.
 
-    The model computes the same with fewer steps. Modules keep their names and give what they gave,
-    but for the convolutions. Where the model gives anything else on the images afterwards, all is
-    taken back.
+    The model computes the same outputs in fewer steps. Modules keep their names and, except for the
+    convolutions, their outputs. If the outputs for the images change, all fusions are reverted.
 
     Args:
-        model: in evaluation mode, and never to be trained again; it is changed.
-        images: normalised, ``(N, 3, H, W)``.
+        model: network in evaluation mode that will not be trained again; changed in place.
+        images: normalised images, ``(N, 3, H, W)``.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
     >>> fuse_batch_norms(model, torch.rand(1, 3, 8, 8))
@@ -50,7 +49,7 @@ def fuse_batch_norms(model: nn.Module, images: Tensor) -> int:
 
 
 def _pairs(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, str]]:
-    """Return each convolution that a batch normalisation follows, and the latter's name."""
+    """Return each convolution that is followed by a batch normalisation, and the latter's name."""
     given: dict[int, tuple[Tensor, nn.Conv2d]] = {}
     pairs: list[tuple[nn.Conv2d, str]] = []
     calls: dict[nn.Module, int] = {}
@@ -58,7 +57,7 @@ def _pairs(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, str]]:
     def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         calls[module] = calls.get(module, 0) + 1
         if isinstance(module, nn.Conv2d):
-            # The tensor is kept too, so that no other gets its number.
+            # The tensor is stored too, so that its id is not reused.
             given[id(output)] = output, module
         elif id(inputs[0]) in given:
             pairs.append((given[id(inputs[0])][1], names[module]))
@@ -98,7 +97,7 @@ def _put(model: nn.Module, name: str, part: nn.Module) -> None:
 
 
 def _tensor(output: Any) -> Tensor:
-    # A network without classes has empty logits, which features follow.
+    # A network without classes has empty logits, so compare its features.
     found: Tensor = (
         output if isinstance(output, Tensor) else next(part for part in output if part.numel())
     )

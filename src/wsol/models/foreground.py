@@ -1,4 +1,4 @@
-"""Heads that separate foreground from background at each place of the features."""
+"""Heads with a foreground map, and pooling by foreground and background."""
 
 from collections.abc import Sequence
 
@@ -10,32 +10,32 @@ from wsol.models.heads import LinearHead
 from wsol.models.network import Network
 
 EPSILON = 1e-5
-"""Added to variances, as batch normalization does."""
+"""Added to variances, as in batch normalization."""
 
 
 class ForegroundHead(LinearHead):
-    """Base of heads with a foreground map beside the linear classifier.
+    """Base class of heads with a foreground map in addition to the linear classifier.
 
     A 1x1 convolution reads the last features and those of earlier layers, concatenated on the
-    finest grid. Batch normalization standardizes each channel before it, and each of its outputs
-    after it. The linear classifier does not depend on the map.
+    finest grid. Batch normalization standardizes each of its input and output channels. The linear
+    classifier does not depend on the map.
 
     Args:
-        old: the head of plain training, whose classifier is kept.
-        layers: modules of the body whose outputs are read beside the last features.
-        layer_channels: of these outputs.
-        num_maps: number of maps that the convolution makes.
+        old: head of plain training, whose classifier is kept.
+        layers: modules of the body whose outputs are read in addition to the last features.
+        layer_channels: channels of these outputs.
+        num_maps: number of maps of the convolution.
     """
 
     def __init__(
         self, old: LinearHead, layers: Sequence[str], layer_channels: Sequence[int], num_maps: int
     ) -> None:
-        """Keep the classifier and draw the convolution."""
+        """Store the classifier and initialize the convolution."""
         super().__init__(old.channels, old.num_classes)
         self.linear, self.layers = old.linear, tuple(layers)
         channels = (old.channels, *layer_channels)
         self.convs = nn.ModuleList(_StandardizedConv(each, num_maps) for each in channels)
-        # The weights are those of one convolution of all layers.
+        # The bound of a single convolution of all layers.
         bound = sum(channels) ** -0.5
         for weight in self.convs.parameters():
             nn.init.uniform_(weight, -bound, bound)
@@ -45,12 +45,12 @@ class ForegroundHead(LinearHead):
         """Return the normalized maps of the convolution, ``(N, num_maps, h, w)``.
 
         Args:
-            features: the last ones, ``(N, C, h, w)``.
-            tapped: outputs of ``layers``, as maps; the result has the finest grid of all.
+            features: last features, ``(N, C, h, w)``.
+            tapped: outputs of ``layers`` as maps; the result has the finest grid.
         """
         maps = [layer(each) for layer, each in zip(self.convs, (features, *tapped), strict=True)]
         finest = max(maps, key=lambda each: each.shape[2] * each.shape[3]).shape[2:]
-        # Interpolation is linear, so that it may follow the convolution, which has fewer channels.
+        # Interpolation is linear, so it may follow the convolution, which has fewer channels.
         total: Tensor = torch.stack([_enlarged(each, finest) for each in maps]).sum(0)
         normalized: Tensor = self.norm(total)
         return normalized
@@ -59,8 +59,8 @@ class ForegroundHead(LinearHead):
         """Return the foreground map, ``(N, h, w)`` in [0, 1].
 
         Args:
-            features: the last ones, ``(N, C, h, w)``.
-            tapped: outputs of ``layers``, as maps.
+            features: last features, ``(N, C, h, w)``.
+            tapped: outputs of ``layers`` as maps.
         """
         raise NotImplementedError
 
@@ -96,11 +96,11 @@ def unit_variance(features: Tensor) -> Tensor:
 
 
 def pooled(features: Tensor, maps: Tensor) -> Tensor:
-    """Return the sum of features weighted by maps, divided by the number of places, ``(N, C)``.
+    """Return the sum of features weighted by maps, divided by the number of positions, ``(N, C)``.
 
     Args:
         features: ``(N, C, h, w)``.
-        maps: ``(N, H, W)``, on this grid or a finer one, of which the mean is taken.
+        maps: ``(N, H, W)``, on the same or a finer grid, which is averaged.
 
     >>> pooled(torch.tensor([[[[2.0, 6.0]]]]), torch.tensor([[[1.0, 0.5]]]))
     tensor([[2.5000]])
@@ -110,7 +110,7 @@ def pooled(features: Tensor, maps: Tensor) -> Tensor:
 
 
 def plain_head(network: Network) -> LinearHead:
-    """Return the linear head of a network, or a new one where its head is another.
+    """Return the linear head of a network, or a new one if its head has another type.
 
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
@@ -122,7 +122,7 @@ def plain_head(network: Network) -> LinearHead:
 
 
 def finer_layers(network: Network) -> tuple[str, ...]:
-    """Return the module of the last stage but one of a network of timm; of any other none.
+    """Return the second to last stage of a timm network; empty for other networks.
 
     >>> from wsol.models import create_network
     >>> finer_layers(create_network("test_resnet", num_classes=5, pretrained=False))

@@ -1,4 +1,4 @@
-"""What sits on a body's last feature maps: heads make logits, and a score map for each class."""
+"""Heads: logits and score maps from the last feature maps of a network's body."""
 
 import math
 from typing import NamedTuple
@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 
 class Output(NamedTuple):
-    """What a network returns.
+    """Output of a network.
 
     Attributes:
         logits: ``(N, classes)``.
-        features: the body's last feature maps, ``(N, C, h, w)``.
-        branches: what the head of a method makes besides, for its loss; that head says what.
+        features: last feature maps of the body, ``(N, C, h, w)``.
+        branches: additional outputs of a method's head for its loss, defined by that head.
     """
 
     logits: Tensor
@@ -22,10 +22,10 @@ class Output(NamedTuple):
 
 
 class Head(nn.Module):
-    """Base of heads.
+    """Base class of heads.
 
     Attributes:
-        channels: C, of the features.
+        channels: C, channels of the features.
         num_classes: number of logits.
         layers: modules of the body whose outputs the head also needs in training.
         classifiers: names of its last layers, whose size is the number of classes.
@@ -41,7 +41,7 @@ class Head(nn.Module):
         raise NotImplementedError
 
     def score_maps(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Return the score maps ``(N, h, w)`` of ``labels`` ``(N,)``, before any scaling."""
+        """Return the raw score maps ``(N, h, w)`` of ``labels`` ``(N,)``."""
         raise NotImplementedError
 
     def output(
@@ -51,13 +51,13 @@ class Head(nn.Module):
 
         Args:
             features: ``(N, C, h, w)``.
-            labels: int64 ``(N,)``, the true classes where they are known.
-            tapped: outputs of ``layers``, as maps ``(N, C, h, w)``; empty outside training.
+            labels: ground-truth classes if known, int64 ``(N,)``.
+            tapped: outputs of ``layers`` as maps ``(N, C, h, w)``; empty outside training.
         """
         return Output(self(features), features)
 
     def output_maps(self, output: Output, labels: Tensor) -> Tensor:
-        """Return the score maps ``(N, h, w)`` of ``labels``, with what an output already has."""
+        """Return the score maps ``(N, h, w)`` of ``labels``, reusing an output."""
         return self.score_maps(output.features, labels)
 
 
@@ -65,12 +65,12 @@ class LinearHead(Head):
     """Global average pooling and a linear layer.
 
     Args:
-        channels: C, of the features.
+        channels: C, channels of the features.
         num_classes: number of logits.
         shifted: draw new weights from 0 to 2 / sqrt(C) instead of -1 to 1 / sqrt(C). The softmax
-            does not see a constant added to the weights of all classes alike, but the class
-            activation maps do: it adds a multiple of the channels' mean to each of them, so each
-            starts as a mean of the channels, and training adds what is particular to the class.
+            is invariant to a constant added to the weights of all classes, but class activation
+            maps are not: it adds a multiple of the channels' mean to each map. Each map thus starts
+            as a mean of the channels, and training adds the class-specific part.
 
     Source: Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016,
     section 2.
@@ -84,7 +84,7 @@ class LinearHead(Head):
     classifiers = ("linear",)
 
     def __init__(self, channels: int, num_classes: int, shifted: bool = True) -> None:
-        """Put the parts together."""
+        """Create the layers."""
         super().__init__()
         self.channels, self.num_classes = channels, num_classes
         self.linear = nn.Linear(channels, num_classes)
@@ -111,10 +111,10 @@ class LinearHead(Head):
 
 
 class NoHead(Head):
-    """The head of a network without classes: it returns no logits.
+    """Head of a network without classes: it returns no logits.
 
     Args:
-        channels: C, of the features.
+        channels: C, channels of the features.
 
     >>> NoHead(8)(torch.rand(2, 8, 4, 4)).shape
     torch.Size([2, 0])
@@ -124,7 +124,7 @@ class NoHead(Head):
     classifiers = ()
 
     def __init__(self, channels: int) -> None:
-        """Keep the number of channels."""
+        """Store the number of channels."""
         super().__init__()
         self.channels = channels
 
@@ -134,7 +134,7 @@ class NoHead(Head):
 
 
 class ChannelMeanHead(LinearHead):
-    """The same, with the maps of wsolevaluation: the mean over channels in place of their sum.
+    """Linear head with the maps of wsolevaluation: the mean over channels instead of their sum.
 
     >>> head, features = ChannelMeanHead(8, 3), torch.rand(1, 8, 4, 4)
     >>> label = torch.tensor([1])
@@ -149,12 +149,12 @@ class ChannelMeanHead(LinearHead):
 
 
 class ConvHead(Head):
-    """A 1x1 convolution that makes one map per class, and the mean of each map as its logit.
+    """A 1x1 convolution with one map per class, and the mean of each map as its logit.
 
-    It computes what ``LinearHead`` does, but its maps contain the bias.
+    It computes the logits of ``LinearHead``, but its maps contain the bias.
 
     Args:
-        channels: C, of the features.
+        channels: C, channels of the features.
         num_classes: number of logits.
 
     Source: Zhang et al., Adversarial Complementary Learning for Weakly Supervised Object
@@ -169,7 +169,7 @@ class ConvHead(Head):
     classifiers = ("maps",)
 
     def __init__(self, channels: int, num_classes: int) -> None:
-        """Make the convolution."""
+        """Create the convolution."""
         super().__init__()
         self.channels, self.num_classes = channels, num_classes
         self.maps = nn.Conv2d(channels, num_classes, 1)
@@ -199,12 +199,12 @@ def maps_of(maps: Tensor, labels: Tensor) -> Tensor:
 
 
 FLAT = 2.0**-16
-"""Share of a map's largest magnitude below which differences are rounding errors of float32, as in
-``wsol.maps.normalize``."""
+"""Difference below which a map is constant, relative to its largest magnitude, to allow for float32
+rounding errors, as in ``wsol.maps.normalize``."""
 
 
 def scaled_maps(maps: Tensor) -> Tensor:
-    """Scale maps ``(..., h, w)`` to [0, 1], each by its own minimum and maximum.
+    """Scale maps ``(..., h, w)`` to [0, 1], each by its minimum and maximum.
 
     A map that is constant except for rounding errors becomes zeros.
 
@@ -218,7 +218,7 @@ def scaled_maps(maps: Tensor) -> Tensor:
 
 
 def init_new_layers(module: nn.Module) -> None:
-    """Draw the convolutions of new layers as wsolevaluation does: Xavier weights and zero biases.
+    """Initialize the convolutions of new layers as wsolevaluation: Xavier weights, zero biases.
 
     >>> layer = nn.Conv2d(3, 4, 1)
     >>> init_new_layers(layer)

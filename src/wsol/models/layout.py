@@ -1,4 +1,4 @@
-"""Feature maps in one layout, whatever a network makes inside."""
+"""Detection of feature map layouts, and conversion to ``(N, C, h, w)``."""
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,22 +12,22 @@ from wsol.errors import ConfigError, raise_if_out_of_memory
 from wsol.models.utils import device_of, evaluating, find_output, forward, input_spec
 
 MOST_PREFIX_TOKENS = 8
-"""Class, distillation and register tokens that a transformer has before its patches, at most."""
+"""Maximum number of class, distillation and register tokens before a transformer's patches."""
 
 
 def prefix_tokens(tokens: int, images: Tensor, model: nn.Module) -> int | None:
-    """Return how many class and register tokens precede the grid of patches.
+    """Return the number of class and register tokens before the grid of patches.
 
-    Several numbers may leave a grid where it is small: 9 tokens are 3 x 3, or 2 x 2 behind 5. Then
-    the model decides, by what it says (``num_prefix_tokens``) or by the size of its patches.
+    Small grids can be ambiguous: 9 tokens are 3 x 3, or 2 x 2 after 5. Then the model decides, by
+    its ``num_prefix_tokens`` or by the size of its patches.
 
     Args:
         tokens: number of all tokens.
-        images: the model's input, ``(N, 3, H, W)``.
-        model: the network.
+        images: network input, ``(N, 3, H, W)``.
+        model: network.
 
     Returns:
-        The number, or None if the tokens are not a grid, or may be several.
+        The number, or None if the tokens are not a grid, or are ambiguous.
 
     >>> import torch
     >>> prefix_tokens(201, torch.zeros(1, 3, 224, 224), nn.Identity())
@@ -48,9 +48,9 @@ def prefix_tokens(tokens: int, images: Tensor, model: nn.Module) -> int | None:
             return prefix
     found = [prefix for prefix, grid in grids.items() if is_exact(*grid, height, width)]
     if not found and height != width:
-        # A side that is no multiple of the patch size leaves nearly the image's aspect ratio.
+        # If the patch size does not divide a side, the aspect ratio is only approximate.
         found = list(grids)
-    # A network whose later layers merge patches, such as Swin, has no prefix.
+    # Networks that merge patches in later layers, such as Swin, have no prefix.
     return found[0] if len(found) == 1 or (found and patches) else None
 
 
@@ -80,9 +80,9 @@ def patch_grid(images: Tensor, model: nn.Module) -> tuple[int, int] | None:
 
 
 def side_step(model: nn.Module) -> int:
-    """Return a number of whose multiples a model takes images: 32, or its patches' side.
+    """Return the divisor of accepted image sizes: 32, or the patch size.
 
-    Patches of 14 pixels need it, those of 8, 16 and 32 pixels fit 32.
+    Patches of 14 pixels need it; patches of 8, 16 and 32 pixels divide 32.
 
     >>> side_step(nn.Conv2d(3, 8, 14, 14)), side_step(nn.Conv2d(3, 8, 16, 16))
     (14, 32)
@@ -92,7 +92,7 @@ def side_step(model: nn.Module) -> int:
 
 
 def grid_size(patches: int, height: int, width: int) -> tuple[int, int]:
-    """Return rows and columns of a grid of patches that has the aspect ratio of the image.
+    """Return rows and columns of a grid of patches with the aspect ratio of the image.
 
     >>> grid_size(196, 224, 224), grid_size(98, 112, 224)
     ((14, 14), (7, 14))
@@ -107,7 +107,7 @@ def is_exact(rows: int, columns: int, height: int, width: int) -> bool:
 
 
 def is_grid(rows: int, columns: int, height: int, width: int) -> bool:
-    """Whether a grid has more than one cell, no more than pixels, and cells nearly square."""
+    """Whether a grid has more than one cell, at most one per pixel, and nearly square cells."""
     if rows * columns <= 1 or rows > height or columns > width:
         return False
     return abs(rows - columns * height / width) <= 1 and abs(columns - rows * width / height) <= 1
@@ -116,16 +116,16 @@ def is_grid(rows: int, columns: int, height: int, width: int) -> bool:
 def to_feature_maps(features: Tensor, body: nn.Module, images: Tensor) -> Tensor:
     """Return features as ``(N, C, h, w)``.
 
-    Channels-last maps are turned round, and tokens go back on their grid without the class and
-    register tokens, by what timm's networks say of themselves.
+    Channels-last maps are transposed, and tokens are arranged on their grid without the class and
+    register tokens, by the attributes of timm networks.
 
     Args:
         features: ``(N, C, h, w)``, ``(N, h, w, C)`` or tokens ``(N, L, C)``.
-        body: where they come from; ``num_features`` and ``num_prefix_tokens`` are read from it.
-        images: the input, ``(N, 3, H, W)``; the grid has its aspect ratio.
+        body: module that computed them, with ``num_features`` and ``num_prefix_tokens``.
+        images: network input, ``(N, 3, H, W)``; the grid has its aspect ratio.
 
     Raises:
-        ConfigError: tokens that are not a grid of patches.
+        ConfigError: the tokens are not a grid of patches.
 
     >>> import torch
     >>> body = nn.Module()
@@ -140,7 +140,7 @@ def to_feature_maps(features: Tensor, body: nn.Module, images: Tensor) -> Tensor
             prefix = prefix_tokens(count, images, body)
         if prefix is None:
             raise ConfigError(
-                f"{count} tokens of {type(body).__name__} are not a grid of patches: set "
+                f"{count} tokens of {type(body).__name__} are not a grid of patches; set "
                 "num_prefix_tokens of the body to the number of tokens before the patches"
             )
         grid = grid_size(count - prefix, height, width)
@@ -155,13 +155,13 @@ def feature_maps(layer: str, outputs: Mapping[str, Any], body: nn.Module, images
     """Return the output of a module inside a body as maps ``(N, C, h, w)``.
 
     Args:
-        layer: name of the module.
-        outputs: of modules by name.
-        body: what the module is a part of; timm's networks say whether channels come last.
-        images: the input, ``(N, 3, H, W)``.
+        layer: module name.
+        outputs: module outputs by name.
+        body: network that contains the module; timm networks declare channels-last layouts.
+        images: network input, ``(N, 3, H, W)``.
 
     Raises:
-        ConfigError: the output is missing or no feature maps.
+        ConfigError: the output is missing or is not feature maps.
 
     >>> outputs = {"a": torch.rand(2, 8, 4, 4)}
     >>> feature_maps("a", outputs, nn.Module(), torch.rand(2, 3, 16, 16)).shape
@@ -169,14 +169,14 @@ def feature_maps(layer: str, outputs: Mapping[str, Any], body: nn.Module, images
     """
     output = outputs.get(layer)
     if not isinstance(output, Tensor) or output.ndim not in (3, 4):
-        raise ConfigError(f"layer {layer!r} gives no feature maps: choose another layer")
+        raise ConfigError(f"layer {layer!r}: the output is not feature maps; use another layer")
     if output.ndim == 4 and getattr(body, "output_fmt", None) == "NHWC":
         return output.permute(0, 3, 1, 2)
     return output if output.ndim == 4 else to_feature_maps(output, body, images)
 
 
 def probe_images(body: nn.Module) -> Tensor:
-    """Return one black image, float32 ``(1, 3, H, W)``, of the size that a body takes.
+    """Return one black image at a network's input size, float32 ``(1, 3, H, W)``.
 
     >>> probe_images(nn.Conv2d(3, 4, 1)).shape
     torch.Size([1, 3, 224, 224])
@@ -185,13 +185,13 @@ def probe_images(body: nn.Module) -> Tensor:
 
 
 class Layout(NamedTuple):
-    """How the output of a module inside a network holds its feature maps.
+    """Layout of feature maps in the output of a module.
 
     Attributes:
         ndim: 4 for maps ``(N, C, h, w)`` or ``(N, h, w, C)``, 3 for tokens ``(N, L, C)``.
         channels_last: whether maps are ``(N, h, w, C)``.
         prefix: number of class and register tokens before the tokens of the grid.
-        rectified: whether the features come from ReLU or the like; None where that is not known.
+        rectified: whether the features come from ReLU or similar; None if unknown.
 
     >>> tokens, tail = torch.zeros(1, 5, 8), Layout(ndim=3, prefix=1)
     >>> tail.change(tokens, lambda maps: maps + 1)[0, :, 0]
@@ -204,13 +204,13 @@ class Layout(NamedTuple):
     rectified: bool | None = None
 
     def told_by(self, shape: tuple[int, ...]) -> "Layout | None":
-        """Return the layout of maps that are square: two equal sides are the map's.
+        """Return the layout of square maps: the two equal sides are the map's.
 
         Args:
-            shape: of four dimensions; where all sides are equal, the layout is this one.
+            shape: four dimensions; if all are equal, the layout is this one.
 
         Returns:
-            None where no two sides that can be the map's are equal.
+            None if no two adjacent map sides are equal.
 
         >>> Layout().told_by((2, 7, 7, 768)).channels_last
         True
@@ -232,9 +232,9 @@ class Layout(NamedTuple):
         return sides.numel()
 
     def change(self, features: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return features changed by a function of maps ``(N, C, h, w)``, in their own layout.
+        """Apply a function of maps ``(N, C, h, w)`` to features in this layout.
 
-        Tokens are given to it as maps of one column, ``(N, C, L, 1)``.
+        Tokens are passed as maps of one column, ``(N, C, L, 1)``.
         """
         if self.ndim == 3:
             first, grid = features[:, : self.prefix], features[:, self.prefix :]
@@ -246,24 +246,24 @@ class Layout(NamedTuple):
 
 
 RECTIFIED = -0.5
-"""What the least rectified feature is above: ReLU ends at 0, SiLU, GELU and the like end between
+"""Lower bound of rectified features: ReLU has minimum 0; SiLU, GELU and similar have minima between
 -0.17 and -0.38."""
 
 
 def find_layouts(model: nn.Module, layers: Sequence[str]) -> list[Layout]:
     """Return the layouts of the outputs of named modules.
 
-    One square image of the size that the network states (224 pixels where it states none) is sent
-    through it. A network that does not take it has the layout that it declares as timm's networks
-    do, otherwise maps ``(N, C, h, w)``. Tokens are known in networks of timm alone.
+    One square image of the network's declared size (default: 224 pixels) is sent through the
+    network. If the network rejects it, the layout is the one it declares as a timm network, or maps
+    ``(N, C, h, w)``. Token layouts are only detected in timm networks.
 
     Args:
         model: any network.
         layers: names of its submodules, as in ``model.named_modules()``.
 
     Raises:
-        ConfigError: no such module, one that does not run exactly once in a pass, or one whose
-            output is no feature maps or has one pixel.
+        ConfigError: the module does not exist, does not run exactly once per forward pass, or its
+            output is not feature maps or has one pixel.
 
     >>> import timm
     >>> find_layouts(timm.create_model("test_vit"), ["blocks.3"])[0][:3]
@@ -282,12 +282,11 @@ def find_layouts(model: nn.Module, layers: Sequence[str]) -> list[Layout]:
 
 
 def _layout(layer: str, outputs: list[Any], prefixes: Collection[int], declared: Layout) -> Layout:
-    """Tell the layout from the output for a square image: the two equal sides are the map's."""
+    """Infer the layout from the output for a square image: the two equal sides are the map's."""
     if len(outputs) > 1:
         raise ConfigError(
-            f"layer {layer!r} runs {len(outputs)} times in one pass: choose a module that runs "
-            f"once, "
-            "such as the block around it"
+            f"layer {layer!r} runs {len(outputs)} times in one pass; use a module that runs once, "
+            "such as the enclosing block"
         )
     output = outputs[0] if outputs else None
     shape = tuple(output.shape) if isinstance(output, Tensor) else None
@@ -302,10 +301,10 @@ def _layout(layer: str, outputs: list[Any], prefixes: Collection[int], declared:
     if layout is None or output is None:
         given = "nothing" if output is None else shape or type(output).__name__
         raise ConfigError(
-            f"layer {layer!r} gives no feature maps, but {given}: choose another layer"
+            f"layer {layer!r}: the output is {given}, not feature maps; use another layer"
         )
     if layout.pixels(output) == 1:
-        raise ConfigError(f"layer {layer!r} gives feature maps of one pixel: choose another layer")
+        raise ConfigError(f"layer {layer!r} has feature maps of one pixel; use another layer")
     return layout._replace(rectified=output.min().item() > RECTIFIED)
 
 
@@ -318,7 +317,7 @@ def _is_timm(model: nn.Module) -> bool:
 
 
 def _outputs(model: Any, modules: Sequence[nn.Module]) -> dict[nn.Module, list[Any]] | None:
-    """Return all that modules of a network give for one image, None where that fails."""
+    """Return all outputs of modules for one image, None if the forward pass fails."""
     channels, height, width = input_spec(model).size
     if height != width:
         return None
@@ -335,7 +334,7 @@ def _outputs(model: Any, modules: Sequence[nn.Module]) -> dict[nn.Module, list[A
         with evaluating(model), torch.no_grad(), fork_rng(devices):
             forward(model, noise)
             return outputs
-    # A network that does not take the image may raise anything.
+    # A network that rejects the image may raise any error.
     except Exception as error:
         raise_if_out_of_memory(error)
         return None
@@ -345,7 +344,7 @@ def _outputs(model: Any, modules: Sequence[nn.Module]) -> dict[nn.Module, list[A
 
 
 def tensor_of(output: Any) -> Tensor | None:
-    """Return the tensor that a module gave, or the first of several; None where there is none.
+    """Return the tensor in a module's output, or the first of several; None without tensors.
 
     >>> import torch
     >>> tensor_of((torch.zeros(2), None)).shape
@@ -357,15 +356,15 @@ def tensor_of(output: Any) -> Tensor | None:
 
 
 def find_layout(output: Tensor, images: Tensor, model: nn.Module) -> Layout | None:
-    """Return how a tensor holds feature maps of images, told by their aspect ratio.
+    """Return the layout of feature maps in a tensor, inferred from the images' aspect ratio.
 
     Args:
-        output: of a module inside the model.
-        images: the model's input, ``(N, 3, H, W)``.
-        model: timm's networks say of themselves what the shape leaves open.
+        output: output of a module in the model.
+        images: network input, ``(N, 3, H, W)``.
+        model: network; timm networks resolve ambiguous shapes by their attributes.
 
     Returns:
-        The layout, or None where the tensor is no feature maps of more than one pixel.
+        The layout, or None if the tensor is not feature maps of more than one pixel.
 
     >>> import torch
     >>> images, model = torch.zeros(2, 3, 64, 128), nn.Identity()
@@ -385,7 +384,7 @@ def find_layout(output: Tensor, images: Tensor, model: nn.Module) -> Layout | No
         _, a, b, c = output.shape
         last = getattr(model, "output_fmt", None) == "NHWC"
         grids = {False: (b, c), True: (a, b)}
-        # Of two grids the one with the image's own aspect ratio, then the declared one.
+        # Prefer the grid with the image's aspect ratio, then the declared one.
         for fits in (is_exact, is_grid):
             for channels_last in (last, not last):
                 if fits(*grids[channels_last], height, width):
@@ -400,9 +399,9 @@ def to_maps(output: Tensor, layout: Layout, images: Tensor) -> Tensor:
     """Return the output of a module as feature maps ``(N, C, h, w)``.
 
     Args:
-        output: as ``find_layout`` was given it.
-        layout: what it found.
-        images: the model's input, ``(N, 3, H, W)``.
+            output: argument of ``find_layout``.
+            layout: result of ``find_layout``.
+            images: network input, ``(N, 3, H, W)``.
 
     >>> import torch
     >>> images, tokens = torch.zeros(2, 3, 64, 128), torch.zeros(2, 33, 16)

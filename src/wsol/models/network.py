@@ -1,4 +1,4 @@
-"""A classifier that can be asked where: a body that makes features, and a head on top."""
+"""Classifier made of a body, which computes features, and a head."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -19,15 +19,15 @@ class Network(nn.Module):
     """Body and head of a classifier.
 
     Args:
-        body: maps images ``(N, 3, H, W)`` to features, by ``forward_features`` where it has
-            one, as timm's networks do. Its submodules' names are the layers.
-        head: maps feature maps to logits, and has ``score_maps``.
-        mean: of the normalised input, per colour, on the scale of [0, 1].
-        std: the same for the standard deviation.
-        choices: layers that the published code chose for this network, by method.
-        new_layers: names of modules of the body that no pretrained weights are for.
-        full_rate: names of further modules of the body that learn as fast as the head.
-        guide_channels: of SPG's branches in the published code; 0 where there is none.
+        body: module from images ``(N, 3, H, W)`` to features, with ``forward_features`` if it has
+            that method, as timm networks do. Its submodules' names are the layers.
+        head: module from feature maps to logits, with ``score_maps``.
+        mean: mean of the input normalization per channel, for images in [0, 1].
+        std: standard deviation of the input normalization per channel.
+        choices: layers that the published code uses in this network, by method.
+        new_layers: names of modules of the body without pretrained weights.
+        full_rate: names of further modules of the body with the learning rate of the head.
+        guide_channels: channels of SPG's branches in the published code; 0 without a value.
 
     >>> import torch
     >>> from wsol.models.heads import LinearHead
@@ -49,7 +49,7 @@ class Network(nn.Module):
         full_rate: tuple[str, ...] = (),
         guide_channels: int = 0,
     ) -> None:
-        """Put the parts together."""
+        """Store body and head."""
         super().__init__()
         self.body, self.head = body, head
         self.mean, self.std = mean, std
@@ -71,7 +71,7 @@ class Network(nn.Module):
             layers: names of modules, as in ``body.named_modules()``.
 
         Raises:
-            ConfigError: no such module, or its output is no feature maps.
+            ConfigError: a module does not exist, or its output is not feature maps.
         """
         outputs: dict[str, Any] = {}
         with ExitStack() as hooks:
@@ -94,7 +94,7 @@ class Network(nn.Module):
             layers: names of modules, as in ``body.named_modules()``.
 
         Raises:
-            ConfigError: no such module, or its output is no feature maps.
+            ConfigError: a module does not exist, or its output is not feature maps.
         """
         with evaluating(self), torch.no_grad():
             _, tapped = self.layer_features(probe_images(self.body), layers)
@@ -104,8 +104,8 @@ class Network(nn.Module):
         """Return logits and features of normalised images ``(N, 3, H, W)``.
 
         Args:
-            images: the batch.
-            labels: int64 ``(N,)``; some methods' heads look at the true class in training.
+            images: normalised images, ``(N, 3, H, W)``.
+            labels: int64 ``(N,)``; some methods' heads use the ground-truth class in training.
         """
         if self.training and self.head.layers:
             features, tapped = self.layer_features(images, self.head.layers)
@@ -114,7 +114,7 @@ class Network(nn.Module):
         return self.head.output(features, labels, tapped)
 
     def score_maps(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return raw score maps ``(N, h, w)`` of ``labels`` ``(N,)``, before any scaling."""
+        """Return the raw score maps ``(N, h, w)`` of ``labels`` ``(N,)``."""
         return self.head.score_maps(self.features(images), labels)
 
     def load_published(self, weights: Mapping[str, Any]) -> None:
@@ -124,15 +124,15 @@ class Network(nn.Module):
             weights: arrays or tensors by name.
 
         Raises:
-            ConfigError: this network has no published names, or they do not fit.
+            ConfigError: this network has no published names, or the weights do not fit.
         """
         raise ConfigError(
-            "this network has no published names: make it by create_network('tensorpack/...') or "
-            "create_network('wsolevaluation/...'), or use load_state_dict"
+            "this network has no published names; use create_network('tensorpack/...') or "
+            "create_network('wsolevaluation/...'), or load_state_dict"
         )
 
     def fast_parameters(self) -> list[nn.Parameter]:
-        """Return the weights that learn at the full rate: the head's, and those of new layers.
+        """Return the weights with the full learning rate: the head's, and those of new layers.
 
         >>> from wsol.models.heads import LinearHead
         >>> body = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1))

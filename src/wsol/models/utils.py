@@ -1,4 +1,4 @@
-"""Inputs, modes and named layers of classifiers."""
+"""Input sizes, modes, precision and named layers of classifiers."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,12 +21,12 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class InputSpec(NamedTuple):
-    """What images a classifier takes.
+    """Input of a classifier.
 
     Attributes:
         size: channels, height and width in pixels; not always square.
-        mean: of the normalised input, per colour, on the scale of [0, 1].
-        std: the same for the standard deviation.
+        mean: mean of the input normalization per channel, for images in [0, 1].
+        std: standard deviation of the input normalization per channel.
     """
 
     size: tuple[int, int, int] = (3, 224, 224)
@@ -35,10 +35,10 @@ class InputSpec(NamedTuple):
 
 
 def input_spec(model: nn.Module) -> InputSpec:
-    """Return what a model says of its input, and ImageNet's custom where it says nothing.
+    """Return the input that a model declares; default: 224 pixels and ImageNet's normalization.
 
     Args:
-        model: one of ours, of timm or of Hugging Face, or any other.
+        model: network of this package, timm, Hugging Face, or any other.
 
     >>> import timm
     >>> input_spec(timm.create_model("test_vit")).size
@@ -55,7 +55,7 @@ def input_spec(model: nn.Module) -> InputSpec:
         spec = InputSpec(tuple(size), tuple(own["mean"]), tuple(own["std"]))
     else:
         config = getattr(model, "config", None)
-        # torchvision's transformers say it themselves.
+        # torchvision's transformers have an attribute for it.
         for said in (config, getattr(config, "vision_config", None), model):
             if sides := _sides(getattr(said, "image_size", None)):
                 spec = spec._replace(size=(getattr(said, "num_channels", 3), *sides))
@@ -66,7 +66,7 @@ def input_spec(model: nn.Module) -> InputSpec:
 
 
 def _sides(size: Any) -> tuple[int, int] | None:
-    """Return height and width as a Hugging Face configuration has them: one number or two."""
+    """Return height and width from a Hugging Face configuration: one number or two."""
     if isinstance(size, int):
         return size, size
     if isinstance(size, Mapping):
@@ -77,36 +77,36 @@ def _sides(size: Any) -> tuple[int, int] | None:
 
 
 def class_names(model: nn.Module, count: int) -> tuple[str, ...]:
-    """Return the names of a classifier's classes where it knows them, otherwise their numbers.
+    """Return the class names of a classifier if it has them, otherwise class numbers.
 
     Args:
-        model: Hugging Face's classifiers know their names.
+        model: classifier; Hugging Face classifiers have class names.
         count: number of classes.
 
     >>> class_names(nn.Identity(), 2)
     ('0', '1')
     """
     known = getattr(getattr(model, "config", None), "id2label", None) or {}
-    # JSON has texts as keys.
+    # JSON keys are strings.
     return tuple(str(known.get(index, known.get(str(index), index))) for index in range(count))
 
 
 _changing = RLock()
-"""Held while a model is not in its own mode, so that another thread does not read that mode."""
+"""Held while a model's mode is changed temporarily, so that other threads do not read it."""
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model and all its modules in evaluation mode, and restore each of them.
+    """Set a model and all its modules to evaluation mode, and restore each module's mode.
 
     Only the ``training`` flags are set: ``train()`` and ``eval()`` are not called, because some
     networks override them to change weights (LoRA layers that merge) or caches. Attributes that
-    the modules set while they evaluate are restored too.
+    the modules set in evaluation mode are restored too.
 
     Threads wait for each other if any module is in training mode.
 
     Raises:
-        ConfigError: a module has no weights yet; the first batch would decide their shapes.
+        ConfigError: a module has uninitialized weights, whose shapes depend on the first batch.
 
     >>> model = nn.Sequential(nn.Dropout()).train()
     >>> with evaluating(model):
@@ -138,20 +138,20 @@ def _check_weights(model: nn.Module) -> None:
         weights = chain(module.parameters(recurse=False), module.buffers(recurse=False))
         if any(is_lazy(weight) for weight in weights):
             raise ConfigError(
-                f"{type(module).__name__} {name!r} has no weights yet: send a batch through the "
+                f"{type(module).__name__} {name!r} has no weights yet; run a batch through the "
                 "network first"
             )
     if (weight := first_weight(model)) is not None and weight.is_meta:
-        raise ConfigError(f"{type(model).__name__} is on the device meta: load its weights first")
+        raise ConfigError(f"{type(model).__name__} is on the device meta; load its weights first")
 
 
 _CONTAINERS = (dict, list, set)
 
 
 def _attributes(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the attributes of a module, and copies of the containers that are not empty."""
+    """Return the attributes of a module, and copies of its non-empty containers."""
     own = vars(module).copy()
-    # Few objects: this is done for each module and each pass.
+    # Creates few objects, as it runs for each module in each forward pass.
     copies = {
         name: value.copy()
         for name, value in own.items()
@@ -175,7 +175,7 @@ def _restore(module: nn.Module, before: dict[str, Any], copies: dict[str, Any]) 
 
 
 def _is_same(value: Any, content: Any) -> bool:
-    """Return whether two containers hold the same objects: tensors have no single equality."""
+    """Return whether two containers have the same objects: tensors have no single equality."""
     if len(value) != len(content):
         return False
     if isinstance(value, dict) and content:
@@ -184,9 +184,9 @@ def _is_same(value: Any, content: Any) -> bool:
 
 
 def first_weight(model: nn.Module) -> Tensor | None:
-    """Return the first floating-point weight of a network; None if it has none.
+    """Return the first floating-point weight of a network; None without such weights.
 
-    It decides the device and the type of the input.
+    It determines the device and the dtype of the input.
 
     >>> first_weight(nn.Linear(2, 3).half()).dtype
     torch.float16
@@ -198,7 +198,7 @@ def first_weight(model: nn.Module) -> Tensor | None:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Return the device of a network, the CPU for one without weights.
+    """Return the device of a network; the CPU for networks without weights.
 
     >>> device_of(nn.ReLU())
     device(type='cpu')
@@ -208,9 +208,9 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the network inside wrappers of torch that compile it or spread it over devices.
+    """Return the network inside torch's wrappers for compilation and parallelism.
 
-    Layers have their own names there, and hooks are not compiled away.
+    Its layers have their original names, and hooks are not compiled away.
 
     >>> net = nn.Linear(2, 3)
     >>> unwrapped(nn.DataParallel(net)) is net
@@ -226,11 +226,11 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def forward(model: nn.Module, images: Tensor) -> Any:
-    """Return what a network returns for images, computed in the type of its weights.
+    """Return the output of a network for images, computed in the dtype of its weights.
 
-    Only a network that ``follows_autocast`` computes in the precision of an autocast. Images have
-    the memory format of the weights, because a network of contiguous weights may call ``view``.
-    What torch compiles runs uncompiled, so that hooks act.
+    Only a network that ``follows_autocast`` uses the precision of an autocast. Images are converted
+    to the memory format of the weights, because contiguous networks may call ``view``. Compiled
+    networks run uncompiled, so that hooks work.
 
     Args:
         model: any network.
@@ -255,7 +255,7 @@ def forward(model: nn.Module, images: Tensor) -> Any:
 def follows_autocast(model: nn.Module) -> bool:
     """Return whether a network can compute in the precision of an autocast.
 
-    One with other weights than float32, or with quantised layers, would mix types.
+    Networks with weights other than float32, or with quantised layers, would mix dtypes.
 
     >>> follows_autocast(nn.Linear(2, 3)), follows_autocast(nn.Linear(2, 3).half())
     (True, False)
@@ -276,23 +276,23 @@ def is_quantized(module: nn.Module) -> bool:
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Return a context in which no operation chooses a lower precision than its input's.
+    """Return a context in which no operation uses a lower precision than its input's.
 
     Args:
-        device: of the tensors.
+        device: device of the tensors.
 
     >>> with full_precision(torch.device("cpu")):
     ...     torch.is_autocast_enabled("cpu")
     False
     """
-    # An exported graph has no such contexts, and is float32 throughout.
+    # Exported models have no such contexts, and use float32 throughout.
     if torch.compiler.is_exporting():
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
 
 
 def _is_channels_last(model: nn.Module) -> bool:
-    """Return whether the first weight that tells is channels last."""
+    """Return whether the first unambiguous weight is channels last."""
     for weight in model.parameters():
         if weight.ndim == 4 and not weight.is_contiguous():
             return weight.is_contiguous(memory_format=torch.channels_last)
@@ -302,7 +302,7 @@ def _is_channels_last(model: nn.Module) -> bool:
 
 
 def is_compiled(model: nn.Module) -> bool:
-    """Return whether torch compiles a network or a part of it.
+    """Return whether a network or a part of it is compiled by torch.
 
     >>> is_compiled(nn.Sequential(torch.compile(nn.Linear(2, 3)))), is_compiled(nn.Linear(2, 3))
     (True, False)
@@ -314,7 +314,7 @@ def is_compiled(model: nn.Module) -> bool:
 
 
 def named_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the modules of a network by name; what is compiled has the names that it had before.
+    """Return the modules of a network by name; compiled modules have their original names.
 
     >>> list(named_layers(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())))
     ['0', '1']
@@ -331,7 +331,7 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
     """Return the submodule called ``name``, as in ``model.named_modules()``.
 
     Raises:
-        ConfigError: no such submodule; names the nearest one.
+        ConfigError: the submodule does not exist; the message suggests the nearest name.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
     >>> find_layer(model, "1")
@@ -345,15 +345,15 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
 
 
 def find_output(model: nn.Module, name: str) -> nn.Module:
-    """Return the module whose output is that of the submodule called ``name``.
+    """Return the module that computes the output of the submodule called ``name``.
 
     It is the submodule itself, or the last module of an ``nn.Sequential``: gradient checkpointing
-    calls the modules of a sequence one by one, and not the sequence. A module that is in several
-    places is not taken, as its output is that of the sequence only sometimes; and a sequence that
-    has forward hooks is taken itself, as they may change its output.
+    calls the modules of a sequence one by one, and not the sequence. A module that occurs more than
+    once is not used, as its output is not always that of the sequence; and a sequence with forward
+    hooks is returned itself, as hooks may change its output.
 
     Raises:
-        ConfigError: no such submodule; names the nearest one.
+        ConfigError: the submodule does not exist; the message suggests the nearest name.
 
     >>> find_output(nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())), "0")
     ReLU()
@@ -361,7 +361,7 @@ def find_output(model: nn.Module, name: str) -> nn.Module:
     module = find_layer(model, name)
     places = Counter(each for _, each in model.named_modules(remove_duplicate=False))
     while isinstance(module, nn.Sequential) and len(module) > 0:
-        # A subclass may do more than call one module after another, and a hook change the output.
+        # Subclasses may override forward, and hooks may change the output.
         does_more = type(module).forward is not nn.Sequential.forward or module._forward_hooks
         if does_more or places[module[-1]] > 1:
             break

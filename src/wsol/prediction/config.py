@@ -1,4 +1,4 @@
-"""The options of prediction."""
+"""Options of prediction."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,69 +33,71 @@ class PredictConfig(Options):
     """Options of prediction.
 
     Args:
-        images: image files or folders, or the URI of one folder elsewhere, as s3://bucket/photos.
-        out: folder to write, or its URI, as s3://bucket/boxes.
-        run: a run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: a
+        images: image files or folders, or the URI of a single remote folder, such as
+            s3://bucket/photos.
+        out: output folder, or its URI, such as s3://bucket/boxes.
+        run: run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: a
             pretrained network.
-        backbone: the pretrained network where no run is given, by its timm name. Its classes are
-            those of ImageNet; one without a classifier finds objects of one class, object.
-        localizer: makes the score maps; default: the run's, or prototypes.
-            One that is given leaves nothing of that reading.
-        layers: modules of the network whose features the localizer reads; default: the run's; with
-            --localizer, or without a run, found and logged.
-        affinity: a module of the network whose features the score map then follows; default: the
-            run's, or auto without a run; with --localizer, none.
-        flip: average score maps with those of the flipped image; default: the run's; with
+        backbone: pretrained network that is used without a run, by its timm name. Its classes are
+            those of ImageNet; a network without a classifier has a single class, object.
+        localizer: localizer that computes the score maps; default: the run's, or prototypes
+            without a run. Setting it discards all localizer options that are stored in the run.
+        layers: modules of the network whose features the localizer uses; default: the run's; with
+            --localizer, or without a run, selected automatically and logged.
+        affinity: module of the network whose features refine the score map; default: the run's, or
+            auto without a run; with --localizer, none.
+        flip: average the score maps of the image and of its mirror image; default: the run's; with
             --localizer, or without a run, false.
-        scales: average score maps over images of these sizes, as shares of size; default: the
-            run's; with --localizer, or without a run, the image as it is.
-        normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
-            maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
-            that Otsu's threshold of each map becomes a half (otsu); default: the run's; with
-            --localizer, or without a run, otsu with threshold auto (minmax for prototypes) and
-            minmax with a number.
+        scales: image sizes to average the score maps over, as fractions of image_size; default: the
+            run's; with --localizer, or without a run, the original size only.
+        normalization: scaling of score maps to [0, 1]: by minimum and maximum (minmax), by the
+            maximum only (max), with a percentile as the upper (pas) or the lower bound (ivr), or
+            such that Otsu's threshold of each map becomes 0.5 (otsu); default: the run's; with
+            --localizer, or without a run, otsu if threshold is auto (minmax for prototypes), and
+            minmax if it is a number.
         threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
-            auto: each map's own, and 0.5 for prototypes; default: the run's where it was chosen on
-            boxes, otherwise auto.
-        labels: names or indices of the classes to look for in each image, with commas between
-            them; names may have commas too. Where two classes have one name, crane#517 is the one
-            with index 517. Default: those that the network sees there, one or, for a run on
-            images of several labels, several.
-        labels_from: labels that are known of the images, whose classes are looked for instead of
-            those that the network sees: folders, where the images lie in one folder for each class,
-            or a file of labels, CSV with image,label or COCO JSON. Names are those of the run;
-            without a run any names.
-        class_map: file that renames, merges or leaves out classes of these labels: CSV with
-            class,new_name, or YAML with class: new_name; no new name leaves a class out.
-        split_folders: folders above the class folders, as train=FOLDER,test=FOLDER; none makes
-            every folder a class; default: those named after splits.
-        instances: one box for each class, or several; default: several for such a run.
+            auto (Otsu's threshold of each map; 0.5 for prototypes); default: the run's if it was
+            chosen on boxes, otherwise auto.
+        labels: names or indices of the classes to localize in each image, separated by commas;
+            names may contain commas. If two classes share a name, crane#517 is the class with
+            index 517. Default: the classes that the network predicts, one per image, or one or more
+            for a run that was trained on multi-label images.
+        labels_from: known labels of the images, whose classes are localized instead of the
+            predicted ones: folders (one folder of images per class), or a file of labels, CSV with
+            image,label or COCO JSON. With a run, the names must be classes of the run.
+        class_map: file that renames, merges or leaves out classes of labels_from: CSV with
+            class,new_name, or YAML with class: new_name; an empty new name leaves the class out.
+        split_folders: split folders above the class folders, as train=FOLDER,test=FOLDER; none
+            treats every folder as a class; default: folders with names of splits.
+        instances: boxes of each class: a single one, or multiple, one per object; default: multiple
+            for a run that was trained on multi-label images, otherwise single.
         image_size: side of the network's input in pixels; default: the run's, or 448.
-        save_overlays: also write an overlay of heat map and boxes for each image.
-        format: formats to write.
-        val_fraction: share of the images with boxes that yolo lists for validation instead of
-            training; 0 lists all for both.
-        copy_images: let yolo copy images instead of linking to them.
-        report: images to show at most in the folder report, spread evenly over all; 0 writes no
-            report.
+        save_overlays: write an overlay of heat map and boxes for each image.
+        format: formats to write; wsol list formats shows them.
+        val_fraction: fraction of the images with boxes that yolo lists for validation instead of
+            training; 0 lists all images for both.
+        copy_images: copy the images into the yolo folder instead of linking to them.
+        report: number of images in the report at most, spread evenly over all; 0 writes no report.
         batch_size: images per step.
-        chunk_size: images in a file of rows, which is written when all are done; a prediction that
-            was stopped goes on after the last one.
-        shard: which share of the images to predict, of how many, as 1/8 to 8/8 in eight processes
-            with the same --out; the last one to end makes formats and report.
-        overwrite: remove another prediction that is in the folder, instead of refusing it.
-        engine: local predicts in this process, ray in those of a cluster (extra ray), which is the
-            one that RAY_ADDRESS names, or this machine.
-        actors: processes of the cluster that predict; default: as many as it has room for.
-        gpus: that each of them takes; a half lets two share one.
-        max_errors: stop when more images than these cannot be read, with exit status 4; default:
-            never.
-        num_workers: processes that decode images; 0 decodes in this one.
-        max_pixels: larger images are refused before they are decoded.
-        scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
-            least one and a half times size; much faster, and nearly the same.
-        precision: auto is that of the run, or without one bfloat16 where the hardware supports it.
-        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
+        chunk_size: images per file of predictions. Each file is written when all its images are
+            done; a stopped prediction resumes after the last file.
+        shard: share of the images to predict, 1/8 to 8/8 for eight processes with the same --out;
+            the last process to finish writes formats and report.
+        overwrite: remove an existing prediction in the output folder; by default, the command
+            refuses a prediction with other options.
+        engine: local predicts in this process; ray in processes of a Ray cluster (extra ray), which
+            RAY_ADDRESS names, or on this machine if it is not set.
+        actors: number of cluster processes that predict; default: as many as the cluster can run.
+        gpus: GPUs per cluster process; with 0.5, two processes share a GPU.
+        max_errors: number of unreadable images above which the command stops with exit status 4;
+            default: no limit.
+        num_workers: number of processes that decode images; 0 decodes in the main process.
+        max_pixels: pixel limit of an image; larger images are refused before they are decoded.
+        scaled_decoding: decode large JPEG images at 1/2, 1/4 or 1/8 of their size, but at no less
+            than 1.5 times image_size; much faster, with nearly the same result.
+        precision: precision of the computation; auto: that of the run, or without a run bfloat16 if
+            the hardware supports it.
+        device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
     """
 
     images: Annotated[list[Path], NotEmpty()]
@@ -135,7 +137,7 @@ class PredictConfig(Options):
     device: Device = "auto"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is loaded."""
+        """Validate the options before anything is loaded."""
         super().__post_init__()
         check_formats(self)
         shard_of(self.shard, 1)
@@ -157,25 +159,25 @@ class PredictConfig(Options):
             raise refusal(
                 "overwrite",
                 True,
-                "remove the folder and start all shards without it, as it would remove what other "
-                "shards have written",
+                "remove the output folder and start all shards without --overwrite, which would "
+                "remove the results of other shards",
             )
 
 
 def shard_of(shard: str, chunks: int) -> range:
-    """Return the parts of one of several processes that share a prediction.
+    """Return the chunks of one shard of a prediction.
 
     Args:
-        shard: which of how many, ``1/8`` to ``8/8``; empty: all parts.
-        chunks: how many there are.
+        shard: number of the shard and of all shards, ``1/8`` to ``8/8``; empty: all chunks.
+        chunks: number of chunks.
 
     Raises:
-        ConfigError: not such a text.
+        ConfigError: the shard is not valid.
 
     >>> list(shard_of("2/3", chunks=8))
     [1, 4, 7]
     """
     first, _, count = (shard or "1/1").partition("/")
     if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
-        raise refusal("shard", shard, "use which of how many, from 1/8 to 8/8 for eight")
+        raise refusal("shard", shard, "use NUMBER/COUNT, such as 1/8 to 8/8 for eight shards")
     return range(int(first) - 1, chunks, int(count))

@@ -1,4 +1,4 @@
-"""The images that a command is given."""
+"""Collection of the input images of a command, and their labels."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -26,12 +26,12 @@ log = logging.getLogger("wsol")
 
 @dataclass(frozen=True)
 class ImageCollection:
-    """Image files and what they are called, in order.
+    """Ordered collection of image files.
 
     Attributes:
         root: folder that the names are relative to, or its URI.
-        names: of the files, which are their ids.
-        labels: classes of each, where they are given.
+        names: names of the files, which are the image ids.
+        labels: known classes of each image, or None.
     """
 
     root: Path
@@ -40,42 +40,42 @@ class ImageCollection:
 
     @property
     def are_remote(self) -> bool:
-        """Whether they are on another file system."""
+        """Whether the images are on a remote file system."""
         return is_uri(self.root)
 
     @property
     def paths(self) -> PathsBelow | RemoteFiles:
-        """The files."""
+        """Paths of the images, or remote files."""
         if self.are_remote:
             return RemoteFiles(uri_of(self.root), self.names)
         return PathsBelow(self.root, self.names)
 
     def select(self, some: slice) -> "ImageCollection":
-        """Return some of them.
+        """Return a slice of the collection.
 
         Args:
-            some: which.
+            some: slice of the images.
         """
         labels = None if self.labels is None else self.labels[some]
         return replace(self, names=self.names[some], labels=labels)
 
     def __len__(self) -> int:
-        """Return the number of files."""
+        """Return the number of images."""
         return len(self.names)
 
 
 def collect(inputs: Sequence[Path]) -> ImageCollection:
-    """Return the image files among files and folders.
+    """Collect images from files and folders.
 
     Args:
-        inputs: files, taken as they are, and folders, searched for images; or one folder's URI.
+        inputs: image files, and folders that are searched for images; or the URI of one folder.
 
     Returns:
-        Images that are called by their paths below the folder where one folder is given,
-        otherwise by the paths themselves.
+        Images. Their names are relative to the folder if ``inputs`` is a single folder, otherwise
+        they are the paths.
 
     Raises:
-        DataError: a path does not exist, is given twice, or no image is found.
+        DataError: a path does not exist or occurs twice, or no image is found.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -85,21 +85,24 @@ def collect(inputs: Sequence[Path]) -> ImageCollection:
     """
     remote = [given for given in inputs if is_uri(given)]
     if remote and len(inputs) > 1:
-        raise DataError(f"{shown(uri_of(remote[0]))}: give one folder elsewhere, and nothing else")
+        raise DataError(
+            f"{shown(uri_of(remote[0]))}: cannot be combined with other inputs; use a single "
+            "remote folder"
+        )
     if remote:
         images = ImageCollection(remote[0], index_remote(uri_of(remote[0]), IMAGE_SUFFIXES))
     elif len(inputs) == 1 and inputs[0].is_dir():
-        # The root of files that are given one by one is Path(), which equals ".".
+        # Path(), which equals ".", is the root of images from more than one input.
         root = inputs[0] if inputs[0] != Path() else Path.cwd()
         images = ImageCollection(root, index_images(root))
     else:
         images = ImageCollection(Path(), Names(chain.from_iterable(map(_found, inputs))))
     if not len(images):
-        where = ", ".join(map(str, inputs)) or "nothing given"
-        raise DataError(f"no images to predict: {where}")
+        where = ", ".join(map(str, inputs)) or "images is empty"
+        raise DataError(f"{where}: no images found; use image files or a folder of images")
     if len(inputs) > 1 and (repeated := images.names.repeated()):
         name, count = repeated
-        raise DataError(f"{name}: given {count} times; give each image once")
+        raise DataError(f"{name}: occurs {count} times; pass each image once")
     return images
 
 
@@ -109,21 +112,20 @@ def with_labels(
     class_map: Path | None = None,
     split_folders: Sequence[str] = (),
 ) -> ImageCollection:
-    """Return images with the labels that are given of them.
+    """Return images with their known labels.
 
     Args:
-        images: all of them.
-        labels_from: a file of labels, or ``FOLDERS``.
-        class_map: file of new names of classes; an image all of whose classes are left out there
-            is left out here.
-        split_folders: which folders are splits, see ``read_split_folders``.
+        images: all images.
+        labels_from: file of labels, or ``FOLDERS``.
+        class_map: file of new class names; images without a remaining class are left out.
+        split_folders: split folders, see ``read_split_folders``.
 
     Returns:
-        The images; the classes of their labels are those that occur, sorted.
+        The images, with sorted classes that occur in their labels.
 
     Raises:
         DataError: the labels or the class map cannot be used, or no image has a label.
-        ConfigError: the labels are those of folders, and the images are not in one folder.
+        ConfigError: ``labels_from`` is ``FOLDERS``, and the images are not in one folder.
 
     >>> images = ImageCollection(Path("photos"), Names(["cat/1.jpg", "dog/2.jpg"]))
     >>> labels = with_labels(images, FOLDERS).labels
@@ -134,11 +136,11 @@ def with_labels(
         found = file_labels(images.root, images.names, labels_from)
     elif images.root == Path():
         raise ConfigError(
-            "labels_from is folders, but there are several images or folders: give the one folder "
-            "that has the class folders"
+            "labels_from: folders needs a single input folder; use the folder that contains the "
+            "class folders"
         )
     else:
-        # CUB's class folders are all below images/.
+        # The class folders of CUB are below images/.
         above = "images/" if is_cub(images.root) else ""
         names = [name.removeprefix(above) for name in images.names]
         found = folder_labels(images.root / above, names, split_folders)
@@ -146,11 +148,13 @@ def with_labels(
     renamed = list(with_new_names(found, new_names))
     classes = tuple(sorted({name for own in renamed for name in own or ()}))
     if not classes:
-        raise DataError(f"{class_map or labels_from}: leaves no class of the images")
+        raise DataError(
+            f"{class_map or labels_from}: no image has a remaining class; keep at least one class"
+        )
     index_of = {name: index for index, name in enumerate(classes)}
     kept = [own is not None for own in renamed]
     if left_out := len(kept) - sum(kept):
-        log.info("%d images of classes that %s leaves out are left out", left_out, class_map)
+        log.info("left out %d images, all of whose classes %s leaves out", left_out, class_map)
     if unlabelled := sum(own == () for own in renamed):
         log.warning("%d images have no label in %s", unlabelled, labels_from)
     return replace(
@@ -163,7 +167,7 @@ def with_labels(
 
 
 def _found(given: Path) -> Iterator[str]:
-    """Yield a file, or the images beneath a folder."""
+    """Yield a file, or the images below a folder."""
     if given.is_dir():
         yield from ((given / name).as_posix() for name in index_images(given))
     elif given.exists():

@@ -1,4 +1,4 @@
-"""What a prediction has to do, and what of it is done."""
+"""Prediction jobs: chunks of images, and the files that make a stopped prediction resumable."""
 
 import hashlib
 import json
@@ -26,14 +26,15 @@ from wsol.runs.config import plain
 from wsol.runs.hub import local_run
 from wsol.runs.run import read_tensors, write_tensors
 
-FILE = "plan.json"
-"""In the record's folder: what its rows are a function of."""
+FILE = "job.json"
+"""File in the store's folder with all inputs that the rows depend on."""
 
 STATE = "localizer.safetensors"
-"""Beside it: what the localizer has learnt of the images, the same for every process."""
+"""File next to it with the state of the localizer that was fitted to the images, for all
+processes."""
 
 WAIT = 0.2
-"""Seconds between two looks at whether another process has learnt it."""
+"""Seconds between two checks whether another process has fitted the localizer."""
 
 FREE = {
     "images",
@@ -56,20 +57,20 @@ FREE = {
     "actors",
     "gpus",
 }
-"""Options that may differ when a prediction goes on: rows do not depend on them, or the plan says
-what they stand for."""
+"""Options that may change when a prediction resumes: the rows do not depend on them, or the plan
+contains their resolved value."""
 
 
 @dataclass(frozen=True)
 class PredictionJob:
-    """A prediction in parts: each is a file that is there or not.
+    """Prediction in chunks, each of which is one file.
 
     Attributes:
-        folder: of the prediction.
-        number: of images.
-        chunk_size: images in a part; the last may have fewer.
-        rounds: numbers of images that came together, where some came later; no part has images
-            of two rounds, so that what is done stays as it is.
+        folder: output folder of the prediction.
+        number: number of images.
+        chunk_size: images per chunk; the last chunk may have fewer.
+        rounds: number of images of each round, if images are added later; a chunk never has images
+            of two rounds, so that existing chunks stay valid.
     """
 
     folder: Path
@@ -88,11 +89,11 @@ class PredictionJob:
 
     @property
     def chunks(self) -> int:
-        """Number of parts."""
+        """Number of chunks."""
         return len(self._chunks)
 
     def images(self, chunk: int) -> range:
-        """Return the numbers of a part's images.
+        """Return the indices of a chunk's images.
 
         >>> PredictionJob(Path("boxes"), 10, 4).images(2)
         range(8, 10)
@@ -102,31 +103,31 @@ class PredictionJob:
         return self._chunks[chunk]
 
     def missing(self, chunks: Sequence[int] | None = None) -> list[int]:
-        """Return the parts that are not there yet.
+        """Return the chunks that have not been written yet.
 
         Args:
-            chunks: to look at; default: all.
+            chunks: numbers of the chunks to check; default: all.
         """
-        wanted = range(self.chunks) if chunks is None else chunks
-        return [chunk for chunk in wanted if not chunk_file(self.folder, chunk).exists()]
+        checked = range(self.chunks) if chunks is None else chunks
+        return [chunk for chunk in checked if not chunk_file(self.folder, chunk).exists()]
 
 
 @contextmanager
 def begin(
     config: PredictConfig, images: ImageCollection, locate: Localizer, rounds: tuple[int, ...] = ()
 ) -> Iterator[PredictionJob]:
-    """Make the plan of a prediction, or take up the one that is there, and keep others out.
+    """Start or resume a prediction, and lock its folder.
 
     Args:
-        config: the options.
-        images: to predict.
-        locate: it is shown images here, where it wants to see some.
-        rounds: numbers of images that came together, where more may come later: the caller sees
-            to it that those of earlier rounds are the same.
+        config: options of the prediction.
+        images: images to predict.
+        locate: localizer; it is fitted to the images here if it needs it.
+        rounds: number of images of each round, if images may be added later; the caller ensures
+            that the images of earlier rounds are unchanged.
 
     Raises:
-        ConfigError: another prediction is there, another process writes to it, or the folder
-            cannot be written.
+        ConfigError: the folder contains another prediction, another process writes to it, or it is
+            not writable.
     """
     home = config.out / FOLDER
     inputs = _inputs(config, images, locate, grows=bool(rounds))
@@ -135,11 +136,11 @@ def begin(
     if not home.exists():
         _make(home, inputs)
     with ExitStack() as stack:
-        # All shards of a prediction keep out one that does the whole.
+        # A shared lock of the shards excludes a process without --shard.
         stack.enter_context(FolderLock(home, shared=bool(config.shard)))
         if config.shard:
             stack.enter_context(FolderLock(home, f"{NAME}-{config.shard.replace('/', '-of-')}"))
-        # Killed processes have left them, and one that still makes a plan takes this one.
+        # Remove leftovers of killed processes; a process that still writes a plan uses this one.
         for left in home.parent.glob(f".{home.name}.*.part"):
             shutil.rmtree(left, ignore_errors=True)
         _check(home, inputs)
@@ -150,11 +151,11 @@ def begin(
 def _inputs(
     config: PredictConfig, images: ImageCollection, locate: Localizer, grows: bool
 ) -> dict[str, Any]:
-    """Return what the rows are a function of, but for the images of a plan that grows."""
+    """Return the inputs that the rows depend on, without the images if they may be added later."""
     options = {name: value for name, value in plain(config).items() if name not in FREE}
     options |= {
         "version": __version__,
-        # Not as they were asked for: another machine may take others.
+        # The resolved values, as "auto" may differ on another machine.
         "precision": locate.compute.precision,
         "device": _device(config, locate),
         "weights": _digest(config.run),
@@ -169,13 +170,13 @@ def _inputs(
 
 
 def _device(config: PredictConfig, locate: Localizer) -> str:
-    """Return the kind of device that rows are made on, which in a cluster is not this one."""
+    """Return the kind of device that predicts; in a cluster, it is not the one of this machine."""
     on_cpu = not config.gpus if config.engine == "ray" else locate.compute.device.type == "cpu"
     return "cpu" if on_cpu else "gpu"
 
 
 def _digest(run: Path | None) -> str | None:
-    """Return the SHA-256 of a run, or of an exported file."""
+    """Return the SHA-256 of a run or an exported model."""
     if run is None:
         return None
     run = local_run(run)
@@ -189,7 +190,7 @@ def _digest(run: Path | None) -> str | None:
 
 
 def _make(home: Path, inputs: dict[str, Any]) -> None:
-    """Write a record's folder with its plan and nothing else, unless another process is first."""
+    """Write the store's folder with the plan only, unless another process is first."""
     new = _hidden(home)
     try:
         new.mkdir()
@@ -203,16 +204,16 @@ def _make(home: Path, inputs: dict[str, Any]) -> None:
 
 
 def _hidden(home: Path) -> Path:
-    """Return a place beside a record's folder that no other process has."""
-    # Processes of several machines, or containers, may have the same number.
+    """Return a unique temporary path next to the store's folder."""
+    # Process ids are not unique across machines and containers.
     return home.with_name(f".{home.name}.{secrets.token_hex(8)}.part")
 
 
 def _learn(file: Path, images: ImageCollection, locate: Localizer) -> None:
-    """Give a localizer what all processes know of the images, which the first of them learns.
+    """Fit a localizer to the images in the first process, and load its state in the others.
 
-    Two machines may learn not quite the same. Where no image can be read nothing is learnt, and
-    no row needs it.
+    The state is shared, as fits on two machines may differ slightly. If no image can be read,
+    nothing is fitted, and no row needs it.
     """
     while not (locate.is_fitted or file.exists()):
         try:
@@ -230,42 +231,40 @@ def _load(file: Path, locate: Localizer) -> None:
     try:
         locate.localizer.load_state(read_tensors(file))
     except (ConfigError, SafetensorError, OSError) as error:
-        raise ConfigError(
-            f"{file}: cannot be read: {error}; begin anew with --overwrite"
-        ) from error
+        raise ConfigError(f"{file}: cannot be read: {error}; use --overwrite to restart") from error
     locate.is_fitted = True
 
 
 def _check(home: Path, inputs: dict[str, Any]) -> None:
-    """Refuse the folder of another prediction."""
+    """Raise an error if the folder contains another prediction."""
     try:
         found = json.loads((home / FILE).read_text(encoding="utf-8"))
         saved = {str(name): value for name, value in found.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise ConfigError(
-            f"{home}: holds no prediction that can go on: choose another --out, or begin anew with "
-            "--overwrite"
+            f"{home}: no resumable prediction; use another --out, or --overwrite to restart"
         ) from error
-    instead = "give the same again, choose another --out, or begin anew with --overwrite"
+    instead = "use the same value, another --out, or --overwrite to restart"
     for name, value in inputs.items():
         if saved.get(name) == value:
             continue
         if name in ("number", "images"):
             was, now = saved.get("number"), inputs["number"]
             raise ConfigError(
-                f"{home.parent}: holds a prediction of other images ({was}, now {now}): {instead}"
+                f"{home.parent}: contains a prediction of other images ({was}, now {now}); "
+                f"{instead}"
             )
         if name in ("weights", "given_labels"):
             what = "another run" if name == "weights" else "other labels"
-            raise ConfigError(f"{home.parent}: holds a prediction of {what}: {instead}")
+            raise ConfigError(f"{home.parent}: contains a prediction of {what}; {instead}")
         raise ConfigError(
-            f"{home.parent}: holds a prediction whose {name} was {saved.get(name)!r} and is "
-            f"{value!r} now: {instead}"
+            f"{home.parent}: contains a prediction with {name} {saved.get(name)!r}, not "
+            f"{value!r}; {instead}"
         )
 
 
 def _remove(home: Path) -> None:
-    """Remove a record that no other process writes to."""
+    """Remove a store, unless another process writes to it."""
     with FolderLock(home):
         old = _hidden(home)
         home.rename(old)
@@ -273,14 +272,14 @@ def _remove(home: Path) -> None:
 
 
 def finish(job: PredictionJob, make: Callable[[], None]) -> bool:
-    """Make what is made of all parts, unless another process does.
+    """Run the final step of a prediction, unless another process does.
 
     Args:
-        job: with no part missing.
-        make: makes it.
+        job: prediction with all chunks written.
+        make: function that runs the final step.
 
     Returns:
-        Whether it was made here.
+        Whether this process ran it.
     """
     try:
         lock = FolderLock(job.folder / FOLDER, f"{NAME}-finish")

@@ -1,4 +1,4 @@
-"""Prediction of parts in this process."""
+"""Prediction of chunks in this process."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -22,21 +22,21 @@ log = logging.getLogger("wsol")
 def create_predictor(
     config: PredictConfig, images: ImageCollection, kind: Callable[..., Localizer] = Localizer
 ) -> Localizer:
-    """Return the localizer of a prediction.
+    """Create the localizer of a prediction.
 
     Args:
-        config: the options.
-        images: all of them; their labels are the classes where there is no run.
-        kind: makes the localizer.
+        config: options of the prediction.
+        images: all images; without a run, the classes are those of their labels.
+        kind: class of the localizer, or a function that creates it.
 
     Raises:
-        ConfigError: an option does not fit.
+        ConfigError: an option is not valid for the network.
     """
     labels = images.labels
     if labels is not None and config.run is not None and is_exported(config.run):
         raise ConfigError(
-            f"labels_from: {config.run} is an exported graph, which has a map of each image's "
-            "likeliest class alone: give --run the run folder"
+            f"labels_from: the exported model {config.run} only returns the map of the predicted "
+            "class; set --run to the run folder"
         )
     return kind(
         config.run,
@@ -45,14 +45,14 @@ def create_predictor(
         **localizer_options(config),
         threshold=config.threshold,
         labels=config.labels,
-        objects=config.instances,
-        size=config.image_size,
+        instances=config.instances,
+        image_size=config.image_size,
         batch_size=config.batch_size,
         num_workers=config.num_workers,
         max_pixels=config.max_pixels,
         scaled_decoding=config.scaled_decoding,
         precision=config.precision,
-        # In a cluster it computes as those do that make the rows.
+        # With Ray, the same kind of device as in the processes that predict.
         device="cpu" if config.engine == "ray" and not config.gpus else config.device,
     )
 
@@ -66,24 +66,24 @@ def predict_chunks(
     errors: int = 0,
     written: Callable[[], None] = lambda: None,
 ) -> None:
-    """Predict some parts and write each when it is whole.
+    """Predict chunks, and write each chunk when it is complete.
 
     Args:
-        config: the options.
-        job: of the prediction.
-        images: all of them.
-        locate: knows what it wants to know of them.
-        chunks: numbers of those to predict.
-        errors: number of images that could not be read before.
-        written: called when a part is there.
+        config: options of the prediction.
+        job: prediction job.
+        images: all images.
+        locate: localizer, fitted if it needs it.
+        chunks: numbers of the chunks to predict.
+        errors: number of unreadable images in earlier chunks.
+        written: function that is called after each written chunk.
     """
     number = sum(len(job.images(chunk)) for chunk in chunks)
     if number < job.number:
-        log.info("%d of %d images are left to do here", number, job.number)
-    wanted = map(job.images, chunks)
-    found = locate.locate_chunks(images.paths, images.names, wanted, images.labels)
+        log.info("predicting %d of %d images", number, job.number)
+    indices = map(job.images, chunks)
+    found = locate.locate_chunks(images.paths, images.names, indices, images.labels)
     with Meter("predict", number) as meter:
-        # Rows are packed while the network looks at the next images.
+        # Rows are packed in a thread while the network processes the next images.
         rows = in_order(
             to_row, _counted(found, meter, config.max_errors, errors), threads=1, ahead=64
         )
@@ -105,17 +105,17 @@ def _counted(
 
 
 def check_limit(errors: int, max_errors: int | None) -> None:
-    """Stop where too many images are in error.
+    """Raise an error if too many images are unreadable.
 
     Args:
-        errors: number of them.
-        max_errors: that are allowed; None: any number.
+        errors: number of unreadable images.
+        max_errors: maximum number; None: no limit.
 
     Raises:
-        ErrorLimitError: there are more.
+        ErrorLimitError: the number exceeds the maximum.
     """
     if max_errors is not None and errors > max_errors:
         raise ErrorLimitError(
-            f"stopped, as {errors} images could not be read: see to them, or give a "
-            f"higher --max-errors than {max_errors}; the same command then goes on"
+            f"stopped after {errors} unreadable images (--max_errors {max_errors}); repair or "
+            "remove them, or raise --max_errors, and run the same command to resume"
         )

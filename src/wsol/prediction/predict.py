@@ -1,4 +1,4 @@
-"""Prediction from files to files."""
+"""Prediction of boxes for image files, with formats, overlays and report."""
 
 import logging
 from collections import Counter
@@ -34,20 +34,20 @@ log = logging.getLogger("wsol")
 def predict(config: PredictConfig) -> Counter[str]:
     """Predict boxes for image files and write them.
 
-    What an earlier call with the same options has left undone is done, and nothing else. Of a
-    shard's images nothing but rows are written, unless those of all others are there.
+    A call with the same options resumes a stopped prediction. A shard only writes the rows of its
+    images; formats, overlays and report are written by the shard that finishes last.
 
     Args:
-        config: the options.
+        config: options of the prediction.
 
     Returns:
-        Number of images of each status: ``ok``, ``no_object``, ``error``.
+        Number of images by status: ``ok``, ``no_object``, ``error``.
 
     Raises:
         DataError: no image is found.
-        ConfigError: the output folder cannot be written, another process writes to it, it holds
-            another prediction, or an option does not fit.
-        ErrorLimitError: more images than were allowed are in error.
+        ConfigError: the output folder is not writable, another process writes to it, it contains
+            another prediction, or an option is not valid.
+        ErrorLimitError: more than ``max_errors`` images are unreadable.
     """
     images = collect(config.images)
     if config.labels_from is not None:
@@ -59,7 +59,7 @@ def predict(config: PredictConfig) -> Counter[str]:
         if here.report:
             check_folder(here.out / "report")
         if here.engine == "ray" and here.precision == "auto":
-            # Those choose that compute, not the machine that starts them.
+            # The precision depends on the machines of the cluster, not on this one.
             here = replace(here, precision=_ray().cluster_precision(here))
         return predict_images(here, images, create_predictor(here, images), written=written)
 
@@ -71,19 +71,19 @@ def predict_images(
     rounds: tuple[int, ...] = (),
     written: Callable[[], None] = lambda: None,
 ) -> Counter[str]:
-    """Predict, and write to a folder here.
+    """Predict boxes and write them to a local folder.
 
     Args:
-        config: the options.
-        images: all of them.
-        locate: finds the boxes.
-        rounds: numbers of images that came together, where more may come later.
-        written: called when parts are there.
+        config: options of the prediction.
+        images: all images.
+        locate: localizer.
+        rounds: number of images of each round, if images may be added later.
+        written: function that is called after each written chunk.
     """
     if images.labels is not None:
         images = replace(images, labels=images.labels.numbered(locate.classes))
     info = locate.info(images.root)
-    # What stands in their way is said now, not after the last image.
+    # Creating the writers raises their errors now, not after the last image.
     create_writers(config.format, config.out, info)
     with begin(config, images, locate, rounds) as job:
         if config.engine == "local":
@@ -105,49 +105,49 @@ def predict_images(
 def check_links(
     formats: Sequence[str], images: Sequence[Path], collection: ImageCollection
 ) -> None:
-    """Refuse formats that link to images which are no files here.
+    """Refuse formats that link to images if the images are not local files.
 
     Args:
         formats: names of the formats.
-        images: the images as they were given.
-        collection: all of them.
+        images: input files and folders.
+        collection: all images.
 
     Raises:
-        ConfigError: there is one, and they are in tar files or elsewhere.
+        ConfigError: a format links to images that are in tar files or remote.
     """
     linking = LINKING.intersection(formats)
     if linking and (collection.are_remote or any(map(is_sharded, images))):
         raise ConfigError(
-            f"format is {', '.join(formats)}, but {' and '.join(sorted(linking))} links to "
-            "the images, which are no files here: choose another, or unpack or copy them first"
+            f"format: {' and '.join(sorted(linking))} links to the images, which are not local "
+            "files; use another format, or unpack or download the images first"
         )
 
 
 def _without_images(config: PredictConfig) -> PredictConfig:
-    """Return options under which images are opened once, by those who predict."""
+    """Return options for remote images, which are only opened for the prediction itself."""
     if config.save_overlays:
         raise ConfigError(
-            "save_overlays is true, but the images are not here: leave out --save_overlays"
+            "save_overlays: not supported for remote images; leave out --save_overlays"
         )
     if config.engine == "local" and config.num_workers:
         raise ConfigError(
-            f"workers is {config.num_workers}, but connections do not survive that processes are "
-            "forked: give --engine ray, or --num_workers 0"
+            f"num_workers: {config.num_workers} worker processes cannot share a connection to "
+            "remote images; use --engine ray, or --num_workers 0"
         )
     if config.report:
-        log.info("no report is made, as the images are not here")
+        log.info("writing no report, as the images are remote")
     return replace(config, report=0)
 
 
 def _ray() -> ModuleType:
-    # It loads a library that nothing else here needs.
+    # Imported lazily, as only predictions with Ray need it.
     from wsol.prediction import ray as predict_ray
 
     return predict_ray
 
 
 def _finish(config: PredictConfig, job: PredictionJob, info: PredictionInfo) -> None:
-    """Make everything else of the rows."""
+    """Write formats, overlays and report from the rows of all chunks."""
     finish_store(config.out, info, job.number, job.chunks)
     store = PredictionStore(config.out)
     convert(store, config.out, config.format, options=format_options(config))
@@ -163,6 +163,6 @@ def _save_overlay(config: PredictConfig, path: Path, number: int, result: Locali
     folder = config.out / "overlays"
     folder.mkdir(exist_ok=True)
     image = load_image(path, max_pixels=config.max_pixels)
-    # Not all names can be longer by a number.
+    # Names may be too long to append a number.
     stem = Path(safe_path(path.name)).stem
     draw(image, result.heat_map, result.boxes).save(folder / f"{number:06d}_{stem}.jpg")

@@ -1,4 +1,4 @@
-"""Prediction of parts by the processes of a Ray cluster."""
+"""Prediction of chunks in processes of a Ray cluster."""
 
 import logging
 import os
@@ -34,29 +34,29 @@ from wsol.runs.run import load_info, pack
 from wsol.types import Precision
 
 MAX_ATTEMPTS = 4
-"""Of a part: one that ends so many processes would end all others."""
+"""Maximum attempts per chunk; a chunk that crashes more processes would crash all others."""
 
 _OUT_OF_MEMORY = (
-    "a process of the cluster is out of memory: use a lower --batch_size or --image_size, or "
+    "a process of the cluster is out of memory; use a lower --batch_size or --image_size, or "
     "more --gpus"
 )
 
-RESULT = pa.schema([("part", pa.int64()), ("content", pa.large_binary()), ("error", pa.string())])
-"""What comes back: a part's number, and its file's content or why there is none. What a process
-raises reaches this one without its name."""
+RESULT = pa.schema([("chunk", pa.int64()), ("content", pa.large_binary()), ("error", pa.string())])
+"""Result of a chunk: its number, and the content of its file or an error message. Errors are
+returned as text, as Ray does not preserve the class of an exception."""
 
 
 @dataclass(frozen=True)
 class WorkerPayload:
-    """All that a process of the cluster needs, so that machines share no more than images.
+    """Everything that a cluster process needs, so that machines only share the images.
 
     Attributes:
-        config: the options.
-        job: of the prediction.
-        images: all of them; their folder is the same on all machines, or a URI.
-        run: content of the run's files by name, or of the one exported file; None: no run.
-        state: what the localizer has learnt of the images.
-        threads: of torch, on which the last bits of a sum depend.
+        config: options of the prediction.
+        job: prediction job.
+        images: all images; their folder has the same path on all machines, or is a URI.
+        run: content of the run's files, or of the exported model, by file name; None: no run.
+        state: state of the localizer that was fitted to the images.
+        threads: number of torch threads, which affects the last bits of sums.
     """
 
     config: PredictConfig
@@ -67,7 +67,7 @@ class WorkerPayload:
     threads: int
 
     def create(self) -> Localizer:
-        """Return the localizer, ready to be asked."""
+        """Return the localizer, ready to predict."""
         torch.set_num_threads(self.threads)
         folder = Path(tempfile.mkdtemp(prefix="wsol-run-"))
         try:
@@ -76,8 +76,8 @@ class WorkerPayload:
             shutil.rmtree(folder)
         if self.config.gpus and locate.compute.device.type == "cpu":
             raise ConfigError(
-                f"gpus is {self.config.gpus:g}, but torch finds no GPU in a process of the cluster "
-                f"(on {socket.gethostname()}): check its driver, or use --gpus 0"
+                f"gpus: {self.config.gpus:g} requested, but torch finds no GPU in a process of the "
+                f"cluster (on {socket.gethostname()}); check its driver, or use --gpus 0"
             )
         if self.state is not None:
             locate.localizer.load_state(load(self.state))
@@ -93,40 +93,42 @@ class WorkerPayload:
 
 
 class AttemptCounter:
-    """Counts how often something was begun, in a process that outlives those that begin it."""
+    """Counts attempts, in a separate process that survives crashes of the others."""
 
     def __init__(self) -> None:
         """Start at zero."""
         self.counts: Counter[int | str] = Counter()
 
     def begin(self, what: int | str) -> int:
-        """Return how often this was begun, with this time.
+        """Count an attempt, and return the number of attempts so far.
 
         Args:
-            what: a part's number, or anything else.
+            what: number of a chunk, or another key.
         """
         self.counts[what] += 1
         return self.counts[what]
 
 
 class ChunkPredictor:
-    """Predicts parts, one after another, in a process of the cluster.
+    """Predicts chunks in a process of the cluster.
 
     Args:
-        payload: in a list, a reference to it.
-        attempts: counts, as a process that is ended is started again without end.
-        most: of these processes may be started.
+        payload: list with the object reference of the payload.
+        attempts: actor of the attempt counter, as Ray restarts crashed processes without limit.
+        most: maximum number of process starts.
     """
 
     def __init__(self, payload: Sequence[Any], attempts: Any, most: int) -> None:
-        """Load the network, once."""
+        """Load the network once per process."""
         import ray
 
         self.begin: Callable[[int | str], int] = lambda what: ray.get(attempts.begin.remote(what))
         self.payload: WorkerPayload = ray.get(payload[0])
         self.locate: Localizer | WsolError
         if self.begin("process") > most:
-            self.locate = ConfigError("the processes of the cluster end when they are started")
+            self.locate = ConfigError(
+                "the processes of the cluster crash on start; check the memory of its machines"
+            )
             return
         try:
             self.locate = self.payload.create()
@@ -138,41 +140,40 @@ class ChunkPredictor:
             self.locate = ConfigError(_OUT_OF_MEMORY)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Return the file's content of each part.
+        """Predict chunks, and return the content of their files.
 
         Args:
-            table: its column ``chunk`` has the numbers.
+            table: table with the numbers of the chunks in the column ``part``.
         """
         return pa.Table.from_pylist(
-            [self._result(row["part"]) for row in table.to_pylist()], RESULT
+            [self._result(row["chunk"]) for row in table.to_pylist()], RESULT
         )
 
     def _result(self, chunk: int) -> dict[str, Any]:
         try:
-            return {"part": chunk, "content": self.content(chunk)}
+            return {"chunk": chunk, "content": self.content(chunk)}
         except WsolError as error:
-            return {"part": chunk, "error": str(error)}
+            return {"chunk": chunk, "error": str(error)}
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            return {"part": chunk, "error": _OUT_OF_MEMORY}
+            return {"chunk": chunk, "error": _OUT_OF_MEMORY}
 
     def content(self, chunk: int) -> bytes:
-        """Return the content of a part's file.
+        """Return the content of a chunk's file.
 
         Args:
-            chunk: its number.
+            chunk: number of the chunk.
 
         Raises:
-            WsolError: it has ended the processes that have tried, or there is no localizer.
+            WsolError: the chunk has crashed too many processes, or the localizer failed to load.
         """
         if isinstance(self.locate, WsolError):
             raise self.locate
         if self.begin(chunk) > MAX_ATTEMPTS:
             raise ConfigError(
-                f"part {chunk} has ended {MAX_ATTEMPTS} processes of the cluster: with "
-                f"--num_workers 1 and "
-                "more, an image ends no more than the process that decodes it"
+                f"chunk {chunk} has crashed {MAX_ATTEMPTS} processes of the cluster; use "
+                "--num_workers 1 or more, so that an image only crashes the process that decodes it"
             )
         images = self.payload.images
         numbers = [self.payload.job.images(chunk)]
@@ -185,7 +186,7 @@ log = logging.getLogger("wsol")
 RUN_FILES = ("model.json", "model.safetensors", "localizer.safetensors")
 
 STARTS = 20
-"""Of processes beside the first of each: where loading ends them, it would go on for ever."""
+"""Maximum number of process restarts; Ray itself restarts processes without limit."""
 
 _NAMED = re.compile(r"[\w.]*(Error|Exception)\b")
 
@@ -199,33 +200,33 @@ def predict_chunks_on_ray(
     errors: int = 0,
     written: Callable[[], None] = lambda: None,
 ) -> None:
-    """Predict some parts in a cluster, and write each here when it is whole.
+    """Predict chunks in a cluster, and write each chunk to the local folder when it is complete.
 
-    A process that ends in the middle loses nothing: its part is predicted again.
+    If a process crashes, its chunk is predicted again.
 
     Args:
-        config: the options.
-        job: of the prediction.
-        images: all of them.
-        locate: has seen what it wants to see of them.
-        chunks: numbers of those to predict.
-        errors: number of images that could not be read before.
-        written: called when a part is there.
+        config: options of the prediction.
+        job: prediction job.
+        images: all images.
+        locate: localizer, fitted if it needs it.
+        chunks: numbers of the chunks to predict.
+        errors: number of unreadable images in earlier chunks.
+        written: function that is called after each written chunk.
 
     Raises:
-        ConfigError: ray is not installed, or the cluster has no room or has failed.
-        ErrorLimitError: more images than were allowed are in error.
+        ConfigError: ray is not installed, or the cluster has too few resources or has failed.
+        ErrorLimitError: more than ``max_errors`` images are unreadable.
     """
     if not chunks:
         return
-    knows = locate.localizer.needs_fit and locate.is_fitted
+    has_state = locate.localizer.needs_fit and locate.is_fitted
     payload = WorkerPayload(
         config=config,
         job=job,
         images=replace(images, root=_everywhere(images)),
         run=_packed(config.run),
-        state=pack(locate.localizer.state()) if knows else None,
-        # A GPU needs no more; processors would then limit how many GPUs work.
+        state=pack(locate.localizer.state()) if has_state else None,
+        # One thread is enough with a GPU; more would let the CPUs limit the number of GPUs in use.
         threads=1 if config.gpus else torch.get_num_threads(),
     )
     number = sum(len(job.images(chunk)) for chunk in chunks)
@@ -233,34 +234,34 @@ def predict_chunks_on_ray(
         for row in _results(ray, payload, chunks):
             if row["error"] is not None:
                 raise ConfigError(row["error"])
-            put_chunk(job.folder, row["part"], row["content"])
+            put_chunk(job.folder, row["chunk"], row["content"])
             written()
-            errors += _say_errors(job, row["part"])
+            errors += _say_errors(job, row["chunk"])
             check_limit(errors, config.max_errors)
-            meter.advance(len(job.images(row["part"])))
+            meter.advance(len(job.images(row["chunk"])))
 
 
 def _results(ray: Any, payload: WorkerPayload, chunks: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Yield parts as they come, in any order."""
-    config, room = payload.config, _room(ray, payload.threads, payload.config.gpus)
-    if not room and config.actors is None:
+    """Yield the results of chunks as they complete, in any order."""
+    config, capacity = payload.config, _capacity(ray, payload.threads, payload.config.gpus)
+    if not capacity and config.actors is None:
         raise ConfigError(
-            f"no machine of the cluster has {payload.threads} processors and {config.gpus:g} GPUs: "
-            "set OMP_NUM_THREADS or --gpus lower, or give --actors to wait for machines"
+            f"no machine of the cluster has {payload.threads} processors and {config.gpus:g} GPUs; "
+            "lower OMP_NUM_THREADS or --gpus, or set --actors to wait for machines"
         )
-    most = min(config.actors or room, len(chunks))
-    # Kept here, as a process that is started again asks for it again.
+    most = min(config.actors or capacity, len(chunks))
+    # This reference keeps the payload alive for restarted processes.
     kept = ray.put(payload)
     attempts = ray.remote(num_cpus=0)(AttemptCounter).remote()
     items = ray.data.from_items(
-        [{"part": chunk} for chunk in chunks], override_num_blocks=len(chunks)
+        [{"chunk": chunk} for chunk in chunks], override_num_blocks=len(chunks)
     )
     found = items.map_batches(
         ChunkPredictor,
         batch_size=1,
         batch_format="pyarrow",
         fn_constructor_args=([kept], attempts, most + STARTS),
-        compute=ray.data.ActorPoolStrategy(min_size=max(1, min(most, room)), max_size=most),
+        compute=ray.data.ActorPoolStrategy(min_size=max(1, min(most, capacity)), max_size=most),
         num_cpus=payload.threads,
         num_gpus=config.gpus,
     )
@@ -268,14 +269,14 @@ def _results(ray: Any, payload: WorkerPayload, chunks: Sequence[int]) -> Iterato
 
 
 def cluster_precision(config: PredictConfig) -> Precision:
-    """Return the precision that all processes of a prediction in a cluster compute in.
+    """Return the precision that all cluster processes of a prediction share.
 
-    Each machine that has room for a process says what ``auto`` means there; float32, which all
-    support, if they differ, or if it is float16 and this machine has no GPU. Where no machine has
-    joined yet, it is the run's, or float32.
+    Every machine that can run a process resolves ``auto``. The precision is float32 if they differ,
+    or if it is float16 and this machine has no GPU. If no machine has joined yet, it is the run's
+    precision, or float32.
 
     Args:
-        config: the options; their precision is ``auto``.
+        config: options of the prediction, with precision ``auto``.
 
     Raises:
         ConfigError: ray is not installed, or the cluster has failed.
@@ -292,30 +293,30 @@ def cluster_precision(config: PredictConfig) -> Precision:
                 "auto", config.device if config.gpus else "cpu", of_run
             )
             for node in ray.nodes()
-            if _room_of(node, 1, config.gpus)
+            if _capacity_of(node, 1, config.gpus)
         ]
         found: set[Precision] = set(ray.get(answers)) or {of_run or "fp32"}
     precision = found.pop() if len(found) == 1 else "fp32"
-    # The process that starts the others reads the network as well, if only on its CPU.
+    # The main process loads the network too, on its CPU.
     here = choose_device(config.device if config.gpus else "cpu")
     is_refused = precision == "fp16" and not has_float16(here)
     return "fp32" if is_refused else precision
 
 
-def _room(ray: Any, processors: int, gpus: float) -> int:
-    """Return how many processes the machines of the cluster have room for."""
-    return sum(_room_of(node, processors, gpus) for node in ray.nodes())
+def _capacity(ray: Any, processors: int, gpus: float) -> int:
+    """Return how many processes the machines of the cluster can run."""
+    return sum(_capacity_of(node, processors, gpus) for node in ray.nodes())
 
 
-def _room_of(node: Mapping[str, Any], processors: int, gpus: float) -> int:
-    """Return how many processes one machine has room for."""
+def _capacity_of(node: Mapping[str, Any], processors: int, gpus: float) -> int:
+    """Return how many processes one machine can run."""
     has = node["Resources"] if node["Alive"] else {}
     here = has.get("CPU", 0) // processors
     return int(min(here, has.get("GPU", 0) // gpus) if gpus else here)
 
 
 def _say_errors(job: PredictionJob, chunk: int) -> int:
-    """Log the images of a part that could not be read, and return how many."""
+    """Log the unreadable images of a chunk, and return their number."""
     bad = [
         row
         for row in read_rows(job.folder, [chunk], ["image_id", "status", "error"])
@@ -327,7 +328,7 @@ def _say_errors(job: PredictionJob, chunk: int) -> int:
 
 
 def _everywhere(images: ImageCollection) -> Path:
-    """Return the folder as processes in other folders find it."""
+    """Return the folder as an absolute path or URI."""
     return images.root if images.are_remote else images.root.absolute()
 
 
@@ -341,13 +342,13 @@ def _packed(run: Path | None) -> dict[str, bytes] | None:
 
 @contextmanager
 def _cluster() -> Iterator[Any]:
-    """Join the cluster that RAY_ADDRESS names, or make one of this machine; leave it at the end.
+    """Connect to the cluster of RAY_ADDRESS, or start one on this machine; disconnect at the end.
 
     Raises:
-        ConfigError: ray is not installed, there is no such cluster, or it has failed.
+        ConfigError: ray is not installed, or the cluster does not exist or has failed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # What fails is raised; what it writes beside that is not about this prediction.
+    # Failures are raised as exceptions; other output of the backend is suppressed.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
@@ -355,7 +356,7 @@ def _cluster() -> Iterator[Any]:
     except ImportError as error:
         raise not_installed("ray", "wsol[ray]") from error
     own = not ray.is_initialized()
-    # It says on standard output which processes have ended.
+    # Ray reports crashed processes on standard output.
     with redirect_stdout(sys.stderr):
         try:
             if own:
@@ -366,8 +367,8 @@ def _cluster() -> Iterator[Any]:
             yield ray
         except (ray.exceptions.RayError, ConnectionError, TimeoutError) as error:
             raise ConfigError(
-                f"the Ray cluster has failed ({_reason(error)}): what is done is kept, and the "
-                "same command goes on"
+                f"the Ray cluster has failed ({_reason(error)}); run the same command to resume "
+                "after the finished chunks"
             ) from error
         finally:
             if own:
@@ -375,6 +376,6 @@ def _cluster() -> Iterator[Any]:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the line of a process's trace that says what was wrong."""
+    """Return the line with the exception in the traceback of a process."""
     lines = str(error).splitlines() or [type(error).__name__]
     return next((line for line in reversed(lines) if _NAMED.match(line)), lines[0])

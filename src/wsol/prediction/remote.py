@@ -1,4 +1,4 @@
-"""A prediction's folder on another file system, made in a folder here."""
+"""Prediction with a remote output folder, which mirrors a local temporary folder."""
 
 import logging
 import tempfile
@@ -21,21 +21,22 @@ from wsol.results.store import FOLDER, INFO
 log = logging.getLogger("wsol")
 
 WHOLE_BY_THEMSELVES = ("s3", "gcs", "abfs")
-"""File systems on which a file is there when all of it is, and not before."""
+"""File systems on which a file only becomes visible when it is complete."""
 
 MARKS = (LIST, INDEX.as_posix())
-"""Files of folders that are written as a whole: they say that wsol wrote them."""
+"""Files that mark a folder as written by wsol, in folders that are replaced as a whole."""
 
 
 class Mirror:
-    """A folder here, and the one elsewhere that gets its files.
+    """Mirrors a local folder to a remote one.
 
     Args:
-        uri: of the folder elsewhere.
-        here: the folder, which is empty.
+        uri: URI of the remote folder.
+        here: empty local folder.
 
     Raises:
-        ConfigError: it cannot be reached, read or written, now or later.
+        ConfigError: the remote folder cannot be reached, read or written; also raised by the
+            methods.
 
     >>> with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
     ...     mirror = Mirror(Path(b).as_uri(), Path(a))
@@ -53,7 +54,7 @@ class Mirror:
             self.system, self.base = open_folder(uri)
 
     def fetch(self) -> None:
-        """Take the record's files that are there."""
+        """Download the existing files of the store."""
         with self._said():
             folder = f"{self.base}/{FOLDER}"
             if self.system.get_file_info(folder).type != fs.FileType.Directory:
@@ -61,7 +62,7 @@ class Mirror:
             (self.here / FOLDER).mkdir()
             for entry in self.system.get_file_info(fs.FileSelector(folder)):
                 name = PurePosixPath(entry.path).name
-                # What makes a record whole is made again of its parts.
+                # The file that completes a store is written again from its chunks.
                 if entry.type == fs.FileType.File and name != INFO and not name.startswith("."):
                     path = self.here / FOLDER / name
                     with self.system.open_input_file(entry.path) as file:
@@ -69,19 +70,20 @@ class Mirror:
                     self.sent.add(path)
 
     def clear(self) -> None:
-        """Remove the record that is there."""
+        """Remove the remote store."""
         with self._said():
             folder = f"{self.base}/{FOLDER}"
             if self.system.get_file_info(folder).type == fs.FileType.Directory:
                 self.system.delete_dir(folder)
 
     def send(self, folder: str = "") -> None:
-        """Send the files that have not been sent yet.
+        """Upload the files that have not been uploaded yet.
 
-        What says that wsol wrote a folder comes first, what makes a record whole last.
+        Files that mark a folder as written by wsol come first, the file that completes a store
+        last.
 
         Args:
-            folder: of them; default: all.
+            folder: folder of the files, relative to the local folder; default: all files.
         """
         new = [
             path
@@ -89,7 +91,7 @@ class Mirror:
             if path.is_file() and path not in self.sent and not path.name.startswith(".")
         ]
         marks = set(self._marks())
-        # The plan says what the parts are: no part is there without it.
+        # The plan describes the chunks, so it is uploaded before them.
         new.sort(key=lambda path: (path.name == INFO, path not in marks, path.suffix == ".parquet"))
         with self._said():
             for path in new:
@@ -97,10 +99,10 @@ class Mirror:
                 self.sent.add(path)
 
     def finish(self) -> None:
-        """Send what is left, and remove what folders that are written as a whole had before.
+        """Upload the remaining files, and remove old files in folders that are replaced as a whole.
 
         Raises:
-            ConfigError: such a folder there was not written by wsol.
+            ConfigError: a remote folder that would be replaced was not written by wsol.
         """
         with self._said():
             replaced = list(self._replaced())
@@ -110,12 +112,12 @@ class Mirror:
                 self.system.delete_file(place)
 
     def _replaced(self) -> Iterator[str]:
-        """Yield the files elsewhere, in folders that are written as a whole, that are not here."""
+        """Yield the remote files without local counterpart, in folders that are replaced."""
         for mark in self._marks():
             folder = self.here / mark.relative_to(self.here).parts[0]
             there = fs.FileSelector(self._place(folder), allow_not_found=True, recursive=True)
             found = self.system.get_file_info(there)
-            # What is hidden was cut off before it was moved to its place.
+            # Hidden files are incomplete uploads.
             files = {
                 entry.path
                 for entry in found
@@ -123,8 +125,8 @@ class Mirror:
             }
             if files and self._place(mark) not in files:
                 raise ConfigError(
-                    f"{shown(self.uri)}/{folder.name}: was not written by wsol: move it away and "
-                    "run the same command again, or choose another --out"
+                    f"{shown(self.uri)}/{folder.name}: was not written by wsol; move it away and "
+                    "run the same command again, or use another --out"
                 )
             yield from files.difference(map(self._place, folder.rglob("*")))
 
@@ -155,35 +157,35 @@ class Mirror:
         except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(
-                f"{shown(self.uri)}: cannot be used: {reason}; what is there is kept"
+                f"{shown(self.uri)}: cannot be used: {reason}; existing files are kept"
             ) from error
 
 
 def _nothing() -> None:
-    """Send nothing: the folder is here."""
+    """Upload nothing, as the output folder is local."""
 
 
 @contextmanager
 def working_in(config: PredictConfig) -> Iterator[tuple[PredictConfig, Callable[[], None]]]:
-    """Give a prediction a folder here to work in, and send all of it to its place at the end.
+    """Provide a local output folder for a prediction, and upload it if ``out`` is a URI.
 
     Args:
-        config: the options; ``out`` may be a URI.
+        config: options of the prediction; ``out`` may be a URI.
 
     Yields:
-        Options whose ``out`` is a folder here, and a function to be called when parts are written:
-        they are sent, so that a prediction that is stopped goes on.
+        Options with a local ``out``, and a function to call after each written chunk, which uploads
+        it, so that a stopped prediction can be resumed.
 
     Raises:
-        ConfigError: the place cannot be used, or an option does not go with it.
+        ConfigError: the remote folder cannot be used, or an option does not support it.
     """
     if not is_uri(config.out):
         yield config, _nothing
         return
     if config.shard:
         raise ConfigError(
-            f"shard is {config.shard}, but {shown(uri_of(config.out))} cannot be locked: give "
-            "--engine ray, which shares the work out, or a folder that all machines have"
+            f"shard: {shown(uri_of(config.out))} cannot be locked; use --engine ray instead, or a "
+            "folder that all machines share"
         )
     with tempfile.TemporaryDirectory(prefix="wsol-") as here:
         mirror = Mirror(uri_of(config.out), Path(here))

@@ -1,8 +1,8 @@
-"""Recipes: the options of published table rows, one YAML file each; and settings of our own.
+"""Recipes: options of published table rows as YAML files; and settings of this project.
 
-A recipe's first comment lines say which row it is and what was reported for it. The files are
-written by ``tools/write_recipes.py``. Settings are a few options for one purpose, on any data; the
-first line of each says what for and with which command.
+A recipe's first comment lines name the row and its reported result. The files are written by
+``tools/write_recipes.py``. Settings are a few options for one purpose, on any data; the first line
+of each states its purpose and command.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ SETTINGS = FOLDER / "settings"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is known of one published row.
+    """One published row.
 
     Args:
-        path: the file of options; its name without suffix is the recipe's.
+        path: options file; its name without suffix is the recipe's name.
         row: paper, data set, network and method.
-        reported: the published figure.
-        run_here: whether it was ever run in this project.
+        reported: published result.
+        run_here: whether it was run in this project.
     """
 
     path: Path
@@ -35,7 +35,7 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """The name for ``--config``."""
+        """Recipe name for ``--config``."""
         return self.path.stem
 
 
@@ -53,7 +53,7 @@ def find_recipe(name: str) -> Path:
     """Return the file of a recipe, or of settings.
 
     Raises:
-        ConfigError: no such recipe; names the nearest one.
+        ConfigError: the recipe does not exist; the message suggests the nearest name.
 
     >>> find_recipe("wsoleval-cub-resnet50-adl").name, find_recipe("boxes").name
     ('wsoleval-cub-resnet50-adl.yaml', 'boxes.yaml')
@@ -61,13 +61,13 @@ def find_recipe(name: str) -> Path:
     paths = {path.stem: path for folder in (FOLDER, SETTINGS) for path in folder.glob("*.yaml")}
     if name not in paths:
         near = get_close_matches(name, paths, n=1)
-        hint = did_you_mean(name, near) if near else "wsol list recipes shows what there is"
+        hint = did_you_mean(name, near) if near else "use wsol list recipes to show all"
         raise ConfigError(f"no file and no recipe {name!r}: {hint}")
     return paths[name]
 
 
 def list_settings() -> dict[str, str]:
-    """Return what each of our own settings is for, by name.
+    """Return the purpose of each of this project's settings, by name.
 
     >>> list_settings()["fast"]
     'Quick boxes of an untrained network: wsol predict IMAGES --out DIR --config fast'

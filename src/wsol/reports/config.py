@@ -8,10 +8,10 @@ from wsol.data.images import MAX_PIXELS
 from wsol.options import MaxPixels, Options, PositiveInt, Range
 
 MAX_IMAGES = 5_000
-"""Shown at most, where nothing else is asked for."""
+"""Default of the number of images in a report at most."""
 
 SIDE = 640
-"""Longest side of a photograph's copy in pixels."""
+"""Default of the longest side of the image copies in pixels."""
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,15 @@ class ReportConfig(Options):
     """Options of the report.
 
     Args:
-        predictions: folder that wsol predict has written.
-        out: folder to write; default: report in that folder. An earlier report is replaced.
-        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO, to show
-            beside the predicted ones.
-        images: folder of the images, where they have been moved since.
-        max_images: to show at most, spread evenly over all.
-        side: longest side of the photographs' copies in pixels.
-        max_pixels: larger photographs are not shown.
+        predictions: output folder of wsol predict.
+        out: output folder; default: report in the folder of the predictions. An existing report is
+            replaced.
+        boxes: ground-truth boxes to show next to the predicted ones: CSV, COCO JSON, or a folder of
+            Pascal VOC or YOLO files.
+        images: folder of the images, if they have been moved since the prediction.
+        max_images: number of images in the report at most, spread evenly over all.
+        side: longest side of the image copies in pixels.
+        max_pixels: pixel limit of an image; larger images are not shown.
     """
 
     predictions: Path

@@ -1,4 +1,4 @@
-"""The figures above a report: counted image by image, so memory does not grow."""
+"""Metrics of a report, accumulated image by image, and titles of all metrics."""
 
 import re
 from collections import Counter
@@ -11,22 +11,22 @@ from wsol.reports.page_data import GroundTruth
 from wsol.results.localization import Localization, PredictionInfo
 
 IOU_LEVELS = (30, 50, 70)
-"""IoU in percent at which a box counts as right."""
+"""IoU thresholds in percent at which a box is correct."""
 
 THRESHOLDS = np.arange(100) / 100
 
 BINS = 20
-"""Of the histogram of scores, in [0, 1]."""
+"""Number of bins of the histogram of scores in [0, 1]."""
 
 
 class RunMetrics:
-    """Counts how many images there are, and how often class and box are right.
+    """Counts images, and images with correct class and box.
 
-    Boxes are judged as the re-evaluation's protocol does: the largest contour's box at the size of
-    the heat map, against any of the true boxes. Images without heat map count as wrong.
+    Boxes are evaluated as in the protocol ``wsoleval``: the box of the largest contour, in the size
+    of the heat map, against any of the ground-truth boxes. Images without heat map count as wrong.
 
     Args:
-        info: has the classes and the threshold.
+        info: information on the prediction, with classes and threshold.
 
     >>> from pathlib import Path
     >>> figures = RunMetrics(PredictionInfo(("cat",), Path(), threshold=0.2))
@@ -40,9 +40,9 @@ class RunMetrics:
     """
 
     def __init__(self, info: PredictionInfo) -> None:
-        """Start all counts at zero."""
+        """Initialize all counts to zero."""
         self.classes = frozenset(info.classes)
-        # The last is the prediction's own, whether or not it is on the grid.
+        # The last threshold is that of the prediction, which may not be on the grid.
         self.thresholds = np.append(THRESHOLDS, info.threshold)
         self.statuses: Counter[str] = Counter()
         self.scores = np.zeros(BINS, np.int64)
@@ -50,7 +50,7 @@ class RunMetrics:
         self.both = self.boxed = self.named = self.right = 0
 
     def add(self, result: Localization, ground_truth: GroundTruth | None) -> None:
-        """Count one image."""
+        """Count an image."""
         self.statuses[result.status] += 1
         if result.error is None:
             self.scores[min(int(result.score * BINS), BINS - 1)] += 1
@@ -75,10 +75,10 @@ class RunMetrics:
         self.both += bool(hits[1, -1]) and class_right
 
     def metrics(self) -> dict[str, float]:
-        """Return the figures in percent; those that need a truth that is not known are left out.
+        """Return the metrics in percent, without those that lack ground truth.
 
-        They are not those of ``wsol evaluate``, whose maps are of the true class: here each map is
-        of the class that was predicted.
+        They differ from ``wsol evaluate``, which uses maps of the ground-truth class; here, maps
+        are those of the predicted class.
         """
         found = {}
         if self.named:
@@ -91,7 +91,7 @@ class RunMetrics:
         return found
 
     def curves(self) -> dict[str, Any] | None:
-        """Return accuracy in percent over thresholds at each level of IoU; None without truth."""
+        """Return accuracy in percent by threshold and IoU; None without ground-truth boxes."""
         if not self.boxed:
             return None
         shares = self.hits[:, :-1] / self.boxed * 100
@@ -103,12 +103,12 @@ class RunMetrics:
 
 
 class Figure(NamedTuple):
-    """How a figure is shown.
+    """Display of a metric.
 
     Attributes:
-        title: what it is called wherever people read it.
-        kind: ``percent``, ``count`` of images, ``fault`` (a count that is worth a line where it is
-            not 0), or ``threshold``.
+        title: title of the metric in tables and reports.
+        kind: ``percent``, ``count`` of images, ``fault`` (a count that is only shown if it is not
+            0), or ``threshold``.
     """
 
     title: str
@@ -116,7 +116,7 @@ class Figure(NamedTuple):
 
 
 METRICS = {
-    # Of a run: its score maps are those of the true class.
+    # Metrics of a run, from score maps of the ground-truth class.
     "top1_cls": Figure("Top-1 classification"),
     "top5_cls": Figure("Top-5 classification"),
     "max_box_acc_30": Figure("MaxBoxAcc, IoU 30"),
@@ -127,7 +127,7 @@ METRICS = {
     "gt_known_auto": Figure("GT-known Loc, threshold auto"),
     "top1_loc": Figure("Top-1 Loc"),
     "top5_loc": Figure("Top-5 Loc"),
-    # Of boxes as they are predicted, or of given score maps: nobody need know the true class.
+    # Metrics of predicted boxes, or of score maps of other programs.
     "class_acc": Figure("Class right"),
     "box_acc_50": Figure("Box right, IoU 50"),
     "class_box_acc_50": Figure("Class and box right, IoU 50"),
@@ -145,19 +145,19 @@ METRICS = {
     "num_with_ground_truth": Figure("images with ground truth", "count"),
     "num_no_object": Figure("of these: map shows no object", "fault"),
     "num_missing": Figure("of these: no map", "fault"),
-    "num_error": Figure("of these: cannot be read", "fault"),
-    "num_no_truth": Figure("images without truth, not counted", "fault"),
+    "num_error": Figure("of these: unreadable", "fault"),
+    "num_no_ground_truth": Figure("images without ground truth, not counted", "fault"),
 }
-"""Key in files to how it is shown, in the order of tables."""
+"""Display of each metric by its key in files, in the order of tables."""
 
 _AT = re.compile(r"(\w+)_at_([\d.]+)")
 
 
 def metric_of(key: str) -> Figure:
-    """Return how a figure is shown, also one that is not listed.
+    """Return the display of a metric, including metrics that are not listed.
 
     Args:
-        key: of the figure in ``metrics.json``.
+        key: key of the metric in ``metrics.json``.
 
     >>> metric_of("gt_known_at_0.20").title, metric_of("box_ap50").title
     ('GT-known Loc at threshold 0.20', 'AP50 of boxes')

@@ -1,4 +1,4 @@
-"""Data of a report's page: rows, small maps and scripts."""
+"""Data of a report's page: ground truth, rows, small maps, scripts and image copies."""
 
 import base64
 import io
@@ -30,12 +30,12 @@ log = logging.getLogger("wsol")
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
-    """What is true of one image.
+    """Ground truth of an image.
 
     Attributes:
         boxes: float64 ``(k, 4)``, x0 y0 x1 y1 in pixels of the image as displayed.
-        box_classes: name of the class of each box.
-        classes: names of the image's classes.
+        box_classes: class name of each box.
+        classes: class names of the image.
 
     >>> GroundTruth(np.array([[0.0, 0, 5, 5]]), ("crow",), ("crow",)).classes
     ('crow',)
@@ -47,10 +47,10 @@ class GroundTruth:
 
 
 def ground_truth_of(samples: Samples) -> dict[str, GroundTruth]:
-    """Return what a split of a data set says of each of its images.
+    """Return the ground truth of each image of a split.
 
     Args:
-        samples: with or without boxes.
+        samples: split of a data set, with or without boxes.
 
     >>> boxes = (np.array([[1.0, 2, 3, 4]]),)
     >>> split = Samples(Path(), ("a.jpg",), np.array([1]), ("crow", "wren"), boxes)
@@ -75,20 +75,20 @@ def ground_truth_of(samples: Samples) -> dict[str, GroundTruth]:
 def read_ground_truth(
     path: Path, sizes: Mapping[str, Size], images: Path | None = None
 ) -> dict[str, GroundTruth]:
-    r"""Return the ground-truth boxes of images from a file or folder of any format.
+    r"""Read the ground-truth boxes of images from a file or folder of any format.
 
-    An image is named as ``ImageNames`` says. Where several names stand for one image, the one that
-    has the longest end in common with its place in its folder is meant. Boxes of images that are
-    not asked for are left out, and the log says how many.
+    Names of images are matched by ``ImageNames``. If more than one name matches an image, the name
+    with the longest common end with the path of the image is used. Boxes of other images are left
+    out, and their number is logged.
 
     Args:
-        path: see ``wsol.data.annotations.csv.read_box_file``.
-        sizes: id of each image to its width and height; 0 and 0 where they are not known.
+        path: boxes, see ``wsol.data.annotations.csv.read_box_file``.
+        sizes: width and height of each image by id; 0 and 0 if unknown.
         images: folder that the ids are relative to.
 
     Raises:
-        AnnotationError: a row cannot be used, or lies outside its image.
-        DataError: there is no such file, its format is unknown, or it has no box of any image.
+        AnnotationError: a row cannot be used, or its box is outside the image.
+        DataError: the file does not exist, its format is unknown, or it has no box of any image.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -99,7 +99,7 @@ def read_ground_truth(
     """
     ids = list(sizes)
     names = ImageNames(ids)
-    # Of each image, the rows by the name that they give it.
+    # Rows of each image, by the name in the file.
     named: dict[str, dict[str, list[BoxRow]]] = {}
     others = 0
     for row in read_box_file(path):
@@ -112,12 +112,14 @@ def read_ground_truth(
             others += 1
             continue
         if match.index is None:
-            raise row.bad(path, f"several images end in {row.image!r}; give more of the path")
+            raise row.bad(path, f"{row.image!r} matches more than one image; use a longer path")
         named.setdefault(ids[match.index], {}).setdefault(row.image, []).append(row)
     if not named:
-        raise DataError(f"{path}: has no box of any of the {len(sizes)} images")
+        raise DataError(
+            f"{path}: has no box of any of the {len(sizes)} images; check the image names"
+        )
     if others:
-        log.info("%s: %d boxes are of images that were not predicted", path, others)
+        log.info("%s: left out %d boxes of images that were not predicted", path, others)
     return {
         name: _checked(path, _only(path, name, rows, images), sizes[name])
         for name, rows in named.items()
@@ -127,7 +129,7 @@ def read_ground_truth(
 def _only(
     path: Path, name: str, named: Mapping[str, list[BoxRow]], images: Path | None
 ) -> list[BoxRow]:
-    """Return the rows of the one name that an image has."""
+    """Return the rows of the name that matches an image best."""
     place = name if images is None else (images.absolute() / name).as_posix()
     shared = {other: shared_end(other, place) for other in named}
     chosen = [other for other in named if shared[other] == max(shared.values())]
@@ -140,7 +142,7 @@ def _only(
 
 
 def _checked(path: Path, rows: Iterable[BoxRow], size: Size) -> GroundTruth:
-    """Return what sound rows say of an image."""
+    """Validate the rows of an image, and return its ground truth."""
     found: dict[tuple[str, Box], None] = {}
     for row in rows:
         if row.is_relative and all(size):
@@ -158,12 +160,12 @@ def _checked(path: Path, rows: Iterable[BoxRow], size: Size) -> GroundTruth:
 def row_of(
     result: Localization, ground_truth: GroundTruth | None, classes: frozenset[str]
 ) -> dict[str, Any]:
-    """Return an image's row, as ``page/source.js`` describes it.
+    """Return the row of an image for the page, as documented in ``page/source.js``.
 
     Args:
-        result: of the image.
-        ground_truth: what is true of it, or None where that is not known.
-        classes: that the network knows; only of these it can be right or wrong.
+        result: localization of the image.
+        ground_truth: ground truth of the image, or None.
+        classes: classes of the network; other classes are not evaluated.
 
     >>> row = row_of(Localization("a.jpg", (8, 6), "cat", 0, 0.5), None, frozenset({"cat"}))
     >>> row["name"], row["status"], row["ground_truth"]
@@ -182,7 +184,9 @@ def row_of(
         "label": result.class_index,
         "score": result.score,
         "boxes": [[*box, score, label] for box, score, label in boxes],
-        "truth": None if ground_truth is None else _ground_truth(result, ground_truth, classes),
+        "ground_truth": (
+            None if ground_truth is None else _ground_truth(result, ground_truth, classes)
+        ),
     }
 
 
@@ -199,10 +203,10 @@ def _ground_truth(
 
 
 def page_info(info: PredictionInfo) -> dict[str, Any]:
-    """Return what all rows have in common, as the page wants it.
+    """Return the information that all rows share, for the page.
 
     Args:
-        info: of the prediction.
+        info: information on the prediction.
 
     >>> from pathlib import Path
     >>> page_info(PredictionInfo(("cat",), Path("photos"), 0.2))["classes"]
@@ -217,28 +221,28 @@ def page_info(info: PredictionInfo) -> dict[str, Any]:
 
 
 def script_json(content: Any) -> str:
-    r"""Return JSON that is inert inside a script, whatever its texts hold.
+    r"""Return JSON that is safe inside a script element, whatever its strings contain.
 
     Args:
-        content: of dictionaries, lists, texts and finite numbers.
+        content: dictionaries, lists, strings and finite numbers.
 
     >>> script_json("</script>\u2028")
     '"\\u003c/script>\\u2028"'
     """
-    # All but ASCII is escaped, and with it the line ends that only JavaScript knows.
+    # Non-ASCII characters are escaped, including the additional line ends of JavaScript.
     return json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 MAP_SIDE = 64
-"""Longest side of a carried map in pixels."""
+"""Longest side of a map in a report, in pixels."""
 
 
 def small_map(heat_map: NDArray[np.floating], side: int = MAP_SIDE) -> NDArray[np.uint8]:
-    """Return the grey levels of a map, each the mean of what it covers, uint8 ``(h, w)``.
+    """Downscale a map to gray levels by averaging, uint8 ``(h, w)``.
 
     Args:
         heat_map: float ``(H, W)`` in [0, 1].
-        side: longest side of the result; smaller maps stay as they are.
+        side: longest side of the result in pixels; smaller maps keep their size.
 
     >>> small_map(np.array([[0.0, 1.0], [0.0, 1.0]]), side=1)
     array([[128]], dtype=uint8)
@@ -250,12 +254,12 @@ def small_map(heat_map: NDArray[np.floating], side: int = MAP_SIDE) -> NDArray[n
         return grey
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     means = Image.fromarray(grey.astype(np.float32)).resize(size, Image.Resampling.BOX)
-    # Half up, as there is no reason to prefer even levels.
+    # Round half up, to avoid a bias towards even levels.
     return np.floor(np.asarray(means) + 0.5).astype(np.uint8)
 
 
 def encode_small_map(grey: NDArray[np.uint8]) -> str:
-    """Return a map as PNG in base64.
+    """Encode a map as PNG in base64.
 
     Args:
         grey: uint8 ``(h, w)``.
@@ -273,27 +277,27 @@ _START, _SCAN, _END = b"\xff\xd8", 0xDA, 0xD9
 _MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 
 _PIXELS = re.compile(rb"(?:[^\xff]+|\xff[\x00\xd0-\xd7])*+", re.DOTALL)
-"""What follows a scan's header: no marker but those that restart the decoder."""
+"""Data after the header of a scan, with no other markers than restart markers."""
 
 _JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 _ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
-"""Segments for applications that tell how colours are stored: a thumbnail of no pixels ends the
-first, and the second lacks its last byte, which says whether they are transformed."""
+"""Application segments that specify the color space. The first ends with an empty thumbnail; the
+second lacks its last byte, the color transform."""
 
 
 def save_photo(path: Path, copy: Path, side: int, max_pixels: int = MAX_PIXELS) -> None:
-    """Write a JPEG of a photograph, at most so large, as it is displayed, without metadata.
+    """Write a JPEG copy of an image of limited size, as displayed, without metadata.
 
-    A JPEG that is small enough is not compressed again: what it says beside its pixels is left out.
+    A JPEG that is small enough is not compressed again; only its metadata are removed.
 
     Args:
-        path: of the photograph.
-        copy: to write.
-        side: longest side in pixels.
-        max_pixels: larger photographs are not decoded.
+        path: path of the image.
+        copy: path of the copy to write.
+        side: longest side of the copy in pixels.
+        max_pixels: pixel limit; larger images are refused before they are decoded.
 
     Raises:
-        ImageError: the photograph cannot be read.
+        ImageError: the image cannot be read.
     """
     content = _plain(path, side, max_pixels)
     if content is not None:
@@ -305,10 +309,10 @@ def save_photo(path: Path, copy: Path, side: int, max_pixels: int = MAX_PIXELS) 
 
 
 def _plain(path: Path, side: int, max_pixels: int) -> bytes | None:
-    """Return a JPEG's bytes without metadata, or None where it must be decoded."""
+    """Return the bytes of a JPEG without metadata, or None if it must be decoded."""
     with open_image(path, max_pixels) as image:
         fits = max(image.size) <= side and orientation(image) == 1
-        # Browsers show inks as they like.
+        # Browsers differ in their display of CMYK.
         plain = image.mode in ("L", "RGB")
         if not (isinstance(image, JpegImagePlugin.JpegImageFile) and fits and plain):
             return None
@@ -317,7 +321,7 @@ def _plain(path: Path, side: int, max_pixels: int) -> bytes | None:
 
 
 def without_metadata(jpeg: bytes) -> bytes | None:
-    """Return a JPEG without comments and what applications have added; None if it is not whole.
+    """Return a JPEG without comments and application segments; None if it is truncated.
 
     Args:
         jpeg: content of the file.
@@ -335,7 +339,7 @@ def without_metadata(jpeg: bytes) -> bytes | None:
     while marker := _MARKER.match(jpeg, place):
         kind, start = marker[1][0], marker.end()
         if kind == _END:
-            # Some cameras append another image, with metadata of its own.
+            # Some cameras append another image, which has separate metadata.
             return b"".join([*kept, b"\xff\xd9"])
         end = start + int.from_bytes(jpeg[start : start + 2], "big")
         if kind == _SCAN and (pixels := _PIXELS.match(jpeg, end)):
@@ -348,7 +352,7 @@ def without_metadata(jpeg: bytes) -> bytes | None:
 
 
 def _colours(segment: bytes) -> bytes:
-    """Return what a segment tells of how colours are stored, without whatever else it has."""
+    """Return the color space information of a segment, without its other content."""
     kind, content = segment[0], segment[3:]
     if kind == 0xE0 and content.startswith(b"JFIF\0") and len(content) >= 14:
         return _JFIF

@@ -1,4 +1,4 @@
-"""The report: one folder with a page that opens from disk, without server and network."""
+"""Report of a prediction: a folder with a page that works from disk, without a server."""
 
 import hashlib
 import logging
@@ -31,20 +31,20 @@ from wsol.results.store import PredictionStore
 log = logging.getLogger("wsol")
 
 CHUNK = 64
-"""Maps in one file: few enough to load soon, as images are sorted."""
+"""Maps per file: small files load fast, as sorting spreads the visible images over all files."""
 
 INDEX = Path("data/index.js")
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a report has of its images.
+    """Result of writing a report.
 
     Attributes:
-        page: to open in a browser.
-        number: of images in the prediction.
-        shown: of them in the page.
-        errors: of those shown, the ones that could not be read, when predicting or now.
+        page: path of the page, to open in a browser.
+        number: number of images in the prediction.
+        shown: number of images on the page.
+        errors: number of images on the page that were unreadable, in the prediction or now.
     """
 
     page: Path
@@ -65,23 +65,23 @@ def write_report(
     side: int = SIDE,
     max_pixels: int = MAX_PIXELS,
 ) -> Written:
-    """Write a report of a prediction; one that is there already is replaced when it is finished.
+    """Write the report of a prediction; an existing report is replaced at the end.
 
     Args:
-        results: of the images, a ``PredictionStore`` or any other; gone through once.
-        info: what they have in common.
-        folder: to write; it is new, empty or an earlier report.
-        ground_truth: image's id to what is true of it.
-        metrics: figures to show above, by the names of ``wsol evaluate``; default: those that
-            follow from the truth.
-        number: of results, where they have no length; if more than ``max_images``, those shown are
-            spread evenly.
-        max_images: to show at most.
-        side: longest side of the photographs' copies in pixels.
-        max_pixels: larger photographs are not decoded.
+        results: localizations of the images, such as a ``PredictionStore``; iterated once.
+        info: information on the prediction.
+        folder: output folder; new, empty or an existing report.
+        ground_truth: ground truth by image id.
+        metrics: metrics to show, with the names of ``wsol evaluate``; default: metrics computed
+            from the ground truth.
+        number: number of results, if ``results`` has no length; if it exceeds ``max_images``, the
+            images on the page are spread evenly.
+        max_images: maximum number of images on the page.
+        side: longest side of the image copies in pixels.
+        max_pixels: pixel limit of an image; larger images are not shown.
 
     Raises:
-        ConfigError: the folder holds something else, or cannot be written.
+        ConfigError: the folder contains other files, or is not writable.
 
     >>> import tempfile
     >>> info = PredictionInfo(("cat",), Path("photos"), threshold=0.2)
@@ -112,30 +112,30 @@ def write_report(
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that a report must not replace.
+    """Raise an error if a folder must not be replaced by a report.
 
     Args:
-        folder: of a report.
+        folder: output folder of a report.
 
     Raises:
-        ConfigError: it holds something other than a report.
+        ConfigError: the folder contains something other than a report.
 
     >>> check_folder(Path("no such folder"))
     """
     is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not (is_free or (folder / INDEX).is_file()):
-        raise ConfigError(f"{folder}: holds something that is no report; choose another --out")
+        raise ConfigError(f"{folder}: contains files other than a report; use another --out")
 
 
 def _shown(position: int, number: int, max_images: int) -> bool:
-    """Return whether a result is one of those that are spread evenly over all."""
+    """Return whether a result is one of those on the page, which are spread evenly over all."""
     if number <= max_images:
         return position < max_images
     return position * max_images // number != (position - 1) * max_images // number
 
 
 class _Writer:
-    """Writes a report's files as results come."""
+    """Writes the files of a report result by result."""
 
     def __init__(
         self, folder: Path, index: TextIO, info: PredictionInfo, side: int, max_pixels: int
@@ -156,7 +156,7 @@ class _Writer:
         self.index.write('wsol.takeIndex({"rows":[')
 
     def add(self, result: Localization, ground_truth: GroundTruth | None, shown: bool) -> None:
-        """Count a result, and write what the page shows of it."""
+        """Count a result, and write its row, image copy and map if it is on the page."""
         self.number += 1
         self.figures.add(result, ground_truth)
         if not shown:
@@ -180,7 +180,7 @@ class _Writer:
             self._write_maps()
 
     def close(self, metrics: Mapping[str, float | int | None] | None) -> Written:
-        """Write what is known when all results have been seen."""
+        """Write the remaining maps, and the information on all results."""
         if self.maps:
             self._write_maps()
         shown = dict(self.figures.metrics() if metrics is None else metrics)
@@ -194,13 +194,13 @@ class _Writer:
             "figures": {name: metric_of(name)._asdict() for name in shown},
             "curves": self.figures.curves(),
             "scores": self.figures.scores.tolist(),
-            "truth": self.has_ground_truth,
+            "ground_truth": self.has_ground_truth,
         }
         self.index.write(f'\n],"about":{script_json(page)}}});\n')
         return Written(self.folder / "index.html", self.number, self.shown, self.errors)
 
     def _save_photo(self, result: Localization) -> None:
-        # Numbered, as a name from elsewhere may be anything.
+        # Numbered, as image names are untrusted.
         copy = self.folder / "photos" / f"{self.shown:06d}.jpg"
         save_photo(self.info.path(result), copy, self.side, self.max_pixels)
 
@@ -215,15 +215,15 @@ def report(config: ReportConfig) -> Written:
     """Write the report of a prediction.
 
     Args:
-        config: the options.
+        config: options of the report.
 
     Raises:
-        DataError: there is no finished prediction, or a file of it cannot be read.
-        AnnotationError: the true boxes cannot be used.
-        ConfigError: the output folder holds something else, or cannot be written.
+        DataError: the prediction is not finished, or a file of it cannot be read.
+        AnnotationError: the ground-truth boxes cannot be used.
+        ConfigError: the output folder contains other files, or is not writable.
     """
     if config.images is not None and not config.images.is_dir():
-        raise DataError(f"{config.images}: no such folder of images")
+        raise DataError(f"{config.images}: no such folder; set --images to the image folder")
     store = PredictionStore(config.predictions, config.images)
     folder = config.predictions / "report" if config.out is None else config.out
     check_folder(folder)

@@ -1,1 +1,1 @@
-"""What is found in an image, in memory and on disk."""
+"""Localizations of images, in memory and on disk."""

@@ -1,4 +1,4 @@
-"""Localization, the result of an image, and the facts of its prediction."""
+"""Localization of an image, information on its prediction, and conversions."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 def box_masks(result: Localization, threshold: float) -> Iterator[NDArray[np.bool_]]:
     """Yield the mask of each box, bool ``(H, W)`` in pixels of the image.
 
-    Its bounding box is the box, within a pixel. A box without a map is filled.
+    The bounding box of the mask is the box, within a pixel. Without a map, the mask is the filled
+    box.
 
     Args:
-        result: of one image.
-        threshold: share of the map's maximum above which a pixel belongs to the object.
+        result: localization of an image.
+        threshold: fraction of the map's maximum above which a pixel belongs to the object.
 
     >>> from wsol import Localization
     >>> result = Localization("a.jpg", (4, 2), heat_map=np.array([[0.1, 1.0]], np.float32),
@@ -60,11 +61,11 @@ def _filled(box: list[float], size: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def to_supervision(result: Localization, info: PredictionInfo) -> supervision.Detections:
-    """Return boxes as ``supervision.Detections``.
+    """Convert boxes to ``supervision.Detections``, with class names in ``data["class_name"]``.
 
     Args:
-        result: of one image.
-        info: has the classes, whose names are in ``data["class_name"]``, and the threshold.
+        result: localization of an image.
+        info: information on the prediction, with classes and threshold.
 
     Raises:
         ConfigError: supervision is not installed.
@@ -87,11 +88,11 @@ def to_supervision(result: Localization, info: PredictionInfo) -> supervision.De
 
 
 def to_fiftyone(result: Localization, info: PredictionInfo) -> fiftyone.Detections:
-    """Return boxes as ``fiftyone.Detections``: x y width height as shares of the image.
+    """Convert boxes to ``fiftyone.Detections``, x y width height as fractions of the image.
 
     Args:
-        result: of one image.
-        info: has the classes and the threshold.
+        result: localization of an image.
+        info: information on the prediction, with classes and threshold.
 
     Raises:
         ConfigError: fiftyone is not installed.
@@ -120,7 +121,7 @@ def to_fiftyone(result: Localization, info: PredictionInfo) -> fiftyone.Detectio
 
 
 def _window(mask: NDArray[np.bool_], box: tuple[float, float, float, float]) -> NDArray[np.bool_]:
-    """Return the part of a mask in its box, at least one pixel."""
+    """Return the part of a mask inside its box, at least one pixel."""
     x0, y0 = (min(round(edge), size - 1) for edge, size in zip(box, mask.shape[::-1], strict=False))
     x1, y1 = max(round(box[2]), x0 + 1), max(round(box[3]), y0 + 1)
     return mask[y0:y1, x0:x1].copy()
@@ -135,14 +136,14 @@ def _check(package: str) -> None:
 
 @dataclass(frozen=True)
 class PredictionInfo:
-    """Where localizations come from.
+    """Information on a prediction that all its localizations share.
 
     Attributes:
-        classes: names, in the order of the network's logits.
-        images: folder that the images' ids are relative to.
-        threshold: share of a map's maximum above which a pixel belongs to the object.
-        instances: ``single`` box for each class of an image, or ``multiple``.
-        model: what made them, in words.
+        classes: class names, in the order of the network's logits.
+        images: folder that the image ids are relative to.
+        threshold: fraction of a map's maximum above which a pixel belongs to the object.
+        instances: ``single`` or ``multiple`` boxes per class of an image.
+        model: description of the model.
 
     >>> info = PredictionInfo(("cat", "dog"), Path("photos"), threshold=0.2)
     >>> info.path(Localization("a/1.jpg")).as_posix()
@@ -159,14 +160,14 @@ class PredictionInfo:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of the classes, all different: see ``unique_names``."""
+        """Unique names of the classes, see ``unique_names``."""
         return unique_names(self.classes)
 
     def path(self, result: Localization) -> Path:
-        """Return the image's file.
+        """Return the path of an image.
 
         Args:
-            result: of one image.
+            result: localization of the image.
         """
         return self.images / result.image_id
 
@@ -189,27 +190,26 @@ def _no_labels() -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class Localization:
-    """Where a classifier sees objects in one image.
+    """Localization of an image: class, heat map and boxes.
 
     Attributes:
-        image_id: the file's name as it was found: its relative path.
+        image_id: relative path of the image.
         original_size: width and height of the original image in pixels, as displayed (EXIF
             orientation applied).
-        label: name of the class, of several the likeliest; empty where there is an error.
-        class_index: number of that class; -1 where there is an error.
-        score: probability of that class, in [0, 1].
-        heat_map: float32 ``(H, W)`` in [0, 1], over the whole image, at the network's input
-            size; of several classes the highest at each place; zeros where no pixel ranks above
-            another.
+        label: name of the class, the most likely one of a multi-label image; empty on error.
+        class_index: index of this class; -1 on error.
+        score: probability of this class, in [0, 1].
+        heat_map: float32 ``(H, W)`` in [0, 1], of the whole image, in the network's input size; the
+            maximum over the classes of a multi-label image; zeros if the map is constant.
         boxes: float64 ``(N, 4)``, x0 y0 x1 y1 in pixels of the original image, x1 and y1 on
-            the box's far edge; empty where the map shows no object.
-        box_scores: float64 ``(N,)`` in [0, 1], the highest first: the share of the heat map's
-            variance that lies between object and background, less where the object touches the
-            image's border (``wsol.maps.box_confidence``); where an image may have several labels,
-            the probability of the box's class. It is multiplied by the peak of the box's heat where
-            a map may have several boxes.
+            the box's far edge; empty if the map shows no object.
+        box_scores: float64 ``(N,)`` in [0, 1], in descending order: the fraction of the heat map's
+            variance that lies between object and background, reduced if the object touches the
+            border of the image (``wsol.maps.box_confidence``); for multi-label runs, the
+            probability of the box's class. With multiple instances, it is multiplied by the maximum
+            of the heat map in the box.
         box_labels: int64 ``(N,)``, class of each box.
-        error: why the image could not be read, or None.
+        error: error of an unreadable image, or None.
 
     >>> Localization("a.jpg", error=ImageError("a.jpg", "the file is empty")).status
     'error'
@@ -228,7 +228,7 @@ class Localization:
 
     @property
     def status(self) -> str:
-        """``ok``, ``no_object`` (the score map shows none) or ``error``."""
+        """Status: ``ok``, ``no_object`` (no object in the score map) or ``error``."""
         if self.error is not None:
             return "error"
         return "ok" if len(self.boxes) else "no_object"
@@ -241,13 +241,13 @@ class Localization:
         classes: Sequence[str] = (),
         axes: Axes | None = None,
     ) -> Axes:
-        """Draw the image under its heat map, with its boxes, by matplotlib.
+        """Draw the image with its heat map and boxes, using matplotlib.
 
         Args:
-            image: the image, or its file; default: the file that ``image_id`` names.
-            true_boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the image.
-            classes: names, to write those of boxes whose class is not the image's.
-            axes: to draw on; default: new ones.
+            image: image, or its path; default: the path ``image_id``.
+            true_boxes: ground-truth boxes ``(N, 4)``, x0 y0 x1 y1 in pixels of the image.
+            classes: class names, to annotate boxes of other classes than the image's.
+            axes: axes to draw on; default: new axes.
 
         Raises:
             ImageError: the image cannot be read.
@@ -258,11 +258,11 @@ class Localization:
         return plot_localization(self, image, true_boxes=true_boxes, classes=classes, axes=axes)
 
     def to_supervision(self, info: PredictionInfo) -> supervision.Detections:
-        """Return the boxes as ``supervision.Detections``, with masks and class names.
+        """Convert the boxes to ``supervision.Detections``, with masks and class names.
 
         Args:
-            info: what the prediction says of all images, as ``Localizer.info`` or
-                ``PredictionStore.info`` has it.
+            info: information on the prediction, from ``Localizer.info`` or
+                ``PredictionStore.info``.
 
         Raises:
             ConfigError: supervision is not installed.
@@ -270,11 +270,11 @@ class Localization:
         return to_supervision(self, info)
 
     def to_fiftyone(self, info: PredictionInfo) -> fiftyone.Detections:
-        """Return the boxes as ``fiftyone.Detections``, as shares of the image, with masks.
+        """Convert the boxes to ``fiftyone.Detections``, as fractions of the image, with masks.
 
         Args:
-            info: what the prediction says of all images, as ``Localizer.info`` or
-                ``PredictionStore.info`` has it.
+            info: information on the prediction, from ``Localizer.info`` or
+                ``PredictionStore.info``.
 
         Raises:
             ConfigError: fiftyone is not installed.

@@ -1,4 +1,4 @@
-"""Localizations on disk, in parts, from which formats and reports are written."""
+"""Store of localizations on disk, in chunks, from which formats and reports are written."""
 
 import io
 import json
@@ -37,15 +37,14 @@ SCHEMA = pa.schema(
         ("heat_map", pa.binary()),
     ]
 )
-"""One row for each image; ``heat_map`` is a PNG of the map's grey levels, null where it is
-empty."""
+"""Schema with one row per image; ``heat_map`` is a gray PNG of the map, null if it is empty."""
 
 
 def to_row(result: Localization) -> dict[str, Any]:
-    """Return a localization as a row of ``SCHEMA``.
+    """Convert a localization to a row of ``SCHEMA``.
 
     Args:
-        result: of one image.
+        result: localization of an image.
 
     >>> row = to_row(Localization("a.jpg", error=ImageError("a.jpg", "the file is empty")))
     >>> row["status"], str(from_row(row).error)
@@ -69,10 +68,10 @@ def to_row(result: Localization) -> dict[str, Any]:
 
 
 def from_row(row: dict[str, Any]) -> Localization:
-    """Return the localization of a row; its map has the grey levels of the one that was written.
+    """Convert a row to a localization, whose map has the gray levels of the original.
 
     Args:
-        row: as ``to_row`` gave it.
+        row: row of ``to_row``.
     """
     name, reason = unescape_name(row["image_id"]), row["error"]
     return Localization(
@@ -90,10 +89,10 @@ def from_row(row: dict[str, Any]) -> Localization:
 
 
 def encode_map(heat_map: NDArray[np.floating]) -> bytes | None:
-    """Return a PNG of a map's grey levels, which are all that thresholds and boxes see of it.
+    """Encode a map as a gray PNG; thresholds and boxes only depend on its 256 gray levels.
 
     Args:
-        heat_map: float ``(H, W)`` in [0, 1]; an empty one gives None.
+        heat_map: float ``(H, W)`` in [0, 1]; None is returned if it is empty.
 
     >>> decode_map(encode_map(np.array([[0.0, 0.5, 1.0]]))) * 255
     array([[  0., 127., 255.]], dtype=float32)
@@ -106,10 +105,10 @@ def encode_map(heat_map: NDArray[np.floating]) -> bytes | None:
 
 
 def decode_map(png: bytes | None) -> NDArray[np.float32]:
-    """Return the map that was encoded, float32 ``(H, W)`` in [0, 1], with the same grey levels.
+    """Decode a map, float32 ``(H, W)`` in [0, 1], with the gray levels of the original.
 
     Args:
-        png: what ``encode_map`` gave.
+        png: result of ``encode_map``.
 
     >>> decode_map(None).shape
     (0, 0)
@@ -121,87 +120,87 @@ def decode_map(png: bytes | None) -> NDArray[np.float32]:
 
 
 FOLDER = "localizations"
-"""Of the record, in the folder of a prediction."""
+"""Folder of the store, in the output folder of a prediction."""
 
-INFO = "about.json"
-"""What all rows have in common; written last, so that a record with it is whole."""
+INFO = "info.json"
+"""File with the information on the prediction; it is written last and completes the store."""
 
 CHUNK_SIZE = 512
-"""Images in one file: what a kill may cost, where they are predicted."""
+"""Images per file."""
 
 _ROWS = 64
 
 
 def chunk_file(folder: Path, chunk: int) -> Path:
-    """Return the place of some of a record's rows.
+    """Return the path of a chunk's file.
 
     Args:
-        folder: of the prediction.
-        chunk: its number, from 0.
+        folder: output folder of the prediction.
+        chunk: number of the chunk, from 0.
 
     >>> chunk_file(Path("boxes"), 3).as_posix()
-    'boxes/localizations/part-000003.parquet'
+    'boxes/localizations/chunk-000003.parquet'
     """
-    return folder / FOLDER / f"part-{chunk:06d}.parquet"
+    return folder / FOLDER / f"chunk-{chunk:06d}.parquet"
 
 
 def write_chunk(folder: Path, chunk: int, rows: Sequence[dict[str, Any]]) -> None:
-    """Write some of a record's rows, all of them or none.
+    """Write the rows of a chunk atomically.
 
     Args:
-        folder: of the prediction, which has the record's folder.
-        chunk: its number, from 0.
-        rows: of ``to_row``.
+        folder: output folder of the prediction, with the folder of the store.
+        chunk: number of the chunk, from 0.
+        rows: rows of ``to_row``.
 
     Raises:
-        ConfigError: the disk is full, or gone.
+        ConfigError: the disk is full or not available.
     """
     put_chunk(folder, chunk, pack_part(rows))
 
 
 def pack_part(rows: Sequence[dict[str, Any]]) -> bytes:
-    """Return the content of a file of rows.
+    """Return the content of a chunk's file.
 
     Args:
-        rows: of ``to_row``.
+        rows: rows of ``to_row``.
     """
     file = io.BytesIO()
     table = pa.Table.from_pylist(rows, SCHEMA)
-    # The maps are compressed already.
+    # The maps are already compressed.
     pq.write_table(table, file, row_group_size=_ROWS, compression="zstd")
     return file.getvalue()
 
 
 def put_chunk(folder: Path, chunk: int, content: bytes) -> None:
-    """Write a file of rows, whole or not at all.
+    """Write the content of a chunk's file atomically.
 
     Args:
-        folder: of the prediction, which has the record's folder.
-        chunk: its number, from 0.
-        content: of ``pack_part``.
+        folder: output folder of the prediction, with the folder of the store.
+        chunk: number of the chunk, from 0.
+        content: result of ``pack_part``.
 
     Raises:
-        ConfigError: the disk is full, or gone.
+        ConfigError: the disk is full or not available.
     """
     with _said(folder):
         write_atomically(chunk_file(folder, chunk), lambda file: file.write_bytes(content))
 
 
 def finish_store(folder: Path, info: PredictionInfo, number: int, chunks: int) -> None:
-    """Write what makes a record whole.
+    """Write the file that completes a store.
 
     Args:
-        folder: of the prediction, with all parts.
-        info: what all rows have in common.
-        number: of images.
-        chunks: number of files.
+        folder: output folder of the prediction, with all chunks.
+        info: information on the prediction.
+        number: number of images.
+        chunks: number of chunks.
 
     Raises:
-        ConfigError: the disk is full, or gone.
+        ConfigError: the disk is full or not available.
     """
     content = {
         "number": number,
-        "parts": chunks,
+        "chunks": chunks,
         "classes": [escape_name(name) for name in info.classes],
         "images": escape_name(_place(info.images)),
         "threshold": info.threshold,
@@ -213,10 +212,10 @@ def finish_store(folder: Path, info: PredictionInfo, number: int, chunks: int) -
 
 
 def is_finished(folder: Path) -> bool:
-    """Return whether a record is whole.
+    """Return whether a store is complete.
 
     Args:
-        folder: of the prediction.
+        folder: output folder of the prediction.
 
     >>> is_finished(Path("no such folder"))
     False
@@ -225,35 +224,35 @@ def is_finished(folder: Path) -> bool:
 
 
 class PredictionWriter:
-    """Writes localizations to Parquet files of some hundred images each.
+    """Writes localizations to a store.
 
     Args:
-        folder: of the prediction; it exists. A record that lies there is removed.
-        info: what all rows have in common.
+        folder: existing output folder of the prediction. An existing store is removed.
+        info: information on the prediction.
 
     Raises:
-        ConfigError: when rows are written, where the disk is full.
+        ConfigError: the disk is full; raised by ``add`` and ``close``.
     """
 
     def __init__(self, folder: Path, info: PredictionInfo) -> None:
-        """Start with no rows."""
+        """Create an empty store."""
         self.folder, self.info = folder, info
         (folder / FOLDER).mkdir(exist_ok=True)
         (folder / FOLDER / INFO).unlink(missing_ok=True)
-        for chunk in (folder / FOLDER).glob("part-*.parquet"):
+        for chunk in (folder / FOLDER).glob("chunk-*.parquet"):
             chunk.unlink()
         self.rows: list[dict[str, Any]] = []
         self.number = self.chunks = 0
 
     def add(self, result: Localization) -> None:
-        """Add one image."""
+        """Add an image."""
         self.rows.append(to_row(result))
         self.number += 1
         if len(self.rows) == CHUNK_SIZE:
             self._write()
 
     def close(self) -> None:
-        """Write the last rows, and then what makes the record whole."""
+        """Write the last rows, and complete the store."""
         if self.rows:
             self._write()
         finish_store(self.folder, self.info, self.number, self.chunks)
@@ -264,17 +263,17 @@ class PredictionWriter:
 
 
 class PredictionStore:
-    """Localizations that a prediction has written: as often as asked for, a few at a time.
+    """Stored localizations of a prediction, which can be iterated repeatedly with little memory.
 
     Args:
-        folder: of the prediction, as ``wsol predict`` wrote it.
-        images: folder of the images, where they have been moved since.
+        folder: output folder of ``wsol predict``.
+        images: folder of the images, if they have been moved since the prediction.
 
     Attributes:
-        info: what all of them have in common.
+        info: information on the prediction.
 
     Raises:
-        DataError: the folder has no whole record, or a file of it cannot be read.
+        DataError: the store is not complete, or a file cannot be read.
 
     >>> import tempfile
     >>> from wsol.errors import ImageError
@@ -289,11 +288,11 @@ class PredictionStore:
     """
 
     def __init__(self, folder: Path, images: Path | None = None) -> None:
-        """Read what all rows have in common."""
+        """Read the information on the prediction."""
         self.folder, path = folder, folder / FOLDER / INFO
         try:
             info = json.loads(path.read_text(encoding="utf-8"))
-            self.number, self.chunks = int(info["number"]), int(info["parts"])
+            self.number, self.chunks = int(info["number"]), int(info["chunks"])
             self.info = PredictionInfo(
                 classes=tuple(unescape_name(name) for name in info["classes"]),
                 images=Path(unescape_name(info["images"])) if images is None else images,
@@ -303,7 +302,7 @@ class PredictionStore:
             )
         except FileNotFoundError as error:
             raise DataError(
-                f"{folder}: no finished prediction: give the folder that wsol predict --out wrote"
+                f"{folder}: no finished prediction; use the output folder of wsol predict"
             ) from error
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}: cannot be read: {error}") from error
@@ -313,23 +312,23 @@ class PredictionStore:
         return self.number
 
     def __iter__(self) -> Iterator[Localization]:
-        """Yield each image's localization, in the order of the prediction."""
-        # Maps are unpacked while whoever asks works on those before.
+        """Yield the localization of each image, in the order of the prediction."""
+        # Maps are decoded in threads while the caller processes earlier ones.
         yield from in_order(from_row, read_rows(self.folder, range(self.chunks)), threads=2)
 
 
 def read_rows(
     folder: Path, chunks: Iterable[int], columns: Sequence[str] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of some parts of a record.
+    """Yield the rows of some chunks.
 
     Args:
-        folder: of the prediction.
-        chunks: their numbers.
-        columns: to read; default: all.
+        folder: output folder of the prediction.
+        chunks: numbers of the chunks.
+        columns: names of the columns to read; default: all.
 
     Raises:
-        DataError: a file is missing, or cannot be read.
+        DataError: a file is missing or cannot be read.
     """
     for chunk in chunks:
         path = chunk_file(folder, chunk)
@@ -345,11 +344,11 @@ def read_rows(
 
 
 def count_statuses(folder: Path, chunks: Iterable[int]) -> Counter[str]:
-    """Return how many images of some parts have which status.
+    """Count the images of some chunks by status.
 
     Args:
-        folder: of the prediction.
-        chunks: their numbers.
+        folder: output folder of the prediction.
+        chunks: numbers of the chunks.
     """
     return Counter(row["status"] for row in read_rows(folder, chunks, ["status"]))
 
@@ -360,11 +359,11 @@ def _place(images: Path) -> str:
 
 @contextmanager
 def _said(folder: Path) -> Iterator[None]:
-    """Turn a disk that is full, or gone, into one line."""
+    """Convert errors of a full or unavailable disk to ConfigError."""
     try:
         yield
     except OSError as error:
         raise ConfigError(
-            f"{folder / FOLDER}: cannot be written: {error.strerror or error}; what is there is "
-            "whole: make room, and run the same command again"
+            f"{folder / FOLDER}: cannot be written: {error.strerror or error}; free disk space, "
+            "and run the same command to resume"
         ) from error

@@ -1,4 +1,4 @@
-"""The options of sending a run to the Hub, and of the import of published weights."""
+"""Options for pushing a run to the Hub and importing published weights; run option files."""
 
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PushConfig(Options):
-    """Options of sending a run to the Hugging Face Hub.
+    """Options for pushing a run to the Hugging Face Hub.
 
     Args:
-        run: the run folder.
-        name: of the repository, as owner/name; it is made if there is none.
-        private: only who may see the repository can load the run; a public one is refused.
-        revision: branch to send it to, made if there is none; default: the main one.
-        license: of the run, for the model card, as the Hub calls it (apache-2.0, cc-by-4.0).
-        dataset: of the training, for the model card, as owner/name on the Hub.
-        card: write the model card again where the repository has one.
+        run: run folder.
+        name: repository, as owner/name; created if missing.
+        private: restrict the run to users with access to the repository; a public repository is
+            rejected.
+        revision: branch to push to, created if missing; default: the main branch.
+        license: license identifier of the Hub for the model card (apache-2.0, cc-by-4.0).
+        dataset: training data set for the model card, as owner/name on the Hub.
+        card: overwrite the model card of the repository, if it has one.
     """
 
     run: Path
@@ -38,7 +39,7 @@ class PushConfig(Options):
     card: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is loaded."""
+        """Reject invalid options before anything is loaded."""
         super().__post_init__()
         if self.target.revision is not None:
             raise refusal("name", self.name, "pass the branch as --revision")
@@ -51,15 +52,16 @@ class PushConfig(Options):
 
 @dataclass(frozen=True)
 class ImportConfig(Options):
-    """Options of the import of published weights.
+    """Options for importing published weights.
 
     Args:
-        file: an .npz of tensorpack, or a checkpoint or state dict of wsolevaluation.
-        out: the run folder to write.
-        family: the published code: tensorpack or wsolevaluation.
-        network: one of the papers' networks; default: what the weights' names tell.
-        classes: text file with the names of the classes, one a line; default: their numbers.
-        large_feature_map: the weights were trained with it; the file does not tell.
+        file: .npz file of tensorpack, or checkpoint or state dict of wsolevaluation.
+        out: run folder to write.
+        family: published code: tensorpack or wsolevaluation.
+        network: network of the papers; default: detected from the weight names.
+        classes: text file with one class name per line; default: class numbers.
+        large_feature_map: set if the weights were trained with large feature maps; the file does
+            not contain this.
         image_size: side of the network's input in pixels.
     """
 
@@ -76,7 +78,7 @@ OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
 
 
 def plain(value: Any) -> Any:
-    """Return options as what YAML knows: dicts, lists, numbers and strings.
+    """Return options as YAML types: dicts, lists, numbers and strings.
 
     >>> from wsol.methods.adl import Config
     >>> plain(Config(layers=("layer3",)))
@@ -96,7 +98,7 @@ def save_config(path: Path, config: object) -> None:
 
 
 def resolved(config: OptionsT) -> OptionsT:
-    """Return options whose paths mean the same from every working directory.
+    """Return options with absolute paths, independent of the working directory.
 
     >>> from wsol.training.config import DemoConfig
     >>> resolved(DemoConfig(out=Path("."))).out == Path.cwd()
@@ -108,40 +110,40 @@ def resolved(config: OptionsT) -> OptionsT:
 
 
 def _place(path: Path) -> Path:
-    # The name of a run on the Hub is no path.
+    # The name of a run on the Hub is not a path.
     return path.resolve() if path.exists() else path
 
 
 def check_same(path: Path, config: "DataclassInstance", free: set[str]) -> None:
-    """Check that options equal the saved ones, but for those that are free to change.
+    """Check that options equal the saved ones, except those that may change.
 
-    An option that the file does not have was not there yet, which means its default.
+    An option missing in the file is taken as its default, as older versions did not have it.
 
     Args:
-        path: of the file.
-        config: the options.
-        free: names of those that may differ.
+        path: saved options file.
+        config: current options.
+        free: names of options that may differ.
 
     Raises:
-        ConfigError: an option differs; names it with both values.
+        ConfigError: an option differs; the message has its name and both values.
     """
     try:
         saved = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if not isinstance(saved, dict):
-        raise ConfigError(f"{path}: holds no options: start another run with another --out")
+        raise ConfigError(f"{path}: contains no options; start a new run with another --out")
     saved = _completed(saved, config)
     for key, value in plain(resolved(config)).items():
         if key not in free and saved.get(key) != value:
             raise ConfigError(
-                f"{path}: {key} was {saved.get(key)!r} and is {value!r} now: go on with the same "
-                "options, or start another run with another --out"
+                f"{path}: {key} was {saved.get(key)!r} and is {value!r} now; resume with "
+                "the same options, or start a new run with another --out"
             )
 
 
 def _completed(saved: Any, config: Any) -> Any:
-    """Return saved options with paths resolved, and the defaults of what a file does not have."""
+    """Return saved options with resolved paths, and defaults for missing options."""
     if isinstance(config, Path) and isinstance(saved, str):
         return str(_place(Path(saved)))
     if not (is_dataclass(config) and isinstance(saved, dict)):

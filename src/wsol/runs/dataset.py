@@ -1,4 +1,4 @@
-"""The data set that a run is measured on, or learns from again."""
+"""Data set of a run, for evaluation and further training."""
 
 import logging
 from dataclasses import replace
@@ -15,17 +15,17 @@ from wsol.runs.hub import local_run
 from wsol.runs.run import RunInfo
 
 VAL_LIST: Final = "val_images.txt"
-"""In the run folder: the id of each val image, one a line, in their order."""
+"""File in the run folder with the ids of the val images in order, one per line."""
 
 log = logging.getLogger("wsol")
 
 
 def write_val_list(folder: Path, val: Samples | None) -> None:
-    """Write which images are val, and say so in the log; nothing where there is no val split.
+    """Write and log the list of val images; does nothing without a val split.
 
     Args:
-        folder: the run folder; it exists.
-        val: the val split.
+        folder: run folder; it exists.
+        val: val split.
 
     Raises:
         OSError: the file cannot be written.
@@ -46,11 +46,11 @@ def write_val_list(folder: Path, val: Samples | None) -> None:
 
 
 def check_val_list(run: Path, val: Samples) -> None:
-    """Warn where val has other images than at the training, which may have used these.
+    """Warn if val has other images than in training, which may have been trained on.
 
     Args:
-        run: the run folder, or its name on the Hub; one without a list is not checked.
-        val: the val split of the run's data set as it is now.
+        run: run folder, or its name on the Hub; runs without a list are not checked.
+        val: current val split of the run's data set.
     """
     file = local_run(run) / VAL_LIST
     if not file.is_file():
@@ -68,19 +68,19 @@ def check_val_list(run: Path, val: Samples) -> None:
 
 
 class DataOptions(Protocol):
-    """What the options of a command say of the data of its run; of None the run's is taken."""
+    """Data options of a command that uses a run; None selects the run's value."""
 
     @property
     def run(self) -> Path | None:
-        """The run, as it was named."""
+        """Run as given."""
 
     @property
     def data(self) -> Path | None:
-        """Folder of the data set."""
+        """Data set folder."""
 
     @property
     def boxes(self) -> Path | None:
-        """File of true boxes."""
+        """File of ground-truth boxes."""
 
     @property
     def splits(self) -> Path | None:
@@ -92,11 +92,11 @@ class DataOptions(Protocol):
 
     @property
     def split_folders(self) -> tuple[str, ...]:
-        """Folders that are splits."""
+        """Split folders."""
 
     @property
     def on_bad_annotation(self) -> OnBad:
-        """What becomes of bad rows of boxes."""
+        """Handling of unusable box annotations."""
 
 
 def open_run_data(
@@ -106,20 +106,20 @@ def open_run_data(
     val_fraction: float | None = None,
     seed: int | None = None,
 ) -> dict[str, Samples]:
-    """Return the splits of a run's data, or of others, with classes numbered as the run has them.
+    """Return the splits of a run's data set, or of another one, with the run's class indices.
 
     Args:
-        options: which data; what it leaves open is the run's where the data is the run's own.
-        info: the run's description.
-        val_fraction: share of the training images that are val; default: the run's.
-        seed: of that choice; default: the run's.
+        options: data options; unset ones are the run's, if the data is the run's.
+        info: info of the run.
+        val_fraction: fraction of the training images that are val; default: the run's.
+        seed: random seed of that split; default: the run's.
 
     Raises:
-        DataError: the data has a class that the run does not know, or cannot be used.
-        ConfigError: the run has no data.
+        DataError: the data has a class unknown to the run, or is invalid.
+        ConfigError: the run has no data set.
     """
     if options.data is None and not info.data:
-        raise ConfigError(f"{options.run}: the run comes without its data set: give --data")
+        raise ConfigError(f"{options.run}: the run has no data set; set --data")
     root = Path(info.data) if options.data is None else options.data
     info = with_data(info, options)
     found = open_data(
@@ -145,18 +145,18 @@ def open_run_data(
 
 
 def with_data(info: RunInfo, options: DataOptions) -> RunInfo:
-    """Return the description of a run with the data that is asked for.
+    """Return the info of a run with the requested data.
 
     Args:
-        info: the run's description.
-        options: which data; what it leaves open is the run's where the data is the run's own.
+        info: info of the run.
+        options: data options; unset ones are the run's, if the data is the run's.
     """
     data = info.data if options.data is None else str(options.data.resolve())
     is_own = data == info.data
     boxes, splits, labels = map(_resolved, (options.boxes, options.splits, options.labels))
     split_folders = options.split_folders
     if is_own and not (splits or labels):
-        # Both say what is in the data set, so that one asked for takes the place of either.
+        # Splits and labels both define the data set, so that setting one replaces both.
         splits, labels = info.splits, info.labels
         split_folders = split_folders or info.split_folders
     return replace(

@@ -1,4 +1,4 @@
-"""Runs on the Hugging Face Hub: ``hf:owner/name`` is taken wherever a run folder is."""
+"""Runs on the Hugging Face Hub: ``hf:owner/name`` is accepted wherever a run folder is."""
 
 import logging
 import re
@@ -14,13 +14,13 @@ log = logging.getLogger("wsol")
 PREFIX = "hf:"
 
 MOST_BYTES = {
-    # A network is built for as many classes as it names, before the weights are seen.
+    # The network is built for this many classes before the weights are read.
     "model.json": 4 * 2**20,
     "model.safetensors": 16 * 2**30,
     "localizer.safetensors": 16 * 2**30,
 }
-"""The files of a run that are downloaded, and how large each may be; a repository may hold any
-others, which are left there."""
+"""Files of a run that are downloaded, with their maximum size; other files of a repository are
+ignored."""
 
 _NAME = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@(\S+))?", re.ASCII)
 _COMMIT = re.compile("[0-9a-f]{40}")
@@ -29,11 +29,11 @@ LOG_IN = "log in with hf auth login, or set HF_TOKEN"
 
 
 class HubName(NamedTuple):
-    """The name of a run on the Hub.
+    """Name of a run on the Hub.
 
     Attributes:
         repository: owner and name.
-        revision: a branch, a tag or a commit; None is the main branch.
+        revision: branch, tag or commit; None is the main branch.
     """
 
     repository: str
@@ -41,10 +41,10 @@ class HubName(NamedTuple):
 
 
 def is_on_hub(path: Path | str) -> bool:
-    """Return whether a run is named that lies on the Hub, not in a folder.
+    """Return whether a path names a run on the Hub.
 
     Args:
-        path: of a run, as an option has it.
+        path: run option.
 
     >>> is_on_hub(Path("hf:owner/birds")), is_on_hub("runs/birds")
     (True, False)
@@ -53,33 +53,34 @@ def is_on_hub(path: Path | str) -> bool:
 
 
 def hub_name(path: Path | str) -> HubName:
-    """Return what the name of a run on the Hub says.
+    """Parse the name of a run on the Hub.
 
     Args:
         path: ``hf:owner/name``, or ``hf:owner/name@revision``.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the name is invalid.
 
     >>> hub_name("hf:owner/birds@v1")
     HubName(repository='owner/birds', revision='v1')
     """
     found = _NAME.fullmatch(str(path))
     if found is None:
-        raise ConfigError(f"{path}: not a name on the Hub: give hf:OWNER/NAME or hf:OWNER/NAME@REV")
+        raise ConfigError(f"{path}: not a name on the Hub; use hf:OWNER/NAME or hf:OWNER/NAME@REV")
     return HubName(*found.groups())
 
 
 def local_run(run: Path) -> Path:
-    """Return the folder of a run; one on the Hub is downloaded, or found where it already was.
+    """Return the folder of a run, downloaded from the Hub or taken from the cache.
 
-    In one process a name means the same commit from beginning to end.
+    A name refers to the same commit for the lifetime of the process.
 
     Args:
-        run: a folder, or a name on the Hub.
+        run: folder, or name on the Hub.
 
     Raises:
-        RunError: the Hub has no such run, or cannot be reached and there is no copy here.
+        RunError: the run does not exist on the Hub, or the Hub is not reachable and there is no
+            local copy.
         ConfigError: not a name on the Hub, or huggingface_hub is not installed.
 
     >>> local_run(Path("runs/birds")).as_posix()
@@ -89,7 +90,7 @@ def local_run(run: Path) -> Path:
 
 
 def hub_client() -> ModuleType:
-    """Return the package that talks to the Hub.
+    """Return the huggingface_hub package.
 
     Raises:
         ConfigError: it is not installed.
@@ -107,41 +108,41 @@ def _download(name: str) -> Path:
     copy = _copy(name) if revision is not None and _COMMIT.fullmatch(revision) else None
     if copy is not None:
         return copy
-    wanted = {"repo_id": repository, "allow_patterns": list(MOST_BYTES)}
+    request = {"repo_id": repository, "allow_patterns": list(MOST_BYTES)}
     try:
-        files = hub.snapshot_download(**wanted, revision=revision, dry_run=True)
+        files = hub.snapshot_download(**request, revision=revision, dry_run=True)
         _check(name, {file.filename: file.file_size for file in files})
         log.info("%s is commit %s", name, files[0].commit_hash)
-        return Path(hub.snapshot_download(**wanted, revision=files[0].commit_hash))
+        return Path(hub.snapshot_download(**request, revision=files[0].commit_hash))
     except RunError:
         raise
-    # What a broken connection raises belongs to the client's own library, and has no base here.
+    # Connection errors belong to the client's HTTP library, and have no common base class.
     except Exception as error:
         cause = root(error)
         _refuse(name, cause)
         copy = _copy(name)
         if copy is None:
             raise RunError(
-                f"{name}: {_why(cause)}, and there is no copy here: download it once with a "
-                "network and without HF_HUB_OFFLINE, or give a run folder"
+                f"{name}: {_why(cause)}, and there is no local copy; download it once with a "
+                "network and without HF_HUB_OFFLINE, or use a run folder"
             ) from error
-        log.warning("%s: %s; using the copy of before", name, _why(cause))
+        log.warning("%s: %s; using the local copy", name, _why(cause))
         return copy
 
 
 def _check(name: str, sizes: dict[str, int | None]) -> None:
-    """Refuse a repository that holds no run, or one that is too large, before it is downloaded."""
+    """Raise an error for a repository without a run, or one that is too large, before download."""
     for needed in ("model.json", "model.safetensors"):
         if needed not in sizes:
-            raise RunError(f"{name}: no run of wsol: the repository has no {needed}")
+            raise RunError(f"{name}: not a run of wsol: the repository has no {needed}")
     for file, size in sizes.items():
         if size is None or size > MOST_BYTES[file]:
             shown = "of unknown size" if size is None else f"{size:,} bytes"
-            raise RunError(f"{name}: {file} is {shown}: the most is {MOST_BYTES[file]:,}")
+            raise RunError(f"{name}: {file} is {shown}; the maximum is {MOST_BYTES[file]:,}")
 
 
 def _copy(name: str) -> Path | None:
-    """Return the folder that an earlier download has left whole, or None."""
+    """Return the folder of a complete earlier download, or None."""
     repository, revision = hub_name(name)
     hub = hub_client()
     try:
@@ -159,13 +160,13 @@ def _copy(name: str) -> Path | None:
 
 
 def _refuse(name: str, error: BaseException) -> None:
-    """Raise what the Hub itself says against a download; return if it has said nothing."""
+    """Raise the Hub's answer to a download as a one-line error, if it has answered."""
     errors = hub_client().errors
     if isinstance(error, errors.RevisionNotFoundError):
         raise RunError(f"{name}: the repository has no such revision") from error
     if isinstance(error, errors.RepositoryNotFoundError):
         raise RunError(
-            f"{name}: no such repository on the Hub, or a private one: {LOG_IN}"
+            f"{name}: no such repository on the Hub, or a private one; {LOG_IN}"
         ) from error
     if isinstance(error, errors.HFValidationError):
         raise RunError(f"{name}: not a name on the Hub: {first_line(error)}") from error
@@ -178,12 +179,12 @@ def _why(error: BaseException) -> str:
 
 
 def root(error: BaseException) -> BaseException:
-    """Return the Hub's own answer that an error was raised from, or what was raised first."""
+    """Return the Hub's error in the chain of causes, or the first error."""
     cause = error.__cause__
     is_answer = isinstance(error, hub_client().errors.HfHubHTTPError)
     return error if cause is None or is_answer else root(cause)
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or its name."""
+    """Return the first line of an error message, or the error's type."""
     return (str(error).splitlines() or [type(error).__name__])[0]

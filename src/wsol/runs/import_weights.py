@@ -1,4 +1,4 @@
-"""A run folder from a file of published weights."""
+"""Import of published weights as a run folder."""
 
 import zipfile
 from collections.abc import Mapping
@@ -26,10 +26,10 @@ FIRST = {
         "Conv2d_1a_3x3.conv.weight": "inception_v3",
     },
 }
-"""A layer that one network of a family has and the others have not."""
+"""A layer that only one network of a family has."""
 
 LARGEST = 4 * 10**9
-"""Bytes of the largest weights that are unpacked; those of a VGG16 are half a gigabyte."""
+"""Maximum size of unpacked weights in bytes; those of a VGG16 are half a gigabyte."""
 
 CLASSIFIERS = (
     *("linearnew/b", "linear/b", "fc.bias", "SPG_A4.bias", "SPG_A_4.bias"),
@@ -41,11 +41,11 @@ def read_published(path: Path, family: str) -> dict[str, Any]:
     """Return the arrays or tensors of a file by name.
 
     Args:
-        path: an ``.npz`` of tensorpack, or a checkpoint or state dict of torch.
+        path: ``.npz`` file of tensorpack, or checkpoint or state dict of torch.
         family: tensorpack or wsolevaluation.
 
     Raises:
-        ConfigError: the file cannot be read, or holds something else.
+        ConfigError: the file is unreadable, or has other content.
     """
     try:
         _check_size(path)
@@ -61,23 +61,23 @@ def read_published(path: Path, family: str) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {_line(error)}") from error
     except Exception as error:
         raise_if_out_of_memory(error)
-        # torch names what it refuses by many kinds of error.
-        raise ConfigError(f"{path}: holds no weights of {family}: {_line(error)}") from error
+        # torch raises many kinds of errors for rejected files.
+        raise ConfigError(f"{path}: contains no weights of {family}: {_line(error)}") from error
     return {name.removeprefix("module."): value for name, value in tensors.items()}
 
 
 def _check_size(path: Path) -> None:
-    """Refuse a file of few bytes that would unpack to more than there is memory."""
+    """Raise an error for a small file that would exceed the memory when unpacked."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > LARGEST:
-        raise ConfigError(f"{path}: {size:,} bytes are more than {LARGEST:,}; refused")
+        raise ConfigError(f"{path}: {size:,} bytes exceed the maximum of {LARGEST:,}")
 
 
 def network_in(weights: Mapping[str, Any], family: str) -> str | None:
-    """Return the name of the network that weights are of, where their names tell.
+    """Return the name of the network of weights, or None if their names are ambiguous.
 
     >>> network_in({"conv0/W": 0}, "tensorpack")
     'tensorpack/resnet50_se'
@@ -87,7 +87,7 @@ def network_in(weights: Mapping[str, Any], family: str) -> str | None:
 
 
 def method_in(weights: Mapping[str, Any]) -> str:
-    """Return the method whose head weights have; ADL has that of plain training.
+    """Return the method of the head in weights; ADL has that of plain training.
 
     >>> method_in({"classifier_B.0.bias": 0}), method_in({"fc.bias": 0})
     ('acol', 'none')
@@ -114,35 +114,35 @@ def _line(error: Exception) -> str:
 
 
 def import_run(config: ImportConfig) -> Path:
-    """Write a run folder that ``wsol predict`` and ``wsol evaluate`` take.
+    """Write a run folder for ``wsol predict`` and ``wsol evaluate``.
 
-    The colours of tensorpack's weights are turned from blue, green, red into red, green, blue, so
-    that the run takes images like any other.
+    tensorpack's weights expect BGR images; they are converted to RGB, so that the run takes images
+    like any other.
 
     Args:
-        config: the options.
+        config: import options.
 
     Returns:
         The run folder.
 
     Raises:
-        ConfigError: the file cannot be read or does not fit, or the folder is taken or cannot be
+        ConfigError: the file is unreadable or does not fit, or the folder is in use or cannot be
             written.
     """
     if (config.out / "model.json").exists():
-        raise ConfigError(f"{config.out}: holds a run already: give another --out")
+        raise ConfigError(f"{config.out}: contains a run; use another --out")
     make_folder(config.out)
     weights = read_published(config.file, config.family)
     name = config.network or network_in(weights, config.family)
     known = [known for known in published_names() if known.startswith(config.family)]
     if name is None:
-        raise ConfigError(f"{config.file}: cannot tell its network: give --network, one of {known}")
+        raise ConfigError(f"{config.file}: unknown network; set --network to one of {known}")
     if name not in known:
         raise ConfigError(f"no network {name!r}: {did_you_mean(name, known)}")
     count = num_classes_in(weights)
     if count is None:
         raise ConfigError(
-            f"{config.file}: has no classifier, so it predicts nothing: it is a start for training"
+            f"{config.file}: has no classifier, so it cannot predict; use it to start a training"
         )
     classes = _classes(config.classes, count)
     method = choose_method(name, method_in(weights), {})
@@ -176,7 +176,7 @@ def import_run(config: ImportConfig) -> Path:
 
 
 def _classes(path: Path | None, count: int) -> tuple[str, ...]:
-    """Return the names in a file, one a line, or numbers."""
+    """Return the names in a file, one per line, or numbers."""
     if path is None:
         return tuple(map(str, range(count)))
     try:

@@ -1,4 +1,4 @@
-"""The model card of a run on the Hub: what it is, what it measures, how to use it."""
+"""Model card of a run on the Hub: description, metrics and usage."""
 
 import json
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from wsol.reports.metrics import metric_of
 from wsol.runs.run import RunInfo
 
 MOST_CLASSES = 200
-"""That are listed; model.json has all."""
+"""Maximum number of listed classes; model.json has all."""
 
 
 class _Figure(NamedTuple):
-    """How the Hub calls a figure of an evaluation."""
+    """Name of a metric on the Hub."""
 
     metric: str
     task: str = "object-detection"
@@ -35,7 +35,7 @@ METRICS = {
     "box_ap": _Figure("mean_average_precision"),
     "box_ap50": _Figure("average_precision_50"),
 }
-"""Of ``metrics.json``, those that a card shows, all in percent."""
+"""Metrics of ``metrics.json`` in the model card, all in percent."""
 
 _ESCAPES = {ord(mark): f"&#{ord(mark)};" for mark in punctuation}
 
@@ -51,11 +51,11 @@ def model_card(
     """Return the text of a repository's ``README.md``.
 
     Args:
-        name: of the repository, owner and name.
-        info: the run's description.
-        figures: of ``metrics.json``; may be empty.
-        license_name: as the Hub calls it.
-        dataset: of the training, as the Hub calls it.
+        name: repository, owner and name.
+        info: info of the run.
+        figures: metrics of ``metrics.json``; may be empty.
+        license_name: license identifier of the Hub.
+        dataset: training data set on the Hub.
 
     >>> from wsol.runs.run import RunInfo
     >>> info = RunInfo("resnet18", 16, ("a_b",), 224, "cam", 0.2, "val", "", None, 0.1, 0)
@@ -74,12 +74,12 @@ def model_card(
 
 
 def escaped(text: str) -> str:
-    r"""Return a text that says itself in Markdown and in HTML, whatever it is.
+    r"""Escape a text for Markdown and HTML.
 
-    Characters that are written as numbers build no structure in Markdown, nor in HTML.
+    Characters written as numeric references have no special meaning in Markdown or HTML.
 
     Args:
-        text: any.
+        text: any text.
 
     >>> escaped("<b>*x*\n")
     '&#60;b&#62;&#42;x&#42;&#37;0A'
@@ -95,7 +95,7 @@ def _metadata(
     dataset: str | None,
     data: str,
 ) -> str:
-    """Return the card's front matter, as the Hub's model-card specification has it."""
+    """Return the card's front matter, by the Hub's model card specification."""
     content: dict[str, Any] = {"license": license_name} if license_name else {}
     content |= {
         "library_name": "wsol",
@@ -119,7 +119,7 @@ def _metadata(
 
 def _results(shown: Mapping[str, float], data: str) -> list[dict[str, Any]]:
     tasks = dict.fromkeys(METRICS[key].task for key in shown)
-    # The Hub wants a kind and a name of the data; folders of images by class are an imagefolder.
+    # The Hub requires a type and a name of the data; folders of images by class are an imagefolder.
     where = {
         "type": data if "/" in data else "imagefolder",
         "name": escape_name(data) or "not told",
@@ -140,7 +140,7 @@ def _results(shown: Mapping[str, float], data: str) -> list[dict[str, Any]]:
 
 def _text(name: str, info: RunInfo, shown: Mapping[str, float], data: str) -> str:
     localizer_config = info.localizer_config
-    learnt_on = f" on {escaped(data)}" if data else ""
+    trained_on = f" on {escaped(data)}" if data else ""
     facts = {
         "network": f"{info.backbone}, input {info.image_size} x {info.image_size}",
         "training method": json.dumps(info.method),
@@ -159,8 +159,8 @@ def _text(name: str, info: RunInfo, shown: Mapping[str, float], data: str) -> st
     lines = [
         f"# {escaped(name)}",
         "",
-        "A classifier that also says where the object is, as a box, learnt from labels of whole "
-        f"images alone{learnt_on}: a run of wsol for weakly supervised object localization.",
+        "A classifier that also localizes objects with boxes, trained on image-level "
+        f"labels only{trained_on}: a run of wsol for weakly supervised object localization.",
         "",
         "    pip install wsol",
         f"    wsol predict photos/ --run hf:{name} --out boxes/",

@@ -1,4 +1,4 @@
-"""Sending a run to the Hub."""
+"""Upload of a run to the Hub."""
 
 import json
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ from wsol.runs.run import RunInfo, load_run
 CARD = "README.md"
 
 AS_THEY_ARE = ("model.safetensors", "localizer.safetensors", "metrics.json")
-"""Files of a run that are sent; checkpoints and options of the training stay here."""
+"""Files of a run that are uploaded; checkpoints and training options are not."""
 
 
 class Pushed(NamedTuple):
-    """Where a run is on the Hub.
+    """Location of a run on the Hub.
 
     Attributes:
-        name: that every command takes for a run folder.
-        url: of its page.
-        commit: that has it, to be named as a revision.
+        name: name that every command accepts as a run.
+        url: URL of its page.
+        commit: commit hash, usable as a revision.
     """
 
     name: str
@@ -35,36 +35,36 @@ class Pushed(NamedTuple):
 
 
 def push(config: PushConfig) -> Pushed:
-    """Send a run to the Hub, all its files in one commit.
+    """Upload a run to the Hub, with all files in one commit.
 
-    Where the images lay, and all other paths of this machine, are left out.
+    Data paths and all other paths of this machine are removed.
 
     Args:
-        config: the options.
+        config: push options.
 
     Raises:
-        RunError: not a finished run, or the Hub cannot be reached or refuses it.
-        ConfigError: the repository is public and a private one is asked for.
+        RunError: not a finished run, or the Hub is not reachable or rejects it.
+        ConfigError: the repository is public, but a private one is requested.
     """
     folder = local_run(config.run)
     _, info = load_run(folder)
     hub, repository = hub_client(), config.target.repository
     api = hub.HfApi(library_name="wsol", library_version=wsol.__version__)
     with _said(config):
-        # Without a wish the account decides.
+        # None selects the account's default.
         api.create_repo(repository, private=config.private or None, exist_ok=True)
         found = api.model_info(repository)
         if config.private and not found.private:
             raise ConfigError(
-                f"{config.name}: is a public repository: make it private on the Hub first, or "
-                "choose another name"
+                f"{config.name}: the repository is public; make it private on the Hub first, or "
+                "use another name"
             )
         if config.revision is not None:
             api.create_branch(repository, branch=config.revision, exist_ok=True)
         there = set(api.list_repo_files(repository, revision=config.revision))
         files = _files(config, folder, info, has_card=CARD in there)
         operations = [hub.CommitOperationAdd(name, content) for name, content in files.items()]
-        # What another run has left would be taken for this one's.
+        # Files left by another run would be mistaken for this run's.
         operations += [
             hub.CommitOperationDelete(name)
             for name in AS_THEY_ARE
@@ -80,8 +80,8 @@ def push(config: PushConfig) -> Pushed:
 def _files(
     config: PushConfig, folder: Path, info: RunInfo, *, has_card: bool
 ) -> dict[str, bytes | Path]:
-    """Return what is sent, by its name in the repository: contents, and files."""
-    # Where things lie here is nobody else's business, and of no use there.
+    """Return the uploaded files by name in the repository: contents, or local files."""
+    # Local paths are private, and useless on other machines.
     told = replace(info, data="", boxes=None, splits=None, labels=None, split_folders=())
     files: dict[str, bytes | Path] = {
         "model.json": (json.dumps(asdict(told), indent=1) + "\n").encode()
@@ -100,7 +100,7 @@ def _files(
 
 
 def _figures(path: Path) -> dict[str, Any]:
-    """Return the figures of an evaluation, none where the run was not evaluated."""
+    """Return the metrics of an evaluation, empty if the run was not evaluated."""
     if not path.is_file():
         return {}
     try:
@@ -108,13 +108,13 @@ def _figures(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise RunError(f"{path}: holds no figures: evaluate the run again")
+        raise RunError(f"{path}: contains no metrics; evaluate the run again")
     return content
 
 
 @contextmanager
 def _said(config: PushConfig) -> Iterator[None]:
-    """Turn what the Hub says against it into one line."""
+    """Convert errors of the Hub to one-line errors."""
     errors = hub_client().errors
     try:
         yield
@@ -122,7 +122,7 @@ def _said(config: PushConfig) -> Iterator[None]:
         raise
     except errors.HFValidationError as error:
         raise ConfigError(f"{config.name}: not a name on the Hub: {first_line(error)}") from error
-    # What a broken connection raises belongs to the client's own library, and has no base here.
+    # Connection errors belong to the client's HTTP library, and have no common base class.
     except Exception as error:
         status = getattr(getattr(root(error), "response", None), "status_code", None)
         hint = f": {LOG_IN}" if status in (401, 403, 404) else ""

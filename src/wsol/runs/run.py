@@ -1,4 +1,4 @@
-"""A run folder: all that is needed to use, repeat or continue a training."""
+"""Run folders: everything needed to use, repeat or resume a training."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -24,24 +24,24 @@ from wsol.types import Normalization, Precision
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file by name.
+    """Return the tensors of a safetensors file by name.
 
     Args:
-        path: of the file, which may have any name, as safetensors' own reader may not.
+        path: tensor file; unlike in safetensors' reader, the path may have any name.
 
     Raises:
-        OSError: it cannot be read.
-        SafetensorError: it holds something else.
+        OSError: the file cannot be read.
+        SafetensorError: the file has another format.
     """
     return load(path.read_bytes())
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors, whole or not at all; equal ones give equal files.
+    """Write tensors atomically; equal tensors give equal files.
 
     Args:
-        path: of the file.
-        tensors: by name, on any device.
+        path: output file.
+        tensors: tensors by name, on any device.
 
     >>> import tempfile, torch
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -54,54 +54,54 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def pack(tensors: Mapping[str, Tensor]) -> bytes:
-    """Return what a file of tensors holds.
+    """Return the content of a tensor file.
 
     Args:
-        tensors: by name, on any device.
+        tensors: tensors by name, on any device.
     """
     return save({name: value.cpu().contiguous() for name, value in tensors.items()})
 
 
 MOST_PIXELS = 10_000
-"""Side of an input at most, so that a stranger's run does not ask for all memory."""
+"""Maximum input side, so that an untrusted run cannot exhaust the memory."""
 
 NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a trained network needs beside its weights, kept as ``model.json``.
+    """Information stored with a trained network, as ``model.json``.
 
     Args:
-        backbone: name of the network.
-        output_stride: as given to ``create_network``.
-        classes: names, in the order of the logits.
+        backbone: backbone name.
+        output_stride: argument of ``create_network``.
+        classes: class names, in the order of the logits.
         image_size: side of the network's input in pixels.
-        localizer: name of the localizer that the threshold was chosen for.
-        layers: its layers.
-        affinity: module whose features its maps follow.
-        flip: whether it looks at flipped images too.
-        scales: of the images that it looks at.
-        normalization: how its maps are scaled to [0, 1].
-        threshold: share of a map's maximum above which a pixel belongs to the object.
-        threshold_from: ``val`` where it was chosen on the ground truth of val, ``pseudo_boxes``
-            where it was chosen without ground truth; otherwise it is not kept, and maps are cut at
-            their own threshold, see ``wsol.localizers.config.resolve_threshold``.
-        data: folder of the data set that it was trained on.
-        boxes: file of true boxes, where one was given.
-        val_fraction: share of the training images that was kept for choosing the threshold.
-        seed: of that choice.
-        splits: folder of published splits, where one was given.
-        labels: file of labels, where one was given.
-        is_multi_label: whether images had several labels, so that each logit is a question of
-            its own, answered by the sigmoid; otherwise all are one, answered by the softmax.
-        split_folders: which folders of the data set are splits, as the option states it.
-        method: the training method and its options, which tell what the head is.
-        epoch: after which the weights were kept; None if unknown.
-        epoch_from: ``last``, or what the best epoch was chosen by: ``ground_truth`` or
+        localizer: localizer that the threshold was chosen for.
+        layers: layers of the localizer.
+        affinity: module whose features refine its maps.
+        flip: whether maps are averaged with those of the flipped image.
+        scales: relative image sizes that maps are averaged over.
+        normalization: normalization of its maps to [0, 1].
+        threshold: fraction of a map's maximum above which a pixel belongs to the object.
+        threshold_from: ``val`` if the threshold was chosen on the ground truth of val,
+            ``pseudo_boxes`` if it was chosen without ground truth; otherwise it is ignored, and
+            each map has a threshold, see ``wsol.localizers.config.resolve_threshold``.
+        data: folder of the training data set.
+        boxes: file of ground-truth boxes, if given.
+        val_fraction: fraction of the training images held out to choose the threshold.
+        seed: random seed of that split.
+        splits: folder of published splits, if given.
+        labels: file of labels, if given.
+        is_multi_label: whether training images had multiple labels, so that the logits are
+            independent, with sigmoid probabilities; otherwise probabilities are the softmax.
+        split_folders: folders of the data set that are splits, as in the option.
+        method: training method and its options, which determine the head.
+        epoch: epoch of the weights; None if unknown.
+        epoch_from: ``last``, or the boxes that selected the best epoch: ``ground_truth`` or
             ``pseudo_boxes`` of val.
-        precision: that the threshold was chosen in, ``fp32``, ``bf16`` or ``fp16``, which ``auto``
-            follows; None if unknown.
+        precision: precision that the threshold was chosen in, ``fp32``, ``bf16`` or ``fp16``, used
+            by ``auto``; None if unknown.
     """
 
     backbone: str
@@ -130,7 +130,7 @@ class RunInfo:
     epoch_from: Literal["last", "ground_truth", "pseudo_boxes"] = "last"
 
     def __post_init__(self) -> None:
-        """Refuse what no training writes."""
+        """Raise an error for values that no training writes."""
         sound = {
             "backbone": isinstance(self.backbone, str),
             "output_stride": isinstance(self.output_stride, int | None),
@@ -148,12 +148,12 @@ class RunInfo:
 
     @property
     def localizer_config(self) -> LocalizerConfig:
-        """How score maps are read."""
+        """Localizer options."""
         return LocalizerConfig.of(self)
 
     @property
     def choice(self) -> str:
-        """What was chosen without ground truth, in words; empty where nothing was.
+        """Selections made without ground truth, in words; empty if there are none.
 
         >>> info = RunInfo("resnet18", 16, ("a",), 224, "cam", 0.2, "val", "", None, 0.1, 0)
         >>> from dataclasses import replace
@@ -165,13 +165,13 @@ class RunInfo:
         return f"{' and '.join(chosen)} chosen without ground truth" if chosen else ""
 
     def thresholding(self, options: object = None) -> Thresholding:
-        """Return how score maps are read and cut.
+        """Return the localizer options and threshold.
 
         Args:
-            options: options as for ``resolve_threshold``.
+            options: see ``resolve_threshold``.
 
         Raises:
-            ConfigError: they do not fit each other.
+            ConfigError: the options contradict each other.
         """
         source: Chosen = "pseudo_boxes" if self.threshold_from == "pseudo_boxes" else "val"
         chosen = self.threshold if self.threshold_from == source else None
@@ -181,13 +181,13 @@ class RunInfo:
 def save_run(
     folder: Path, network: Network, info: RunInfo, fitted: Mapping[str, Tensor] = NOTHING
 ) -> None:
-    """Write ``model.safetensors`` and ``model.json``, each whole or not at all.
+    """Write ``model.safetensors`` and ``model.json``, each atomically.
 
     Args:
-        folder: the run folder; it exists.
-        network: its weights are stored contiguous, so equal weights give equal files.
-        info: the rest.
-        fitted: what the localizer has learnt from images, for ``localizer.safetensors``.
+        folder: run folder; it exists.
+        network: network; its weights are stored contiguously, so equal weights give equal files.
+        info: info of the run.
+        fitted: fitted state of the localizer, for ``localizer.safetensors``.
     """
     if fitted:
         write_tensors(folder / "localizer.safetensors", fitted)
@@ -196,13 +196,13 @@ def save_run(
 
 
 def load_run(folder: Path) -> tuple[Network, RunInfo]:
-    """Return the network of a run, in evaluation mode on the CPU, and what belongs to it.
+    """Return the network of a run, in evaluation mode on the CPU, and its info.
 
     Args:
-        folder: of the run, or its name on the Hub.
+        folder: run folder, or its name on the Hub.
 
     Raises:
-        RunError: not a finished run, or its files do not fit together.
+        RunError: not a finished run, or its files do not match.
     """
     folder = local_run(folder)
     weights, info = _find_weights(folder), load_info(folder)
@@ -226,10 +226,10 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
 
 
 def load_info(folder: Path) -> RunInfo:
-    """Return the description of a run, without its network.
+    """Return the info of a run, without its network.
 
     Args:
-        folder: of the run, or its name on the Hub.
+        folder: run folder, or its name on the Hub.
 
     Raises:
         RunError: not a finished run.
@@ -245,21 +245,21 @@ def load_info(folder: Path) -> RunInfo:
         }
         return RunInfo(**given | lists)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{folder / 'model.json'}: not a run's description: {error}") from error
+        raise RunError(f"{folder / 'model.json'}: not the info of a run: {error}") from error
 
 
 def load_fitted(folder: Path, localizer: ScoreMaps) -> bool:
-    """Give a localizer what it had learnt from images when the run was made.
+    """Load the fitted state of a run's localizer.
 
     Args:
-        folder: the run, or its name on the Hub.
-        localizer: the run's.
+        folder: run folder, or its name on the Hub.
+        localizer: localizer of the run.
 
     Returns:
-        Whether the run has any.
+        Whether the run has a fitted state.
 
     Raises:
-        RunError: the file cannot be read, or does not fit.
+        RunError: the file is unreadable, or does not match.
     """
     file = local_run(folder) / "localizer.safetensors"
     if not file.is_file():
@@ -272,14 +272,14 @@ def load_fitted(folder: Path, localizer: ScoreMaps) -> bool:
 
 
 def load_start(network: Network, folder: Path) -> None:
-    """Give a network the weights of a run; its head stays new where the run has another one.
+    """Load the weights of a run into a network; the head stays new if the run's differs.
 
     Args:
-        network: to be trained.
-        folder: a run of the same backbone, of any classes, or its name on the Hub.
+        network: network to train.
+        folder: run with the same backbone and any classes, or its name on the Hub.
 
     Raises:
-        RunError: not a finished run, or one of another backbone.
+        RunError: not a finished run, or one with another backbone.
     """
     weights = _find_weights(local_run(folder))
     try:
@@ -293,12 +293,12 @@ def load_start(network: Network, folder: Path) -> None:
         if name in given and given[name].shape == value.shape
     }
     head = {name for name in expected if name.startswith("head.")}
-    # A head of which only a part fits is of other classes.
+    # A head that matches only partly belongs to other classes.
     new = set() if head <= fits else head
     for name in expected:
         if name not in fits | new:
             raise RunError(
-                f"{weights}: {name} is missing or of another shape: start from a run of the same "
+                f"{weights}: {name} is missing or has another shape; use a run with the same "
                 "--backbone"
             )
     load_weights(
@@ -311,16 +311,16 @@ def _find_weights(folder: Path) -> Path:
     weights = folder / "model.safetensors"
     if not weights.is_file():
         hint = (
-            "its training has not finished; go on with wsol train --resume"
+            "its training has not finished; resume it with wsol train --resume"
             if (folder / "config.yaml").is_file()
-            else "give a folder that wsol train wrote"
+            else "use a folder written by wsol train"
         )
         raise RunError(f"{folder}: no finished run here: {hint}")
     return weights
 
 
 def _method(saved: dict[str, Any]) -> MethodConfig:
-    """Return a training method's options as JSON has them, where tuples are lists."""
+    """Return a training method's options from JSON, in which tuples are lists."""
     options = {
         name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()
     }

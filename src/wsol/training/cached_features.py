@@ -1,4 +1,4 @@
-"""Training of a head on features that are computed once for each image."""
+"""Training of a head on cached features."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -26,7 +26,7 @@ from wsol.models import Network, Output
 from wsol.training.sampler import count_right
 
 WEIGHT_DECAY = 0.01
-"""Of weights of features with a standard deviation of 1."""
+"""Weight decay for features scaled to a standard deviation of 1."""
 
 MAX_ITERATIONS = 200
 
@@ -34,12 +34,12 @@ MAX_ITERATIONS = 200
 def fit_classifier(features: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """Return weights ``(classes, C)`` and biases ``(classes,)`` of logistic regression, float32.
 
-    The loss is convex and nothing is drawn by chance, so the same features give the same weights.
+    The loss is convex and nothing is random, so the same features give the same weights.
 
     Args:
-        features: float32 ``(N, C)``; each is brought to a standard deviation of 1, and back. Rows
-            with numbers that are not finite are left out.
-        targets: int64 ``(N,)``, one class for each, or float32 ``(N, classes)``, 1 for each class.
+        features: float32 ``(N, C)``; features are scaled to a standard deviation of 1 internally.
+            Rows with non-finite values are ignored.
+        targets: classes, int64 ``(N,)``, or float32 ``(N, classes)``, 1 for each class of a row.
         num_classes: number of classes.
 
     Raises:
@@ -53,12 +53,12 @@ def fit_classifier(features: Tensor, targets: Tensor, num_classes: int) -> tuple
     finite = features.isfinite().all(1)
     if not finite.any():
         raise DataError(
-            "the network's features of all images are infinite or not a number: compute with "
-            "--precision fp32, or use another backbone"
+            "features: the network's features of all images are infinite or NaN; use "
+            "--precision fp32, or another backbone"
         )
     features, targets = features[finite], targets[finite]
     mean, std = features.mean(0), features.std(0, correction=0)
-    # A feature that never changes tells nothing.
+    # Constant features have no information.
     std = torch.where(std > 0, std, torch.inf)
     points = (features - mean) / std
     loss = cross_entropy if targets.ndim == 1 else multilabel_soft_margin_loss
@@ -82,7 +82,7 @@ def fit_classifier(features: Tensor, targets: Tensor, num_classes: int) -> tuple
 
 
 def set_last_layer(network: Network, weight: Tensor, bias: Tensor) -> None:
-    """Give a network's only classifier the weights and biases of ``fit_classifier``."""
+    """Set the weights and biases of ``fit_classifier`` in a network's only classifier."""
     (name,) = network.head.classifiers
     for parameter, value in zip(
         network.head.get_submodule(name).parameters(), (weight, bias), strict=True
@@ -91,11 +91,11 @@ def set_last_layer(network: Network, weight: Tensor, bias: Tensor) -> None:
 
 
 class FeatureBatch(NamedTuple):
-    """Features of some images, in place of the images themselves.
+    """Batch of features, replacing a batch of images.
 
     Attributes:
-        indices: of the images, ``(N,)`` in the data set's order.
-        layers: of each layer that the head reads float32 ``(N, C, h, w)``, the last features first.
+        indices: indices of the images in the data set, ``(N,)``.
+        layers: layers that the head reads, float32 ``(N, C, h, w)``, the last features first.
     """
 
     indices: list[int]
@@ -103,22 +103,22 @@ class FeatureBatch(NamedTuple):
 
 
 class OnFeatures(nn.Module):
-    """The head of a network, called with features in place of images.
+    """Head of a network as a module called with features instead of images.
 
     Args:
-        network: whose head it is.
+        network: network with the head.
     """
 
     def __init__(self, network: Network) -> None:
-        """Keep the head."""
+        """Store the head."""
         super().__init__()
         self.head = network.head
 
     def forward(self, layers: Sequence[Tensor], labels: Tensor | None = None) -> Output:
-        """Return what the network would.
+        """Return the network's output.
 
         Args:
-            layers: as in ``FeatureBatch``.
+            layers: see ``FeatureBatch``.
             labels: int64 ``(N,)``.
         """
         return self.head.output(layers[0], labels, tuple(layers[1:]))
@@ -128,14 +128,13 @@ class CachedFeatures(NamedTuple):
     """Features of all images and of their mirror images.
 
     Attributes:
-        layers: of each layer that the head reads, rows 2i and 2i + 1 are image i and its mirror
-            image.
+        layers: layers that the head reads; rows 2i and 2i + 1 are image i and its mirror image.
     """
 
     layers: list[KeptFeatures]
 
     def batches(self, keys: Iterable[Sequence[Key]]) -> Iterator[FeatureBatch]:
-        """Yield the batches of keys; each key's seed decides whether the image is mirrored."""
+        """Yield batches by keys; each key's seed determines whether the image is mirrored."""
         for some in keys:
             rows = [2 * key.index + int(is_mirrored(key)) for key in some]
             yield FeatureBatch(
@@ -144,20 +143,20 @@ class CachedFeatures(NamedTuple):
 
 
 def check_cached(network: Network, method: Method, processes: int) -> None:
-    """Check that a training can go on from features that are computed once.
+    """Check that a training can use cached features.
 
     Args:
-        network: to be trained; the weights that do not learn are known.
-        method: the training method.
-        processes: that train together.
+        network: network to train, with its frozen weights determined.
+        method: training method.
+        processes: number of processes.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: cached features cannot be used.
     """
     if processes > 1:
-        reason = "works in one process; start without accelerate launch"
+        reason = "supports one process only; start without accelerate launch"
     elif method.changes_images:
-        reason = "has no images for the method to change; use another method"
+        reason = "does not support methods that change images; use another method"
     elif any(weight.requires_grad for weight in network.body.parameters()):
         reason = "needs frozen layers, but this backbone has new ones; use another backbone"
     else:
@@ -166,7 +165,7 @@ def check_cached(network: Network, method: Method, processes: int) -> None:
 
 
 def is_mirrored(key: Key) -> bool:
-    """Return whether a training sees the mirror image: half of the time.
+    """Return whether the mirror image is used in training: with probability 0.5.
 
     >>> 450 < sum(is_mirrored(Key(0, (0, epoch, 0))) for epoch in range(1000)) < 550
     True
@@ -180,13 +179,13 @@ def cache_features(
     """Compute the features that a network's head reads, of images and of their mirror images.
 
     Args:
-        network: on the device, ready to localize.
-        paths: of the images.
-        preprocessing: how they are read.
-        folder: where the features lie; the files have no names, so nothing is left of them.
+        network: network on its device, prepared for localization.
+        paths: image files.
+        preprocessing: preprocessing of the images.
+        folder: folder for the features; the files are unnamed and vanish with the process.
 
     Raises:
-        ImageError: an image could not be read.
+        ImageError: an image is unreadable.
     """
     with ExitStack() as stack:
         number = 1 + len(network.head.layers)
@@ -202,7 +201,7 @@ def cache_features(
 def _views(
     network: Network, paths: Sequence[ImageSource], preprocessing: Preprocessing
 ) -> Iterator[list[tuple[Tensor, ...]]]:
-    """Yield the layers that the head reads of each batch and of its mirror images."""
+    """Yield the layers that the head reads, for each batch and its mirror images."""
     layers = network.head.layers
     files = ImageFiles(paths, preprocessing.transform, preprocessing.max_pixels)
     keys = split_batches(range(len(paths)), preprocessing.batch_size)
@@ -228,21 +227,21 @@ def fit_head(
 ) -> Tensor:
     """Fit a network's linear head to the features of images and of their mirror images.
 
-    Where only a linear head learns, the loss is convex. Logistic regression finds its minimum,
-    which gradient descent with one learning rate for all features comes nowhere near.
+    If only a linear head is trained, the loss is convex. Logistic regression finds its minimum,
+    while gradient descent with one learning rate for all features remains far from it.
 
     Args:
-        network: its head's only classifier gets the weights.
-        samples: the images and their labels.
-        frozen: a copy of the network, on the device and ready to localize.
-        preprocessing: how images are read.
-        accelerator: its processes share the images; all of them fit the same head.
+        network: network whose only classifier is set.
+        samples: images and labels.
+        frozen: copy of the network, on its device and prepared for localization.
+        preprocessing: preprocessing of the images.
+        accelerator: accelerator whose processes share the images; all fit the same head.
 
     Returns:
-        The loss times images, the right predictions and the images, float64 ``(3,)``.
+        Sum of the loss over images, correct predictions and number of images, float64 ``(3,)``.
 
     Raises:
-        ImageError: an image could not be read.
+        ImageError: an image is unreadable.
         DataError: no image has finite features.
     """
     indices = range(accelerator.process_index, len(samples), accelerator.num_processes)
@@ -258,7 +257,7 @@ def fit_head(
     targets = torch.from_numpy(labels).repeat_interleave(2, 0)
     weight, bias = fit_classifier(points, targets, len(samples.classes))
     set_last_layer(network, weight, bias)
-    # Images that nothing could be learnt from do not count.
+    # Images with non-finite features are not counted.
     finite = points.isfinite().all(1)
     logits, targets = points[finite] @ weight.T + bias, targets[finite]
     loss = multilabel_soft_margin_loss if several else cross_entropy

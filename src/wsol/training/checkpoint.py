@@ -1,4 +1,4 @@
-"""Checkpoints inside a run: whole, durable, the last two kept."""
+"""Checkpoints of a run: atomic and durable; the last two are kept."""
 
 import logging
 import zipfile
@@ -21,18 +21,18 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Save the state after a step, and drop all but the last two up to it.
+    """Save the state after a step, and delete all but the last two checkpoints up to it.
 
-    Those of later steps are dropped too: a training that goes on from this step could not use
-    them, which only happens where they are damaged.
+    Checkpoints of later steps are deleted too: they exist only if they are damaged, and a training
+    that resumes from this step cannot use them.
 
     Args:
-        folder: exists or is made.
-        step: steps done.
+        folder: checkpoint folder, created if missing.
+        step: number of completed steps.
         state: tensors, numbers, strings, and lists and dicts of them.
 
     Raises:
-        RunError: the disk is full, or gone; earlier checkpoints stay.
+        RunError: the disk is full or not available; earlier checkpoints are kept.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as name:
@@ -47,9 +47,9 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
         write_atomically(new, lambda part: torch.save(state, part))
     except (OSError, RuntimeError) as error:
         raise_if_out_of_memory(error)
-        # Of a full disk torch only says where it stopped to write.
+        # For a full disk, torch's message only has the position in the file.
         raise RunError(
-            f"{new}: cannot be written: make room on the disk, and go on with --resume"
+            f"{new}: cannot be written; free disk space, and continue with --resume"
         ) from error
     found = checkpoints(folder)
     kept = [path for path in found if path.name <= new.name][-KEEP:]
@@ -59,30 +59,27 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
 
 
 def load_last(folder: Path) -> dict[str, Any] | None:
-    """Return the state of the last checkpoint that is sound, on the CPU, or None without any.
+    """Return the state of the last intact checkpoint, on the CPU, or None without checkpoints.
 
-    A damaged one is named in the log, and the one before it is taken.
+    Damaged checkpoints are logged, and the previous one is used.
 
     Raises:
-        RunError: all of them are damaged.
+        RunError: all checkpoints are damaged.
     """
     found = checkpoints(folder)
     for path in reversed(found):
         try:
             return _load(path)
         except (OSError, RunError) as error:
-            log.warning("%s: going on from the one before", error)
+            log.warning("%s; using the previous checkpoint", error)
     if found:
-        raise RunError(
-            f"{found[-1]}: not a readable checkpoint, nor is one before it; start again with "
-            "another --out"
-        )
+        raise RunError(f"{found[-1]}: no checkpoint is readable; start again with another --out")
     return None
 
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        # torch does not look at the checksums that it writes.
+        # torch does not verify the checksums that it writes.
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged is None:

@@ -1,4 +1,4 @@
-"""The options of training: one dataclass for Python, YAML and the command line."""
+"""Training options: one dataclass for Python, YAML and the command line."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,90 +35,89 @@ from wsol.types import (
 )
 
 MILESTONES = (30 / 105, 60 / 105, 90 / 105)
-"""Where the step schedule divides by ten: at epochs 30, 60 and 90 of the paper's 105."""
+"""Default milestones of the step schedule: epochs 30, 60 and 90 of the paper's 105."""
 
 
 @dataclass(frozen=True)
 class TrainConfig(Options):
-    """Options of training.
+    """Training options.
 
     Args:
-        data: folder of the data set: images by class or with a file of labels, or CUB-200-2011's
-            own layout.
-        out: the run folder to write.
-        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO; default:
+        data: data set folder: class folders, images with a labels file, or the original
+            CUB-200-2011 layout.
+        out: run folder to write.
+        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO files; default:
             boxes.csv or boxes.json in the data folder.
-        on_bad_annotation: fail ends the command at the first row of boxes that cannot be used; skip
-            leaves such rows out, each with a line that says where and why.
-        splits: folder of published splits, wsolevaluation's metadata or label files of the ADL
-            authors; default: those of the data folder.
-        labels: labels as CSV or COCO JSON, any number for an image; default: labels.csv or
-            labels.json in the data folder, else those of its folders.
-        split_folders: folders that are splits, as train=FOLDER,test=FOLDER; none makes every folder
-            a class; default: those named after splits.
-        method: the training method and its options.
-        backbone: a name that wsol list backbones shows: timm's networks, and those of the papers.
-        output_stride: input pixels per pixel of the score map, where the network offers a choice.
+        on_bad_annotation: handling of unusable box annotations: fail stops at the first one, skip
+            drops each and logs its position and the reason.
+        splits: folder of published splits: wsolevaluation metadata or the ADL authors' label files;
+            default: the splits of the data folder.
+        labels: image labels as CSV or COCO JSON, any number per image; default: labels.csv or
+            labels.json in the data folder, otherwise the names of its folders.
+        split_folders: split folders, as train=FOLDER,test=FOLDER; none treats every folder as a
+            class; default: the folders named after splits.
+        method: training method and its options.
+        backbone: backbone name as shown by wsol list backbones: timm models and the networks of the
+            papers.
+        output_stride: input pixels per score map pixel, for backbones that offer a choice.
         pretrained: start from ImageNet weights.
-        init_from: a run to start from instead, a folder or hf:owner/name on the Hub, whose classes
-            may be others.
+        init_from: run to start from instead: a run folder, or hf:owner/name on the Hub; its classes
+            may differ.
         epochs: passes over the training images.
-        batch_size: images per step, over all processes together.
-        gradient_accumulation_steps: parts that a step's images go through the network in, one after
-            another, to need less memory; their gradients are added up.
+        batch_size: images per step, summed over all processes.
+        gradient_accumulation_steps: micro-batches per step; their gradients are summed, which
+            lowers memory use.
         lr: learning rate of the head.
-        backbone_lr: learning rate of the pretrained layers as a share of the head's; 0 leaves them
-            as they are, and training is several times faster.
-        cache_features: compute the features of each image and of its mirror image once, and train
-            the head on them; images are whole, without crops. A linear head of method none is
-            fitted by logistic regression, at once: shifted_head, epochs and the options of gradient
-            descent have no effect on it. Needs backbone_lr 0.
-        shifted_head: start the head with weights that are not negative, so that each class's map
-            starts as a mean of the channels; the classifier is the same, its maps cover more. It
-            has no effect where images have several labels.
-        frozen_bn: keep the pretrained statistics of batch normalisation, instead of those of each
-            batch; without pretrained weights it has no effect.
-        sync_bn: let batch normalisation see the images of all processes together; on GPUs alone,
-            and with frozen_bn false.
-        momentum: of Nesterov's gradient descent.
-        weight_decay: of all weights.
-        schedule: step (a tenth at each milestone) or onecycle.
-        milestones: shares of the training at which the step schedule divides the learning rate by
-            ten.
+        backbone_lr: learning rate of the pretrained layers as a fraction of the head's; 0 freezes
+            them and makes training several times faster.
+        cache_features: compute the features of each image and its mirror image once, and train the
+            head on them; images are used whole, without crops. With method none, a linear head is
+            fitted by logistic regression in one step: shifted_head, epochs and the options of
+            gradient descent have no effect. Requires backbone_lr 0.
+        shifted_head: initialize the head with non-negative weights, so that each class map starts
+            as a mean of the channels; the classifier is the same, and its maps cover more. No
+            effect on multi-label data.
+        frozen_bn: keep the pretrained batch normalization statistics instead of the statistics of
+            each batch; no effect without pretrained weights.
+        sync_bn: synchronize batch normalization over all processes; GPUs only, and only with
+            frozen_bn false.
+        momentum: Nesterov momentum of gradient descent.
+        weight_decay: weight decay of all weights.
+        schedule: learning rate schedule: onecycle, or step (division by ten at each milestone).
+        milestones: fractions of the training at which the step schedule divides the learning rate
+            by ten.
         image_size: side of the network's input in pixels.
-        resize: side of the square that training crops are taken from, in pixels.
-        scaled_decoding: decode large JPEG at a half, a quarter or an eighth of their size, to at
-            least one and a half times resize, in training alone; much faster, and nearly the same.
-        val_fraction: share of the training images kept for choosing the threshold, where the data
+        resize: side in pixels of the square that training crops are taken from.
+        scaled_decoding: decode large JPEG files at 1/2, 1/4 or 1/8 of their size, but at least 1.5
+            times resize; for training only; much faster, with nearly the same pixels.
+        val_fraction: fraction of the training images held out to choose the threshold if the data
             set has no val split.
-        val_every: epochs between two validations; the last epoch is always validated.
-        localizer: makes the score maps for validation, and later for evaluation; several with *
-            between them are joined; default: the method's, foreground for trilite and c2am and cam
-            for all others.
-        layers: modules of the network whose features the localizer reads; default: found and
-            logged.
-        affinity: a module of the network whose features the score map then follows; default: none.
+        val_every: epochs between validations; the last epoch is always validated.
+        localizer: localizer for validation and later evaluation, or several names combined with
+            ``*``; default: cam; foreground for the methods trilite and c2am.
+        layers: network modules whose features the localizer reads; default: chosen automatically
+            and logged.
+        affinity: network module whose features refine the score maps; default: none.
         flip: average score maps with those of the flipped image.
-        scales: average score maps over images of these sizes, as shares of size.
-        normalization: how score maps are scaled to [0, 1]: by minimum and maximum (minmax), by the
-            maximum alone (max), with a percentile at the top (pas) or at the bottom (ivr), or so
-            that Otsu's threshold of each map becomes a half (otsu); without boxes to choose a
-            threshold on, minmax becomes otsu, with each map's own threshold (prototypes keep
-            minmax).
-        seed: of everything drawn by chance.
+        scales: image sizes to average score maps over, relative to image_size.
+        normalization: scaling of score maps to [0, 1]: minmax (minimum and maximum), max (maximum
+            only), pas (percentile at the top), ivr (percentile at the bottom) or otsu (the Otsu
+            threshold of each map becomes 0.5). Without boxes to choose a threshold on, minmax
+            becomes otsu with a separate threshold per map (prototypes keep minmax).
+        seed: random seed.
         num_workers: processes that decode images; 0 decodes in the training process.
-        precision: auto takes bfloat16 where the processor has it.
-        device: auto (a GPU where there is one), cpu, cuda, cuda:1, mps or xpu.
-        compile: translate the network into code for this machine, which takes a while and then
-            runs faster; needs a C++ compiler.
-        max_skipped: steps in a row that are skipped, as their loss or a gradient is not finite,
-            before the training ends; with fp16 20 more, in which its scale is found.
-        save_every: steps between two checkpoints inside an epoch; each epoch's end is saved too.
-        resume: go on from the run folder's last checkpoint.
-        tensorboard: also log for TensorBoard (extra tensorboard).
-        keep_best: keep the weights of the epoch that is best on the val split instead of the last.
-        select_by: boxes that tell the best epoch: ground_truth, or pseudo_boxes, which need none;
-            auto is ground_truth where val has some, otherwise pseudo_boxes.
+        precision: floating-point precision; auto selects bfloat16 if the hardware supports it.
+        device: compute device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
+        compile: compile the network for this machine: slower start, faster steps; needs a C++
+            compiler.
+        max_skipped: consecutive steps with a non-finite loss or gradient that are skipped before
+            training stops; fp16 may skip 20 more while it finds its loss scale.
+        save_every: steps between checkpoints within an epoch; the end of each epoch is also saved.
+        resume: resume from the last checkpoint of the run folder.
+        tensorboard: also log to TensorBoard (extra tensorboard).
+        keep_best: keep the weights of the best epoch on the val split instead of the last ones.
+        select_by: boxes that determine the best epoch: ground_truth, or pseudo_boxes, which need no
+            annotations; auto selects ground_truth if val has boxes, otherwise pseudo_boxes.
     """
 
     data: Path
@@ -170,7 +169,7 @@ class TrainConfig(Options):
     select_by: SelectBy = "auto"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is loaded."""
+        """Reject invalid options before anything is loaded."""
         super().__post_init__()
         if not self.localizer:
             object.__setattr__(self, "localizer", self.method.localizer)
@@ -181,8 +180,8 @@ class TrainConfig(Options):
             raise refusal(
                 "cache_features",
                 self.cache_features,
-                "set backbone_lr to 0 and use pretrained weights, as features of layers that learn "
-                "change",
+                "set backbone_lr to 0 and use pretrained weights, as only features of frozen "
+                "layers can be cached",
             )
         if self.cache_features and not self.frozen_bn:
             raise refusal("cache_features", self.cache_features, "set frozen_bn to true")
@@ -193,33 +192,35 @@ class TrainConfig(Options):
                 "add --frozen_bn false, as frozen statistics do not depend on the images",
             )
         if self.resize < self.image_size and not self.cache_features:
-            raise refusal("resize", self.resize, f"use an integer >= size ({self.image_size})")
+            raise refusal(
+                "resize", self.resize, f"use an integer >= image_size ({self.image_size})"
+            )
         student = distilled_part(self.localizer)
         if student is not None:
             raise refusal(
                 "localizer",
                 self.localizer,
-                "use another localizer, and after the training "
+                "use another localizer, and after the training run "
                 f"wsol distill RUN --out NEW --student {student}",
             )
         if list(self.milestones) != sorted(self.milestones):
-            raise refusal("milestones", self.milestones, "use rising numbers")
+            raise refusal("milestones", self.milestones, "use increasing numbers")
         if self.schedule != "step" and self.milestones != MILESTONES:
             raise no_effect("milestones", self.milestones, f"with schedule {self.schedule}")
 
     @property
     def has_trained_body(self) -> bool:
-        """Whether the layers below the head start with weights of an earlier training."""
+        """Whether the layers below the head start from trained weights."""
         return self.pretrained or self.init_from is not None
 
 
 @dataclass(frozen=True)
 class DemoConfig(Options):
-    """Options of the demonstration.
+    """Options of the demo.
 
     Args:
         out: folder to write; it must be empty or new.
-        seed: of the toy images and of both trainings.
+        seed: random seed of the toy images and of both trainings.
     """
 
     out: Path = Path("demo")

@@ -1,4 +1,4 @@
-"""A run's figures, one row per epoch, as CSV and JSON Lines, and for TensorBoard if asked."""
+"""Metrics of a run, one row per epoch, as CSV, JSON Lines and optionally TensorBoard."""
 
 import csv
 import io
@@ -13,19 +13,19 @@ Row = dict[str, float | int | None]
 
 
 class MetricsLogger:
-    """The rows of a run, rewritten whole at each new one, so that a resumed run has no row twice.
+    """Metric rows of a run; files are rewritten for each row, so resumed runs have no duplicates.
 
     Args:
-        folder: the run folder.
-        rows: rows of the epochs done before, when resuming.
+        folder: run folder.
+        rows: rows of earlier epochs, when resuming.
         tensorboard: also write event files; needs the extra ``tensorboard``.
 
     Raises:
-        ConfigError: TensorBoard is asked for and not installed.
+        ConfigError: TensorBoard is requested but not installed.
     """
 
     def __init__(self, folder: Path, rows: list[Row], tensorboard: bool = False) -> None:
-        """Go on from the given rows."""
+        """Continue from the given rows."""
         self.folder, self.rows = folder, list(rows)
         self._board = _summary_writer(folder) if tensorboard else None
 
@@ -57,7 +57,7 @@ def _summary_writer(folder: Path) -> Any:
 
 
 def describe(row: Row, epochs: int) -> str:
-    """Return an epoch's figures as one line.
+    """Return an epoch's metrics as one line.
 
     >>> describe({"epoch": 1, "loss": 0.5, "train_top1": 90.0, "images_per_second": 9.0}, 2)
     'epoch 1/2: loss 0.500, train_top1 90.0, images_per_second 9.0'

@@ -1,4 +1,4 @@
-"""Parameter groups, learning-rate schedule, batch normalization and compilation."""
+"""Parameter groups, learning rate schedules, batch normalization and compilation."""
 
 import math
 from collections.abc import Callable
@@ -17,33 +17,33 @@ from wsol.types import Schedule
 
 
 def batch_norms(network: Network) -> list[nn.Module]:
-    """Return the layers of batch normalisation in a network's body."""
+    """Return the batch normalisation layers of a network's body."""
     return [layer for layer in network.body.modules() if isinstance(layer, _BatchNorm)]
 
 
 def parameter_groups(network: Network, config: TrainConfig, method: Method) -> list[dict[str, Any]]:
-    """Return the weights for an optimizer, each group with its share of the learning rate.
+    """Return parameter groups for an optimizer, each with its share of the learning rate.
 
-    Where that share is 0, the weights are kept from learning.
+    Weights with a share of 0 are frozen.
 
     Args:
-        network: to be trained.
-        config: the options of the training.
-        method: the training method.
+        network: network to train.
+        config: training options.
+        method: training method.
 
     Raises:
-        ConfigError: the method acts through weights of the body, all of which are frozen.
+        ConfigError: the method only affects weights of the body, all of which are frozen.
     """
     share = config.backbone_lr if config.has_trained_body else 1.0
     slow = network.slow_parameters()
     if share == 0:
-        # They stay as they are, so their gradients are not worth the time.
+        # Frozen weights need no gradients.
         for weight in slow:
             weight.requires_grad_(False)
         if method.acts_through_body and not any(w.requires_grad for w in network.body.parameters()):
             raise ConfigError(
-                f"method {config.method.name} acts through the body's weights, but backbone_lr 0 "
-                "freezes all of them: use a backbone_lr above 0, or --method none"
+                f"method {config.method.name} only affects the body's weights, but backbone_lr 0 "
+                "freezes all of them; use a backbone_lr above 0, or --method none"
             )
     return [
         {"params": slow, "share": share},
@@ -52,32 +52,32 @@ def parameter_groups(network: Network, config: TrainConfig, method: Method) -> l
 
 
 def check_sync_bn(device: torch.device) -> None:
-    """Check that batch normalisation can see what all processes have.
+    """Check that batch normalisation can be synchronized over processes.
 
     Args:
-        device: of this process.
+        device: device of this process.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: the device is not a GPU.
 
     >>> check_sync_bn(torch.device("cuda"))
     """
     if device.type == "cpu":
         raise ConfigError(
-            "sync_bn works on GPUs alone, and this is a CPU: leave it out, and the statistics of "
-            "each process's share are used"
+            "sync_bn needs GPUs, but the device is a CPU; leave it out to use the statistics of "
+            "each process"
         )
 
 
 def share_batch_norms(network: Network) -> None:
-    """Let batch normalisation use the statistics of the images of all processes together.
+    """Convert batch normalisation to use the statistics of the images of all processes.
 
-    Names of weights stay as they are. With one process it changes nothing.
+    Names of weights are unchanged. With one process it has no effect.
 
     Args:
-        network: changed in place.
+        network: network; changed in place.
     """
-    # Not torch's own, which loses the activation that timm joins to the layer.
+    # torch's function would lose the activation that timm includes in the layer.
     convert: Callable[[Any], Any] = norm_act.convert_sync_batchnorm
     network.body, network.head = convert(network.body), convert(network.head)
 
@@ -88,13 +88,13 @@ WARM_UP = 0.1
 def lr_factor(
     schedule: Schedule, progress: float, milestones: tuple[float, ...] = MILESTONES
 ) -> float:
-    """Return the share of the learning rate to use.
+    """Return the factor of the learning rate.
 
     Args:
-        schedule: ``step`` divides by ten at each milestone; ``onecycle`` rises for a tenth of
-            the training and falls to zero along a cosine.
-        progress: share of the training done, in [0, 1].
-        milestones: shares of the training.
+        schedule: ``step`` divides by ten at each milestone; ``onecycle`` increases for a tenth of
+            the training and decreases to zero along a cosine.
+        progress: completed fraction of the training, in [0, 1].
+        milestones: milestones as fractions of the training.
 
     Source: Choe & Shim, CVPR 2019, section 4.1 (step, from the authors' code); Smith & Topin,
     Super-Convergence, 2018 (onecycle).
@@ -115,34 +115,34 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def check_compiler(device: torch.device) -> None:
-    """Try ``torch.compile`` on one addition, before any time is spent on the rest.
+    """Test ``torch.compile`` on one addition, before expensive work.
 
     Args:
-        device: to compile for.
+        device: device to compile for.
 
     Raises:
-        ConfigError: it does not work here, most often for lack of a compiler.
+        ConfigError: compilation fails, most often for lack of a compiler.
     """
     try:
         torch.compile(_add_one)(torch.zeros(2, device=device))
-    # What is missing shows as an error of any part of torch, triton or the compiler.
+    # Missing components cause errors of any part of torch, triton or the compiler.
     except Exception as error:
         raise_if_out_of_memory(error)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(
-            f"compile does not work here ({reason}): install a C++ compiler such as g++, or leave "
-            "it out"
+            f"compile: torch.compile fails on this machine ({reason}); install a C++ compiler such "
+            "as g++, or leave it out"
         ) from error
 
 
 def compiled(model: Model) -> Model:
-    """Return a model that computes the same, compiled when it is first called.
+    """Return a model with the same output, compiled on its first call.
 
-    The one that is given stays as it was and shares all weights, so names in state dicts do not
-    change. Hooks must be on it before.
+    The given model is unchanged and shares all weights, so names in state dicts do not change.
+    Hooks must be registered before.
 
     Args:
-        model: to be trained.
+        model: model to train.
     """
     return cast(Model, torch.compile(model))
 

@@ -1,4 +1,4 @@
-"""Checks before a training starts."""
+"""Checks before training starts, and the run folder."""
 
 import hashlib
 import json
@@ -18,27 +18,27 @@ FREE = {
     *("out", "resume", "num_workers", "tensorboard", "save_every", "val_every", "compile"),
     "max_skipped",
 }
-"""Options that may differ when a run goes on: they do not change what it computes."""
+"""Options that may differ when a run is resumed, as they do not affect its result."""
 
 
 def trainable(splits: dict[str, Samples], config: TrainConfig) -> Samples:
     """Return the split to train on.
 
     Raises:
-        DataError: there is none, or it has no images or a single class.
+        DataError: the split does not exist, or has no images or a single class.
     """
     if "train" not in splits:
-        raise DataError(f"{config.data}: no train split: put the images in train/<class>/")
+        raise DataError(f"{config.data}: no train split; put the images in train/<class>/")
     samples = splits["train"]
     if len(samples) == 0:
         raise DataError(
-            f"{config.data}: the train split has no images: put some in train/<class>/, or leave "
-            "more of them to it with a lower --val_fraction"
+            f"{config.data}: the train split has no images; add images to train/<class>/, or use "
+            "a lower --val_fraction"
         )
     if len(samples.classes) < 2:
         raise DataError(
-            f"{config.data}: only one class ({samples.classes[0]!r}): a classifier needs at least "
-            "two; add a folder of other images"
+            f"{config.data}: only one class ({samples.classes[0]!r}), but a classifier needs at "
+            "least two; add a folder of other images"
         )
     return samples
 
@@ -49,45 +49,45 @@ def check_shares(
     """Check that the images of a step can be shared evenly.
 
     Args:
-        images_per_step: over all processes.
-        processes: that share them.
-        gradient_accumulation_steps: parts of each process's share.
+        images_per_step: images over all processes.
+        processes: number of processes.
+        gradient_accumulation_steps: micro-batches of each process.
 
     Raises:
-        ConfigError: they cannot.
+        ConfigError: they cannot be shared evenly.
 
     >>> check_shares(16, 2, gradient_accumulation_steps=8)
     """
     if images_per_step % processes:
         raise ConfigError(
-            f"{images_per_step} images a step cannot be shared evenly by {processes} processes: "
-            f"give a --batch_size that is a multiple of {processes}"
+            f"batch_size: {images_per_step} images cannot be shared evenly by {processes} "
+            f"processes; use a --batch_size that is a multiple of {processes}"
         )
     share = images_per_step // processes
     if share < gradient_accumulation_steps:
         raise ConfigError(
-            f"{share} images a step and process make no {gradient_accumulation_steps} parts: give "
-            f"a lower "
+            f"gradient_accumulation_steps: {share} images per step and process cannot be split "
+            f"into {gradient_accumulation_steps} micro-batches; use a lower "
             "--gradient_accumulation_steps"
         )
 
 
 def check_folder(config: TrainConfig) -> None:
-    """Refuse a folder that holds another run, or that another process is writing."""
+    """Raise an error for a folder that contains another run or is being written by a process."""
     check_free(config.out)
     saved = config.out / "config.yaml"
     if config.resume and saved.is_file():
         check_same(saved, config, FREE)
     elif saved.is_file():
-        raise ConfigError(f"{config.out}: holds a run already: add --resume, or another --out")
+        raise ConfigError(f"{config.out}: contains a run; use --resume, or another --out")
 
 
 @contextmanager
 def claim_folder(config: TrainConfig) -> Iterator[None]:
-    """Make the run folder and hold it, or refuse before any time is spent where that cannot be.
+    """Create and lock the run folder, or raise an error before expensive work.
 
-    No other process writes there until the end. A folder that was made for this and is still empty
-    then is taken away again.
+    No other process can write there until the end. A folder that was created here and is still
+    empty at the end is removed.
     """
     with output_folder(config.out):
         with _said_in_one_line(config.out):
@@ -97,11 +97,11 @@ def claim_folder(config: TrainConfig) -> Iterator[None]:
 
 
 def keep_options(config: TrainConfig, val: Samples | None) -> None:
-    """Write the options of a training that begins: from now on its folder holds a run.
+    """Write the options of a new training, which makes its folder a run.
 
     Args:
-        config: the options.
-        val: the val split, whose images are listed beside them.
+        config: training options.
+        val: val split, whose images are listed in the folder.
     """
     with _said_in_one_line(config.out):
         write_val_list(config.out, val)
@@ -114,18 +114,18 @@ def _said_in_one_line(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ConfigError(
-            f"{out}: cannot be written: {error.strerror}; choose another --out"
+            f"{out}: cannot be written: {error.strerror}; use another --out"
         ) from error
 
 
 def data_digest(train: Samples, val: Samples | None) -> str:
-    """Return a digest of the images, labels and classes of both splits, in their order.
+    """Return a digest of the ordered images, labels and classes of both splits.
 
-    Neither where the images lie nor what is in them is a part of it.
+    It does not depend on the location or the content of the images.
 
     Args:
-        train: the training split.
-        val: the val split, where there is one.
+        train: training split.
+        val: val split, or None.
 
     >>> import numpy as np
     >>> from pathlib import Path

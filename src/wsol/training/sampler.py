@@ -1,4 +1,4 @@
-"""Which images each training step sees, as a pure function of the seed."""
+"""Sampling of the images of each training step, as a pure function of the seed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from wsol.data.samples import Samples
 
 @dataclass(frozen=True)
 class ResumableSampler:
-    """The order of all steps of a training.
+    """Order of the images in all steps of a training.
 
-    Nothing is carried from step to step, so a training goes on from any step, with any number of
-    processes or workers, as if it had never stopped.
+    It has no state, so a training resumes from any step, with any number of processes or workers,
+    with the same result as without interruption.
 
     Args:
-        num_images: of the training split.
-        batch_size: images per step over all processes; an epoch's incomplete last batch is left
-            out, unless it is the only one.
+        num_images: number of images of the training split.
+        batch_size: images per step over all processes; an epoch's incomplete last batch is dropped,
+            unless it is the only one.
         epochs: passes over the images.
-        seed: of the order and of the images' random transforms.
+        seed: random seed of the order and of the images' random transforms.
 
     >>> order = ResumableSampler(num_images=5, batch_size=2, epochs=3, seed=0)
     >>> order.steps_per_epoch, order.total_steps
@@ -62,10 +62,10 @@ class ResumableSampler:
 
         Args:
             start: first step.
-            stop: step after the last.
-            rank: number of the process.
+            stop: one past the last step.
+            rank: index of the process.
             world: number of processes.
-            parts: how many batches the share is cut into, each yielded by itself.
+            parts: number of micro-batches per share, each yielded separately.
         """
         for step in range(start, stop):
             epoch, position = divmod(step, self.steps_per_epoch)
@@ -81,9 +81,9 @@ def _permutation(num_images: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
-    """Return the seed of everything else that one step draws: ADL's branch, dropout.
+    """Return the seed of all other random draws of a step: ADL's branch, dropout.
 
-    Each process draws its own.
+    It differs between processes.
 
     >>> step_seed(0, 1, 0) != step_seed(0, 1, 1) != step_seed(0, 2, 0)
     True
@@ -92,19 +92,19 @@ def step_seed(seed: int, step: int, rank: int) -> int:
 
 
 def drawn_label(labels: NDArray[np.int64], seed: int, step: int, index: int) -> int:
-    """Return the one of an image's labels that a step looks at, where it can look at one only.
+    """Return one label of an image, drawn for a step, for methods that use a single label.
 
     Args:
-        labels: ``(m,)`` all labels of the image, m at least 1.
-        seed: of the training.
-        step: in which the image is seen.
-        index: of the image.
+        labels: all labels of the image, ``(m,)``, m >= 1.
+        seed: seed of the training.
+        step: index of the step.
+        index: index of the image.
 
     >>> labels = np.array([3, 5])
     >>> sorted({drawn_label(labels, 0, step, index=7) for step in range(20)})
     [3, 5]
     """
-    # The last number keeps the draw apart from that of the image's transform.
+    # The last number makes the draw independent of that of the image's transform.
     drawn = np.random.SeedSequence((seed, step, index, 1)).generate_state(1, np.uint64)[0]
     return int(labels[int(drawn) % len(labels)])
 
@@ -112,16 +112,16 @@ def drawn_label(labels: NDArray[np.int64], seed: int, step: int, index: int) -> 
 def step_labels(
     samples: Samples, indices: list[int], seed: int, step: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the class that the network is told of each image, and what it shall learn.
+    """Return the class of each image passed to the network, and the targets of the loss.
 
-    Both are the labels, int64 ``(N,)``. Where images have several, the first is one of them, drawn
-    anew in each step, and the second all of them, float32 ``(N, classes)``.
+    Both are the labels, int64 ``(N,)``. For multi-label images, the first is one of the labels,
+    drawn in each step, and the second all of them, float32 ``(N, classes)``.
 
     Args:
-        samples: what is trained on.
-        indices: ``(N,)`` of the images.
-        seed: of the training.
-        step: that sees them.
+        samples: training split.
+        indices: indices of the images, ``(N,)``.
+        seed: seed of the training.
+        step: index of the step.
 
     >>> import numpy as np
     >>> from pathlib import Path
@@ -137,12 +137,12 @@ def step_labels(
 
 
 def count_right(logits: Tensor, ground_truth: Tensor) -> int:
-    """Return how many images have a label of theirs as the highest logit.
+    """Return the number of images whose highest logit is one of their labels.
 
     Args:
         logits: ``(N, classes)``.
-        ground_truth: labels, int64 ``(N,)``; or of several labels 1 for each, float32 ``(N,
-            classes)``.
+        ground_truth: labels, int64 ``(N,)``; or for multi-label images 1 for each label, float32
+            ``(N, classes)``.
 
     >>> logits = torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])
     >>> count_right(logits, torch.tensor([2, 0]))

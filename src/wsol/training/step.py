@@ -1,4 +1,4 @@
-"""One step of a training: images through the network, and what is learnt from them."""
+"""Training step: forward and backward pass, optimizer step and handling of non-finite values."""
 
 import logging
 import math
@@ -26,15 +26,15 @@ from wsol.training.sampler import count_right, step_labels, step_seed
 log = logging.getLogger("wsol")
 
 HALVINGS = 20
-"""Steps in a row that float16 may skip besides: its scale begins too high, and each halves it."""
+"""Additional consecutive steps that float16 may skip: each halves its initially high loss scale."""
 
 
 class SkippedSteps:
-    """Counts the steps of a training that were skipped, and ends it where they are too many.
+    """Counter of skipped training steps, which ends the training after too many.
 
     Args:
-        out: the run folder, for messages.
-        most: steps in a row that end the training.
+        out: run folder, for messages.
+        most: consecutive skipped steps that end the training.
 
     >>> skipped = SkippedSteps(Path("run"), most=2)
     >>> skipped.note(7, sound=False)
@@ -44,19 +44,19 @@ class SkippedSteps:
     """
 
     def __init__(self, out: Path, most: int) -> None:
-        """Count from zero."""
+        """Initialize the counts to zero."""
         self.out, self.most = out, most
         self.in_epoch = self.in_row = 0
 
     def note(self, step: int, sound: bool) -> None:
-        """Count a step.
+        """Record a step.
 
         Args:
-            step: its number.
+            step: index of the step.
             sound: whether loss and gradients were finite.
 
         Raises:
-            RunError: it is one too many in a row.
+            RunError: too many consecutive steps were skipped.
         """
         if sound:
             self.in_row = 0
@@ -67,23 +67,23 @@ class SkippedSteps:
         if self.in_row >= self.most:
             raise RunError(
                 f"{self.out}: the loss or a gradient was not finite in {self.in_row} steps in a "
-                f"row, up to step {step}: start again with a lower --lr and another --out"
+                f"row, up to step {step}; start again with a lower --lr and another --out"
             )
 
 
 def gradients_are_finite(model: nn.Module) -> bool:
     """Return whether all gradients of a model are finite numbers."""
     gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
-    # Of all in one number, so that a device is waited for once.
+    # One number for all, so that the device is synchronized once.
     return bool(torch.nn.utils.get_total_norm(gradients).isfinite())
 
 
 class BufferCopy:
-    """What layers note of the images they have seen, as it is now.
+    """Copy of the running statistics of a model's layers.
 
     Args:
-        model: whose buffers they are: means and deviations of batch normalisation. Layers in
-            evaluation mode note nothing.
+        model: model with batch normalisation. Layers in evaluation mode do not update their
+            statistics.
 
     >>> layer = nn.BatchNorm1d(1)
     >>> before = BufferCopy(layer)
@@ -94,7 +94,7 @@ class BufferCopy:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        """Copy it."""
+        """Copy the buffers."""
         learning = [layer for layer in model.modules() if layer.training]
         self._copies = [
             (buffer, buffer.clone())
@@ -103,27 +103,27 @@ class BufferCopy:
         ]
 
     def restore(self) -> None:
-        """Put it back."""
+        """Restore the buffers."""
         for buffer, copy in self._copies:
             buffer.copy_(copy)
 
 
 def check_finite(out: Path, step: int, state: Mapping[str, object]) -> None:
-    """Refuse to save what is not finite.
+    """Raise an error for state that is not finite.
 
     Args:
-        out: the run folder, for messages.
-        step: steps done.
-        state: tensors, and whatever holds some.
+        out: run folder, for messages.
+        step: number of completed steps.
+        state: tensors, and containers of tensors.
 
     Raises:
-        RunError: a number in it is not finite.
+        RunError: a value is not finite.
 
     >>> check_finite(Path("run"), 1, {"network": {"w": torch.zeros(2)}})
     """
     if not all(bool(value.isfinite().all()) for value in _tensors(state)):
         raise RunError(
-            f"{out}: the weights are not finite after step {step} and were not saved: start again "
+            f"{out}: the weights are not finite after step {step} and were not saved; start again "
             "with a lower --lr and another --out"
         )
 
@@ -141,21 +141,21 @@ def _tensors(state: object) -> Iterator[Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class TrainStep:
-    """What takes part in a step.
+    """Training step with its network, optimizer and options.
 
     Args:
-        config: options of the training.
-        samples: the training split.
-        accelerator: shares the step among processes.
+        config: training options.
+        samples: training split.
+        accelerator: accelerator that distributes the step over processes.
         compute: device and precision.
-        network: that learns.
-        model: the same, or its head on features, as the accelerator has prepared it, perhaps
+        network: network to train.
+        model: the network, or its head on features, as prepared by the accelerator, possibly
             compiled.
-        optimizer: of its weights; its groups have a ``share`` of the learning rate.
-        method: the training method, already attached.
+        optimizer: optimizer of its weights; its groups have a ``share`` of the learning rate.
+        method: training method, already attached.
         frozen: layers that stay in evaluation mode.
-        skipped: counts the steps that did not count.
-        total_steps: of the training.
+        skipped: counter of skipped steps.
+        total_steps: number of steps of the training.
     """
 
     config: TrainConfig
@@ -171,21 +171,21 @@ class TrainStep:
     total_steps: int
 
     def step(self, number: int, batches: Sequence[Batch | FeatureBatch]) -> Tensor:
-        """Learn from one step's images.
+        """Run one training step.
 
-        A step whose loss or gradient is not finite changes nothing and counts for no image.
+        A step with a non-finite loss or gradient has no effect and counts no images.
 
         Args:
-            number: of the step.
-            batches: this process's share of the images; they go through the network one after
-                another, and their gradients are added up.
+            number: index of the step.
+            batches: micro-batches of this process; their gradients are summed.
 
         Returns:
-            The loss times images, the right predictions, and the images, float64 ``(3,)``.
+            Sum of the loss over images, correct predictions, and number of images, float64
+            ``(3,)``.
 
         Raises:
-            ImageError: an image could not be read.
-            RunError: too many steps in a row did not count.
+            ImageError: an image is unreadable.
+            RunError: too many consecutive steps were skipped.
         """
         config = self.config
         torch.manual_seed(step_seed(config.seed, number, self.accelerator.process_index))
@@ -200,14 +200,14 @@ class TrainStep:
         images = sum(len(batch.indices) for batch in batches)
         sums = torch.zeros(3, dtype=torch.float64)
         for batch in batches[:-1]:
-            # Processes need to agree on the whole gradient alone.
+            # Gradients are synchronized only after the last micro-batch.
             with self.accelerator.no_sync(self.model):
                 sums += self._learn(number, batch, images)
         sums += self._learn(number, batches[-1], images)
         sound = self._is_sound(float(sums[0]))
         if sound:
             self.optimizer.step()
-            # Nothing but the scaler of float16 skips: it has found gradients that are not finite.
+            # Only the loss scaler of float16 skips steps: it has found non-finite gradients.
             sound = not self.accelerator.optimizer_step_was_skipped
         if not sound:
             before.restore()
@@ -215,7 +215,7 @@ class TrainStep:
         return sums if sound else torch.zeros_like(sums)
 
     def _learn(self, number: int, batch: Batch | FeatureBatch, images: int) -> Tensor:
-        """Add one batch's share of the gradient of a step that sees so many images."""
+        """Add the gradient of one micro-batch of a step with the given number of images."""
         device = self.accelerator.device
         of_images = step_labels(self.samples, batch.indices, self.config.seed, number)
         labels, ground_truth = (each.to(device) for each in of_images)
@@ -225,7 +225,7 @@ class TrainStep:
         else:
             inputs, targets = self.method.prepare(self._images(batch), ground_truth)
         with self.compute.autocast():
-            # Losses are no place to round.
+            # The loss is computed in float32.
             output = convert_to_fp32(self.model(inputs, labels))
             loss = self.method.loss(output, targets)
         count = len(labels)
@@ -240,9 +240,9 @@ class TrainStep:
         return normalized(images, self.network.mean, self.network.std)
 
     def _is_sound(self, loss: float) -> bool:
-        """Return whether loss and gradients are finite, in all processes alike."""
+        """Return whether loss and gradients are finite in all processes."""
         sound = math.isfinite(loss)
-        # The scaler of float16 looks at gradients itself, when the optimizer steps.
+        # The loss scaler of float16 checks the gradients in the optimizer step.
         if self.accelerator.scaler is None:
             sound = sound and gradients_are_finite(self.network)
         if self.accelerator.num_processes == 1:

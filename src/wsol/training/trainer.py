@@ -64,35 +64,35 @@ def train(config: TrainConfig) -> Path:
     """Train a classifier, choose its box threshold on the val split, and write the run folder.
 
     Args:
-        config: the options.
+        config: training options.
 
     Returns:
         The run folder.
 
     Raises:
         DataError: the data set cannot be used for training.
-        ConfigError: an option does not fit, or the run folder is taken.
-        RunError: the loss is not finite in too many steps, or no checkpoint to go on from can be
-            read.
+        ConfigError: an option is invalid, or the run folder is in use.
+        RunError: the loss is not finite in too many steps, or no checkpoint is readable when
+            resuming.
     """
     return Trainer(config).run()
 
 
 class Trainer:
-    """One training: what it works on, and how far it is.
+    """Training of one run.
 
     Args:
-        config: the options.
+        config: training options.
 
     Attributes:
-        num_errors: images of the val split that could not be read when it was last looked at;
-            they count as wrong.
-        validator: measures the network on the val split, and keeps the best epoch.
-        splits: those of the data set.
+        num_errors: unreadable images of the val split in the last validation; they count as
+            incorrect.
+        validator: validator on the val split, which keeps the best epoch.
+        splits: splits of the data set.
     """
 
     def __init__(self, config: TrainConfig) -> None:
-        """Open the data, make or restore the network, and claim the run folder."""
+        """Load the data, create or restore the network, and lock the run folder."""
         self.config, self.num_errors = config, 0
         self.accelerator, self.compute = make_accelerator(config.precision, config.device)
         if config.sync_bn:
@@ -122,7 +122,7 @@ class Trainer:
             self.accelerator.num_processes,
             config.gradient_accumulation_steps,
         )
-        # As many images as a training step has in memory at once, so that memory suffices.
+        # As many images as in a micro-batch, so that memory suffices.
         processes = self.accelerator.num_processes
         self.validator = Validator(
             config,
@@ -135,7 +135,7 @@ class Trainer:
                 -self.order.images_per_step // (processes * config.gradient_accumulation_steps)
             ),
         )
-        # All processes check before the first one writes, so that none waits for one that failed.
+        # All processes check before the first one writes, so that none waits for a failed one.
         check_folder(config)
         self.accelerator.wait_for_everyone()
         with ExitStack() as lock:
@@ -146,7 +146,7 @@ class Trainer:
             self.lock = lock.pop_all()
 
     def _begin(self) -> None:
-        """Make or restore the network; then the folder is that of a run."""
+        """Create or restore the network, and write the options to the folder."""
         config, several = self.config, self.samples.is_multi_label
         torch.manual_seed(config.seed)
         self.network = build_network(
@@ -155,7 +155,7 @@ class Trainer:
             method=config.method,
             output_stride=config.output_stride,
             pretrained=config.pretrained and config.init_from is None,
-            # A sigmoid sees the shift, and begins where nothing is learnt.
+            # The sigmoid is not invariant to the shift: training would start saturated.
             shifted_head=config.shifted_head and not several,
             size=config.image_size,
         )
@@ -180,8 +180,8 @@ class Trainer:
         if config.cache_features:
             processes = 1 if self._fits_head else self.accelerator.num_processes
             check_cached(self.network, self.method, processes)
-        # Loss times images, right predictions and images of the epoch: of this process since they
-        # were last gathered, and of all processes.
+        # Loss times images, correct predictions and images of the epoch: of this process since the
+        # last gathering, and of all processes.
         self.sums, self.total = torch.zeros(2, 3, dtype=torch.float64)
         halvings = 0 if self.accelerator.scaler is None else HALVINGS
         self.skipped = SkippedSteps(config.out, config.max_skipped + halvings)
@@ -233,13 +233,13 @@ class Trainer:
 
     @property
     def _fits_head(self) -> bool:
-        """Whether the head is linear and alone learns, so that its best weights can be found."""
+        """Whether only a linear head is trained, so that its optimal weights can be computed."""
         config = self.config
         linear = find_linear_layer(self.network, config.image_size) is not None
         return config.cache_features and config.method.name == "none" and linear
 
     def _take_steps(self) -> Validation | None:
-        """Train step by step to the end; return the last validation, if there is a val split."""
+        """Run all remaining steps; return the last validation, if there is a val split."""
         validation: Validation | None = None
         images_left = (self.order.total_steps - self.step) * self.order.images_per_step
         with Meter("train", images_left, self.accelerator.is_main_process) as meter:
@@ -255,7 +255,7 @@ class Trainer:
         return validation
 
     def _fit_head(self) -> Validation | None:
-        """Fit the head to the features at once, in place of all steps."""
+        """Fit the head to the features in one step, instead of all steps."""
         if self.step == self.order.total_steps:
             return None
         begin, network = time.perf_counter(), self.validator.network_to_localize(self.network)
@@ -273,7 +273,7 @@ class Trainer:
         return validation
 
     def _steps(self) -> Iterator[list[Batch] | list[FeatureBatch]]:
-        """Yield this process's batches of each step, one after another through the network."""
+        """Yield this process's micro-batches of each step."""
         config, process = self.config, self.accelerator
         keys = self.order.keys(
             self.step,
@@ -295,7 +295,7 @@ class Trainer:
             yield from _in_steps(batches, config.gradient_accumulation_steps)
 
     def _gather_sums(self) -> None:
-        """Add what this process has seen since the last time to the sums over all processes."""
+        """Add this process's sums since the last call to the sums over all processes."""
         # Not every device has float64.
         here = self.sums.float().to(self.accelerator.device)
         gathered: Tensor = self.accelerator.reduce(here, "sum")
@@ -303,7 +303,7 @@ class Trainer:
         self.sums.zero_()
 
     def _end_epoch(self, epoch: int, rate: float) -> Validation | None:
-        """Log the epoch; return the validation where one was due."""
+        """Log the epoch; return the validation if one was due."""
         self._gather_sums()
         loss, right, seen = self.total.tolist()
         self.total.zero_()
@@ -377,16 +377,16 @@ class Trainer:
         save_checkpoint(self.config.out / "checkpoints", self.step, state)
 
     def _restore(self) -> tuple[int, list[Row]]:
-        """Load the last checkpoint; return its step and the figures up to it."""
+        """Load the last checkpoint; return its step and the metrics up to it."""
         state = load_last(self.config.out / "checkpoints")
         if state is None:
-            log.info("%s: no checkpoint yet, starting at the beginning", self.config.out)
+            log.info("%s: no checkpoint yet, starting from the beginning", self.config.out)
             return 0, []
-        # Checkpoints of before it was kept are taken as they are.
+        # Checkpoints of older versions have no digest.
         if state.get("data", self.data_digest) != self.data_digest:
             raise RunError(
-                f"{self.config.data}: other images, labels or classes than the training began "
-                "with: put back those of before, or start another run with another --out"
+                f"{self.config.data}: images, labels or classes have changed since the training "
+                "started; restore them, or start a new run with another --out"
             )
         try:
             load_weights(self.network, state["network"])
@@ -405,12 +405,12 @@ class Trainer:
         before = state.get("precision", self.compute.precision)
         if before != self.compute.precision:
             log.warning(
-                "%s: computed in %s until now, and in %s from here on, as auto chooses here",
+                "%s: trained in %s so far, continuing in %s, as selected by auto on this machine",
                 self.config.out,
                 before,
                 self.compute.precision,
             )
-        log.info("going on after step %d of %d", step, self.order.total_steps)
+        log.info("resuming after step %d of %d", step, self.order.total_steps)
         return step, rows
 
 
@@ -420,14 +420,14 @@ def _in_steps(batches: Iterator[B], gradient_accumulation_steps: int) -> Iterato
 
 
 def _tell_ground_truth(config: TrainConfig, splits: Mapping[str, Samples]) -> None:
-    """Log how many images of each split have boxes, and that those of val alone are used."""
+    """Log how many images of each split have boxes; only those of val are used."""
     boxed = {name: samples.num_boxed for name, samples in splits.items()}
     if any(boxed.values()):
         counts = (f"{boxed[name]} of {len(splits[name])} in {name}" for name in splits)
         log.info("images with ground truth: %s", ", ".join(counts))
     if config.boxes is not None and not boxed.get("val"):
         log.warning(
-            "%s: no image of the val split has a box, so that boxes have no effect on this "
+            "%s: no image of the val split has a box, so boxes have no effect on this "
             "training; add boxes of val images to choose the threshold",
             config.boxes,
         )

@@ -1,4 +1,4 @@
-"""Validation during training, and the choice of the best epoch."""
+"""Validation during training, and selection of the best epoch."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -29,57 +29,57 @@ from wsol.training.config import TrainConfig
 from wsol.types import Reference
 
 METRICS = ("top1_cls", "max_box_acc_v2", "gt_known", "num_with_ground_truth")
-"""Figures of the val split that are logged after each epoch."""
+"""Metrics of the val split that are logged after each epoch."""
 
 
 def chosen_reference(config: TrainConfig, splits: Mapping[str, Samples]) -> Reference | None:
-    """Return what the best epoch is chosen by, or None where the last one is kept.
+    """Return the boxes that select the best epoch, or None to keep the last epoch.
 
     Args:
-        config: the options.
-        splits: of the data set.
+        config: training options.
+        splits: splits of the data set.
 
     Raises:
-        DataError: ``keep_best`` without a val split.
+        DataError: ``keep_best`` is set without a val split.
     """
     if not config.keep_best:
         return None
     if "val" not in splits:
         raise DataError(
-            f"{config.data}: no val split to choose the best epoch on; use a higher "
+            f"{config.data}: no val split to select the best epoch on; use a higher "
             "--val_fraction, or --keep_best false"
         )
     return choose_reference(config.select_by, splits, config.data)
 
 
 class Validation(NamedTuple):
-    """How good the network is on the val split.
+    """Result of the network on the val split.
 
     Attributes:
-        metric: counts of the whole split; box figures where it has ground truth.
-        agreement: MaxBoxAccV2 against pseudo-boxes, in percent; None where these are not used.
+        metric: counts of the whole split; box metrics if it has ground truth.
+        agreement: MaxBoxAccV2 against pseudo-boxes, in percent; None if these are not used.
     """
 
     metric: LocalizationAccuracy
     agreement: float | None
 
     def figures(self) -> dict[str, float | int | None]:
-        """Return what is logged after an epoch."""
-        # Not compute(), which would add up the processes a second time.
+        """Return the metrics to log after an epoch."""
+        # Not compute(), which would sum over the processes a second time.
         figures = self.metric.at(self.metric.best_threshold() or 0.0)
         agreement = {} if self.agreement is None else {"val_agreement": self.agreement}
         return {f"val_{key}": figures[key] for key in METRICS} | agreement
 
 
 class BestEpoch(NamedTuple):
-    """What is kept of the epoch that is best on val so far.
+    """State of the best epoch on val so far.
 
     Attributes:
-        epoch: its number.
+        epoch: number of the epoch.
         score: MaxBoxAccV2 on val, against ground truth or pseudo-boxes, in percent.
-        threshold: best on the ground truth of val; None without any.
+        threshold: best threshold on the ground truth of val; None without ground truth.
         network: weights, on the CPU.
-        fitted: what the localizer learnt from images.
+        fitted: fitted state of the localizer.
     """
 
     epoch: int
@@ -90,20 +90,20 @@ class BestEpoch(NamedTuple):
 
 
 class Validator:
-    """Measures a network on the val split, and keeps the best epoch.
+    """Evaluates a network on the val split, and keeps the best epoch.
 
     Args:
-        config: the options of the training.
-        train: what is trained on; localizers that are fitted to images are fitted to these.
-        val: the val split, if there is one.
-        reference: what the best epoch is chosen by; None to keep none.
-        accelerator: of the training.
+        config: training options.
+        train: training split, to which localizers are fitted.
+        val: val split, or None.
+        reference: boxes that select the best epoch; None to keep none.
+        accelerator: accelerator of the training.
         compute: device and precision.
         batch_size: images per step.
 
     Attributes:
-        fitted: what the localizer learnt from images in the last validation.
-        best: the best epoch so far.
+        fitted: fitted state of the localizer in the last validation.
+        best: best epoch so far.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Validator:
         compute: Compute,
         batch_size: int,
     ) -> None:
-        """Keep what is validated on."""
+        """Store the splits and options."""
         self.config, self.train, self.val, self.reference = config, train, val, reference
         self.accelerator, self.compute, self.batch_size = accelerator, compute, batch_size
         self.fitted: Mapping[str, Tensor] = {}
@@ -124,7 +124,7 @@ class Validator:
         self.pseudo: Samples | None = None
 
     def open_pseudo_boxes(self) -> None:
-        """Predict the pseudo-boxes of val where they are needed, or read those of the run."""
+        """Predict the pseudo-boxes of val if needed, or read those of the run."""
         config = self.config
         if self.reference != "pseudo_boxes" or self.val is None:
             return
@@ -146,27 +146,27 @@ class Validator:
             )
 
     def preprocessing(self, network: Network) -> Preprocessing:
-        """Return how whole images are read."""
+        """Return the preprocessing of whole images."""
         config = self.config
         transform = WSOLEval(config.image_size, config.normalization).transform
         inputs = network.mean, network.std, self.compute, self.batch_size, config.num_workers
         return Preprocessing(transform, *inputs)
 
     def network_to_localize(self, network: Network) -> Network:
-        """Return a copy of the network that is ready to localize, on the device."""
+        """Return a copy of the network prepared for localization, on its device."""
         copied = deepcopy(network)
         prepare_to_localize(copied.cpu(), self.config.image_size)
         copied.to(self.compute.device)
         return copied
 
     def validate(self, network: Network, localizer: ScoreMaps) -> Validation | None:
-        """Fit a copy of the localizer, and measure the network; None without a val split."""
+        """Fit a copy of the localizer, and evaluate the network; None without a val split."""
         config = self.config
         if self.accelerator.num_processes > 1:
-            # Each process has statistics of its own images; those of the first are saved.
+            # Running statistics differ between processes; those of the first are saved.
             for buffer in network.buffers():
                 torch.distributed.broadcast(buffer, src=0)
-        # A copy, as what localizes cannot be trained any more.
+        # A copy, as networks prepared for localization cannot be trained.
         network, localizer = deepcopy((network, localizer))
         prepare_to_localize(network.cpu(), config.image_size)
         network.to(self.compute.device)
@@ -194,7 +194,7 @@ class Validator:
         return Validation(evaluate(self.val), agreement)
 
     def keep_if_best(self, epoch: int, validation: Validation, network: Network) -> None:
-        """Keep an epoch's network if it is the best so far; of equals the earliest stays."""
+        """Keep an epoch's network if it is the best so far; ties keep the earliest."""
         if self.reference is None:
             return
         score = validation.agreement

@@ -1,4 +1,4 @@
-"""Images of results with matplotlib: boxes and heat, curves over thresholds, methods compared."""
+"""Plots with matplotlib: overlays of boxes and heat maps, metric curves and comparisons."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RAMP = (
     (240, 80, 20),
     (128, 10, 10),
 )
-"""Colours, red green blue, at some grey levels; between them they blend."""
+"""RGB colours at some grey levels, interpolated in between."""
 
 
 def draw(
@@ -45,13 +45,13 @@ def draw(
     *,
     side: int = 480,
 ) -> Image.Image:
-    """Return an image under its heat map, with predicted (orange) and true (green) boxes.
+    """Return an image with its heat map, predicted boxes (orange) and ground truth (green).
 
     Args:
-        image: RGB, any size.
-        heat_map: ``(H, W)`` in [0, 1] over the whole image; an empty one is left out.
+        image: RGB image of any size.
+        heat_map: ``(H, W)`` in [0, 1] over the whole image; an empty one is not drawn.
         boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the image.
-        true_boxes: the same, or None.
+        true_boxes: ground-truth boxes, same format, or None.
         side: longest side of the result in pixels; smaller images keep their size.
 
     >>> draw(Image.new("RGB", (960, 480)), np.eye(4), np.array([[0.0, 0, 9, 9]])).size
@@ -70,7 +70,7 @@ def draw(
         for x0, y0, x1, y1 in np.asarray(group, np.float64).reshape(-1, 4) * scale:
             edges = (x0, y0, max(x1 - 1, x0), max(y1 - 1, y0))
             if min(x1 - x0, y1 - y0) < 2 * PEN:
-                # The lines would meet, and reach outside the box.
+                # The lines would meet, and exceed the box.
                 pen.rectangle(edges, fill=colour)
             else:
                 pen.rectangle(edges, outline=colour, width=PEN)
@@ -89,7 +89,7 @@ def colours() -> NDArray[np.uint8]:
 
 
 def grid(rows: Sequence[Sequence[Image.Image]], gap: int = 6) -> Image.Image:
-    """Return images in rows and columns on white, each cell as large as the largest image.
+    """Arrange images in rows and columns on white; cells have the size of the largest image.
 
     Args:
         rows: images, the same number in each row.
@@ -108,7 +108,7 @@ def grid(rows: Sequence[Sequence[Image.Image]], gap: int = 6) -> Image.Image:
 
 
 ImageLike = Path | str | Image.Image | NDArray[np.uint8]
-"""A file, or what was read of one."""
+"""Image file, or its decoded content."""
 
 
 def plot_localization(
@@ -120,17 +120,17 @@ def plot_localization(
     heat: float = HEAT_SHARE,
     axes: Axes | None = None,
 ) -> Axes:
-    """Draw an image under its heat map, with predicted (orange) and true (green) boxes.
+    """Draw an image with its heat map, predicted boxes (orange) and ground truth (green).
 
     The axes are in pixels of the image.
 
     Args:
-        result: of the image.
-        image: the image; default: the file that the result's id names.
-        true_boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the image.
-        classes: names, to write those of boxes whose class is not the image's.
-        heat: share of the heat map's colours, in [0, 1].
-        axes: to draw on; default: new ones, of a figure that belongs to nothing else.
+        result: result of the image.
+        image: image; default: the file of the result's id.
+        true_boxes: ground-truth boxes, ``(N, 4)``, x0 y0 x1 y1 in pixels of the image.
+        classes: class names, for boxes whose class differs from the image's.
+        heat: opacity of the heat map, in [0, 1].
+        axes: axes to draw on; default: axes of a new figure.
 
     Raises:
         ImageError: the image cannot be read.
@@ -150,7 +150,7 @@ def plot_localization(
         return axes
     pixels = _pixels(result.image_id if image is None else image)
     width, height = result.original_size
-    # From edge to edge, so that boxes are where their numbers say.
+    # From edge to edge, so that boxes are at their pixel coordinates.
     whole = (0.0, float(width), float(height), 0.0)
     axes.imshow(pixels, extent=whole)
     if result.heat_map.size and heat > 0:
@@ -178,18 +178,18 @@ def plot_grid(
     true_boxes: Sequence[ArrayLike] | None = None,
     classes: Sequence[str] = (),
 ) -> Figure:
-    """Draw several images as ``plot_localization`` draws one.
+    """Draw multiple images, each as ``plot_localization``.
 
     Args:
-        results: of the images.
-        images: the images; default: the files that the results' ids name.
-        columns: images in a row.
-        true_boxes: of each image.
-        classes: names.
+        results: results of the images.
+        images: images; default: the files of the results' ids.
+        columns: images per row.
+        true_boxes: ground-truth boxes of each image.
+        classes: class names.
 
     Raises:
         ImageError: an image cannot be read.
-        ConfigError: matplotlib is not installed, or no columns.
+        ConfigError: matplotlib is not installed, or ``columns`` is below 1.
 
     >>> from wsol import Localization
     >>> results = [Localization(name, (8, 6)) for name in "abc"]
@@ -198,7 +198,7 @@ def plot_grid(
     3
     """
     if columns < 1:
-        raise ConfigError(f"columns is {columns}: it must be at least 1")
+        raise ConfigError(f"columns is {columns}; use at least 1")
     rows = -(-len(results) // columns)
     figure = new_figure(3 * columns, 3 * max(rows, 1))
     for number, result in enumerate(results):
@@ -218,16 +218,16 @@ def plot_curves(
     *,
     axes: Axes | None = None,
 ) -> Axes:
-    """Draw figures over thresholds, of one evaluation or of several.
+    """Draw metrics over thresholds, of one or more evaluations.
 
     Args:
-        curves: name of an evaluation to its columns, in percent, of which ``threshold`` is one;
+        curves: name of an evaluation to its columns in percent, including ``threshold``;
             ``read_curve`` reads them from a file.
-        names: of the columns to draw; default: all.
-        axes: to draw on; default: new ones.
+        names: columns to draw; default: all.
+        axes: axes to draw on; default: new ones.
 
     Raises:
-        ConfigError: no such column, or matplotlib is not installed.
+        ConfigError: a column does not exist, or matplotlib is not installed.
 
     >>> curve = {"threshold": [0.0, 0.5], "max_box_acc_50": [10.0, 90.0]}
     >>> axes = plot_curves({"CAM": curve, "ADL": curve}, ["max_box_acc_50"])
@@ -236,13 +236,13 @@ def plot_curves(
     """
     axes = new_axes() if axes is None else axes
     for evaluation, columns in curves.items():
-        wanted = names or [name for name in columns if name != "threshold"]
-        for name in wanted:
+        shown = names or [name for name in columns if name != "threshold"]
+        for name in shown:
             if name not in columns or "threshold" not in columns:
                 raise ConfigError(f"{evaluation}: no column {name!r} over threshold")
-            parts = (evaluation if len(curves) > 1 else "", name if len(wanted) > 1 else "")
+            parts = (evaluation if len(curves) > 1 else "", name if len(shown) > 1 else "")
             label = ", ".join(part for part in parts if part) or name
-            # Of the boxes of all contours the lines are dashed, beside those of the largest.
+            # Lines for all contours are dashed, those for the largest are solid.
             style = "--" if "_v2_" in name else "-"
             axes.plot(
                 np.asarray(columns["threshold"]), np.asarray(columns[name]), style, label=label
@@ -259,15 +259,15 @@ def plot_methods(
     *,
     axes: Axes | None = None,
 ) -> Axes:
-    """Draw figures of several methods as bars side by side, a group for each figure.
+    """Draw metrics of multiple methods as grouped bars, one group per metric.
 
     Args:
-        figures: name of a method to its figures in percent, such as ``Evaluation.metrics``.
-        names: of the figures to draw; default: all that every method has.
-        axes: to draw on; default: new ones.
+        figures: name of a method to its metrics in percent, such as ``Evaluation.metrics``.
+        names: metrics to draw; default: all that every method has.
+        axes: axes to draw on; default: new ones.
 
     Raises:
-        ConfigError: a method lacks a figure, or matplotlib is not installed.
+        ConfigError: a metric is missing for a method, or matplotlib is not installed.
 
     >>> axes = plot_methods({"CAM": {"gt_known": 60.0}, "ADL": {"gt_known": 75.0}})
     >>> [float(bar.get_height()) for bars in axes.containers for bar in bars]
@@ -277,22 +277,22 @@ def plot_methods(
     everywhere = [
         name for name in first if all(each.get(name) is not None for each in figures.values())
     ]
-    wanted = list(names) or everywhere
-    bars_wide = 0.7 * len(wanted) * len(figures) + 2
+    shown = list(names) or everywhere
+    bars_wide = 0.7 * len(shown) * len(figures) + 2
     axes = new_axes(max(5.0, bars_wide)) if axes is None else axes
     share = 0.8 / max(len(figures), 1)
     for number, (method, each) in enumerate(figures.items()):
         heights = []
-        for name in wanted:
+        for name in shown:
             height = each.get(name)
             if height is None:
-                raise ConfigError(f"{method}: no figure {name!r}")
+                raise ConfigError(f"{method}: no metric {name!r}")
             heights.append(height)
-        places = np.arange(len(wanted)) + (number - (len(figures) - 1) / 2) * share
+        places = np.arange(len(shown)) + (number - (len(figures) - 1) / 2) * share
         bars = axes.bar(places, heights, share * 0.92, label=method)
         axes.bar_label(bars, fmt="%.1f", padding=2, fontsize="small")
     axes.set(ylabel="percent", ylim=(0, 105))
-    axes.set_xticks(np.arange(len(wanted)), wanted, parse_math=False)
+    axes.set_xticks(np.arange(len(shown)), shown, parse_math=False)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
     _add_legend(axes)
@@ -300,13 +300,13 @@ def plot_methods(
 
 
 def read_curve(path: Path | str) -> dict[str, NDArray[np.float64]]:
-    r"""Return the columns of a ``curve.csv``, as ``wsol evaluate --maps`` writes it.
+    r"""Return the columns of a ``curve.csv`` written by ``wsol evaluate --maps``.
 
     Args:
-        path: of the file.
+        path: CSV file.
 
     Raises:
-        DataError: it cannot be read, or a cell is no number.
+        DataError: the file is unreadable, or a cell is not a number.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -319,16 +319,16 @@ def read_curve(path: Path | str) -> dict[str, NDArray[np.float64]]:
             header, *rows = list(csv.reader(file))
         table = np.array(rows, np.float64).reshape(-1, len(header))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is no curve: {error}") from error
+        raise DataError(f"{path}: not a curve file: {error}") from error
     return {name: table[:, number] for number, name in enumerate(header)}
 
 
 def new_figure(width: float = 7.0, height: float = 4.5) -> Figure:
-    """Return a figure that no window and no other state knows of.
+    """Return a figure without a window or global state.
 
     Args:
-        width: in inches.
-        height: in inches.
+        width: width in inches.
+        height: height in inches.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -344,8 +344,8 @@ def new_axes(width: float = 7.0, height: float = 4.5) -> Axes:
     """Return the only axes of a new figure.
 
     Args:
-        width: in inches.
-        height: in inches.
+        width: width in inches.
+        height: height in inches.
     """
     axes: Axes = new_figure(width, height).add_subplot()
     return axes
@@ -353,7 +353,7 @@ def new_axes(width: float = 7.0, height: float = 4.5) -> Axes:
 
 def _add_legend(axes: Axes) -> None:
     for text in axes.legend().get_texts():
-        # Names are data: a dollar sign in one is no formula.
+        # Names are data: a dollar sign is not a formula.
         text.set_parse_math(False)
 
 

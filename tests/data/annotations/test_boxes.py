@@ -117,7 +117,7 @@ def test_an_exact_id_is_preferred_to_an_end(tmp_path: Path) -> None:
 
 
 BAD_CSV = {
-    "1.jpg,cat,0,0,1,1": "several images end in '1.jpg'",
+    "1.jpg,cat,0,0,1,1": "'1.jpg' matches more than one image",
     "at/1.jpg,cat,0,0,1,1": "unknown image 'at/1.jpg'",
     "lost.jpg,cat,0,0,1,1": "unknown image 'lost.jpg'",
     "cat/1.jpg,dog,0,0,1,1": "class 'dog', but the image is of class 'cat'",
@@ -130,8 +130,8 @@ BAD_CSV = {
     "cat/1.jpg,cat,3,0,3,1": "x1",
     "cat/1.jpg,cat,zero,0,1,1": "zero",
     "cat/1.jpg,cat,,0,1,1": "could not convert",
-    "cat/1.jpg,cat,0,0,1": "5 fields where 6 are expected",
-    "cat/1.jpg,cat,0,0,1,1,9": "7 fields where 6 are expected",
+    "cat/1.jpg,cat,0,0,1": "5 fields instead of 6",
+    "cat/1.jpg,cat,0,0,1,1,9": "7 fields instead of 6",
     '"cat/1.jpg"x,cat,0,0,1,1': "expected after",
     "cat/1.jpg,cat,1.0,2,30.5,40": "repeats an earlier box",
 }
@@ -169,7 +169,7 @@ BAD_COCO = [
     (coco(2, bbox=[1, 2, 3, 0]), "annotation 2: y1"),
     (coco(2, bbox=[-2, 2, 4, 4]), "annotation 2: the box begins outside"),
     (coco(2), "annotation 2: repeats an earlier box"),
-    (coco(1, bbox=[0, 0, 1, 1]), "annotation 1 comes twice"),
+    (coco(1, bbox=[0, 0, 1, 1]), "annotation 1 occurs twice"),
     ("text", r"annotations\[1\] is not an object"),
     ({"image_id": 10, "category_id": 5, "bbox": [0, 0, 1, 1]}, r"annotations\[1\] needs"),
 ]
@@ -196,7 +196,7 @@ def test_a_bad_coco_annotation_fails_by_name_or_is_skipped(
     [
         ({"images": [{"id": 10}]}, r"images\[0\]: needs the text 'file_name'"),
         ({"images": [{"id": None, "file_name": "a"}]}, r"images\[0\]: needs a number"),
-        ({"categories": [{"id": 5, "name": "cat"}] * 2}, r"categories\[1\]: id 5 comes twice"),
+        ({"categories": [{"id": 5, "name": "cat"}] * 2}, r"categories\[1\]: id 5 occurs twice"),
         ({"categories": ["cat"]}, r"categories\[0\]"),
     ],
 )

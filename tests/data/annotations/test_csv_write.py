@@ -271,6 +271,6 @@ def test_an_image_with_many_boxes_is_opened_once_for_each_size(
         options.append((path, header_only))
         return read_image_size(path, header_only=header_only)
 
-    monkeypatch.setattr("wsol.data.annotations.boxes.original_size", counting)
+    monkeypatch.setattr("wsol.data.annotations.boxes.read_image_size", counting)
     assert list(map(len, boxes_of(images, tmp_path / "yolo"))) == [0, 5, 0]
     assert len(options) == len(set(options))

@@ -67,13 +67,13 @@ def test_rows_of_one_image_are_gathered(write: Write) -> None:
     [
         ("a.jpg,crow,0,0,9.5,5,8,6\n", 2, "ends outside the image of 8 x 6 pixels, at 9.5 5"),
         ("a.jpg,crow,0,0,8,7.5,8,6\n", 2, "ends outside the image"),
-        ("a.jpg,crow,0,0,4,4,8,6\na.jpg,crow,0,0,5,5,9,6\n", 3, "another size here"),
-        ("a.jpg,crow,0,0,4,4,8,6\na.jpg,wren,0,0,5,5,8,6\n", 3, "one class only"),
+        ("a.jpg,crow,0,0,4,4,8,6\na.jpg,crow,0,0,5,5,9,6\n", 3, "another size than"),
+        ("a.jpg,crow,0,0,4,4,8,6\na.jpg,wren,0,0,5,5,8,6\n", 3, "one class per image"),
         ("a.jpg,crow,0,0,4,4,8,6\na.jpg,crow,0,0,4,4,8,6\n", 3, "repeats"),
         ("a.jpg,crow,3,0,3,4,8,6\n", 2, "must be greater"),
         ("a.jpg,crow,0,0,4,4,8,six\n", 2, "six"),
         ("a.jpg,crow,0,0,4,4,0,6\n", 2, "cannot be 0 x 6"),
-        ("a.jpg,crow,0,0,4,4,8\n", 2, "7 fields where 8 are expected"),
+        ("a.jpg,crow,0,0,4,4,8\n", 2, "7 fields instead of 8"),
     ],
 )
 def test_a_wrong_row_is_named(write: Write, rows: str, line: int, reason: str) -> None:
@@ -95,7 +95,7 @@ def test_sizes_come_from_the_images(write: Write, tmp_path: Path) -> None:
 def test_one_column_of_a_size_is_none(write: Write) -> None:
     """A column that is called width alone may be anything."""
     file = csv_file(write, "a.jpg,crow,0,0,4,4,odd\n", HEADER + ",width\n")
-    with pytest.raises(DataError, match=r"how large 'a\.jpg' is: .*--images"):
+    with pytest.raises(DataError, match=r"size of 'a\.jpg' .*--images"):
         read(file)
 
 
@@ -104,11 +104,11 @@ def test_images_that_do_not_fit_are_refused(write: Write, tmp_path: Path) -> Non
     photos = tmp_path / "photos"
     file = csv_file(write, "a.jpg,crow,0,0,9,9\nb.jpg,crow,0,0,9,9\n", HEADER + "\n")
     image(photos, "x/b.jpg", (7, 9))
-    with pytest.raises(DataError, match=r"photos: no image of 'a\.jpg', named in .*boxes\.csv"):
+    with pytest.raises(DataError, match=r"photos: no image matches 'a\.jpg' in .*boxes\.csv"):
         read(file, photos)
     image(photos, "x/a.jpg", (9, 9))
     image(photos, "y/a.jpg", (9, 9))
-    with pytest.raises(DataError, match=r"several images for 'a\.jpg'"):
+    with pytest.raises(DataError, match=r"more than one image matches 'a\.jpg'"):
         read(file, photos)
     (photos / "y/a.jpg").unlink()
     with pytest.raises(AnnotationError, match="outside") as caught:
@@ -148,12 +148,12 @@ def test_coco_without_sizes_needs_the_images_with_boxes_alone(write: Write, tmp_
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"annotations": []}, "no image here has a box"),
-        ({"images": [{"id": 7, "file_name": "a", "width": 9.5, "height": 9}]}, "must be whole"),
-        ({"images": [{"id": 7, "file_name": "a", "width": 9}]}, "must be whole"),
+        ({"annotations": []}, "no image has a box"),
+        ({"images": [{"id": 7, "file_name": "a", "width": 9.5, "height": 9}]}, "must be integers"),
+        ({"images": [{"id": 7, "file_name": "a", "width": 9}]}, "must be integers"),
         ({"images": [{"id": 7, "file_name": "a", "width": 0, "height": 9}]}, "cannot be 0 x 9"),
         ({"images": [{"id": 7, "file_name": "a", "width": 9, "height": 9}]}, "ends outside"),
-        ({"images": [{"id": 7, "file_name": "a"}, {"id": 8, "file_name": "a"}]}, "comes twice"),
+        ({"images": [{"id": 7, "file_name": "a"}, {"id": 8, "file_name": "a"}]}, "occurs twice"),
         ({"images": [3]}, "needs the text 'file_name'"),
         ({"images": [{"id": 7, "file_name": ["a"]}]}, "needs the text 'file_name'"),
         (
@@ -162,7 +162,7 @@ def test_coco_without_sizes_needs_the_images_with_boxes_alone(write: Write, tmp_
                     {"id": i, "image_id": 7, "category_id": i, "bbox": [1, 2, 3, i]} for i in (3, 4)
                 ]
             },
-            "annotation 4: class 'wren', but 'crow/a.jpg' is of class 'crow'",
+            "annotation 4: class 'wren', but 'crow/a.jpg' has the class 'crow'",
         ),
     ],
 )
@@ -172,7 +172,7 @@ def test_a_wrong_coco_file_is_refused(write: Write, changes: dict[str, Any], rea
         read(coco_file(write, **changes))
 
 
-def test_links_to_images_elsewhere_need_the_option(tmp_path: Path) -> None:
+def test_links_to_images_outside_need_the_option(tmp_path: Path) -> None:
     """As `wsol predict --format yolo` makes them; the folder that they lead to has the sizes."""
     for folder in ("photos", "yolo/images", "yolo/labels"):
         (tmp_path / folder).mkdir(parents=True)

@@ -159,7 +159,7 @@ def test_255_beside_others_has_to_be_told(
 ) -> None:
     """It may be an object or mean ignored; guessing would move figures."""
     path = save(tmp_path, "a.png", [[0, 1, 255]])
-    with pytest.raises(DataError, match=r"a\.png: holds 255 .* --ignore_value 255"):
+    with pytest.raises(DataError, match=r"a\.png: contains 255 .* --ignore_value 255"):
         one(path)
     assert one(path, ignore_value) == expected
 

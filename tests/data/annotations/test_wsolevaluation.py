@@ -74,7 +74,7 @@ def test_a_repeated_box_counts_once(write: Write) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "place", "reason"),
     [
-        ("image_ids.txt", "a.jpg\na.jpg\n", ":2", "'a.jpg' comes twice"),
+        ("image_ids.txt", "a.jpg\na.jpg\n", ":2", "'a.jpg' occurs twice"),
         ("class_labels.txt", "a.jpg\n", ":1", "expected 2 fields"),
         ("image_sizes.txt", "val/0/c.jpg,5\n", ":1", "expected 3 fields"),
         ("image_sizes.txt", "val/0/c.jpg,5,x\n", ":1", "x"),
@@ -130,5 +130,7 @@ def test_masks_lie_in_the_metadata_folder_by_default(write: Write) -> None:
 def test_a_second_file_to_ignore_is_refused(write: Write) -> None:
     """One image has one such file."""
     rows = "val/a.jpg,a.png,i.png\nval/a.jpg,b.png,j.png\n"
-    with pytest.raises(AnnotationError, match=r"localization\.txt:2: 'val/a\.jpg' has a second"):
+    with pytest.raises(
+        AnnotationError, match=r"localization\.txt:2: 'val/a\.jpg' has more than one"
+    ):
         open_annotations(write(MASKS | {"localization.txt": rows}))

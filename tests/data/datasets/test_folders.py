@@ -57,7 +57,7 @@ def test_test_alone_brings_its_own_classes(tmp_path: Path) -> None:
         (["a.jpg"], "", "no class folders"),
         (["train/a.jpg"], "", "train: no class folders"),
         (["train/crow/a.jpg"], "test", "test: no class folders"),
-        (["val/crow/a.jpg"], "", "'val' needs a folder 'train' or 'test'"),
+        (["val/crow/a.jpg"], "", "'val'; add a folder 'train' or 'test'"),
         (["train/crow/a.jpg"], "train/wren", "train/wren: this class folder has no images"),
         (["train/crow/a.jpg", "test/crow/a.jpg"], "test/wren", "test/wren: this class folder"),
         (["crow/a.jpg", "wren/.a.jpg"], "", "wren: this class folder has no images"),
@@ -81,7 +81,7 @@ def test_images_beside_the_class_folders_are_reported(
     touch(tmp_path, "train/crow/a.jpg", "train/loose.jpg", "sample.png")
     with caplog.at_level(logging.WARNING, logger="wsol"):
         assert read_folders(tmp_path)["train"].ids == ("train/crow/a.jpg",)
-    assert "2 images in no class folder" in caplog.text
+    assert "2 images outside class folders" in caplog.text
 
 
 def test_boxes_of_all_splits_lie_in_one_file(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_linked_class_folders_need_asking(tmp_path: Path) -> None:
     """Linked class folders need asking."""
     touch(tmp_path, "far/a.jpg", "data/wren/b.jpg")
     (tmp_path / "data/crow").symlink_to(tmp_path / "far")
-    with pytest.raises(DataError, match="crow: this class folder has no images; links"):
+    with pytest.raises(DataError, match="crow: this class folder has no images; replace the link"):
         read_folders(tmp_path / "data")
     samples = read_folders(tmp_path / "data", follow_links=True)["train"]
     assert samples.ids == ("crow/a.jpg", "wren/b.jpg")
@@ -244,4 +244,4 @@ def test_folders_that_wsol_has_written_are_no_classes(
     (tmp_path / "exports/yolo").mkdir(parents=True)
     (tmp_path / "exports/yolo/images.csv").write_text('"image_id","file","status","error"\n')
     assert read_folders(tmp_path)["train"].classes == ("crow", "wren")
-    assert "all 2 are classes" in caplog.text
+    assert "all 2 folders as classes" in caplog.text

@@ -110,7 +110,7 @@ def test_one_label_each_is_an_ordinary_data_set(birds: Path) -> None:
         assert samples.labels.tolist() == [0, 1]
 
 
-def test_several_labels_in_one_split_count_for_all(birds: Path) -> None:
+def test_multiple_labels_in_one_split_count_for_all(birds: Path) -> None:
     """A test split of one label each belongs to training on several."""
     splits = read_labels(birds, csv_file(birds, *ROWS[:4]))
     assert [len(splits["test"].labels_of(index)) for index in range(1)] == [1]
@@ -143,8 +143,8 @@ def test_images_without_a_label_are_left_out(birds: Path, caplog: pytest.LogCapt
         file = coco_file(birds, annotations=[{"image_id": 0, "category_id": 3}])
         read_labels(birds, file)
     assert [message.partition(": ")[2] for message in caplog.messages] == [
-        "2 images without a label were left out",
-        "3 images without a label were left out",
+        "left out 2 images without a label",
+        "left out 3 images without a label",
     ]
 
 
@@ -152,14 +152,14 @@ def test_images_without_a_label_are_left_out(birds: Path, caplog: pytest.LogCapt
     ("header", "row", "reason"),
     [
         ("image,label", "z.jpg,crow", "no image 'z.jpg' in"),
-        ("image,label", "a.jpg,crow", "several images end in 'a.jpg'; give more of the path"),
+        ("image,label", "a.jpg,crow", "'a.jpg' matches more than one image; use a longer path"),
         ("image,label", "b.jpg,", "of 'b.jpg' is empty"),
-        ("image,label", "b.jpg", "1 fields where 2 are expected"),
+        ("image,label", "b.jpg", "1 fields instead of 2"),
         ("image,label", '"b.jpg"x,crow', "expected after"),
-        ("image,label", "c.jpg,crw", "no image of train has the label 'crw': did you mean 'crow'?"),
-        ("image,label,split", "b.jpg,crow,tset", "no split 'tset': did you mean 'test'?"),
+        ("image,label", "c.jpg,crw", "no image of train has the label 'crw'; did you mean 'crow'?"),
+        ("image,label,split", "b.jpg,crow,tset", "no split 'tset'; did you mean 'test'?"),
         ("image,label,split", "b.jpg,crow,", "no split ''"),
-        ("image,label,split", "train/a.jpg,crow,test", "is in the split 'train' already"),
+        ("image,label,split", "train/a.jpg,crow,test", "is already in the split 'train'"),
     ],
 )
 def test_a_bad_row_is_named(birds: Path, header: str, row: str, reason: str) -> None:
@@ -191,9 +191,9 @@ def test_files_that_cannot_be_used(birds: Path) -> None:
     """As a whole: missing, of another kind, without rows, lists or names."""
     with pytest.raises(DataError, match="no such file of labels"):
         read_labels(birds, birds / "labels.csv")
-    with pytest.raises(DataError, match=r"read from \.csv or \.json files"):
+    with pytest.raises(DataError, match=r"use a \.csv or \.json file"):
         read_labels(birds, birds / "train/a.jpg")
-    with pytest.raises(DataError, match="has no labels"):
+    with pytest.raises(DataError, match="contains no labels"):
         read_labels(birds, csv_file(birds))
     with pytest.raises(AnnotationError, match=r"1: needs one column 'label'; expected image,label"):
         read_labels(birds, csv_file(birds, header="image,class"))
@@ -204,15 +204,15 @@ def test_files_that_cannot_be_used(birds: Path) -> None:
     with pytest.raises(AnnotationError, match=r"annotations\[0\]: no image 'z.jpg' in"):
         read_labels(birds, coco_file(birds, images=lost, annotations=one))
     file = csv_file(birds, ("b.jpg", "crow", "val"), header="image,label,split")
-    with pytest.raises(DataError, match="'val' needs a split 'train' or 'test'"):
+    with pytest.raises(DataError, match="'val'; add a split 'train' or 'test'"):
         read_labels(birds, file)
 
 
-def test_a_file_elsewhere_is_taken_when_it_is_named(birds: Path, tmp_path: Path) -> None:
+def test_a_file_outside_is_taken_when_it_is_named(birds: Path, tmp_path: Path) -> None:
     """Also where folders by class would do; not together with published splits."""
     file = csv_file(birds, *ROWS).rename(tmp_path / "mine.csv")
     assert told(open_data(birds, labels=file, val_fraction=0)) == EXPECTED
-    with pytest.raises(ConfigError, match="give one of them"):
+    with pytest.raises(ConfigError, match="use one of them"):
         open_data(birds, labels=file, splits=tmp_path)
 
 
@@ -237,7 +237,7 @@ def test_boxes_keep_their_classes(birds: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ("test/a.jpg,crwo,0,0,5,5", "no class 'crwo': did you mean 'crow'?"),
+        ("test/a.jpg,crwo,0,0,5,5", "no class 'crwo'; did you mean 'crow'?"),
         ("c.jpg,crow,0,0,5,5", "class 'crow', but the image is of class 'wren'"),
         ("train/a.jpg,crow,1,1,9,9", "repeats an earlier box"),
     ],

@@ -121,7 +121,7 @@ def test_label_files_of_the_authors(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert splits["train"].boxes is None
     assert splits["test"].boxes[0].tolist() == [[5, 6, 7, 8]]
     assert splits["test"].classes == ("1.Crow", "2.Wren")
-    assert "val.txt: is what is measured on, so it is the split test" in caplog.text
+    assert "val.txt: used as split test" in caplog.text
 
 
 def test_label_files_of_three_splits(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_label_files_of_three_splits(tmp_path: Path) -> None:
         ("a.jpg 0 1 2 3", "expected a name"),
         ("a.jpg 0 1 2 x 4", "could not convert"),
         ("a.jpg 0 5 2 3 4", "must be greater"),
-        ("b.jpg 1", "is of two classes"),
+        ("b.jpg 1", "has two classes"),
     ],
 )
 def test_wrong_lines_are_refused(tmp_path: Path, line: str, reason: str) -> None:
@@ -169,13 +169,13 @@ def test_missing_images_are_refused_unless_all_are(
     """A split is used as published or not at all."""
     data = write(tmp_path / "data", IMAGENET)
     some = {"train/n01/n01_7.JPEG": 0, "train/n01/lost.JPEG": 0}
-    with pytest.raises(DataError, match=r"1 of the 2 images .* first is 'train/n01/lost.JPEG'"):
+    with pytest.raises(DataError, match=r"1 of the 2 images .* such as 'train/n01/lost.JPEG'"):
         read_splits(data, write(tmp_path / "a", metadata("train", some)))
     none = {"train/n03/lost.JPEG": 0}
     test = metadata("test", {"val/ILSVRC2012_val_00000001.JPEG": 0})
     meta = write(tmp_path / "b", metadata("train", none) | test)
     assert list(read_splits(data, meta)) == ["test"]
-    assert "none of these images is in" in caplog.text
+    assert "as none of its images is in" in caplog.text
     with pytest.raises(DataError, match="none of the images listed"):
         read_splits(data, write(tmp_path / "c", metadata("train", none)))
 
@@ -183,26 +183,26 @@ def test_missing_images_are_refused_unless_all_are(
 def test_names_that_fit_several_images_or_splits(tmp_path: Path) -> None:
     """Nothing is guessed."""
     data = write(tmp_path / "data", IMAGENET)
-    with pytest.raises(DataError, match=r"'0\.jpeg' stands for several"):
+    with pytest.raises(DataError, match=r"'0\.jpeg' matches more than one"):
         read_splits(data, write(tmp_path / "a", {"train.txt": "0.jpeg 0\n"}))
-    with pytest.raises(DataError, match="two of its names stand for one image"):
+    with pytest.raises(DataError, match="two names match the same image"):
         read_splits(data, write(tmp_path / "b", {"train.txt": "n01_7.JPEG 0\nn01/n01_7.JPEG 0\n"}))
     both = {"train.txt": "n01_7.JPEG 0\n", "test.txt": "n01_7.JPEG 0 1 1 2 2\n"}
-    with pytest.raises(DataError, match=r"test\.txt: .* is an image of train too"):
+    with pytest.raises(DataError, match=r"test\.txt: .* is also in train"):
         read_splits(data, write(tmp_path / "c", both))
 
 
 def test_folders_that_say_no_splits_or_classes(tmp_path: Path) -> None:
     """The error says what is expected."""
     data = write(tmp_path / "data", IMAGENET)
-    with pytest.raises(DataError, match="has no splits: give a folder with train, val or test"):
+    with pytest.raises(DataError, match="no splits found; use a folder with train, val or test"):
         read_splits(data, tmp_path / "lost")
     meta = write(tmp_path / "meta", {"train/image_ids.txt": "n01_7.JPEG\n"})
-    with pytest.raises(DataError, match=r"'n01_7\.JPEG' has no number of a class"):
+    with pytest.raises(DataError, match=r"'n01_7\.JPEG' has the class None"):
         read_splits(data, meta)
 
 
-def test_boxes_from_elsewhere_replace_the_published_ones(tmp_path: Path) -> None:
+def test_boxes_of_another_file_replace_the_published_ones(tmp_path: Path) -> None:
     """As they do those of every layout."""
     data = write(tmp_path / "data", IMAGENET)
     labels = write(tmp_path / "a", {"test.txt": "ILSVRC2012_val_00000001.JPEG 0 1 2 3 4\n"})

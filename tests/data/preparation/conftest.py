@@ -30,7 +30,7 @@ def tar_bytes(files: Iterable[tuple[str, bytes]], mode: str = "w") -> bytes:
     with tarfile.open(fileobj=file, mode=mode) as tar:
         for name, content in files:
             info = tarfile.TarInfo(name)
-            info.image_size = len(content)
+            info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
     return file.getvalue()
 

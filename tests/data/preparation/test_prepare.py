@@ -142,7 +142,7 @@ def test_imagenetv2_of_unknown_classes_is_refused(
         imagenetv2=pack("v2.tar.gz", files),
         checksum="none",
     )
-    with pytest.raises(DataError, match="has 2 classes, numbered to 1, and 3 are known"):
+    with pytest.raises(DataError, match="has 2 classes, numbered to 1, but 3 are known"):
         prepare(config)
     assert not (config.out / "val").exists()
 
@@ -172,7 +172,7 @@ def test_val_labels_in_place_of_boxes(tmp_path: Path, imagenet: dict[str, Path])
         val_labels=labels,
         checksum="none",
     )
-    with pytest.raises(AnnotationError, match="MATLAB"):
+    with pytest.raises(AnnotationError, match="ILSVRC2012_bbox_val_v3"):
         prepare(again)
 
 
@@ -306,14 +306,14 @@ def test_a_sound_checksum_is_noted(
     assert notes["archives"]["CUB_200_2011.tgz"]["finished"] == ["md5", ""]
 
 
-def test_a_disk_without_room(
+def test_a_full_disk(
     tmp_path: Path, imagenet: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is said before anything is written."""
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     config = ImagenetConfig(tmp_path / "out", **imagenet, checksum="none")
-    with pytest.raises(DataError, match=r"needs 0\.0 GB, and 0\.0 GB are free: make room"):
+    with pytest.raises(DataError, match=r"needs 0\.0 GB, and 0\.0 GB are free; .*--out"):
         prepare(config)
     assert tree(config.out) == {}
 
@@ -355,9 +355,9 @@ def test_options_that_cannot_work(tmp_path: Path) -> None:
     """They are refused before anything is read."""
     with pytest.raises(ConfigError, match="nothing to prepare"):
         ImagenetConfig(tmp_path)
-    with pytest.raises(ConfigError, match="val needs boxes or val_labels"):
+    with pytest.raises(ConfigError, match=r"val: .*boxes or val_labels"):
         ImagenetConfig(tmp_path, val=tmp_path / "val.tar")
-    with pytest.raises(ConfigError, match="give the archives"):
+    with pytest.raises(ConfigError, match="paths of the archives"):
         OpenimagesConfig(tmp_path)
 
 

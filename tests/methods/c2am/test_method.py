@@ -65,7 +65,7 @@ def test_the_foreground_is_the_side_of_the_class(sign: int) -> None:
     head = C2AMHead(LinearHead(2, 2), (), ()).train()
     with torch.no_grad():
         head.linear.weight.copy_(torch.eye(2))
-        head.layers[0][1].weight.copy_(sign * torch.ones(1, 2, 1, 1))
+        head.convs[0][1].weight.copy_(sign * torch.ones(1, 2, 1, 1))
     labels = torch.randint(0, 2, (8,))
     features = torch.rand(8, 2, 6, 6) * 0.1
     features[range(8), labels, :3, :3] += 1

@@ -28,7 +28,7 @@ def test_regions_are_those_of_one_convolution() -> None:
 
     large = torch.nn.functional.interpolate(standardized(features), (6, 6), mode="bilinear")
     layers = torch.cat([large, standardized(tapped)], 1)
-    weights = torch.cat([layer[1].weight[:, :, 0, 0] for layer in head.layers], 1)
+    weights = torch.cat([layer[1].weight[:, :, 0, 0] for layer in head.convs], 1)
     expected = standardized(torch.einsum("kc,nchw->nkhw", weights, layers)).softmax(1)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
@@ -62,8 +62,8 @@ def test_the_background_loss_is_that_of_all_other_classes() -> None:
     )
 
 
-def test_the_background_has_none_of_several_labels() -> None:
-    """Each label is a question of its own; labels that an image does not have do not count."""
+def test_the_background_has_none_of_multiple_labels() -> None:
+    """Labels are independent; labels that an image does not have do not count."""
     method = Config(background_weight=1).create()
     method.is_multi_label = True
     logits, labels = torch.tensor([[1.0, 2.0, 0.5]]), torch.tensor([[1.0, 0.0, 1.0]])

@@ -67,7 +67,7 @@ def test_other_heads_stay_new(
     with caplog.at_level(logging.INFO, "wsol"):
         network.load_published(weights)
     assert torch.equal(network.body.conv1.weight, weights["conv1.weight"])
-    assert len([text for text in caplog.messages if "so new: head." in text]) == 1
+    assert len([text for text in caplog.messages if "initialized: head." in text]) == 1
 
 
 def test_a_classifier_of_another_size_stays_new(
@@ -79,7 +79,7 @@ def test_a_classifier_of_another_size_stays_new(
     before = network.head.linear.weight.clone()
     with caplog.at_level(logging.INFO, "wsol"):
         network.load_published(weights)
-    assert caplog.messages == ["not in the published weights, so new: head.linear"]
+    assert caplog.messages == ["not in the published weights, newly initialized: head.linear"]
     assert torch.equal(network.head.linear.weight, before)
     assert torch.equal(network.body.bn1.weight, weights["bn1.weight"])
 
@@ -149,7 +149,7 @@ def test_new_layers_learn_as_fast_as_the_head() -> None:
     [
         ("wsolevaluation/vgg16", {"adl_positions": (3,)}, "no option 'adl_positions'"),
         ("wsolevaluation/vgg16", {"method": "acol", "treshold": 1}, "did you mean 'threshold'"),
-        ("tensorpack/vgg_gap", {"large_feature_map": True}, "no large feature map"),
+        ("tensorpack/vgg_gap", {"large_feature_map": True}, "large feature map"),
         ("tensorpack/vgg_gap", {"pretrained": True}, "no weights to download"),
         ("tensorpack/vgg_gab", {}, "did you mean 'tensorpack/vgg_gap'"),
     ],

@@ -1,18 +1,18 @@
 'use strict';
-// The report's page on images that come while it is open.
+// The page of a report for images that are uploaded while it is open.
 (async function (wsol) {
   const { element: el } = wsol;
 
-  // The report's rows are known beforehand; here they are what lies at the server.
+  // Data source with the images on the server, in place of the files of a report.
   function source(about, rows) {
     const place = (row) => `api/images/${row.id}`;
     return {
-      about: { ...about, number: 0, statuses: {}, metrics: {}, figures: {}, curves: null, scores: [], truth: false },
+      about: { ...about, number: 0, statuses: {}, metrics: {}, figures: {}, curves: null, scores: [], ground_truth: false },
       rows,
       photo: (row) => `${place(row)}/photo`,
       async map(row) {
         const response = await fetch(`${place(row)}/map`);
-        if (!response.ok) throw new Error('the heat map is no longer there');
+        if (!response.ok) throw new Error('the heat map is no longer available');
         return new Uint8Array(await response.arrayBuffer());
       },
     };
@@ -46,14 +46,14 @@
       this.tell();
     }
 
-    // Boxes as predicted are those at the threshold of the localizer in use.
+    // Predicted boxes are those at the threshold of the current localizer.
     follow(threshold) {
       this.view.about.threshold = threshold;
       this.view.toolbar.follow();
     }
 
     async look(row, choice) {
-      const fresh = await wsol.ask(`api/images/${row.id}/look`, {
+      const fresh = await wsol.ask(`api/images/${row.id}/localize`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
         body: JSON.stringify({ label: row.chosen, ...choice }),
@@ -71,8 +71,8 @@
       }
     }
 
-    // One after another, those that can be seen first; a later choice ends an earlier one. What is
-    // decided stays as it is.
+    // Localizes in all images again, visible ones first; a later choice cancels an earlier one.
+    // Decided images do not change.
     async lookAtAll(choice) {
       const turn = (this.turn = {});
       const { decisions } = this.view;
@@ -81,11 +81,11 @@
       for (const [done, row] of rows.entries()) {
         if (this.turn !== turn) return;
         if (decisions.of(row)) continue;
-        this.choices.tell(`looking at ${done + 1} of ${rows.length}`);
+        this.choices.tell(`localizing ${done + 1} of ${rows.length}`);
         await this.look(row, choice);
         if (!done) this.follow(row.threshold);
       }
-      this.choices.tell(rows.length ? `looked at ${wsol.count(rows.length)}` : '');
+      this.choices.tell(rows.length ? `localized ${wsol.count(rows.length)}` : '');
     }
 
     async remove(row) {
@@ -111,7 +111,7 @@
   }
 
   try {
-    const [about, { images }] = await Promise.all([wsol.ask('api/about'), wsol.ask('api/images')]);
+    const [about, { images }] = await Promise.all([wsol.ask('api/info'), wsol.ask('api/images')]);
     wsol.app = new App(about, images);
   } catch (error) {
     document.body.replaceChildren(el('p', { class: 'empty' }, error.message));

@@ -1,5 +1,5 @@
 'use strict';
-// How images are looked at: localizer, layer and instances for all of them, a class for each.
+// Choices of localizer, layer and instances for all images, and of the class for each image.
 (function (wsol) {
   const { element: el } = wsol;
 
@@ -9,19 +9,19 @@
     return { select, element: el('label', { class: 'field' }, el('span', {}, label), select) };
   }
 
-  // Of all images. changed(choice) may throw: then the earlier choice is back.
+  // Choices for all images. If changed(choice) throws, the previous choice is restored.
   wsol.Choices = class {
     constructor(about, changed) {
       this.changed = changed;
       this.choice = { localizer: '', layer: '', instances: '' };
       const part = (name) => (value) => this.change({ [name]: value });
       this.fields = {
-        localizer: field('Localizer', [['', 'as started'], ...about.localizers.map((name) => [name, name])], part('localizer')),
-        layer: field('Features of', [['', 'its own layer'], ...about.layers.map((name) => [name, name])], part('layer')),
-        instances: field('Boxes', [['', 'as started'], ['single', 'single'], ['multiple', 'multiple']], part('instances')),
+        localizer: field('Localizer', [['', 'default'], ...about.localizers.map((name) => [name, name])], part('localizer')),
+        layer: field('Layer', [['', 'default'], ...about.layers.map((name) => [name, name])], part('layer')),
+        instances: field('Instances', [['', 'default'], ['single', 'single'], ['multiple', 'multiple']], part('instances')),
       };
       this.message = el('p', { class: 'told', role: 'alert' });
-      this.element = el('section', { class: 'choices', 'aria-label': 'How to look' },
+      this.element = el('section', { class: 'choices', 'aria-label': 'Options for all images' },
         ...Object.values(this.fields).map(({ element }) => element), this.message);
     }
 
@@ -43,20 +43,20 @@
     }
   };
 
-  // Of the one image that is open: its class among the likeliest, and its end.
+  // Controls of the open image: choice of the class, and removal.
   wsol.OwnChoice = class {
-    // classes: names of all; two never share one, and the server is asked by their number.
+    // classes: unique names of all classes; requests refer to them by index.
     constructor(classes, look, remove) {
       this.classes = classes;
       this.select = el('select', {
         onchange: () => look(this.row, this.classes.indexOf(this.select.value)),
       });
       this.element = el('div', { class: 'own-choice' },
-        el('label', { class: 'field' }, el('span', {}, 'Look for'), this.select),
+        el('label', { class: 'field' }, el('span', {}, 'Class to localize'), this.select),
         el('button', { type: 'button', class: 'plain', onclick: () => remove(this.row) }, 'Remove image'));
     }
 
-    // What is decided is not looked at anew: undo comes first.
+    // The class of a decided image can only be changed after undo.
     follow(row, isDecided) {
       this.row = row;
       this.select.replaceChildren(...row.likely.map(([name, share]) => el('option', { value: name },
@@ -66,11 +66,11 @@
       }
       this.select.value = row.class;
       this.select.disabled = isDecided;
-      this.select.title = isDecided ? 'Undo the decision to look for another class' : '';
+      this.select.title = isDecided ? 'Undo the decision to select another class' : '';
     }
   };
 
-  // Everything in any format; address(format) is where it is.
+  // Download of all boxes in any format; address(format) returns the URL.
   wsol.downloads = function (formats, address) {
     const { select, element } = field('All boxes as', formats.map((name) => [name, name]), () => {});
     const save = () => el('a', { href: address(select.value), download: '' }).click();

@@ -1,13 +1,13 @@
 'use strict';
-// Files on their way to the server: dropped, chosen or pasted, each with its state or its error.
+// Uploads of dropped, selected or pasted files, each with its progress or error.
 (function (wsol) {
   const { element: el } = wsol;
-  // Few in one request, so that the first ones are seen soon; several, as some localizers learn
-  // from a collection.
+  // Files per request: few, so that the first ones appear soon; more than one, as some localizers
+  // are fitted to a collection of images.
   const TOGETHER = 8;
-  const ROOM = 4096;
+  const OVERHEAD = 4096;
 
-  // All files of a folder that was dropped, with their paths.
+  // Returns all files of a dropped folder, with their paths.
   async function filesOf(entry, path) {
     if (entry.isFile) {
       const file = await new Promise((resolve, reject) => { entry.file(resolve, reject); });
@@ -57,7 +57,7 @@
   }
 
   wsol.Uploads = class {
-    // choice(): how images are looked at; take(rows): what came back.
+    // choice(): current choice of localizer options; take(rows): handles the rows of the response.
     constructor(limits, choice, take) {
       Object.assign(this, { limits, choice, take, waiting: [], busy: false });
       this.files = this.input({ multiple: true, accept: 'image/*', id: 'choose-files' });
@@ -113,7 +113,7 @@
 
     add(files) {
       for (const each of files) {
-        // What systems keep in folders for themselves.
+        // Hidden files of the system.
         if (each.name.includes('/') && each.file.name.startsWith('.')) continue;
         each.line = new Line(each.name);
         this.list.append(each.line.element);
@@ -125,12 +125,12 @@
       this.work();
     }
 
-    // As many of the waiting files as go into one request.
+    // Returns as many of the waiting files as fit into one request.
     next() {
       const files = [];
       let size = 0;
       while (this.waiting.length && files.length < TOGETHER) {
-        size += this.waiting[0].file.size + ROOM;
+        size += this.waiting[0].file.size + OVERHEAD;
         if (files.length && size > this.limits.request) break;
         files.push(this.waiting.shift());
       }
@@ -144,7 +144,7 @@
         const files = this.next();
         try {
           const rows = await wsol.send(files, this.choice(), (share) => {
-            for (const { line } of files) line.tell(share < 1 ? 'on its way' : 'looking', share < 1 ? share : null);
+            for (const { line } of files) line.tell(share < 1 ? 'uploading' : 'localizing', share < 1 ? share : null);
           });
           files.forEach(({ line }, i) => {
             if (rows[i].id) line.element.remove();
@@ -163,7 +163,7 @@
       const failed = this.list.querySelectorAll('.failed').length;
       const left = this.list.children.length - failed;
       this.clear.hidden = !failed;
-      this.said.textContent = [left ? `${left} on their way` : '', failed ? `${failed} refused` : '']
+      this.said.textContent = [left ? `${left} uploading` : '', failed ? `${failed} refused` : '']
         .filter(Boolean).join(', ');
     }
 

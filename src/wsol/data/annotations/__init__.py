@@ -1,4 +1,4 @@
-"""Boxes, masks and labels of images, from the files of each layout."""
+"""Readers of boxes, masks and labels in all supported formats."""
 
 from typing import TYPE_CHECKING
 

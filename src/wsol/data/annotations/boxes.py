@@ -1,4 +1,4 @@
-"""Boxes from an annotation file, matched to images and checked."""
+"""Boxes of an annotation file, matched with images and validated."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, ImageError, did_you_mean
 
 _Found = dict[tuple[str, Box], None]
-"""Class and box of an image's rows: a dictionary keeps the order and finds a repeated one."""
+"""Class and box of an image's rows; a dictionary, for its order and to find duplicates."""
 
 _logger = logging.getLogger("wsol")
 
@@ -28,17 +28,21 @@ def read_boxes(
 ) -> tuple[NDArray[np.float64], ...]:
     r"""Read the boxes of images from a file or folder of any format.
 
-    An image is named as `ImageNames` says. A box is never clipped: a row is bad if it is
-    malformed, not finite, empty, swapped or negative by more than a pixel, repeats another, names
-    no image or several, or a class other than the image's. The right and lower edges are not
-    checked, as that needs the images: see `with_boxes`.
+    Image names are matched by `ImageNames`. Boxes are never clipped. A row is bad if
+
+    - it is malformed, not finite, empty, swapped, or negative by more than a pixel,
+    - it repeats another row,
+    - its name matches no image or more than one,
+    - its class is not that of the image.
+
+    The right and lower edges are only checked by `with_boxes`, which reads the images.
 
     Args:
-        path: See `read_box_file`. YOLO's labels need the images.
+        path: Boxes, see `read_box_file`. YOLO labels need the images.
         ids: Path of each image, with forward slashes.
         class_names: Class of each image, in the order of `ids`.
-        on_bad: Whether a bad row ends the reading or is skipped, with a line on the logger
-            "wsol". A file that cannot be read as a whole always ends it.
+        on_bad: Whether a bad row raises an error or is skipped with a log message. A file that
+            cannot be read as a whole always raises an error.
 
     Returns:
         Per image (k, 4) `x0 y0 x1 y1` in pixels of the image as displayed, in the order of the
@@ -46,7 +50,7 @@ def read_boxes(
 
     Raises:
         AnnotationError: If a row, or the file as a whole, cannot be used.
-        DataError: If there is no such file or its format is unknown.
+        DataError: If the file does not exist or its format is unknown.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -62,15 +66,14 @@ def read_boxes(
 
 
 def find_boxes(root: Path) -> Path | None:
-    """Return the file of boxes that a data set has of its own.
+    """Return the file of boxes in the folder of a data set.
 
     Args:
         root: Folder of the data set.
 
     Returns:
-        Its `boxes.csv`, or else its `boxes.json`, or None. A line on the logger "wsol" tells of
-        folders that may have boxes of other formats, which are read on request alone: their
-        classes need not be those of the images.
+        `boxes.csv`, otherwise `boxes.json`, or None. Folders with boxes in other formats are only
+        logged, as their classes may differ from those of the images.
 
     >>> find_boxes(Path("no such folder"))
     """
@@ -78,30 +81,30 @@ def find_boxes(root: Path) -> Path | None:
     found = next((file for file in files if file.is_file()), None)
     for folder in map(root.joinpath, ("Annotations", "labels") if found is None else ()):
         if folder.is_dir() and (is_voc(folder) or is_yolo(folder)):
-            _logger.info("%s: not read; use --boxes %s for its ground truth", folder, folder)
+            _logger.info("%s: not used; set --boxes %s to use its boxes", folder, folder)
     return found
 
 
 def with_boxes(
     splits: Mapping[str, Samples], path: Path | str, on_bad: OnBad = "fail"
 ) -> dict[str, Samples]:
-    r"""Give all splits of a data set their boxes from one file or folder.
+    r"""Return all splits of a data set with boxes from a file or folder.
 
-    Where images have several labels, a box may be of any of its image's, and keeps its class. A
-    row is bad where `read_boxes` says so, and where its box ends more than a pixel outside the
-    image, whose header is read. Rows that name no image are told together, in one line.
+    A box of a multi-label image may have any of the image's classes. A row is bad as in
+    `read_boxes`, and if its box ends more than a pixel outside the image, whose header is read.
+    Rows that match no image are reported in a single message.
 
     Args:
-        splits: The splits, by name; boxes they have are replaced.
-        path: Boxes for any of the images, see `read_box_file`.
-        on_bad: Whether a bad row ends the reading or is skipped with a line in the log.
+        splits: Splits by name; existing boxes are replaced.
+        path: Boxes of any of the images, see `read_box_file`.
+        on_bad: Whether a bad row raises an error or is skipped with a log message.
 
     Returns:
-        The same splits with boxes.
+        The splits with boxes.
 
     Raises:
         AnnotationError: If a row, or the file as a whole, cannot be used.
-        DataError: If there is no such file or its format is unknown.
+        DataError: If the file does not exist or its format is unknown.
 
     >>> from tempfile import TemporaryDirectory
     >>> train = Samples(Path("birds"), ("a.jpg",), np.array([0]), ("crow",))
@@ -127,7 +130,7 @@ def with_boxes(
 
 
 def _boxed(samples: Samples, found: Iterable[_Found]) -> Samples:
-    """Return samples with the boxes found for their images."""
+    """Return samples with the boxes of their images."""
     rows = tuple(found)
     boxes = tuple(map(_boxes, rows))
     if not samples.is_multi_label:
@@ -142,15 +145,15 @@ def _boxes(found: _Found) -> NDArray[np.float64]:
 
 
 class _Table:
-    """The boxes of images, gathered from the rows of one file or folder.
+    """Boxes of images, collected from the rows of a file or folder.
 
     Args:
-        path: See `read_box_file`.
+        path: Boxes, see `read_box_file`.
         ids: Path of each image, with forward slashes.
-        allowed: Per image the classes that its boxes may have.
-        known: Names of all classes, where one that is none of them is told apart.
-        paths: Files of the images; None leaves their sizes unknown.
-        on_bad: Whether a bad row is raised, or skipped with a line on the logger "wsol".
+        allowed: Allowed classes of the boxes of each image.
+        known: Names of all classes, to report unknown classes separately.
+        paths: Paths of the images; None: their sizes are unknown.
+        on_bad: Whether a bad row raises an error or is skipped with a log message.
     """
 
     def __init__(
@@ -167,7 +170,7 @@ class _Table:
         self.names = ImageNames(ids)
         self.sizes = _Sizes(paths)
         self.found: list[_Found] = [{} for _ in ids]
-        # What the image of an index is called, where that is not its path.
+        # Name of each image in the file, if it is not its path.
         self.called: dict[int, str] = {}
         self.unknown: list[BoxRow] = []
         self.resized: dict[int, BoxRow] = {}
@@ -189,7 +192,7 @@ class _Table:
         return self.found
 
     def _add(self, row: BoxRow | ImageRow | AnnotationError) -> None:
-        """Add a row to the boxes of its image, or raise what is wrong with it."""
+        """Add a row to the boxes of its image, or raise an error."""
         if isinstance(row, ImageRow):
             return
         if isinstance(row, AnnotationError):
@@ -199,11 +202,11 @@ class _Table:
             self.unknown.append(row)
             return
         if row.class_name not in self.allowed[index]:
-            # As wsol's own exports escape it.
+            # Exports of wsol escape class names.
             row = replace(row, class_name=unescape_name(row.class_name))
         if self.known is not None and row.class_name not in self.known:
             near = did_you_mean(row.class_name, self.known)
-            raise row.bad(self.path, f"no class {row.class_name!r}: {near}")
+            raise row.bad(self.path, f"no class {row.class_name!r}; {near}")
         if row.class_name not in self.allowed[index]:
             own = " and ".join(map(repr, self.allowed[index]))
             raise row.bad(self.path, f"class {row.class_name!r}, but the image is of class {own}")
@@ -213,27 +216,29 @@ class _Table:
         self.found[index][row.class_name, box] = None
 
     def _index(self, row: BoxRow) -> int | None:
-        """Return the index of the image of a row, None if there is none."""
+        """Return the index of the image of a row, or None."""
         match = self.names.find(row.image)
         if match is None:
             return None
         index = match.index
         if index is None:
-            raise row.bad(self.path, f"several images end in {row.image!r}; give more of the path")
+            raise row.bad(
+                self.path, f"{row.image!r} matches more than one image; use a longer path"
+            )
         if not match.is_exact:
             self.called.setdefault(index, row.image)
         other = self.called.get(index, row.image)
         if other != row.image:
             names = f"{row.image!r} and {other!r}"
-            raise row.bad(self.path, f"{names} both name the image {self.ids[index]!r}")
+            raise row.bad(self.path, f"{names} both match the image {self.ids[index]!r}")
         return index
 
     def _checked(self, row: BoxRow, index: int) -> Box:
-        """Return the box of a row in pixels, or raise what is wrong with it."""
+        """Return the box of a row in pixels, or raise an error."""
         if row.is_relative:
             size = self.sizes.displayed(index)
             if size is None:
-                # It counts as wrong wherever it is, as the image cannot be read either.
+                # The value does not matter, as an unreadable image counts as wrong anyway.
                 return row.box
             row = row.in_pixels(size)
         else:
@@ -249,15 +254,15 @@ class _Table:
         return row.box
 
     def _tell(self) -> None:
-        """Say which rows name no image, and which state another size than their image has."""
+        """Report rows that match no image, and rows with another size than their image."""
         if self.resized:
             index, row = next(iter(self.resized.items()))
             _logger.warning(
-                "%s; boxes are taken as pixels of the images as they are",
+                "%s; using boxes as pixels of the actual images",
                 row.bad(
                     self.path,
-                    f"states {row.size} for {row.image!r}, whose size is "
-                    f"{self.sizes.displayed(index)} ({len(self.resized)} images in all)",
+                    f"has size {row.size} for {row.image!r}, whose actual size is "
+                    f"{self.sizes.displayed(index)} ({len(self.resized)} images in total)",
                 ),
             )
         if not self.unknown:
@@ -267,7 +272,7 @@ class _Table:
         more = ""
         if len(self.unknown) > 1:
             rows, images = len(self.unknown), len(names)
-            more = f"; in all {rows} rows of {images} unknown images: {some(names)}"
+            more = f"; in total {rows} rows of {images} unknown images: {some(names)}"
         error = first.bad(self.path, f"unknown image {first.image!r}{more}")
         if self.on_bad != "skip":
             raise error
@@ -276,27 +281,27 @@ class _Table:
 
 
 class _Sizes:
-    """Sizes of images from their headers, read when they are asked for.
+    """Sizes of images from their headers, read on access.
 
     Args:
-        paths: Files of the images; None leaves all sizes unknown.
+        paths: Paths of the images; None: all sizes are unknown.
     """
 
     def __init__(self, paths: Sequence[Path] | None) -> None:
         self.paths = paths
-        # By the index of the image, and whether the header alone is read.
+        # Sizes by image index and header_only.
         self.known: dict[tuple[int, bool], Size | None] = {}
 
     def header(self, index: int) -> Size | None:
-        """Return the size that the header states, None where it cannot be read.
+        """Return the size in the header, or None if it is unreadable.
 
-        A PNG whose header does not state its orientation may be displayed as high as it is wide:
+        The displayed width and height of a PNG without orientation in its header may be swapped, as
         it is not decoded here.
         """
         return self._size(index, header_only=True)
 
     def displayed(self, index: int) -> Size | None:
-        """Return the size of an image as displayed, None where it cannot be read."""
+        """Return the size of an image as displayed, or None if it is unreadable."""
         return None if self.header(index) is None else self._size(index, header_only=False)
 
     def _size(self, index: int, *, header_only: bool) -> Size | None:
@@ -307,6 +312,6 @@ class _Sizes:
             try:
                 self.known[key] = read_image_size(self.paths[index], header_only=header_only)
             except ImageError:
-                # Whoever needs the image says what is wrong with it.
+                # The error is raised when the image itself is loaded.
                 self.known[key] = None
         return self.known[key]

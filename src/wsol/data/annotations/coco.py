@@ -1,4 +1,4 @@
-"""Boxes and labels from COCO JSON files."""
+"""Reader of boxes and labels in COCO JSON files."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from wsol.data.annotations.types import Box, BoxRow, ImageRow, Row, Size, size_f
 from wsol.errors import AnnotationError
 
 Names = dict[Any, str]
-"""Id to name."""
+"""Mapping of ids to names."""
 
 _LISTS: Final = ("images", "annotations", "categories")
 
@@ -31,18 +31,18 @@ def load_coco(path: Path) -> dict[str, list[Any]]:
         raise AnnotationError(path, None, f"not JSON: {error}") from error
     for kind in _LISTS:
         if not isinstance(content, dict) or not isinstance(content.get(kind), list):
-            raise AnnotationError(path, None, f"not a COCO file: it has no list {kind!r}")
+            raise AnnotationError(path, None, f"not a COCO file; the list {kind!r} is missing")
     return {kind: content[kind] for kind in _LISTS}
 
 
 def coco_names(
     path: Path, lists: dict[str, list[Any]]
 ) -> tuple[Names, Names, list[AnnotationError]]:
-    """Return the names of images and of categories by id, and the errors of entries without.
+    """Return the names of images and of categories by id, and the errors of invalid entries.
 
     Args:
-        path: The file, for messages.
-        lists: Its lists, see `load_coco`.
+        path: Path of the file, for messages.
+        lists: Lists of the file, see `load_coco`.
 
     >>> lists = {"images": [{"id": 7, "file_name": "a.jpg"}], "categories": ["crow"]}
     >>> images, categories, faults = coco_names(Path("boxes.json"), lists)
@@ -61,7 +61,7 @@ def coco_names(
 
 
 def link_fault(entry: dict[str, Any], images: Names, categories: Names) -> str | None:
-    """Return what is wrong with the image and the category that an annotation names, or None.
+    """Return the fault of an annotation's references to image and category, or None.
 
     >>> link_fault({"image_id": 8, "category_id": 3}, {7: "a.jpg"}, {3: "crow"})
     "image_id 8 is not in 'images'"
@@ -75,7 +75,7 @@ def link_fault(entry: dict[str, Any], images: Names, categories: Names) -> str |
 
 
 def is_id(value: Any) -> bool:
-    """Return whether a value can be an id: a number or a text.
+    """Return whether a value can be an id, which is a number or string.
 
     >>> is_id(7), is_id(None)
     (True, False)
@@ -84,19 +84,19 @@ def is_id(value: Any) -> bool:
 
 
 def _index(entry: Any, key: str, names: Names) -> str | None:
-    """Note the name of an entry under its id; return what is wrong with the entry, if anything."""
+    """Add the name of an entry by its id; return the fault of the entry, or None."""
     if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
         return f"needs the text {key!r}"
     if not is_id(entry.get("id")):
         return "needs a number or text as 'id'"
     if entry["id"] in names:
-        return f"id {entry['id']!r} comes twice"
+        return f"id {entry['id']!r} occurs twice"
     names[entry["id"]] = entry[key]
     return None
 
 
 def read_coco_boxes(path: Path) -> Iterator[Row]:
-    """Yield the images and annotations of a COCO file, those of crowds left out.
+    """Yield the images and annotations of a COCO file, without crowds.
 
     Args:
         path: JSON file with the lists `images` (`id`, `file_name` and perhaps `width` and
@@ -136,7 +136,7 @@ def read_coco_boxes(path: Path) -> Iterator[Row]:
 
 
 def _images(path: Path, entries: list[Any]) -> Iterator[ImageRow | AnnotationError]:
-    """Yield the images that have a name; the others are refused with the names."""
+    """Yield the images with a name; errors of others are reported by `coco_names`."""
     seen: set[str] = set()
     for place, entry in enumerate(entries):
         name = entry.get("file_name") if isinstance(entry, dict) else None
@@ -144,7 +144,7 @@ def _images(path: Path, entries: list[Any]) -> Iterator[ImageRow | AnnotationErr
             continue
         size, fault = _size(entry)
         if name in seen:
-            fault = f"{name!r} comes twice"
+            fault = f"{name!r} occurs twice"
         seen.add(name)
         if fault is not None:
             yield AnnotationError(path, None, f"images[{place}]: {fault}")
@@ -152,18 +152,18 @@ def _images(path: Path, entries: list[Any]) -> Iterator[ImageRow | AnnotationErr
 
 
 def _size(entry: dict[str, Any]) -> tuple[Size | None, str | None]:
-    """Return the size that an image states, and what is wrong with it."""
+    """Return the size in an image entry, and its fault."""
     width, height = entry.get("width"), entry.get("height")
     if width is None and height is None:
         return None, None
     if not (isinstance(width, int) and isinstance(height, int)):
-        return None, "width and height must be whole"
+        return None, "width and height must be integers"
     fault = size_fault((width, height))
     return (width, height) if fault is None else None, fault
 
 
 def _row(entry: Any, item: str, images: Names, categories: Names, seen: set[Any]) -> BoxRow | str:
-    """Return the box of an annotation, or what is wrong with it."""
+    """Return the box of an annotation, or its fault."""
     if not isinstance(entry, dict):
         return f"{item} is not an object"
     identity = entry.get("id")
@@ -171,7 +171,7 @@ def _row(entry: Any, item: str, images: Names, categories: Names, seen: set[Any]
         return f"{item} needs a number or text as 'id'"
     item = f"annotation {identity!r}"
     if identity in seen:
-        return f"{item} comes twice"
+        return f"{item} occurs twice"
     seen.add(identity)
     fault = link_fault(entry, images, categories)
     if fault:

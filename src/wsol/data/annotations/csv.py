@@ -1,4 +1,4 @@
-"""Rows and boxes from CSV files."""
+"""Readers of rows and boxes in CSV files, and of boxes in any format."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,11 +16,11 @@ from wsol.errors import AnnotationError, DataError
 
 
 class CsvRow(NamedTuple):
-    """One row.
+    """Row of a CSV file.
 
     Attributes:
-        line: On which it begins, from 1.
-        fields: Those of the wanted columns, in their order.
+        line: First line of the row, from 1.
+        fields: Fields of the requested columns, in their order.
     """
 
     line: int
@@ -30,15 +30,15 @@ class CsvRow(NamedTuple):
 def read_csv_rows(
     path: Path, columns: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> Iterator[CsvRow | AnnotationError]:
-    r"""Yield the rows of a CSV file whose first line names at least some columns, in any order.
+    r"""Yield the rows of a CSV file with a header, with columns in any order.
 
     Args:
-        path: File in UTF-8, with or without a byte order mark, any line ends.
-        columns: That the file must have. All others are left alone.
-        optional: Further ones, read if the file has all of them.
+        path: File in UTF-8, with or without a byte order mark, with any line ends.
+        columns: Required columns; other columns are ignored.
+        optional: Further columns, which are read if the file has all of them.
 
     Yields:
-        A row, or the error of one that is none.
+        A row, or the error of an invalid row.
 
     Raises:
         AnnotationError: If the first line lacks a column.
@@ -57,12 +57,12 @@ def read_csv_rows(
             header = [name.strip() for name in next(reader, [])]
         except csv.Error as error:
             raise AnnotationError(path, 1, str(error)) from error
-        wanted = columns + optional if set(optional) <= set(header) else columns
-        for name in wanted:
+        requested = columns + optional if set(optional) <= set(header) else columns
+        for name in requested:
             if header.count(name) != 1:
                 expected = ",".join(columns)
                 raise AnnotationError(path, 1, f"needs one column {name!r}; expected {expected}")
-        places = [header.index(name) for name in wanted]
+        places = [header.index(name) for name in requested]
         while True:
             line = reader.line_num + 1
             try:
@@ -75,7 +75,7 @@ def read_csv_rows(
             if len(fields) == len(header):
                 yield CsvRow(line, [fields[place] for place in places])
             elif fields:
-                reason = f"{len(fields)} fields where {len(header)} are expected"
+                reason = f"{len(fields)} fields instead of {len(header)}"
                 yield AnnotationError(path, line, reason)
 
 
@@ -90,28 +90,27 @@ _CORNERS: Final = (
     ("x_min", "y_min", "x_max", "y_max"),
     ("x1", "y1", "x2", "y2"),
 )
-"""What other programs call the columns, the preferred name first."""
+"""Column names of other programs, preferred names first."""
 
 _OWN_EXPORT: Final = "image_id"
-"""What `predictions.csv` calls the image; its texts are escaped and quoted against formulas."""
+"""Image column of `predictions.csv`, whose texts are escaped and quoted against formulas."""
 
 
 def read_csv_boxes(path: Path, *, needs_sizes: bool = False) -> Iterator[Row]:
-    r"""Yield the rows of a CSV file whose first line names at least `COLUMNS`, in any order.
+    r"""Yield the rows of a CSV file with at least the columns `COLUMNS`, in any order.
 
-    The columns may have other usual names, such as those of
-    `filename,width,height,class,xmin,ymin,xmax,ymax`, in any case of letters.
+    The columns may have other common names, such as
+    `filename,width,height,class,xmin,ymin,xmax,ymax`, ignoring case.
 
     Args:
-        path: File in UTF-8, with or without a byte order mark, any line ends. Coordinates are
-            pixels of the image as displayed.
-            Columns `width` and `height`, if the file has both, are the size of the image.
-        needs_sizes: Whether a row is bad whose `width` and `height` are no size; otherwise its
-            size is not known.
+        path: File in UTF-8, with or without a byte order mark, with any line ends. Coordinates are
+            pixels of the image as displayed. Optional columns `width` and `height` are the size of
+            the image.
+        needs_sizes: Whether a row with an invalid `width` or `height` is bad; otherwise its size is
+            unknown.
 
     Yields:
-        A box, an image for a row whose class and coordinates are empty, or the error of a row
-        that is neither.
+        A box, an image for a row with empty class and coordinates, or the error of an invalid row.
 
     Raises:
         AnnotationError: If the first line lacks a column.
@@ -135,12 +134,12 @@ def read_csv_boxes(path: Path, *, needs_sizes: bool = False) -> Iterator[Row]:
 
 
 def _columns(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what the file calls `COLUMNS` and `SIZE_COLUMNS`, or these where it lacks one."""
+    """Return the names of `COLUMNS` and `SIZE_COLUMNS` in the file, or these if one is missing."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             header = [name.strip() for name in next(csv.reader(file), [])]
     except csv.Error:
-        # Refused with the rows.
+        # The error is raised with the rows.
         return COLUMNS, SIZE_COLUMNS
     spelled = {name.lower(): name for name in reversed(header)}
     image = next((spelled[name] for name in _IMAGE if name in spelled), COLUMNS[0])
@@ -178,7 +177,7 @@ def _size(fields: Sequence[str], needs_size: bool) -> Size | None:
 
 
 class BoxLine(NamedTuple):
-    """One box: the image's path below the data folder, its class, and pixels."""
+    """Row of a file of boxes: path of the image below the data folder, class, box and size."""
 
     image: str
     class_name: str
@@ -187,11 +186,11 @@ class BoxLine(NamedTuple):
 
 
 def write_boxes(path: Path, lines: Iterable[BoxLine]) -> None:
-    """Write a file of boxes, whole or not at all.
+    """Write a file of boxes atomically.
 
     Args:
-        path: The file.
-        lines: Its rows.
+        path: Path of the file.
+        lines: Rows of the file.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -213,11 +212,11 @@ def write_boxes(path: Path, lines: Iterable[BoxLine]) -> None:
 
 
 def read_boxes_below(path: Path, folder: str) -> list[BoxLine]:
-    """Return the rows that an earlier preparation has written for one split.
+    """Return the rows of a split in an existing file of boxes.
 
     Args:
-        path: The file; may not exist.
-        folder: What the names of its images begin with.
+        path: Path of the file, which may not exist.
+        folder: Prefix of the image names of the split.
 
     >>> read_boxes_below(Path("no such file"), "val/")
     []
@@ -235,23 +234,24 @@ BOX_FORMATS = (
     "a .csv file, a .json file of COCO, a folder of .xml files of Pascal VOC, "
     "or a folder of YOLO with data.yaml or classes.txt"
 )
-"""What boxes are read from, for messages."""
+"""Supported formats of boxes, for messages."""
 
 
 def read_box_file(path: Path, *, needs_sizes: bool = False) -> Iterator[Row]:
-    r"""Return the rows of a file or folder of boxes, whatever its format.
+    r"""Return the rows of a file or folder of boxes in any format.
 
     Args:
-        path: See `read_csv_boxes`, `read_coco_boxes`, `read_voc_boxes` and `read_yolo_boxes`.
-        needs_sizes: Whether a row of a CSV file is bad whose `width` and `height` are no size.
+        path: Boxes, see `read_csv_boxes`, `read_coco_boxes`, `read_voc_boxes` and
+            `read_yolo_boxes`.
+        needs_sizes: Whether a row of a CSV file with an invalid `width` or `height` is bad.
 
     Returns:
-        For each row a box, an image, or the error of a row that is neither; in the order of the
-        file, with the sizes of images that the file states.
+        A box, an image, or the error of an invalid row for each row, in the order of the file, with
+        the image sizes in the file.
 
     Raises:
         AnnotationError: If a file as a whole cannot be used.
-        DataError: If there is nothing at `path`, or nothing that is known here.
+        DataError: If `path` does not exist, or its format is unknown.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -261,7 +261,7 @@ def read_box_file(path: Path, *, needs_sizes: bool = False) -> Iterator[Row]:
     ['crow']
     """
     if not path.exists():
-        raise DataError(f"{path}: no such file of boxes")
+        raise DataError(f"{path}: no such file of boxes; check the path")
     suffix = path.suffix.lower() if path.is_file() else ""
     if suffix == ".csv":
         return read_csv_boxes(path, needs_sizes=needs_sizes)
@@ -271,7 +271,7 @@ def read_box_file(path: Path, *, needs_sizes: bool = False) -> Iterator[Row]:
         return read_yolo_boxes(path)
     if is_voc(path):
         return read_voc_boxes(path)
-    raise DataError(f"{path}: boxes are read from {BOX_FORMATS}")
+    raise DataError(f"{path}: unknown format of boxes; use {BOX_FORMATS}")
 
 
 def is_yolo(path: Path) -> bool:
@@ -286,7 +286,7 @@ def is_yolo(path: Path) -> bool:
 
 
 def is_voc(path: Path) -> bool:
-    """Return whether a path is a file or a folder of Pascal VOC's annotations.
+    """Return whether a path is a file or folder of Pascal VOC annotations.
 
     >>> is_voc(Path("no such folder"))
     False

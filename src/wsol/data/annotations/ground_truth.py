@@ -1,4 +1,4 @@
-"""Ground-truth boxes of score maps, gathered by image and checked."""
+"""Ground-truth boxes for score maps, collected by image and validated."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,13 +26,13 @@ _logger = logging.getLogger("wsol")
 
 
 class BoxTable:
-    """Gathers the boxes of images in the order in which the images are first named.
+    """Collects the boxes of images, in the order of their first row.
 
     Args:
-        path: The file, for messages.
-        repeats: Whether the same box may come twice; it is kept once.
-        on_bad: Whether a bad row is raised, or skipped with a line on the logger "wsol". Its image
-            stays, where the row can be read.
+        path: Path of the file, for messages.
+        repeats: Whether duplicate boxes are allowed; they are kept once.
+        on_bad: Whether a bad row raises an error or is skipped with a log message; the image of a
+            readable row is kept.
 
     >>> table = BoxTable(Path("boxes.csv"))
     >>> table.add(BoxRow("a.jpg", "crow", (1.0, 2.0, 3.0, 4.0), line=2, size=(8, 6)))
@@ -41,28 +41,28 @@ class BoxTable:
     """
 
     def __init__(self, path: Path, *, repeats: bool = False, on_bad: OnBad = "fail") -> None:
-        """Start without images."""
+        """Create an empty table."""
         self.path, self.repeats, self.on_bad = path, repeats, on_bad
         self.classes: dict[str, str | None] = {}
         self.sizes: dict[str, Size] = {}
-        # Dictionaries keep the order of the file and find a repeated box at once.
+        # Dictionaries preserve the order of the file and detect duplicates.
         self.boxes: dict[str, dict[Box, BoxRow]] = {}
 
     def add_image(self, name: str, class_name: str | None, size: Size | None) -> None:
-        """Add an image without boxes; what is None may become known by its boxes."""
+        """Add an image without boxes; class and size may be set later by its boxes."""
         self.boxes[name] = {}
         self.classes[name] = class_name
         if size is not None:
             self.sizes[name] = size
 
     def add(self, row: Row) -> None:
-        """Add an image, or a box to its image, which may be new.
+        """Add an image, or a box and its image.
 
         Args:
-            row: The image or box; an empty class says nothing.
+            row: Image or box; an empty class is ignored.
 
         Raises:
-            AnnotationError: If the row is one, or does not fit what is known of the image.
+            AnnotationError: If the row is an error, or inconsistent with other rows of the image.
         """
         try:
             self._add(row)
@@ -91,19 +91,19 @@ class BoxTable:
         self.boxes[row.image][row.box] = row
 
     def annotations(self, images: Path | None) -> BoxAnnotations:
-        """Return what was gathered.
+        """Return the collected annotations.
 
         Args:
-            images: Folder of the images, for the sizes that the rows did not state.
+            images: Folder of the images, for sizes that are not in the rows.
 
         Raises:
             AnnotationError: If a box ends outside its image.
-            DataError: If there is no box, or the size of an image with boxes is not to be had.
+            DataError: If there are no boxes, or the size of an image with boxes is unknown.
         """
         found = self._images(images)
         self._check_ends(found)
         if not any(self.boxes.values()):
-            raise DataError(f"{self.path}: no image here has a box")
+            raise DataError(f"{self.path}: no image has a box; use annotations with boxes")
         boxes = [np.array(list(boxes), dtype=np.float64) for boxes in self.boxes.values()]
         return BoxAnnotations(
             self.path,
@@ -114,26 +114,26 @@ class BoxTable:
         )
 
     def _fault(self, row: BoxRow) -> str | None:
-        """Return what is wrong with a row whose image is known."""
+        """Return the fault of a row, or None."""
         known, size = self.classes[row.image], self.sizes.get(row.image)
         if row.class_name and row.class_name != known:
             return (
-                f"class {row.class_name!r}, but {row.image!r} is of class {known!r}: "
-                "an image can be of one class only, as its score map is"
+                f"class {row.class_name!r}, but {row.image!r} has the class {known!r}; use one "
+                "class per image, as for its score map"
             )
         if row.size is not None and row.size != size:
-            return f"{row.image!r} has another size here than before"
+            return f"{row.image!r} has another size than in an earlier row"
         if row.box in self.boxes[row.image] and not self.repeats:
             return f"repeats an earlier box of {row.image!r}"
         return box_fault(row.box, size)
 
     def _check_ends(self, images: Mapping[str, Path]) -> None:
-        """Read the sizes of images from their headers, and check the boxes that they have."""
+        """Read the sizes of images from their headers, and check their boxes."""
         for name, path in images.items():
             try:
                 size = read_image_size(path)
             except ImageError:
-                # Said when the image's size is asked for.
+                # The error is raised when the size is needed.
                 continue
             self.sizes[name] = size
             for box, row in list(self.boxes[name].items()):
@@ -143,14 +143,14 @@ class BoxTable:
                     del self.boxes[name][box]
 
     def _images(self, images: Path | None) -> dict[str, Path]:
-        """Return the images of the images with boxes whose size is not known."""
+        """Return the paths of images with boxes and unknown size."""
         unsized = [name for name, boxes in self.boxes.items() if boxes and name not in self.sizes]
         if not unsized:
             return {}
         if images is None:
             raise DataError(
-                f"{self.path}: does not say how large {unsized[0]!r} is: add its width and "
-                "height, or give the folder of the images with --images"
+                f"{self.path}: the size of {unsized[0]!r} is missing; add its width and height, or "
+                "set --images to the folder of the images"
             )
         files = find_images(images)
         names = ImageNames(files)
@@ -158,26 +158,26 @@ class BoxTable:
         found = {name: match.index for name, match in matches.items() if match is not None}
         lost = [name for name in unsized if found.get(name) is None]
         if lost:
-            what = "several images for" if lost[0] in found else "no image of"
+            what = "more than one image matches" if lost[0] in found else "no image matches"
             more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-            raise DataError(f"{images}: {what} {lost[0]!r}{more}, named in {self.path}")
+            raise DataError(f"{images}: {what} {lost[0]!r}{more} in {self.path}; check the names")
         return {name: images / files[index] for name, index in found.items() if index is not None}
 
 
 def read_box_annotations(
     path: Path, images: Path | None = None, on_bad: OnBad = "fail"
 ) -> BoxAnnotations:
-    r"""Read the images that a file or folder of boxes names, those without boxes too.
+    r"""Read the boxes of all images in a file or folder, including images without boxes.
 
     Args:
-        path: See `read_box_file`.
-        images: Folder of the images, needed where the boxes come without sizes; by default, for
-            YOLO, the folder `images` beside the labels. An image is named as `ImageNames` says.
-        on_bad: Whether a bad row ends the reading or is skipped with a line in the log.
+        path: Boxes, see `read_box_file`.
+        images: Folder of the images, for boxes without image sizes; default: for YOLO, the folder
+            `images` next to the labels. Image names are matched by `ImageNames`.
+        on_bad: Whether a bad row raises an error or is skipped with a log message.
 
     Raises:
         AnnotationError: If a row cannot be used.
-        DataError: If there is no box, or no size to an image.
+        DataError: If there are no boxes, or the size of an image is unknown.
         ImageError: If an image whose size is needed cannot be read.
 
     >>> from tempfile import TemporaryDirectory
@@ -198,7 +198,7 @@ def read_box_annotations(
 
 
 def _in_pixels(path: Path, rows: Iterable[Row], folder: Path) -> Iterator[Row]:
-    """Yield rows of fractions as rows of pixels, of images named by their paths in a folder."""
+    """Convert rows from fractions to pixels, and image names to paths in a folder."""
     files = find_images(folder)
     names, known = ImageNames(files), dict[str, tuple[str, Size]]()
     for row in rows:
@@ -207,9 +207,9 @@ def _in_pixels(path: Path, rows: Iterable[Row], folder: Path) -> Iterator[Row]:
         elif isinstance(row, ImageRow):
             match = names.find(row.image)
             if match is None or match.index is None:
-                what = "no image" if match is None else "several images"
+                what = "no image matches" if match is None else "more than one image matches"
                 yield AnnotationError(
-                    path, None, f"{what} {row.image!r} in {folder}; pass --images FOLDER"
+                    path, None, f"{what} {row.image!r} in {folder}; set --images to their folder"
                 )
                 continue
             file = files[match.index]

@@ -1,4 +1,4 @@
-"""Ground-truth masks: object, background and ignored pixels of each image."""
+"""Ground-truth masks with object, background and ignored pixels of each image."""
 
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,7 @@ OBJECT: Final = 1
 IGNORED: Final = 255
 
 _COLOR: Final = 1 << 24
-"""Added to the number of a color, so that no color has the value of a gray level."""
+"""Offset of color values, so that they differ from gray levels."""
 
 
 def read_mask(
@@ -25,36 +25,33 @@ def read_mask(
     ignore_value: int | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> NDArray[np.uint8]:
-    """Read the mask of one image.
+    """Read the mask of an image.
 
-    A pixel belongs to an object where any of the files of objects has a value other than 0 and
-    `ignore_value`. It is ignored where it belongs to no object and either has `ignore_value` or
-    is not 0 in the file of pixels to ignore.
+    A pixel is object if its value in any of the object files is neither 0 nor `ignore_value`. It is
+    ignored if it is not object, and has `ignore_value` or is not 0 in the file of ignored pixels.
 
-    The value of a pixel is its gray level (1, 8 or 16 bits) or the number of its palette entry.
-    A color is 0 where it is black, a gray level where its channels are equal, and otherwise a
-    value of its own. Where a file has transparent pixels, these are 0 and the others are not:
-    an opaque black pixel is 1.
+    The value of a pixel is its gray level (1, 8 or 16 bits) or its palette index. A color has the
+    value 0 if it is black, a gray level if its channels are equal, and a unique value otherwise. In
+    files with transparent pixels, these are 0 and all others are not: an opaque black pixel is 1.
 
     Args:
-        files: The files, each of any size.
-        size: Width and height of the result in pixels, to which each file is resized by its
-            nearest pixels; None takes that of the first file.
-        ignore_value: Value that marks pixels to ignore in the files of objects; a negative one
-            is in none of them.
-        max_pixels: Largest width times height of a file that is decoded.
+        files: Files of the mask, each of any size.
+        size: Width and height of the result in pixels, to which each file is resized by nearest
+            neighbor; None: the size of the first file.
+        ignore_value: Value of ignored pixels in the object files; a negative value does not occur.
+        max_pixels: Pixel limit of a file, width times height.
 
     Returns:
         (height, width): 1 object, 0 background, 255 ignored.
 
     Raises:
         ImageError: If a file cannot be read.
-        DataError: If a file holds 255 beside other values than 0 and no `ignore_value` is given:
-            255 may be an object or mean ignored. If transparency and values contradict each
-            other, or the file does not keep values (JPEG, colors of 16 bits).
+        DataError: If a file contains 255 and other values than 0, without `ignore_value`, as 255
+            may be an object or ignored; if transparency and values are inconsistent; or if the
+            format changes values (JPEG, 16-bit colors).
 
-    Source: `get_mask` of wsolevaluation's `evaluation.py`: nearest pixels, the union of all
-    objects, ignored only where there is none.
+    Source: `get_mask` of wsolevaluation's `evaluation.py`: nearest neighbor, union of all objects,
+    ignored only outside of objects.
 
     >>> from tempfile import TemporaryDirectory
     >>> from PIL import Image
@@ -84,10 +81,10 @@ def read_mask(
 
 
 def nearest(values: NDArray[np.generic], size: Size) -> NDArray[np.generic]:
-    """Resize by taking the nearest pixel up and left, as OpenCV's `INTER_NEAREST` does.
+    """Resize by nearest neighbor, rounding down like OpenCV's `INTER_NEAREST`.
 
     Args:
-        values: (H, W).
+        values: Array (H, W).
         size: Width and height of the result.
 
     >>> nearest(np.array([[1, 2, 3, 4]]), (2, 1)).tolist()
@@ -99,7 +96,7 @@ def nearest(values: NDArray[np.generic], size: Size) -> NDArray[np.generic]:
 
 
 def _nearest(source: int, target: int) -> NDArray[np.int64]:
-    # The factor is rounded twice, as it is in OpenCV; it decides about whole places.
+    # The factor is rounded twice as in OpenCV, which affects integer positions.
     factor = 1.0 / (target / source)
     places: NDArray[np.int64] = np.floor(np.arange(target) * factor).astype(np.int64)
     return places.clip(max=source - 1)
@@ -119,26 +116,26 @@ def _values(path: Path, max_pixels: int) -> NDArray[np.generic]:
     opaque = numbers[alpha]
     if not opaque.all() and opaque.any():
         raise DataError(
-            f"{path}: has transparent pixels, and opaque ones both black and not: save the mask "
-            "as gray PNG without transparency"
+            f"{path}: has transparent pixels, and opaque pixels of black and other values; save "
+            "the mask as gray PNG without transparency"
         )
     if opaque.size == 0 and numbers.any():
         raise DataError(
-            f"{path}: is transparent everywhere, but its pixels have values: save the mask as "
-            "gray PNG without transparency"
+            f"{path}: is fully transparent, but has pixel values; save the mask as gray PNG "
+            "without transparency"
         )
     return np.where(alpha, np.where(numbers == 0, OBJECT, numbers), 0)
 
 
 def _format_fault(image: ImageFile.ImageFile) -> str | None:
-    """Return why an opened file cannot hold the values of a mask, or None."""
+    """Return why the format of a file cannot contain the values of a mask, or None."""
     if image.format == "JPEG":
-        return "JPEG changes the values of pixels: save the mask as gray PNG"
+        return "JPEG changes pixel values; save the mask as gray PNG"
     rawmode = image.tile[0][3] if image.tile else ""
     rawmode = rawmode[0] if isinstance(rawmode, tuple) else rawmode
-    # Pillow keeps the upper 8 bits of such channels, so that small numbers would become 0.
+    # Pillow keeps the upper 8 bits of such channels, so small values would become 0.
     if isinstance(rawmode, str) and ";16" in rawmode and image.mode in ("RGB", "RGBA", "LA"):
-        return "has color or transparency of 16 bits: save the mask as gray PNG of 8 or 16 bits"
+        return "has 16-bit color or transparency; save the mask as gray PNG of 8 or 16 bits"
     return None
 
 
@@ -154,7 +151,7 @@ def _numbers(image: Image.Image) -> NDArray[np.generic]:
 
 
 def _alpha(image: Image.Image) -> NDArray[np.bool_] | None:
-    """Return which pixels are not transparent (H, W), None where the file has no transparency."""
+    """Return a mask of opaque pixels (H, W), or None if the file has no transparency."""
     if "A" in image.getbands():
         return _is_not(image.getchannel("A"), 0)
     if not image.has_transparency_data:
@@ -173,31 +170,30 @@ def _check_plain(path: Path, values: NDArray[np.generic]) -> None:
     present = values == 255
     if present.any() and not (present | (values == 0)).all():
         raise DataError(
-            f"{path}: holds 255 beside other values than 0: give --ignore_value 255 where that "
-            "means ignored, or --ignore_value -1 where it is an object too"
+            f"{path}: contains 255 and other values than 0; use --ignore_value 255 if 255 means "
+            "ignored, or --ignore_value -1 if it is an object"
         )
 
 
 MASK_SUFFIX = ".png"
 IGNORE = "_ignore"
-"""End of the name, without suffix, of a file of pixels to leave out."""
+"""End of the name, without suffix, of a file of ignored pixels."""
 
 
 def read_mask_folder(root: Path, images: Path | None = None) -> MaskAnnotations:
-    """Read which images have masks, by the names of the files.
+    """Find the masks of images by file names.
 
-    Without `images` each file is the mask of one image, whose id is the file's path without
-    suffix. With `images` the ids are those of the images that have a mask, and the masks of
-    `crow/a.jpg` are `crow/a.png` and all `crow/a_*.png`, of which `crow/a_ignore.png` marks
-    pixels to leave out. A file that could belong to several images belongs to the one with the
-    longest name.
+    Without `images`, each file is the mask of one image, whose id is the path without suffix. With
+    `images`, the ids are those of images with masks, and the masks of `crow/a.jpg` are `crow/a.png`
+    and all `crow/a_*.png`, where `crow/a_ignore.png` contains ignored pixels. A file that matches
+    more than one image belongs to the image with the longest name.
 
     Args:
-        root: Folder of PNG files, in any folders below it.
+        root: Folder of PNG files at any depth.
         images: Folder of the images.
 
     Raises:
-        DataError: If there is no mask, or one that belongs to no image.
+        DataError: If there are no masks, or a mask matches no image.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -208,7 +204,7 @@ def read_mask_folder(root: Path, images: Path | None = None) -> MaskAnnotations:
     """
     files = find_files(root, {MASK_SUFFIX})
     if not files:
-        raise DataError(f"{root}: no masks here, which are files ending in {MASK_SUFFIX}")
+        raise DataError(f"{root}: no masks found; use a folder of {MASK_SUFFIX} files")
     if images is None:
         stems = [_stem(name) for name in files]
         masks = tuple(MaskFiles((root / name,)) for name in files)
@@ -217,14 +213,16 @@ def read_mask_folder(root: Path, images: Path | None = None) -> MaskAnnotations:
     for name in find_images(images):
         twin = by_stem.setdefault(_stem(name), name)
         if twin != name:
-            raise DataError(f"{images}: a mask could be that of {twin!r} or of {name!r}")
+            raise DataError(
+                f"{images}: masks match both {twin!r} and {name!r}; use different image names"
+            )
     objects: dict[str, list[Path]] = {}
     ignored: dict[str, Path] = {}
     for name in files:
         stem = _stem(name)
         owner = _owner(stem, by_stem)
         if owner is None:
-            raise DataError(f"{root / name}: {images} has no image that this is a mask of")
+            raise DataError(f"{root / name}: matches no image in {images}; check the names")
         if stem == owner + IGNORE:
             ignored[owner] = root / name
         else:
@@ -242,7 +240,7 @@ def _stem(name: str) -> str:
 
 
 def _owner(stem: str, images: dict[str, str]) -> str | None:
-    """Return the longest image's name that a mask's name is, or begins with before a ``_``."""
+    """Return the longest image name that is a mask's name, or its prefix before a ``_``."""
     while stem not in images:
         stem, mark, _ = stem.rpartition("_")
         if not mark:

@@ -1,4 +1,4 @@
-"""Rows of annotation files, and what can be wrong with them."""
+"""Types of annotations, and validation of boxes and sizes."""
 
 import math
 from dataclasses import dataclass, replace
@@ -17,25 +17,24 @@ Box = tuple[float, float, float, float]
 Size = tuple[int, int]
 
 OnBad = Literal["fail", "skip"]
-"""Whether a row that cannot be used ends the reading, or is left out with a line in the log."""
+"""Handling of an unusable row: raise an error, or skip it with a log message."""
 
 TOLERANCE: Final = 1.0
-"""Pixels by which a box may reach beyond its image: pixels may be counted from 1, or rounded."""
+"""Pixels by which a box may exceed its image, as coordinates may start at 1, or be rounded."""
 
 
 @dataclass(frozen=True)
 class BoxRow:
-    """Hold one box of an annotation file.
+    """Box of an annotation file.
 
     Args:
         image: Name of the image.
-        class_name: Name of the class of the object; blanks around it do not count.
+        class_name: Class name of the object; surrounding whitespace is removed.
         box: `x0 y0 x1 y1` in pixels of the image as displayed.
-        line: Line of the file, from 1, where the format has lines.
-        item: What the format calls the row, as the start of an error message.
-        size: Width and height of the image in pixels, where they were asked for and the file
-            states them.
-        path: File of the row, where the annotations are a folder of files.
+        line: Line of the file, from 1, for formats with lines.
+        item: Name of the row in the format, as prefix of an error message.
+        size: Width and height of the image in pixels, if the file contains them.
+        path: File of the row, for annotations with more than one file.
         is_relative: Whether the box is in fractions of width and height instead, see `in_pixels`.
 
     >>> BoxRow("a.jpg", "crow", (1.0, 2.0, 30.0, 40.0), line=2).line
@@ -52,18 +51,18 @@ class BoxRow:
     is_relative: bool = False
 
     def bad(self, path: Path, reason: str) -> AnnotationError:
-        """Return the error that the row cannot be used.
+        """Return the error of an unusable row.
 
         Args:
-            path: The annotations, for a row that has no file of its own.
-            reason: What is wrong.
+            path: Path of the annotations, for rows without `path`.
+            reason: Reason why the row cannot be used.
         """
         return AnnotationError(self.path or path, self.line, self.item + reason)
 
     def in_pixels(self, size: Size) -> "BoxRow":
-        """Return the row with its box in pixels, to a hundredth of one.
+        """Return the row with its box in pixels, rounded to a hundredth.
 
-        Fractions of few digits would otherwise put an edge just before the pixel that it is at.
+        Rounding corrects fractions with few digits, whose edges may be just below a whole pixel.
 
         Args:
             size: Width and height of the image as displayed.
@@ -79,25 +78,25 @@ class BoxRow:
         return replace(self, box=(x0, y0, x1, y1), size=size, is_relative=False)
 
     def of(self, image: str) -> "BoxRow":
-        """Return the row as one of an image that has another name.
+        """Return the row with another image name.
 
         Args:
-            image: The name.
+            image: Name of the image.
         """
         return replace(self, image=image)
 
     def __post_init__(self) -> None:
-        """Bring the class to the form in which all classes are compared."""
+        """Normalize the class name."""
         object.__setattr__(self, "class_name", class_name(self.class_name))
 
 
 def box_fault(box: Box, size: Size | None = None) -> str | None:
-    """Return what is wrong with a box, or None.
+    """Return the fault of a box, or None.
 
     Args:
         box: `x0 y0 x1 y1` in pixels.
-        size: Width and height of the image in pixels; where they are unknown, the box may end
-            anywhere.
+        size: Width and height of the image in pixels; if None, right and lower edges are not
+            checked.
 
     >>> box_fault((0, 0, 5, 5))
     >>> box_fault((5, 0, 2, 5))
@@ -115,14 +114,14 @@ def box_fault(box: Box, size: Size | None = None) -> str | None:
     if y1 <= y0:
         return f"y1 ({y1:g}) must be greater than y0 ({y0:g})"
     if max(x1, y1) < 1:
-        return f"the box ends within the first pixel, at {x1:g} {y1:g}; give pixels, not fractions"
+        return f"the box ends within the first pixel, at {x1:g} {y1:g}; use pixels, not fractions"
     if size is not None and (x1 > size[0] + TOLERANCE or y1 > size[1] + TOLERANCE):
         return f"the box ends outside the image of {size[0]} x {size[1]} pixels, at {x1:g} {y1:g}"
     return None
 
 
 def size_fault(size: Size) -> str | None:
-    """Return what is wrong with the size of an image, or None.
+    """Return the fault of an image size, or None.
 
     Args:
         size: Width and height in pixels.
@@ -136,11 +135,11 @@ def size_fault(size: Size) -> str | None:
 
 @dataclass(frozen=True)
 class ImageRow:
-    """Hold an image that an annotation file names, with or without boxes.
+    """Image in an annotation file, with or without boxes.
 
     Args:
         image: Name of the image.
-        size: Width and height of the image in pixels, where the file states them.
+        size: Width and height of the image in pixels, if the file contains them.
 
     >>> ImageRow("a.jpg").size is None
     True
@@ -151,17 +150,17 @@ class ImageRow:
 
 
 Row = BoxRow | ImageRow | AnnotationError
-"""What the reader of a format yields: a box, an image, or the error of what is neither."""
+"""Result of a format reader: a box, an image, or the error of an invalid row."""
 
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """Name the images of a split.
+    """List of the images of a split.
 
     Args:
-        source: The file or folder that says so.
-        labels: Name of each image to the number of its class as text, None where it is not given.
-        boxes: Per image (k, 4) `x0 y0 x1 y1` in pixels; None where the split has none.
+        source: File or folder of the list.
+        labels: Class number as text by image name, None if unknown.
+        boxes: Per image (k, 4) `x0 y0 x1 y1` in pixels; None if the split has none.
 
     >>> Listing(Path("train.txt"), {"a.jpg": "0"}, None).source.name
     'train.txt'
@@ -174,15 +173,15 @@ class Listing:
 
 @dataclass(frozen=True, eq=False)
 class BoxAnnotations:
-    """Name the images of a split, with the true boxes of each.
+    """Images of a split with their ground-truth boxes.
 
     Args:
-        source: The file or folder that this was read from.
+        source: File or folder of the annotations.
         ids: Name of each image, with forward slashes; unique.
-        classes: Name of the class of each image, None where it is not known.
+        classes: Class name of each image, None if unknown.
         boxes: Per image (k, 4) `x0 y0 x1 y1` in pixels of the image as displayed, k may be 0.
-        sizes: Per image width and height in pixels, or the image to read them from; None only
-            where there is no box.
+        sizes: Per image width and height in pixels, or the path of the image to read them from;
+            None only for images without boxes.
 
     >>> boxes = (np.array([[1.0, 2.0, 3.0, 4.0]]),)
     >>> annotations = BoxAnnotations(Path("b.csv"), ("a.jpg",), ("crow",), boxes, ((8, 6),))
@@ -201,15 +200,15 @@ class BoxAnnotations:
         return len(self.ids)
 
     def has_ground_truth(self, index: int) -> bool:
-        """Return whether the image of this index has a true box."""
+        """Return whether the image with this index has a ground-truth box."""
         return len(self.boxes[index]) > 0
 
     def size(self, index: int) -> Size:
-        """Return width and height of an image, from its image's header if need be.
+        """Return width and height of an image, read from its header if necessary.
 
         Raises:
             ImageError: If the image cannot be read.
-            AnnotationError: If the size is not known.
+            AnnotationError: If the size is unknown.
         """
         known = self.sizes[index]
         if isinstance(known, tuple):
@@ -221,11 +220,11 @@ class BoxAnnotations:
 
 @dataclass(frozen=True)
 class MaskFiles:
-    """Name the files that make up the mask of one image.
+    """Files of the mask of an image.
 
     Args:
-        objects: Each with one object or several; the image's objects are all of theirs.
-        ignore: A file whose pixels other than 0 are left out where they belong to no object.
+        objects: Files with one or more objects each.
+        ignore: File whose pixels other than 0 are ignored, unless they are object.
 
     >>> MaskFiles((Path("a_1.png"), Path("a_2.png"))).ignore is None
     True
@@ -237,13 +236,13 @@ class MaskFiles:
 
 @dataclass(frozen=True, eq=False)
 class MaskAnnotations:
-    """Name the images of a split, with the files of the true mask of each.
+    """Images of a split with the files of their ground-truth masks.
 
     Args:
-        source: The file or folder that this was read from.
+        source: File or folder of the annotations.
         ids: Name of each image, with forward slashes; unique.
-        classes: Name of the class of each image, None where it is not known.
-        masks: Per image the files of its mask.
+        classes: Class name of each image, None if unknown.
+        masks: Files of the mask of each image.
 
     >>> masks = (MaskFiles((Path("a.png"),)), MaskFiles(()))
     >>> annotations = MaskAnnotations(Path("masks"), ("a", "b"), (None, None), masks)
@@ -261,5 +260,5 @@ class MaskAnnotations:
         return len(self.ids)
 
     def has_ground_truth(self, index: int) -> bool:
-        """Return whether the image of this index has a mask."""
+        """Return whether the image with this index has a mask."""
         return len(self.masks[index].objects) > 0

@@ -1,4 +1,4 @@
-"""Boxes in Pascal VOC's XML files, one file for each image."""
+"""Reader of boxes in Pascal VOC XML files, with one file per image."""
 
 import logging
 from collections import Counter
@@ -22,23 +22,23 @@ _logger = logging.getLogger("wsol")
 
 
 def read_voc_boxes(path: Path) -> Iterator[Row]:
-    """Yield the images and boxes of Pascal VOC's XML files.
+    """Yield the images and boxes of Pascal VOC XML files.
 
     Pascal VOC counts pixels from 1 and includes the last one, so `xmin ymin xmax ymax` becomes
-    `x0 = xmin - 1`, `y0 = ymin - 1`, `x1 = xmax`, `y1 = ymax`. Where a corner of any file is at
-    0, the files count from 0 as many programs do, and all corners are taken as they are. Those
-    that `wsol` wrote count from 0 always.
+    `x0 = xmin - 1`, `y0 = ymin - 1`, `x1 = xmax`, `y1 = ymax`. If a corner in any file is at 0, all
+    files count from 0 like those of many programs, and corners are not shifted. Files of `wsol`
+    always count from 0.
 
     Args:
-        path: A file, or a folder of files in any folders below it. An image is named by
-            `filename`, with the folder of its file where several files have the same, and by the
-            name of the file where it is empty. Of each object `name` and `bndbox` are read.
+        path: File, or folder of files at any depth. The image name is `filename`, with the folder
+            of the file if the name is not unique, or the name of the file if `filename` is empty.
+            `name` and `bndbox` of each object are read.
 
     Yields:
-        For each file its image, and a box, or an error, for each of its objects.
+        The image of each file, and a box or an error for each of its objects.
 
     Raises:
-        AnnotationError: If a file as a whole cannot be read or is no annotation of Pascal VOC.
+        AnnotationError: If a file as a whole cannot be read or is not a Pascal VOC annotation.
         DataError: If there are no such files.
 
     >>> from tempfile import TemporaryDirectory
@@ -51,12 +51,12 @@ def read_voc_boxes(path: Path) -> Iterator[Row]:
     """
     names = [path.name] if path.is_file() else find_files(path, {VOC_SUFFIX})
     if not names:
-        raise DataError(f"{path}: no annotations here, which are files ending in {VOC_SUFFIX}")
+        raise DataError(f"{path}: no annotations found; use a folder of {VOC_SUFFIX} files")
     root = path.parent if path.is_file() else path
     files = [_read(root, name) for name in names]
     first = next((file for file in files if not file.is_own and file.counts_from_0), None)
     if first is not None:
-        _logger.info("%s: a corner is at 0, so %s counts pixels from 0", first.path, path)
+        _logger.info("%s: a corner is at 0; treating all boxes of %s as 0-based", first.path, path)
     times = Counter(file.image for file in files)
     for file in files:
         image = file.image
@@ -75,7 +75,7 @@ def read_voc_boxes(path: Path) -> Iterator[Row]:
 
 @dataclass(frozen=True)
 class _Object:
-    """One object as its file has it."""
+    """Object of a file."""
 
     name: str
     box: Box
@@ -84,7 +84,7 @@ class _Object:
 
 @dataclass(frozen=True)
 class _File:
-    """One file: its path, its name below the folder, and what it says."""
+    """File with its path, its name below the folder, and its content."""
 
     path: Path
     name: str
@@ -127,7 +127,7 @@ def _read(root: Path, name: str) -> _File:
 
 def _size(path: Path, tree: Element, lines: dict[Element, int]) -> Size | None:
     width, height = text_of(tree, "size/width"), text_of(tree, "size/height")
-    # Some programs write 0 where they do not know the size.
+    # Some programs write 0 for an unknown size.
     if {width, height} <= {"", "0"}:
         return None
     try:
@@ -159,21 +159,20 @@ def _object(
 
 
 def text_of(item: Element, path: str) -> str:
-    """Return the text of an element below another, without blanks around it, or ""."""
+    """Return the stripped text of a child element, or ""."""
     return (item.findtext(path) or "").strip()
 
 
 def parse_xml(content: bytes, lines: dict[Element, int] | None = None) -> Element:
-    """Parse XML from a source that is not trusted.
+    """Parse XML from an untrusted source.
 
     Args:
-        content: The file. One with a document type, which is where entities are defined, is
-            refused.
-        lines: Where the line of each element is added, from 1.
+        content: Content of the file. A document type, which could define entities, is refused.
+        lines: Mapping that the line of each element is added to, from 1.
 
     Raises:
-        ExpatError: If it is not XML.
-        ValueError: If it declares a document type.
+        ExpatError: If the content is not XML.
+        ValueError: If the content declares a document type.
 
     >>> parse_xml(b"<a><b>1</b></a>").findtext("b")
     '1'
@@ -195,4 +194,4 @@ def parse_xml(content: bytes, lines: dict[Element, int] | None = None) -> Elemen
 
 
 def _refuse(*declaration: object) -> NoReturn:
-    raise ValueError("a document type is declared, which could define entities; refused")
+    raise ValueError("document types are refused, as they could define entities; remove it")

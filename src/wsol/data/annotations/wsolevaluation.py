@@ -1,4 +1,4 @@
-"""The metadata folder of wsolevaluation (Choe et al., CVPR 2020): boxes or mask files per image."""
+"""Reader of wsolevaluation's metadata (Choe et al., CVPR 2020), with boxes or masks."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ _logger = logging.getLogger("wsol")
 
 
 def is_metadata(folder: Path) -> bool:
-    """Return whether a folder is laid out like one of wsolevaluation's splits.
+    """Return whether a folder has the layout of a split of wsolevaluation.
 
     >>> is_metadata(Path("no such folder"))
     False
@@ -42,24 +42,23 @@ def read_metadata(
     masks: Path | None = None,
     on_bad: OnBad = "fail",
 ) -> BoxAnnotations | MaskAnnotations:
-    r"""Read the metadata of one split.
+    r"""Read the metadata of a split.
 
-    The images are those of `image_ids.txt`; what the other files say of further images is left
-    out with one line on the logger "wsol". A repeated box is kept once: the published metadata
-    of ILSVRC has some.
+    The images are those in `image_ids.txt`; lines of other images are left out with a log message.
+    Duplicate boxes, which occur in the published metadata of ILSVRC, are kept once.
 
     Args:
-        folder: Has `image_ids.txt` (an id a line), `localization.txt` (`id,x0,y0,x1,y1`, or
-            `id,mask,ignore` with paths of files, the last of which may be empty; any number of
-            lines per image), and optionally `class_labels.txt` (`id,label`) and
-            `image_sizes.txt` (`id,width,height`).
-        images: Folder of the images, needed where boxes have no sizes.
-        masks: Folder that the paths of masks start from; by default `folder`.
-        on_bad: Whether a bad box ends the reading or is skipped with a line in the log.
+        folder: Folder with `image_ids.txt` (one id per line), `localization.txt`
+            (`id,x0,y0,x1,y1`, or `id,mask,ignore` with paths of files, the last of which may be
+            empty; any number of lines per image), and optionally `class_labels.txt` (`id,label`)
+            and `image_sizes.txt` (`id,width,height`).
+        images: Folder of the images, for boxes without sizes.
+        masks: Folder that the paths of masks are relative to; default: `folder`.
+        on_bad: Whether a bad box raises an error or is skipped with a log message.
 
     Raises:
         AnnotationError: If a line cannot be used.
-        DataError: If a file is missing, or no size to an image with boxes.
+        DataError: If a file is missing, or the size of an image with boxes is unknown.
 
     Source: the formats that wsolevaluation's `data_loaders.py` reads.
 
@@ -89,10 +88,10 @@ def read_metadata(
 
 
 def read_listing(folder: Path) -> dict[str, str | None]:
-    """Return the ids of a split in their order, with the label of each where one is given.
+    """Return the ids of a split in their order, with their labels or None.
 
     Args:
-        folder: As for `read_metadata`; `localization.txt` is not read.
+        folder: See `read_metadata`; `localization.txt` is not read.
 
     Raises:
         AnnotationError: If a line cannot be used.
@@ -103,10 +102,10 @@ def read_listing(folder: Path) -> dict[str, str | None]:
 
 
 def holds_boxes(folder: Path) -> bool:
-    """Return whether the truth of a split is boxes, and not masks or nothing.
+    """Return whether the ground truth of a split is boxes, not masks.
 
     Args:
-        folder: As for `read_metadata`.
+        folder: See `read_metadata`.
 
     >>> holds_boxes(Path("no such folder"))
     False
@@ -116,7 +115,7 @@ def holds_boxes(folder: Path) -> bool:
 
 
 class _Row(NamedTuple):
-    """One line of a file: its number, the image and what is said of it."""
+    """Line of a file: its number, image and values."""
 
     line: int
     image: str
@@ -124,7 +123,7 @@ class _Row(NamedTuple):
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
-    """Return the lines of a file that are not empty, with their numbers."""
+    """Return the non-empty lines of a file, with their numbers."""
     try:
         # A file name that is not UTF-8 reads as os.fsdecode() gives it, so it still matches.
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
@@ -135,7 +134,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 
 def _rows(path: Path, lines: Sequence[tuple[int, str]], fields: int) -> Iterator[_Row]:
     for number, line in lines:
-        # From the right, as an id may hold commas.
+        # Split from the right, as ids may contain commas.
         image, *values = line.strip("\r").rsplit(",", fields)
         if len(values) != fields:
             raise AnnotationError(path, number, f"expected {fields + 1} fields, not {line!r}")
@@ -143,12 +142,12 @@ def _rows(path: Path, lines: Sequence[tuple[int, str]], fields: int) -> Iterator
 
 
 def _ids(path: Path) -> dict[str, int]:
-    """Return the ids with the number of their line."""
+    """Return the line number of each id."""
     ids: dict[str, int] = {}
     for number, line in _lines(path):
         name = line.strip("\r")
         if name in ids:
-            raise AnnotationError(path, number, f"{name!r} comes twice")
+            raise AnnotationError(path, number, f"{name!r} occurs twice")
         ids[name] = number
     return ids
 
@@ -173,7 +172,7 @@ def _sizes(path: Path) -> Iterator[tuple[str, Size]]:
 
 
 def _fields(line: str) -> int:
-    """Return how many fields follow the id: the four of a box, or the two paths of a mask."""
+    """Return the number of fields after the id: four of a box, or two paths of a mask."""
     try:
         numbers = [float(field) for field in line.rsplit(",", 4)[1:]]
     except ValueError:
@@ -220,7 +219,7 @@ def _masks(
         objects[row.image].append(root / mask)
         if ignore:
             if row.image in ignored:
-                reason = f"{row.image!r} has a second file of pixels to ignore"
+                reason = f"{row.image!r} has more than one file of ignored pixels"
                 raise AnnotationError(folder / GROUND_TRUTH, row.line, reason)
             ignored[row.image] = root / ignore
     files = [*(path for paths in objects.values() for path in paths), *ignored.values()]
@@ -228,7 +227,7 @@ def _masks(
     if lost:
         raise DataError(
             f"{lost[0]}: no such file ({len(lost)} of {len(files)} masks are missing); "
-            "give the folder that the paths of masks start from with --masks"
+            "set --masks to the folder that their paths are relative to"
         )
     return MaskAnnotations(
         folder,

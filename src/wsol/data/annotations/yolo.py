@@ -1,4 +1,4 @@
-"""Boxes in YOLO's label files, one file for each image."""
+"""Reader of boxes in YOLO label files, with one file per image."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -12,16 +12,16 @@ from wsol.data.file_index import find_files
 from wsol.errors import AnnotationError, DataError
 
 YOLO_SUFFIXES: Final = (".yaml", ".yml")
-"""Suffixes of the file that describes a data set."""
+"""Suffixes of the description file of a data set."""
 
 _NAMES: Final = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
-"""Files with the names of the classes, the preferred first."""
+"""Files with the class names, preferred files first."""
 
 _LABELS, _IMAGES = "labels", "images"
 
 
 def find_yolo(path: Path) -> Path | None:
-    """Return the file with the names of the classes of a YOLO data set, None if it is none.
+    """Return the file with the class names of a YOLO data set, or None.
 
     Args:
         path: Folder of the data set, its folder `labels`, or its YAML file.
@@ -38,35 +38,35 @@ def find_yolo(path: Path) -> Path | None:
 
 
 def yolo_images(path: Path) -> Path:
-    """Return the folder of the images that labels are of.
+    """Return the folder of the images of a YOLO data set.
 
     Args:
-        path: As for `read_yolo_boxes`.
+        path: See `read_yolo_boxes`.
     """
     root = _root(path)
     return root / _IMAGES if (root / _IMAGES).is_dir() else root
 
 
 def read_yolo_boxes(path: Path) -> Iterator[Row]:
-    r"""Yield the images and boxes of YOLO's label files.
+    r"""Yield the images and boxes of YOLO label files.
 
-    A line is `class x y width height`: the number of the class from 0, the center and the size of
-    the box in fractions of the image as displayed, and perhaps a score; or `class x y x y ...`,
-    the corners of an outline, whose box is taken. The labels of `images/crow/a.jpg` are in
-    `labels/crow/a.txt`, as in folders `train/images` and `train/labels`; where no folder is called
-    so, labels lie beside their images.
+    A line is `class x y width height`, with the class index from 0, center and size of the box in
+    fractions of the image as displayed, and an optional score; or `class x y x y ...`, the corners
+    of a polygon, whose bounding box is used. The labels of `images/crow/a.jpg` are in
+    `labels/crow/a.txt`, also in folders `train/images` and `train/labels`; without such folders,
+    labels are next to the images.
 
     Args:
-        path: Folder of the data set, its folder `labels`, or its YAML file. The names of the
-            classes are in `data.yaml` (`names`), `classes.txt` or `obj.names` there.
+        path: Folder of the data set, its folder `labels`, or its YAML file. The class names are in
+            its `data.yaml` (`names`), `classes.txt` or `obj.names`.
 
     Yields:
-        For each file its image, named by the path where it is expected, without suffix; and a
-        box, with `is_relative`, or an error, for each of its lines.
+        The image of each file, named by its expected path without suffix, and a box with
+        `is_relative`, or an error, for each line.
 
     Raises:
-        AnnotationError: If the names of the classes or a file as a whole cannot be read.
-        DataError: If there are no labels or no names.
+        AnnotationError: If the class names or a file as a whole cannot be read.
+        DataError: If there are no labels or no class names.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -79,10 +79,10 @@ def read_yolo_boxes(path: Path) -> Iterator[Row]:
     """
     source, root = find_yolo(path), _root(path)
     if source is None:
-        raise DataError(f"{path}: no names of classes here: add data.yaml or classes.txt")
+        raise DataError(f"{path}: no class names found; add data.yaml or classes.txt")
     names, files = _names(source), find_labels(path)
     if not files:
-        raise DataError(f"{path}: no labels here, which are files ending in .txt")
+        raise DataError(f"{path}: no labels found; use a folder of .txt files")
     for name in files:
         *folders, file = PurePosixPath(name).parts
         if _LABELS in folders:
@@ -95,10 +95,10 @@ def read_yolo_boxes(path: Path) -> Iterator[Row]:
 
 
 def find_labels(path: Path) -> list[str]:
-    """Return the label files of a YOLO data set, below the folder that has the folders `labels`.
+    """Return the label files of a YOLO data set, relative to its root folder.
 
     Args:
-        path: As for `read_yolo_boxes`.
+        path: See `read_yolo_boxes`.
     """
     root = _root(path)
     files = [name for name in find_files(root, {".txt"}) if Path(name).name not in _NAMES]
@@ -106,7 +106,7 @@ def find_labels(path: Path) -> list[str]:
 
 
 def _root(path: Path) -> Path:
-    """Return the folder that has the folders `labels` below it."""
+    """Return the root folder, which contains the folders `labels`."""
     path = path.absolute()
     return path.parent if path.is_file() or path.name == _LABELS else path
 
@@ -137,7 +137,7 @@ def _box(numbers: Sequence[float]) -> Box | None:
 
 
 def _names(source: Path) -> dict[int, str]:
-    """Return the name of each class by its number."""
+    """Return the class names by index."""
     text = _text(source)
     if source.suffix.lower() not in YOLO_SUFFIXES:
         return dict(enumerate(line.strip() for line in text.rstrip().split("\n")))

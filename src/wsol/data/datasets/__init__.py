@@ -1,1 +1,1 @@
-"""Layouts of data sets."""
+"""Readers of data set layouts."""

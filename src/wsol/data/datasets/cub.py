@@ -1,4 +1,4 @@
-"""CUB-200-2011 (Wah et al., 2011) and partial copies of it, in its own layout."""
+"""Reader of CUB-200-2011 (Wah et al., 2011) and partial copies of it in the original layout."""
 
 import logging
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 
 
 def is_cub(root: Path | str) -> bool:
-    """Return whether a folder is laid out like CUB-200-2011.
+    """Return whether a folder has the layout of CUB-200-2011.
 
     Args:
         root: Any folder.
@@ -32,8 +32,8 @@ def is_cub(root: Path | str) -> bool:
 def read_cub(root: Path | str, *, follow_links: bool = False) -> dict[str, Samples]:
     r"""Read CUB-200-2011 or a part of it, with one box per image.
 
-    The files may list more than exists: images that are missing are left out with one line on
-    the logger "wsol", and so are classes without images, the others being numbered anew.
+    Listed images that do not exist are left out with a log message. Classes without images are left
+    out, and the remaining ones are renumbered.
 
     Args:
         root: Folder with `images/`, `images.txt`, `classes.txt`, `image_class_labels.txt`,
@@ -41,7 +41,7 @@ def read_cub(root: Path | str, *, follow_links: bool = False) -> dict[str, Sampl
         follow_links: Whether to follow symbolic links, see `find_images`.
 
     Returns:
-        The splits `train` and `test`, a split without images left out.
+        The splits `train` and `test`, if they have images.
 
     Raises:
         AnnotationError: If a line cannot be used or is missing.
@@ -66,11 +66,14 @@ def read_cub(root: Path | str, *, follow_links: bool = False) -> dict[str, Sampl
     in_train = _Table(root / "train_test_split.txt", _flag)
     box_of = _Table(root / "bounding_boxes.txt", _box)
     class_names = _Table(root / "classes.txt", str)
-    # Searched from the root, so that a link `images` is one that leaves the tree.
+    # Search from the root, so that a link `images` is checked like other links.
     existing = set(find_images(root, follow_links=follow_links))
     present = [key for key, name in names.rows.items() if f"images/{name}" in existing]
     if not present:
-        raise DataError(f"{root / 'images'}: none of the images in images.txt is here")
+        raise DataError(
+            f"{root / 'images'}: contains none of the images in images.txt; use the folder of "
+            "CUB-200-2011"
+        )
     if len(present) < len(names.rows):
         missing = len(names.rows) - len(present)
         _logger.warning("%s: %d listed images are missing", root / "images", missing)
@@ -88,9 +91,9 @@ def read_cub(root: Path | str, *, follow_links: bool = False) -> dict[str, Sampl
 
 
 class _Table(Generic[Value]):
-    """A file of lines that begin with a number, as a mapping that names itself when it lacks one.
+    """File of lines that begin with an id, as a mapping whose errors contain the path.
 
-    `parse` turns the rest of a line into a value or raises ValueError with the reason.
+    `parse` converts the rest of a line to a value, or raises ValueError.
     """
 
     def __init__(self, path: Path, parse: Callable[[str], Value]) -> None:
@@ -109,7 +112,7 @@ class _Table(Generic[Value]):
             except ValueError as error:
                 raise AnnotationError(path, number, f"cannot read {line!r}: {error}") from error
             if key in self.rows:
-                raise AnnotationError(path, number, f"id {key} comes twice")
+                raise AnnotationError(path, number, f"id {key} occurs twice")
             self.rows[key] = value
 
     def __getitem__(self, key: int) -> Value:
@@ -134,13 +137,12 @@ def _box(text: str) -> Box:
 
 
 def read_cub_annotations(root: Path) -> BoxAnnotations:
-    """Read the test images of CUB-200-2011 or of a part of it, one box each.
+    """Read the test images of CUB-200-2011 or a part of it, with one box per image.
 
-    Some of its boxes end a pixel outside the image. They are taken as they are, as when a run
-    is evaluated.
+    Some boxes end a pixel outside the image. They are not changed, as in the evaluation of runs.
 
     Args:
-        root: Folder of the data set, see `read_cub`; sizes are those of its images.
+        root: Folder of the data set, see `read_cub`; image sizes are read from its images.
 
     Raises:
         AnnotationError: If a line cannot be used or is missing.
@@ -148,7 +150,7 @@ def read_cub_annotations(root: Path) -> BoxAnnotations:
     """
     test = read_cub(root).get("test")
     if test is None or test.boxes is None:
-        raise DataError(f"{root}: has no test images")
+        raise DataError(f"{root}: no test images found; use a data set with a test split")
     return BoxAnnotations(
         root,
         test.ids,

@@ -1,4 +1,4 @@
-"""Data sets laid out as one folder per class."""
+"""Reader of data sets with one folder per class."""
 
 import logging
 from collections import Counter
@@ -26,32 +26,30 @@ def read_folders(
     split_folders: Sequence[str] = (),
     follow_links: bool = False,
 ) -> dict[str, Samples]:
-    """Read a data set of one folder per class, with or without a folder per split above them.
+    """Read a data set with one folder per class, and optional split folders above them.
 
-    The layout is `root/{train,val,test}/<class>/**`, of which `train` or `test` must exist, or
-    `root/<class>/**`, all of which is `train`. Folders named after splits (see `split_of`) are
-    splits where they hold class folders, and classes where none of them does and other folders are
-    beside them; a line on the logger "wsol" says which. The classes are the sorted folders of
-    `train` (of `test` where there is no `train`), without blanks around their names. Ids are paths
-    below `root`. Images in no class folder, hidden files and folders, and folders that wsol has
-    written are left out.
+    The layout is `root/{train,val,test}/<class>/**`, where `train` or `test` must exist, or
+    `root/<class>/**`, which is `train` only. Folders named after splits (see `split_of`) are splits
+    if they contain class folders; they are classes if none of them does and there are other folders
+    next to them. The decision is logged. The classes are the sorted folders of `train` (of `test`
+    without `train`), with surrounding whitespace removed. Ids are paths below `root`. Images
+    outside class folders, hidden files and folders, and folders that wsol has written are left out.
 
     Args:
         root: Folder of the data set.
-        boxes: File of boxes for any of the images, see `read_boxes`; `boxes.csv` or else
-            `boxes.json` in `root` if there is one.
-        on_bad: Whether a bad row of boxes ends the reading or is skipped with a line in the log.
-        split_folders: Which folders are splits, see `read_split_folders`.
+        boxes: File of boxes, see `read_boxes`; default: `boxes.csv`, otherwise `boxes.json` in
+            `root`, if one exists.
+        on_bad: Whether a bad row of boxes raises an error or is skipped with a log message.
+        split_folders: Split folders, see `read_split_folders`.
         follow_links: Whether to follow symbolic links, see `find_images`.
 
     Returns:
-        The splits that exist, by name.
+        The existing splits, by name.
 
     Raises:
-        DataError: If there are no images, a class folder is empty, `val` or `test` has a class
-            that the classes lack, a folder may be a split or a class, or the data set lies in a
-            folder below.
-        ConfigError: If `split_folders` cannot be used.
+        DataError: If there are no images, a class folder is empty, `val` or `test` has an unknown
+            class, a folder could be a split or a class, or the data set is in a subfolder.
+        ConfigError: If `split_folders` is not valid.
         AnnotationError: If a row of boxes, or the file as a whole, cannot be used.
 
     >>> from tempfile import TemporaryDirectory
@@ -68,13 +66,13 @@ def read_folders(
     root = Path(root)
     images = find_images(root, follow_links=follow_links)
     if not images:
-        raise DataError(f"{root}: no images in this folder")
+        raise DataError(f"{root}: no images found; use the folder of a data set")
     folders = _split_folders(root, images, read_split_folders(split_folders))
     members = {split: _classes(root, folder, images) for split, folder in folders.items()}
     first = next(name for name in ("train", "test") if name in members)
     classes = tuple(sorted(members[first]))
     if not any(folders.values()):
-        _logger.info("%s: no folder is a split, so all %d are classes", root, len(classes))
+        _logger.info("%s: no split folders; treating all %d folders as classes", root, len(classes))
     splits = {}
     for name, of_class in members.items():
         for extra in sorted(of_class.keys() - set(classes)):
@@ -91,20 +89,20 @@ def read_folders(
 def folder_classes(
     root: Path, images: Sequence[str], split_folders: Sequence[str] = ()
 ) -> Iterator[str | None]:
-    """Yield the class of each image by its folders, as `read_folders` has it.
+    """Yield the class of each image by its folder, as in `read_folders`.
 
-    Nothing is looked up on the disk, so that the images may be anywhere.
+    The disk is not accessed, so the images may be remote.
 
     Args:
         root: Folder of the images, for messages.
         images: Path of each image below `root`.
-        split_folders: Which folders are splits, see `read_split_folders`.
+        split_folders: Split folders, see `read_split_folders`.
 
     Yields:
-        Name of the class, None for an image in no class folder.
+        Name of the class, None for an image outside class folders.
 
     Raises:
-        DataError: If a folder may be a split or a class.
+        DataError: If a folder could be a split or a class.
 
     >>> list(folder_classes(Path("birds"), ["train/crow/a.jpg", "test/wren/b.jpg", "c.jpg"]))
     ['crow', 'wren', None]
@@ -122,40 +120,40 @@ def folder_classes(
 def _split_folders(
     root: Path, images: Sequence[str], given: Mapping[str, str] | None
 ) -> dict[str, str]:
-    """Return the folder of each split, which is "" or ends in a slash."""
+    """Return the folder of each split, which is "" or ends with a slash."""
     names = [folder.name for folder in list_folders(root)]
     if given is None:
         splits = _found_splits(root, images, names)
-        reason = "by their names"
+        reason = "by name"
     else:
         splits, reason = _known(root, given, names), "by --split_folders"
     if not splits:
         return {"train": ""}
     if set(splits.values()) == {"val"}:
         (only,) = splits
-        raise DataError(f"{root}: the folder {only!r} needs a folder 'train' or 'test' beside it")
+        raise DataError(f"{root}: has only the split {only!r}; add a folder 'train' or 'test'")
     folder_of = {split: name for name, split in splits.items()}
     found = {split: f"{folder_of[split]}/" for split in in_order(folder_of)}
     meanings = ", ".join(f"{folder} is {split}" for split, folder in found.items())
-    _logger.info("%s: folders are splits %s: %s", root, reason, meanings)
+    _logger.info("%s: split folders %s: %s", root, reason, meanings)
     return found
 
 
 def _known(root: Path, given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    """Return the folders that are named as splits, all of which must exist."""
+    """Return the folders of the option `split_folders`, all of which must exist."""
     missing = next((name for name in given if name not in names), None)
     if missing is not None:
         raise DataError(
-            f"{root / missing}: no such folder, but --split_folders names it; "
+            f"{root / missing}: no such folder, but it is in --split_folders; "
             f"{did_you_mean(missing, names)}"
         )
     return dict(given)
 
 
 def _found_splits(root: Path, images: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """Return which folders are splits by their names and what is in them, folder to split."""
+    """Return the split of each split folder, detected by names and contents."""
     splits = {name: split for name in names if (split := split_of(name))}
-    # The folders of images, and those in them, without a list as long as that of the images.
+    # The first two folder levels of the images, as a small set.
     above = {tuple(image.split("/", 2)[:-1]) for image in images}
     with_classes = {path[0] for path in above if len(path) > 1}
     others = sorted({path[0] for path in above if path} - splits.keys())
@@ -165,7 +163,8 @@ def _found_splits(root: Path, images: Sequence[str], names: Sequence[str]) -> di
     known = ", ".join(map(repr, splits))
     if others and not with_classes & splits.keys():
         _logger.info(
-            "%s: %s is a class as %r is: no folders are in it; --split_folders decides otherwise",
+            "%s: treating %s as a class like %r, as it has no subfolders; use --split_folders to "
+            "change this",
             root,
             known,
             others[0],
@@ -173,21 +172,22 @@ def _found_splits(root: Path, images: Sequence[str], names: Sequence[str]) -> di
         return {}
     if others and len(set(splits.values())) == 1:
         raise DataError(
-            f"{root}: {known} can be a split, or a class as {others[0]!r} is; pass "
+            f"{root}: {known} could be a split, or a class like {others[0]!r}; use "
             f"{split_option(splits)} or --split_folders none"
         )
     twice = next((name for name, count in Counter(splits.values()).items() if count > 1), None)
     if twice is not None:
         both = [name for name, split in splits.items() if split == twice]
         raise DataError(
-            f"{root}: the folders {' and '.join(map(repr, both))} are both called after the split "
-            f"{twice}; name one: {split_option({both[0]: twice})}, or pass --split_folders none"
+            f"{root}: the folders {' and '.join(map(repr, both))} are both named after the split "
+            f"{twice}; select one with {split_option({both[0]: twice})}, or use "
+            "--split_folders none"
         )
     return splits
 
 
 def _refuse_nested(root: Path, paths: Sequence[tuple[str, ...]]) -> None:
-    """Refuse a folder whose folders are data sets: its classes would be theirs."""
+    """Raise an error if a subfolder is a data set with splits, as it would become a class."""
     inner: dict[str, dict[str, str]] = {}
     for top, second in sorted(paths):
         if split := split_of(second):
@@ -196,23 +196,23 @@ def _refuse_nested(root: Path, paths: Sequence[tuple[str, ...]]) -> None:
         if len(found) > 1:
             split = in_order(found)[0]
             raise DataError(
-                f"{root}: {top}/{found[split]} is a split, so {top!r} is a data set and no class; "
-                f"use {root / top}, or pass --split_folders none"
+                f"{root}: {top}/{found[split]} is a split, so {top!r} is a data set, not a class; "
+                f"use {root / top}, or --split_folders none"
             )
 
 
 def _log_outside(root: Path, images: Sequence[str], splits: Mapping[str, Samples]) -> None:
-    """Say how many images are in no class folder, and in which folders."""
+    """Log the number of images outside class folders, and their folders."""
     count = len(images) - sum(map(len, splits.values()))
     if count:
         used = {image for samples in splits.values() for image in samples.ids}
         tops = {image.partition("/")[0] for image in images if image not in used and "/" in image}
         where = f" (in {', '.join(map(repr, sorted(tops)[:5]))})" if tops else ""
-        _logger.warning("%s: %d images in no class folder were left out%s", root, count, where)
+        _logger.warning("%s: left out %d images outside class folders%s", root, count, where)
 
 
 def _classes(root: Path, folder: str, images: Sequence[str]) -> dict[str, list[str]]:
-    """Return the images of each class folder in `folder`, which is "" or ends in a slash."""
+    """Return the images of each class folder in `folder`, which is "" or ends with a slash."""
     folders: dict[str, list[str]] = {path.name: [] for path in list_folders(root / folder)}
     for image in images:
         name, slash, _ = image.removeprefix(folder).partition("/")
@@ -223,13 +223,13 @@ def _classes(root: Path, folder: str, images: Sequence[str]) -> dict[str, list[s
         where = root / folder / name
         if not members:
             if not where.is_symlink() and any(map(is_output_folder, where.iterdir())):
-                # Nothing but exports of wsol.
+                # The folder only contains exports of wsol.
                 continue
-            hint = "; links are followed only on request" if where.is_symlink() else ""
+            hint = "; replace the link, as links are not followed" if where.is_symlink() else ""
             raise DataError(f"{where}: this class folder has no images{hint}")
         classes.setdefault(class_name(name), []).extend(members)
     if not classes:
-        option = " or pass --split_folders none if it is a class" if folder else ""
+        option = ", or use --split_folders none if it is a class" if folder else ""
         raise DataError(
             f"{root / folder}: no class folders with images; put images in CLASS/{option}"
         )

@@ -1,4 +1,4 @@
-"""Data sets whose labels are in a file: an image may have several."""
+"""Reader of data sets with labels in a file, including multi-label data sets."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,15 +31,15 @@ _logger = logging.getLogger("wsol")
 
 @dataclass(frozen=True)
 class LabelRow:
-    """Hold one label of one image, as a file states it.
+    """Label of an image in a file.
 
     Args:
-        path: The file.
+        path: Path of the file.
         image: Name of the image.
-        label: Name of the class; blanks around it do not count.
-        split: Name of the split, where the file says so.
-        line: Line of the file, from 1, where the format has lines.
-        item: What the format calls the row, as the start of an error message.
+        label: Class name; surrounding whitespace is removed.
+        split: Name of the split, if the file contains it.
+        line: Line of the file, from 1, for formats with lines.
+        item: Name of the row in the format, as prefix of an error message.
 
     >>> str(LabelRow(Path("labels.csv"), "a.jpg", "crow", line=2).bad("no such image"))
     'labels.csv:2: no such image'
@@ -53,26 +53,26 @@ class LabelRow:
     item: str = ""
 
     def __post_init__(self) -> None:
-        """Bring the label to the form in which all classes are compared."""
+        """Normalize the class name."""
         object.__setattr__(self, "label", class_name(self.label))
 
     def bad(self, reason: str) -> AnnotationError:
-        """Return the error that the row cannot be used."""
+        """Return the error of an unusable row."""
         return AnnotationError(self.path, self.line, self.item + reason)
 
 
 _Labelled = dict[str, list[LabelRow]]
-"""Image to its rows, in the order of the file."""
+"""Rows by image, in the order of the file."""
 
 
 def find_labels(root: Path) -> Path | None:
-    """Return the file of labels that a data set has of its own.
+    """Return the file of labels in the folder of a data set.
 
     Args:
         root: Folder of the data set.
 
     Returns:
-        Its `labels.csv`, or else its `labels.json`, or None.
+        `labels.csv`, otherwise `labels.json`, or None.
 
     >>> find_labels(Path("no such folder"))
     """
@@ -89,33 +89,32 @@ def read_labels(
     split_folders: Sequence[str] = (),
     follow_links: bool = False,
 ) -> dict[str, Samples]:
-    r"""Read a data set whose labels are in one file, any number for an image.
+    r"""Read a data set with labels in a file, with any number of labels per image.
 
-    An image is named by its path below `root` or by the end of it, from a slash on, where that
-    fits one image only; blanks around names do not count where no image has them. Its split is
-    what the file says, else that of the first folder of its path if that is named after one (see
-    `split_of`), else `train`. The classes are the sorted labels of `train`
-    (of `test` where there is no `train`). Images without a label are left out, with a line on the
-    logger "wsol". A repeated row changes nothing.
+    Image names are paths below `root`, or unique ends of them after a slash; surrounding whitespace
+    is ignored if no image has it. The split of an image is that in the file, otherwise that of the
+    first folder of its path if it is named after a split (see `split_of`), otherwise `train`. The
+    classes are the sorted labels of `train` (of `test` without `train`). Images without a label are
+    left out with a log message. Duplicate rows are ignored.
 
     Args:
         root: Folder of the images, in any layout.
-        labels: CSV file with the columns `image,label`, a row for each label, and perhaps `split`;
+        labels: CSV file with the columns `image,label`, one row per label, and optionally `split`;
             or COCO JSON file with the lists `images` (`id`, `file_name`), `categories` (`id`,
-            `name`) and `annotations` (`image_id`, `category_id`), whose boxes are not looked at.
-        boxes: File of boxes for any of the images, see `read_boxes`; `boxes.csv` or else
-            `boxes.json` in `root` if there is one.
-        on_bad: Whether a bad row of boxes ends the reading or is skipped with a line in the log.
-        split_folders: Which folders are splits, see `read_split_folders`.
+            `name`) and `annotations` (`image_id`, `category_id`), whose boxes are ignored.
+        boxes: File of boxes, see `read_boxes`; default: `boxes.csv`, otherwise `boxes.json` in
+            `root`, if one exists.
+        on_bad: Whether a bad row of boxes raises an error or is skipped with a log message.
+        split_folders: Split folders, see `read_split_folders`.
         follow_links: Whether to follow symbolic links, see `find_images`.
 
     Returns:
-        The splits that have images, by name, the images in the order of the file. Where no image
-        of any split has several labels, they are as `read_folders` gives them.
+        The splits that have images, by name, with images in the order of the file. If no image of
+        any split is multi-label, they have the form of `read_folders`.
 
     Raises:
         AnnotationError: If a row, or a file as a whole, cannot be used, or an image is missing.
-        DataError: If there is no such file, its suffix is unknown, or it has no labels.
+        DataError: If the file does not exist, its suffix is unknown, or it has no labels.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -133,32 +132,32 @@ def read_labels(
     by_split = _by_split(root, images, rows, read_split_folders(split_folders))
     _log_folders(root, by_split)
     if not by_split:
-        raise DataError(f"{labels}: has no labels")
+        raise DataError(f"{labels}: contains no labels; add a row for each label")
     if list(by_split) == ["val"]:
-        raise DataError(f"{labels}: the split 'val' needs a split 'train' or 'test' beside it")
+        raise DataError(f"{labels}: has only the split 'val'; add a split 'train' or 'test'")
     left_out = len(images) - sum(map(len, by_split.values()))
     if left_out:
-        _logger.warning("%s: %d images without a label were left out", root, left_out)
+        _logger.warning("%s: left out %d images without a label", root, left_out)
     splits = _samples(root, by_split)
     boxes = boxes or find_boxes(root)
     return with_boxes(splits, boxes, on_bad) if boxes else splits
 
 
 def read_label_rows(path: Path) -> Iterator[LabelRow]:
-    """Return the rows of a file of labels, in its order.
+    """Return the rows of a file of labels, in their order.
 
     Args:
-        path: See `read_labels`.
+        path: File of labels, see `read_labels`.
 
     Raises:
         AnnotationError: If a row, or the file as a whole, cannot be used.
-        DataError: If there is no such file, or its suffix is unknown.
+        DataError: If the file does not exist, or its suffix is unknown.
     """
     read = _READERS.get(path.suffix.lower())
     if read is None:
-        raise DataError(f"{path}: labels are read from {' or '.join(_READERS)} files")
+        raise DataError(f"{path}: unknown format of labels; use a {' or '.join(_READERS)} file")
     if not path.is_file():
-        raise DataError(f"{path}: no such file of labels")
+        raise DataError(f"{path}: no such file of labels; check the path")
     return read(path)
 
 
@@ -198,7 +197,7 @@ def _by_split(
     rows: Iterator[LabelRow],
     folders: Mapping[str, str] | None,
 ) -> Mapping[str, _Labelled]:
-    """Return the rows of each image of each split that has any, in the order of `SPLITS`."""
+    """Return the rows of each image by split, in the order of `SPLITS`."""
     index_of = index_by_end(images)
     labelled: _Labelled = {}
     split_of: dict[str, str] = {}
@@ -208,7 +207,7 @@ def _by_split(
             raise row.bad(f"no image {row.image!r} in {root}")
         index = index_of[name]
         if index is None:
-            raise row.bad(f"several images end in {row.image!r}; give more of the path")
+            raise row.bad(f"{row.image!r} matches more than one image; use a longer path")
         fault = class_fault(row.label)
         if fault:
             raise row.bad(f"the label {row.label!r} of {row.image!r} {fault}")
@@ -217,9 +216,9 @@ def _by_split(
         if split is None:
             split = _folder_split(image, folders)
         if split not in SPLITS:
-            raise row.bad(f"no split {split!r}: {did_you_mean(split, SPLITS)}")
+            raise row.bad(f"no split {split!r}; {did_you_mean(split, SPLITS)}")
         if split_of.setdefault(image, split) != split:
-            raise row.bad(f"{row.image!r} is in the split {split_of[image]!r} already")
+            raise row.bad(f"{row.image!r} is already in the split {split_of[image]!r}")
         labelled.setdefault(image, []).append(row)
     found: dict[str, _Labelled] = {name: {} for name in SPLITS}
     for image, of_image in labelled.items():
@@ -232,7 +231,7 @@ def _folder_split(image: str, folders: Mapping[str, str] | None) -> str:
 
     Args:
         image: Path below the root.
-        folders: Folder to split; None where the folders' names decide.
+        folders: Split by folder; None to detect splits by folder names.
     """
     first, slash, _ = image.partition("/")
     if not slash:
@@ -242,7 +241,7 @@ def _folder_split(image: str, folders: Mapping[str, str] | None) -> str:
 
 
 def _log_folders(root: Path, by_split: Mapping[str, _Labelled]) -> None:
-    """Say which folders were taken for which split."""
+    """Log the split of each split folder."""
     found = {
         (image.partition("/")[0], split)
         for split, members in by_split.items()
@@ -252,7 +251,7 @@ def _log_folders(root: Path, by_split: Mapping[str, _Labelled]) -> None:
     splits = sorted((folder, split) for folder, split in found if split != "train")
     if splits:
         meanings = ", ".join(f"{folder}/ is {split}" for folder, split in splits)
-        _logger.info("%s: folders are splits: %s; all others are train", root, meanings)
+        _logger.info("%s: split folders: %s; all others are train", root, meanings)
 
 
 def _samples(root: Path, by_split: Mapping[str, _Labelled]) -> dict[str, Samples]:
@@ -264,7 +263,7 @@ def _samples(root: Path, by_split: Mapping[str, _Labelled]) -> dict[str, Samples
         for row in (row for rows in members.values() for row in rows):
             if row.label not in number:
                 hint = did_you_mean(row.label, classes)
-                raise row.bad(f"no image of {first} has the label {row.label!r}: {hint}")
+                raise row.bad(f"no image of {first} has the label {row.label!r}; {hint}")
         listed[split] = [[number[row.label] for row in rows] for rows in members.values()]
     several = any(len(set(own)) > 1 for sets in listed.values() for own in sets)
     return {

@@ -1,4 +1,4 @@
-"""Published splits of a data set: wsolevaluation's metadata, or the ADL authors' label files."""
+"""Reader of published splits: wsolevaluation's metadata, or label files of the ADL authors."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -22,13 +22,14 @@ from wsol.errors import AnnotationError, DataError
 
 
 def read_label_file(path: Path, *, with_boxes: bool = True) -> Listing:
-    r"""Read one split.
+    r"""Read a label file of a split.
 
     Args:
-        path: Text with `name class x0 y0 x1 y1` a line, or `name class` alone, between blanks or
-            tabs; the class is a number from 0. An image of several boxes has several lines.
+        path: Text file with lines `name class x0 y0 x1 y1` or `name class`, separated by spaces or
+            tabs; the class is a number from 0. An image with more than one box has one line per
+            box.
         with_boxes: Whether to read the boxes. Those of the published `train.txt` of CUB are
-            `x y width height`, and no training looks at them.
+            `x y width height`, and are not used for training.
 
     Raises:
         AnnotationError: If a line cannot be used.
@@ -61,25 +62,25 @@ def read_label_file(path: Path, *, with_boxes: bool = True) -> Listing:
         except ValueError as error:
             raise AnnotationError(path, number, f"cannot read {line!r}: {error}") from error
         if labels.setdefault(name, label) != label:
-            raise AnnotationError(path, number, f"{name!r} is of two classes")
+            raise AnnotationError(path, number, f"{name!r} has two classes")
         known = boxes.setdefault(name, {})
         if box:
             known[box] = None
     if not labels:
-        raise DataError(f"{path}: has no lines")
+        raise DataError(f"{path}: is empty; use a file with one image per line")
     found = tuple(np.array(list(rows), np.float64).reshape(-1, 4) for rows in boxes.values())
     return Listing(path, labels, found if with_boxes and any(boxes.values()) else None)
 
 
 def _fields(line: str) -> tuple[str, str, Box | None]:
-    """Return name, class and box of a line; a name may hold blanks."""
+    """Return name, class and box of a line; names may contain spaces."""
     last = line.rsplit(maxsplit=5)
     if len(last) == 6 and last[1].isdecimal():
         name, label, *numbers = last
         x0, y0, x1, y1 = map(float, numbers)
         return name.strip(), label, (x0, y0, x1, y1)
     name, label = line.rsplit(maxsplit=1)
-    # A row of a box that lacks a number would otherwise be a name that ends in numbers.
+    # An incomplete box would otherwise become part of the name.
     if not label.isdecimal() or name.split()[-1].isdecimal():
         raise ValueError("expected a name, the number of its class, and x0 y0 x1 y1 or nothing")
     return name.strip(), label, None
@@ -91,27 +92,27 @@ _logger = logging.getLogger("wsol")
 def read_splits(
     root: Path | str, splits: Path | str, *, follow_links: bool = False
 ) -> dict[str, Samples]:
-    r"""Read exactly the images that published files list, with their classes and boxes.
+    r"""Read the images of published splits, with their classes and boxes.
 
-    A listed name stands for the image of that path below `root`; else its ends are tried, from
-    the longest on, so `val/a.JPEG` finds `test/n01440764/a.JPEG`. A class is called as the folder
-    of its images is, else by its number.
+    A name matches the image with this path below `root`, otherwise its ends are tried, longest
+    first, so that `val/a.JPEG` matches `test/n01440764/a.JPEG`. The name of a class is the folder
+    of its images, otherwise its number.
 
     Args:
         root: Folder of the images, in any layout.
-        splits: Folder that holds, for each of `train`, `val` and `test`, either a folder of
-            wsolevaluation's metadata (see `read_metadata`) or a text file (see `read_label_file`).
-            A `val.txt` without a `test.txt` of other images is `test`, as in the authors' code;
-            boxes of a `train.txt` are not read.
+        splits: Folder with, for each of `train`, `val` and `test`, a folder of wsolevaluation's
+            metadata (see `read_metadata`) or a text file (see `read_label_file`). A `val.txt`
+            without a `test.txt` of other images is `test`, as in the authors' code; boxes of
+            `train.txt` are not read.
         follow_links: Whether to follow symbolic links, see `find_images`.
 
     Returns:
-        The splits with images, by name. One of which no image is here is left out with a line on
-        the logger "wsol".
+        The splits that have images, by name. A split without any existing image is left out with a
+        log message.
 
     Raises:
         AnnotationError: If a line cannot be used.
-        DataError: If some images of a split are missing, or the files say no splits or classes.
+        DataError: If some images of a split are missing, or the files contain no splits or classes.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -124,18 +125,20 @@ def read_splits(
     (('crow/a.jpg', 'wren/b.jpg'), ('crow', 'wren'), array([0, 1]))
     """
     root, splits = Path(root), Path(splits)
-    # CUB's own images are all below images/, and its ids begin there.
+    # The images of CUB are below images/, and its ids are relative to it.
     root = root / "images" if is_cub(root) else root
     listings = _listings(splits, root)
     if not listings:
         raise DataError(
-            f"{splits}: has no splits: give a folder with train, val or test, each a folder of "
+            f"{splits}: no splits found; use a folder with train, val or test, each a folder of "
             "wsolevaluation's metadata or a .txt file of names and classes"
         )
     finder = _Finder(find_images(root, follow_links=follow_links))
     found = {name: ids for name, listing in listings.items() if (ids := finder.find(root, listing))}
     if not found:
-        raise DataError(f"{root}: none of the images listed in {splits} is here")
+        raise DataError(
+            f"{root}: contains none of the images listed in {splits}; use the folder of the images"
+        )
     _check_apart(found, listings)
     numbers = {name: _numbers(listings[name]) for name in found}
     classes = _class_names(found, numbers)
@@ -165,9 +168,9 @@ def _metadata(folder: Path, root: Path) -> Listing:
 def _label_files(splits: Path) -> dict[str, Path]:
     """Return the files of the splits.
 
-    The ADL authors measure on `val.txt`, which has the test images of CUB and the official
-    validation images of ILSVRC. Their `test.txt` of CUB has the same images once more, with boxes
-    as `x y width height`, and their code does not read it.
+    The ADL authors evaluate on `val.txt`, which contains the test images of CUB and the official
+    validation images of ILSVRC. Their `test.txt` of CUB contains the same images, with boxes as
+    `x y width height`, and is not used by their code.
     """
     files = {name: splits / f"{name}.txt" for name in SPLITS}
     files = {name: path for name, path in files.items() if path.is_file()}
@@ -179,12 +182,12 @@ def _label_files(splits: Path) -> dict[str, Path]:
         )
         if not val.keys() & test.keys():
             return files
-    _logger.info("%s: is what is measured on, so it is the split test", files["val"])
+    _logger.info("%s: used as split test, as in the authors' evaluation", files["val"])
     return {name: path for name, path in files.items() if name == "train"} | {"test": files["val"]}
 
 
 class _Finder:
-    """Finds images by what lists call them."""
+    """Matches names in lists with images."""
 
     def __init__(self, images: Sequence[str]) -> None:
         self.images = images
@@ -192,59 +195,61 @@ class _Finder:
         self.index_of: dict[str, int | None] | None = None
 
     def find(self, root: Path, listing: Listing) -> tuple[str, ...]:
-        """Return the image of each name, or nothing where none of them is here."""
+        """Return the image of each name, or an empty tuple if none exists."""
         found = [self._find(name, listing) for name in listing.labels]
         lost = [name for name, image in zip(listing.labels, found, strict=True) if image is None]
         if lost and len(lost) < len(found):
             raise DataError(
                 f"{root}: {len(lost)} of the {len(found)} images listed in {listing.source} are "
-                f"not here, the first is {lost[0]!r}"
+                f"missing, such as {lost[0]!r}; add them to the folder"
             )
         if lost:
-            _logger.warning("%s: none of these images is in %s; left out", listing.source, root)
+            _logger.warning("%s: left out, as none of its images is in %s", listing.source, root)
         ids = tuple(image for image in found if image is not None)
         if len(set(ids)) < len(ids):
-            raise DataError(f"{listing.source}: two of its names stand for one image in {root}")
+            raise DataError(f"{listing.source}: two names match the same image in {root}")
         return ids
 
     def _find(self, name: str, listing: Listing) -> str | None:
         if name in self.whole:
             return name
         if self.index_of is None:
-            # Not before it is needed: for a million images it takes a while.
+            # Created on first use, as it is slow for a million images.
             self.index_of = index_by_end(self.images)
         for end in (name, *ends(name)):
             if end in self.index_of:
                 index = self.index_of[end]
                 if index is None:
-                    raise DataError(f"{listing.source}: {name!r} stands for several images")
+                    raise DataError(f"{listing.source}: {name!r} matches more than one image")
                 return self.images[index]
         return None
 
 
 def _check_apart(found: Mapping[str, Sequence[str]], listings: Mapping[str, Listing]) -> None:
-    """Refuse an image that is in two splits."""
+    """Raise an error if an image is in two splits."""
     seen: dict[str, str] = {}
     for split, ids in found.items():
         for image in ids:
             if image in seen:
                 where = listings[split].source
-                raise DataError(f"{where}: {image!r} is an image of {seen[image]} too")
+                raise DataError(f"{where}: {image!r} is also in {seen[image]}; remove it from one")
         seen.update(dict.fromkeys(ids, split))
 
 
 def _numbers(listing: Listing) -> NDArray[np.int64]:
-    """Return the number of the class of each image."""
+    """Return the class index of each image."""
     for name, label in listing.labels.items():
         if label is None or not label.isdecimal():
-            raise DataError(f"{listing.source}: {name!r} has no number of a class, but {label!r}")
+            raise DataError(
+                f"{listing.source}: {name!r} has the class {label!r}; use a number from 0"
+            )
     return np.array([int(label or 0) for label in listing.labels.values()], dtype=np.int64)
 
 
 def _class_names(
     found: Mapping[str, Sequence[str]], numbers: Mapping[str, NDArray[np.int64]]
 ) -> tuple[str, ...]:
-    """Return the names of the classes from 0 on: of folders if they fit, else the numbers."""
+    """Return the class names: names of folders if they are consistent, otherwise numbers."""
     count = 1 + max(int(of.max()) for of in numbers.values())
     for split in ("train", "test", "val"):
         pairs = set(zip(numbers.get(split, ()), map(_folder, found.get(split, ())), strict=True))
@@ -255,5 +260,5 @@ def _class_names(
 
 
 def _folder(image: str) -> str:
-    """Return the name of the folder that an image lies in, empty at the root."""
+    """Return the name of an image's folder, empty at the root."""
     return class_name(image.rpartition("/")[0].rpartition("/")[2])

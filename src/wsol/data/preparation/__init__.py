@@ -1,5 +1,5 @@
-"""From the archives of CUB-200-2011, ILSVRC 2012 and OpenImages30k to data that `open_data` reads.
+"""Preparation of CUB-200-2011, ILSVRC 2012 and OpenImages30k from their archives for `open_data`.
 
-An archive is read from front to end and a member written when it is met; nothing is unpacked by
-the archive's own wish. What is finished is noted, so the same command goes on after a kill.
+Archives are read sequentially, and only expected members are written. Finished archives are
+recorded, so that the same command resumes after a kill.
 """

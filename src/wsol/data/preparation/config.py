@@ -1,4 +1,4 @@
-"""The options of each preparation: one dataclass for Python, YAML and the command line."""
+"""Options of the preparation and packing of data sets."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,20 +11,21 @@ from wsol.options import Name, Options, Range
 Checksum = Literal["md5", "none"]
 
 CUB_URL: Final = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
-"""Where CaltechDATA has the archive (record 65de6-vp158)."""
+"""Address of the archive at CaltechDATA (record 65de6-vp158)."""
 
 
 @dataclass(frozen=True)
 class CubConfig(Options):
-    """Prepare CUB-200-2011 from its archive, or by download.
+    """Options to prepare CUB-200-2011 from its archive, which is downloaded by default.
 
     Args:
-        out: folder to write; it becomes the data set.
-        archive: CUB_200_2011.tgz; default: it is downloaded into the folder.
-        url: where to download it.
+        out: output folder of the data set.
+        archive: path of CUB_200_2011.tgz; default: the archive is downloaded into the output
+            folder.
+        url: address to download the archive from.
         cubv2: archive of CUBV2, the val images of wsolevaluation; use them with --splits.
-        checksum: md5 compares the archive with the official one; none takes it as it is.
-        verify: only check what is in the folder.
+        checksum: check of the archive: md5 compares it with the official one, none skips the check.
+        verify: check an existing output folder only.
     """
 
     out: Path
@@ -37,21 +38,26 @@ class CubConfig(Options):
 
 @dataclass(frozen=True)
 class ImagenetConfig(Options):
-    """Prepare ILSVRC 2012 from its archives: train, test (the official val), and ImageNetV2 as val.
+    """Options to prepare ILSVRC 2012 from its archives.
+
+    The splits are train, test (the official val images) and val (ImageNetV2).
 
     Args:
-        out: folder to write; it becomes the data set.
-        train: ILSVRC2012_img_train.tar.
-        val: ILSVRC2012_img_val.tar; needs boxes, which say the classes too, or val_labels.
-        boxes: ILSVRC2012_bbox_val_v3.tgz, the official boxes of the validation images.
-        val_labels: text file with a validation image and its class a line, as wnid or as number
-            from 0 in the order of the sorted wnids; where there are no boxes.
-        imagenetv2: archive of ImageNetV2, for example imagenetv2-threshold0.7.tar.gz.
-        imagenetv2_boxes: its boxes, ImageNetV2_boxes.txt or localization.txt of wsolevaluation.
-        imagenetv2_names: mapping.txt of wsolevaluation, from the names in that file to those in
-            newer archives.
-        checksum: md5 compares the archives with the official ones; none takes them as they are.
-        verify: only check what is in the folder.
+        out: output folder of the data set.
+        train: path of ILSVRC2012_img_train.tar.
+        val: path of ILSVRC2012_img_val.tar; requires boxes, which include the classes, or
+            val_labels.
+        boxes: path of ILSVRC2012_bbox_val_v3.tgz, the official boxes of the validation images.
+        val_labels: text file with one validation image and its class per line, as wnid or as index
+            from 0 in the order of the sorted wnids; only needed without boxes.
+        imagenetv2: archive of ImageNetV2, such as imagenetv2-threshold0.7.tar.gz.
+        imagenetv2_boxes: boxes of ImageNetV2, ImageNetV2_boxes.txt or localization.txt of
+            wsolevaluation.
+        imagenetv2_names: mapping.txt of wsolevaluation, from the image names in imagenetv2_boxes to
+            those in newer archives.
+        checksum: check of the archives: md5 compares them with the official ones, none skips the
+            check.
+        verify: check an existing output folder only.
     """
 
     out: Path
@@ -66,27 +72,27 @@ class ImagenetConfig(Options):
     verify: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is read."""
+        """Validate the options before anything is read."""
         super().__post_init__()
         if self.verify:
             return
         if not (self.train or self.val or self.imagenetv2):
-            raise ConfigError("nothing to prepare: give --train, --val or --imagenetv2")
+            raise ConfigError("nothing to prepare; set --train, --val or --imagenetv2")
         if self.val and not (self.boxes or self.val_labels):
             raise ConfigError(
-                "val needs boxes or val_labels: ILSVRC2012_img_val.tar does not say the classes"
+                "val: ILSVRC2012_img_val.tar does not contain the classes; set boxes or val_labels"
             )
 
 
 @dataclass(frozen=True)
 class OpenimagesConfig(Options):
-    """Prepare OpenImages30k from the archives of wsolevaluation.
+    """Options to prepare OpenImages30k from the archives of wsolevaluation.
 
     Args:
-        archives: OpenImages_images.zip and OpenImages_annotations.zip, or OpenImages30k_eval.zip;
-            as tar files too.
-        out: folder to write: images/ becomes the data set, masks/ has the masks.
-        verify: only check what is in the folder.
+        archives: paths of OpenImages_images.zip and OpenImages_annotations.zip, or of
+            OpenImages30k_eval.zip; tar files are accepted too.
+        out: output folder, with the data set in images/ and the masks in masks/.
+        verify: check an existing output folder only.
     """
 
     out: Path
@@ -94,17 +100,17 @@ class OpenimagesConfig(Options):
     verify: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is read."""
+        """Validate the options before anything is read."""
         super().__post_init__()
         if not (self.verify or self.archives):
-            raise ConfigError("nothing to prepare: give the archives")
+            raise ConfigError("nothing to prepare; set the paths of the archives")
 
 
 PrepareConfig = CubConfig | ImagenetConfig | OpenimagesConfig
 
 
 LEAST = 10_000
-"""Bytes; with less, nearly every image would have a shard of its own."""
+"""Minimum shard size in bytes; with less, nearly every shard would contain a single image."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +118,16 @@ class PackConfig(Options):
     """Options of packing.
 
     Args:
-        data: folder of the data set, of any layout that wsol train takes.
-        out: folder to write; it must not exist yet.
-        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO; default:
+        data: folder of the data set, in any layout that wsol train supports.
+        out: output folder; it must not exist yet.
+        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO files; default:
             boxes.csv or boxes.json in the data folder.
-        splits: folder of published splits; default: those of the data folder.
+        splits: folder of published splits; default: the splits of the data folder.
         labels: labels as CSV or COCO JSON; default: labels.csv or labels.json in the data folder,
-            else those of its folders.
-        split_folders: folders that are splits, as train=FOLDER,test=FOLDER; none makes every folder
-            a class; default: those named after splits.
-        shard_size: bytes after which a new tar file is begun.
+            otherwise the class folders.
+        split_folders: split folders, as train=FOLDER,test=FOLDER; none treats every folder as a
+            class; default: folders with names of splits.
+        shard_size: size of a tar file in bytes, after which the next one is started.
     """
 
     data: Path
@@ -133,8 +139,8 @@ class PackConfig(Options):
     split_folders: tuple[Name, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work before anything is read."""
+        """Validate the options before anything is read."""
         super().__post_init__()
         read_split_folders(self.split_folders)
         if self.out.exists():
-            raise ConfigError(f"{self.out}: exists already; use another --out")
+            raise ConfigError(f"{self.out}: already exists; use another --out")

@@ -1,4 +1,4 @@
-"""Downloads that go on where they broke off."""
+"""Resumable downloads, and checksums of archives."""
 
 import hashlib
 import json
@@ -12,36 +12,37 @@ from urllib.request import Request, urlopen
 
 from wsol._utils.files import write_json
 from wsol._utils.progress import Meters
-from wsol.data.preparation.extract import check_room
+from wsol.data.preparation.extract import check_disk_space
 from wsol.errors import DataError
 
 ATTEMPTS: Final = 5
-"""Attempts in a row that bring nothing new before a download is given up."""
+"""Maximum number of consecutive attempts without progress."""
 
 _PIECE: Final = 2**20
 _FOR_LATER: Final = (408, 425, 429, 500, 502, 503, 504)
 
 
 def download(url: str, path: Path, meters: Meters, *, pause: float = 2.0) -> None:
-    """Download a file, going on with what an earlier call left.
+    """Download a file, and resume a partial download.
 
-    The part that is there is kept only if the server still has the same file, which it says by
-    an entity tag or a date; otherwise, and where the server knows no ranges, all is read anew.
+    A partial download is resumed if the entity tag or date of the server shows that the file has
+    not changed, and the server supports ranges; otherwise, the download is restarted.
 
     Args:
-        url: Of http or https.
-        path: Where to; it is there only when it is whole. The part lies beside it.
-        meters: Show the progress.
-        pause: Seconds before the second attempt; each further one waits twice as long.
+        url: URL with http or https.
+        path: Path of the file, which only exists when it is complete; the partial file is in the
+            same folder.
+        meters: Progress meters.
+        pause: Seconds before the second attempt, doubled for each further one.
 
     Raises:
-        DataError: If the server refuses, brings nothing `ATTEMPTS` times in a row, or there is no
-            room.
+        DataError: If the server refuses the request, `ATTEMPTS` consecutive attempts make no
+            progress, or there is too little disk space.
 
     Source: RFC 9110, sections 13.1.5 (If-Range) and 14 (ranges).
     """
     if not re.match(r"https?://", url):
-        raise DataError(f"{url}: downloads are of http or https")
+        raise DataError(f"{url}: not supported; use a URL with http or https")
     if path.exists():
         return
     part, note = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.json")
@@ -52,9 +53,7 @@ def download(url: str, path: Path, meters: Meters, *, pause: float = 2.0) -> Non
             break
         except HTTPError as error:
             if error.code not in _FOR_LATER:
-                raise DataError(
-                    f"{url}: {error.code} {error.reason}; give another --url"
-                ) from error
+                raise DataError(f"{url}: {error.code} {error.reason}; use another --url") from error
             reason = f"{error.code} {error.reason}"
         except URLError as error:
             reason = str(error.reason)
@@ -67,7 +66,7 @@ def download(url: str, path: Path, meters: Meters, *, pause: float = 2.0) -> Non
         before = max(size, before)
         if failures >= ATTEMPTS:
             raise DataError(
-                f"{url}: broke off after {size:,} bytes: {reason}; the same command goes on there"
+                f"{url}: stopped after {size:,} bytes: {reason}; run the same command to resume"
             )
         time.sleep(pause * 2 ** (failures - 1))
     part.replace(path)
@@ -75,7 +74,7 @@ def download(url: str, path: Path, meters: Meters, *, pause: float = 2.0) -> Non
 
 
 def _attempt(url: str, part: Path, note: Path, meters: Meters) -> None:
-    """Read until the end, or raise what came in between."""
+    """Download until the end of the file, or raise an error."""
     have, validator = _size(part), _read_note(note, url)
     request = Request(url, headers={"User-Agent": "wsol", "Accept-Encoding": "identity"})
     if have and validator:
@@ -94,7 +93,7 @@ def _attempt(url: str, part: Path, note: Path, meters: Meters) -> None:
         start, total = _extent(response, have)
         if start == 0:
             write_json(note, {"url": url, "validator": _validator(response)})
-        check_room(part.parent, 0 if total is None else total - start)
+        check_disk_space(part.parent, 0 if total is None else total - start)
         with (
             meters(f"download {url}", total or 0) as meter,
             part.open("r+b" if start else "wb") as file,
@@ -106,30 +105,30 @@ def _attempt(url: str, part: Path, note: Path, meters: Meters) -> None:
                 file.write(piece)
                 meter.advance(len(piece))
     if total is not None and _size(part) != total:
-        raise ConnectionError(f"{_size(part):,} of {total:,} bytes came")
+        raise ConnectionError(f"received {_size(part):,} of {total:,} bytes")
 
 
 def _extent(response: HTTPResponse, have: int) -> tuple[int, int | None]:
-    """Return the place of the first byte that comes, and the bytes of the whole file."""
+    """Return the offset of the first byte in the response, and the total size of the file."""
     length = response.headers.get("Content-Length", "")
     if response.status != 206:
         return 0, int(length) if length.isdecimal() else None
     given = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
     if given is None or int(given[1]) != have:
-        raise HTTPException("the server sent another range than was asked for")
+        raise HTTPException("the server sent another range than requested")
     return have, int(given[2]) if given[2] != "*" else have + int(length or 0)
 
 
 def _settle(error: HTTPError, part: Path, have: int) -> None:
-    """Take what is there for the whole file if the server says that it has no more."""
+    """Accept the partial file as complete if its size is that of the file on the server."""
     total = error.headers.get("Content-Range", "").rpartition("/")[2]
     if total != str(have):
         part.unlink(missing_ok=True)
-        raise ConnectionError("the server has fewer bytes than were read before") from error
+        raise ConnectionError("the file on the server is smaller than the partial file") from error
 
 
 def _validator(response: HTTPResponse) -> str | None:
-    """Return what tells this state of the file from others; a weak tag does not."""
+    """Return the strong entity tag or the date, which identify the version of the file."""
     tag = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified")
 
@@ -153,23 +152,23 @@ MD5: Final = {
     "val": "29b22e2961454d5413ddabcf34fc5622",
     "boxes": "f4cd18b5ea29fe6bbea62ec9c20d80f0",
 }
-"""By what an archive is for: CUB_200_2011.tgz (CaltechDATA 65de6-vp158), ILSVRC2012_img_train.tar,
-ILSVRC2012_img_val.tar and ILSVRC2012_bbox_val_v3.tgz (image-net.org). None is published for
-ImageNetV2, CUBV2 and OpenImages30k."""
+"""MD5 by option of the archive: CUB_200_2011.tgz (CaltechDATA 65de6-vp158),
+ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and ILSVRC2012_bbox_val_v3.tgz (image-net.org).
+None is published for ImageNetV2, CUBV2 and OpenImages30k."""
 
 _HASH_BYTES = 2**22
 
 
 def check_md5(path: Path, expected: str, meters: Meters) -> None:
-    """Read a whole file and compare its checksum.
+    """Check the MD5 of a file.
 
     Args:
-        path: The file.
-        expected: MD5 in hexadecimal digits.
-        meters: Show the progress.
+        path: Path of the file.
+        expected: Expected MD5 in hexadecimal.
+        meters: Progress meters.
 
     Raises:
-        DataError: If it differs, or the file cannot be read.
+        DataError: If the MD5 differs, or the file cannot be read.
     """
     digest = hashlib.md5(usedforsecurity=False)
     try:
@@ -178,9 +177,9 @@ def check_md5(path: Path, expected: str, meters: Meters) -> None:
                 digest.update(piece)
                 meter.advance(len(piece))
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; give the archive's path") from error
+        raise DataError(f"{path}: {error.strerror}; use the path of the archive") from error
     if digest.hexdigest() != expected:
         raise DataError(
-            f"{path}: its MD5 is {digest.hexdigest()}, that of the official archive {expected}: "
-            "get it again, or take it as it is with --checksum none"
+            f"{path}: the MD5 is {digest.hexdigest()}, that of the official archive {expected}; "
+            "get it again, or skip this check with --checksum none"
         )

@@ -1,4 +1,4 @@
-"""Extraction of archives, which can be resumed and checks the free space."""
+"""Resumable extraction of archives, with a check of the free disk space."""
 
 import fcntl
 import json
@@ -16,21 +16,20 @@ from wsol.data.archives import Archive, Member
 from wsol.errors import DataError
 
 _MARGIN: Final = 1.03
-"""Room for what file systems add to many small files."""
+"""Factor for the overhead of file systems with many small files."""
 
 
 def write_member(path: Path, content: bytes) -> None:
-    """Write a file unless it is there with this content.
+    """Write a file atomically, unless it exists with this content.
 
-    A kill at any moment leaves the whole file or none under its name. It is not made durable by
-    itself, which for a million files would take hours: see `Progress.finish`.
+    The file is not synced to disk, which would take hours for a million files: see `State.finish`.
 
     Args:
-        path: Where to; folders above are made.
-        content: All of the file.
+        path: Path of the file; parent folders are created.
+        content: Content of the file.
 
     Raises:
-        DataError: If it cannot be written.
+        DataError: If the file cannot be written.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -43,39 +42,40 @@ def write_member(path: Path, content: bytes) -> None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
-        # What a killed run left may be a link that somebody has put there since.
+        # A leftover of a killed process may have been replaced by a link.
         part.unlink(missing_ok=True)
         part.write_bytes(content)
         part.replace(path)
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be written: {error.strerror}; once it can, the same command goes on"
+            f"{path}: cannot be written: {error.strerror}; fix this, and run the same command to "
+            "resume"
         ) from error
 
 
-def check_room(folder: Path, needed: int) -> None:
-    """Refuse to begin what a disk has no room for.
+def check_disk_space(folder: Path, needed: int) -> None:
+    """Raise an error if there is too little free disk space.
 
     Args:
-        folder: What will be written to; may not exist yet.
-        needed: Bytes still to write.
+        folder: Output folder, which may not exist yet.
+        needed: Number of bytes to write.
 
     Raises:
         DataError: If fewer bytes are free.
 
-    >>> check_room(Path("no such folder"), 0)
+    >>> check_disk_space(Path("no such folder"), 0)
     """
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if needed * _MARGIN > free:
         raise DataError(
-            f"{folder}: needs {needed * _MARGIN / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free: "
-            "make room, or choose another --out"
+            f"{folder}: needs {needed * _MARGIN / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free; "
+            "free disk space, or use another --out"
         )
 
 
 def bytes_below(folder: Path) -> int:
-    """Return the sizes of all files below a folder, 0 where there is none.
+    """Return the total size of all files below a folder, 0 if it does not exist.
 
     >>> bytes_below(Path("no such folder"))
     0
@@ -95,15 +95,15 @@ NAME: Final = ".prepare.json"
 
 
 class State:
-    """Notes which archives, and which parts of one, are finished; one process at a time.
+    """Records finished archives and parts of archives, and locks the output folder.
 
-    An archive is known by its size and time of change, so another one is unpacked anew.
+    Archives are identified by size and modification time, so a changed archive is extracted again.
 
     Args:
-        out: The folder that is prepared; it is made.
+        out: Output folder, which is created.
 
     Raises:
-        DataError: If it cannot be written, or another process is preparing it.
+        DataError: If the folder is not writable, or another process prepares it.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -117,26 +117,26 @@ class State:
     """
 
     def __init__(self, out: Path) -> None:
-        """Name the file; it is read on entering."""
+        """Store the path of the file, which is read on entering."""
         self.path = out / NAME
         self._archives: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> "State":
-        """Lock the folder and read what is finished."""
+        """Lock the folder, and read the record."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise DataError(
-                f"{self.path.parent}: cannot be written: {error.strerror}; choose another --out"
+                f"{self.path.parent}: cannot be written: {error.strerror}; use another --out"
             ) from error
         try:
-            # The system takes it back when the process ends, however that happens.
+            # The operating system releases the lock when the process ends, also after a kill.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._lock)
             raise DataError(
-                f"{self.path.parent}: another process is preparing this folder; wait for its end"
+                f"{self.path.parent}: another process is preparing this folder; wait until it ends"
             ) from error
         self._archives = _read(self.path)
         return self
@@ -147,19 +147,19 @@ class State:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the folder back."""
+        """Release the lock."""
         os.close(self._lock)
 
     def is_finished(self, archive: Path, part: str = "") -> bool:
-        """Return whether a part of an archive, by default all of it, was finished before."""
+        """Return whether an archive, or a part of it, is finished."""
         return part in self._of(archive)
 
     def begin(self, archive: Path) -> None:
-        """Note an archive that is to be unpacked."""
+        """Record an archive that will be extracted."""
         self._note(archive, self._of(archive))
 
     def finish(self, archive: Path, part: str = "") -> None:
-        """Note a part of an archive, by default all of it, once what it holds is on the disk."""
+        """Record that an archive, or a part of it, is finished, after syncing to disk."""
         os.sync()
         self._note(archive, list(dict.fromkeys([*self._of(archive), part])))
 
@@ -174,7 +174,7 @@ class State:
 
 
 def unfinished(out: Path) -> list[str]:
-    """Return the names of the archives that a folder's preparation has not finished.
+    """Return the names of the unfinished archives of a prepared folder.
 
     >>> unfinished(Path("no such folder"))
     []
@@ -186,12 +186,12 @@ def _print_of(archive: Path) -> dict[str, int]:
     try:
         status = archive.stat()
     except OSError as error:
-        raise DataError(f"{archive}: {error.strerror}; give the archive's path") from error
+        raise DataError(f"{archive}: {error.strerror}; use the path of the archive") from error
     return {"size": status.st_size, "changed": status.st_mtime_ns}
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the notes; without sound ones everything is compared with the archives again."""
+    """Return the record; empty if it is not valid, so that all archives are extracted again."""
     try:
         archives = json.loads(path.read_text(encoding="utf-8"))["archives"]
         sound = {
@@ -205,24 +205,24 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
 
 
 Route = Callable[[Member], str | None]
-"""From a member to its path below the folder, or None where it is not wanted."""
+"""Function that returns the output path of a member, or None to skip it."""
 
 _logger = logging.getLogger("wsol")
 
 
 def unpack(archive: Path, out: Path, route: Route, state: State, meters: Meters) -> None:
-    """Write the wanted files of an archive, unless that is finished already.
+    """Extract the required files of an archive, unless it is finished.
 
     Args:
-        archive: The file.
-        out: The folder that all is written below.
-        route: Says where a member belongs.
-        state: What is finished; the archive is noted at the end.
-        meters: Show the progress.
+        archive: Path of the archive.
+        out: Output folder.
+        route: Function that returns the output path of a member.
+        state: Record of finished archives, which is updated at the end.
+        meters: Progress meters.
 
     Raises:
-        DataError: If the archive is damaged, has a member that is refused or two for one place,
-            or a file cannot be written.
+        DataError: If the archive is damaged, has an unsafe member or two members with the same
+            output path, or a file cannot be written.
     """
     if state.is_finished(archive):
         return
@@ -233,17 +233,17 @@ def unpack(archive: Path, out: Path, route: Route, state: State, meters: Meters)
 
 
 def unpack_nested(archive: Path, out: Path, route: Route, state: State, meters: Meters) -> None:
-    """Write the files of the archives in an archive, each of which is noted when it is finished.
+    """Extract the files of nested archives, each of which is recorded when it is finished.
 
     Args:
-        archive: A tar file of tar files.
-        out: The folder that all is written below.
-        route: Says where a member of an inner archive belongs, given as `inner/member`.
-        state: What is finished.
-        meters: Show the progress.
+        archive: Path of a tar file of tar files.
+        out: Output folder.
+        route: Function that returns the output path of a member `inner/member`.
+        state: Record of finished archives.
+        meters: Progress meters.
 
     Raises:
-        DataError: As `unpack` does, or if a member is no tar file.
+        DataError: See `unpack`; also if a member is not a tar file.
     """
     if state.is_finished(archive):
         return
@@ -252,10 +252,10 @@ def unpack_nested(archive: Path, out: Path, route: Route, state: State, meters: 
     with Archive(archive) as loaded:
         for inner in _metered(loaded, meters):
             if inner.name in seen:
-                raise DataError(f"{inner.where}: comes twice; get the archive again")
+                raise DataError(f"{inner.where}: occurs twice; get the archive again")
             seen.add(inner.name)
             if not inner.name.endswith(".tar"):
-                raise DataError(f"{inner.where}: is no tar file; the archive is of another kind")
+                raise DataError(f"{inner.where}: not a tar file; use an archive of tar files")
             if state.is_finished(archive, inner.name):
                 continue
             folder = inner.name.removesuffix(".tar")
@@ -270,24 +270,24 @@ def unpack_nested(archive: Path, out: Path, route: Route, state: State, meters: 
 
 def _write(archive: Path, members: Iterator[Member], out: Path, route: Route) -> None:
     written: set[str] = set()
-    unwanted = 0
+    skipped = 0
     for member in members:
         place = route(member)
         if place is None:
-            unwanted += 1
+            skipped += 1
             continue
         if place in written:
-            raise DataError(f"{member.where}: a second file for {place}; refused")
+            raise DataError(f"{member.where}: duplicate of {place}; get the archive again")
         written.add(place)
         write_member(out / place, member.read())
     if not written:
-        raise DataError(f"{archive}: has nothing of what is expected; is it another archive?")
-    if unwanted:
-        _logger.info("%s: %d files are not needed and were left out", archive, unwanted)
+        raise DataError(f"{archive}: contains no expected files; use the right archive")
+    if skipped:
+        _logger.info("%s: left out %d files that are not needed", archive, skipped)
 
 
 def _metered(archive: Archive, meters: Meters) -> Iterator[Member]:
-    """Yield the members, counting how far the file has been read."""
+    """Yield the members, and show the progress."""
     with meters(f"unpack {archive.path.name}", archive.size) as meter:
         done = 0
         for member in archive.members():

@@ -1,4 +1,4 @@
-"""ILSVRC 2012 (Russakovsky et al., 2015) as folders by class, with boxes."""
+"""Preparation of ILSVRC 2012 (Russakovsky et al., 2015) as class folders with boxes."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,13 @@ from wsol.data.annotations.voc import parse_xml, text_of
 from wsol.data.archives import Archive, Member, chunks_of
 from wsol.data.preparation.config import ImagenetConfig
 from wsol.data.preparation.download import MD5, check_md5
-from wsol.data.preparation.extract import State, bytes_below, check_room, unpack, unpack_nested
+from wsol.data.preparation.extract import (
+    State,
+    bytes_below,
+    check_disk_space,
+    unpack,
+    unpack_nested,
+)
 from wsol.data.preparation.imagenetv2 import add_imagenetv2
 from wsol.errors import AnnotationError, DataError
 
@@ -23,14 +29,15 @@ def read_val_labels(path: Path, wnids: Sequence[str]) -> dict[str, str]:
     r"""Read the class of each validation image.
 
     Args:
-        path: Text with an image and its class a line; what follows them is left alone. The class
-            is a wnid or a number from 0 in the order of the sorted wnids, as in the authors'
-            `val.txt` and Caffe's. The devkit's `ILSVRC2012_validation_ground_truth.txt` is refused:
-            its numbers from 1 are in another order, which only its MATLAB file tells.
+        path: Text file with one image and its class per line; further fields are ignored. The class
+            is a wnid, or a number from 0 in the order of the sorted wnids, as in the `val.txt` of
+            the authors and of Caffe. The devkit's `ILSVRC2012_validation_ground_truth.txt` is
+            refused, as its numbers from 1 are in another order, which is only defined in its
+            MATLAB file.
         wnids: All classes, sorted.
 
     Returns:
-        Name of each image without folders and suffix to its wnid.
+        wnid by image name, without folders and suffix.
 
     Raises:
         AnnotationError: If a line cannot be used.
@@ -56,28 +63,28 @@ def read_val_labels(path: Path, wnids: Sequence[str]) -> dict[str, str]:
             raise AnnotationError(
                 path,
                 number,
-                "expected an image and its class; of the devkit's numbers only its MATLAB file "
-                "tells the classes: give ILSVRC2012_bbox_val_v3.tgz as boxes instead",
+                "expected an image and its class, not the numbers of the devkit; use "
+                "ILSVRC2012_bbox_val_v3.tgz as boxes instead",
             )
         name, label = Path(fields[0]).stem, fields[1]
         if label.isdecimal():
             if int(label) >= len(wnids):
-                reason = f"no class {label}: the {len(wnids)} known ones are numbered from 0"
+                reason = f"no class {label}; use 0 to {len(wnids) - 1}"
                 raise AnnotationError(path, number, reason)
             label = wnids[int(label)]
         if labels.setdefault(name, label) != label:
-            raise AnnotationError(path, number, f"{name!r} is of two classes")
+            raise AnnotationError(path, number, f"{name!r} has two classes")
     return labels
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """What one XML file says of its image.
+    """Content of an XML file of boxes.
 
     Args:
-        class_name: The class of all its objects.
-        size: Width and height in pixels.
-        boxes: `x0 y0 x1 y1` in pixels as the file has them, each once.
+        class_name: Class of all objects.
+        size: Width and height of the image in pixels.
+        boxes: Unique boxes `x0 y0 x1 y1` in pixels, as in the file.
     """
 
     class_name: str
@@ -86,15 +93,14 @@ class Annotation:
 
 
 def read_voc(content: bytes, where: str) -> Annotation:
-    r"""Read one XML file of boxes.
+    r"""Read an XML file of boxes.
 
     Args:
-        content: The file. One with a document type, which is where entities are defined, is
-            refused.
-        where: The file, for messages.
+        content: Content of the file. A document type, which could define entities, is refused.
+        where: Name of the file, for messages.
 
     Raises:
-        AnnotationError: If it is not sound, has no object, or has objects of two classes.
+        AnnotationError: If the file is not valid, has no object, or has objects of two classes.
 
     >>> text = b'''<annotation><size><width>50</width><height>40</height></size><object>
     ... <name>n01</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>20</ymax></bndbox>
@@ -115,8 +121,8 @@ def read_voc(content: bytes, where: str) -> Annotation:
     if fault:
         raise AnnotationError(where, None, fault)
     if len(names) != 1:
-        raise AnnotationError(where, None, f"has objects of {len(names)} classes, not of one")
-    # ILSVRC has some boxes twice.
+        raise AnnotationError(where, None, f"has objects of {len(names)} classes, not 1")
+    # Some boxes of ILSVRC occur twice.
     return Annotation(names.pop(), size, tuple(dict.fromkeys(boxes)))
 
 
@@ -138,18 +144,18 @@ LARGEST_XML: Final = 2**20
 
 
 def prepare_imagenet(config: ImagenetConfig, state: State, meters: Meters) -> None:
-    """Write the splits that there are archives for, and `boxes.csv` for val and test.
+    """Write the splits of the configured archives, and `boxes.csv` for val and test.
 
-    The official validation images become `test`, as they are in the literature, and ImageNetV2
-    becomes `val`. Where `train` has a part of the classes, the others have those alone too.
+    The official validation images become `test`, as in the literature, and ImageNetV2 becomes
+    `val`. If `train` has only some of the classes, so have the other splits.
 
     Args:
-        config: The options.
-        state: What is finished.
-        meters: Show the progress.
+        config: Options of the preparation.
+        state: Record of finished archives.
+        meters: Progress meters.
 
     Raises:
-        DataError: If an archive is refused, a class is not known, or there is no room.
+        DataError: If an archive is refused, a class is unknown, or there is too little disk space.
     """
     archives = {"train": config.train, "val": config.val, "boxes": config.boxes}
     given = {name: path for name, path in archives.items() if path is not None}
@@ -159,7 +165,7 @@ def prepare_imagenet(config: ImagenetConfig, state: State, meters: Meters) -> No
         if config.checksum == "md5" and not state.is_finished(path, "md5"):
             check_md5(path, MD5[name], meters)
             state.finish(path, "md5")
-    check_room(config.out, _to_write(config, state))
+    check_disk_space(config.out, _to_write(config, state))
     annotations = _read_annotations(config.boxes, meters) if config.boxes else {}
     if config.train:
         unpack_nested(config.train, config.out, route_train, state, meters)
@@ -183,45 +189,47 @@ def prepare_imagenet(config: ImagenetConfig, state: State, meters: Meters) -> No
 
 
 def route_train(member: Member) -> str:
-    """Return where a training image belongs: `train/<wnid>/<name>`.
+    """Return the output path of a training image: `train/<wnid>/<name>`.
 
     Raises:
-        DataError: If it is not in an archive of its wnid.
+        DataError: If the image is not in an archive of its wnid.
     """
     wnid, *rest = chunks_of(member.name)
     if len(rest) != 1 or not rest[0].startswith(f"{wnid}_"):
-        raise DataError(f"{member.where}: is no image of class {wnid}; is it another archive?")
+        raise DataError(f"{member.where}: not an image of class {wnid}; use the official archive")
     return f"train/{wnid}/{rest[0]}"
 
 
 class ValRoute:
-    """Where a validation image belongs: `test/<wnid>/<name>`.
+    """Route of validation images: `test/<wnid>/<name>`.
 
     Args:
-        archive: For messages.
-        class_of: Name without suffix to wnid.
-        wanted: The wnids that the data set has.
+        archive: Path of the archive, for messages.
+        class_of: wnid by image name without suffix.
+        wnids: wnids of the data set.
     """
 
-    def __init__(self, archive: Path, class_of: Mapping[str, str], wanted: Collection[str]) -> None:
-        """Keep what is known."""
-        self.archive, self.class_of, self.wanted = archive, class_of, wanted
+    def __init__(self, archive: Path, class_of: Mapping[str, str], wnids: Collection[str]) -> None:
+        """Store the classes."""
+        self.archive, self.class_of, self.wnids = archive, class_of, wnids
 
     def __call__(self, member: Member) -> str | None:
-        """Return the place, or None where its class is not wanted.
+        """Return the output path, or None if the class is not in the data set.
 
         Raises:
-            DataError: If the class is not known.
+            DataError: If the class is unknown.
         """
         name = chunks_of(member.name)[-1]
         wnid = self.class_of.get(Path(name).stem)
         if wnid is None:
-            raise DataError(f"{member.where}: neither boxes nor val_labels say its class")
-        return f"test/{wnid}/{name}" if wnid in self.wanted else None
+            raise DataError(
+                f"{member.where}: its class is in neither boxes nor val_labels; use complete ones"
+            )
+        return f"test/{wnid}/{name}" if wnid in self.wnids else None
 
 
 def _read_annotations(path: Path, meters: Meters) -> dict[str, Annotation]:
-    """Return what the XML files say, by the name of the image without suffix."""
+    """Return the content of the XML files by image name without suffix."""
     found: dict[str, Annotation] = {}
     with Archive(path) as archive, meters(f"read {path.name}", archive.size) as meter:
         done = 0
@@ -230,17 +238,17 @@ def _read_annotations(path: Path, meters: Meters) -> dict[str, Annotation]:
             if name.endswith(".xml") and not name.startswith("."):
                 stem = name.removesuffix(".xml")
                 if stem in found:
-                    raise DataError(f"{member.where}: a second file for {stem}; refused")
+                    raise DataError(f"{member.where}: duplicate of {stem}; get the archive again")
                 found[stem] = read_voc(member.read(LARGEST_XML), member.where)
             meter.advance(archive.position() - done)
             done = archive.position()
     if not found:
-        raise DataError(f"{path}: has no XML files; boxes are those of ILSVRC2012_bbox_val_v3.tgz")
+        raise DataError(f"{path}: contains no XML files; use ILSVRC2012_bbox_val_v3.tgz as boxes")
     return found
 
 
 def _test_boxes(out: Path, annotations: Mapping[str, Annotation]) -> list[BoxLine]:
-    """Return the boxes of the images that are in `test`."""
+    """Return the boxes of the images in `test`."""
     lines: list[BoxLine] = []
     for wnid in sorted(_folders(out / "test")):
         for path in sorted((out / "test" / wnid).iterdir()):

@@ -1,4 +1,4 @@
-"""ImageNetV2 (Recht et al., 2019) as the val split of ILSVRC, with wsolevaluation's boxes."""
+"""Preparation of ImageNetV2 (Recht et al., 2019) as val split, with wsolevaluation's boxes."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -22,18 +22,18 @@ def add_imagenetv2(
 ) -> list[BoxLine]:
     """Write the images as `val/<wnid>/<number>/<name>`, and return their boxes.
 
-    The archive has a folder per class, numbered from 0 in the order of the sorted wnids. The
-    number stays in the path, so that wsolevaluation's metadata fit.
+    The archive has one folder per class, numbered from 0 in the order of the sorted wnids. The
+    number is part of the path, to match wsolevaluation's metadata.
 
     Args:
-        config: The options.
+        config: Options of the preparation.
         wnids: All classes, sorted.
-        trained: The classes of `train`; where there are any, others are left out.
-        state: What is finished.
-        meters: Show the progress.
+        trained: Classes of `train`; if there are any, others are left out.
+        state: Record of finished archives.
+        meters: Progress meters.
 
     Raises:
-        DataError: If the classes are not known, or boxes and images do not fit.
+        DataError: If the classes are unknown, or boxes and images do not match.
     """
     archive = config.imagenetv2
     if archive is None:
@@ -55,25 +55,25 @@ def add_imagenetv2(
 
 
 def _check_classes(archive: Path, wnids: Sequence[str]) -> None:
-    """Refuse an archive whose numbers do not count the known classes: they would be others."""
+    """Raise an error if the class numbers of an archive do not match the known classes."""
     with Archive(archive) as loaded:
         numbers = {_number(member) for member in loaded.members()}
     if numbers != set(range(len(wnids))):
         raise DataError(
-            f"{archive}: has {len(numbers)} classes, numbered to {max(numbers, default=0)}, and "
-            f"{len(wnids)} are known: give the official boxes, which name all 1,000"
+            f"{archive}: has {len(numbers)} classes, numbered to {max(numbers, default=0)}, but "
+            f"{len(wnids)} are known; set --boxes to the official boxes, which contain all 1,000"
         )
 
 
 def _number(member: Member) -> int:
     parts = chunks_of(member.name)
     if len(parts) < 2 or not parts[-2].isdecimal():
-        raise DataError(f"{member.where}: expected <number of the class>/<image>")
+        raise DataError(f"{member.where}: not an image <class number>/<image>; check the archive")
     return int(parts[-2])
 
 
 class _Route:
-    """Where an image belongs."""
+    """Route of the images."""
 
     def __init__(
         self, wnids: Sequence[str], trained: Collection[str], published: dict[str, str]
@@ -90,7 +90,7 @@ class _Route:
 
 
 def _read_names(path: Path) -> dict[str, str]:
-    """Return the name in the file of boxes to the name in the archive."""
+    """Return the name in the archive by the name in the file of boxes."""
     names: dict[str, str] = {}
     for number, line in _lines(path):
         before, comma, after = (part.strip() for part in line.partition(","))
@@ -112,11 +112,11 @@ def _boxes(
         if not label.isdecimal() or int(label) >= len(wnids):
             raise AnnotationError(path, number, f"no class {label!r}")
         if label not in numbers:
-            # Of a class that the data set does not have.
+            # The class is not in the data set.
             continue
         file = there.get(name)
         if file is None:
-            reason = f"no image {name!r}: archives since 2020 need imagenetv2_names too"
+            reason = f"no image {name!r}; set imagenetv2_names for archives since 2020"
             raise AnnotationError(path, number, reason)
         image = file.relative_to(out).as_posix()
         lines[image, box] = BoxLine(image, wnids[int(label)], box, read_image_size(file))
@@ -124,7 +124,7 @@ def _boxes(
 
 
 def _box(path: Path, number: int, line: str) -> tuple[str, Box]:
-    """Return the last two parts of the name, and the box."""
+    """Return the last two parts of the image name, and the box."""
     fields = line.split(",")
     try:
         x0, y0, x1, y1 = map(float, fields[1:])

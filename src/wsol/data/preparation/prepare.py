@@ -1,4 +1,4 @@
-"""Prepare a data set from its archives, and say what is in it."""
+"""Preparation of data sets from their archives, and reports of their contents."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from wsol.data.names import SPLITS
 from wsol.data.open import open_data
 from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig, PrepareConfig
 from wsol.data.preparation.download import MD5, check_md5, download
-from wsol.data.preparation.extract import State, bytes_below, check_room, unfinished, unpack
+from wsol.data.preparation.extract import State, bytes_below, check_disk_space, unfinished, unpack
 from wsol.data.preparation.imagenet import prepare_imagenet
 from wsol.data.samples import Samples
 from wsol.errors import ImageError
@@ -27,21 +27,22 @@ OFFICIAL: Final = {
     "imagenet": {"train": 1_281_167, "val": 10_000, "test": 50_000},
     "openimages": {"train": 29_819, "val": 2_500, "test": 5_000},
 }
-"""Images of each split, as published."""
+"""Published number of images of each split."""
 
 _THREADS: Final = 8
 
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """What is in one split.
+    """Counts of a split.
 
     Args:
-        images: How many images.
-        classes: How many classes have images.
-        fewest: Images of the smallest class.
-        most: Images of the largest class.
-        without_ground_truth: Images without box or mask; None where that is of no use, as in train.
+        images: Number of images.
+        classes: Number of classes with images.
+        fewest: Number of images of the smallest class.
+        most: Number of images of the largest class.
+        without_ground_truth: Number of images without box or mask; None for splits that need no
+            ground truth, such as train.
     """
 
     images: int
@@ -53,11 +54,11 @@ class SplitCounts:
 
 @dataclass(frozen=True)
 class Report:
-    """What is in a prepared folder.
+    """Report on a prepared folder.
 
     Args:
-        splits: By name.
-        faults: What is wrong with it, one line each.
+        splits: Counts by split.
+        faults: One-line descriptions of faults.
     """
 
     splits: dict[str, SplitCounts]
@@ -65,14 +66,14 @@ class Report:
 
 
 def survey(root: Path, masks: Path | None = None) -> Report:
-    """Count what is in a prepared data set, without opening an image.
+    """Count the images of a prepared data set, without opening them.
 
     Args:
-        root: The folder that `open_data` reads.
-        masks: Folder of masks, where the truth is in masks.
+        root: Folder of the data set.
+        masks: Folder of ground-truth masks, if the data set has masks.
 
     Raises:
-        DataError: If it is no data set.
+        DataError: If the folder is not a data set.
     """
     splits = open_data(root, val_fraction=0)
     masked = frozenset(read_mask_folder(masks, root).ids) if masks and masks.is_dir() else None
@@ -81,19 +82,19 @@ def survey(root: Path, masks: Path | None = None) -> Report:
 
 
 def verify(root: Path, out: Path, meters: Meters, masks: Path | None = None) -> Report:
-    """Count what is in a prepared data set, and read the header of every image and mask.
+    """Count the images of a prepared data set, and check the header of every image and mask.
 
     Args:
-        root: The folder that `open_data` reads.
-        out: The folder that was prepared, with the notes of what is finished.
-        meters: Show the progress, in files.
-        masks: Folder of masks, where the truth is in masks.
+        root: Folder of the data set.
+        out: Output folder of the preparation, with the record of finished archives.
+        meters: Progress meters, in files.
+        masks: Folder of ground-truth masks, if the data set has masks.
 
     Raises:
-        DataError: If it is no data set.
+        DataError: If the folder is not a data set.
     """
     counts = survey(root, masks).splits
-    faults = [f"{name}: not finished; give the same command again" for name in unfinished(out)]
+    faults = [f"{name}: not finished; run the same command again" for name in unfinished(out)]
     for name, split in counts.items():
         if split.without_ground_truth:
             what = "mask" if masks else "box"
@@ -120,7 +121,7 @@ def _count(name: str, samples: Samples, masked: frozenset[str] | None) -> SplitC
 
 
 def _bad_headers(paths: list[Path], meters: Meters) -> Iterator[str]:
-    """Yield one line for each file that is no image."""
+    """Yield a message for each file that is not an image."""
     with meters("verify", len(paths)) as meter, ThreadPoolExecutor(_THREADS) as threads:
         for fault in _in_batches(threads, paths):
             meter.advance(1)
@@ -129,7 +130,7 @@ def _bad_headers(paths: list[Path], meters: Meters) -> Iterator[str]:
 
 
 def _in_batches(threads: ThreadPoolExecutor, paths: list[Path]) -> Iterable[str | None]:
-    # map() would make a million futures at once.
+    # A single map() would create a million futures at once.
     for start in range(0, len(paths), 1000):
         yield from threads.map(_fault, paths[start : start + 1000])
 
@@ -148,25 +149,25 @@ _FOLDERS: Final = {".jpg": IMAGES, ".jpeg": IMAGES, ".png": MASKS}
 
 
 def prepare_openimages(config: OpenimagesConfig, state: State, meters: Meters) -> None:
-    """Write the images as folders by class, and the masks below a folder of their own.
+    """Write OpenImages30k as class folders, with masks in a separate folder.
 
     Args:
-        config: The options.
-        state: What is finished.
-        meters: Show the progress.
+        config: Options of the preparation.
+        state: Record of finished archives.
+        meters: Progress meters.
 
     Raises:
-        DataError: If an archive is refused, or there is no room.
+        DataError: If an archive is refused, or there is too little disk space.
     """
     todo = [path for path in config.archives if not state.is_finished(path)]
     there = bytes_below(config.out / IMAGES) + bytes_below(config.out / MASKS)
-    check_room(config.out, sum(path.stat().st_size for path in todo) - there if todo else 0)
+    check_disk_space(config.out, sum(path.stat().st_size for path in todo) - there if todo else 0)
     for path in todo:
         unpack(path, config.out, route_openimages, state, meters)
 
 
 def route_openimages(member: Member) -> str | None:
-    """Return where `{train,val,test}/<class>/<file>` of an archive belongs, whatever is above."""
+    """Return the output path of a member `**/{train,val,test}/<class>/<file>`."""
     split, *rest = chunks_of(member.name)[-3:]
     folder = _FOLDERS.get(Path(member.name).suffix.lower())
     if folder is None or split not in SPLITS or len(rest) != 2 or rest[1].startswith("."):
@@ -175,19 +176,19 @@ def route_openimages(member: Member) -> str | None:
 
 
 ROOT: Final = "CUB_200_2011"
-"""The folder in the archive; beside it lies the list of attributes."""
+"""Root folder in the archive, next to the list of attributes."""
 
 
 def prepare_cub(config: CubConfig, state: State, meters: Meters) -> None:
-    """Write CUB-200-2011 as `open_data` reads it.
+    """Write CUB-200-2011 in its original layout, after a download if necessary.
 
     Args:
-        config: The options.
-        state: What is finished.
-        meters: Show the progress.
+        config: Options of the preparation.
+        state: Record of finished archives.
+        meters: Progress meters.
 
     Raises:
-        DataError: If an archive cannot be had or is refused, or there is no room.
+        DataError: If an archive is not available or refused, or there is too little disk space.
     """
     archive = config.archive
     if archive is None:
@@ -197,15 +198,15 @@ def prepare_cub(config: CubConfig, state: State, meters: Meters) -> None:
         if config.checksum == "md5" and not state.is_finished(archive, "md5"):
             check_md5(archive, MD5["cub"], meters)
             state.finish(archive, "md5")
-        check_room(config.out, archive.stat().st_size - bytes_below(config.out / "images"))
+        check_disk_space(config.out, archive.stat().st_size - bytes_below(config.out / "images"))
         unpack(archive, config.out, route_cub, state, meters)
     if config.cubv2 is not None and not state.is_finished(config.cubv2):
-        check_room(config.out, config.cubv2.stat().st_size)
+        check_disk_space(config.out, config.cubv2.stat().st_size)
         unpack(config.cubv2, config.out, route_cubv2, state, meters)
 
 
 def route_cub(member: Member) -> str | None:
-    """Return where a member belongs: images and the lists beside them, nothing else."""
+    """Return the output path of an image or list of CUB-200-2011; None for other members."""
     root, *parts = chunks_of(member.name)
     is_list = len(parts) == 1 and Path(member.name).suffix == ".txt"
     is_image = len(parts) == 3 and parts[0] == "images" and _is_image(member)
@@ -213,7 +214,7 @@ def route_cub(member: Member) -> str | None:
 
 
 def route_cubv2(member: Member) -> str | None:
-    """Return where an image of CUBV2 belongs: in its class's folder, as wsolevaluation has it."""
+    """Return the output path of an image of CUBV2: its class folder, as in wsolevaluation."""
     parts = chunks_of(member.name)
     if len(parts) < 2 or not _is_image(member):
         return None
@@ -226,13 +227,13 @@ def _is_image(member: Member) -> bool:
 
 
 def prepare(config: PrepareConfig) -> Report:
-    """Prepare a data set, going on where an interrupted call was, or only verify one.
+    """Prepare a data set, resume an interrupted preparation, or verify a prepared data set.
 
     Args:
-        config: options of the data set, which say which one it is.
+        config: options of the preparation; their type selects the data set.
 
     Raises:
-        DataError: an archive cannot be had or is refused, or there is no room.
+        DataError: an archive is not available or refused, or there is too little disk space.
     """
     if not config.verify:
         with State(config.out) as state:

@@ -1,1 +1,1 @@
-"""Data sets in tar files."""
+"""Data sets in tar shards."""

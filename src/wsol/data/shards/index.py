@@ -1,4 +1,4 @@
-"""What is in a folder of tar shards, and where: as a table in memory and as Parquet."""
+"""Index of the images in tar shards, in memory and as a Parquet file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,17 +21,17 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True, eq=False)
 class ShardIndex:
-    """Where each image of some shards lies.
+    """Positions of images in shards.
 
     Args:
         shards: paths of the shards below their folder.
         ids: (N,) names of the images; unique.
-        shard: int32 (N,) which shard an image is in.
-        offset: int64 (N,) its first byte there.
-        size: int64 (N,) its bytes.
-        splits: the images with their labels and boxes; together they are all, in this order.
-            Empty where the labels are not known.
-        fault: why they are not known, and what to do.
+        shard: int32 (N,) shard number of each image.
+        offset: int64 (N,) offset of the first byte of each image in its shard.
+        size: int64 (N,) size of each image in bytes.
+        splits: images with labels and boxes by split, which together are all images in this order;
+            empty if the labels are unknown.
+        fault: reason why the labels are unknown, and a fix.
     """
 
     shards: tuple[str, ...]
@@ -44,15 +44,15 @@ class ShardIndex:
 
 
 def save_index(root: Path, index: ShardIndex) -> None:
-    """Write the index of a packed data set beside its shards, whole or not at all.
+    """Write the index of a packed data set to the folder of its shards, atomically.
 
     Args:
         root: folder of the shards.
-        index: of a data set, so its labels are known.
+        index: index with known labels.
     """
     every = list(index.splits.values())
     columns: dict[str, pa.Array] = {
-        # As bytes, since the name of a file need not be text.
+        # As bytes, since file names may not be valid text.
         "id": pa.array([_bytes(name) for name in index.ids], pa.binary()),
         "split": pa.array(
             [name for name, samples in index.splits.items() for _ in range(len(samples))]
@@ -76,14 +76,14 @@ def save_index(root: Path, index: ShardIndex) -> None:
 
 
 def load_index(root: Path, present: Sequence[str]) -> ShardIndex:
-    """Read the index that lies beside shards.
+    """Read the index in a folder of shards.
 
     Args:
         root: folder of the shards.
-        present: paths of the tar files there, below it.
+        present: paths of the existing tar files below the folder.
 
     Raises:
-        DataError: it is damaged, or does not belong to these shards.
+        DataError: the index is damaged, or does not match the shards.
     """
     path = root / INDEX
     try:
@@ -91,8 +91,7 @@ def load_index(root: Path, present: Sequence[str]) -> ShardIndex:
         info = json.loads(table.schema.metadata[b"wsol"])
         if info["version"] != _VERSION:
             raise DataError(
-                f"{path}: is of version {info['version']} and this wsol reads {_VERSION}: pack "
-                "the data set again"
+                f"{path}: has version {info['version']}, not {_VERSION}; pack the data set again"
             )
         sizes: dict[str, int] = dict(info["shards"])
         index = _from_table(root, table, tuple(map(str, info["classes"])), tuple(sizes))
@@ -113,14 +112,14 @@ def load_index(root: Path, present: Sequence[str]) -> ShardIndex:
     ) as error:
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{path}: not a sound index ({reason}): pack the data set again, or remove the file to "
+            f"{path}: not a valid index ({reason}); pack the data set again, or remove the file to "
             "read the shards without it"
         ) from error
     for name, size in sizes.items():
         found = (root / name).stat().st_size if name in present else None
         if found != size:
             has = "is missing" if found is None else f"has {found:,} bytes instead of {size:,}"
-            raise DataError(f"{root / name}: {has}: copy it again, or pack the data set again")
+            raise DataError(f"{root / name}: {has}; copy it again, or pack the data set again")
     return index
 
 
@@ -129,7 +128,7 @@ def _from_table(
 ) -> ShardIndex:
     ids = tuple(_text(name) for name in table["id"].to_pylist())
     if not ids or len(set(ids)) < len(ids):
-        raise ValueError("no images, or one that is listed twice")
+        raise ValueError("no images, or duplicate images")
     split_of = table["split"].to_pylist()
     labels = _numbers(table["label"], np.int64)
     label_sets, box_labels = (
@@ -142,7 +141,7 @@ def _from_table(
         if not (np.isfinite(every).all() and (every >= 0).all()) or np.any(
             every[:, :2] >= every[:, 2:]
         ):
-            raise ValueError("a box is not one")
+            raise ValueError("a box is not valid")
     splits: dict[str, Samples] = {}
     begin = 0
     for name in dict.fromkeys(split_of):
@@ -174,7 +173,7 @@ def _numbers(column: pa.ChunkedArray, kind: Any) -> NDArray[Any]:
 
 
 def _lists(table: pa.Table, name: str, kind: Any) -> tuple[NDArray[Any], ...] | None:
-    """Return the list of each row as an array, None where the table has none."""
+    """Return the list of each row as an array, or None if the table lacks the column."""
     if name not in table.column_names:
         return None
     column = table[name].combine_chunks()

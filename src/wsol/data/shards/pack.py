@@ -1,4 +1,4 @@
-"""Writing of tar shards."""
+"""Packing of data sets into tar shards."""
 
 import json
 import os
@@ -25,12 +25,12 @@ _BLOCK = 512
 
 
 class ShardPosition(NamedTuple):
-    """Where a file lies in shards.
+    """Position of a file in shards.
 
     Attributes:
         shard: number of the shard.
-        offset: of its first byte.
-        size: bytes.
+        offset: offset of the first byte.
+        size: size in bytes.
     """
 
     shard: int
@@ -39,13 +39,13 @@ class ShardPosition(NamedTuple):
 
 
 class ShardWriter:
-    """Writes samples to tar files one after another, a new one when the last is full.
+    """Writes samples to tar files of limited size.
 
-    Equal samples give equal bytes: members have no times and no owners.
+    The files are reproducible, as members have no times and owners.
 
     Args:
-        folder: to write to; it exists.
-        shard_size: bytes above which a shard takes no further sample.
+        folder: existing output folder.
+        shard_size: size in bytes after which a new shard is started.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -53,37 +53,37 @@ class ShardWriter:
     ...         writer.begin("train")
     ...         writer.add("crow/a", {"jpg": b"bytes", "cls": b"0"}, "jpg")
     ...     writer.shards
-    Place(shard=0, offset=512, size=5)
+    ShardPosition(shard=0, offset=512, size=5)
     ['train-000000.tar']
     """
 
     def __init__(self, folder: Path, shard_size: int) -> None:
-        """Start without a shard."""
+        """Store the options; shards are created on demand."""
         self.folder, self.shard_size = folder, shard_size
         self.shards: list[str] = []
         self._tar: tarfile.TarFile | None = None
         self._prefix, self._number = "", 0
 
     def begin(self, prefix: str) -> None:
-        """Let what follows go to shards of another name.
+        """Start shards with another name.
 
         Args:
-            prefix: of the name: ``train`` makes ``train-000000.tar``.
+            prefix: prefix of the file names: ``train`` for ``train-000000.tar``.
         """
         self.close()
         self._prefix, self._number = prefix, 0
         self._next()
 
     def add(self, key: str, files: Mapping[str, bytes], main: str) -> ShardPosition:
-        """Add one sample.
+        """Add a sample.
 
         Args:
-            key: what its members' names have in common.
-            files: suffix to content.
-            main: suffix of the one whose place is asked for.
+            key: name of all members without suffix.
+            files: content of each member by suffix.
+            main: suffix of the main member.
 
         Returns:
-            Where that lies.
+            Position of the main member.
         """
         tar = self._tar
         if tar is None or tar.offset >= self.shard_size:
@@ -99,7 +99,7 @@ class ShardWriter:
         return place
 
     def close(self) -> None:
-        """End the last shard."""
+        """Close the last shard."""
         tar, self._tar = self._tar, None
         if tar is not None:
             tar.close()
@@ -109,7 +109,7 @@ class ShardWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End the last shard."""
+        """Close the last shard."""
         self.close()
 
     def _next(self) -> tarfile.TarFile:
@@ -122,16 +122,16 @@ class ShardWriter:
 
 
 LEAST = 10_000
-"""Bytes; with less, nearly every image would have a shard of its own."""
+"""Minimum shard size in bytes; with less, nearly every shard would contain a single image."""
 
 
 class Packed(NamedTuple):
-    """What was written.
+    """Result of packing.
 
     Attributes:
-        images: of all splits.
+        images: number of images in all splits.
         shards: number of tar files.
-        size: bytes of all images.
+        size: total size of the images in bytes.
     """
 
     images: int
@@ -140,18 +140,18 @@ class Packed(NamedTuple):
 
 
 def pack(config: PackConfig) -> Packed:
-    """Write a data set as tar shards in WebDataset's form, with an index of where each image is.
+    """Pack a data set into tar shards in WebDataset format, with an index.
 
-    The images' bytes stay as they are. Equal data gives equal bytes, and the folder is there
-    when it is complete, or not at all.
+    Image files are copied unchanged. The shards are reproducible, and the output folder is written
+    atomically.
 
     Args:
-        config: the options.
+        config: options of packing.
 
     Raises:
         DataError: the data set cannot be used.
         ImageError: an image cannot be read.
-        ConfigError: the folder cannot be written.
+        ConfigError: the output folder is not writable.
     """
     splits = open_data(
         config.data,
@@ -165,7 +165,7 @@ def pack(config: PackConfig) -> Packed:
         return write_folder(config.out, lambda folder: _write(folder, splits, config.shard_size))
     except OSError as error:
         raise ConfigError(
-            f"{config.out}: cannot be written: {error.strerror}; choose another --out"
+            f"{config.out}: cannot be written: {error.strerror}; use another --out"
         ) from error
 
 
@@ -194,13 +194,13 @@ def _write(folder: Path, splits: dict[str, Samples], shard_size: int) -> Packed:
         splits,
     )
     save_index(folder, where)
-    # What has its name must be on the disk.
+    # Sync to disk before the folder gets its final name.
     os.sync()
     return Packed(count, len(writer.shards), int(table[:, 2].sum()))
 
 
 def _keys(ids: tuple[str, ...]) -> Iterator[str]:
-    """Yield a key for each image: its name without suffix and, as readers cut there, dots."""
+    """Yield a unique key for each image: its name without suffix, and with dots escaped."""
     used: set[str] = set()
     for name in ids:
         folder, slash, file = safe_path(name).rpartition("/")
@@ -221,12 +221,12 @@ def _content(path: Path) -> bytes:
     except OSError as error:
         raise ImageError(path, f"cannot be read: {error}") from error
     if len(content) > LARGEST:
-        raise ImageError(path, f"has more than {LARGEST:,} bytes; leave it out")
+        raise ImageError(path, f"exceeds the limit of {LARGEST:,} bytes; remove it")
     return content
 
 
 def _info(split: str, samples: Samples, index: int) -> dict[str, Any]:
-    """Return what is known of an image, for readers other than wsol."""
+    """Return the annotations of an image, for readers other than wsol."""
 
     def names(labels: Any) -> list[str]:
         return [escape_name(samples.classes[label]) for label in labels]

@@ -1,4 +1,4 @@
-"""Data sets packed in tar files, read in place: nothing is ever extracted."""
+"""Reader of data sets in tar files, in place, without extraction."""
 
 import os
 from bisect import bisect_left
@@ -16,20 +16,20 @@ from wsol.data.shards.webdataset import scan_shards
 from wsol.errors import DataError
 
 LARGEST: Final = 256 * 2**20
-"""Bytes of the largest image that is taken; the largest of ILSVRC has 16 MB."""
+"""Maximum size of an image in bytes; the largest image of ILSVRC has 16 MB."""
 
 _OPEN_FILES: Final = 64
 
 
 @dataclass(frozen=True)
 class ShardMember:
-    """The bytes of one image in a file of many, as a member is in a tar archive.
+    """Image at a position in a file, such as a member of a tar archive.
 
     Args:
-        name: of the image.
-        file: that holds it.
-        offset: of its first byte.
-        size: bytes.
+        name: name of the image.
+        file: path of the file.
+        offset: offset of the first byte.
+        size: size in bytes.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -49,33 +49,33 @@ class ShardMember:
         return self.name
 
     def open(self) -> BinaryIO:
-        """Return the bytes as a file.
+        """Return the content as a binary file.
 
         Raises:
             OSError: the file cannot be read.
-            ValueError: the file ends before they do, or they are too many.
+            ValueError: the file is truncated, or the image too large.
         """
         if self.size > LARGEST:
-            raise ValueError(f"{self.size:,} bytes are more than {LARGEST:,}")
+            raise ValueError(f"{self.size:,} bytes exceed the limit of {LARGEST:,}")
         file = _open_file(self.file)
         data = b""
-        # A network's file system may give less than it is asked for.
+        # Network file systems may return fewer bytes than requested.
         while len(data) < self.size:
             piece = os.pread(file.number, self.size - len(data), self.offset + len(data))
             if not piece:
-                raise ValueError(f"{self.file} ends before it does")
+                raise ValueError(f"{self.file} is truncated")
             data += piece
         return BytesIO(data)
 
 
 class _Descriptor:
-    """An open file that any number of threads and processes read from any place."""
+    """Open file that threads and processes can read concurrently at any position."""
 
     def __init__(self, path: Path) -> None:
         self.number = -1
         self.number = os.open(path, os.O_RDONLY)
 
-    # Kept as a default, since modules may be gone when the process ends.
+    # A default argument, since modules may be unloaded at the end of the process.
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         if self.number >= 0:
             close(self.number)
@@ -87,15 +87,15 @@ def _open_file(path: Path) -> _Descriptor:
 
 
 forget_files = _open_file.cache_clear
-"""Close all open files, as others may be in their place now."""
+"""Close all open files, as they may have been replaced."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Opened:
-    """Shards that this process has looked into.
+    """Shards that this process has opened.
 
-    `prefix` is what the paths of their images begin with; `rows` are those of the index by id, so
-    that one is found by halving; `stamps` tell whether the files are still the same.
+    `prefix` is the prefix of the image paths; `rows` are the rows of the index sorted by id, for
+    binary search; `stamps` show whether the files have changed.
     """
 
     prefix: str
@@ -119,15 +119,15 @@ _COMPRESSED: Final = (
 _SUFFIXES: Final = {".tar"} | {PurePath(f"a{name}").suffix for name in _COMPRESSED}
 
 _opened: dict[str, _Opened] = {}
-"""By prefix. Worker processes that are forked have it too."""
+"""Opened shards by prefix, which forked worker processes inherit."""
 
 
 def is_sharded(root: Path | str) -> bool:
-    """Return whether a folder holds its images in tar files.
+    """Return whether the images of a folder are in tar files.
 
-    That is so where `wsol pack` wrote it, or where it has tar files, or folders of them, but no
-    images and no other folders. What is hidden and folders that wsol has written do not count.
-    Compressed tar files count, so that they are refused and not overlooked.
+    This holds for folders of `wsol pack`, and for folders with tar files, or subfolders of tar
+    files, but without images and other subfolders. Hidden files and folders that wsol has written
+    are ignored. Compressed tar files count, so that they raise an error instead of being ignored.
 
     Args:
         root: Any folder.
@@ -160,12 +160,12 @@ def _holds_shards(root: Path, *, deep: bool) -> bool:
 
 
 def list_shards(root: Path | str, *, follow_links: bool = False) -> list[str]:
-    """Return the names of the images in a folder of shards, sorted.
+    """Return the sorted names of the images in a folder of shards.
 
-    Each is opened as `root / name`, as if it were a file there.
+    Each image can be opened as `root / name`, like a file.
 
     Args:
-        root: Folder for which `is_sharded` holds.
+        root: Folder of shards, see `is_sharded`.
         follow_links: Whether tar files may be links that lead out of the folder.
 
     Raises:
@@ -179,8 +179,7 @@ def read_shards(root: Path | str, *, follow_links: bool = False) -> dict[str, Sa
     """Return the splits of a data set in a folder of shards.
 
     Args:
-        root: Folder for which `is_sharded` holds: of `wsol pack`, or of any tar files in
-            WebDataset's form, see `scan_shards`.
+        root: Folder of `wsol pack`, or of tar files in WebDataset format, see `scan_shards`.
         follow_links: Whether tar files may be links that lead out of the folder.
 
     Raises:
@@ -188,19 +187,19 @@ def read_shards(root: Path | str, *, follow_links: bool = False) -> dict[str, Sa
     """
     index = _open(Path(root), follow_links).index
     if not index.ids:
-        raise DataError(f"{root}: no images in the tar files of this folder")
+        raise DataError(f"{root}: no images in the tar files; use tar files of images")
     if not index.splits:
         raise DataError(f"{root}: {index.fault}")
     return dict(index.splits)
 
 
 def find_member(path: Path | str, *, search: bool = False) -> ShardMember | None:
-    """Return where the image lies that a path names, if it is one in a folder of shards.
+    """Return the shard member with a path, or None.
 
     Args:
-        path: As `root / name`, of a name that `list_shards` has.
-        search: Look for shards in the folders above; otherwise only those count that this process
-            has opened.
+        path: Path `root / name`, with a name of `list_shards`.
+        search: Whether to search for shards in the parent folders; default: only in shards that
+            this process has opened.
 
     Raises:
         DataError: If a shard or the index is damaged.
@@ -219,13 +218,12 @@ def find_member(path: Path | str, *, search: bool = False) -> ShardMember | None
 
 
 def _open(root: Path, follow_links: bool) -> _Opened:
-    """Return what is in a folder of shards, which is looked through where it has changed."""
+    """Return the index of a folder of shards, which is read again if files have changed."""
     found_files = index_files(root, _SUFFIXES, follow_links=follow_links, inputs_only=True)
     packed = next((name for name in found_files if name.lower().endswith(_COMPRESSED)), None)
     if packed is not None:
         raise DataError(
-            f"{root / packed}: is a compressed tar file, which cannot be read in place; "
-            "decompress it"
+            f"{root / packed}: compressed tar files cannot be read in place; decompress it"
         )
     files = [name for name in found_files if name.lower().endswith(".tar")]
     index = root / INDEX
@@ -235,7 +233,7 @@ def _open(root: Path, follow_links: bool) -> _Opened:
         if (root / name).is_file()
         for status in [(root / name).stat()]
     )
-    # Paths in the folder `.` are written without it.
+    # Paths in the folder `.` have no prefix.
     prefix = str(root / "_")[:-1]
     known = _opened.get(prefix)
     if known is not None and known.stamps == stamps:

@@ -1,4 +1,4 @@
-"""Tar shards that somebody else has written, in the form of WebDataset."""
+"""Reader of tar shards in WebDataset format that were not written by wsol."""
 
 import json
 import logging
@@ -24,14 +24,14 @@ _COMPANIONS: Final = re.compile(
     r"label|labels|depth|normal|normals|flow|edge|edges|heatmap|thumb|thumbnail|preview)"
     r"(?:[._-]|$)"
 )
-"""What images are called that belong to another image of the same sample."""
+"""Matches suffixes of images that accompany the main image of a sample, such as masks."""
 
 _logger = logging.getLogger("wsol")
 
 
 @dataclass
 class _Sample:
-    """What the members of one key say."""
+    """Sample with all members of a key."""
 
     shard: int
     key: str
@@ -40,7 +40,7 @@ class _Sample:
 
     @property
     def label(self) -> str:
-        """Name of the class: of the `.json`, else the `.cls`, else the folder; may be empty."""
+        """Class name in the `.json`, otherwise in the `.cls`, otherwise the folder, or empty."""
         try:
             label = json.loads(self.by_suffix.get("json", "{}"))["label"]
         except (ValueError, LookupError, TypeError, RecursionError):
@@ -52,10 +52,10 @@ class _Sample:
 
     @property
     def images(self) -> list[Member]:
-        """Those of the images that are images and do not belong to another one.
+        """Main images of the sample, without accompanying images.
 
-        Beside `a.jpg`, `a.seg.png` and `a.thumb.jpg` are not; `a.left.jpg` and `a.right.jpg` are
-        two images where no `a.jpg` is beside them.
+        Next to `a.jpg`, `a.seg.png` and `a.thumb.jpg` are left out; `a.left.jpg` and `a.right.jpg`
+        are two images if there is no `a.jpg`.
         """
         plain = [each for each in self.pixels if "." not in self._suffix(each)]
         if plain:
@@ -63,27 +63,26 @@ class _Sample:
         return [each for each in self.pixels if not _COMPANIONS.search(self._suffix(each))]
 
     def _suffix(self, member: Member) -> str:
-        """Return what follows the key in a member's name, in lower case."""
+        """Return the part of a member's name after the key, in lower case."""
         return PurePosixPath(member.name).name.partition(".")[2].lower()
 
 
 def scan_shards(root: Path, shards: Sequence[str]) -> ShardIndex:
-    """Look through the headers of tar shards for images and their labels.
+    """Scan the headers of tar shards for images and their labels.
 
-    Members whose names are the same up to the first dot are one sample. An image is called as its
-    shard and member are, `shard-0/key.jpg`; its label is `label` in the sample's `.json`, else what
-    its `.cls` says, else the folder that it lies in. Suffixes may be in any case. Images that
-    belong to another one of their sample, such as masks, and hidden members are left out. The split
-    is told by a word in the shard's name or folder (train, val, validation, test), and is `train`
-    where there is none.
+    Members with the same name up to the first dot are a sample. The name of an image consists of
+    shard and member, `shard-0/key.jpg`. Its label is `label` in the `.json` of the sample,
+    otherwise the content of its `.cls`, otherwise its folder. The case of suffixes is ignored.
+    Accompanying images of a sample, such as masks, and hidden members are left out. The split is a
+    word in the name or folder of the shard (train, val, validation, test), and `train` by default.
 
     Args:
         root: Folder of the shards.
-        shards: Their paths below it.
+        shards: Paths of the shards below the folder.
 
     Returns:
-        The images; without splits where one has no label, or a sample has two images of which
-        one may be the other's mask.
+        Index of the images; without splits if an image has no label, or a sample has two images,
+        one of which may be a mask.
 
     Raises:
         DataError: If a shard is damaged, or `val` or `test` has a class that `train` lacks.
@@ -100,12 +99,12 @@ def scan_shards(root: Path, shards: Sequence[str]) -> ShardIndex:
             fault = fault or _fault(shard, sample, images, label)
             companions += [each.name for each in sample.pixels if each not in images]
             for each in images:
-                # As paths are: what tar writes of a folder `.` begins with `./`.
+                # Normalize the name, as members of a folder `.` begin with `./`.
                 name = "/".join((stem, *chunks_of(each.name)))
                 of_split.append((name, label, each, number))
     if companions:
         _logger.warning(
-            "%s: %d images that belong to another image of their sample were left out, as %r",
+            "%s: left out %d accompanying images of samples, such as %r",
             root,
             len(companions),
             companions[0],
@@ -126,32 +125,32 @@ def scan_shards(root: Path, shards: Sequence[str]) -> ShardIndex:
 
 
 def _fault(shard: str, sample: _Sample, images: Sequence[Member], label: str) -> str:
-    """Return why a sample is none of a data set, and what to do; empty where it is one."""
+    """Return why the label of a sample is unknown, with a fix; empty if it is known."""
     if not images:
         return ""
     name = f"{shard}: {images[0].name}"
     if not label:
         return (
-            f"{name} has no class: put a .cls or .json with the same name up to the first dot "
-            "beside it, or put it in a folder of its class; or use --labels"
+            f"{name} has no class; add a .cls or .json with the same name up to the first dot, "
+            "put it in a folder of its class, or use --labels"
         )
     wrong = class_fault(label)
     if wrong:
-        return f"{name}: its class {label!r} {wrong}"
+        return f"{name}: the class {label!r} {wrong}"
     kinds = [each.name for each in images if "." not in PurePosixPath(each.name).stem]
     if len(kinds) > 1:
         return (
-            f"{name} and {kinds[1]} are images of one sample: rename a mask to "
-            f"{sample.key}.mask{PurePosixPath(kinds[1]).suffix}, and another image to another key"
+            f"{name} and {kinds[1]} are images of the same sample; rename a mask to "
+            f"{sample.key}.mask{PurePosixPath(kinds[1]).suffix}, or an image to another key"
         )
     return ""
 
 
 def _samples(path: Path, shard: int, left_out: LeftOut) -> Iterator[_Sample]:
-    """Yield the samples of a shard, whose members follow one another."""
+    """Yield the samples of a shard, whose members are consecutive."""
     sample = _Sample(shard, "")
-    for member in plain_members(path, lambda fault: _logger.warning("%s; passed over", fault)):
-        # macOS puts a file `._name` of its own before each file.
+    for member in plain_members(path, lambda fault: _logger.warning("%s; skipped", fault)):
+        # macOS adds a hidden file `._name` before each file.
         if any(part.startswith(".") for part in chunks_of(member.name)):
             continue
         folder, slash, file = member.name.rpartition("/")
@@ -182,7 +181,9 @@ def _splits(root: Path, found: dict[str, list[tuple[str, str]]]) -> dict[str, Sa
     for split, own in names.items():
         extra = min(own - set(classes), default=None)
         if extra is not None:
-            raise DataError(f"{root}: the shards of {split} have a class {extra!r}, {first} none")
+            raise DataError(
+                f"{root}: the class {extra!r} of {split} is missing in {first}; add images of it"
+            )
     number = {name: index for index, name in enumerate(classes)}
     return {
         split: Samples(

@@ -1,1 +1,1 @@
-"""Drawn data sets."""
+"""Synthetic data sets."""

@@ -1,8 +1,8 @@
-"""Toy scenes: objects of several kinds, sizes and places, one or several in an image.
+"""Synthetic scenes with one or more objects of different classes, sizes and positions.
 
-Where the toy animals of ``wsol.data.synthetic.toy`` show what a class map leaves out, scenes show
-what it finds: shapes tell the class, coats and colours do not, and an object is anything from a
-fifth of the image's side to nearly all of it, anywhere.
+In contrast to the toy images of ``wsol.data.synthetic.toy``, whose objects class activation maps
+cover only in part, the class of an object is its shape; pattern and color are random. Objects have
+sizes from a fifth of the image's side to nearly all of it, at any position.
 """
 
 import csv
@@ -57,17 +57,17 @@ SHAPES: dict[str, list[Points]] = {
         ]
     ],
 }
-"""Kind of object to its polygons, about the origin, within a radius of about one."""
+"""Polygons of each class, centered at the origin, with a radius of about one."""
 
 CLASSES = tuple(SHAPES)
 
 LEAST, MOST = 0.2, 0.9
-"""Larger side of an object as a share of the image's."""
+"""Range of the larger side of an object, as a fraction of the image's side."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One image and the truth about it.
+    """Image with its ground truth.
 
     Attributes:
         image: RGB, 224 x 224.
@@ -81,12 +81,12 @@ class Scene:
 
 
 def toy_scenes(count: int, seed: int, max_objects: int = 1) -> Iterator[Scene]:
-    """Yield scenes; the first objects are of all classes in turn.
+    """Yield scenes; the class of the first object cycles through all classes.
 
     Args:
         count: number of images.
-        seed: the same seed gives the same images.
-        max_objects: as many objects in an image at most, of up to three classes.
+        seed: random seed of the images.
+        max_objects: maximum number of objects per image, of up to three classes.
 
     >>> first = next(toy_scenes(1, seed=0))
     >>> first.image.size, CLASSES[first.labels[0]], first.boxes.shape
@@ -105,15 +105,15 @@ def write_scenes(
 ) -> None:
     """Write a data set of scenes, with the boxes of the test split in ``boxes.csv``.
 
-    Scenes of one object are put in folders by class. Scenes of several are put in folders by split,
-    with the classes of each image in ``labels.csv``, a row for each.
+    Scenes of one object are written to class folders. Scenes of more objects are written to split
+    folders, with the classes of each image in ``labels.csv``, one row per class.
 
     Args:
-        root: folder to write; it is made.
-        train: number of training images; they get no boxes.
+        root: output folder, which is created.
+        train: number of training images, which have no boxes.
         test: number of test images.
-        seed: of all images.
-        max_objects: as many objects in an image at most.
+        seed: random seed of all images.
+        max_objects: maximum number of objects per image.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -146,7 +146,7 @@ def _write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
 
 
 def _few_kinds(labels: list[int]) -> list[int]:
-    """Return labels of at most three kinds: the first three that come."""
+    """Limit labels to the first three classes."""
     kinds = list(dict.fromkeys(labels))[:3]
     return [label if label in kinds else kinds[0] for label in labels]
 
@@ -178,7 +178,7 @@ def _scene(labels: Sequence[int], random: np.random.Generator) -> Scene:
 def _place(
     kind: str, most: float, taken: NDArray[np.bool_], random: np.random.Generator
 ) -> Image.Image | None:
-    """Return the silhouette of an object on free ground, or None where none is found."""
+    """Return the silhouette of an object at a free position, or None if none is found."""
     for _ in range(40):
         mask = _silhouette(kind, random.uniform(LEAST, most), random)
         box = mask.getbbox()
@@ -208,7 +208,7 @@ def _silhouette(kind: str, share: float, random: np.random.Generator) -> Image.I
 
 
 def _coat(random: np.random.Generator) -> Image.Image:
-    """Return a pattern of two colours that says nothing of the class."""
+    """Return a random pattern of two colors, independent of the class."""
     y, x = np.mgrid[:SIZE, :SIZE]
     turn, pitch = random.uniform(0, math.pi), random.uniform(0.15, 0.6)
     along = np.sin((x * math.cos(turn) + y * math.sin(turn)) * pitch)
@@ -222,7 +222,7 @@ def _coat(random: np.random.Generator) -> Image.Image:
 
 
 PHOTOGRAPH_SIZE = 500, 375
-"""Width and height in pixels, those of most photographs of ImageNet and CUB-200-2011."""
+"""Width and height in pixels of most images of ImageNet and CUB-200-2011."""
 
 QUALITY = 90
 CONTRAST = 50
@@ -230,10 +230,10 @@ FALL = 1.2
 
 
 def photograph(seed: int, size: tuple[int, int] = PHOTOGRAPH_SIZE) -> Image.Image:
-    """Return a cloudy image in colour.
+    """Return a color image of clouds, with the statistics of a photograph.
 
     Args:
-        seed: of the image.
+        seed: random seed of the image.
         size: width and height in pixels.
 
     >>> photograph(0).size
@@ -250,12 +250,12 @@ def photograph(seed: int, size: tuple[int, int] = PHOTOGRAPH_SIZE) -> Image.Imag
 def write_photographs(
     folder: Path, count: int, seed: int = 0, size: tuple[int, int] = PHOTOGRAPH_SIZE
 ) -> list[Path]:
-    """Write JPEG files of about 90 KB, in a folder for each of two classes, and return them.
+    """Write JPEG files of about 90 KB to two class folders, and return their paths.
 
     Args:
-        folder: to write them in; it may be new.
-        count: of files.
-        seed: of the images.
+        folder: output folder, which may be new.
+        count: number of files.
+        seed: random seed of the first image.
         size: width and height in pixels.
 
     >>> import tempfile
@@ -276,7 +276,7 @@ def write_photographs(
 def _clouds(
     random: np.random.Generator, width: int, height: int, fall: float
 ) -> NDArray[np.float64]:
-    """Return noise ``(height, width)`` of mean 0 and deviation 1, amplitudes falling with f."""
+    """Return noise ``(height, width)`` with mean 0 and std 1, whose amplitudes fall with f."""
     frequencies = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     frequencies[0, 0] = np.inf
     phases = random.standard_normal((2, *frequencies.shape))

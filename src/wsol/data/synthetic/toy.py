@@ -1,9 +1,9 @@
-"""Toy images whose small part says the class at once and whose rest says it only weakly.
+"""Toy images with a small, very discriminative part and a large, less discriminative one.
 
-Each image shows one animal on a textured ground. A badge on its body has its class's shape and
-colour, always. Its coat has its class's stripes and hue only in most images. The true box is
-the whole animal, so a classifier that looks at the badge alone is right about the class and
-wrong about the box.
+Each image shows an animal on a textured background. A badge on its body always has the shape and
+color of its class. Its coat has the stripes and hue of its class in most images only. The
+ground-truth box contains the whole animal, so a classifier that only uses the badge predicts the
+correct class but a wrong box.
 """
 
 import csv
@@ -18,10 +18,10 @@ from PIL import Image, ImageDraw, ImageFilter
 
 
 def textured_background(random: np.random.Generator, size: int) -> Image.Image:
-    """Return a ground of soft colour patches.
+    """Return a background of soft color patches.
 
     Args:
-        random: decides it.
+        random: random generator.
         size: side of the image in pixels.
 
     >>> textured_background(np.random.default_rng(0), 64).size
@@ -47,7 +47,7 @@ CLASSES = ("cross", "disc", "square", "triangle")
 COAT_HUES = ((176, 96, 64), (96, 112, 176), (96, 152, 88), (168, 136, 72))
 BADGE_HUES = ((250, 235, 60), (250, 70, 200), (60, 240, 240), (245, 245, 245))
 COAT_TELLS = 0.9
-"""Share of images in which the coat is that of the class."""
+"""Fraction of images with the coat of the class; the coat of other images is random."""
 
 SIZE = 224
 _SCALE = 2
@@ -55,7 +55,7 @@ _SCALE = 2
 
 @dataclass(frozen=True)
 class ToyImage:
-    """One image and the truth about it.
+    """Image with its ground truth.
 
     Attributes:
         image: RGB, 224 x 224.
@@ -69,11 +69,11 @@ class ToyImage:
 
 
 def toy_images(count: int, seed: int) -> Iterator[ToyImage]:
-    """Yield images, the classes in turn.
+    """Yield images, cycling through the classes.
 
     Args:
         count: number of images.
-        seed: the same seed gives the same images.
+        seed: random seed of the images.
 
     >>> first = next(toy_images(1, seed=0))
     >>> first.image.size, CLASSES[first.label], bool((first.box[2:] > first.box[:2]).all())
@@ -87,14 +87,14 @@ def toy_images(count: int, seed: int) -> Iterator[ToyImage]:
 def write_toy(
     root: Path, *, train: int = 256, val: int = 40, test: int = 120, seed: int = 0
 ) -> None:
-    """Write a data set of toy images as folders by class, with ``boxes.csv``.
+    """Write a data set of toy images with class folders and ``boxes.csv``.
 
     Args:
-        root: folder to write; it is made.
-        train: number of training images; they get no boxes.
-        val: number of images for choosing the threshold.
+        root: output folder, which is created.
+        train: number of training images, which have no boxes.
+        val: number of validation images.
         test: number of test images.
-        seed: of all images.
+        seed: random seed of all images.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -132,7 +132,7 @@ def _image(label: int, random: np.random.Generator) -> ToyImage:
 
 
 def _animal(random: np.random.Generator) -> tuple[Image.Image, tuple[float, float], float]:
-    """Return a silhouette at twice the size, and place and radius of the badge at full size."""
+    """Return a silhouette in double size, and position and radius of the badge in full size."""
     length, width = random.uniform(130, 196), random.uniform(54, 84)
     angle = random.uniform(-0.5, 0.5) + (math.pi if random.random() < 0.5 else 0.0)
     reach = length / 2 + 6
@@ -141,7 +141,7 @@ def _animal(random: np.random.Generator) -> tuple[Image.Image, tuple[float, floa
         (random.uniform(0.42, 0.58) * SIZE),
     )
 
-    def safe_path(along: float, across: float) -> tuple[float, float]:
+    def point(along: float, across: float) -> tuple[float, float]:
         x = centre[0] + along * math.cos(angle) - across * math.sin(angle)
         y = centre[1] + along * math.sin(angle) + across * math.cos(angle)
         return x, y
@@ -149,8 +149,7 @@ def _animal(random: np.random.Generator) -> tuple[Image.Image, tuple[float, floa
     def blob(along: float, radius_along: float, radius_across: float) -> list[tuple[float, float]]:
         turns = np.linspace(0, 2 * math.pi, 60)
         return [
-            safe_path(along + radius_along * math.cos(t), radius_across * math.sin(t))
-            for t in turns
+            point(along + radius_along * math.cos(t), radius_across * math.sin(t)) for t in turns
         ]
 
     canvas = Image.new("L", (SIZE * _SCALE, SIZE * _SCALE))
@@ -159,18 +158,18 @@ def _animal(random: np.random.Generator) -> tuple[Image.Image, tuple[float, floa
         blob(0, length * 0.36, width / 2),
         blob(length * 0.36, length * 0.14, width * 0.3),
         [
-            safe_path(-length * 0.25, 0),
-            safe_path(-length * 0.5, -width * 0.4),
-            safe_path(-length * 0.5, width * 0.4),
+            point(-length * 0.25, 0),
+            point(-length * 0.5, -width * 0.4),
+            point(-length * 0.5, width * 0.4),
         ],
     ]
     for part in parts:
         pen.polygon([(x * _SCALE, y * _SCALE) for x, y in part], fill=255)
-    return canvas, safe_path(length * 0.36, 0), float(width * 0.2)
+    return canvas, point(length * 0.36, 0), float(width * 0.2)
 
 
 def _coat(kind: int, random: np.random.Generator) -> Image.Image:
-    """Return stripes in the hue and direction of a class, faintly."""
+    """Return faint stripes in the hue and direction of a class."""
     turn = math.pi * kind / len(CLASSES) + random.uniform(-0.2, 0.2)
     y, x = np.mgrid[:SIZE, :SIZE]
     wave = np.sin((x * math.cos(turn) + y * math.sin(turn)) * random.uniform(0.35, 0.5))
@@ -182,7 +181,7 @@ def _coat(kind: int, random: np.random.Generator) -> Image.Image:
 def _draw_badge(
     image: Image.Image, label: int, centre: tuple[float, float], radius: float, turn: float
 ) -> None:
-    """Draw the badge of a class in its colour on black."""
+    """Draw the badge of a class in its color on black."""
     shape: list[tuple[float, float]]
     if CLASSES[label] == "disc":
         shape = [(math.cos(t), math.sin(t)) for t in np.linspace(0, 2 * math.pi, 24)]

@@ -3,10 +3,10 @@
 Source: Zhang et al., Adversarial Complementary Learning for Weakly Supervised Object
 Localization, CVPR 2018, section 3, as the re-evaluation of Choe et al. (CVPR 2020) implements it.
 
-Known deviations: on a network of timm the branches sit on its last feature maps, with new layers
-drawn by Xavier's rule. The re-evaluation's networks also change pooling layers of VGG16; those are
-``wsolevaluation/...`` with this method. In evaluation the second branch runs for score maps alone,
-since the logits are the first one's. A map that is the same everywhere erases nothing, where the
+Known deviations: on timm networks the branches use the last feature maps, with new layers
+initialized by Xavier's rule. The re-evaluation's networks also change pooling layers of VGG16;
+those are ``wsolevaluation/...`` with this method. In evaluation the second branch runs for score
+maps only, since the logits are the first branch's. A constant map erases nothing, where the
 published code divides by zero.
 """
 
@@ -21,13 +21,13 @@ from wsol.options import Fraction, Range
 
 @dataclass(frozen=True)
 class Config(MethodConfig):
-    """Adversarial Complementary Learning: a second classifier on what the first did not look at.
+    """Adversarial Complementary Learning: a second classifier on regions the first one ignores.
 
     Args:
-        name: of the method.
-        threshold: share of the first branch's map, scaled to [0, 1], from which on a pixel is
+        name: method name.
+        threshold: fraction of the range of the first branch's map at and above which a pixel is
             erased for the second branch (delta).
-        channels: of the two hidden layers of each branch.
+        channels: channels of the two hidden layers of each branch.
 
     Source: Zhang et al., CVPR 2018, section 3.2; defaults of the re-evaluation's code.
     """

@@ -1,4 +1,4 @@
-"""ACoL as a training method, and its head."""
+"""ACoL training method and head."""
 
 from torch import Tensor, nn
 
@@ -13,8 +13,8 @@ def erase(features: Tensor, attention: Tensor, threshold: float) -> Tensor:
 
     Args:
         features: ``(N, C, h, w)``.
-        attention: ``(N, h, w)``, raw; it carries no gradient.
-        threshold: share of the attention's range.
+        attention: raw attention map without gradient, ``(N, h, w)``.
+        threshold: fraction of the attention's range.
 
     Source: Zhang et al., CVPR 2018, section 3.2.
 
@@ -27,16 +27,16 @@ def erase(features: Tensor, attention: Tensor, threshold: float) -> Tensor:
 
 
 class ACoLHead(Head):
-    """Two branches of three convolutions, each with a map per class; the second sees the rest.
+    """Two branches of three convolutions with a map per class; the second sees erased features.
 
     ``Output.branches`` are the maps of the first branch and, in training, the logits of the
     second.
 
     Args:
-        channels: C, of the features.
+        channels: C, channels of the features.
         num_classes: number of logits.
         hidden: channels of the hidden layers.
-        threshold: share of the first map's range from which on a pixel is erased.
+        threshold: fraction of the first map's range at and above which a pixel is erased.
 
     Source: Zhang et al., CVPR 2018, section 3 and figure 3.
 
@@ -50,7 +50,7 @@ class ACoLHead(Head):
     classifiers = ("first.4", "second.4")
 
     def __init__(self, channels: int, num_classes: int, hidden: int, threshold: float) -> None:
-        """Make the branches."""
+        """Create the branches."""
         super().__init__()
         self.channels, self.num_classes, self.threshold = channels, num_classes, threshold
         self.first = _branch(channels, hidden, num_classes)
@@ -75,14 +75,14 @@ class ACoLHead(Head):
         return Output(logits, features, (maps, second.mean((2, 3))))
 
     def score_maps(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Return the greater of both branches' maps ``(N, h, w)``, each scaled to [0, 1].
+        """Return the maximum of both branches' maps ``(N, h, w)``, each scaled to [0, 1].
 
         Source: Zhang et al., CVPR 2018, section 3.2: the maximum of the two maps.
         """
         return self._fused(features, self.first(features), labels)
 
     def output_maps(self, output: Output, labels: Tensor) -> Tensor:
-        """Return the same from an output, which has the first branch's maps already."""
+        """Return the score maps, reusing the first branch's maps of an output."""
         return self._fused(output.features, output.branches[0], labels)
 
     def _fused(self, features: Tensor, maps: Tensor, labels: Tensor) -> Tensor:
@@ -102,10 +102,10 @@ def _branch(channels: int, hidden: int, num_classes: int) -> nn.Sequential:
 
 
 class ACoLMethod(Method):
-    """Training of two branches that look at complementary regions."""
+    """Training of two branches on complementary regions."""
 
     def __init__(self, config: Config) -> None:
-        """Keep the options."""
+        """Store the options."""
         self.config = config
 
     def head(self, network: Network) -> ACoLHead:

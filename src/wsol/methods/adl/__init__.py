@@ -1,9 +1,9 @@
 """Attention-based Dropout Layer (Choe & Shim, CVPR 2019).
 
 Source: Choe & Shim, Attention-based Dropout Layer for Weakly Supervised Object Localization,
-CVPR 2019, section 3, and the authors' code. No known deviation: as in the code, one draw decides
-for the whole batch, the importance map is the sigmoid of the raw attention, nothing is rescaled,
-and the drop mask carries no gradient.
+CVPR 2019, section 3, and the authors' code. No known deviation: as in the code, one random draw
+applies to the whole batch, the importance map is the sigmoid of the raw attention, nothing is
+rescaled, and the drop mask carries no gradient.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Config(MethodConfig):
     """Attention-based Dropout Layer: hides the most discriminative region, or highlights it.
 
     Args:
-        name: of the method.
-        layers: names of the network's modules whose output the layer changes; they want rectified
-            features. Empty: chosen for the network, the choice is logged.
+        name: method name.
+        layers: modules whose outputs the layer modifies; the outputs should be rectified features.
+            Default: chosen for the network and logged.
         drop_rate: probability of the drop mask; otherwise the importance map is applied.
-        threshold: share of the strongest attention above which a pixel is dropped (gamma).
+        threshold: fraction of the maximum attention above which a pixel is dropped (gamma).
 
     Source: Choe & Shim, CVPR 2019, section 3; values of section 4.1.
     """

@@ -1,4 +1,4 @@
-"""The Attention-based Dropout Layer as a function and as a module."""
+"""Attention-based Dropout Layer as a function and as a module."""
 
 import torch
 from torch import Tensor, nn
@@ -20,22 +20,22 @@ def attention_map(features: Tensor) -> Tensor:
     >>> attention_map(torch.tensor([[[[1.0, 2.0]], [[3.0, 6.0]]]]))
     tensor([[[[2., 4.]]]])
     """
-    # Not mean(): autograd writes its gradient out for all channels before adding it to that of the
-    # product, but keeps a sum's at one number per pixel. A sum in float16 could overflow.
+    # Not mean(): its backward pass materializes the gradient for all channels before adding that of
+    # the product, but a sum's has one number per pixel. A sum in float16 could overflow.
     wide = torch.promote_types(features.dtype, torch.float32)
     return features.sum(1, keepdim=True, dtype=wide) / features.shape[1]
 
 
 def drop_mask(features: Tensor, threshold: float) -> Tensor:
-    """Return where the self-attention map stays below a share of its maximum.
+    """Return the mask where the self-attention map is below a fraction of its maximum.
 
     Args:
         features: ``(N, C, h, w)``.
         threshold: gamma, in [0, 1].
 
     Returns:
-        bool ``(N, 1, h, w)``, False where the most discriminative region is to be dropped. It
-        carries no gradient.
+        bool ``(N, 1, h, w)``, False where the most discriminative region is dropped. It carries no
+        gradient.
 
     Source: Choe & Shim, CVPR 2019, section 3.1, drop mask.
 
@@ -61,16 +61,16 @@ def importance_map(features: Tensor) -> Tensor:
 
 
 def attention_dropout(features: Tensor, drop_rate: float, threshold: float) -> Tensor:
-    """Apply the drop mask or the importance map to features, by one draw for the whole batch.
+    """Apply the drop mask or the importance map to features, with one draw for the whole batch.
 
     Args:
         features: ``(N, C, h, w)``, rectified.
         drop_rate: probability of the drop mask.
         threshold: gamma, in [0, 1].
 
-    The draw is one number of torch's global generator on the CPU. Only the chosen branch is
-    computed; the drop branch saves its mask for the backward pass, and no copy of the features.
-    ``torch.compile`` makes one graph of both branches, which draws the same number.
+    The draw is one number of torch's global CPU generator. Only the chosen branch is computed; the
+    drop branch saves its mask for the backward pass, and no copy of the features.
+    ``torch.compile`` makes one graph of both branches, with the same draw.
 
     Source: Choe & Shim, CVPR 2019, section 3.1.
 
@@ -88,9 +88,9 @@ def attention_dropout(features: Tensor, drop_rate: float, threshold: float) -> T
     return features * importance_map(features)
 
 
-# To a compiler it is one operation that it does not look into, so the draw is made in each step, by
-# the generator that is used without a compiler. As the operation takes the features, layers draw in
-# the order in which they are passed. A CUDA graph would repeat the first draw.
+# An opaque operation for the compiler, so that the draw is made in each step, by the same generator
+# as without a compiler. The operation depends on the features, so layers draw in the order in which
+# they run. A CUDA graph would repeat the first draw.
 @torch.library.custom_op(
     "wsol::draw_drop",
     mutates_args=(),
@@ -111,7 +111,7 @@ class ADL(nn.Module):
 
     Args:
         drop_rate: probability of the drop mask; otherwise the importance map is applied.
-        threshold: gamma, share of the strongest attention above which a pixel is dropped.
+        threshold: gamma, fraction of the maximum attention above which a pixel is dropped.
 
     Raises:
         ConfigError: an option outside [0, 1].
@@ -125,13 +125,13 @@ class ADL(nn.Module):
     """
 
     def __init__(self, drop_rate: float = 0.75, threshold: float = 0.9) -> None:
-        """Keep the options."""
+        """Store the options."""
         super().__init__()
         Config(drop_rate=drop_rate, threshold=threshold)
         self.drop_rate, self.threshold = drop_rate, threshold
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the features ``(N, C, h, w)``, in training with one branch applied."""
+        """Return the features ``(N, C, h, w)``, in training with one of the maps applied."""
         if not self.training:
             return features
         return attention_dropout(features, self.drop_rate, self.threshold)

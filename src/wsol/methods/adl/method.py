@@ -1,4 +1,4 @@
-"""ADL as a training method, and its attachment to any network."""
+"""ADL training method, and attachment of the layer to any network."""
 
 import logging
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ from wsol.models.utils import find_output, is_compiled
 
 
 class Attachment:
-    """Hooks that can be taken off again, by ``remove()`` or at the end of a ``with`` block."""
+    """Forward hooks, removed by ``remove()`` or at the end of a ``with`` block."""
 
     def __init__(self, handles: Sequence[RemovableHandle]) -> None:
-        """Keep the hooks."""
+        """Store the hooks."""
         self._handles = handles
 
     def remove(self) -> None:
-        """Take the hooks off; a second call does nothing."""
+        """Remove the hooks; a second call has no effect."""
         for handle in self._handles:
             handle.remove()
 
@@ -40,7 +40,7 @@ class Attachment:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take the hooks off."""
+        """Remove the hooks."""
         self.remove()
 
 
@@ -50,23 +50,23 @@ def attach_adl(
     """Attach the Attention-based Dropout Layer to the outputs of named modules.
 
     Args:
-        model: any network of which nothing is compiled yet. One image is sent through it to see
-            which layout the features have, and that each layer runs once in a pass.
+        model: any uncompiled network. One image is sent through it to detect the layout of the
+            features, and to check that each layer runs once per forward pass.
         layers: names of submodules, as in ``model.named_modules()``; their outputs are rectified
-            features ``(N, C, h, w)`` or ``(N, h, w, C)``. In networks of timm they may be tokens
-            ``(N, L, C)`` too, of which class and register tokens are left as they are.
+            features ``(N, C, h, w)`` or ``(N, h, w, C)``. In timm networks they may also be tokens
+            ``(N, L, C)``, of which class and register tokens are unchanged.
         drop_rate: probability of the drop mask; otherwise the importance map is applied.
-        threshold: gamma, share of the strongest attention above which a pixel is dropped.
+        threshold: gamma, fraction of the maximum attention above which a pixel is dropped.
 
     Returns:
-        The attachment; ``remove()`` detaches it. The layer acts once in a pass while ``model`` is
-        in training mode, and state-dict keys stay as they were. Draws come from torch's global
-        generator on the CPU, whether the network is compiled afterwards or not.
+        The attachment; ``remove()`` detaches it. The layer runs once per forward pass while
+        ``model`` is in training mode, and state-dict keys are unchanged. Draws use torch's global
+        CPU generator, whether the network is compiled afterwards or not.
 
     Raises:
-        ConfigError: no layer given, no such module, one that is named twice, has the layer already
-            or runs several times in a pass, or one whose output is no feature maps or has one
-            pixel; an option outside [0, 1]; a compiled network.
+        ConfigError: no layers are given; a module does not exist, is listed twice, already has the
+            layer, runs more than once per forward pass, or has an output that is not feature maps
+            or has one pixel; an option is outside [0, 1]; the network is compiled.
 
     Source: Choe & Shim, CVPR 2019, section 3.
 
@@ -77,29 +77,29 @@ def attach_adl(
     True
     """
     if isinstance(layers, str) or not layers:
-        raise ConfigError(f"ADL needs a list of at least one layer, but is given {layers!r}")
+        raise ConfigError(f"ADL: layers is {layers!r}; pass a list of at least one layer")
     Config(layers=tuple(layers), drop_rate=drop_rate, threshold=threshold)
-    # What is compiled already may not see hooks that come later.
+    # Hooks added after compilation may be ignored.
     if is_compiled(model):
         raise ConfigError(
-            "the network, or a part of it, is compiled: attach ADL before torch.compile"
+            "the network, or a part of it, is compiled; attach ADL before torch.compile"
         )
     layouts = find_layouts(model, layers)
     modules: dict[nn.Module, str] = {}
     for layer in layers:
         module = find_output(model, layer)
         if module in modules:
-            raise ConfigError(f"layers {modules[module]!r} and {layer!r} are one: name it once")
+            raise ConfigError(f"layers {modules[module]!r} and {layer!r} are the same; list one")
         if any(isinstance(hook, _Hook) for hook in module._forward_hooks.values()):
             raise ConfigError(
-                f"layer {layer!r} has ADL already: call remove() of the earlier attachment first"
+                f"layer {layer!r} already has ADL; call remove() of the earlier attachment first"
             )
         modules[module] = layer
     for layer, layout in zip(layers, layouts, strict=True):
         if layout.rectified is False:
             log.warning(
-                "ADL at %s: the features there are not rectified, so their mean over channels is "
-                "a weak attention map; a layer after an activation is better",
+                "ADL at %s: the features are not rectified, so their mean over channels is a weak "
+                "attention map; use a layer after an activation",
                 layer,
             )
     return Attachment(
@@ -111,12 +111,12 @@ def attach_adl(
 
 
 class _Hook:
-    """Applies the layer to the output of one module while the network trains.
+    """Hook that applies the layer to the output of one module in training mode.
 
     Args:
-        model: the network.
-        layer: name of the module.
-        layout: of its output.
+        model: network.
+        layer: module name.
+        layout: layout of the module's output.
         drop_rate: probability of the drop mask.
         threshold: gamma.
     """
@@ -128,23 +128,23 @@ class _Hook:
         self.change = partial(attention_dropout, drop_rate=drop_rate, threshold=threshold)
 
     def __call__(self, module: nn.Module, inputs: object, output: Any) -> Any:
-        # The model's mode, not the tapped module's: batch normalisation may be held in evaluation
-        # mode while the model trains.
+        # The model's mode, not the module's: batch normalisation may stay in evaluation mode while
+        # the model trains.
         if not self.model.training:
             return output
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         if not isinstance(output, Tensor) or output.ndim != self.layout.ndim:
             raise ConfigError(
-                f"ADL needs feature maps (N, C, h, w), but layer {self.layer!r} gives {shape}: "
-                "choose another layer"
+                f"layer {self.layer!r}: ADL needs feature maps (N, C, h, w), not {shape}; "
+                "use another layer"
             )
         layout = self.layout
         if layout.rectified is None and output.ndim == 4:
-            # The network did not take the image that would have told.
+            # The network rejected the image for detecting the layout.
             layout = layout.told_by(output.shape) or layout
         if layout.pixels(output) == 1:
             raise ConfigError(
-                f"ADL would leave nothing of {shape} at layer {self.layer!r}, maps of one pixel: "
+                f"layer {self.layer!r}: ADL would drop all of {shape}, maps of one pixel; "
                 "use larger images or another layer"
             )
         return layout.change(output, self.change)
@@ -154,15 +154,15 @@ POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
 
 def default_layers(body: nn.Module) -> tuple[str, ...]:
-    """Return the layer for a network of timm: its last feature maps, before global pooling.
+    """Return the default layer of a timm network: its last feature maps, before global pooling.
 
-    Nothing is normalised after it, so the pretrained statistics of batch normalisation stay right
-    for both branches of the layer, which scale the features differently. EfficientNet and its kin
-    have a convolution after their last stage: there it is that one's activation. A pooling layer
-    is no stage of its own.
+    No normalisation follows it, so the pretrained batch normalisation statistics remain valid for
+    both maps of the layer, which scale the features differently. EfficientNet and related networks
+    have a convolution after their last stage: there it is that convolution's activation. A pooling
+    layer is not a stage.
 
     Raises:
-        ConfigError: the network does not say what its stages are.
+        ConfigError: the network does not declare its stages.
 
     >>> import timm
     >>> default_layers(timm.create_model("resnet18"))
@@ -173,7 +173,7 @@ def default_layers(body: nn.Module) -> tuple[str, ...]:
     info = getattr(body, "feature_info", None)
     if not info:
         raise ConfigError(
-            f"{type(body).__name__} does not name its stages: give the layers, --method.layers "
+            f"{type(body).__name__} does not declare its stages; set the layers, --method.layers "
             f"[...]"
         )
     modules = dict(body.named_modules())
@@ -187,16 +187,16 @@ log = logging.getLogger("wsol")
 
 
 class ADLMethod(Method):
-    """Plain training of a network to which the Attention-based Dropout Layer is attached."""
+    """Plain training of a network with attached Attention-based Dropout Layers."""
 
     acts_through_body = True
 
     def __init__(self, config: Config) -> None:
-        """Keep the options."""
+        """Store the options."""
         self.config = config
 
     def attach(self, network: Network) -> None:
-        """Attach the layer at the chosen layers, or at the default ones of the network."""
+        """Attach the layer at the configured layers, or at the network's default ones."""
         layers = (
             self.config.layers or network.choices.get("adl", ()) or default_layers(network.body)
         )

@@ -1,4 +1,4 @@
-"""C2AM as a training method."""
+"""C2AM training method and head."""
 
 from collections.abc import Sequence
 
@@ -13,22 +13,22 @@ from wsol.models.foreground import ForegroundHead, finer_layers, plain_head, poo
 from wsol.models.heads import LinearHead, Output, scaled_maps
 
 MOMENTUM = 0.1
-"""Share of a step's images in the running mean of the evidence, as in batch normalization."""
+"""Weight of a step's images in the running mean of the evidence, as in batch normalization."""
 
 
 class C2AMHead(ForegroundHead):
-    """The linear classifier, and one map whose two sides are to differ.
+    """Linear classifier, and one map that separates foreground from background.
 
     ``Output.branches`` are, in training, the features of both sides, ``(N, C + ...)`` each.
 
     Args:
-        old: the head of plain training, whose classifier is kept.
-        layers: modules of the body whose outputs are read beside the last features.
-        layer_channels: of these outputs.
+        old: head of plain training, whose classifier is kept.
+        layers: modules of the body whose outputs are read in addition to the last features.
+        layer_channels: channels of these outputs.
 
     Attributes:
-        evidence: running mean of how much more of the classifier's maps lies on the side where the
-            map is 1; the foreground is this side if it is positive, otherwise the other one.
+        evidence: running mean of the difference between the classifier's maps on the side where the
+            map is 1 and on the other side; the foreground is the first side if it is positive.
 
     Source: Xie et al., CVPR 2022, section 3.1, equations 1 and 2.
 
@@ -43,14 +43,14 @@ class C2AMHead(ForegroundHead):
     def __init__(
         self, old: LinearHead, layers: Sequence[str], layer_channels: Sequence[int]
     ) -> None:
-        """Keep the classifier and draw the convolution."""
+        """Store the classifier and initialize the convolution."""
         super().__init__(old, layers, layer_channels, num_maps=1)
         self.register_buffer("evidence", torch.zeros(()))
 
     def activation(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
         """Return the map P, ``(N, h, w)`` in [0, 1], of which either side may be the foreground.
 
-        Arguments are those of ``foreground``.
+        The arguments are those of ``foreground``.
         """
         return self.normalized_maps(features, tapped)[:, 0].sigmoid()
 
@@ -58,8 +58,8 @@ class C2AMHead(ForegroundHead):
         """Return the foreground map, ``(N, h, w)`` in [0, 1].
 
         Args:
-            features: the last ones, ``(N, C, h, w)``.
-            tapped: outputs of ``layers``, as maps.
+            features: last features, ``(N, C, h, w)``.
+            tapped: outputs of ``layers`` as maps.
         """
         activation = self.activation(features, tapped)
         return torch.where(self.evidence < 0, 1 - activation, activation)
@@ -89,14 +89,14 @@ class C2AMHead(ForegroundHead):
 
 
 SMALLEST = 5e-4
-"""Of a similarity and of its distance from 1: a logarithm must stay finite."""
+"""Minimum of a similarity and of its distance from 1, which keeps logarithms finite."""
 
 
 class C2AMMethod(Method):
     """Training of a classifier, and of a map that contrasts foreground with background."""
 
     def __init__(self, config: Config) -> None:
-        """Keep the options."""
+        """Store the options."""
         self.config = config
 
     def head(self, network: Network) -> C2AMHead:
@@ -119,7 +119,7 @@ class C2AMMethod(Method):
 
 
 def similarities(first: Tensor, second: Tensor) -> Tensor:
-    """Return the cosines of rows, ``(N, N)``, kept away from 0 and 1.
+    """Return the cosines between rows, ``(N, N)``, clamped away from 0 and 1.
 
     Args:
         first: ``(N, C)``.
@@ -150,11 +150,11 @@ def negative_loss(foreground: Tensor, background: Tensor) -> Tensor:
 def positive_loss(features: Tensor, alpha: float) -> Tensor:
     """Return the weighted mean of -log(similarity) over all pairs of images.
 
-    Of an image's pairs the most similar one has rank 0; the weight is exp(-alpha * rank).
+    The most similar pair of an image has rank 0; the weight is exp(-alpha * rank).
 
     Args:
-        features: of one side, ``(N, C)``; of one image the loss is 0.
-        alpha: how fast the weight falls.
+        features: features of one side, ``(N, C)``; for a single image the loss is 0.
+        alpha: decay of the weight.
 
     Source: Xie et al., CVPR 2022, equations 6 to 8.
 

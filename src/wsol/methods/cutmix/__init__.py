@@ -1,11 +1,11 @@
-"""CutMix: a box of each image comes from another, and so does its share of the label.
+"""CutMix: a box of each image is replaced by another image's, and labels are mixed accordingly.
 
 Source: Yun et al., CutMix: Regularization Strategy to Train Strong Classifiers with Localizable
 Features, ICCV 2019, section 3.1 and equations 1 and 2, and the PyTorch re-evaluation
 (wsolevaluation). As in the authors' code, one box is drawn for the whole batch and each image
-gets its box from another one of the batch; a box that reaches over the edge is cut there, and the
-labels are mixed by the area that is left. Known deviation: with several processes each mixes its
-own share of the batch, where the published code mixes the whole.
+gets its box from another one of the batch; a box that exceeds the edge is clipped, and the labels
+are mixed by the remaining area. Known deviation: with multiple processes each mixes its share of
+the batch, where the published code mixes the whole batch.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Config(MethodConfig):
-    """CutMix: a box of each training image comes from another one, with its share of the label.
+    """CutMix: a box of each training image is replaced by another image's; labels are mixed.
 
     Args:
-        name: of the method.
-        beta: both parameters of the beta distribution that the share of an image's own pixels is
-            drawn from; 1 is uniform.
-        prob: probability of a step to mix.
+        name: method name.
+        beta: both parameters of the beta distribution of the fraction of an image that is kept; 1
+            is uniform.
+        prob: probability of mixing a batch.
 
     Source: Yun et al., ICCV 2019, section 3.1; values of the PyTorch re-evaluation.
     """

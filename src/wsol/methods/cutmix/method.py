@@ -1,4 +1,4 @@
-"""CutMix as a training method."""
+"""CutMix training method."""
 
 import math
 
@@ -16,13 +16,13 @@ def cutmix(images: Tensor, targets: Tensor, beta: float) -> tuple[Tensor, Tensor
     """Return images with one box from another image of the batch, and their mixed targets.
 
     Args:
-        images: ``(N, C, H, W)``; left as they are.
+        images: ``(N, C, H, W)``; not modified.
         targets: probabilities ``(N, classes)``.
-        beta: both parameters of the beta distribution of the share that an image keeps.
+        beta: both parameters of the beta distribution of the fraction of an image that is kept.
 
     Returns:
-        Images ``(N, C, H, W)`` and targets ``(N, classes)``. The box is the same in all images,
-        and their order is shuffled once to find what it shows. Targets are mixed by the areas.
+        Images ``(N, C, H, W)`` and targets ``(N, classes)``. The box is the same in all images; its
+        content comes from one random permutation of the batch. Targets are mixed by area.
 
     Draws come from torch's global generator on the CPU.
 
@@ -43,7 +43,7 @@ def cutmix(images: Tensor, targets: Tensor, beta: float) -> tuple[Tensor, Tensor
     """
     Config(beta=beta)
     height, width = images.shape[-2:]
-    # In float64, as with a small beta the share is often nearer to 0 than float32 can tell.
+    # In float64, as with a small beta the fraction is often too close to 0 for float32.
     share = float(Beta(*torch.full((2,), beta, dtype=torch.float64)).sample())
     centre = int(torch.randint(width, ())), int(torch.randint(height, ()))
     order = torch.randperm(len(images)).to(images.device)
@@ -57,16 +57,16 @@ def cutmix(images: Tensor, targets: Tensor, beta: float) -> tuple[Tensor, Tensor
 def cut_box(
     share: float, centre: tuple[int, int], size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """Return the box that leaves a share of an image, cut at the image's edges.
+    """Return the box that leaves a fraction of an image, clipped to the image.
 
     Args:
-        share: of the image that would stay if the box lay inside, lambda in [0, 1].
-        centre: x and y of the box in pixels.
+        share: fraction of the image that is left by a box inside it, lambda in [0, 1].
+        centre: x and y of the box center in pixels.
         size: width and height of the image in pixels.
 
     Returns:
-        x0 y0 x1 y1 in pixels, x1 and y1 one after the last. Its sides are those of the image
-        times the root of ``1 - share``, rounded down to even numbers.
+        x0 y0 x1 y1 in pixels, x1 and y1 one past the last. Its sides are those of the image
+        times the square root of ``1 - share``, rounded down to even numbers.
 
     Source: Yun et al., ICCV 2019, equation 2; rounding as in the PyTorch re-evaluation.
 
@@ -89,28 +89,28 @@ class CutMixMethod(Method):
     """Training on mixed images with mixed labels.
 
     The loss is the plain one: cross-entropy with the mixed labels is the mean of both images'
-    losses, weighted with their shares, for one label of an image or several.
+    losses, weighted by area, for single-label and multi-label images.
     """
 
     changes_images = True
 
     def __init__(self, config: Config) -> None:
-        """Keep the options."""
+        """Store the options."""
         self.config = config
 
     def attach(self, network: Network) -> None:
-        """Look how many classes there are; the network stays as it is."""
+        """Read the number of classes; the network is not modified."""
         self.num_classes = network.head.num_classes
 
     def prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix a normalised batch and its labels, in some of the steps.
+        """Mix a normalised batch and its labels with the configured probability.
 
         Args:
             images: ``(N, 3, H, W)``.
-            labels: ``(N,)``, or ``(N, classes)`` where images have several.
+            labels: ``(N,)``, or ``(N, classes)`` for multi-label images.
 
         Returns:
-            Mixed images and probabilities ``(N, classes)``, or both arguments in the other steps.
+            Mixed images and probabilities ``(N, classes)``, or the unchanged arguments.
         """
         # The draw stays on the CPU: a draw on the GPU would make the host wait for the device.
         if float(torch.rand(())) >= self.config.prob:

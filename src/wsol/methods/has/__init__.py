@@ -2,9 +2,9 @@
 
 Source: Kumar Singh & Lee, Hide-and-Seek: Forcing a Network to be Meticulous for Weakly-supervised
 Object and Action Localization, ICCV 2017, section 3.1, and the authors' code. No known deviation:
-the grid starts at the upper left corner of the network's input, and each image has its own grid
+the grid starts at the upper left corner of the network's input, and each image has a separate grid
 size and patches in each step. The PyTorch re-evaluation (wsolevaluation) has one grid size for all
-images; give one to do the same.
+images; set a single size to reproduce it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Config(MethodConfig):
     """Hide-and-Seek: hides random patches of the training images.
 
     Args:
-        name: of the method.
+        name: method name.
         grid_sizes: sides of the square patches in pixels of the network's input; one is drawn for
-            each image and step. 0 leaves the image whole.
-        drop_rate: probability of each patch to be hidden.
+            each image and step. 0 leaves the image unchanged.
+        drop_rate: probability of hiding each patch.
 
     Source: Kumar Singh & Lee, ICCV 2017, section 3.1; values of the authors' code.
     """

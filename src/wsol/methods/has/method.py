@@ -1,4 +1,4 @@
-"""Hide-and-Seek as a training method."""
+"""Hide-and-Seek training method."""
 
 from collections.abc import Sequence
 
@@ -10,21 +10,21 @@ from wsol.methods.has import Config
 
 
 def hide_patches(images: Tensor, grid_sizes: Sequence[int], drop_rate: float) -> Tensor:
-    """Return images on which a grid is laid and each patch hidden with some probability.
+    """Return images with randomly hidden patches of a grid.
 
-    A hidden patch is 0, which is the data set's mean in normalised images: so the first layer's
-    activations have the same mean in training as in evaluation (section 3.1, setting the hidden
-    pixel values).
+    A hidden patch is 0, the data set's mean in normalised images: the first layer's activations
+    then have the same mean in training and evaluation (section 3.1, setting the hidden pixel
+    values).
 
     Args:
-        images: ``(N, C, H, W)``, normalised; left as they are.
-        grid_sizes: sides of the patches in pixels; one is drawn for each image, all alike. The
-            grid starts at the upper left corner, so patches at the other edges may be smaller. 0
-            leaves the image whole.
-        drop_rate: probability of each patch to be hidden, each for itself.
+        images: normalised images, ``(N, C, H, W)``; not modified.
+        grid_sizes: sides of the patches in pixels; one is drawn per image, with equal probability.
+            The grid starts at the upper left corner, so patches at the other edges may be smaller.
+            0 leaves the image unchanged.
+        drop_rate: probability of hiding each patch, independently.
 
     Returns:
-        ``(N, C, H, W)``, in the type and memory order of the images.
+        ``(N, C, H, W)``, with the dtype and memory format of the images.
 
     Draws come from torch's global generator on the CPU.
 
@@ -44,7 +44,7 @@ def hide_patches(images: Tensor, grid_sizes: Sequence[int], drop_rate: float) ->
     longest = max(height, width)
     drawn = torch.tensor(grid_sizes)[torch.randint(len(grid_sizes), (len(images),))]
     sides = torch.where(drawn == 0, longest, drawn)
-    # The finest grid has the most patches; a coarser one uses the first rows and columns of them.
+    # The finest grid has the most patches; coarser grids use its first rows and columns.
     count = -(-longest // int(sides.min()))
     shown = torch.rand(len(images), count, count) >= drop_rate
     shown |= (drawn == 0)[:, None, None]
@@ -60,9 +60,9 @@ class HaSMethod(Method):
     changes_images = True
 
     def __init__(self, config: Config) -> None:
-        """Keep the options."""
+        """Store the options."""
         self.config = config
 
     def prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Hide patches of a normalised batch ``(N, 3, H, W)``; the labels stay."""
+        """Hide patches of a normalised batch ``(N, 3, H, W)``; labels are unchanged."""
         return hide_patches(images, self.config.grid_sizes, self.config.drop_rate), labels

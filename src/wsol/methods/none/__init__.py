@@ -1,4 +1,4 @@
-"""Plain training of a classifier, as class activation mapping uses it (Zhou et al., 2016)."""
+"""Plain training of a classifier, as for class activation mapping (Zhou et al., 2016)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,10 +8,10 @@ from wsol.methods.base import MethodConfig
 
 @dataclass(frozen=True)
 class Config(MethodConfig):
-    """Plain training with cross-entropy; class activation maps are read from the result.
+    """Plain training with cross-entropy, for class activation maps.
 
     Args:
-        name: of the method.
+        name: method name.
 
     Source: Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016.
     """

@@ -3,11 +3,11 @@
 Source: Zhang et al., Self-produced Guidance for Weakly-supervised Object Localization, ECCV 2018,
 section 3, as the re-evaluation of Choe et al. (CVPR 2020) implements it.
 
-Known deviations: on a network of timm the guided branches sit on its third and second last stage,
-with new layers drawn by Xavier's rule. The re-evaluation's networks add layers to VGG16 and
-InceptionV3; those are ``wsolevaluation/...`` with this method. Masks without one pixel of either
-kind add nothing to the loss, where the published code gives NaN. In evaluation the guided branches
-do not run.
+Known deviations: on timm networks the guided branches read the third and second to last stage, with
+new layers initialized by Xavier's rule. The re-evaluation's networks add layers to VGG16 and
+InceptionV3; those are ``wsolevaluation/...`` with this method. Masks without object or background
+pixels add nothing to the loss, where the published code gives NaN. In evaluation the guided
+branches do not run.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from wsol.options import Fraction, Name, Range, refusal
 
 @dataclass(frozen=True)
 class Config(MethodConfig):
-    """Self-produced Guidance: confident pixels of one map supervise the layers before it.
+    """Self-produced Guidance: confident pixels of one map supervise earlier layers.
 
-    Each pair of thresholds cuts a map in [0, 1] into object (above the high one), background
-    (below the low one), and pixels that do not count.
+    Each pair of thresholds divides a map in [0, 1] into object (above the high one), background
+    (below the low one), and ignored pixels.
 
     Args:
-        name: of the method.
-        layers: names of two modules of the network, the earlier first, whose outputs the guided
-            branches B1 and B2 see. Empty: chosen for the network, the choice is logged.
-        channels: of the guided branches; 0 is 1024 for wsolevaluation/resnet50, else 512.
-        high1: above it the class's map is object, for branch B2.
-        low1: below it the class's map is background, for branch B2.
-        high2: above it the map of branch B2 is object, for branch B1.
-        low2: below it the map of branch B2 is background, for branch B1.
-        high3: above it the mean map of B1 and B2 is object, for branch C.
-        low3: below it the mean map of B1 and B2 is background, for branch C.
+        name: method name.
+        layers: two modules, the earlier first, whose outputs the guided branches B1 and B2 read.
+            Default: chosen for the network and logged.
+        channels: channels of the guided branches; 0 selects 1024 for wsolevaluation/resnet50 and
+            512 for all others.
+        high1: threshold above which the class map is object, for branch B2.
+        low1: threshold below which the class map is background, for branch B2.
+        high2: threshold above which the map of branch B2 is object, for branch B1.
+        low2: threshold below which the map of branch B2 is background, for branch B1.
+        high3: threshold above which the mean map of B1 and B2 is object, for branch C.
+        low3: threshold below which the mean map of B1 and B2 is background, for branch C.
 
     Source: Zhang et al., ECCV 2018, section 3.2; defaults of the re-evaluation's code.
     """
@@ -53,7 +54,7 @@ class Config(MethodConfig):
     low3: Fraction = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work."""
+        """Reject invalid options."""
         super().__post_init__()
         if len(self.layers) not in (0, 2):
             raise refusal("method.layers", self.layers, "use two names, or none")

@@ -1,4 +1,4 @@
-"""SPG as a training method, its heads and its guidance."""
+"""SPG training method, heads and guidance masks."""
 
 import logging
 
@@ -13,21 +13,21 @@ from wsol.models import Network
 from wsol.models.heads import ConvHead, Output, init_new_layers, maps_of, scaled_maps
 
 TOP_CHANNELS = 512
-"""Channels of branch C, whatever the network."""
+"""Channels of branch C in all networks."""
 
 
 class SPGHead(ConvHead):
-    """The classifier A, and in training the branches B1, B2 and C.
+    """Classifier A, and in training the branches B1, B2 and C.
 
-    ``Output.branches`` are, in training, A's maps of the true classes ``(N, h, w)`` and the logits
-    of B1, B2 and C, ``(N, 1, h, w)`` each at its own size.
+    ``Output.branches`` are, in training, A's maps of the ground-truth classes ``(N, h, w)`` and the
+    logits of B1, B2 and C, ``(N, 1, h, w)``, with different sizes.
 
     Args:
-        channels: C, of the last features.
+        channels: C, channels of the last features.
         num_classes: number of logits.
-        layers: modules whose outputs B1 and B2 see.
-        layer_channels: of these outputs.
-        guide_channels: of B1 and B2.
+        layers: modules whose outputs B1 and B2 read.
+        layer_channels: channels of these outputs.
+        guide_channels: channels of B1 and B2.
 
     Source: Zhang et al., ECCV 2018, section 3.1 and figure 2.
     """
@@ -40,13 +40,13 @@ class SPGHead(ConvHead):
         layer_channels: tuple[int, ...],
         guide_channels: int,
     ) -> None:
-        """Make the branches."""
+        """Create the branches."""
         super().__init__(channels, num_classes)
         self.layers = layers
         early, late = layer_channels
         self.early = nn.Sequential(nn.Conv2d(early, guide_channels, 3, padding=1), nn.ReLU())
         self.late = nn.Sequential(nn.Conv2d(late, guide_channels, 3, padding=1), nn.ReLU())
-        # B1 and B2 share these.
+        # Shared by B1 and B2.
         self.shared = _to_one_map(guide_channels, guide_channels)
         self.top = _to_one_map(channels, TOP_CHANNELS)
         init_new_layers(self)
@@ -72,10 +72,10 @@ def _to_one_map(channels: int, hidden: int) -> nn.Sequential:
 
 
 SIZE = 224
-"""Side of the masks in pixels: the published code compares at this size, whatever the input's."""
+"""Side of the masks in pixels: the published code uses this size for any input size."""
 
 FEWEST = 30
-"""Where fewer pixels are object, those above ``RELAXED`` of the maximum are."""
+"""Minimum object pixels; with fewer, pixels above ``RELAXED`` of the maximum are object."""
 
 RELAXED = 0.7
 
@@ -90,12 +90,12 @@ def enlarged(maps: Tensor) -> Tensor:
 
 
 def guide(attention: Tensor, high: float, low: float) -> tuple[Tensor, Tensor]:
-    """Return a mask of the object, and which of its pixels count.
+    """Return an object mask, and a mask of the pixels that are not ignored.
 
     Args:
         attention: ``(N, 1, H, W)`` in [0, 1].
-        high: object above it.
-        low: background below it.
+        high: threshold of the object.
+        low: threshold of the background.
 
     Returns:
         bool ``(N, 1, H, W)`` twice.
@@ -116,13 +116,13 @@ def guide(attention: Tensor, high: float, low: float) -> tuple[Tensor, Tensor]:
 
 
 def distance(logits: Tensor, attention: Tensor, high: float, low: float) -> Tensor:
-    """Return the mean binary cross-entropy of a branch over the pixels that count.
+    """Return the mean binary cross-entropy of a branch over the pixels that are not ignored.
 
     Args:
-        logits: ``(N, 1, h, w)`` of the branch.
+        logits: logits of the branch, ``(N, 1, h, w)``.
         attention: ``(N, 1, 224, 224)`` in [0, 1]; it carries no gradient.
-        high: as in ``guide``.
-        low: as in ``guide``.
+        high: see ``guide``.
+        low: see ``guide``.
 
     >>> attention = torch.ones(1, 1, 224, 224)
     >>> distance(torch.zeros(1, 1, 7, 7), attention, 0.7, 0.1)
@@ -138,16 +138,16 @@ def distance(logits: Tensor, attention: Tensor, high: float, low: float) -> Tens
 log = logging.getLogger("wsol")
 
 GUIDE_CHANNELS = 512
-"""Channels of branches B1 and B2 where nothing else is chosen."""
+"""Default channels of branches B1 and B2."""
 
 
 class SPGMethod(Method):
-    """Training of a classifier whose own maps supervise earlier layers."""
+    """Training of a classifier whose maps supervise earlier layers."""
 
     acts_through_body = True
 
     def __init__(self, config: Config) -> None:
-        """Keep the options."""
+        """Store the options."""
         self.config = config
 
     def head(self, network: Network) -> SPGHead:
@@ -179,12 +179,12 @@ class SPGMethod(Method):
 
 
 def _default_layers(body: nn.Module) -> tuple[str, ...]:
-    """Return the third and second last stage of a network of timm."""
+    """Return the third and second to last stage of a timm network."""
     info = getattr(body, "feature_info", None) or ()
     stages = [stage["module"] for stage in info]
     if len(stages) < 3:
         raise ConfigError(
-            f"{type(body).__name__} does not name three stages: give two layers, --method.layers "
+            f"{type(body).__name__} does not declare three stages; set two layers, --method.layers "
             f"A,B"
         )
     return stages[-3], stages[-2]

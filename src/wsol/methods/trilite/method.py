@@ -1,4 +1,4 @@
-"""TriLite as a training method."""
+"""TriLite training method and head."""
 
 from collections.abc import Sequence
 
@@ -17,14 +17,14 @@ EPSILON = 1e-6
 
 
 class TriHead(ForegroundHead):
-    """The linear classifier, and maps of foreground, background and ambiguous places.
+    """Linear classifier, and maps of foreground, background and ambiguous regions.
 
     ``Output.branches`` are, in training, the logits of the foreground and of the background.
 
     Args:
-        old: the head of plain training, whose classifier is kept.
-        layers: modules of the body whose outputs are read beside the last features.
-        layer_channels: of these outputs.
+        old: head of plain training, whose classifier is kept.
+        layers: modules of the body whose outputs are read in addition to the last features.
+        layer_channels: channels of these outputs.
 
     Source: Sabaghi & Oramas, CVPR 2026 (arXiv 2602.23120), TriHead.
 
@@ -38,13 +38,13 @@ class TriHead(ForegroundHead):
     def __init__(
         self, old: LinearHead, layers: Sequence[str], layer_channels: Sequence[int]
     ) -> None:
-        """Keep the classifier and draw the convolution."""
+        """Store the classifier and initialize the convolution."""
         super().__init__(old, layers, layer_channels, num_maps=3)
 
     def regions(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
-        """Return the maps of foreground, background and ambiguous places, ``(N, 3, h, w)``.
+        """Return the maps of foreground, background and ambiguous regions, ``(N, 3, h, w)``.
 
-        At each place they sum to 1. Arguments are those of ``foreground``.
+        They sum to 1 at each position. The arguments are those of ``foreground``.
         """
         return self.normalized_maps(features, tapped).softmax(1)
 
@@ -52,8 +52,8 @@ class TriHead(ForegroundHead):
         """Return the foreground map, ``(N, h, w)`` in [0, 1].
 
         Args:
-            features: the last ones, ``(N, C, h, w)``.
-            tapped: outputs of ``layers``, as maps.
+            features: last features, ``(N, C, h, w)``.
+            tapped: outputs of ``layers`` as maps.
         """
         return self.regions(features, tapped)[:, 0]
 
@@ -73,7 +73,7 @@ class TriHead(ForegroundHead):
     def _logits(self, features: Tensor, maps: Tensor) -> Tensor:
         """Return the logits of the mean of features weighted by maps."""
         mean = pooled(features, maps) / (maps.mean((1, 2))[:, None] + EPSILON)
-        # The classifier learns from all features alone, so that it cannot learn to be right without
+        # The classifier is trained on all features only, so that it cannot become correct without
         # most of the foreground.
         return linear(mean, self.linear.weight.detach(), self.linear.bias.detach())
 
@@ -82,7 +82,7 @@ class TriLiteMethod(Method):
     """Training of a classifier and of maps that keep the class in the foreground."""
 
     def __init__(self, config: Config) -> None:
-        """Keep the options."""
+        """Store the options."""
         self.config = config
 
     def head(self, network: Network) -> TriHead:
@@ -106,8 +106,8 @@ class TriLiteMethod(Method):
         """Return the mean of -log(1 - p), p the probability of the image's classes.
 
         Args:
-            logits: of the background, ``(N, classes)``.
-            labels: ``(N,)``, or ``(N, classes)`` where images have several.
+            logits: logits of the background, ``(N, classes)``.
+            labels: ``(N,)``, or ``(N, classes)`` for multi-label images.
         """
         logits = logits.float()
         if self.is_multi_label:

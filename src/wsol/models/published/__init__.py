@@ -1,4 +1,4 @@
-"""The networks of the papers: a timm or torchvision body, a stride, layers, a head and names."""
+"""Networks of the papers, with their published bodies, strides, heads and weight names."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ NETWORKS |= {
     f"wsolevaluation/{name}": partial(wsolevaluation.create, name)
     for name in wsolevaluation.NETWORKS
 }
-"""Name to a function of number of classes, method, large feature map, pretrained."""
+"""Network name to a function of number of classes, method, large feature map, pretrained."""
 
 
 def published_names() -> list[str]:
@@ -27,17 +27,17 @@ def published_names() -> list[str]:
 def create_published(
     name: str, *, num_classes: int, method: str, large_feature_map: bool, pretrained: bool
 ) -> PublishedNetwork:
-    """Make a published network with the head of plain training.
+    """Create a published network with the head of plain training.
 
     Args:
         name: one of ``published_names()``.
         num_classes: number of logits.
-        method: the training method, for which wsolevaluation changes some layers.
-        large_feature_map: last features of stride 8 instead of 16, wsolevaluation's option.
+        method: training method, for which wsolevaluation changes some layers.
+        large_feature_map: last features with stride 8 instead of 16, wsolevaluation's option.
         pretrained: load torchvision's ImageNet weights.
 
     Raises:
-        ConfigError: the network has no such option, or the weights cannot be had.
+        ConfigError: the network has no such option, or the weights are not available.
 
     >>> network = create_published(
     ...     "wsolevaluation/resnet50",

@@ -1,4 +1,4 @@
-"""A network that knows the names of the published code."""
+"""Networks that load weights of the published code, and bodies they share."""
 
 import logging
 import re
@@ -20,26 +20,26 @@ from wsol.models.network import Network
 log = logging.getLogger("wsol")
 
 Names = Callable[[Iterable[str]], dict[str, str]]
-"""From all published names to this network's own; an empty one is left out."""
+"""Function from all published names to this network's names; empty names are skipped."""
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class PublishedNetwork(Network):
-    """A network of a paper.
+    """Network of a paper.
 
     Args:
-        body: as of ``Network``.
-        head: as of ``Network``.
-        names: turns published names into own ones.
-        tensorflow: whether published kernels have the input channels before the output channels.
-        options: the others of ``Network``.
+        body: see ``Network``.
+        head: see ``Network``.
+        names: function from published names to names of this network.
+        tensorflow: whether published kernels have input channels before output channels.
+        options: further options of ``Network``.
     """
 
     def __init__(
         self, body: nn.Module, head: Head, *, names: Names, tensorflow: bool = False, **options: Any
     ) -> None:
-        """Put the parts together."""
+        """Store body, head and names."""
         super().__init__(body, head, IMAGENET_MEAN, IMAGENET_STD, **options)
         self._names, self._tensorflow = names, tensorflow
 
@@ -47,16 +47,16 @@ class PublishedNetwork(Network):
         """Load weights under the names of the published code.
 
         The classifier may be missing or have another number of classes, and all layers that
-        pretrained weights never have may be missing together: they stay as they are, and the log
-        says so in one line. What belongs to no layer (an optimizer's state, the classifier of
-        ImageNet) is left out.
+        pretrained weights never contain may be missing together: they are unchanged, and logged in
+        one line. Entries that belong to no layer (optimizer state, the ImageNet classifier) are
+        skipped.
 
         Args:
             weights: arrays or tensors by name.
 
         Raises:
-            ConfigError: an entry is missing, of another shape, or not part of the network; names
-                the first. Nothing is loaded then.
+            ConfigError: an entry is missing, has another shape, or is not part of the network; the
+                message has the first one. No weights are loaded then.
         """
         expected = self.state_dict()
         given = self._renamed(weights, expected)
@@ -84,15 +84,15 @@ class PublishedNetwork(Network):
         self.load_state_dict(expected | kept)
         if stays:
             layers = sorted({name.rpartition(".")[0] for name in stays})
-            log.info("not in the published weights, so new: %s", ", ".join(layers))
+            log.info("not in the published weights, newly initialized: %s", ", ".join(layers))
 
     def _renamed(
         self, weights: Mapping[str, Any], expected: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Return published weights under own names and in this network's order of axes."""
+        """Return published weights with this network's names and order of axes."""
         found: dict[str, Tensor] = {}
         for published, name in self._names(weights).items():
-            # A plain classifier is nothing that another method's head could use.
+            # A plain classifier has no place in another method's head.
             if not name or (name.startswith("head.linear.") and name not in expected):
                 continue
             if name not in expected:
@@ -109,7 +109,7 @@ def _fits(value: Tensor | None, expected: Tensor) -> bool:
 
 
 def _from_tensorflow(value: Tensor, ndim: int) -> Tensor:
-    """Turn kernels HWIO into OIHW and dense weights IO into OI, or 1x1 kernels where wanted."""
+    """Transpose kernels HWIO to OIHW and dense weights IO to OI, or to 1x1 kernels."""
     if value.ndim == 4:
         return value.permute(3, 2, 0, 1)
     if value.ndim == 2:
@@ -118,10 +118,10 @@ def _from_tensorflow(value: Tensor, ndim: int) -> Tensor:
 
 
 def replaced(name: str, rules: Iterable[tuple[str, str]]) -> str | None:
-    r"""Return a name by the first rule whose pattern fits all of it; None where none does.
+    r"""Return a name rewritten by the first rule that matches it completely; None without a match.
 
     Args:
-        name: published.
+        name: published name.
         rules: regular expression and replacement.
 
     >>> replaced("conv5_1/W", [(r"conv(\d_\d)/W", r"body.conv\1.weight")])
@@ -135,7 +135,7 @@ def replaced(name: str, rules: Iterable[tuple[str, str]]) -> str | None:
 
 
 INCEPTION_CHANNELS = 768
-"""Of ``Mixed_6e``."""
+"""Channels of ``Mixed_6e``."""
 
 KEPT = (
     *("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "maxpool1", "Conv2d_3b_1x1"),
@@ -145,20 +145,20 @@ KEPT = (
 
 
 class Reduction(InceptionB):
-    """torchvision's first reduction with stride 1, which keeps the size of the maps.
+    """torchvision's first reduction with stride 1, which preserves the size of the maps.
 
     >>> Reduction(288).eval()(torch.rand(1, 288, 8, 8)).shape
     torch.Size([1, 768, 8, 8])
     """
 
     def __init__(self, channels: int) -> None:
-        """Make the block and take its strides away."""
+        """Create the block and set its strides to 1."""
         super().__init__(channels)
         for part in (self.branch3x3, self.branch3x3dbl_3):
             _set(part, stride=(1, 1), padding=(1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the three branches of features ``(N, C, h, w)``, side by side."""
+        """Return the concatenated branches for features ``(N, C, h, w)``."""
         double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
         return torch.cat([self.branch3x3(x), double, max_pool2d(x, 3, 1, padding=1)], 1)
 
@@ -167,9 +167,9 @@ def inception_v3(*, large: bool, added: bool, dropout: bool) -> nn.Sequential:
     """Return torchvision's layers up to ``Mixed_6e`` as a sequence.
 
     Args:
-        large: leave out the last pooling, for maps of stride 8 instead of 16.
-        added: add two 3x3 convolutions of 1024 channels, ``conv7_1`` and ``conv7_2``.
-        dropout: hide half of the features before, between and after these, in training.
+        large: omit the last pooling, for maps with stride 8 instead of 16.
+        added: append two 3x3 convolutions of 1024 channels, ``conv7_1`` and ``conv7_2``.
+        dropout: apply dropout of 0.5 before, between and after these.
 
     >>> body = inception_v3(large=False, added=True, dropout=False)
     >>> body.eval()(torch.rand(1, 3, 64, 64)).shape
@@ -202,7 +202,7 @@ def _set(block: Any, **geometry: tuple[int, int]) -> None:
 
 
 VGG_CHANNELS = 512
-"""Of the last features."""
+"""Channels of the last features."""
 
 KEEP: Mapping[int, nn.Module | None] = {}
 
@@ -213,9 +213,9 @@ def vgg16(
     """Return torchvision's VGG16 features as ``conv1_1``, ``relu1_1``, ..., ``pool4``, ....
 
     Args:
-        pools: what stands in place of a pooling layer, by its number; None leaves it out. The
-            fifth is left out unless it is given.
-        new: channels before and after each 3x3 convolution that is added at the end, by name.
+        pools: replacements of pooling layers by number; None removes the layer. The fifth is
+            removed unless given.
+        new: channels before and after each 3x3 convolution appended at the end, by name.
 
     >>> body = vgg16({4: None}, {"conv6": (512, 1024)})
     >>> [name for name, _ in body.named_children()][-7:-2]

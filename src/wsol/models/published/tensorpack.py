@@ -1,6 +1,6 @@
-"""The networks of the ADL paper's own code (junsukchoe/ADL, on tensorpack).
+"""Networks of the ADL authors' code (junsukchoe/ADL, on tensorpack).
 
-Both pad as TensorFlow's SAME does. Their weights expect colours in the order blue, green, red.
+Both use TensorFlow's SAME padding. Their weights expect BGR images.
 
 Source: Choe & Shim, CVPR 2019, section 4, and the authors' code.
 """
@@ -38,14 +38,14 @@ POSITIONS: dict[str, dict[int, str]] = {
 }
 """Positions of the authors' code as layers.
 
-VGG-GAP's position 6 is not among them: there the authors' code leaves out the last convolution.
+VGG-GAP's position 6 is missing: there the authors' code omits the last convolution.
 """
 
 PAPER = {"resnet50_se": (31, 41, 5), "vgg_gap": (3, 4, 53)}
 """Positions in the paper."""
 
 OTHER_STATE = r".*Momentum|.*Adam.*|global_step|learning_rate|.*summary.*|EMA/.*|tower.*"
-"""Entries of checkpoints that are no weights."""
+"""Checkpoint entries that are not weights."""
 
 NORM = {
     "gamma": "weight",
@@ -87,18 +87,18 @@ RULES: dict[str, list[tuple[str, str]]] = {
         (r"fc\d/[Wb]", ""),
     ],
 }
-"""Published names as own ones; ``{0}`` is the group's number plus one."""
+"""Published names to names of this package; ``{0}`` is the group's number plus one."""
 
 
 def create(
     name: str, num_classes: int, method: str, large_feature_map: bool, pretrained: bool
 ) -> PublishedNetwork:
-    """Make ``resnet50_se`` or ``vgg_gap``; arguments as of ``create_published``."""
+    """Create ``resnet50_se`` or ``vgg_gap``; see ``create_published`` for the arguments."""
     if large_feature_map:
-        raise ConfigError(f"tensorpack/{name} has no large feature map: its stride is 16")
+        raise ConfigError(f"tensorpack/{name}: large feature maps are not supported; use stride 16")
     if pretrained:
         raise ConfigError(
-            f"tensorpack/{name} has no weights to download: load the authors' .npz file by "
+            f"tensorpack/{name} has no weights to download; load the authors' .npz file with "
             "load_published or wsol import, or use --pretrained false"
         )
 
@@ -121,10 +121,10 @@ def adl_layers(name: str, positions: Iterable[int]) -> tuple[str, ...]:
 
     Args:
         name: ``resnet50_se`` or ``vgg_gap``.
-        positions: as in ``--gating-position`` of that code.
+        positions: values of ``--gating-position`` of that code.
 
     Raises:
-        ConfigError: no such position.
+        ConfigError: a position does not exist.
 
     >>> adl_layers("resnet50_se", (31, 41, 5))
     ('layer3.0', 'layer4.0', 'layer4')
@@ -144,8 +144,8 @@ def method_options(name: str, method: str, options: dict[str, Any]) -> tuple[str
 
     Args:
         name: ``resnet50_se`` or ``vgg_gap``.
-        method: name of the method; positions make ADL of plain training.
-        options: of the method, and ``adl_positions``.
+        method: method name; with positions, plain training becomes ADL.
+        options: options of the method, and ``adl_positions``.
 
     >>> method_options("vgg_gap", "cam", {"adl_positions": [53]})
     ('adl', {'layers': ('relu5_3',), 'threshold': 0.8})
@@ -164,7 +164,7 @@ def method_options(name: str, method: str, options: dict[str, Any]) -> tuple[str
 
 
 def _resnet50_se() -> Any:
-    """Return timm's SE-ResNet50 with a last stage of stride 1, padded as TensorFlow does."""
+    """Return timm's SE-ResNet50 with a last stage of stride 1 and TensorFlow's SAME padding."""
     body: Any = timm.create_model("seresnet50", num_classes=0, global_pool="")
     body.conv1, body.maxpool = _same(body.conv1), MaxPool2dSame(3, 2)
     for stage in (body.layer2, body.layer3):

@@ -1,4 +1,4 @@
-"""The networks of the re-evaluation's code (clovaai/wsolevaluation).
+"""Networks of the re-evaluation's code (clovaai/wsolevaluation).
 
 For some methods it changes pooling layers or adds convolutions; all of that is in this file.
 
@@ -30,7 +30,7 @@ from wsol.models.published.network import (
 def create(
     name: str, num_classes: int, method: str, large_feature_map: bool, pretrained: bool
 ) -> PublishedNetwork:
-    """Make ``vgg16``, ``resnet50`` or ``inception_v3``; arguments as of ``create_published``."""
+    """Create ``vgg16``, ``resnet50`` or ``inception_v3``; arguments as ``create_published``."""
     network = NETWORKS[name](num_classes, method, large_feature_map)
     if pretrained:
         network.load_published(_torchvision_weights(name))
@@ -91,7 +91,7 @@ def _inception_v3(num_classes: int, method: str, large: bool) -> PublishedNetwor
         ConvHead(channels, num_classes),
         choices={
             "adl": ("Mixed_5d", "Mixed_6e", "relu7_2"),
-            # The code feeds B2 from the block before the last, though the last is computed by then.
+            # The published code connects B2 to the second to last block.
             "spg": ("Mixed_5d" if large else "maxpool3", "Mixed_6d"),
         },
         new_layers=("conv7_1", "conv7_2") if added else (),
@@ -110,14 +110,14 @@ def _network(name: str, body: nn.Module, head: Any, **options: Any) -> Published
 
 
 def _torchvision_weights(name: str) -> Any:
-    """Return torchvision's ImageNet weights, from the hub or its cache."""
+    """Return torchvision's ImageNet weights, downloaded or cached."""
     weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
     try:
         return weights.get_state_dict(progress=False, weights_only=True)
     except OSError as error:
         raise ConfigError(
-            f"cannot get torchvision's weights of {name!r} ({str(error).splitlines()[0]}): "
-            "load a file by load_published, or use --pretrained false"
+            f"cannot get torchvision's weights of {name!r} ({str(error).splitlines()[0]}); "
+            "load a file with load_published, or use --pretrained false"
         ) from error
 
 
@@ -155,7 +155,7 @@ VGG_LAYERS = [
 
 
 def _own_names(network: str, published: Iterable[str]) -> dict[str, str]:
-    """Return own names for those of a state dict, of wsolevaluation or of torchvision.
+    """Map names of a state dict of wsolevaluation or torchvision to names of this package.
 
     >>> _own_names("resnet50", ["layer4.3.bn1.bias", "layer4.2.bn1.bias", "SPG_A2.0.bn1.bias"])
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -175,7 +175,7 @@ def _own_names(network: str, published: Iterable[str]) -> dict[str, str]:
 
 
 def _vgg_rules(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Return rules for the convolutions, whose numbers count pooling and ADL layers too."""
+    """Return rules for the convolutions, whose numbers also count pooling and ADL layers."""
     numbers = _numbers(r"features\.(\d+)\..*", names)
     rules = [
         (rf"features\.{number}\.(.*)", rf"body.{layer}.\1")
@@ -189,7 +189,7 @@ def _vgg_rules(names: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _resnet_rules(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Return rules for the blocks, whose numbers count ADL layers too, or are split for SPG."""
+    """Return rules for the blocks, whose numbers also count ADL layers, or are split for SPG."""
     names = list(names)
     rules = [
         (rf"layer{stage}\.{number}\.(.*)", rf"body.layer{stage}.{block}.\1")

@@ -1,5 +1,5 @@
 'use strict';
-// Which boxes an image shows at a threshold, and how well they fit what is true.
+// Boxes of an image at a threshold, and their evaluation against ground truth.
 (function (wsol) {
   const RIGHT = 0.5;
 
@@ -7,8 +7,8 @@
     { box: [x0, y0, x1, y1], score, label }
   ));
 
-  // A box of the page has the class and score of the predicted box that it covers most of, as one
-  // map carries all classes.
+  // A box of the page gets class and score of the predicted box with the highest IoU, as a single
+  // map contains all classes.
   function named(row, box, peak) {
     let best = { score: wsol.boxScore(row) * peak, label: row.label };
     let most = 0;
@@ -23,9 +23,9 @@
   }
 
   /*
-  The boxes of an image in its own pixels: [{box, score, label}].
-  threshold: null for those of the prediction itself, from the whole map; otherwise the page finds
-  them on the map that it carries. map may be null where there is none.
+  Returns the boxes of an image in pixels of the original: [{box, score, label}].
+  threshold: null for the predicted boxes, from the full-size map; otherwise boxes are computed from
+  the small map of the page. map may be null.
   */
   wsol.boxesOf = function (row, map, about, threshold) {
     if (threshold === null) return predicted(row);
@@ -38,25 +38,25 @@
       .map((box) => named(row, wsol.scaleBox(box, map, row), 1));
   };
 
-  // The highest score of an image's predicted boxes: the lower, the more doubtful they are.
+  // Returns the highest score of an image's predicted boxes.
   wsol.boxScore = (row) => (row.boxes.length ? row.boxes[0][4] : 0);
 
-  // The best IoU of any box with any true box, or null where no true box is known.
+  // Returns the best IoU of any box with any ground-truth box, or null without ground-truth boxes.
   wsol.bestIou = function (row, boxes) {
-    if (!row.truth || !row.truth.boxes.length) return null;
+    if (!row.ground_truth || !row.ground_truth.boxes.length) return null;
     let best = 0;
     for (const { box } of boxes) {
-      for (const truth of row.truth.boxes) best = Math.max(best, wsol.iou(box, truth));
+      for (const other of row.ground_truth.boxes) best = Math.max(best, wsol.iou(box, other));
     }
     return best;
   };
 
-  // 'right', 'class' (wrong), 'box' (wrong), or null where neither is known; of the prediction.
+  // Evaluates the prediction: 'right', 'class' (wrong), 'box' (wrong), or null if unknown.
   wsol.verdict = function (row) {
-    if (!row.truth) return null;
+    if (!row.ground_truth) return null;
     if (row.iou !== null && row.iou < RIGHT) return 'box';
-    if (row.truth.right === false) return 'class';
-    return row.iou === null && row.truth.right === null ? null : 'right';
+    if (row.ground_truth.right === false) return 'class';
+    return row.iou === null && row.ground_truth.right === null ? null : 'right';
   };
 
   wsol.isRightBox = (iou) => iou >= RIGHT;

@@ -1,7 +1,7 @@
 'use strict';
-// Accepted boxes as a COCO data set: what wsol predict --format coco writes of all boxes.
+// Accepted boxes as a COCO data set, as wsol predict --format coco writes for all boxes.
 (function (wsol) {
-  // pairs: [[row, boxes as wsol.boxesOf gives them], ...]
+  // pairs: [[row, boxes of wsol.boxesOf], ...]
   wsol.toCoco = function (pairs, classes) {
     const images = [];
     const annotations = [];

@@ -1,5 +1,5 @@
 'use strict';
-// A drawing of accuracy over thresholds, or of scores where no truth is known.
+// Chart of accuracy by threshold, or a histogram of scores without ground truth.
 (function (wsol) {
   const { element: el, svg } = wsol;
   const WIDTH = 460;
@@ -31,7 +31,7 @@
     return best;
   }
 
-  // Names at the lines' ends, pushed apart where lines end close together.
+  // Moves the labels at the ends of the lines apart, where they would overlap.
   function spreadOut(places, least) {
     const order = places.map((y, i) => i).sort((a, b) => places[a] - places[b]);
     order.forEach((i, rank) => {
@@ -57,8 +57,8 @@
       })),
       marker, ...dots, ...names);
     const figure = el('figure', { class: 'chart' },
-      el('figcaption', {}, 'Right boxes over threshold, %',
-        el('span', { class: 'quiet' }, 'by IoU, of predicted classes')),
+      el('figcaption', {}, 'Correct boxes by threshold, %',
+        el('span', { class: 'quiet' }, 'by IoU, for predicted classes')),
       drawing);
 
     function follow(threshold) {
@@ -75,7 +75,7 @@
       });
       const said = lines.map(({ iou, values }) => `${values[at].toFixed(1)} percent at IoU ${iou}`);
       drawing.setAttribute('aria-label',
-        `Right boxes over threshold. At ${threshold.toFixed(2)}: ${said.join(', ')}.`);
+        `Correct boxes by threshold. At ${threshold.toFixed(2)}: ${said.join(', ')}.`);
     }
     return { element: figure, follow };
   }
@@ -88,7 +88,7 @@
       y: up(count / most), height: up(0) - up(count / most), rx: 2,
     }, svg('title', {}, `${count} images from ${i / bins} to ${(i + 1) / bins}`)));
     const drawing = svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img',
-      'aria-label': `Histogram of scores, at most ${most} images in one of ${bins} bins.` },
+      'aria-label': `Histogram of scores with ${bins} bins of at most ${most} images.` },
     axes('score', most), ...bars);
     return {
       element: el('figure', { class: 'chart' },

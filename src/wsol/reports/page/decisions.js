@@ -1,6 +1,6 @@
 'use strict';
-// Which images are accepted or rejected, and with which boxes: kept by the browser, where it lets a
-// page keep anything. What is decided stays as it was decided, wherever the slider is moved later.
+// Decisions to accept or reject images with their boxes, in the browser's local storage if it is
+// available. Later changes of the threshold do not affect decided images.
 (function (wsol) {
   function remembered(key) {
     try {
@@ -22,8 +22,8 @@
 
   const isBox = (one) => Array.isArray(one?.box) && one.box.length === 4 && one.box.every(Number.isFinite);
 
-  // A decision from the browser's store, where other pages may write too; null where it is none.
-  // Earlier versions kept the word alone.
+  // Validates a decision from local storage, where other pages may write too; null if not valid.
+  // Earlier versions stored a string only.
   function restored(kept) {
     const { what, threshold = null, boxes = null } = typeof kept === 'string' ? { what: kept } : kept ?? {};
     if (what !== 'accepted' && what !== 'rejected') return null;
@@ -35,7 +35,7 @@
   }
 
   wsol.Decisions = class {
-    // shown(row): {threshold, boxes} as the row is shown at this moment, which a decision keeps.
+    // shown(row): {threshold, boxes} as currently shown, which a decision stores.
     constructor(id, shown) {
       this.key = `wsol:decisions:${id}`;
       this.shown = shown;
@@ -51,7 +51,7 @@
       return this.kept(row)?.what || '';
     }
 
-    // {what, threshold, boxes} of a row that is decided; boxes are null where its map is not here yet.
+    // {what, threshold, boxes} of a decided row, or null; boxes are null if its map is not loaded.
     kept(row) {
       return this.made.get(row.name) ?? null;
     }
@@ -64,7 +64,7 @@
       this.put(row, what ? { ...(before ?? this.shown(row)), what } : null);
     }
 
-    // Takes the last decision back, and returns its row, or null.
+    // Reverts the last decision, and returns its row, or null.
     undo() {
       const last = this.done.pop();
       if (!last) return null;
@@ -75,7 +75,7 @@
     put(row, decision) {
       if (decision) this.made.set(row.name, decision);
       else this.made.delete(row.name);
-      // Boxes as predicted come with the row.
+      // Predicted boxes are part of the row.
       const lean = ([name, kept]) => [name, kept.threshold === null ? { ...kept, boxes: null } : kept];
       wsol.remember(this.key, Object.fromEntries([...this.made].map(lean)));
     }

@@ -1,5 +1,5 @@
 'use strict';
-// Elements from code. Text from data goes in as text nodes and attributes, never as markup.
+// Creates elements. Data is inserted as text nodes and attributes, never as markup.
 (function (wsol) {
   const SVG = 'http://www.w3.org/2000/svg';
 

@@ -1,6 +1,6 @@
 'use strict';
-// Which rows are shown, and in which order. Both go by the prediction's own boxes, so that nothing
-// jumps away while the threshold is moved.
+// Filters and sort order of the rows. Both use the predicted boxes, so that the order does not
+// change with the threshold.
 (function (wsol) {
   wsol.NO_FILTER = Object.freeze({
     text: '', className: '', status: '', verdict: '', decision: '',
@@ -8,14 +8,14 @@
   });
 
   wsol.classNames = function (row, about) {
-    const names = new Set(row.truth ? row.truth.classes : []);
+    const names = new Set(row.ground_truth ? row.ground_truth.classes : []);
     if (row.label >= 0) names.add(about.classes[row.label]);
     return names;
   };
 
-  function passesVerdict(row, wanted) {
-    if (wanted === 'wrong') return row.verdict === 'box' || row.verdict === 'class';
-    return row.verdict === wanted;
+  function passesVerdict(row, verdict) {
+    if (verdict === 'wrong') return row.verdict === 'box' || row.verdict === 'class';
+    return row.verdict === verdict;
   }
 
   wsol.passes = function (row, filter, about, decision) {
@@ -34,7 +34,7 @@
     return true;
   };
 
-  // Images that could not be read come last: there is nothing to look at.
+  // Unreadable images are last.
   const unread = (row) => (row.status === 'error' ? 1 : 0);
   const byName = (a, b) => (a.name < b.name ? -1 : Number(a.name > b.name));
 

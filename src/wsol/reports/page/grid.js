@@ -1,20 +1,20 @@
 'use strict';
-// All images as cards, of which only those near the window are in the page.
+// Grid of cards; only cards near the visible area are in the document.
 (function (wsol) {
   const { element: el } = wsol;
   const GAP = 16;
   const CAPTION = 58;
   const OVERSCAN = 1;
-  // Pixels a millisecond at which a card is gone before its photograph could be looked at.
+  // Scroll speed in pixels per millisecond above which cards are not filled.
   const FAST = 3;
   const SETTLED = 90;
-  // Milliseconds of a frame that go into photographs and maps.
+  // Milliseconds per frame for filling cards with images and maps.
   const BUDGET = 6;
 
   class Card {
     constructor(view) {
       this.view = view;
-      this.image = new wsol.Image(view, { predicted: true, truth: true }, 1);
+      this.image = new wsol.Image(view, { predicted: true, groundTruth: true }, 1);
       this.badge = el('span', { class: 'badge', 'aria-hidden': 'true' });
       this.name = el('span', { class: 'name' });
       this.label = el('span', { class: 'label' });
@@ -31,7 +31,7 @@
       });
     }
 
-    // What is cheap at once; fill() brings photograph, heat and boxes.
+    // Shows text only; fill() adds image, heat map and boxes.
     show(row) {
       this.row = row;
       this.element.id = `card-${row.key}`;
@@ -54,14 +54,14 @@
       this.tell();
     }
 
-    // What is known of the image, as text.
+    // Updates the texts of the card.
     tell() {
       const { row, view } = this;
       const name = row.label >= 0 ? view.about.classes[row.label] : '';
-      this.label.textContent = row.status === 'error' ? 'not readable' : name;
+      this.label.textContent = row.status === 'error' ? 'unreadable' : name;
       this.score.textContent = row.status === 'error' ? '' : wsol.percent(row.score);
       this.label.title = name;
-      this.label.classList.toggle('wrong', Boolean(row.truth && row.truth.right === false));
+      this.label.classList.toggle('wrong', row.ground_truth?.right === false);
       const { found } = this.image;
       const iou = row.status === 'error' || !found ? null : wsol.bestIou(row, found);
       this.fit.textContent = iou === null ? '' : `IoU ${(iou * 100).toFixed(0)}`;
@@ -118,7 +118,7 @@
       this.empty.hidden = rows.length > 0;
       this.element.hidden = !rows.length;
       this.empty.textContent = this.view.rows.length
-        ? 'No image passes these filters.' : 'There are no images here.';
+        ? 'No image matches these filters.' : 'There are no images.';
       this.measure();
     }
 
@@ -132,7 +132,7 @@
       this.pitch = this.height + CAPTION + GAP;
       this.space.style.height = `${Math.ceil(this.rows.length / this.columns) * this.pitch}px`;
       this.element.style.setProperty('--frame', `${this.height}px`);
-      // A row keeps its card: what a pointer is on its way to stays what it is.
+      // Rows keep their cards, so that a card does not change under the pointer.
       for (const [row, card] of [...this.cards]) {
         const place = this.places.get(row);
         if (place === undefined) this.drop(row);
@@ -145,13 +145,13 @@
       const card = this.cards.get(row);
       this.cards.delete(row);
       card.element.hidden = true;
-      // Another card may be this row's by now: names and places are given once.
+      // The row may get another card: ids and positions must be unique.
       for (const name of ['id', 'aria-posinset']) card.element.removeAttribute(name);
       this.unfilled.delete(card);
       this.free.push(card);
     }
 
-    // Puts the cards of the rows that can be seen where they belong.
+    // Places the cards of the visible rows.
     render() {
       if (!this.columns || !this.rows.length) {
         for (const row of [...this.cards.keys()]) this.drop(row);
@@ -229,7 +229,7 @@
       } else this.element.removeAttribute('aria-activedescendant');
     }
 
-    // Scrolls no further than is needed to see the row.
+    // Scrolls by the minimum distance that makes the row visible.
     reveal(row) {
       const place = this.places.get(row);
       if (place === undefined) return;

@@ -1,5 +1,5 @@
 'use strict';
-// A score map as colours on a canvas: those of wsol.visualization.draw, fainter where it is colder.
+// Draws a score map on a canvas, with the colors of wsol.visualization.draw and opacity by score.
 (function (wsol) {
   const STOPS = [0, 50, 102, 128, 153, 204, 255];
   const RAMP = [
@@ -19,7 +19,7 @@
     colours[level * 4 + 3] = Math.round(255 * Math.min(1, (level / 140) ** 0.8));
   }
 
-  // Bilinear, as large steps would hide what the map says between its pixels.
+  // Bilinear interpolation.
   function enlarge(map, times) {
     const { width, height, grey } = map;
     if (times === 1) return map;
@@ -50,9 +50,9 @@
   }
 
   /*
-  Paints a map. The opacity goes into its pixels, as a layer of its own for each canvas would make
-  scrolling slow. What is not above the threshold is fainter, so that the object's parts
-  stand out. times: how far the map is enlarged.
+  Paints a map. The opacity is part of the pixels, as a compositing layer per canvas would make
+  scrolling slow. Pixels that are not above the threshold are fainter, to emphasize the object.
+  times: enlargement of the map.
   */
   wsol.paintHeat = function (canvas, map, threshold, { times, opacity }) {
     const { width, height, grey } = enlarge(map, times);

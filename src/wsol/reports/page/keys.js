@@ -1,18 +1,18 @@
 'use strict';
-// The keyboard, for the grid and for one image alike.
+// Keyboard shortcuts of grid and viewer.
 (function (wsol) {
   const { element: el } = wsol;
 
   const KEYS = [
-    ['\u2190 \u2191 \u2192 \u2193', 'go from image to image'],
+    ['\u2190 \u2191 \u2192 \u2193', 'select another image'],
     ['Enter', 'open the image'],
-    ['Esc', 'close it'],
-    ['a', 'accept, and go on'],
-    ['r', 'reject, and go on'],
+    ['Esc', 'close the image'],
+    ['a', 'accept, and select the next image'],
+    ['r', 'reject, and select the next image'],
     ['z', 'undo'],
     ['h', 'heat map on or off'],
     ['Home End', 'first and last image'],
-    ['?', 'show these keys'],
+    ['?', 'show this list'],
   ];
 
   wsol.keyHelp = function () {

@@ -1,17 +1,17 @@
 'use strict';
 /*
-The boxes of a score map at one threshold, by the same rules and in the same order as wsol.maps
-has them: boxes_at, objects_at, merge_boxes and scale_boxes. Tests hold both to equality.
+Boxes of a score map at a threshold, by the same rules and in the same order as in wsol.maps:
+boxes_at, objects_at, merge_boxes and scale_boxes. Tests check that the results are equal.
 
-A map is {width, height, grey: Uint8Array in rows}; a box [x0, y0, x1, y1], x1 and y1 one past the
-last pixel. Inside, masks have a margin of one pixel, so that every pixel has all its neighbours.
+A map is {width, height, grey: Uint8Array in rows}; a box is [x0, y0, x1, y1], with x1 and y1 one
+past the last pixel. Internal masks have a margin of one pixel, so that all pixels have neighbors.
 */
 (function (wsol) {
   const LEAST_AREA = 0.005;
   const LEAST_SADDLE = 0.75;
   const MOST_OVERLAP = 0.8;
 
-  // The grey level that a threshold, a share of the brightest, stands for.
+  // Returns the gray level of a threshold, which is a fraction of the maximum.
   wsol.levelOf = function (map, threshold) {
     if (map.most === undefined) {
       map.most = 0;
@@ -20,7 +20,7 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
     return Math.floor(threshold * map.most);
   };
 
-  // Pixels strictly brighter than that, as 0 and 1 with the margin.
+  // Returns a mask of the pixels strictly above the threshold, as 0 and 1, with the margin.
   function above(map, threshold) {
     const { width, height, grey } = map;
     const level = wsol.levelOf(map, threshold);
@@ -33,7 +33,7 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
     return mask;
   }
 
-  // Labels from 1, in raster order of first pixels, where the mask has the value.
+  // Labels connected components of a value of the mask from 1, in raster order of first pixels.
   function components(mask, stride, value, eight) {
     const steps = [-1, 1, -stride, stride];
     if (eight) steps.push(-stride - 1, -stride + 1, stride - 1, stride + 1);
@@ -48,7 +48,7 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
         const pixel = stack[--length];
         for (const step of steps) {
           const there = pixel + step;
-          // Outside the array the mask is undefined; around a row's end lies the margin again.
+          // Outside the array the mask is undefined; at the ends of rows there is the margin.
           if (mask[there] === value && !labels[there]) {
             labels[there] = number;
             stack[length++] = there;
@@ -74,9 +74,9 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
     return boxes;
   }
 
-  // The object whose outline has the largest area, holes filled; of equals the last. The area of
-  // an outline through pixel centres is a half for each square of four centres that has three of
-  // them inside, and one for each that has four.
+  // Returns the object whose filled outline has the largest area; of equal ones the last. The area
+  // of an outline through pixel centers is the sum over squares of four centers: 0.5 with three of
+  // them inside, 1 with four.
   function largestOf(mask, objects, holes, stride) {
     if (objects.number <= 1) return objects.number - 1;
     const filled = mask.slice();
@@ -99,7 +99,7 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
       const label = whole.labels[pixel];
       if (!label) continue;
       if (areas[label] >= most) {
-        // The first pixel of an outermost object is that of its filled component.
+        // An outermost object and its filled component have the same first pixel.
         largest = objects.labels[pixel] - 1;
         most = areas[label];
       }
@@ -108,12 +108,12 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
     return largest;
   }
 
-  // contours: 'all', objects and then holes, or 'largest'.
+  // contours: 'all' (objects, then holes) or 'largest'.
   wsol.boxesAt = function (map, threshold, contours) {
     const stride = map.width + 2;
     const mask = above(map, threshold);
     const objects = components(mask, stride, 1, true);
-    // The first component of what is not above is what lies outside: the margin is of it.
+    // The first component below the threshold is the outside, as it contains the margin.
     const around = components(mask, stride, 0, false);
     const boxes = boxesOf(objects, stride, 0);
     if (contours === 'largest') {
@@ -131,7 +131,7 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
 
   const areaOf = (box) => (box[2] - box[0]) * (box[3] - box[1]);
 
-  // Two boxes of which one covers most of the other become one, until there are no such two.
+  // Merges pairs of boxes that mostly overlap, until no such pair is left.
   function merge(parts) {
     for (;;) {
       let found = null;
@@ -154,7 +154,7 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
     }
   }
 
-  // Levels above the threshold with the margin, 0 elsewhere.
+  // Returns the levels above the threshold, and 0 for other pixels, with the margin.
   function levelsAbove(map, threshold) {
     const mask = above(map, threshold);
     const stride = map.width + 2;
@@ -166,7 +166,8 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
     return levels;
   }
 
-  // Which peak each pixel climbs to, from 1; 0 where the level is 0. As label_basins has it.
+  // Returns the number of the peak that each pixel ascends to, from 1; 0 where the level is 0. See
+  // label_basins.
   function basinsOf(levels, stride) {
     const steps = [-1, 1, -stride, stride, -stride - 1, -stride + 1, stride - 1, stride + 1];
     const next = new Int32Array(levels.length).fill(-1);
@@ -180,7 +181,7 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
         }
       }
     }
-    // A plateau climbs to one pixel of it that climbs; one that cannot is a peak.
+    // A plateau ascends through one of its ascending pixels; a plateau without any is a peak.
     const basins = new Int32Array(levels.length);
     const done = new Uint8Array(levels.length);
     let number = 0;
@@ -217,7 +218,7 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
     return { basins, number };
   }
 
-  // Basins that a saddle joins, the highest first, are one object; labels as components has them.
+  // Joins basins at saddles, the highest first, to objects; labels as in components.
   function partsOf(levels, stride) {
     const { basins, number } = basinsOf(levels, stride);
     const peak = new Uint8Array(number + 1);
@@ -254,7 +255,7 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
     return { labels, number: count };
   }
 
-  // [{box, peak: highest grey level}], the highest first.
+  // Returns [{box, peak: highest gray level}], sorted by descending peak.
   wsol.objectsAt = function (map, threshold) {
     const stride = map.width + 2;
     const levels = levelsAbove(map, threshold);
@@ -277,7 +278,7 @@ last pixel. Inside, masks have a margin of one pixel, so that every pixel has al
     (box[2] * row.width) / map.width, (box[3] * row.height) / map.height,
   ];
 
-  // Intersection over union of two boxes of any unit.
+  // Returns the intersection over union of two boxes in any unit.
   wsol.iou = function (a, b) {
     const both = shared(a, b);
     return both / (areaOf(a) + areaOf(b) - both) || 0;

@@ -1,6 +1,6 @@
 'use strict';
-// Grey PNG of eight bits to its pixels. A canvas may change colours, and a page from disk may not
-// read one that has shown a file: so the bytes are decoded here, exactly.
+// Decoder of gray 8-bit PNG. A canvas may change pixel values, and a page from disk cannot read
+// back a canvas that shows a file; this decoder is exact.
 (function (wsol) {
   const HEADER = 8;
   const GREY = 0;
@@ -8,7 +8,7 @@
   async function inflate(parts) {
     const { readable, writable } = new DecompressionStream('deflate');
     const writer = writable.getWriter();
-    // What is wrong is told by the reading end.
+    // Errors are reported by the readable side.
     for (const part of parts) writer.write(part).catch(() => {});
     writer.close().catch(() => {});
     return new Uint8Array(await new Response(readable).arrayBuffer());
@@ -23,7 +23,7 @@
     return toAbove <= toCorner ? above : corner;
   }
 
-  // PNG specification, section 9: each line begins with the number of its filter.
+  // PNG specification, section 9: each line begins with its filter type.
   function unfilter(lines, width, height) {
     const grey = new Uint8Array(width * height);
     for (let y = 0; y < height; y++) {
@@ -45,7 +45,7 @@
     return grey;
   }
 
-  // bytes: Uint8Array of a file. Returns {width, height, grey: Uint8Array in rows}.
+  // Decodes the bytes of a file (Uint8Array) to {width, height, grey: Uint8Array in rows}.
   wsol.decodePng = async function (bytes) {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     let width = 0;
@@ -59,7 +59,7 @@
         width = view.getUint32(start);
         height = view.getUint32(start + 4);
         if (bytes[start + 8] !== 8 || bytes[start + 9] !== GREY || bytes[start + 12] !== 0) {
-          throw new Error('a score map must be a grey PNG of eight bits, not interlaced');
+          throw new Error('a score map must be a gray 8-bit PNG that is not interlaced');
         }
       } else if (kind === 'IDAT') parts.push(bytes.subarray(start, start + length));
       place = start + length + 4;

@@ -1,54 +1,55 @@
 'use strict';
 /*
-Where a page's images come from: one object, which a report on disk and an app make differently.
+Data source of a page: an object that reports and the app implement differently.
 
-  source.about          what all rows have in common
-    id                  text, under which decisions are kept
-    classes             names, by number
-    threshold           share of a map's maximum, the prediction's own
-    instances           'single' box or 'multiple'
-    model               what made the boxes, in words
-    number              of images in the prediction; more than there are rows where some are left out
-    statuses            {ok, no_object, error}: how many of them
-    metrics             {name: percent or number or null}, as wsol evaluate names them
-    figures             {name: {title, kind}} of these: what they are called, and whether each is a
-                        'percent', 'count', 'fault' (a count of what went wrong) or 'threshold'
+  source.about          information on all rows
+    id                  text, key of the stored decisions
+    classes             class names by index
+    threshold           threshold of the prediction, as a fraction of a map's maximum
+    instances           'single' or 'multiple' boxes
+    model               description of the model
+    number              number of images in the prediction; may exceed the number of rows
+    statuses            {ok, no_object, error}: number of images by status
+    metrics             {name: percent or number or null}, with the names of wsol evaluate
+    figures             {name: {title, kind}}: display of the metrics; kind is 'percent', 'count',
+                        'fault' (a count that is only shown if it is not 0) or 'threshold'
     curves              {thresholds, lines: [{iou, values}]} in percent, or null
     scores              histogram of scores in [0, 1], number of images in each bin
-    truth               whether true boxes or classes of any image are known
-  source.rows           a list, one row for each image; more may come by view.add(rows)
-    name                the file's name, shown as text and written to downloads
-    width, height       of the original image in pixels; 0 where it could not be read
+    ground_truth        whether ground-truth boxes or classes of any image are known
+  source.rows           list with one row per image; view.add(rows) adds rows
+    name                name of the image, shown as text and written to downloads
+    width, height       size of the original image in pixels; 0 if it is unreadable
     status              'ok', 'no_object' or 'error'
-    error               why there is no prediction or no photograph, or null
-    label, score        number of the class (-1 for none) and its probability
+    error               reason why the prediction or the image copy is missing, or null
+    label, score        index of the class (-1 for none) and its probability
     boxes               [[x0, y0, x1, y1, score, label], ...] in pixels of the original image
-    truth               {classes: [names], right: class right or wrong, or null where that cannot be
-                        said, boxes: [[x0, y0, x1, y1, name], ...]}, or null
-    map                 whether there is a score map
-    threshold           optional: the row's own, where it is not that of about
-  source.photo(row)     address of the photograph's copy, or null
-  source.map(row)       promise of the score map: bytes of a PNG, grey, 8 bits, at most 96 pixels a
-                        side, over the whole image
+    ground_truth        {classes: [names], right: whether the class is correct, or null if unknown,
+                        boxes: [[x0, y0, x1, y1, name], ...]}, or null
+    map                 whether the row has a score map
+    threshold           optional: threshold of the row, if it differs from that of about
+  source.photo(row)     URL of the image copy, or null
+  source.map(row)       promise of the score map of the whole image: bytes of a gray 8-bit PNG,
+                        at most 64 pixels per side
 
-Rows belong to the page once they are given: it adds fields of its own to them.
+The page takes over the rows, and adds fields to them.
 
-wsol.start(source) makes the page and returns its view. What hosts other than a report may use of it:
+wsol.start(source) creates the page and returns its view. Interface for hosts other than a report:
 
   view.add(rows)        adds images
-  view.renew(row, content)  gives one new content
-  view.remove(rows)     takes some away
+  view.renew(row, content)  replaces the content of a row
+  view.remove(rows)     removes images
   view.set(change)      changes threshold (null: as predicted), opacity, heat, order or filter
-  view.header           an element above the summary for controls of the host's own
-  view.toolbar.own      the same, in the toolbar
-  view.viewer.own       the same, beside the large image; view.viewer.shown(row) is called for each
+  view.header           element above the summary for controls of the host
+  view.toolbar.own      element in the toolbar for controls of the host
+  view.viewer.own       element in the viewer for controls of the host; view.viewer.shown(row) is
+                        called for each shown image
   view.coco()           promise of the accepted boxes as a COCO data set
 */
 (function (wsol) {
   let index = null;
   const chunks = new Map();
 
-  // The scripts of a report's data call these two: a page from disk may load scripts, nothing else.
+  // Called by the data scripts of a report, as a page from disk can only load data as scripts.
   wsol.takeIndex = (content) => { index = content; };
   wsol.takeMaps = (chunk, maps) => { chunks.set(chunk, maps); };
 
@@ -63,7 +64,7 @@ wsol.start(source) makes the page and returns its view. What hosts other than a 
           const script = document.createElement('script');
           script.src = `data/maps-${String(chunk).padStart(5, '0')}.js`;
           script.onload = () => { script.remove(); resolve(); };
-          script.onerror = () => reject(new Error('the heat map\u2019s file is missing'));
+          script.onerror = () => reject(new Error('the file of the heat map is missing'));
           document.head.append(script);
         }));
       }

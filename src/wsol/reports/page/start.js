@@ -1,3 +1,3 @@
 'use strict';
-// The last script of a report on disk.
+// Starts the page of a report; the last script.
 wsol.view = wsol.start(wsol.diskSource());

@@ -1,5 +1,5 @@
 'use strict';
-// What is above the images: how many there are, and how good the boxes are where truth is known.
+// Summary above the images: number of images, and metrics if ground truth is known.
 (function (wsol) {
   const { element: el } = wsol;
 
@@ -9,7 +9,7 @@
       el('dd', {}, value, unit ? el('span', { class: 'unit' }, unit) : null));
   }
 
-  // The threshold is on its slider, and what did not go wrong needs no tile.
+  // No tile for the threshold, which is on the slider, and for faults that did not occur.
   function figureTile({ title, kind }, value) {
     if (value === null || kind === 'threshold' || (kind === 'fault' && !value)) return null;
     const alone = title.replace('of these: ', '');
@@ -18,22 +18,22 @@
       : tile(name, wsol.count(value), '', kind === 'fault' ? 'bad' : '');
   }
 
-  // What can be said where nothing is known to be right or wrong.
-  function unjudged(about, rows) {
+  // Tiles without ground truth.
+  function unevaluated(about, rows) {
     const read = rows.filter((row) => row.status !== 'error');
     const scores = read.map((row) => row.score).sort((a, b) => a - b);
     const classes = new Set(read.map((row) => row.label));
     const middle = scores.length ? scores[Math.floor(scores.length / 2)] * 100 : 0;
     return [
       tile('With a box', wsol.count(about.statuses.ok || 0)),
-      tile('Classes seen', wsol.count(classes.size)),
+      tile('Predicted classes', wsol.count(classes.size)),
       tile('Median score', middle.toFixed(1), '%'),
     ];
   }
 
   wsol.summary = function (about, rows) {
     const shown = rows.length;
-    // Figures of wsol evaluate are of a whole split, of which the page may have a part.
+    // Metrics of wsol evaluate are of a whole split, of which the page may show a part.
     const { num_images: images, ...metrics } = about.metrics;
     const total = images ?? about.number;
     const tiles = [tile('Images', wsol.count(total))];
@@ -41,18 +41,18 @@
       const one = figureTile(about.figures[name], value);
       if (one) tiles.push(one);
     }
-    if (!about.truth && shown && shown === total) tiles.push(...unjudged(about, rows));
+    if (!about.ground_truth && shown && shown === total) tiles.push(...unevaluated(about, rows));
     const { no_object: nothing = 0, error = 0 } = images === undefined ? about.statuses : {};
     if (nothing) tiles.push(tile('No object found', wsol.count(nothing)));
-    if (error) tiles.push(tile('Not readable', wsol.count(error), '', 'bad'));
+    if (error) tiles.push(tile('Unreadable', wsol.count(error), '', 'bad'));
     const notes = [];
     if (shown < total) {
       notes.push(el('p', { class: 'note' }, `This page shows ${wsol.count(shown)} of `
-        + `${wsol.count(total)} images, spread evenly. The figures are of all.`));
+        + `${wsol.count(total)} images, spread evenly. The metrics are of all images.`));
     }
     if (about.metrics.gt_known !== undefined) {
-      notes.push(el('p', { class: 'note' }, 'MaxBoxAcc, GT-known and Top-1 Loc are measured on score '
-        + 'maps of the true class. The images and the curves show the predicted class.'));
+      notes.push(el('p', { class: 'note' }, 'MaxBoxAcc, GT-known and Top-1 Loc are computed from score '
+        + 'maps of the ground-truth class. The images and the curves show the predicted class.'));
     }
     return el('div', { class: 'figures' }, el('dl', { class: 'tiles' }, ...tiles), ...notes);
   };

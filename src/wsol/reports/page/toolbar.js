@@ -1,5 +1,5 @@
 'use strict';
-// What can be set: threshold, heat, filters, order; and the download.
+// Toolbar with threshold, heat map, filters, sort order and download.
 (function (wsol) {
   const { element: el } = wsol;
 
@@ -57,10 +57,10 @@
     }
 
     orders() {
-      const { truth } = this.view.about;
+      const { ground_truth: hasGroundTruth } = this.view.about;
       return [
-        ['worst', truth ? 'worst first (IoU)' : 'doubtful boxes first'],
-        ...(truth ? [['best', 'best first (IoU)']] : []),
+        ['worst', hasGroundTruth ? 'worst first (IoU)' : 'lowest box score first'],
+        ...(hasGroundTruth ? [['best', 'best first (IoU)']] : []),
         ['high', 'highest score'], ['low', 'lowest score'], ['name', 'name'], ['given', 'as predicted'],
       ];
     }
@@ -69,7 +69,7 @@
       return getComputedStyle(this.element).position === 'sticky' ? this.element.offsetHeight : 0;
     }
 
-    // Two sliders that follow the view, as often as they are needed.
+    // Returns sliders for threshold and opacity, which follow the state of the view.
     sliders(where, heat) {
       const { view } = this;
       const threshold = slider('Threshold', { min: 0, max: 0.99, step: 0.01, class: 'threshold' },
@@ -88,14 +88,14 @@
     filters() {
       const { view } = this;
       const set = (change) => view.set({ filter: { ...view.state.filter, ...change } });
-      const { truth } = view.about;
+      const { ground_truth: hasGroundTruth } = view.about;
       this.search = el('input', { type: 'search', 'aria-label': 'Name', placeholder: 'part of a name', autocomplete: 'off',
         oninput: () => set({ text: this.search.value }) });
       this.classes = choice('Class', [['', 'any']], (className) => set({ className }));
-      this.verdict = choice('Result', [['', 'any'], ['right', 'right'], ['wrong', 'wrong'],
+      this.verdict = choice('Result', [['', 'any'], ['right', 'correct'], ['wrong', 'wrong'],
         ['box', 'wrong box'], ['class', 'wrong class']], (verdict) => set({ verdict }));
       this.status = choice('Status', [['', 'any'], ['ok', 'with box'], ['no_object', 'no object'],
-        ['error', 'not readable']], (status) => set({ status }));
+        ['error', 'unreadable']], (status) => set({ status }));
       this.decision = choice('Decision', [['', 'any'], ['open', 'open'], ['accepted', 'accepted'],
         ['rejected', 'rejected']], (decision) => set({ decision }));
       this.score = range('Score', (leastScore, mostScore) => set({ leastScore, mostScore }));
@@ -103,10 +103,10 @@
       return el('div', { class: 'filters', id: 'filters', hidden: true },
         el('label', { class: 'field' }, el('span', {}, 'Name'), this.search),
         this.classes.element, this.status.element,
-        ...(truth ? [this.verdict.element] : []), this.decision.element,
-        this.score.element, ...(truth ? [this.iou.element] : []),
+        ...(hasGroundTruth ? [this.verdict.element] : []), this.decision.element,
+        this.score.element, ...(hasGroundTruth ? [this.iou.element] : []),
         el('button', { type: 'button', class: 'plain', onclick: () => this.reset() }, 'Reset'),
-        el('p', { class: 'note' }, 'Filters and order go by the boxes as predicted, whatever the slider says.'));
+        el('p', { class: 'note' }, 'Filters and sort order use the predicted boxes, not those at the threshold of the slider.'));
     }
 
     toggleFilters() {
@@ -123,7 +123,7 @@
       this.view.set({ filter: wsol.NO_FILTER });
     }
 
-    // The classes that there are among the rows, with how many images each has.
+    // Lists the classes of the rows, with the number of images of each.
     listClasses() {
       const { view } = this;
       const counts = new Map();

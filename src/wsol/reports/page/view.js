@@ -1,5 +1,5 @@
 'use strict';
-// The page as a whole: its state, and what follows from a change of it.
+// View of the page: its state, and updates after changes.
 (function (wsol) {
   const { element: el } = wsol;
   const THEME = 'wsol:theme';
@@ -39,8 +39,8 @@
       this.theme = el('button', { type: 'button', class: 'plain', onclick: () => this.nextTheme() });
       this.legend = el('p', { class: 'legend' },
         el('span', { class: 'key predicted' }), 'predicted',
-        ...(about.truth ? [el('span', { class: 'key true' }), 'true'] : []));
-      // What the host of a page adds of its own, above the summary.
+        ...(about.ground_truth ? [el('span', { class: 'key true' }), 'ground truth'] : []));
+      // Controls of the host, above the summary.
       this.header = el('div', { class: 'host' });
       document.body.replaceChildren(
         el('a', { class: 'skip', href: '#images' }, 'Skip to the images'),
@@ -62,14 +62,14 @@
 
     hint() {
       return el('footer', { class: 'note' },
-        `At the prediction\u2019s own threshold (${this.about.threshold}) the boxes are those of the `
-        + 'prediction, from the whole heat map. Once the slider is moved, this page finds the boxes '
-        + 'anew on the small map that it carries, by the same rules. '
-        + 'The boxes of a decided image stay as they were decided, until that is undone. '
+        `At the threshold of the prediction (${this.about.threshold}), boxes are the predicted ones, `
+        + 'from the full-size heat map. At other thresholds, this page computes boxes from a small '
+        + 'heat map, by the same rules. '
+        + 'The boxes of a decided image do not change until the decision is undone. '
         + `wsol ${this.about.version || ''}`);
     }
 
-    // Adds rows, as an app does after an upload; the first ones come with the source.
+    // Adds rows, such as those of the source, or of uploads in the app.
     add(rows) {
       for (const row of rows) {
         row.key = this.keys++;
@@ -81,14 +81,14 @@
       this.arrange();
     }
 
-    // Gives a row new content, as an app does that looks at its image in another way.
+    // Replaces the content of a row, such as after a change of the localizer in the app.
     renew(row, content) {
       Object.assign(row, content, { loading: undefined });
       this.maps.delete(row);
       this.changed();
     }
 
-    // Takes rows away, and what was decided of them.
+    // Removes rows and their decisions.
     remove(rows) {
       this.viewer.element.close();
       this.rows = this.rows.filter((row) => !rows.includes(row));
@@ -105,7 +105,7 @@
       if (this.viewer.isOpen && this.selected) this.viewer.show(this.selected);
     }
 
-    // Changes parts of the state, and draws what depends on them.
+    // Changes parts of the state, and updates the page.
     set(change) {
       Object.assign(this.state, change);
       if ('opacity' in change || 'heat' in change || 'threshold' in change) {
@@ -119,7 +119,7 @@
       }
     }
 
-    // Several moves of a slider within one frame are one drawing.
+    // Draws at most once per frame.
     redraw() {
       if (this.drawing) return;
       this.drawing = requestAnimationFrame(() => {
@@ -133,13 +133,13 @@
       return this.grid.section.getBoundingClientRect().top + scrollY - this.toolbar.height() - 60;
     }
 
-    // The step of the slider nearest to the prediction's own threshold stands for it.
+    // The step of the slider that is closest to the threshold of the prediction selects it.
     moveThreshold(value) {
       const own = Math.round(value * STEPS) === Math.round(this.about.threshold * STEPS);
       this.set({ threshold: own ? null : value });
     }
 
-    // The row's threshold when it was decided, or that of the slider; null: as predicted.
+    // Returns the threshold of a decided row, or that of the slider; null: as predicted.
     thresholdOf(row) {
       const kept = this.decisions.kept(row);
       return kept ? kept.threshold : this.state.threshold;
@@ -149,7 +149,7 @@
       return row.threshold ?? this.about.threshold;
     }
 
-    // The decoded map of a row: null where there is none, undefined where it is not here yet.
+    // Returns the decoded map of a row: null if it has none, undefined if it is not loaded.
     mapNow(row) {
       return row.map ? this.maps.get(row) : null;
     }
@@ -164,7 +164,7 @@
         });
         const { loading } = row;
         const map = await loading;
-        // The row may have got new content meanwhile.
+        // The content of the row may have changed meanwhile.
         if (row.loading !== loading) return this.mapOf(row);
         this.maps.set(row, map);
         const kept = this.decisions.kept(row);
@@ -173,8 +173,8 @@
       return this.maps.get(row);
     }
 
-    // The boxes of a row: those it was decided with, otherwise those of the moment; null where they
-    // are found on a map that is not here yet.
+    // Returns the boxes of a row: those of its decision, or the current ones; null if they depend on
+    // a map that is not loaded.
     boxesNow(row) {
       const kept = this.decisions.kept(row);
       if (kept && kept.boxes) return kept.boxes;
@@ -229,7 +229,7 @@
       const row = this.selected;
       if (!row) return;
       this.decisions.decide(row, what);
-      this.say(`${what || 'open again'}: ${row.name}`);
+      this.say(`${what || 'reopened'}: ${row.name}`);
       this.decided();
     }
 
@@ -254,11 +254,11 @@
       this.toolbar.tell();
       this.grid.mark();
       if (this.viewer.isOpen) this.viewer.mark();
-      // What is no longer decided follows the slider again.
+      // Rows without decision follow the slider again.
       this.redraw();
     }
 
-    // The accepted boxes as they were accepted, as a COCO data set.
+    // Returns the accepted boxes as a COCO data set.
     async coco() {
       const pairs = [];
       for (const row of this.rows.filter((one) => this.decisions.of(one) === 'accepted')) {
@@ -285,15 +285,15 @@
       this.themeName = THEMES.includes(name) ? name : 'auto';
       document.documentElement.dataset.theme = this.themeName;
       this.theme.replaceChildren(wsol.icon('theme'), { auto: 'Auto', light: 'Light', dark: 'Dark' }[this.themeName]);
-      this.theme.setAttribute('aria-label', `Colours: ${this.themeName}`);
+      this.theme.setAttribute('aria-label', `Colors: ${this.themeName}`);
     }
   }
 
-  // source: see source.js. Returns the page's view; view.add(rows) adds images.
+  // Creates the page of a source (see source.js), and returns its view.
   wsol.start = function (source) {
     if (source) return new View(source);
     document.body.replaceChildren(el('p', { class: 'empty' },
-      'The report\u2019s data are missing: unpack the whole folder, and open index.html there.'));
+      'The data of the report are missing. Unpack the whole folder, and open index.html there.'));
     return null;
   };
 })(globalThis.wsol ??= {});

@@ -1,8 +1,8 @@
 'use strict';
-// One image large: predicted beside true where truth is known, with all that is known of it.
+// Viewer of one image: prediction next to ground truth, if known, with details.
 (function (wsol) {
   const { element: el } = wsol;
-  // Milliseconds within which two clicks are one double click.
+  // Maximum milliseconds between the clicks of a double click.
   const DOUBLE = 600;
 
   const button = (icon, label, action, attributes) => el('button', {
@@ -16,24 +16,24 @@
   wsol.Viewer = class {
     constructor(view) {
       this.view = view;
-      this.predicted = new wsol.Image(view, { predicted: true, truth: true }, 6);
-      this.truth = new wsol.Image(view, { predicted: false, truth: true }, 1);
+      this.predicted = new wsol.Image(view, { predicted: true, groundTruth: true }, 6);
+      this.groundTruth = new wsol.Image(view, { predicted: false, groundTruth: true }, 1);
       this.title = el('h2', { id: 'viewer-title' });
       this.place = el('span', { class: 'quiet' });
       this.facts = el('dl', { class: 'list' });
-      // What the host of a page adds of its own; shown(row) is called with each image and decision.
+      // Controls of the host; shown(row) is called for each shown image and each decision.
       this.own = el('div', { class: 'own-controls' });
       this.shown = () => {};
       this.accept = el('button', { type: 'button', class: 'accept',
         onclick: () => this.press('accepted') }, wsol.icon('accept'), 'Accept', el('kbd', {}, 'a'));
       this.reject = el('button', { type: 'button', class: 'reject',
         onclick: () => this.press('rejected') }, wsol.icon('reject'), 'Reject', el('kbd', {}, 'r'));
-      this.beside = el('figure', {}, this.truth.element,
-        el('figcaption', {}, el('span', { class: 'key true' }), 'True'));
+      this.beside = el('figure', {}, this.groundTruth.element,
+        el('figcaption', {}, el('span', { class: 'key true' }), 'Ground truth'));
       this.sides = el('div', { class: 'sides' },
         el('figure', {}, this.predicted.element,
           el('figcaption', {}, el('span', { class: 'key predicted' }), 'Predicted',
-            this.also = el('span', { class: 'also' }, el('span', { class: 'key true' }), 'True'))),
+            this.also = el('span', { class: 'also' }, el('span', { class: 'key true' }), 'Ground truth'))),
         this.beside);
       this.element = el('dialog', { class: 'viewer', tabindex: '-1', 'aria-labelledby': 'viewer-title' },
         el('header', {},
@@ -48,7 +48,7 @@
             view.toolbar.sliders('large'),
             this.own, this.facts)));
       this.element.addEventListener('close', () => view.closed());
-      // A double click on the selected card opens this at its first click; the second is not for here.
+      // A double click on the selected card opens the viewer at its first click; ignore the second.
       this.element.addEventListener('click', (event) => {
         if (event.detail > 1 && performance.now() - this.opened < DOUBLE) event.stopPropagation();
       }, { capture: true });
@@ -65,14 +65,14 @@
     }
 
     show(row) {
-      const hasTruth = Boolean(row.truth && row.truth.boxes.length && row.width);
+      const hasGroundTruth = Boolean(row.ground_truth && row.ground_truth.boxes.length && row.width);
       this.row = row;
       this.title.textContent = row.name;
-      this.beside.hidden = !hasTruth;
-      this.also.hidden = !hasTruth;
-      this.sides.classList.toggle('pair', hasTruth);
+      this.beside.hidden = !hasGroundTruth;
+      this.also.hidden = !hasGroundTruth;
+      this.sides.classList.toggle('pair', hasGroundTruth);
       this.predicted.show(row);
-      if (hasTruth) this.truth.show(row);
+      if (hasGroundTruth) this.groundTruth.show(row);
       if (!this.isOpen) {
         this.element.showModal();
         this.opened = performance.now();
@@ -85,7 +85,7 @@
 
     fit() {
       if (!this.row || !this.isOpen) return;
-      for (const image of [this.predicted, this.truth]) {
+      for (const image of [this.predicted, this.groundTruth]) {
         const { clientWidth, clientHeight } = image.element;
         if (image.row && clientWidth) image.fit(clientWidth, clientHeight);
       }
@@ -104,11 +104,11 @@
       const place = view.order.indexOf(row);
       this.place.textContent = place < 0 ? '' : `${wsol.count(place + 1)} of ${wsol.count(rows)}`;
       const facts = [];
-      if (row.status === 'error') facts.push(...fact('Not readable', row.error || ''));
+      if (row.status === 'error') facts.push(...fact('Unreadable', row.error || ''));
       else {
         facts.push(...fact('Class', about.classes[row.label] ?? '\u2013',
           el('span', { class: 'number' }, wsol.percent(row.score))));
-        if (row.truth) facts.push(...fact('True class', row.truth.classes.join(', ')));
+        if (row.ground_truth) facts.push(...fact('Ground-truth class', row.ground_truth.classes.join(', ')));
         const iou = wsol.bestIou(row, this.predicted.found);
         if (iou !== null) {
           facts.push(...fact('IoU', el('span', { class: `fit ${wsol.isRightBox(iou) ? 'right' : ''}` },
@@ -119,9 +119,9 @@
         const kept = view.decisions.kept(row);
         if (kept) {
           const level = kept.threshold === null ? 'as predicted' : Math.round(kept.threshold * 1000) / 1000;
-          facts.push(...fact('Threshold', `${level}, kept as ${kept.what}`));
+          facts.push(...fact('Threshold', `${level}, stored as ${kept.what}`));
         }
-        if (row.error) facts.push(...fact('Photograph', row.error));
+        if (row.error) facts.push(...fact('Image', row.error));
       }
       this.facts.replaceChildren(...facts);
     }

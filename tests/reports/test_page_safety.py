@@ -47,7 +47,7 @@ def test_hostile_names_are_text(open_page: Open, tmp_path: Path) -> None:
             )
         )  # fmt: skip
         ground_truth[name] = GroundTruth(located_here.boxes, (name,), (name,))
-    info = PredictionInfo(HOSTILE, photos, OWN, "one", HOSTILE[0])
+    info = PredictionInfo(HOSTILE, photos, OWN, "single", HOSTILE[0])
     write_report(results, info, tmp_path / "out", ground_truth=ground_truth)
     written = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")}
     assert written == {"a", "out"}
@@ -130,6 +130,6 @@ def test_images_may_come_later(open_page: Open, tmp_path: Path) -> None:
     )
     settle(page)
     slide(page, 0.7)
-    expected = [pytest.approx(box) for box in corners(result, 0.7, "one")]
+    expected = [pytest.approx(box) for box in corners(result, 0.7, "single")]
     assert page.evaluate(DRAWN) == {"new.jpg": expected}
     assert page.get_by_role("status").inner_text() == "1 image"

@@ -1,5 +1,5 @@
 'use strict';
-// One photograph with heat map and boxes, in a card or large.
+// An image with heat map and boxes, in a card or in the viewer.
 (function (wsol) {
   const { element: el, svg } = wsol;
 
@@ -10,7 +10,8 @@
   }
 
   wsol.Image = class {
-    // shows: {predicted, truth}: which of heat and boxes; times: how far the heat is enlarged.
+    // shows: {predicted, groundTruth}: which boxes are shown, and with predicted ones the heat map;
+    // times: enlargement of the heat map.
     constructor(view, shows, times) {
       Object.assign(this, { view, shows, times, row: null });
       this.photo = el('img', { alt: '', decoding: 'async', draggable: 'false' });
@@ -30,7 +31,7 @@
       this.stage.style.height = `${row.height * scale}px`;
     }
 
-    // Shows nothing, until show(row).
+    // Clears the image until the next show(row).
     clear() {
       this.row = null;
       this.found = null;
@@ -53,7 +54,7 @@
       this.draw();
     }
 
-    // Draws heat and boxes at the row's threshold; what has to be loaded comes later.
+    // Draws heat map and boxes at the row's threshold; a map that is not loaded follows later.
     draw() {
       const { view, row } = this;
       const map = this.shows.predicted ? view.mapNow(row) : null;
@@ -68,9 +69,9 @@
         wsol.paintHeat(this.heat, map, level, { times: this.times, opacity: view.state.opacity });
       }
       this.found = view.boxesNow(row) ?? [];
-      const truth = this.shows.truth && row.truth ? row.truth.boxes : [];
+      const groundTruth = this.shows.groundTruth && row.ground_truth ? row.ground_truth.boxes : [];
       this.lines.replaceChildren(
-        ...truth.map((box) => outline(box, 'true')),
+        ...groundTruth.map((box) => outline(box, 'true')),
         ...(this.shows.predicted ? this.found.map(({ box }) => outline(box, 'predicted')) : []),
       );
     }
