@@ -206,9 +206,9 @@ def test_too_little_memory_is_one_line(
     for command, line in (
         (
             "train",
-            "give a lower --batch_size or --image_size, or a higher --gradient_accumulation_steps",
+            "use a lower --batch_size or --image_size, or a higher --gradient_accumulation_steps",
         ),
-        ("predict", "give a lower --batch_size or --image_size"),
+        ("predict", "use a lower --batch_size or --image_size"),
         ("convert", "end other programs, and try again"),
     ):
         assert main([command]) == 2

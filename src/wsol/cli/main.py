@@ -20,33 +20,33 @@ from wsol.errors import (
 
 COMMANDS = {
     "demo": "train CAM and ADL on toy images and compare them",
-    "prepare": "make a data set of the archives of CUB, ImageNet or OpenImages30k",
-    "pack": "write a data set as tar shards, which wsol reads in place",
-    "annotate": "find boxes in a folder of labelled images, for a detector to train on",
-    "train": "train a classifier on folders of images by class",
-    "evaluate": "measure a run's labels and boxes, or score maps made by anyone",
-    "compare": "find the localizer that reads a data set best",
-    "distill": "make a run whose boxes are learned from another run's score maps",
-    "predict": "find the objects in each image",
-    "app": "find the objects in images that you drop on a page, or in Label Studio",
-    "report": "make a page of a prediction to look at, that opens from disk",
-    "convert": "write predictions in other formats",
-    "export": "write a run as one graph, for onnxruntime or torch",
-    "push": "send a run to the Hugging Face Hub",
-    "import": "make a run of the published code's weights",
-    "benchmark": "measure how many images a second this machine trains and predicts",
-    "list": "show the names of methods, backbones, localizers, formats, recipes or settings",
+    "prepare": "create a data set from the archives of CUB, ImageNet or OpenImages30k",
+    "pack": "write a data set as tar shards",
+    "annotate": "create boxes for a folder of labeled images, to train a detector",
+    "train": "train a classifier on image-level labels",
+    "evaluate": "compute the metrics of a run, or of score maps from files",
+    "compare": "choose the best localizer, size and threshold for a data set",
+    "distill": "train a second head on the score maps of a run",
+    "predict": "localize objects in images",
+    "app": "start the web app, or a backend of Label Studio",
+    "report": "write an offline page to review a prediction",
+    "convert": "convert predictions to other formats",
+    "export": "export a run to ONNX or torch.export",
+    "push": "upload a run to the Hugging Face Hub",
+    "import": "create a run from published weights",
+    "benchmark": "measure training and prediction throughput of this machine",
+    "list": "list methods, backbones, localizers, formats, recipes or settings",
 }
 """Subcommand and its line in the help."""
 
 LESS_MEMORY = {
-    "annotate": "give a lower --batch_size, --chunk_size or --image_size",
-    "benchmark": "give a lower --batch_size or --image_size",
-    "compare": "give a lower --batch_size or lower --image_sizes",
-    "distill": "give a lower --batch_size",
-    "evaluate": "give a lower --batch_size",
-    "predict": "give a lower --batch_size or --image_size",
-    "train": "give a lower --batch_size or --image_size, or a higher --gradient_accumulation_steps",
+    "annotate": "use a lower --batch_size, --chunk_size or --image_size",
+    "benchmark": "use a lower --batch_size or --image_size",
+    "compare": "use a lower --batch_size or lower --image_sizes",
+    "distill": "use a lower --batch_size",
+    "evaluate": "use a lower --batch_size",
+    "predict": "use a lower --batch_size or --image_size",
+    "train": "use a lower --batch_size or --image_size, or a higher --gradient_accumulation_steps",
 }
 """What to do where a command needs more memory than there is."""
 
@@ -137,8 +137,8 @@ def _help() -> str:
     width = max(map(len, COMMANDS))
     lines = "".join(f"  {name:{width}}  {text}\n" for name, text in COMMANDS.items())
     return (
-        "usage: wsol COMMAND [...]\n\nBoxes from image-level labels.\n\n"
-        f"{lines}\nwsol COMMAND --help shows its options; wsol --version the version.\n"
+        "usage: wsol COMMAND [...]\n\nBoxes and masks from image-level labels.\n\n"
+        f"{lines}\nwsol COMMAND --help shows its options, wsol --version the version.\n"
     )
 
 

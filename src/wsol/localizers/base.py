@@ -57,7 +57,8 @@ class ScoreMaps:
         needs_gradients: whether the forward pass must record gradients.
         needs_attention: whether the forward pass must record attention.
         needs_fit: whether ``fit`` must be called first, with a collection of images.
-        needs_views: whether images are flipped or resized, which takes separate forward passes.
+        uses_augmentation: whether images are flipped or resized, which takes separate forward
+            passes.
         sees_classes: whether the maps of an image differ between classes.
         separates_labels: whether the maps of multiple labels of an image show different objects;
             otherwise each position is assigned to one label.
@@ -72,7 +73,7 @@ class ScoreMaps:
     needs_gradients = False
     needs_attention = False
     needs_fit = False
-    needs_views = False
+    uses_augmentation = False
     sees_classes = True
     separates_labels = True
     needs_classes = True
@@ -237,7 +238,7 @@ def locate_all(
     >>> [found.maps.shape[1:] for found in locate_all(both, torch.rand(2, 3, 64, 64))]
     [torch.Size([64, 64]), torch.Size([64, 64])]
     """
-    if any(each.needs_views for each in localizers):
+    if any(each.uses_augmentation for each in localizers):
         raise ConfigError(
             "a localizer with flip or scales cannot share a forward pass; call it separately"
         )

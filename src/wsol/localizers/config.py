@@ -91,7 +91,7 @@ class LocalizerConfig:
         return "minmax" if self.localizer == "prototypes" else "otsu"
 
     @property
-    def without_views(self) -> LocalizerConfig:
+    def without_augmentation(self) -> LocalizerConfig:
         """Same options without flip and scales."""
         return replace(self, flip=False, scales=())
 
@@ -107,8 +107,8 @@ class LocalizerConfig:
         >>> LocalizerConfig("ddt", layers=("layer3",)).shares_state(LocalizerConfig("ddt"))
         False
         """
-        own = replace(self.without_views, normalization=other.normalization)
-        return own == other.without_views
+        own = replace(self.without_augmentation, normalization=other.normalization)
+        return own == other.without_augmentation
 
     def create(self, model: nn.Module, **options: Any) -> ScoreMaps:
         """Create the localizer of a classifier.
@@ -178,7 +178,7 @@ def resolve_threshold(
 
     A chosen threshold is valid for the options it was chosen for, with any flip and scales.
     Without one, or with ``auto``, maps are scaled by ``LocalizerConfig.auto_normalization``: mostly
-    ``otsu``, which maps the separate threshold of each map to the same value. A number is a
+    ``otsu``, which maps each map's threshold to the same value. A number is a
     fraction of maps scaled by ``minmax``, unless the run's threshold was chosen for another
     normalization.
 
@@ -203,7 +203,7 @@ def resolve_threshold(
     scale: Normalization | None = getattr(options, "normalization", None)
     if threshold == "auto" and scale not in (None, "otsu", localizer_config.auto_normalization):
         raise no_effect("normalization", scale, "with threshold auto")
-    keeps = chosen is not None and localizer_config.without_views == own.without_views
+    keeps = chosen is not None and localizer_config.without_augmentation == own.without_augmentation
     if chosen is not None and keeps and threshold is None:
         return Thresholding(localizer_config, chosen, source)
     is_free = scale is None and not keeps and localizer_config.normalization in ("minmax", "otsu")

@@ -177,7 +177,7 @@ class Ensemble(ScoreMaps):
             dict.fromkeys(layer for each in self.localizers for layer in each.layers)
         )
         self.needs_fit = any(each.needs_fit for each in self.localizers)
-        self.needs_views = flip or self.scales != (1,)
+        self.uses_augmentation = flip or self.scales != (1,)
         self.sees_classes = any(each.sees_classes for each in self.localizers)
         self.classes = classes
         readers = [*self.localizers, *([self.classes] if self.classes else [])]
@@ -267,7 +267,7 @@ class Ensemble(ScoreMaps):
 
     def _views(self, images: Images) -> Iterator[Images]:
         if isinstance(images, ForwardPass):
-            if self.needs_views:
+            if self.uses_augmentation:
                 raise ConfigError("a stored forward pass cannot be augmented; pass images")
             yield images
             return
