@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -37,6 +37,7 @@ def by_counting(box: tuple[float, ...], height: int, width: int) -> np.ndarray:
     return inside.reshape(height, FINE, width, FINE).mean((1, 3))
 
 
+@example((0, 380), (28, 381), 2, 2)
 @given(sides, sides, st.integers(1, 9), st.integers(2, 9))
 def test_a_filled_box_is_its_area(
     across: tuple[int, int], down: tuple[int, int], height: int, width: int
@@ -48,8 +49,8 @@ def test_a_filled_box_is_its_area(
     if found[0, 0] == 0 and found.ravel()[1:].min() > 0:
         # A map without a free pixel would have no object, also where points miss a thin strip.
         expected[0, 0] = 0
-    # An edge may miss half a point in each direction.
-    np.testing.assert_allclose(found, expected, atol=1.1 / FINE)
+    # Each of the four edges, which may all lie in one pixel, misses half a point at most.
+    np.testing.assert_allclose(found, expected, atol=2 / FINE)
 
 
 @given(
