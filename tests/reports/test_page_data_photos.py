@@ -1,6 +1,5 @@
 """Copies of photographs: what is seen stays, what is said beside it goes."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from PIL import Image, ImageCms
 from wsol.data.images import load_image
 from wsol.data.synthetic.toy import toy_images
 from wsol.errors import ImageError
-from wsol.reports.page_data import save_photo, without_metadata
+from wsol.reports.page_data import save_photo
 
 IMAGE = next(toy_images(1, seed=3)).image.resize((200, 150))
 
@@ -25,10 +24,10 @@ def exif(orientation: int = 1) -> Image.Exif:
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_a_small_jpeg_keeps_its_pixels_alone(
+def test_a_small_jpeg_keeps_its_look_alone(
     tmp_path: Path, mode: str, options: dict[str, bool]
 ) -> None:
-    """Bit for bit, without what it says of itself."""
+    """It hardly changes, and is without what it says of itself."""
     path, copy = tmp_path / "a.jpg", tmp_path / "copy.jpg"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     said = {"exif": exif(), "comment": b"secret words", "icc_profile": profile}
@@ -39,7 +38,12 @@ def test_a_small_jpeg_keeps_its_pixels_alone(
     with Image.open(copy) as found:
         assert not found.getexif()
         assert "icc_profile" not in found.info
-    np.testing.assert_array_equal(np.asarray(load_image(copy)), np.asarray(load_image(path)))
+    assert difference(copy, np.asarray(load_image(path))) < 0.5
+
+
+def difference(copy: Path, before: np.ndarray) -> float:
+    """Return the mean difference of a copy's pixels from those before, in levels of 255."""
+    return float(np.abs(np.asarray(load_image(copy), float) - before).mean())
 
 
 def renamed(jpeg: bytes, names: bytes) -> bytes:
@@ -81,7 +85,7 @@ def test_headers_tell_of_colours_alone(
     path.write_bytes(content)
     save_photo(path, copy, side=640)
     assert b"secret" not in copy.read_bytes()
-    np.testing.assert_array_equal(np.asarray(load_image(copy)), before)
+    assert difference(copy, before) < 2
 
 
 @pytest.mark.parametrize("kind", ["turned", "large", "cmyk", "png"])
@@ -102,20 +106,20 @@ def test_others_are_created_again(tmp_path: Path, kind: str) -> None:
         assert not found.getexif()
         assert "icc_profile" not in found.info
         pixels = np.asarray(found, float)
-    difference = pixels - np.asarray(shown.resize(pixels.shape[1::-1]), float)
-    assert np.abs(difference).mean() < 6
+    changes = pixels - np.asarray(shown.resize(pixels.shape[1::-1]), float)
+    assert np.abs(changes).mean() < 6
 
 
 def test_a_second_image_in_the_file_is_left_out(tmp_path: Path) -> None:
     """As phones append one, with metadata of its own."""
     path, copy = tmp_path / "a.jpg", tmp_path / "copy.jpg"
-    IMAGE.save(path, progressive=True)
+    IMAGE.save(path)
     alone = path.read_bytes()
     IMAGE.save(path, exif=exif())
     path.write_bytes(alone + path.read_bytes())
     save_photo(path, copy, side=640)
     assert b"secret" not in copy.read_bytes()
-    assert len(copy.read_bytes()) <= len(alone)
+    assert len(copy.read_bytes()) < 1.1 * len(alone)
 
 
 def test_a_jpeg_that_is_cut_is_refused(tmp_path: Path) -> None:
@@ -125,17 +129,3 @@ def test_a_jpeg_that_is_cut_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(ImageError, match="cannot be decoded as JPEG"):
         save_photo(path, tmp_path / "copy.jpg", side=640)
-
-
-def test_bytes_of_any_kind_end() -> None:
-    """Cuts and flips give a JPEG or None."""
-    stream = io.BytesIO()
-    IMAGE.save(stream, "jpeg", exif=exif())
-    whole, chance = stream.getvalue(), np.random.default_rng(0)
-    for _ in range(300):
-        broken = bytearray(whole)
-        for place in chance.integers(0, 400, 3):
-            broken[place] = chance.integers(256)
-        found = without_metadata(bytes(broken))
-        assert found is None or len(found) <= len(whole)
-    assert without_metadata(b"") is None

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import logging
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from wsol.data.annotations.types import Box, BoxRow, ImageRow, Size, box_fault
 from wsol.data.images import MAX_PIXELS, decode_image, open_image, orientation
 from wsol.data.names import ImageNames, shared_end
 from wsol.data.samples import Samples
-from wsol.data.sources import open_source
 from wsol.errors import AnnotationError, DataError
 from wsol.maps.normalize import grey_levels
 from wsol.results.localization import Localization, PredictionInfo
@@ -272,23 +270,11 @@ def encode_small_map(grey: NDArray[np.uint8]) -> str:
     return base64.b64encode(png.getvalue()).decode("ascii")
 
 
-_START, _SCAN, _END = b"\xff\xd8", 0xDA, 0xD9
-
-_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
-
-_PIXELS = re.compile(rb"(?:[^\xff]+|\xff[\x00\xd0-\xd7])*+", re.DOTALL)
-"""Data after the header of a scan, with no other markers than restart markers."""
-
-_JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
-_ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
-"""Application segments that specify the color space. The first ends with an empty thumbnail; the
-second lacks its last byte, the color transform."""
-
-
 def save_photo(path: Path, copy: Path, side: int, max_pixels: int = MAX_PIXELS) -> None:
     """Write a JPEG copy of an image of limited size, as displayed, without metadata.
 
-    A JPEG that is small enough is not compressed again; only its metadata are removed.
+    A JPEG that is small enough keeps its quantization tables and subsampling, so that it hardly
+    changes.
 
     Args:
         path: path of the image.
@@ -299,63 +285,20 @@ def save_photo(path: Path, copy: Path, side: int, max_pixels: int = MAX_PIXELS) 
     Raises:
         ImageError: the image cannot be read.
     """
-    content = _plain(path, side, max_pixels)
-    if content is not None:
-        copy.write_bytes(content)
-        return
-    image, _ = decode_image(path, max_pixels, least_side=side)
-    image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    image.save(copy, "jpeg", quality=82)
-
-
-def _plain(path: Path, side: int, max_pixels: int) -> bytes | None:
-    """Return the bytes of a JPEG without metadata, or None if it must be decoded."""
     with open_image(path, max_pixels) as image:
-        fits = max(image.size) <= side and orientation(image) == 1
-        # Browsers differ in their display of CMYK.
-        plain = image.mode in ("L", "RGB")
-        if not (isinstance(image, JpegImagePlugin.JpegImageFile) and fits and plain):
-            return None
-    with open_source(path) as file:
-        return without_metadata(file.read())
-
-
-def without_metadata(jpeg: bytes) -> bytes | None:
-    """Return a JPEG without comments and application segments; None if it is truncated.
-
-    Args:
-        jpeg: content of the file.
-
-    >>> from io import BytesIO
-    >>> file = BytesIO()
-    >>> Image.new("RGB", (8, 8)).save(file, "jpeg", comment=b"secret")
-    >>> plain = without_metadata(file.getvalue())
-    >>> b"secret" in plain, Image.open(BytesIO(plain)).size
-    (False, (8, 8))
-    """
-    kept, place = [_START], 2
-    if not jpeg.startswith(_START):
-        return None
-    while marker := _MARKER.match(jpeg, place):
-        kind, start = marker[1][0], marker.end()
-        if kind == _END:
-            # Some cameras append another image, which has separate metadata.
-            return b"".join([*kept, b"\xff\xd9"])
-        end = start + int.from_bytes(jpeg[start : start + 2], "big")
-        if kind == _SCAN and (pixels := _PIXELS.match(jpeg, end)):
-            end = pixels.end()
-        is_extra = kind == 0xFE or 0xE0 <= kind <= 0xEF
-        segment = jpeg[start - 1 : end]
-        kept.append(_colours(segment) if is_extra else b"\xff" + segment)
-        place = end
-    return None
-
-
-def _colours(segment: bytes) -> bytes:
-    """Return the color space information of a segment, without its other content."""
-    kind, content = segment[0], segment[3:]
-    if kind == 0xE0 and content.startswith(b"JFIF\0") and len(content) >= 14:
-        return _JFIF
-    if kind == 0xEE and content.startswith(b"Adobe") and len(content) >= 12:
-        return _ADOBE + content[11:12]
-    return b""
+        keeps = (
+            isinstance(image, JpegImagePlugin.JpegImageFile)
+            and max(image.size) <= side
+            and orientation(image) == 1
+            # Browsers differ in their display of CMYK.
+            and image.mode in ("L", "RGB")
+        )
+        if keeps:
+            image.load()
+    if keeps:
+        # Of all metadata, Pillow would copy the comment only.
+        image.save(copy, "jpeg", quality="keep", comment=b"")
+        return
+    displayed, _ = decode_image(path, max_pixels, least_side=side)
+    displayed.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    displayed.save(copy, "jpeg", quality=82)
