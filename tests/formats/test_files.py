@@ -51,8 +51,9 @@ def test_an_earlier_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     """Its hidden folder does not end up in the new one, nor does it stay."""
-    (tmp_path / ".voc.abc.part/Annotations").mkdir(parents=True)
-    (tmp_path / ".voc.abc.part/Annotations/old.xml").touch()
+    # Linux numbers processes up to 4194304.
+    (tmp_path / ".voc.4194305.part/Annotations").mkdir(parents=True)
+    (tmp_path / ".voc.4194305.part/Annotations/old.xml").touch()
     AtomicFolder(tmp_path, "voc").close()
     assert [path.name for path in (tmp_path / "voc").iterdir()] == ["images.csv"]
     assert [path.name for path in tmp_path.iterdir()] == ["voc"]

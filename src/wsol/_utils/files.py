@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from tempfile import TemporaryFile
-from types import TracebackType
 from typing import Any, TypeVar
 
 from wsol.errors import ConfigError
@@ -21,7 +20,7 @@ from wsol.errors import ConfigError
 Result = TypeVar("Result")
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], *, sync: bool = True) -> None:
     """Write a file atomically: to a temporary file in the same folder, synced, then renamed.
 
     After a kill, the path holds either the old or the new content, never a partial file. Temporary
@@ -30,6 +29,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Args:
         path: path of the file, in an existing folder.
         write: function that writes the content to the path that it gets.
+        sync: whether to sync the file to disk. False is for one of many files in a locked folder,
+            which the caller syncs at the end.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -37,28 +38,27 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     ...     [(file.name, file.read_text()) for file in Path(folder).iterdir()]
     [('a.txt', 'whole')]
     """
-    _remove_left_parts(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Searching the folder for leftovers of other processes takes long for each of many files.
+    part = _new_part(path) if sync else path.with_name(f".{path.name}.part")
+    _remove(part)
     try:
         write(part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        if sync:
+            _sync(part)
         part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        _remove(part)
+    if sync:
+        _sync(path.parent)
 
 
-def _remove_left_parts(path: Path) -> None:
-    """Remove the temporary files that killed processes have left of this file."""
-    for part in path.parent.glob(f".{escape(path.name)}.*.part"):
-        process = part.name.removeprefix(f".{path.name}.").removesuffix(".part")
+def _new_part(path: Path) -> Path:
+    """Return the temporary path of a file or folder; those of killed processes are removed."""
+    for left in path.parent.glob(f".{escape(path.name)}.*.part"):
+        process = left.name.removeprefix(f".{path.name}.").removesuffix(".part")
         if process.isdecimal() and not _lives(int(process)):
-            part.unlink(missing_ok=True)
+            _remove(left)
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def _lives(process: int) -> bool:
@@ -69,6 +69,22 @@ def _lives(process: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or folder if it exists."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -97,28 +113,40 @@ def write_folder(folder: Path, write: Callable[[Path], Result]) -> Result:
     5
     ['new', 'a.txt']
     """
-    folder = folder.absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    old = folder.with_name(f".{folder.name}.old")
-    if old.exists() and not folder.exists():
-        old.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-    for left in folder.parent.glob(f".{escape(folder.name)}.*.part"):
-        process = left.name.removeprefix(f".{folder.name}.").removesuffix(".part")
-        if process.isdecimal() and not _lives(int(process)):
-            shutil.rmtree(left)
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
+    part = new_folder(folder)
     try:
         result = write(part)
-        if folder.exists():
-            folder.rename(old)
-        part.rename(folder)
+        replace_folder(folder, part)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+        _remove(part)
     return result
+
+
+def new_folder(folder: Path) -> Path:
+    """Create an empty temporary folder for `replace_folder`, which the caller removes."""
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    old = _old(folder)
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    _remove(old)
+    part = _new_part(folder)
+    _remove(part)
+    part.mkdir()
+    return part
+
+
+def replace_folder(folder: Path, part: Path) -> None:
+    """Replace a folder by its finished temporary folder, see `write_folder`."""
+    old = _old(folder.absolute())
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    _remove(old)
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
 
 
 def make_folder(folder: Path) -> None:
@@ -181,6 +209,7 @@ class HeldError(ConfigError):
     """Another process holds the lock of a folder."""
 
 
+# The locks of the package filelock do not name their holder, and forked processes share them.
 class FolderLock:
     """Lock of a folder, held until it is released or the process ends.
 
@@ -281,12 +310,7 @@ class FolderLock:
         """Return the lock."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Release the lock."""
         self.release()
 

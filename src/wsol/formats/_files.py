@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import secrets
 import shutil
 import weakref
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +13,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any, TextIO
 from xml.sax.saxutils import escape, quoteattr
 
-from wsol._utils.files import write_atomically, write_folder
+from wsol._utils.files import new_folder, replace_folder, write_atomically
 from wsol._utils.names import escape_name, safe_path, unescape_name
 from wsol.errors import ConfigError
 from wsol.results.localization import Localization
@@ -209,13 +208,8 @@ class AtomicFolder:
     @cached_property
     def chunk(self) -> Path:
         """Hidden temporary folder of the files, created on first use."""
-        folder, name = self.folder.parent, self.folder.name
-        # The output folder is locked, so these are leftovers of killed processes.
-        for left in folder.glob(f".{name}.*.part"):
-            shutil.rmtree(left, ignore_errors=True)
-        chunk = folder / f".{name}.{secrets.token_hex(8)}.part"
-        chunk.mkdir()
-        weakref.finalize(self, shutil.rmtree, chunk, ignore_errors=True)
+        chunk = new_folder(self.folder)
+        self._discard = weakref.finalize(self, shutil.rmtree, chunk, ignore_errors=True)
         return chunk
 
     def note(self, result: Localization, file: str = "") -> None:
@@ -267,11 +261,8 @@ class AtomicFolder:
     def close(self) -> None:
         """Write the list, and rename the folder to its final name."""
         self.list.close(self.chunk / LIST)
-        write_folder(self.folder, self._fill)
-
-    def _fill(self, empty: Path) -> None:
-        empty.rmdir()
-        self.chunk.rename(empty)
+        replace_folder(self.folder, self.chunk)
+        self._discard.detach()
 
 
 def element(name: str, content: object, indent: int = 0) -> str:

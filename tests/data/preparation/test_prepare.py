@@ -280,9 +280,10 @@ def test_damaged_notes_only_cost_time(tmp_path: Path, cub_tgz: Path) -> None:
 
 
 def test_one_process_at_a_time(tmp_path: Path, cub_tgz: Path) -> None:
-    """A second one is refused."""
+    """A second one is refused, and told who is first."""
     config = CubConfig(tmp_path / "out", archive=cub_tgz, checksum="none")
-    with State(config.out), pytest.raises(DataError, match="another process is preparing"):
+    first = rf"being written by process {os.getpid()} on"
+    with State(config.out), pytest.raises(ConfigError, match=first):
         prepare(config)
 
 

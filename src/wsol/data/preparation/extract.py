@@ -1,16 +1,14 @@
 """Resumable extraction of archives, with a check of the free disk space."""
 
-import fcntl
 import json
 import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
-from wsol._utils.files import write_json
+from wsol._utils.files import FolderLock, make_folder, write_atomically, write_json
 from wsol._utils.progress import Meters
 from wsol.data.archives import Archive, Member
 from wsol.errors import DataError
@@ -41,11 +39,7 @@ def write_member(path: Path, content: bytes) -> None:
         if path.is_file() and not path.is_symlink() and _holds(path, content):
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        # A leftover of a killed process may have been replaced by a link.
-        part.unlink(missing_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
+        write_atomically(path, lambda part: part.write_bytes(content), sync=False)
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written: {error.strerror}; fix this, and run the same command to "
@@ -92,6 +86,7 @@ def _holds(path: Path, content: bytes) -> bool:
 
 
 NAME: Final = ".prepare.json"
+LOCK: Final = ".prepare.lock"
 
 
 class State:
@@ -103,7 +98,7 @@ class State:
         out: Output folder, which is created.
 
     Raises:
-        DataError: If the folder is not writable, or another process prepares it.
+        ConfigError: If the folder is not writable, or another process prepares it.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -123,32 +118,14 @@ class State:
 
     def __enter__(self) -> "State":
         """Lock the folder, and read the record."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise DataError(
-                f"{self.path.parent}: cannot be written: {error.strerror}; use another --out"
-            ) from error
-        try:
-            # The operating system releases the lock when the process ends, also after a kill.
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._lock)
-            raise DataError(
-                f"{self.path.parent}: another process is preparing this folder; wait until it ends"
-            ) from error
+        make_folder(self.path.parent)
+        self._lock = FolderLock(self.path.parent, LOCK)
         self._archives = _read(self.path)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Release the lock."""
-        os.close(self._lock)
+        self._lock.release()
 
     def is_finished(self, archive: Path, part: str = "") -> bool:
         """Return whether an archive, or a part of it, is finished."""
