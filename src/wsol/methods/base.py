@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from wsol.options import Options
 
@@ -40,7 +40,11 @@ class MethodConfig(Options):
 class Method:
     """Plain training with cross-entropy, and the hooks that a method can override.
 
+    Args:
+        config: options of the method.
+
     Attributes:
+        config: options of the method.
         is_multi_label: whether images have multiple labels; set by the trainer before training.
             Labels are then float32 ``(N, classes)``, 1 for each label of an image.
         acts_through_body: whether the method only affects the body's weights, so that it has no
@@ -57,8 +61,11 @@ class Method:
     acts_through_body = False
     changes_images = False
 
+    config: Any
+
     def __init__(self, config: MethodConfig | None = None) -> None:
-        """Initialize from the options; plain training has none."""
+        """Store the options; plain training has none."""
+        self.config = config
 
     def prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Transform a normalised batch before the network, without modifying the arguments.

@@ -1,8 +1,7 @@
 """Creation of networks with the head and layers of a training method."""
 
-from collections.abc import Collection, Iterable
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import timm
 
@@ -72,50 +71,29 @@ def create_network(
     return network
 
 
+class NetworkOptions(TypedDict, total=False):
+    """Options of ``create_network`` that do not depend on the method."""
+
+    output_stride: int | None
+    pretrained: bool | None
+    shifted_head: bool
+    size: int | None
+
+
 def build_network(
-    name: str,
-    *,
-    num_classes: int,
-    method: MethodConfig,
-    output_stride: int | None = 16,
-    pretrained: bool | None = None,
-    shifted_head: bool = True,
-    size: int | None = None,
+    name: str, *, num_classes: int, method: MethodConfig, **options: Unpack[NetworkOptions]
 ) -> Network:
-    """Create the network without the layers that the method attaches for training.
-
-    Arguments and errors are those of ``create_network``.
-
-    >>> from wsol.methods.adl import Config
-    >>> network = build_network("resnet18", num_classes=5, method=Config(), pretrained=False)
-    >>> type(network.head).__name__
-    'LinearHead'
-    """
-    network = create_classifier(
-        name,
-        num_classes=num_classes,
-        method=method.name,
-        output_stride=output_stride,
-        pretrained=pretrained,
-        shifted_head=shifted_head,
-        size=size,
-    )
+    """Create the network without the layers that the method attaches for training."""
+    network = create_classifier(name, num_classes=num_classes, method=method.name, **options)
     network.head = method.create().head(network)
     return network
 
 
 def create_pretrained_network(name: str, size: int | None = None) -> Network:
-    """Create a network with its published classifier, or without classes if it has none.
-
-    Args:
-        name: timm name.
-        size: side of the input in pixels that the network is built for; default: the published.
+    """Create a timm network with its published classifier, or without classes if it has none.
 
     Raises:
         ConfigError: the network does not exist, or its weights cannot be downloaded.
-
-    >>> create_pretrained_network("tf_efficientnet_lite0").head.linear.out_features
-    1000
     """
     if name in published_names():
         raise ConfigError(
@@ -127,12 +105,9 @@ def create_pretrained_network(name: str, size: int | None = None) -> Network:
 
 
 def choose_method(name: str, method: str | MethodConfig, options: dict[str, Any]) -> MethodConfig:
-    """Return the options of a method from its name and some options.
+    """Return the options of a method from its name and some options, or the complete options.
 
-    Args:
-        name: network name; tensorpack networks have special ADL positions and thresholds.
-        method: method name, or complete options.
-        options: options by name.
+    Networks of tensorpack have special ADL positions and thresholds.
 
     Raises:
         ConfigError: a method or option does not exist; the message suggests the nearest name.
@@ -143,17 +118,12 @@ def choose_method(name: str, method: str | MethodConfig, options: dict[str, Any]
     family, _, short = name.partition("/")
     if family == "tensorpack" and name in published_names() and isinstance(method, str):
         method, options = tensorpack.method_options(short, method, options)
+    known: list[str] = []
     if isinstance(method, str):
         kind = method_config("none" if method == "cam" else method)
         known = [field.name for field in fields(kind) if field.name != "name"]
-        _check_options(options, known)
-        return kind(**options)
-    _check_options(options, ())
-    return method
-
-
-def _check_options(options: Iterable[str], known: Collection[str]) -> None:
     for option in options:
         if option not in known:
             hint = did_you_mean(option, {*known, "large_feature_map"})
             raise ConfigError(f"create_network has no option {option!r} here: {hint}")
+    return kind(**options) if isinstance(method, str) else method

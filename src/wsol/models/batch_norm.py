@@ -37,14 +37,14 @@ def fuse_batch_norms(model: nn.Module, images: Tensor) -> int:
     with torch.no_grad():
         expected = _tensor(model(images))
         pairs = _pairs(model, images)
-        before = [(conv, conv.weight, conv.bias, model.get_submodule(bn)) for conv, bn in pairs]
+        before = [(conv.weight, conv.bias, model.get_submodule(name)) for conv, name in pairs]
         for conv, name in pairs:
             _fuse(model, conv, name)
         if (_tensor(model(images)) - expected).abs().max() <= TOLERANCE * expected.abs().max():
             return len(pairs)
-        for (conv, weight, bias, norm), (_, name) in zip(before, pairs, strict=True):
+        for (conv, name), (weight, bias, norm) in zip(pairs, before, strict=True):
             conv.weight, conv.bias = weight, bias
-            _put(model, name, norm)
+            model.set_submodule(name, norm)
     return 0
 
 
@@ -62,7 +62,11 @@ def _pairs(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, str]]:
         elif id(inputs[0]) in given:
             pairs.append((given[id(inputs[0])][1], names[module]))
 
-    names = {module: name for name, module in model.named_modules() if _is_plain(module)}
+    names = {
+        module: name
+        for name, module in model.named_modules()
+        if type(module) in _PLAIN and module.running_var is not None
+    }
     with ExitStack() as hooks:
         for module in model.modules():
             if isinstance(module, nn.Conv2d) or module in names:
@@ -70,10 +74,6 @@ def _pairs(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, str]]:
         model(images)
     parts = dict(model.named_modules())
     return [pair for pair in pairs if calls[pair[0]] == calls[parts[pair[1]]] == 1]
-
-
-def _is_plain(module: nn.Module) -> bool:
-    return type(module) in _PLAIN and module.running_var is not None
 
 
 def _fuse(model: nn.Module, conv: nn.Conv2d, name: str) -> None:
@@ -88,12 +88,7 @@ def _fuse(model: nn.Module, conv: nn.Conv2d, name: str) -> None:
         norm.bias,
     )
     after = nn.Sequential(norm.drop, norm.act) if hasattr(norm, "act") else nn.Identity()
-    _put(model, name, after)
-
-
-def _put(model: nn.Module, name: str, part: nn.Module) -> None:
-    parent, _, last = name.rpartition(".")
-    setattr(model.get_submodule(parent), last, part)
+    model.set_submodule(name, after)
 
 
 def _tensor(output: Any) -> Tensor:

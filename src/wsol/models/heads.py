@@ -111,14 +111,7 @@ class LinearHead(Head):
 
 
 class NoHead(Head):
-    """Head of a network without classes: it returns no logits.
-
-    Args:
-        channels: C, channels of the features.
-
-    >>> NoHead(8)(torch.rand(2, 8, 4, 4)).shape
-    torch.Size([2, 0])
-    """
+    """Head of a network without classes: it returns no logits."""
 
     num_classes = 0
     classifiers = ()
@@ -134,14 +127,7 @@ class NoHead(Head):
 
 
 class ChannelMeanHead(LinearHead):
-    """Linear head with the maps of wsolevaluation: the mean over channels instead of their sum.
-
-    >>> head, features = ChannelMeanHead(8, 3), torch.rand(1, 8, 4, 4)
-    >>> label = torch.tensor([1])
-    >>> sums = LinearHead.score_maps(head, features, label)
-    >>> torch.equal(head.score_maps(features, label), sums / 8)
-    True
-    """
+    """Linear head with the maps of wsolevaluation: the mean over channels instead of their sum."""
 
     def score_maps(self, features: Tensor, labels: Tensor) -> Tensor:
         """Return the class activation maps ``(N, h, w)`` of ``labels``, divided by C."""
@@ -186,15 +172,7 @@ class ConvHead(Head):
 
 
 def maps_of(maps: Tensor, labels: Tensor) -> Tensor:
-    """Return the map of one class for each image.
-
-    Args:
-        maps: ``(N, classes, h, w)``.
-        labels: int64 ``(N,)``.
-
-    >>> maps_of(torch.tensor([[[[1.0]], [[2.0]]]]), torch.tensor([1]))
-    tensor([[[2.]]])
-    """
+    """Return the maps ``(N, h, w)`` of ``labels`` ``(N,)``, of maps ``(N, classes, h, w)``."""
     return maps[torch.arange(maps.shape[0], device=maps.device), labels]
 
 
@@ -218,13 +196,7 @@ def scaled_maps(maps: Tensor) -> Tensor:
 
 
 def init_new_layers(module: nn.Module) -> None:
-    """Initialize the convolutions of new layers as wsolevaluation: Xavier weights, zero biases.
-
-    >>> layer = nn.Conv2d(3, 4, 1)
-    >>> init_new_layers(layer)
-    >>> layer.bias.tolist()
-    [0.0, 0.0, 0.0, 0.0]
-    """
+    """Initialize the convolutions of new layers as wsolevaluation: Xavier weights, zero biases."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.xavier_uniform_(layer.weight)

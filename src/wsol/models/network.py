@@ -1,7 +1,6 @@
 """Classifier made of a body, which computes features, and a head."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -9,8 +8,15 @@ from torch import Tensor, nn
 
 from wsol.errors import ConfigError
 from wsol.models.heads import Head, Output
-from wsol.models.layout import feature_maps, probe_images, to_feature_maps
-from wsol.models.utils import evaluating, find_layer, find_output
+from wsol.models.layout import Layout, declares_channels_last, to_feature_maps, to_maps
+from wsol.models.utils import (
+    device_of,
+    evaluating,
+    find_layer,
+    find_output,
+    input_spec,
+    recorded_outputs,
+)
 
 NO_CHOICES: Mapping[str, tuple[str, ...]] = {}
 
@@ -51,10 +57,9 @@ class Network(nn.Module):
     ) -> None:
         """Store body and head."""
         super().__init__()
-        self.body, self.head = body, head
-        self.mean, self.std = mean, std
-        self.guide_channels = guide_channels
-        self.choices, self.new_layers, self.full_rate = choices, new_layers, full_rate
+        self.body, self.head, self.mean, self.std = body, head, mean, std
+        self.choices, self.guide_channels = choices, guide_channels
+        self.new_layers, self.full_rate = new_layers, full_rate
 
     def features(self, images: Tensor) -> Tensor:
         """Return the body's last feature maps ``(N, C, h, w)`` of images ``(N, 3, H, W)``."""
@@ -73,19 +78,19 @@ class Network(nn.Module):
         Raises:
             ConfigError: a module does not exist, or its output is not feature maps.
         """
-        outputs: dict[str, Any] = {}
-        with ExitStack() as hooks:
-            for layer in layers:
-
-                def keep(
-                    module: nn.Module, inputs: object, output: object, layer: str = layer
-                ) -> None:
-                    outputs[layer] = output
-
-                handle = find_output(self.body, layer).register_forward_hook(keep)
-                hooks.callback(handle.remove)
+        modules = [find_output(self.body, layer) for layer in layers]
+        with recorded_outputs(modules) as outputs:
             features = self.features(images)
-        return features, tuple(feature_maps(layer, outputs, self.body, images) for layer in layers)
+        found = zip(layers, (outputs[module] for module in modules), strict=True)
+        return features, tuple(self._maps_at(layer, given, images) for layer, given in found)
+
+    def _maps_at(self, layer: str, outputs: list[Any], images: Tensor) -> Tensor:
+        output = outputs[-1] if outputs else None
+        if not isinstance(output, Tensor) or output.ndim not in (3, 4):
+            raise ConfigError(f"layer {layer!r}: the output is not feature maps; use another layer")
+        if output.ndim == 3:
+            return to_feature_maps(output, self.body, images)
+        return to_maps(output, Layout(channels_last=declares_channels_last(self.body)), images)
 
     def channels_at(self, layers: tuple[str, ...]) -> tuple[int, ...]:
         """Return the number of channels of the outputs of modules of the body.
@@ -96,8 +101,9 @@ class Network(nn.Module):
         Raises:
             ConfigError: a module does not exist, or its output is not feature maps.
         """
+        images = torch.zeros(1, *input_spec(self.body).size, device=device_of(self.body))
         with evaluating(self), torch.no_grad():
-            _, tapped = self.layer_features(probe_images(self.body), layers)
+            _, tapped = self.layer_features(images, layers)
         return tuple(maps.shape[1] for maps in tapped)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Output:

@@ -1,7 +1,7 @@
 """Input sizes, modes, precision and named layers of classifiers."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from itertools import chain
 from operator import is_
@@ -35,22 +35,11 @@ class InputSpec(NamedTuple):
 
 
 def input_spec(model: nn.Module) -> InputSpec:
-    """Return the input that a model declares; default: 224 pixels and ImageNet's normalization.
-
-    Args:
-        model: network of this package, timm, Hugging Face, or any other.
-
-    >>> import timm
-    >>> input_spec(timm.create_model("test_vit")).size
-    (3, 160, 160)
-    >>> input_spec(nn.Identity()).mean
-    (0.485, 0.456, 0.406)
-    """
+    """Return the input that a model declares; default: 224 pixels and ImageNet's normalization."""
     whole: Any = model
     body: Any = getattr(model, "body", model)
     spec = InputSpec()
-    if getattr(body, "pretrained_cfg", None):
-        own = body.pretrained_cfg
+    if own := getattr(body, "pretrained_cfg", None):
         size = get_model_input_config(body)["input_size"]
         spec = InputSpec(tuple(size), tuple(own["mean"]), tuple(own["std"]))
     else:
@@ -77,15 +66,7 @@ def _sides(size: Any) -> tuple[int, int] | None:
 
 
 def class_names(model: nn.Module, count: int) -> tuple[str, ...]:
-    """Return the class names of a classifier if it has them, otherwise class numbers.
-
-    Args:
-        model: classifier; Hugging Face classifiers have class names.
-        count: number of classes.
-
-    >>> class_names(nn.Identity(), 2)
-    ('0', '1')
-    """
+    """Return the class names of a Hugging Face classifier, otherwise ``count`` class numbers."""
     known = getattr(getattr(model, "config", None), "id2label", None) or {}
     # JSON keys are strings.
     return tuple(str(known.get(index, known.get(str(index), index))) for index in range(count))
@@ -119,14 +100,14 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     with _changing:
         training = [module for module in model.modules() if module.training]
         if training:
-            before = [(module, *_attributes(module)) for module in model.modules()]
+            before = [each for module in model.modules() for each in _attributes(module)]
             try:
                 for module in training:
                     module.training = False
                 yield
             finally:
-                for each in before:
-                    _restore(*each)
+                for container, content in before:
+                    _restore(container, content)
                 for module in training:
                     module.training = True
             return
@@ -145,64 +126,34 @@ def _check_weights(model: nn.Module) -> None:
         raise ConfigError(f"{type(model).__name__} is on the device meta; load its weights first")
 
 
-_CONTAINERS = (dict, list, set)
-
-
-def _attributes(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the attributes of a module, and copies of its non-empty containers."""
-    own = vars(module).copy()
-    # Creates few objects, as it runs for each module in each forward pass.
-    copies = {
-        name: value.copy()
-        for name, value in own.items()
-        if isinstance(value, _CONTAINERS) and value
-    }
-    return own, copies
-
-
-def _restore(module: nn.Module, before: dict[str, Any], copies: dict[str, Any]) -> None:
+def _attributes(module: nn.Module) -> Iterator[tuple[Any, Any]]:
+    """Yield the attributes of a module, and those that are containers, each with its content."""
     own = vars(module)
-    if not _is_same(own, before):
-        own.clear()
-        own.update(before)
-    for name, value in before.items():
-        if isinstance(value, _CONTAINERS) and not _is_same(value, copies.get(name, ())):
-            value.clear()
-            if name in copies:
-                value.extend(copies[name]) if isinstance(value, list) else value.update(
-                    copies[name]
-                )
+    yield own, own.copy()
+    for value in own.values():
+        if isinstance(value, dict | list | set):
+            # Few objects are created, as this runs for each module in each forward pass.
+            yield value, value.copy() if value else ()
 
 
-def _is_same(value: Any, content: Any) -> bool:
-    """Return whether two containers have the same objects: tensors have no single equality."""
-    if len(value) != len(content):
-        return False
-    if isinstance(value, dict) and content:
-        return all(map(is_, value, content)) and all(map(is_, value.values(), content.values()))
-    return all(map(is_, value, content))
+def _restore(container: Any, content: Any) -> None:
+    # Compares objects: tensors have no single equality.
+    same = len(container) == len(content) and all(map(is_, container, content))
+    if same and isinstance(container, dict) and content:
+        same = all(map(is_, container.values(), content.values()))
+    if not same:
+        container.clear()
+        (container.extend if isinstance(container, list) else container.update)(content)
 
 
 def first_weight(model: nn.Module) -> Tensor | None:
-    """Return the first floating-point weight of a network; None without such weights.
-
-    It determines the device and the dtype of the input.
-
-    >>> first_weight(nn.Linear(2, 3).half()).dtype
-    torch.float16
-    """
-    for weight in chain(model.parameters(), model.buffers()):
-        if weight.is_floating_point():
-            return weight
-    return None
+    """Return the first floating-point weight, which determines device and dtype of the input."""
+    weights = chain(model.parameters(), model.buffers())
+    return next((weight for weight in weights if weight.is_floating_point()), None)
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Return the device of a network; the CPU for networks without weights.
-
-    >>> device_of(nn.ReLU())
-    device(type='cpu')
-    """
+    """Return the device of a network; the CPU for networks without weights."""
     weight = first_weight(model)
     return torch.device("cpu") if weight is None else weight.device
 
@@ -211,10 +162,6 @@ def unwrapped(model: nn.Module) -> nn.Module:
     """Return the network inside torch's wrappers for compilation and parallelism.
 
     Its layers have their original names, and hooks are not compiled away.
-
-    >>> net = nn.Linear(2, 3)
-    >>> unwrapped(nn.DataParallel(net)) is net
-    True
     """
     while True:
         if "_orig_mod" in model._modules:
@@ -231,13 +178,6 @@ def forward(model: nn.Module, images: Tensor) -> Any:
     Only a network that ``follows_autocast`` uses the precision of an autocast. Images are converted
     to the memory format of the weights, because contiguous networks may call ``view``. Compiled
     networks run uncompiled, so that hooks work.
-
-    Args:
-        model: any network.
-        images: ``(N, 3, H, W)``, of any floating-point type.
-
-    >>> forward(nn.Conv2d(3, 4, 1).double(), torch.rand(1, 3, 2, 2)).dtype
-    torch.float64
     """
     weight = first_weight(model)
     with ExitStack() as stack:
@@ -256,9 +196,6 @@ def follows_autocast(model: nn.Module) -> bool:
     """Return whether a network can compute in the precision of an autocast.
 
     Networks with weights other than float32, or with quantised layers, would mix dtypes.
-
-    >>> follows_autocast(nn.Linear(2, 3)), follows_autocast(nn.Linear(2, 3).half())
-    (True, False)
     """
     weight = first_weight(model)
     return (weight is None or weight.dtype == torch.float32) and not any(
@@ -267,24 +204,12 @@ def follows_autocast(model: nn.Module) -> bool:
 
 
 def is_quantized(module: nn.Module) -> bool:
-    """Return whether a module is a quantised layer of torch.
-
-    >>> is_quantized(nn.Linear(2, 3))
-    False
-    """
+    """Return whether a module is a quantised layer of torch."""
     return type(module).__module__.startswith("torch.ao.nn.")
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Return a context in which no operation uses a lower precision than its input's.
-
-    Args:
-        device: device of the tensors.
-
-    >>> with full_precision(torch.device("cpu")):
-    ...     torch.is_autocast_enabled("cpu")
-    False
-    """
+    """Return a context in which no operation uses a lower precision than its input's."""
     # Exported models have no such contexts, and use float32 throughout.
     if torch.compiler.is_exporting():
         return nullcontext()
@@ -302,11 +227,7 @@ def _is_channels_last(model: nn.Module) -> bool:
 
 
 def is_compiled(model: nn.Module) -> bool:
-    """Return whether a network or a part of it is compiled by torch.
-
-    >>> is_compiled(nn.Sequential(torch.compile(nn.Linear(2, 3)))), is_compiled(nn.Linear(2, 3))
-    (True, False)
-    """
+    """Return whether a network or a part of it is compiled by torch."""
     return any(
         "_orig_mod" in module._modules or getattr(module, "_compiled_call_impl", None) is not None
         for module in model.modules()
@@ -314,17 +235,19 @@ def is_compiled(model: nn.Module) -> bool:
 
 
 def named_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the modules of a network by name; compiled modules have their original names.
-
-    >>> list(named_layers(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())))
-    ['0', '1']
-    """
+    """Return the modules of a network by name; compiled modules have their original names."""
     return {plain: module for name, module in model.named_modules() if (plain := _plain(name))}
 
 
 def _plain(name: str) -> str:
     """Return the name of a module without the parts that ``torch.compile`` adds."""
     return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
+def stages_of(body: nn.Module) -> tuple[str, ...]:
+    """Return the modules that end the stages a timm network declares; empty for other networks."""
+    info = getattr(body, "feature_info", None) or ()
+    return tuple(stage["module"] for stage in info)
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
@@ -351,12 +274,6 @@ def find_output(model: nn.Module, name: str) -> nn.Module:
     calls the modules of a sequence one by one, and not the sequence. A module that occurs more than
     once is not used, as its output is not always that of the sequence; and a sequence with forward
     hooks is returned itself, as hooks may change its output.
-
-    Raises:
-        ConfigError: the submodule does not exist; the message suggests the nearest name.
-
-    >>> find_output(nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())), "0")
-    ReLU()
     """
     module = find_layer(model, name)
     places = Counter(each for _, each in model.named_modules(remove_duplicate=False))
@@ -367,3 +284,17 @@ def find_output(model: nn.Module, name: str) -> nn.Module:
             break
         module = module[-1]
     return module
+
+
+@contextmanager
+def recorded_outputs(modules: Iterable[nn.Module]) -> Iterator[dict[nn.Module, list[Any]]]:
+    """Record the outputs of modules, one per call, until the end of the block."""
+    outputs: dict[nn.Module, list[Any]] = {module: [] for module in modules}
+
+    def keep(module: nn.Module, inputs: object, output: object) -> None:
+        outputs[module].append(output)
+
+    with ExitStack() as hooks:
+        for module in outputs:
+            hooks.callback(module.register_forward_hook(keep).remove)
+        yield outputs

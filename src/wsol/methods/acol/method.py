@@ -9,12 +9,9 @@ from wsol.models.heads import Head, Output, init_new_layers, maps_of, scaled_map
 
 
 def erase(features: Tensor, attention: Tensor, threshold: float) -> Tensor:
-    """Set features to zero where the attention reaches a threshold.
+    """Set features ``(N, C, h, w)`` to zero where the attention reaches a fraction of its range.
 
-    Args:
-        features: ``(N, C, h, w)``.
-        attention: raw attention map without gradient, ``(N, h, w)``.
-        threshold: fraction of the attention's range.
+    The raw attention ``(N, h, w)`` carries no gradient.
 
     Source: Zhang et al., CVPR 2018, section 3.2.
 
@@ -30,13 +27,7 @@ class ACoLHead(Head):
     """Two branches of three convolutions with a map per class; the second sees erased features.
 
     ``Output.branches`` are the maps of the first branch and, in training, the logits of the
-    second.
-
-    Args:
-        channels: C, channels of the features.
-        num_classes: number of logits.
-        hidden: channels of the hidden layers.
-        threshold: fraction of the first map's range at and above which a pixel is erased.
+    second. The hidden layers have ``hidden`` channels.
 
     Source: Zhang et al., CVPR 2018, section 3 and figure 3.
 
@@ -104,9 +95,7 @@ def _branch(channels: int, hidden: int, num_classes: int) -> nn.Sequential:
 class ACoLMethod(Method):
     """Training of two branches on complementary regions."""
 
-    def __init__(self, config: Config) -> None:
-        """Store the options."""
-        self.config = config
+    config: Config
 
     def head(self, network: Network) -> ACoLHead:
         """Return the two branches for the network's features."""

@@ -1,13 +1,13 @@
 """ADL training method, and attachment of the layer to any network."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from wsol.errors import ConfigError
 from wsol.methods.adl import Config
@@ -15,33 +15,15 @@ from wsol.methods.adl.layer import attention_dropout
 from wsol.methods.base import Method
 from wsol.models import Network
 from wsol.models.layout import Layout, find_layouts
-from wsol.models.utils import find_output, is_compiled
+from wsol.models.utils import find_output, is_compiled, stages_of
 
 
-class Attachment:
+class Attachment(ExitStack):
     """Forward hooks, removed by ``remove()`` or at the end of a ``with`` block."""
-
-    def __init__(self, handles: Sequence[RemovableHandle]) -> None:
-        """Store the hooks."""
-        self._handles = handles
 
     def remove(self) -> None:
         """Remove the hooks; a second call has no effect."""
-        for handle in self._handles:
-            handle.remove()
-
-    def __enter__(self) -> "Attachment":
-        """Return the attachment."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Remove the hooks."""
-        self.remove()
+        self.close()
 
 
 def attach_adl(
@@ -102,30 +84,22 @@ def attach_adl(
                 "attention map; use a layer after an activation",
                 layer,
             )
-    return Attachment(
-        [
-            module.register_forward_hook(_Hook(model, layer, layout, drop_rate, threshold))
-            for (module, layer), layout in zip(modules.items(), layouts, strict=True)
-        ]
-    )
+    change = partial(attention_dropout, drop_rate=drop_rate, threshold=threshold)
+    attachment = Attachment()
+    for (module, layer), layout in zip(modules.items(), layouts, strict=True):
+        hook = module.register_forward_hook(_Hook(model, layer, layout, change))
+        attachment.callback(hook.remove)
+    return attachment
 
 
+@dataclass(frozen=True, eq=False)
 class _Hook:
-    """Hook that applies the layer to the output of one module in training mode.
+    """Hook that applies the layer to the output of one module in training mode."""
 
-    Args:
-        model: network.
-        layer: module name.
-        layout: layout of the module's output.
-        drop_rate: probability of the drop mask.
-        threshold: gamma.
-    """
-
-    def __init__(
-        self, model: nn.Module, layer: str, layout: Layout, drop_rate: float, threshold: float
-    ) -> None:
-        self.model, self.layer, self.layout = model, layer, layout
-        self.change = partial(attention_dropout, drop_rate=drop_rate, threshold=threshold)
+    model: nn.Module
+    layer: str
+    layout: Layout
+    change: Callable[[Tensor], Tensor]
 
     def __call__(self, module: nn.Module, inputs: object, output: Any) -> Any:
         # The model's mode, not the module's: batch normalisation may stay in evaluation mode while
@@ -170,16 +144,15 @@ def default_layers(body: nn.Module) -> tuple[str, ...]:
     >>> default_layers(timm.create_model("tf_efficientnet_lite0"))
     ('bn2',)
     """
-    info = getattr(body, "feature_info", None)
-    if not info:
+    stages = stages_of(body)
+    if not stages:
         raise ConfigError(
             f"{type(body).__name__} does not declare its stages; set the layers, --method.layers "
-            f"[...]"
+            "[...]"
         )
     modules = dict(body.named_modules())
     if "conv_head" in modules and "bn2" in modules:
         return ("bn2",)
-    stages = [stage["module"] for stage in info]
     return ([name for name in stages if not isinstance(modules.get(name), POOLS)][-1],)
 
 
@@ -191,9 +164,7 @@ class ADLMethod(Method):
 
     acts_through_body = True
 
-    def __init__(self, config: Config) -> None:
-        """Store the options."""
-        self.config = config
+    config: Config
 
     def attach(self, network: Network) -> None:
         """Attach the layer at the configured layers, or at the network's default ones."""

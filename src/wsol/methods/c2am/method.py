@@ -9,7 +9,7 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 from wsol.methods.base import Method
 from wsol.methods.c2am import Config
 from wsol.models import Network
-from wsol.models.foreground import ForegroundHead, finer_layers, plain_head, pooled, unit_variance
+from wsol.models.foreground import ForegroundHead, pooled, unit_variance
 from wsol.models.heads import LinearHead, Output, scaled_maps
 
 MOMENTUM = 0.1
@@ -20,11 +20,6 @@ class C2AMHead(ForegroundHead):
     """Linear classifier, and one map that separates foreground from background.
 
     ``Output.branches`` are, in training, the features of both sides, ``(N, C + ...)`` each.
-
-    Args:
-        old: head of plain training, whose classifier is kept.
-        layers: modules of the body whose outputs are read in addition to the last features.
-        layer_channels: channels of these outputs.
 
     Attributes:
         evidence: running mean of the difference between the classifier's maps on the side where the
@@ -38,29 +33,22 @@ class C2AMHead(ForegroundHead):
     [(2, 12), (2, 12)]
     """
 
+    num_maps = 1
     evidence: Tensor
 
     def __init__(
         self, old: LinearHead, layers: Sequence[str], layer_channels: Sequence[int]
     ) -> None:
         """Store the classifier and initialize the convolution."""
-        super().__init__(old, layers, layer_channels, num_maps=1)
+        super().__init__(old, layers, layer_channels)
         self.register_buffer("evidence", torch.zeros(()))
 
     def activation(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
-        """Return the map P, ``(N, h, w)`` in [0, 1], of which either side may be the foreground.
-
-        The arguments are those of ``foreground``.
-        """
+        """Return the map P, ``(N, h, w)`` in [0, 1], of which either side may be the foreground."""
         return self.normalized_maps(features, tapped)[:, 0].sigmoid()
 
     def foreground(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
-        """Return the foreground map, ``(N, h, w)`` in [0, 1].
-
-        Args:
-            features: last features, ``(N, C, h, w)``.
-            tapped: outputs of ``layers`` as maps.
-        """
+        """Return the foreground map, ``(N, h, w)`` in [0, 1]."""
         activation = self.activation(features, tapped)
         return torch.where(self.evidence < 0, 1 - activation, activation)
 
@@ -95,14 +83,11 @@ SMALLEST = 5e-4
 class C2AMMethod(Method):
     """Training of a classifier, and of a map that contrasts foreground with background."""
 
-    def __init__(self, config: Config) -> None:
-        """Store the options."""
-        self.config = config
+    config: Config
 
     def head(self, network: Network) -> C2AMHead:
         """Return the classifier with a map for the network's features."""
-        layers = self.config.layers or finer_layers(network)
-        return C2AMHead(plain_head(network), layers, network.channels_at(layers))
+        return C2AMHead.of_network(network, self.config.layers)
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
         """Return the classification loss plus the contrast of both sides of the map.
@@ -119,11 +104,7 @@ class C2AMMethod(Method):
 
 
 def similarities(first: Tensor, second: Tensor) -> Tensor:
-    """Return the cosines between rows, ``(N, N)``, clamped away from 0 and 1.
-
-    Args:
-        first: ``(N, C)``.
-        second: ``(N, C)``.
+    """Return the cosines between rows of ``(N, C)`` each, clamped away from 0 and 1: ``(N, N)``.
 
     Source: Xie et al., CVPR 2022, equations 3 and 5.
     """

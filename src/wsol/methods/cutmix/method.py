@@ -74,15 +74,14 @@ def cut_box(
     (0, 65, 35, 100)
     """
     root = math.sqrt(1 - share)
-    (x0, x1), (y0, y1) = (
-        _interval(middle, side, root) for middle, side in zip(centre, size, strict=True)
+    (x, y), (width, height) = centre, size
+    half_width, half_height = int(width * root) // 2, int(height * root) // 2
+    return (
+        max(x - half_width, 0),
+        max(y - half_height, 0),
+        min(x + half_width, width),
+        min(y + half_height, height),
     )
-    return x0, y0, x1, y1
-
-
-def _interval(middle: int, side: int, root: float) -> tuple[int, int]:
-    half = int(side * root) // 2
-    return max(middle - half, 0), min(middle + half, side)
 
 
 class CutMixMethod(Method):
@@ -94,24 +93,14 @@ class CutMixMethod(Method):
 
     changes_images = True
 
-    def __init__(self, config: Config) -> None:
-        """Store the options."""
-        self.config = config
+    config: Config
 
     def attach(self, network: Network) -> None:
         """Read the number of classes; the network is not modified."""
         self.num_classes = network.head.num_classes
 
     def prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix a normalised batch and its labels with the configured probability.
-
-        Args:
-            images: ``(N, 3, H, W)``.
-            labels: ``(N,)``, or ``(N, classes)`` for multi-label images.
-
-        Returns:
-            Mixed images and probabilities ``(N, classes)``, or the unchanged arguments.
-        """
+        """Mix a batch and its labels with the configured probability, or return them unchanged."""
         # The draw stays on the CPU: a draw on the GPU would make the host wait for the device.
         if float(torch.rand(())) >= self.config.prob:
             return images, labels

@@ -59,9 +59,7 @@ class HaSMethod(Method):
 
     changes_images = True
 
-    def __init__(self, config: Config) -> None:
-        """Store the options."""
-        self.config = config
+    config: Config
 
     def prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Hide patches of a normalised batch ``(N, 3, H, W)``; labels are unchanged."""

@@ -11,6 +11,7 @@ from wsol.methods.base import Method
 from wsol.methods.spg import Config
 from wsol.models import Network
 from wsol.models.heads import ConvHead, Output, init_new_layers, maps_of, scaled_maps
+from wsol.models.utils import stages_of
 
 TOP_CHANNELS = 512
 """Channels of branch C in all networks."""
@@ -20,14 +21,8 @@ class SPGHead(ConvHead):
     """Classifier A, and in training the branches B1, B2 and C.
 
     ``Output.branches`` are, in training, A's maps of the ground-truth classes ``(N, h, w)`` and the
-    logits of B1, B2 and C, ``(N, 1, h, w)``, with different sizes.
-
-    Args:
-        channels: C, channels of the last features.
-        num_classes: number of logits.
-        layers: modules whose outputs B1 and B2 read.
-        layer_channels: channels of these outputs.
-        guide_channels: channels of B1 and B2.
+    logits of B1, B2 and C, ``(N, 1, h, w)``, with different sizes. B1 and B2 read ``layers``, and
+    have ``guide_channels``.
 
     Source: Zhang et al., ECCV 2018, section 3.1 and figure 2.
     """
@@ -81,24 +76,15 @@ RELAXED = 0.7
 
 
 def enlarged(maps: Tensor) -> Tensor:
-    """Return maps ``(N, 1, h, w)`` in float32 at the masks' size, bilinear.
-
-    >>> enlarged(torch.zeros(2, 1, 7, 7)).shape
-    torch.Size([2, 1, 224, 224])
-    """
+    """Return maps ``(N, 1, h, w)`` in float32 at the masks' size, bilinear."""
     return interpolate(maps.float(), (SIZE, SIZE), mode="bilinear", align_corners=False)
 
 
 def guide(attention: Tensor, high: float, low: float) -> tuple[Tensor, Tensor]:
-    """Return an object mask, and a mask of the pixels that are not ignored.
+    """Return an object mask, and a mask of the pixels that are not ignored, bool ``(N, 1, H, W)``.
 
-    Args:
-        attention: ``(N, 1, H, W)`` in [0, 1].
-        high: threshold of the object.
-        low: threshold of the background.
-
-    Returns:
-        bool ``(N, 1, H, W)`` twice.
+    In the attention ``(N, 1, H, W)`` in [0, 1], ``high`` is the threshold of the object, and
+    ``low`` that of the background.
 
     Source: Zhang et al., ECCV 2018, equation 2; the relaxed rule is that of the published code.
 
@@ -118,11 +104,8 @@ def guide(attention: Tensor, high: float, low: float) -> tuple[Tensor, Tensor]:
 def distance(logits: Tensor, attention: Tensor, high: float, low: float) -> Tensor:
     """Return the mean binary cross-entropy of a branch over the pixels that are not ignored.
 
-    Args:
-        logits: logits of the branch, ``(N, 1, h, w)``.
-        attention: ``(N, 1, 224, 224)`` in [0, 1]; it carries no gradient.
-        high: see ``guide``.
-        low: see ``guide``.
+    The mask that ``guide`` makes of the attention ``(N, 1, 224, 224)`` is the target of the
+    branch's logits ``(N, 1, h, w)``; the attention carries no gradient.
 
     >>> attention = torch.ones(1, 1, 224, 224)
     >>> distance(torch.zeros(1, 1, 7, 7), attention, 0.7, 0.1)
@@ -146,9 +129,7 @@ class SPGMethod(Method):
 
     acts_through_body = True
 
-    def __init__(self, config: Config) -> None:
-        """Store the options."""
-        self.config = config
+    config: Config
 
     def head(self, network: Network) -> SPGHead:
         """Return the classifier and the guided branches for the network."""
@@ -180,11 +161,10 @@ class SPGMethod(Method):
 
 def _default_layers(body: nn.Module) -> tuple[str, ...]:
     """Return the third and second to last stage of a timm network."""
-    info = getattr(body, "feature_info", None) or ()
-    stages = [stage["module"] for stage in info]
+    stages = stages_of(body)
     if len(stages) < 3:
         raise ConfigError(
             f"{type(body).__name__} does not declare three stages; set two layers, --method.layers "
-            f"A,B"
+            "A,B"
         )
-    return stages[-3], stages[-2]
+    return stages[-3:-1]

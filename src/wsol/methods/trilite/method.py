@@ -9,8 +9,8 @@ from torch.nn.functional import linear, one_hot, softplus
 from wsol.methods.base import Method
 from wsol.methods.trilite import Config
 from wsol.models import Network
-from wsol.models.foreground import ForegroundHead, finer_layers, plain_head, pooled
-from wsol.models.heads import LinearHead, Output
+from wsol.models.foreground import ForegroundHead, pooled
+from wsol.models.heads import Output
 
 EPSILON = 1e-6
 """Added to a map's sum, which may be zero."""
@@ -21,40 +21,26 @@ class TriHead(ForegroundHead):
 
     ``Output.branches`` are, in training, the logits of the foreground and of the background.
 
-    Args:
-        old: head of plain training, whose classifier is kept.
-        layers: modules of the body whose outputs are read in addition to the last features.
-        layer_channels: channels of these outputs.
-
     Source: Sabaghi & Oramas, CVPR 2026 (arXiv 2602.23120), TriHead.
 
-    >>> import torch
+    >>> from wsol.models import LinearHead
     >>> head = TriHead(LinearHead(8, 3), ["layer1"], [4]).train()
     >>> output = head.output(torch.rand(2, 8, 4, 4), None, (torch.rand(2, 4, 8, 8),))
     >>> [tuple(branch.shape) for branch in output.branches]
     [(2, 3), (2, 3)]
     """
 
-    def __init__(
-        self, old: LinearHead, layers: Sequence[str], layer_channels: Sequence[int]
-    ) -> None:
-        """Store the classifier and initialize the convolution."""
-        super().__init__(old, layers, layer_channels, num_maps=3)
+    num_maps = 3
 
     def regions(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
         """Return the maps of foreground, background and ambiguous regions, ``(N, 3, h, w)``.
 
-        They sum to 1 at each position. The arguments are those of ``foreground``.
+        They sum to 1 at each position.
         """
         return self.normalized_maps(features, tapped).softmax(1)
 
     def foreground(self, features: Tensor, tapped: Sequence[Tensor]) -> Tensor:
-        """Return the foreground map, ``(N, h, w)`` in [0, 1].
-
-        Args:
-            features: last features, ``(N, C, h, w)``.
-            tapped: outputs of ``layers`` as maps.
-        """
+        """Return the foreground map, ``(N, h, w)`` in [0, 1]."""
         return self.regions(features, tapped)[:, 0]
 
     def output(
@@ -63,12 +49,9 @@ class TriHead(ForegroundHead):
         """Return logits, features and, in training, the logits of foreground and background."""
         if not self.training:
             return Output(self(features), features)
-        foreground, background, _ = self.regions(features, tapped).unbind(1)
-        return Output(
-            self(features),
-            features,
-            (self._logits(features, foreground), self._logits(features, background)),
-        )
+        sides = self.regions(features, tapped).unbind(1)[:2]
+        branches = tuple(self._logits(features, side) for side in sides)
+        return Output(self(features), features, branches)
 
     def _logits(self, features: Tensor, maps: Tensor) -> Tensor:
         """Return the logits of the mean of features weighted by maps."""
@@ -81,14 +64,11 @@ class TriHead(ForegroundHead):
 class TriLiteMethod(Method):
     """Training of a classifier and of maps that keep the class in the foreground."""
 
-    def __init__(self, config: Config) -> None:
-        """Store the options."""
-        self.config = config
+    config: Config
 
     def head(self, network: Network) -> TriHead:
         """Return the classifier with three maps for the network's features."""
-        layers = self.config.layers or finer_layers(network)
-        return TriHead(plain_head(network), layers, network.channels_at(layers))
+        return TriHead.of_network(network, self.config.layers)
 
     def loss(self, output: Output, labels: Tensor) -> Tensor:
         """Return the losses of the classifier, of the foreground and of the background.
@@ -103,12 +83,7 @@ class TriLiteMethod(Method):
         )
 
     def _background_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean of -log(1 - p), p the probability of the image's classes.
-
-        Args:
-            logits: logits of the background, ``(N, classes)``.
-            labels: ``(N,)``, or ``(N, classes)`` for multi-label images.
-        """
+        """Return the mean of -log(1 - p), p the probability of the image's classes."""
         logits = logits.float()
         if self.is_multi_label:
             losses = labels * softplus(logits)
