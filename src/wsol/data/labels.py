@@ -10,8 +10,9 @@ import numpy as np
 import yaml
 
 from wsol.data.annotations.csv import read_csv_rows
+from wsol.data.annotations.matching import match_rows
 from wsol.data.datasets.folders import folder_classes
-from wsol.data.datasets.label_table import LabelRow, read_label_rows
+from wsol.data.datasets.label_table import read_label_rows
 from wsol.data.names import ImageNames, class_fault, class_name, some
 from wsol.errors import AnnotationError, ConfigError, DataError, did_you_mean
 
@@ -135,42 +136,20 @@ def file_labels(root: Path, images: Sequence[str], file: Path | str) -> Iterator
     rows = list(read_label_rows(file))
     # Names may begin with the folder of the data set or split, which distinguishes splits.
     above = "/".join(part for part in root.absolute().parts[-2:] if part != root.anchor)
-    found: list[dict[str, None]] = []
     for ids in ([f"{above}/{image}" for image in images] if above else images, images):
-        found, lost = _matched(ImageNames(ids), rows)
-        if any(found):
+        matched = match_rows(rows, ImageNames(ids), synonyms="none")
+        if matched.of_image:
             break
-    else:
+    lost = dict.fromkeys(row.image for row in matched.unknown)
+    if not matched.of_image:
         raise DataError(
             f"{file}: lists none of the images in {root}, but {some(lost) or 'nothing'}; check the "
             "image names"
         )
     if lost:
         _logger.info("%s: left out %d images that are not in %s", file, len(lost), root)
-    return map(tuple, found)
-
-
-def _matched(
-    names: ImageNames, rows: Iterable[LabelRow]
-) -> tuple[list[dict[str, None]], dict[str, None]]:
-    """Return the classes of each image, and the names that match no image."""
-    found: list[dict[str, None]] = [{} for _ in names.ids]
-    called: dict[int, str] = {}
-    lost: dict[str, None] = {}
-    for row in rows:
-        if fault := class_fault(row.label):
-            raise row.bad(f"the label {row.label!r} of {row.image!r} {fault}")
-        match = names.find(row.image)
-        if match is None:
-            lost[row.image] = None
-            continue
-        if match.index is None:
-            raise row.bad(f"{row.image!r} matches more than one image; use a longer path")
-        other = called.setdefault(match.index, row.image)
-        if other != row.image:
-            raise row.bad(f"{row.image!r} and {other!r} match the same image; use longer paths")
-        found[match.index][row.label] = None
-    return found, lost
+    labelled = (matched.of_image.get(index, ()) for index in range(len(images)))
+    return (tuple(dict.fromkeys(row.class_name for row in rows)) for rows in labelled)
 
 
 def with_new_names(

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
@@ -62,19 +62,6 @@ def map_names(name: str) -> set[str]:
     (set(), ['a%0Ab%5Cc.jpg', 'a%250Ab%5Cc.jpg'])
     """
     return {safe_path(name), safe_path(unescape_name(name))} - {name}
-
-
-def listed_name(name: str, index_of: Container[str]) -> str:
-    """Return an image name that is in an index, otherwise the stripped name.
-
-    Args:
-        name: Name in a file.
-        index_of: Known names, see `index_by_end`.
-
-    >>> listed_name("a.jpg ", {"a.jpg": 0})
-    'a.jpg'
-    """
-    return name if name in index_of else name.strip()
 
 
 def class_name(text: str) -> str:
@@ -148,9 +135,12 @@ class ImageNames:
     """
 
     def __init__(self, ids: Sequence[str]) -> None:
-        """Index the paths."""
+        """Store the paths, which are indexed on first use."""
         self.ids = ids
-        self._by_end = index_by_end(ids)
+
+    @cached_property
+    def _by_end(self) -> dict[str, int | None]:
+        return index_by_end(self.ids)
 
     @cached_property
     def _whole(self) -> frozenset[str]:
@@ -194,6 +184,44 @@ class ImageNames:
                     is_end = end == stem or _ABSOLUTE.match(stem) or end in self._whole_stems
                     if is_end and end in self._by_stem:
                         return Match(self._by_stem[end], is_exact=False)
+        return None
+
+
+class ListedNames(ImageNames):
+    """Matches paths of images and ends of them only, ignoring surrounding whitespace.
+
+    >>> names = ListedNames(["test/crow/a.jpg"])
+    >>> names.find("crow/a.jpg ").index, names.find("x/test/crow/a.jpg")
+    (0, None)
+    """
+
+    def find(self, name: str) -> Match | None:
+        """Return the match of a name, or None."""
+        for spelling in (name, name.strip()):
+            if spelling in self._by_end:
+                return Match(self._by_end[spelling], is_exact=True)
+        return None
+
+
+class PublishedNames(ImageNames):
+    """Matches the longest end of a name that is also the end of an image's path.
+
+    >>> PublishedNames(["test/n01440764/a.JPEG"]).find("val/a.JPEG").index
+    0
+    """
+
+    @cached_property
+    def _index_of(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.ids)}
+
+    def find(self, name: str) -> Match | None:
+        """Return the match of a name, or None."""
+        # The other index is slow for a million images, whose names usually are their paths.
+        if name in self._index_of:
+            return Match(self._index_of[name], is_exact=True)
+        for end in (name, *ends(name)):
+            if end in self._by_end:
+                return Match(self._by_end[end], is_exact=end == name)
         return None
 
 

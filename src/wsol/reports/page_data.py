@@ -15,7 +15,8 @@ from PIL import Image, JpegImagePlugin
 
 from wsol._utils.names import escape_name
 from wsol.data.annotations.csv import read_box_file
-from wsol.data.annotations.types import Box, BoxRow, ImageRow, Size, box_fault
+from wsol.data.annotations.matching import match_rows
+from wsol.data.annotations.types import Box, BoxRow, Size, box_fault
 from wsol.data.images import MAX_PIXELS, decode_image, open_image, orientation
 from wsol.data.names import ImageNames, shared_end
 from wsol.data.samples import Samples
@@ -96,50 +97,34 @@ def read_ground_truth(
     array([[ 1.,  2., 30., 40.]])
     """
     ids = list(sizes)
-    names = ImageNames(ids)
-    # Rows of each image, by the name in the file.
-    named: dict[str, dict[str, list[BoxRow]]] = {}
-    others = 0
-    for row in read_box_file(path):
-        if isinstance(row, AnnotationError):
-            raise row
-        if isinstance(row, ImageRow):
-            continue
-        match = names.find(row.image)
-        if match is None:
-            others += 1
-            continue
-        if match.index is None:
-            raise row.bad(path, f"{row.image!r} matches more than one image; use a longer path")
-        named.setdefault(ids[match.index], {}).setdefault(row.image, []).append(row)
-    if not named:
+    rows = (row for row in read_box_file(path) if isinstance(row, BoxRow | AnnotationError))
+    matched = match_rows(rows, ImageNames(ids), synonyms="all")
+    if not matched.of_image:
         raise DataError(
             f"{path}: has no box of any of the {len(sizes)} images; check the image names"
         )
-    if others:
-        log.info("%s: left out %d boxes of images that were not predicted", path, others)
+    if matched.unknown:
+        count = len(matched.unknown)
+        log.info("%s: left out %d boxes of images that were not predicted", path, count)
     return {
-        name: _checked(path, _only(path, name, rows, images), sizes[name])
-        for name, rows in named.items()
+        ids[index]: _checked(_only(ids[index], of_image, images), sizes[ids[index]])
+        for index, of_image in matched.of_image.items()
     }
 
 
-def _only(
-    path: Path, name: str, named: Mapping[str, list[BoxRow]], images: Path | None
-) -> list[BoxRow]:
+def _only(name: str, rows: list[BoxRow], images: Path | None) -> list[BoxRow]:
     """Return the rows of the name that matches an image best."""
     place = name if images is None else (images.absolute() / name).as_posix()
-    shared = {other: shared_end(other, place) for other in named}
-    chosen = [other for other in named if shared[other] == max(shared.values())]
+    first = {row.image: row for row in reversed(rows)}
+    shared = {other: shared_end(other, place) for other in first}
+    chosen = [other for other in first if shared[other] == max(shared.values())]
     if len(chosen) == 1:
-        return named[chosen[0]]
-    one, other = list(named)[:2]
-    row = named[other][0]
-    reason = f"{other!r} and {one!r} both name the image {name!r}"
-    raise row.bad(path, reason)
+        return [row for row in rows if row.image == chosen[0]]
+    one, other = sorted(first, key=[row.image for row in rows].index)[:2]
+    raise first[other].bad(f"{other!r} and {one!r} both name the image {name!r}")
 
 
-def _checked(path: Path, rows: Iterable[BoxRow], size: Size) -> GroundTruth:
+def _checked(rows: Iterable[BoxRow], size: Size) -> GroundTruth:
     """Validate the rows of an image, and return its ground truth."""
     found: dict[tuple[str, Box], None] = {}
     for row in rows:
@@ -149,7 +134,7 @@ def _checked(path: Path, rows: Iterable[BoxRow], size: Size) -> GroundTruth:
         if fault is None and (row.class_name, row.box) in found:
             fault = f"repeats an earlier box of {row.image!r}"
         if fault:
-            raise row.bad(path, fault)
+            raise row.bad(fault)
         found[row.class_name, row.box] = None
     names, boxes = zip(*found, strict=True)
     return GroundTruth(np.array(boxes, np.float64), names, tuple(sorted(set(names))))

@@ -118,8 +118,8 @@ def test_an_exact_id_is_preferred_to_an_end(tmp_path: Path) -> None:
 
 BAD_CSV = {
     "1.jpg,cat,0,0,1,1": "'1.jpg' matches more than one image",
-    "at/1.jpg,cat,0,0,1,1": "unknown image 'at/1.jpg'",
-    "lost.jpg,cat,0,0,1,1": "unknown image 'lost.jpg'",
+    "at/1.jpg,cat,0,0,1,1": "no image 'at/1.jpg'.* mean 'train/cat/1.jpg'",
+    "lost.jpg,cat,0,0,1,1": "no image 'lost.jpg'$",
     "cat/1.jpg,dog,0,0,1,1": "class 'dog', but the image is of class 'cat'",
     "cat/1.jpg,cat,nan,0,1,1": "not finite",
     "cat/1.jpg,cat,0,0,inf,1": "not finite",

@@ -115,7 +115,7 @@ def test_on_bad_reaches_the_reader(tmp_path: Path) -> None:
     """The choice to skip bad rows reaches the reader."""
     touch(tmp_path, "crow/a.jpg")
     (tmp_path / "boxes.csv").write_text(HEADER + "lost.jpg,crow,1,1,2,2\na.jpg,crow,1,1,2,2\n")
-    with pytest.raises(AnnotationError, match=r"boxes\.csv:2: unknown image"):
+    with pytest.raises(AnnotationError, match=r"boxes\.csv:2: no image"):
         read_folders(tmp_path)
     samples = read_folders(tmp_path, on_bad="skip")["train"]
     assert [box.tolist() for box in samples.boxes or ()] == [[[1, 1, 2, 2]]]

@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from wsol._utils.names import unescape_name
 from wsol.data.annotations.csv import is_voc, is_yolo, read_box_file
-from wsol.data.annotations.types import Box, BoxRow, ImageRow, OnBad, Size, box_fault
+from wsol.data.annotations.matching import match_rows
+from wsol.data.annotations.types import Box, BoxRow, OnBad, Size, box_fault
 from wsol.data.images import read_image_size
-from wsol.data.names import ImageNames, some
+from wsol.data.names import ImageNames
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, ImageError, did_you_mean
-
-_Found = dict[tuple[str, Box], None]
-"""Class and box of an image's rows; a dictionary, for its order and to find duplicates."""
 
 _logger = logging.getLogger("wsol")
 
@@ -61,8 +59,8 @@ def read_boxes(
     ([[1.0, 2.0, 30.0, 40.0]], (0, 4))
     """
     own = {name: (name,) for name in class_names}
-    table = _Table(Path(path), ids, [own[name] for name in class_names], on_bad=on_bad)
-    return tuple(_boxes(of_image) for of_image in table.read())
+    boxes = _Boxes(ids, [own[name] for name in class_names])
+    return tuple(map(_array, boxes.read(Path(path), on_bad)))
 
 
 def find_boxes(root: Path) -> Path | None:
@@ -125,121 +123,88 @@ def with_boxes(
         else:
             allowed += [names[label] for label in samples.labels]
     paths = [path for samples in splits.values() for path in samples.paths()]
-    found = iter(_Table(Path(path), ids, allowed, known, paths, on_bad).read())
+    found = iter(_Boxes(ids, allowed, known, paths).read(Path(path), on_bad))
     return {name: _boxed(samples, islice(found, len(samples))) for name, samples in splits.items()}
 
 
-def _boxed(samples: Samples, found: Iterable[_Found]) -> Samples:
+def _boxed(samples: Samples, found: Iterable[list[BoxRow]]) -> Samples:
     """Return samples with the boxes of their images."""
-    rows = tuple(found)
-    boxes = tuple(map(_boxes, rows))
+    rows = list(found)
+    boxes = tuple(map(_array, rows))
     if not samples.is_multi_label:
         return replace(samples, boxes=boxes, box_labels=None)
     number = {name: label for label, name in enumerate(samples.classes)}
-    labels = tuple(np.array([number[name] for name, _ in of], dtype=np.int64) for of in rows)
+    labels = tuple(np.array([number[row.class_name] for row in of], np.int64) for of in rows)
     return replace(samples, boxes=boxes, box_labels=labels)
 
 
-def _boxes(found: _Found) -> NDArray[np.float64]:
-    return np.array([box for _, box in found], dtype=np.float64).reshape(-1, 4)
+def _array(rows: list[BoxRow]) -> NDArray[np.float64]:
+    return np.array([row.box for row in rows], np.float64).reshape(-1, 4)
 
 
-class _Table:
-    """Boxes of images, collected from the rows of a file or folder.
+class _Boxes:
+    """Checks of the rows of a file or folder of boxes.
 
     Args:
-        path: Boxes, see `read_box_file`.
         ids: Path of each image, with forward slashes.
         allowed: Allowed classes of the boxes of each image.
         known: Names of all classes, to report unknown classes separately.
         paths: Paths of the images; None: their sizes are unknown.
-        on_bad: Whether a bad row raises an error or is skipped with a log message.
     """
 
     def __init__(
         self,
-        path: Path,
         ids: Sequence[str],
         allowed: Sequence[tuple[str, ...]],
         known: Sequence[str] | None = None,
         paths: Sequence[Path] | None = None,
-        on_bad: OnBad = "fail",
     ) -> None:
-        self.path, self.ids, self.allowed, self.known = path, ids, allowed, known
-        self.on_bad = on_bad
-        self.names = ImageNames(ids)
+        self.names, self.allowed, self.known = ImageNames(ids), allowed, known
         self.sizes = _Sizes(paths)
-        self.found: list[_Found] = [{} for _ in ids]
-        # Name of each image in the file, if it is not its path.
-        self.called: dict[int, str] = {}
-        self.unknown: list[BoxRow] = []
+        self.seen: set[tuple[int, str, Box]] = set()
         self.resized: dict[int, BoxRow] = {}
 
-    def read(self) -> list[_Found]:
-        """Return class and box of each row of each image.
+    def read(self, path: Path, on_bad: OnBad) -> list[list[BoxRow]]:
+        """Return the rows of each image.
 
         Raises:
             AnnotationError: If a row, or the file as a whole, cannot be used.
         """
-        for row in read_box_file(self.path):
-            try:
-                self._add(row)
-            except AnnotationError as error:
-                if self.on_bad != "skip":
-                    raise
-                _logger.warning("%s (row skipped)", error)
-        self._tell()
-        return self.found
+        rows = (row for row in read_box_file(path) if isinstance(row, BoxRow | AnnotationError))
+        matched = match_rows(rows, self.names, check=self._checked, on_bad=on_bad)
+        if self.resized:
+            index, row = next(iter(self.resized.items()))
+            reason = (
+                f"has size {row.size} for {row.image!r}, whose actual size is "
+                f"{self.sizes.displayed(index)} ({len(self.resized)} images in total)"
+            )
+            _logger.warning("%s; using boxes as pixels of the actual images", row.bad(reason))
+        matched.refuse_unknown(on_bad)
+        return [matched.of_image.get(index, []) for index in range(len(self.names.ids))]
 
-    def _add(self, row: BoxRow | ImageRow | AnnotationError) -> None:
-        """Add a row to the boxes of its image, or raise an error."""
-        if isinstance(row, ImageRow):
-            return
-        if isinstance(row, AnnotationError):
-            raise row
-        index = self._index(row)
-        if index is None:
-            self.unknown.append(row)
-            return
+    def _checked(self, row: BoxRow, index: int, earlier: object) -> BoxRow:
+        """Return a row with its box in pixels, or raise its error."""
         if row.class_name not in self.allowed[index]:
             # Exports of wsol escape class names.
             row = replace(row, class_name=unescape_name(row.class_name))
         if self.known is not None and row.class_name not in self.known:
             near = did_you_mean(row.class_name, self.known)
-            raise row.bad(self.path, f"no class {row.class_name!r}; {near}")
+            raise row.bad(f"no class {row.class_name!r}; {near}")
         if row.class_name not in self.allowed[index]:
             own = " and ".join(map(repr, self.allowed[index]))
-            raise row.bad(self.path, f"class {row.class_name!r}, but the image is of class {own}")
-        box = self._checked(row, index)
-        if (row.class_name, box) in self.found[index]:
-            raise row.bad(self.path, f"repeats an earlier box of {row.image!r}")
-        self.found[index][row.class_name, box] = None
+            raise row.bad(f"class {row.class_name!r}, but the image is of class {own}")
+        row = self._in_pixels(row, index)
+        if (index, row.class_name, row.box) in self.seen:
+            raise row.bad(f"repeats an earlier box of {row.image!r}")
+        self.seen.add((index, row.class_name, row.box))
+        return row
 
-    def _index(self, row: BoxRow) -> int | None:
-        """Return the index of the image of a row, or None."""
-        match = self.names.find(row.image)
-        if match is None:
-            return None
-        index = match.index
-        if index is None:
-            raise row.bad(
-                self.path, f"{row.image!r} matches more than one image; use a longer path"
-            )
-        if not match.is_exact:
-            self.called.setdefault(index, row.image)
-        other = self.called.get(index, row.image)
-        if other != row.image:
-            names = f"{row.image!r} and {other!r}"
-            raise row.bad(self.path, f"{names} both match the image {self.ids[index]!r}")
-        return index
-
-    def _checked(self, row: BoxRow, index: int) -> Box:
-        """Return the box of a row in pixels, or raise an error."""
+    def _in_pixels(self, row: BoxRow, index: int) -> BoxRow:
         if row.is_relative:
             size = self.sizes.displayed(index)
             if size is None:
                 # The value does not matter, as an unreadable image counts as wrong anyway.
-                return row.box
+                return row
             row = row.in_pixels(size)
         else:
             size = self.sizes.header(index)
@@ -250,41 +215,14 @@ class _Table:
             if size and row.size not in (None, size):
                 self.resized.setdefault(index, row)
         if fault:
-            raise row.bad(self.path, fault)
-        return row.box
-
-    def _tell(self) -> None:
-        """Report rows that match no image, and rows with another size than their image."""
-        if self.resized:
-            index, row = next(iter(self.resized.items()))
-            _logger.warning(
-                "%s; using boxes as pixels of the actual images",
-                row.bad(
-                    self.path,
-                    f"has size {row.size} for {row.image!r}, whose actual size is "
-                    f"{self.sizes.displayed(index)} ({len(self.resized)} images in total)",
-                ),
-            )
-        if not self.unknown:
-            return
-        first = self.unknown[0]
-        names = dict.fromkeys(row.image for row in self.unknown)
-        more = ""
-        if len(self.unknown) > 1:
-            rows, images = len(self.unknown), len(names)
-            more = f"; in total {rows} rows of {images} unknown images: {some(names)}"
-        error = first.bad(self.path, f"unknown image {first.image!r}{more}")
-        if self.on_bad != "skip":
-            raise error
-        skipped = "row skipped" if len(self.unknown) == 1 else "rows skipped"
-        _logger.warning("%s (%s)", error, skipped)
+            raise row.bad(fault)
+        return row
 
 
 class _Sizes:
-    """Sizes of images from their headers, read on access.
+    """Sizes of images, read on access; None if an image is unreadable or there are no paths.
 
-    Args:
-        paths: Paths of the images; None: all sizes are unknown.
+    The errors of unreadable images are raised when the images themselves are loaded.
     """
 
     def __init__(self, paths: Sequence[Path] | None) -> None:
@@ -293,7 +231,7 @@ class _Sizes:
         self.known: dict[tuple[int, bool], Size | None] = {}
 
     def header(self, index: int) -> Size | None:
-        """Return the size in the header, or None if it is unreadable.
+        """Return the size in the header.
 
         The displayed width and height of a PNG without orientation in its header may be swapped, as
         it is not decoded here.
@@ -301,17 +239,14 @@ class _Sizes:
         return self._size(index, header_only=True)
 
     def displayed(self, index: int) -> Size | None:
-        """Return the size of an image as displayed, or None if it is unreadable."""
+        """Return the size of an image as displayed."""
         return None if self.header(index) is None else self._size(index, header_only=False)
 
     def _size(self, index: int, *, header_only: bool) -> Size | None:
-        if self.paths is None:
-            return None
         key = index, header_only
-        if key not in self.known:
+        if self.paths is not None and key not in self.known:
             try:
                 self.known[key] = read_image_size(self.paths[index], header_only=header_only)
             except ImageError:
-                # The error is raised when the image itself is loaded.
                 self.known[key] = None
-        return self.known[key]
+        return self.known.get(key)

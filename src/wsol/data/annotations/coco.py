@@ -131,7 +131,7 @@ def read_coco_boxes(path: Path) -> Iterator[Row]:
     for place, entry in enumerate(lists["annotations"]):
         if isinstance(entry, dict) and entry.get("iscrowd"):
             continue
-        row = _row(entry, f"annotations[{place}]", images, categories, seen)
+        row = _row(path, entry, f"annotations[{place}]", images, categories, seen)
         yield row if isinstance(row, BoxRow) else AnnotationError(path, None, row)
 
 
@@ -148,7 +148,7 @@ def _images(path: Path, entries: list[Any]) -> Iterator[ImageRow | AnnotationErr
         seen.add(name)
         if fault is not None:
             yield AnnotationError(path, None, f"images[{place}]: {fault}")
-        yield ImageRow(name, size)
+        yield ImageRow(path, name, item=f"images[{place}]: ", size=size)
 
 
 def _size(entry: dict[str, Any]) -> tuple[Size | None, str | None]:
@@ -162,7 +162,9 @@ def _size(entry: dict[str, Any]) -> tuple[Size | None, str | None]:
     return (width, height) if fault is None else None, fault
 
 
-def _row(entry: Any, item: str, images: Names, categories: Names, seen: set[Any]) -> BoxRow | str:
+def _row(
+    path: Path, entry: Any, item: str, images: Names, categories: Names, seen: set[Any]
+) -> BoxRow | str:
     """Return the box of an annotation, or its fault."""
     if not isinstance(entry, dict):
         return f"{item} is not an object"
@@ -180,7 +182,11 @@ def _row(entry: Any, item: str, images: Names, categories: Names, seen: set[Any]
     if box is None:
         return f"{item}: bbox must be four numbers, not {entry.get('bbox')!r}"
     return BoxRow(
-        images[entry["image_id"]], categories[entry["category_id"]], box, item=f"{item}: "
+        path,
+        images[entry["image_id"]],
+        item=f"{item}: ",
+        class_name=categories[entry["category_id"]],
+        box=box,
     )
 
 

@@ -152,13 +152,13 @@ def _columns(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _row(path: Path, line: int, fields: Sequence[str], needs_size: bool) -> Row:
     image, class_name, *numbers = fields
     if not class_name and not any(numbers[:4]):
-        return ImageRow(image)
+        return ImageRow(path, image, line)
     try:
         x0, y0, x1, y1 = map(float, numbers[:4])
         size = _size(numbers[4:], needs_size)
     except ValueError as error:
         return AnnotationError(path, line, str(error))
-    return BoxRow(image, class_name, (x0, y0, x1, y1), line, size=size)
+    return BoxRow(path, image, line, size=size, class_name=class_name, box=(x0, y0, x1, y1))
 
 
 def _size(fields: Sequence[str], needs_size: bool) -> Size | None:

@@ -1,12 +1,13 @@
 """Ground-truth boxes for score maps, collected by image and validated."""
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from wsol.data.annotations.csv import is_yolo, read_box_file
+from wsol.data.annotations.matching import match_rows, refuse
 from wsol.data.annotations.types import (
     Box,
     BoxAnnotations,
@@ -22,8 +23,6 @@ from wsol.data.images import find_images, read_image_size
 from wsol.data.names import ImageNames
 from wsol.errors import AnnotationError, DataError, ImageError
 
-_logger = logging.getLogger("wsol")
-
 
 class BoxTable:
     """Collects the boxes of images, in the order of their first row.
@@ -35,7 +34,8 @@ class BoxTable:
             readable row is kept.
 
     >>> table = BoxTable(Path("boxes.csv"))
-    >>> table.add(BoxRow("a.jpg", "crow", (1.0, 2.0, 3.0, 4.0), line=2, size=(8, 6)))
+    >>> box = 1.0, 2.0, 3.0, 4.0
+    >>> table.add(BoxRow(Path("boxes.csv"), "a.jpg", size=(8, 6), class_name="crow", box=box))
     >>> table.annotations(images=None).ids
     ('a.jpg',)
     """
@@ -64,31 +64,20 @@ class BoxTable:
         Raises:
             AnnotationError: If the row is an error, or inconsistent with other rows of the image.
         """
-        try:
-            self._add(row)
-        except AnnotationError as error:
-            self._refuse(error)
-
-    def _refuse(self, error: AnnotationError) -> None:
-        if self.on_bad != "skip":
-            raise error
-        _logger.warning("%s (row skipped)", error)
-
-    def _add(self, row: Row) -> None:
         if isinstance(row, AnnotationError):
-            raise row
-        if isinstance(row, ImageRow):
-            if row.image not in self.boxes:
-                self.add_image(row.image, None, row.size)
+            refuse(row, self.on_bad)
             return
         if row.image not in self.boxes:
-            self.add_image(row.image, row.class_name or None, row.size)
-        elif self.classes[row.image] is None:
+            self.add_image(row.image, None, row.size)
+        if not isinstance(row, BoxRow):
+            return
+        if self.classes[row.image] is None:
             self.classes[row.image] = row.class_name or None
         fault = self._fault(row)
         if fault:
-            raise row.bad(self.path, fault)
-        self.boxes[row.image][row.box] = row
+            refuse(row.bad(fault), self.on_bad)
+        else:
+            self.boxes[row.image][row.box] = row
 
     def annotations(self, images: Path | None) -> BoxAnnotations:
         """Return the collected annotations.
@@ -139,7 +128,7 @@ class BoxTable:
             for box, row in list(self.boxes[name].items()):
                 fault = box_fault(box, size)
                 if fault:
-                    self._refuse(row.bad(self.path, fault))
+                    refuse(row.bad(fault), self.on_bad)
                     del self.boxes[name][box]
 
     def _images(self, images: Path | None) -> dict[str, Path]:
@@ -153,15 +142,14 @@ class BoxTable:
                 "set --images to the folder of the images"
             )
         files = find_images(images)
-        names = ImageNames(files)
-        matches = {name: names.find(name) for name in unsized}
-        found = {name: match.index for name, match in matches.items() if match is not None}
-        lost = [name for name in unsized if found.get(name) is None]
-        if lost:
-            what = "more than one image matches" if lost[0] in found else "no image matches"
-            more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-            raise DataError(f"{images}: {what} {lost[0]!r}{more} in {self.path}; check the names")
-        return {name: images / files[index] for name, index in found.items() if index is not None}
+        rows = [next(iter(self.boxes[name].values())) for name in unsized]
+        matched = match_rows(rows, ImageNames(files), synonyms="all")
+        matched.refuse_unknown(where=images)
+        return {
+            row.image: images / files[index]
+            for index, of_image in matched.of_image.items()
+            for row in of_image
+        }
 
 
 def read_box_annotations(
@@ -191,30 +179,27 @@ def read_box_annotations(
     """
     table, rows = BoxTable(path, on_bad=on_bad), read_box_file(path, needs_sizes=True)
     if is_yolo(path):
-        rows = _in_pixels(path, rows, images or yolo_images(path))
+        rows = _in_pixels(rows, images or yolo_images(path), on_bad)
     for row in rows:
         table.add(row)
     return table.annotations(images)
 
 
-def _in_pixels(path: Path, rows: Iterable[Row], folder: Path) -> Iterator[Row]:
+def _in_pixels(rows: Iterable[Row], folder: Path, on_bad: OnBad) -> Iterator[Row]:
     """Convert rows from fractions to pixels, and image names to paths in a folder."""
-    files = find_images(folder)
-    names, known = ImageNames(files), dict[str, tuple[str, Size]]()
+    rows, files = list(rows), find_images(folder)
+    images = (row for row in rows if isinstance(row, ImageRow) and not isinstance(row, BoxRow))
+    matched = match_rows(images, ImageNames(files), on_bad=on_bad, synonyms="all")
+    matched.refuse_unknown(on_bad, f"{folder}; set --images to their folder")
+    known = {
+        row.image: (files[index], read_image_size(folder / files[index]))
+        for index, of_image in matched.of_image.items()
+        for row in of_image
+    }
     for row in rows:
         if isinstance(row, AnnotationError):
             yield row
-        elif isinstance(row, ImageRow):
-            match = names.find(row.image)
-            if match is None or match.index is None:
-                what = "no image matches" if match is None else "more than one image matches"
-                yield AnnotationError(
-                    path, None, f"{what} {row.image!r} in {folder}; set --images to their folder"
-                )
-                continue
-            file = files[match.index]
-            known[row.image] = file, read_image_size(folder / file)
-            yield ImageRow(*known[row.image])
         elif row.image in known:
-            file, size = known[row.image]
-            yield row.in_pixels(size).of(file)
+            image, size = known[row.image]
+            row = row.in_pixels(size) if isinstance(row, BoxRow) else replace(row, size=size)
+            yield replace(row, image=image)

@@ -1,4 +1,4 @@
-"""Types of annotations, and validation of boxes and sizes."""
+"""Rows and types of annotations, validation of boxes and sizes, and lines of text files."""
 
 import math
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsol.data.images import read_image_size
 from wsol.data.names import class_name
-from wsol.errors import AnnotationError
+from wsol.errors import AnnotationError, DataError
 
 Box = tuple[float, float, float, float]
 
@@ -23,51 +23,64 @@ TOLERANCE: Final = 1.0
 """Pixels by which a box may exceed its image, as coordinates may start at 1, or be rounded."""
 
 
-@dataclass(frozen=True)
-class BoxRow:
-    """Box of an annotation file.
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """Row of an annotation file on an image; its subclasses add a label or a box.
 
     Args:
-        image: Name of the image.
-        class_name: Class name of the object; surrounding whitespace is removed.
-        box: `x0 y0 x1 y1` in pixels of the image as displayed.
+        path: File of the row.
+        image: Name of the image in the file, see `ImageNames`.
         line: Line of the file, from 1, for formats with lines.
         item: Name of the row in the format, as prefix of an error message.
         size: Width and height of the image in pixels, if the file contains them.
-        path: File of the row, for annotations with more than one file.
-        is_relative: Whether the box is in fractions of width and height instead, see `in_pixels`.
 
-    >>> BoxRow("a.jpg", "crow", (1.0, 2.0, 30.0, 40.0), line=2).line
-    2
+    >>> str(ImageRow(Path("boxes.csv"), "a.jpg", line=2).bad("no such image"))
+    'boxes.csv:2: no such image'
     """
 
+    path: Path
     image: str
-    class_name: str
-    box: Box
     line: int | None = None
     item: str = ""
     size: Size | None = None
-    path: Path | None = None
+
+    def bad(self, reason: str) -> AnnotationError:
+        """Return the error of an unusable row, with file and line."""
+        return AnnotationError(self.path, self.line, self.item + reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRow(ImageRow):
+    """Class of an image or object, without surrounding whitespace, and split if the file has it."""
+
+    class_name: str
+    split: str | None = None
+
+    def __post_init__(self) -> None:
+        """Normalize the class name."""
+        object.__setattr__(self, "class_name", class_name(self.class_name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxRow(LabelRow):
+    """Box of an object: `x0 y0 x1 y1` in pixels of the image as displayed.
+
+    With `is_relative`, it is in fractions of width and height instead, see `in_pixels`.
+    """
+
+    box: Box
     is_relative: bool = False
 
-    def bad(self, path: Path, reason: str) -> AnnotationError:
-        """Return the error of an unusable row.
-
-        Args:
-            path: Path of the annotations, for rows without `path`.
-            reason: Reason why the row cannot be used.
-        """
-        return AnnotationError(self.path or path, self.line, self.item + reason)
-
     def in_pixels(self, size: Size) -> "BoxRow":
-        """Return the row with its box in pixels, rounded to a hundredth.
+        """Return the row with its box in pixels of an image of this size.
 
-        Rounding corrects fractions with few digits, whose edges may be just below a whole pixel.
+        The box is rounded to a hundredth, which corrects fractions with few digits, whose edges may
+        be just below a whole pixel.
 
-        Args:
-            size: Width and height of the image as displayed.
-
-        >>> BoxRow("a.jpg", "crow", (0.0, 0.5, 1.0, 1.0), is_relative=True).in_pixels((8, 6)).box
+        >>> row = BoxRow(
+        ...     Path("a.txt"), "a", class_name="crow", box=(0.0, 0.5, 1.0, 1.0), is_relative=True
+        ... )
+        >>> row.in_pixels((8, 6)).box
         (0.0, 3.0, 8.0, 6.0)
         """
         if not self.is_relative:
@@ -77,26 +90,27 @@ class BoxRow:
         x0, y0, x1, y1 = (round(value, 2) for value in corners)
         return replace(self, box=(x0, y0, x1, y1), size=size, is_relative=False)
 
-    def of(self, image: str) -> "BoxRow":
-        """Return the row with another image name.
 
-        Args:
-            image: Name of the image.
-        """
-        return replace(self, image=image)
+Row = ImageRow | AnnotationError
+"""Result of a format reader: an image, a box, or the error of an invalid row."""
 
-    def __post_init__(self) -> None:
-        """Normalize the class name."""
-        object.__setattr__(self, "class_name", class_name(self.class_name))
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Return the non-empty lines of a text file, with their numbers from 1.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    try:
+        # A file name that is not UTF-8 reads as os.fsdecode() gives it, so it still matches.
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
 def box_fault(box: Box, size: Size | None = None) -> str | None:
-    """Return the fault of a box, or None.
-
-    Args:
-        box: `x0 y0 x1 y1` in pixels.
-        size: Width and height of the image in pixels; if None, right and lower edges are not
-            checked.
+    """Return the fault of a box in pixels, or None; without a size, its ends are not checked.
 
     >>> box_fault((0, 0, 5, 5))
     >>> box_fault((5, 0, 2, 5))
@@ -123,9 +137,6 @@ def box_fault(box: Box, size: Size | None = None) -> str | None:
 def size_fault(size: Size) -> str | None:
     """Return the fault of an image size, or None.
 
-    Args:
-        size: Width and height in pixels.
-
     >>> size_fault((0, 5))
     'an image cannot be 0 x 5 pixels large'
     """
@@ -133,46 +144,21 @@ def size_fault(size: Size) -> str | None:
     return None if min(size) > 0 else f"an image cannot be {width} x {height} pixels large"
 
 
-@dataclass(frozen=True)
-class ImageRow:
-    """Image in an annotation file, with or without boxes.
-
-    Args:
-        image: Name of the image.
-        size: Width and height of the image in pixels, if the file contains them.
-
-    >>> ImageRow("a.jpg").size is None
-    True
-    """
-
-    image: str
-    size: Size | None = None
-
-
-Row = BoxRow | ImageRow | AnnotationError
-"""Result of a format reader: a box, an image, or the error of an invalid row."""
-
-
 @dataclass(frozen=True, eq=False)
-class Listing:
-    """List of the images of a split.
-
-    Args:
-        source: File or folder of the list.
-        labels: Class number as text by image name, None if unknown.
-        boxes: Per image (k, 4) `x0 y0 x1 y1` in pixels; None if the split has none.
-
-    >>> Listing(Path("train.txt"), {"a.jpg": "0"}, None).source.name
-    'train.txt'
-    """
+class _Annotations:
+    """Images of a split: source of their annotations, ids, and classes, None if unknown."""
 
     source: Path
-    labels: dict[str, str | None]
-    boxes: tuple[NDArray[np.float64], ...] | None
+    ids: tuple[str, ...]
+    classes: tuple[str | None, ...]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.ids)
 
 
 @dataclass(frozen=True, eq=False)
-class BoxAnnotations:
+class BoxAnnotations(_Annotations):
     """Images of a split with their ground-truth boxes.
 
     Args:
@@ -189,15 +175,8 @@ class BoxAnnotations:
     (1, True, (8, 6))
     """
 
-    source: Path
-    ids: tuple[str, ...]
-    classes: tuple[str | None, ...]
     boxes: tuple[NDArray[np.float64], ...]
     sizes: tuple[Size | Path | None, ...]
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.ids)
 
     def has_ground_truth(self, index: int) -> bool:
         """Return whether the image with this index has a ground-truth box."""
@@ -235,7 +214,7 @@ class MaskFiles:
 
 
 @dataclass(frozen=True, eq=False)
-class MaskAnnotations:
+class MaskAnnotations(_Annotations):
     """Images of a split with the files of their ground-truth masks.
 
     Args:
@@ -250,14 +229,7 @@ class MaskAnnotations:
     (2, True, False)
     """
 
-    source: Path
-    ids: tuple[str, ...]
-    classes: tuple[str | None, ...]
     masks: tuple[MaskFiles, ...]
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.ids)
 
     def has_ground_truth(self, index: int) -> bool:
         """Return whether the image with this index has a mask."""

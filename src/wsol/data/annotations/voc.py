@@ -63,14 +63,14 @@ def read_voc_boxes(path: Path) -> Iterator[Row]:
         if times[image] > 1:
             image = (PurePosixPath(file.name).parent / image).as_posix()
         shift = 0.0 if file.is_own or first is not None else 1.0
-        yield ImageRow(image, file.size)
+        yield ImageRow(file.path, image, size=file.size)
         for each in file.objects:
             if isinstance(each, AnnotationError):
                 yield each
                 continue
             x0, y0, x1, y1 = each.box
             box = x0 - shift, y0 - shift, x1, y1
-            yield BoxRow(image, each.name, box, each.line, size=file.size, path=file.path)
+            yield BoxRow(file.path, image, each.line, size=file.size, class_name=each.name, box=box)
 
 
 @dataclass(frozen=True)

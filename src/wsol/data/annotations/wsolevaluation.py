@@ -9,10 +9,12 @@ from wsol.data.annotations.ground_truth import BoxTable
 from wsol.data.annotations.types import (
     BoxAnnotations,
     BoxRow,
+    LabelRow,
     MaskAnnotations,
     MaskFiles,
     OnBad,
     Size,
+    read_lines,
     size_fault,
 )
 from wsol.errors import AnnotationError, DataError
@@ -73,7 +75,7 @@ def read_metadata(
     """
     ids = _ids(folder / IDS)
     labels = dict(_labels(folder / LABELS))
-    ground_truth = _lines(folder / GROUND_TRUTH)
+    ground_truth = read_lines(folder / GROUND_TRUTH)
     fields = _fields(ground_truth[0][1]) if ground_truth else 4
     rows = list(_rows(folder / GROUND_TRUTH, ground_truth, fields))
     unlisted = {row.image for row in rows} - ids.keys()
@@ -87,18 +89,16 @@ def read_metadata(
     return _masks(folder, ids, labels, rows, masks or folder)
 
 
-def read_listing(folder: Path) -> dict[str, str | None]:
-    """Return the ids of a split in their order, with their labels or None.
+def read_listing(folder: Path) -> list[LabelRow]:
+    """Return the ids of a split in their order, with their labels, empty if unknown.
 
-    Args:
-        folder: See `read_metadata`; `localization.txt` is not read.
-
-    Raises:
-        AnnotationError: If a line cannot be used.
-        DataError: If a file is missing.
+    `localization.txt` is not read. Errors are those of `read_metadata`.
     """
-    labels = dict(_labels(folder / LABELS))
-    return {name: labels.get(name) for name in _ids(folder / IDS)}
+    path, labels = folder / IDS, dict(_labels(folder / LABELS))
+    return [
+        LabelRow(path, name, line, class_name=labels.get(name, ""))
+        for name, line in _ids(path).items()
+    ]
 
 
 def holds_boxes(folder: Path) -> bool:
@@ -110,7 +110,7 @@ def holds_boxes(folder: Path) -> bool:
     >>> holds_boxes(Path("no such folder"))
     False
     """
-    ground_truth = _lines(folder / GROUND_TRUTH) if (folder / GROUND_TRUTH).is_file() else []
+    ground_truth = read_lines(folder / GROUND_TRUTH) if (folder / GROUND_TRUTH).is_file() else []
     return bool(ground_truth) and _fields(ground_truth[0][1]) == 4
 
 
@@ -120,16 +120,6 @@ class _Row(NamedTuple):
     line: int
     image: str
     values: list[str]
-
-
-def _lines(path: Path) -> list[tuple[int, str]]:
-    """Return the non-empty lines of a file, with their numbers."""
-    try:
-        # A file name that is not UTF-8 reads as os.fsdecode() gives it, so it still matches.
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
-    return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
 def _rows(path: Path, lines: Sequence[tuple[int, str]], fields: int) -> Iterator[_Row]:
@@ -144,7 +134,7 @@ def _rows(path: Path, lines: Sequence[tuple[int, str]], fields: int) -> Iterator
 def _ids(path: Path) -> dict[str, int]:
     """Return the line number of each id."""
     ids: dict[str, int] = {}
-    for number, line in _lines(path):
+    for number, line in read_lines(path):
         name = line.strip("\r")
         if name in ids:
             raise AnnotationError(path, number, f"{name!r} occurs twice")
@@ -154,13 +144,13 @@ def _ids(path: Path) -> dict[str, int]:
 
 def _labels(path: Path) -> Iterator[tuple[str, str]]:
     if path.exists():
-        for row in _rows(path, _lines(path), 1):
+        for row in _rows(path, read_lines(path), 1):
             yield row.image, row.values[0]
 
 
 def _sizes(path: Path) -> Iterator[tuple[str, Size]]:
     if path.exists():
-        for row in _rows(path, _lines(path), 2):
+        for row in _rows(path, read_lines(path), 2):
             try:
                 size = int(row.values[0]), int(row.values[1])
             except ValueError as error:
@@ -202,7 +192,7 @@ def _box(folder: Path, row: _Row) -> BoxRow | AnnotationError:
         x0, y0, x1, y1 = map(float, row.values)
     except ValueError as error:
         return AnnotationError(folder / GROUND_TRUTH, row.line, str(error))
-    return BoxRow(row.image, "", (x0, y0, x1, y1), row.line)
+    return BoxRow(folder / GROUND_TRUTH, row.image, row.line, class_name="", box=(x0, y0, x1, y1))
 
 
 def _masks(

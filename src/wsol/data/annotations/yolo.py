@@ -88,7 +88,7 @@ def read_yolo_boxes(path: Path) -> Iterator[Row]:
         if _LABELS in folders:
             folders[len(folders) - 1 - folders[::-1].index(_LABELS)] = _IMAGES
         image = root.joinpath(*folders, PurePosixPath(file).stem).as_posix()
-        yield ImageRow(image)
+        yield ImageRow(root / name, image)
         for line, text in enumerate(_text(root / name).split("\n"), start=1):
             if text.strip():
                 yield _row(root / name, line, text.split(), image, names)
@@ -123,7 +123,7 @@ def _row(file: Path, line: int, fields: Sequence[str], image: str, names: dict[i
         )
     if label not in names:
         return AnnotationError(file, line, f"class {label} has no name among {len(names)} classes")
-    return BoxRow(image, names[label], box, line, path=file, is_relative=True)
+    return BoxRow(file, image, line, class_name=names[label], box=box, is_relative=True)
 
 
 def _box(numbers: Sequence[float]) -> Box | None:

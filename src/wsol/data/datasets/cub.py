@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from wsol.data.annotations.types import Box, BoxAnnotations, box_fault
+from wsol.data.annotations.types import Box, BoxAnnotations, box_fault, read_lines
 from wsol.data.images import find_images
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError
@@ -99,13 +99,7 @@ class _Table(Generic[Value]):
     def __init__(self, path: Path, parse: Callable[[str], Value]) -> None:
         self.path = path
         self.rows: dict[int, Value] = {}
-        try:
-            lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n")
-        except OSError as error:
-            raise DataError(f"{path}: {error.strerror}") from error
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
+        for number, line in read_lines(path):
             try:
                 first, rest = line.strip().split(maxsplit=1)
                 key, value = int(first), parse(rest)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,53 +11,14 @@ from numpy.typing import NDArray
 from wsol.data.annotations.boxes import find_boxes, with_boxes
 from wsol.data.annotations.coco import coco_names, link_fault, load_coco
 from wsol.data.annotations.csv import read_csv_rows
-from wsol.data.annotations.types import OnBad
+from wsol.data.annotations.matching import match_rows
+from wsol.data.annotations.types import LabelRow, OnBad
 from wsol.data.images import find_images
-from wsol.data.names import (
-    SPLITS,
-    class_fault,
-    class_name,
-    index_by_end,
-    listed_name,
-    read_split_folders,
-    split_of,
-)
+from wsol.data.names import SPLITS, ListedNames, class_fault, read_split_folders, split_of
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError, did_you_mean
 
 _logger = logging.getLogger("wsol")
-
-
-@dataclass(frozen=True)
-class LabelRow:
-    """Label of an image in a file.
-
-    Args:
-        path: Path of the file.
-        image: Name of the image.
-        label: Class name; surrounding whitespace is removed.
-        split: Name of the split, if the file contains it.
-        line: Line of the file, from 1, for formats with lines.
-        item: Name of the row in the format, as prefix of an error message.
-
-    >>> str(LabelRow(Path("labels.csv"), "a.jpg", "crow", line=2).bad("no such image"))
-    'labels.csv:2: no such image'
-    """
-
-    path: Path
-    image: str
-    label: str
-    split: str | None = None
-    line: int | None = None
-    item: str = ""
-
-    def __post_init__(self) -> None:
-        """Normalize the class name."""
-        object.__setattr__(self, "label", class_name(self.label))
-
-    def bad(self, reason: str) -> AnnotationError:
-        """Return the error of an unusable row."""
-        return AnnotationError(self.path, self.line, self.item + reason)
 
 
 _Labelled = dict[str, list[LabelRow]]
@@ -144,10 +104,7 @@ def read_labels(
 
 
 def read_label_rows(path: Path) -> Iterator[LabelRow]:
-    """Return the rows of a file of labels, in their order.
-
-    Args:
-        path: File of labels, see `read_labels`.
+    """Yield the rows of a file of labels, see `read_labels`, in their order.
 
     Raises:
         AnnotationError: If a row, or the file as a whole, cannot be used.
@@ -158,15 +115,19 @@ def read_label_rows(path: Path) -> Iterator[LabelRow]:
         raise DataError(f"{path}: unknown format of labels; use a {' or '.join(_READERS)} file")
     if not path.is_file():
         raise DataError(f"{path}: no such file of labels; check the path")
-    return read(path)
+    for row in read(path):
+        if fault := class_fault(row.class_name):
+            raise row.bad(f"the label {row.class_name!r} of {row.image!r} {fault}")
+        yield row
 
 
 def _csv_labels(path: Path) -> Iterator[LabelRow]:
     for row in read_csv_rows(path, ("image", "label"), ("split",)):
         if isinstance(row, AnnotationError):
             raise row
-        image, label, *split = row.fields
-        yield LabelRow(path, image, label, split[0].strip() if split else None, row.line)
+        image, label, *splits = row.fields
+        split = splits[0].strip() if splits else None
+        yield LabelRow(path, image, row.line, class_name=label, split=split)
 
 
 def _coco_labels(path: Path) -> Iterator[LabelRow]:
@@ -175,14 +136,14 @@ def _coco_labels(path: Path) -> Iterator[LabelRow]:
     for fault in faults:
         raise fault
     for place, entry in enumerate(lists["annotations"]):
-        item = f"annotations[{place}]"
+        item = f"annotations[{place}]: "
         wrong = (
             link_fault(entry, images, categories) if isinstance(entry, dict) else "is not an object"
         )
         if wrong:
-            raise AnnotationError(path, None, f"{item}: {wrong}")
+            raise AnnotationError(path, None, item + wrong)
         image, label = images[entry["image_id"]], categories[entry["category_id"]]
-        yield LabelRow(path, image, label, item=f"{item}: ")
+        yield LabelRow(path, image, item=item, class_name=label)
 
 
 _READERS: Final[dict[str, Callable[[Path], Iterator[LabelRow]]]] = {
@@ -198,31 +159,24 @@ def _by_split(
     folders: Mapping[str, str] | None,
 ) -> Mapping[str, _Labelled]:
     """Return the rows of each image by split, in the order of `SPLITS`."""
-    index_of = index_by_end(images)
-    labelled: _Labelled = {}
-    split_of: dict[str, str] = {}
-    for row in rows:
-        name = listed_name(row.image, index_of)
-        if name not in index_of:
-            raise row.bad(f"no image {row.image!r} in {root}")
-        index = index_of[name]
-        if index is None:
-            raise row.bad(f"{row.image!r} matches more than one image; use a longer path")
-        fault = class_fault(row.label)
-        if fault:
-            raise row.bad(f"the label {row.label!r} of {row.image!r} {fault}")
-        image = images[index]
-        split = row.split
-        if split is None:
-            split = _folder_split(image, folders)
-        if split not in SPLITS:
-            raise row.bad(f"no split {split!r}; {did_you_mean(split, SPLITS)}")
-        if split_of.setdefault(image, split) != split:
-            raise row.bad(f"{row.image!r} is already in the split {split_of[image]!r}")
-        labelled.setdefault(image, []).append(row)
+
+    def split(row: LabelRow, index: int) -> str:
+        return _folder_split(images[index], folders) if row.split is None else row.split
+
+    def check(row: LabelRow, index: int, earlier: list[LabelRow]) -> LabelRow:
+        own = split(row, index)
+        if own not in SPLITS:
+            raise row.bad(f"no split {own!r}; {did_you_mean(own, SPLITS)}")
+        if earlier and split(earlier[0], index) != own:
+            first = split(earlier[0], index)
+            raise row.bad(f"{row.image!r} is already in the split {first!r}")
+        return row
+
+    matched = match_rows(rows, ListedNames(images), check=check)
+    matched.refuse_unknown(where=root)
     found: dict[str, _Labelled] = {name: {} for name in SPLITS}
-    for image, of_image in labelled.items():
-        found[split_of[image]][image] = of_image
+    for index, of_image in matched.of_image.items():
+        found[split(of_image[0], index)][images[index]] = of_image
     return {name: members for name, members in found.items() if members}
 
 
@@ -256,15 +210,15 @@ def _log_folders(root: Path, by_split: Mapping[str, _Labelled]) -> None:
 
 def _samples(root: Path, by_split: Mapping[str, _Labelled]) -> dict[str, Samples]:
     first = next(name for name in ("train", "test") if name in by_split)
-    classes = sorted({row.label for rows in by_split[first].values() for row in rows})
+    classes = sorted({row.class_name for rows in by_split[first].values() for row in rows})
     number = {name: label for label, name in enumerate(classes)}
     listed: dict[str, list[list[int]]] = {}
     for split, members in by_split.items():
         for row in (row for rows in members.values() for row in rows):
-            if row.label not in number:
-                hint = did_you_mean(row.label, classes)
-                raise row.bad(f"no image of {first} has the label {row.label!r}; {hint}")
-        listed[split] = [[number[row.label] for row in rows] for rows in members.values()]
+            if row.class_name not in number:
+                hint = did_you_mean(row.class_name, classes)
+                raise row.bad(f"no image of {first} has the label {row.class_name!r}; {hint}")
+        listed[split] = [[number[row.class_name] for row in rows] for rows in members.values()]
     several = any(len(set(own)) > 1 for sets in listed.values() for own in sets)
     return {
         split: Samples(

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.data.annotations.types import Box, BoxAnnotations, Listing, box_fault
+from wsol.data.annotations.matching import match_rows
+from wsol.data.annotations.types import Box, BoxAnnotations, LabelRow, box_fault, read_lines
 from wsol.data.annotations.wsolevaluation import (
     holds_boxes,
     is_metadata,
@@ -16,9 +18,24 @@ from wsol.data.annotations.wsolevaluation import (
 )
 from wsol.data.datasets.cub import is_cub
 from wsol.data.images import find_images
-from wsol.data.names import SPLITS, class_name, ends, index_by_end
+from wsol.data.names import SPLITS, PublishedNames, class_name
 from wsol.data.samples import Samples
 from wsol.errors import AnnotationError, DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """List of the images of a split.
+
+    Attributes:
+        source: File or folder of the list.
+        rows: Image and class number of each image, empty if unknown.
+        boxes: Per image (k, 4) `x0 y0 x1 y1` in pixels; None if the split has none.
+    """
+
+    source: Path
+    rows: list[LabelRow]
+    boxes: tuple[NDArray[np.float64], ...] | None = None
 
 
 def read_label_file(path: Path, *, with_boxes: bool = True) -> Listing:
@@ -42,18 +59,12 @@ def read_label_file(path: Path, *, with_boxes: bool = True) -> Listing:
     ...     file = Path(folder, "test.txt")
     ...     _ = file.write_text("1.Crow/a.jpg\t0\t1.0\t2.0\t30.0\t40.0\n")
     ...     listing = read_label_file(file)
-    >>> listing.labels, listing.boxes[0].tolist()
-    ({'1.Crow/a.jpg': '0'}, [[1.0, 2.0, 30.0, 40.0]])
+    >>> listing.rows[0].image, listing.rows[0].class_name, listing.boxes[0].tolist()
+    ('1.Crow/a.jpg', '0', [[1.0, 2.0, 30.0, 40.0]])
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
-    labels: dict[str, str | None] = {}
+    rows: dict[str, LabelRow] = {}
     boxes: dict[str, dict[Box, None]] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path):
         try:
             name, label, box = _fields(line)
             fault = box_fault(box) if box and with_boxes else None
@@ -61,15 +72,16 @@ def read_label_file(path: Path, *, with_boxes: bool = True) -> Listing:
                 raise ValueError(fault)
         except ValueError as error:
             raise AnnotationError(path, number, f"cannot read {line!r}: {error}") from error
-        if labels.setdefault(name, label) != label:
-            raise AnnotationError(path, number, f"{name!r} has two classes")
+        row = LabelRow(path, name, number, class_name=label)
+        if rows.setdefault(name, row).class_name != label:
+            raise row.bad(f"{name!r} has two classes")
         known = boxes.setdefault(name, {})
         if box:
             known[box] = None
-    if not labels:
+    if not rows:
         raise DataError(f"{path}: is empty; use a file with one image per line")
-    found = tuple(np.array(list(rows), np.float64).reshape(-1, 4) for rows in boxes.values())
-    return Listing(path, labels, found if with_boxes and any(boxes.values()) else None)
+    found = tuple(np.array(list(own), np.float64).reshape(-1, 4) for own in boxes.values())
+    return Listing(path, list(rows.values()), found if with_boxes and any(boxes.values()) else None)
 
 
 def _fields(line: str) -> tuple[str, str, Box | None]:
@@ -133,8 +145,10 @@ def read_splits(
             f"{splits}: no splits found; use a folder with train, val or test, each a folder of "
             "wsolevaluation's metadata or a .txt file of names and classes"
         )
-    finder = _Finder(find_images(root, follow_links=follow_links))
-    found = {name: ids for name, listing in listings.items() if (ids := finder.find(root, listing))}
+    names = PublishedNames(find_images(root, follow_links=follow_links))
+    found = {
+        name: ids for name, listing in listings.items() if (ids := _images(names, root, listing))
+    }
     if not found:
         raise DataError(
             f"{root}: contains none of the images listed in {splits}; use the folder of the images"
@@ -152,7 +166,7 @@ def _listings(splits: Path, root: Path) -> dict[str, Listing]:
     folders = [name for name in SPLITS if is_metadata(splits / name)]
     if folders:
         listings = {name: _metadata(splits / name, root) for name in folders}
-        return {name: listing for name, listing in listings.items() if listing.labels}
+        return {name: listing for name, listing in listings.items() if listing.rows}
     return {
         split: read_label_file(path, with_boxes=split != "train")
         for split, path in _label_files(splits).items()
@@ -160,9 +174,9 @@ def _listings(splits: Path, root: Path) -> dict[str, Listing]:
 
 
 def _metadata(folder: Path, root: Path) -> Listing:
-    labels = read_listing(folder)
-    found = read_metadata(folder, root) if labels and holds_boxes(folder) else None
-    return Listing(folder, labels, found.boxes if isinstance(found, BoxAnnotations) else None)
+    rows = read_listing(folder)
+    found = read_metadata(folder, root) if rows and holds_boxes(folder) else None
+    return Listing(folder, rows, found.boxes if isinstance(found, BoxAnnotations) else None)
 
 
 def _label_files(splits: Path) -> dict[str, Path]:
@@ -178,51 +192,34 @@ def _label_files(splits: Path) -> dict[str, Path]:
         return files
     if "test" in files:
         val, test = (
-            read_label_file(files[name], with_boxes=False).labels for name in ("val", "test")
+            {row.image for row in read_label_file(files[name], with_boxes=False).rows}
+            for name in ("val", "test")
         )
-        if not val.keys() & test.keys():
+        if not val & test:
             return files
     _logger.info("%s: used as split test, as in the authors' evaluation", files["val"])
     return {name: path for name, path in files.items() if name == "train"} | {"test": files["val"]}
 
 
-class _Finder:
-    """Matches names in lists with images."""
+def _images(names: PublishedNames, root: Path, listing: Listing) -> tuple[str, ...]:
+    """Return the image of each row, or an empty tuple if none exists."""
+    matched = match_rows(listing.rows, names, check=_only, synonyms="all")
+    lost, count = matched.unknown, len(listing.rows)
+    if lost and matched.of_image:
+        raise DataError(
+            f"{root}: {len(lost)} of the {count} images listed in {listing.source} are missing, "
+            f"such as {lost[0].image!r}; add them to the folder"
+        )
+    if lost:
+        _logger.warning("%s: left out, as none of its images is in %s", listing.source, root)
+    return tuple(names.ids[index] for index in matched.of_image)
 
-    def __init__(self, images: Sequence[str]) -> None:
-        self.images = images
-        self.whole = frozenset(images)
-        self.index_of: dict[str, int | None] | None = None
 
-    def find(self, root: Path, listing: Listing) -> tuple[str, ...]:
-        """Return the image of each name, or an empty tuple if none exists."""
-        found = [self._find(name, listing) for name in listing.labels]
-        lost = [name for name, image in zip(listing.labels, found, strict=True) if image is None]
-        if lost and len(lost) < len(found):
-            raise DataError(
-                f"{root}: {len(lost)} of the {len(found)} images listed in {listing.source} are "
-                f"missing, such as {lost[0]!r}; add them to the folder"
-            )
-        if lost:
-            _logger.warning("%s: left out, as none of its images is in %s", listing.source, root)
-        ids = tuple(image for image in found if image is not None)
-        if len(set(ids)) < len(ids):
-            raise DataError(f"{listing.source}: two names match the same image in {root}")
-        return ids
-
-    def _find(self, name: str, listing: Listing) -> str | None:
-        if name in self.whole:
-            return name
-        if self.index_of is None:
-            # Created on first use, as it is slow for a million images.
-            self.index_of = index_by_end(self.images)
-        for end in (name, *ends(name)):
-            if end in self.index_of:
-                index = self.index_of[end]
-                if index is None:
-                    raise DataError(f"{listing.source}: {name!r} matches more than one image")
-                return self.images[index]
-        return None
+def _only(row: LabelRow, index: int, earlier: list[LabelRow]) -> LabelRow:
+    """Raise an error if another row has the image of a row."""
+    if earlier:
+        raise row.bad(f"{row.image!r} and {earlier[0].image!r} match the same image")
+    return row
 
 
 def _check_apart(found: Mapping[str, Sequence[str]], listings: Mapping[str, Listing]) -> None:
@@ -238,12 +235,10 @@ def _check_apart(found: Mapping[str, Sequence[str]], listings: Mapping[str, List
 
 def _numbers(listing: Listing) -> NDArray[np.int64]:
     """Return the class index of each image."""
-    for name, label in listing.labels.items():
-        if label is None or not label.isdecimal():
-            raise DataError(
-                f"{listing.source}: {name!r} has the class {label!r}; use a number from 0"
-            )
-    return np.array([int(label or 0) for label in listing.labels.values()], dtype=np.int64)
+    for row in listing.rows:
+        if not row.class_name.isdecimal():
+            raise row.bad(f"{row.image!r} has the class {row.class_name!r}; use a number from 0")
+    return np.array([int(row.class_name) for row in listing.rows], dtype=np.int64)
 
 
 def _class_names(
