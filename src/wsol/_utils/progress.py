@@ -1,10 +1,6 @@
 """Progress of long jobs on terminals and in logs."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from types import TracebackType
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -60,12 +56,7 @@ class Meter:
             self._task = self._bar.add_task(self.title, total=self.total, s="")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Remove the meter from the terminal."""
         if self._bar is not None:
             self._bar.stop()
@@ -123,27 +114,6 @@ def _rate(begin: tuple[float, int], end: tuple[float, int]) -> float:
     return max(end[1] - begin[1], 1e-9) / max(end[0] - begin[0], 1e-9)
 
 
-class Advances(Protocol):
-    """Protocol of byte counters."""
-
-    def advance(self, amount: int, /) -> None:
-        """Count bytes as done."""
-
-
-Meters = Callable[[str, int], AbstractContextManager[Advances]]
-"""Function that creates the byte counter of a step from its name and number of bytes."""
-
-
-class _Silent:
-    def advance(self, amount: int, /) -> None:
-        pass
-
-
-@contextmanager
-def silent(title: str, total: int) -> Iterator[Advances]:
-    """Yield a counter that shows nothing.
-
-    >>> with silent("check", 100) as meter:
-    ...     meter.advance(10)
-    """
-    yield _Silent()
+def byte_meter(title: str, total: int) -> Meter:
+    """Create a meter of bytes, which are displayed as MB."""
+    return Meter(title, total, unit="MB", per_unit=2**20)

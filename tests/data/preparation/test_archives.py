@@ -8,16 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from wsol._utils.progress import silent
-from wsol.data.archives import Archive
+from wsol.data.archives import read_archive
 from wsol.data.preparation.extract import State, unpack
 from wsol.errors import DataError
 
 
 def content(path: Path) -> dict[str, bytes]:
     """Return all that an archive holds."""
-    with Archive(path) as archive:
-        return {member.name: member.read() for member in archive.members()}
+    return {member.name: member.read() for member in read_archive(path)}
 
 
 def tar_of(path: Path, *infos: tarfile.TarInfo, mode: str = "w") -> Path:
@@ -63,7 +61,7 @@ def test_a_damaged_header_is_an_error(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[1024 + 3] ^= 1
     path.write_bytes(data)
-    with pytest.raises(DataError, match="damaged or truncated at byte 1,024"):
+    with pytest.raises(DataError, match=r"byte 1,024: .*damaged"):
         content(path)
 
 
@@ -107,7 +105,7 @@ def test_names_that_lead_out_write_nothing(
     Path("/tmp/evil").unlink(missing_ok=True)
     before = everything(tmp_path)
     with pytest.raises(DataError, match="refused") as caught:
-        unpack(path, tmp_path / "out", lambda member: member.name, state, silent)
+        unpack(path, tmp_path / "out", lambda member: member.name, state)
     assert "\n" not in str(caught.value)
     assert everything(tmp_path) - before == {"out/good", "out/.prepare.json"}
     assert not Path("/tmp/evil").exists()
@@ -128,7 +126,7 @@ def test_links_and_devices_write_nothing(tmp_path: Path, state: State, kind: byt
     link.type, link.linkname = kind, str(tmp_path)
     path = tar_of(tmp_path / "a.tar", link, tarfile.TarInfo("images/evil"))
     with pytest.raises(DataError, match="'images' is a link or a device"):
-        unpack(path, tmp_path / "out", lambda member: member.name, state, silent)
+        unpack(path, tmp_path / "out", lambda member: member.name, state)
     assert not (tmp_path / "evil").exists()
     assert [file.name for file in (tmp_path / "out").iterdir() if file.name[0] != "."] == []
 
@@ -157,7 +155,7 @@ def test_two_members_for_one_place_are_refused(tmp_path: Path, state: State) -> 
     """The second one does not replace the first."""
     path = tar_of(tmp_path / "a.tar", tarfile.TarInfo("a"), tarfile.TarInfo("./a"))
     with pytest.raises(DataError, match="duplicate of a"):
-        unpack(path, tmp_path / "out", lambda member: member.name.lstrip("./"), state, silent)
+        unpack(path, tmp_path / "out", lambda member: member.name.lstrip("./"), state)
 
 
 def test_enormous_sizes_are_refused_before_they_are_read(tmp_path: Path) -> None:

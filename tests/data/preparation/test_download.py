@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsol._utils.progress import silent
 from wsol.data.preparation.download import download
 from wsol.errors import DataError
 
@@ -96,7 +95,7 @@ def server() -> Iterator[Server]:
 def get(server: Server, folder: Path) -> bytes:
     """Download, and return what came; nothing is left beside it."""
     path = folder / "a.tgz"
-    download(server.url, path, silent, pause=0.0)
+    download(server.url, path, pause=0.0)
     assert [file.name for file in folder.iterdir()] == ["a.tgz"]
     return path.read_bytes()
 
@@ -112,7 +111,7 @@ def test_a_second_call_goes_on(server: Server, tmp_path: Path) -> None:
     """What a call that gave up, or was killed, left is not read again."""
     server.breaks = [70_000, 0, 0, 0, 0]
     with pytest.raises(DataError, match="stopped after 70,000 bytes"):
-        download(server.url, tmp_path / "a.tgz", silent, pause=0.0)
+        download(server.url, tmp_path / "a.tgz", pause=0.0)
     assert not (tmp_path / "a.tgz").exists()
     assert get(server, tmp_path) == DATA
     assert server.options[-1] == "bytes=70000-"
@@ -128,7 +127,7 @@ def test_another_file_is_not_joined_to_the_old_one(server: Server, tmp_path: Pat
     """When the entity tag has changed, all is read anew."""
     server.breaks = [70_000, 0, 0, 0, 0]
     with pytest.raises(DataError, match="stopped after"):
-        download(server.url, tmp_path / "a.tgz", silent, pause=0.0)
+        download(server.url, tmp_path / "a.tgz", pause=0.0)
     server.data, server.tag = DATA[::-1], '"two"'
     assert get(server, tmp_path) == DATA[::-1]
 
@@ -169,8 +168,8 @@ def test_a_busy_server_is_asked_again_and_a_refusal_is_final(
 def test_what_cannot_be_asked(tmp_path: Path) -> None:
     """No server, and an address of another kind: file: would read this machine's files."""
     with pytest.raises(DataError, match="http or https"):
-        download("file:///etc/passwd", tmp_path / "a", silent)
+        download("file:///etc/passwd", tmp_path / "a")
     with Server() as server:
         url = server.url
     with pytest.raises(DataError, match="stopped after 0 bytes"):
-        download(url, tmp_path / "a", silent, pause=0.0)
+        download(url, tmp_path / "a", pause=0.0)

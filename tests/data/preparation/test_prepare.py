@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from wsol._utils.progress import silent
 from wsol.data.annotations import MaskAnnotations, open_annotations
 from wsol.data.open import open_data
 from wsol.data.preparation import download as checksum
@@ -29,11 +28,11 @@ def prepare(config: PrepareConfig) -> None:
     """Prepare without showing progress."""
     with State(config.out) as state:
         if isinstance(config, CubConfig):
-            prepare_cub(config, state, silent)
+            prepare_cub(config, state)
         elif isinstance(config, ImagenetConfig):
-            prepare_imagenet(config, state, silent)
+            prepare_imagenet(config, state)
         else:
-            prepare_openimages(config, state, silent)
+            prepare_openimages(config, state)
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -236,7 +235,7 @@ def test_imagenet_after_kills_is_as_without(tmp_path: Path, imagenet: dict[str, 
     assert run_with_kills(killed, every=12) >= 2
     assert tree(killed.out) == tree(clean.out)
     assert not list(killed.out.rglob(".*.part"))
-    assert verify(killed.out, killed.out, silent).faults == ("val: 6 images have no box",)
+    assert verify(killed.out, killed.out).faults == ("val: 6 images have no box",)
 
 
 def test_cub_and_openimages_after_kills(
@@ -323,7 +322,7 @@ def test_verify(tmp_path: Path, imagenet: dict[str, Path]) -> None:
     """Counts, images without boxes, damaged headers and what is not finished."""
     config = ImagenetConfig(tmp_path / "out", **imagenet, checksum="none")
     prepare(config)
-    report = verify(config.out, config.out, silent)
+    report = verify(config.out, config.out)
     assert report.splits["train"].images == 9
     assert (report.splits["val"].classes, report.splits["val"].most) == (3, 2)
     assert report.faults == ("val: 6 images have no box",)
@@ -333,7 +332,7 @@ def test_verify(tmp_path: Path, imagenet: dict[str, Path]) -> None:
     os.utime(imagenet["train"], (1, 1))
     with State(config.out) as state:
         state.begin(imagenet["train"])
-    faults = verify(config.out, config.out, silent).faults
+    faults = verify(config.out, config.out).faults
     assert faults[0].startswith("ILSVRC2012_img_train.tar: not finished")
     assert faults[1].startswith(str(bad))
     assert len(faults) == 2
@@ -343,11 +342,11 @@ def test_verify_counts_masks(tmp_path: Path, openimages: list[Path]) -> None:
     """A test image without a mask is a fault, and so is a damaged mask."""
     out = tmp_path / "out"
     prepare(OpenimagesConfig(out, openimages))
-    assert verify(out / "images", out, silent, out / "masks").faults == ()
+    assert verify(out / "images", out, out / "masks").faults == ()
     for path in (out / "masks/val/0az").iterdir():
         path.unlink()
     (out / "masks/test/0bz/1f_ignore.png").write_bytes(b"")
-    faults = verify(out / "images", out, silent, out / "masks").faults
+    faults = verify(out / "images", out, out / "masks").faults
     assert faults[0] == "val: 1 images have no mask"
     assert "1f_ignore.png: the file is empty" in faults[1]
 

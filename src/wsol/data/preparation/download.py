@@ -11,10 +11,11 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from wsol._utils.files import write_json
-from wsol._utils.progress import Meters
+from wsol._utils.progress import byte_meter
 from wsol.data.preparation.extract import check_disk_space
 from wsol.errors import DataError
 
+# pooch cannot resume; huggingface_hub and httpx do not check that the server's file is the same.
 ATTEMPTS: Final = 5
 """Maximum number of consecutive attempts without progress."""
 
@@ -22,7 +23,7 @@ _PIECE: Final = 2**20
 _FOR_LATER: Final = (408, 425, 429, 500, 502, 503, 504)
 
 
-def download(url: str, path: Path, meters: Meters, *, pause: float = 2.0) -> None:
+def download(url: str, path: Path, *, pause: float = 2.0) -> None:
     """Download a file, and resume a partial download.
 
     A partial download is resumed if the entity tag or date of the server shows that the file has
@@ -32,7 +33,6 @@ def download(url: str, path: Path, meters: Meters, *, pause: float = 2.0) -> Non
         url: URL with http or https.
         path: Path of the file, which only exists when it is complete; the partial file is in the
             same folder.
-        meters: Progress meters.
         pause: Seconds before the second attempt, doubled for each further one.
 
     Raises:
@@ -49,7 +49,7 @@ def download(url: str, path: Path, meters: Meters, *, pause: float = 2.0) -> Non
     failures, before = 0, -1
     while True:
         try:
-            _attempt(url, part, note, meters)
+            _attempt(url, part, note)
             break
         except HTTPError as error:
             if error.code not in _FOR_LATER:
@@ -73,7 +73,7 @@ def download(url: str, path: Path, meters: Meters, *, pause: float = 2.0) -> Non
     note.unlink(missing_ok=True)
 
 
-def _attempt(url: str, part: Path, note: Path, meters: Meters) -> None:
+def _attempt(url: str, part: Path, note: Path) -> None:
     """Download until the end of the file, or raise an error."""
     have, validator = _size(part), _read_note(note, url)
     request = Request(url, headers={"User-Agent": "wsol", "Accept-Encoding": "identity"})
@@ -95,7 +95,7 @@ def _attempt(url: str, part: Path, note: Path, meters: Meters) -> None:
             write_json(note, {"url": url, "validator": _validator(response)})
         check_disk_space(part.parent, 0 if total is None else total - start)
         with (
-            meters(f"download {url}", total or 0) as meter,
+            byte_meter(f"download {url}", total or 0) as meter,
             part.open("r+b" if start else "wb") as file,
         ):
             file.seek(start)
@@ -159,20 +159,14 @@ None is published for ImageNetV2, CUBV2 and OpenImages30k."""
 _HASH_BYTES = 2**22
 
 
-def check_md5(path: Path, expected: str, meters: Meters) -> None:
-    """Check the MD5 of a file.
-
-    Args:
-        path: Path of the file.
-        expected: Expected MD5 in hexadecimal.
-        meters: Progress meters.
-
-    Raises:
-        DataError: If the MD5 differs, or the file cannot be read.
-    """
+def check_md5(path: Path, expected: str) -> None:
+    """Raise DataError if the MD5 of a file, in hexadecimal, differs or cannot be computed."""
     digest = hashlib.md5(usedforsecurity=False)
     try:
-        with meters(f"check {path.name}", path.stat().st_size) as meter, path.open("rb") as file:
+        with (
+            byte_meter(f"check {path.name}", path.stat().st_size) as meter,
+            path.open("rb") as file,
+        ):
             while piece := file.read(_HASH_BYTES):
                 digest.update(piece)
                 meter.advance(len(piece))

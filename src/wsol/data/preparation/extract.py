@@ -5,12 +5,12 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from wsol._utils.files import FolderLock, make_folder, write_atomically, write_json
-from wsol._utils.progress import Meters
-from wsol.data.archives import Archive, Member
+from wsol.data.archives import Member, read_archive
 from wsol.errors import DataError
 
 _MARGIN: Final = 1.03
@@ -18,25 +18,13 @@ _MARGIN: Final = 1.03
 
 
 def write_member(path: Path, content: bytes) -> None:
-    """Write a file atomically, unless it exists with this content.
+    """Write a file and its folder atomically, unless it exists with this content.
 
     The file is not synced to disk, which would take hours for a million files: see `State.finish`.
-
-    Args:
-        path: Path of the file; parent folders are created.
-        content: Content of the file.
-
-    Raises:
-        DataError: If the file cannot be written.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     write_member(Path(folder, "crow/a.jpg"), b"pixels")
-    ...     Path(folder, "crow/a.jpg").read_bytes(), len(list(Path(folder, "crow").iterdir()))
-    (b'pixels', 1)
     """
     try:
-        if path.is_file() and not path.is_symlink() and _holds(path, content):
+        exists = path.is_file() and not path.is_symlink()
+        if exists and path.stat().st_size == len(content) and path.read_bytes() == content:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda part: part.write_bytes(content), sync=False)
@@ -48,17 +36,7 @@ def write_member(path: Path, content: bytes) -> None:
 
 
 def check_disk_space(folder: Path, needed: int) -> None:
-    """Raise an error if there is too little free disk space.
-
-    Args:
-        folder: Output folder, which may not exist yet.
-        needed: Number of bytes to write.
-
-    Raises:
-        DataError: If fewer bytes are free.
-
-    >>> check_disk_space(Path("no such folder"), 0)
-    """
+    """Raise DataError if a folder, which may not exist yet, has less space than needed bytes."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if needed * _MARGIN > free:
@@ -69,20 +47,10 @@ def check_disk_space(folder: Path, needed: int) -> None:
 
 
 def bytes_below(folder: Path) -> int:
-    """Return the total size of all files below a folder, 0 if it does not exist.
-
-    >>> bytes_below(Path("no such folder"))
-    0
-    """
-    total = 0
-    for where, _, names in os.walk(folder):
-        for name in names:
-            total += os.lstat(f"{where}/{name}").st_size
-    return total
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    return path.stat().st_size == len(content) and path.read_bytes() == content
+    """Return the total size of all files below a folder, 0 if it does not exist."""
+    return sum(
+        os.lstat(f"{where}/{name}").st_size for where, _, names in os.walk(folder) for name in names
+    )
 
 
 NAME: Final = ".prepare.json"
@@ -151,11 +119,7 @@ class State:
 
 
 def unfinished(out: Path) -> list[str]:
-    """Return the names of the unfinished archives of a prepared folder.
-
-    >>> unfinished(Path("no such folder"))
-    []
-    """
+    """Return the names of the unfinished archives of a prepared folder."""
     return [name for name, entry in _read(out / NAME).items() if "" not in entry["finished"]]
 
 
@@ -187,37 +151,23 @@ Route = Callable[[Member], str | None]
 _logger = logging.getLogger("wsol")
 
 
-def unpack(archive: Path, out: Path, route: Route, state: State, meters: Meters) -> None:
+def unpack(archive: Path, out: Path, route: Route, state: State) -> None:
     """Extract the required files of an archive, unless it is finished.
-
-    Args:
-        archive: Path of the archive.
-        out: Output folder.
-        route: Function that returns the output path of a member.
-        state: Record of finished archives, which is updated at the end.
-        meters: Progress meters.
 
     Raises:
         DataError: If the archive is damaged, has an unsafe member or two members with the same
             output path, or a file cannot be written.
     """
-    if state.is_finished(archive):
-        return
-    state.begin(archive)
-    with Archive(archive) as loaded:
-        _write(archive, _metered(loaded, meters), out, route)
-    state.finish(archive)
+    if not state.is_finished(archive):
+        state.begin(archive)
+        _write(archive, read_archive(archive, "unpack"), out, route)
+        state.finish(archive)
 
 
-def unpack_nested(archive: Path, out: Path, route: Route, state: State, meters: Meters) -> None:
-    """Extract the files of nested archives, each of which is recorded when it is finished.
+def unpack_nested(archive: Path, out: Path, route: Route, state: State) -> None:
+    """Extract the files of a tar file of tar files, each of which is recorded when it is finished.
 
-    Args:
-        archive: Path of a tar file of tar files.
-        out: Output folder.
-        route: Function that returns the output path of a member `inner/member`.
-        state: Record of finished archives.
-        meters: Progress meters.
+    The route gets members named `inner/member`.
 
     Raises:
         DataError: See `unpack`; also if a member is not a tar file.
@@ -226,22 +176,18 @@ def unpack_nested(archive: Path, out: Path, route: Route, state: State, meters: 
         return
     state.begin(archive)
     seen: set[str] = set()
-    with Archive(archive) as loaded:
-        for inner in _metered(loaded, meters):
-            if inner.name in seen:
-                raise DataError(f"{inner.where}: occurs twice; get the archive again")
-            seen.add(inner.name)
-            if not inner.name.endswith(".tar"):
-                raise DataError(f"{inner.where}: not a tar file; use an archive of tar files")
-            if state.is_finished(archive, inner.name):
-                continue
-            folder = inner.name.removesuffix(".tar")
-            members = (
-                Member(member.where, f"{folder}/{member.name}", member.size, member.stream)
-                for member in inner.members()
-            )
-            _write(archive, members, out, route)
-            state.finish(archive, inner.name)
+    for inner in read_archive(archive, "unpack"):
+        if inner.name in seen:
+            raise DataError(f"{inner.where}: occurs twice; get the archive again")
+        seen.add(inner.name)
+        if not inner.name.endswith(".tar"):
+            raise DataError(f"{inner.where}: not a tar file; use an archive of tar files")
+        if state.is_finished(archive, inner.name):
+            continue
+        folder = inner.name.removesuffix(".tar")
+        members = (replace(each, name=f"{folder}/{each.name}") for each in inner.members())
+        _write(archive, members, out, route)
+        state.finish(archive, inner.name)
     state.finish(archive)
 
 
@@ -261,13 +207,3 @@ def _write(archive: Path, members: Iterator[Member], out: Path, route: Route) ->
         raise DataError(f"{archive}: contains no expected files; use the right archive")
     if skipped:
         _logger.info("%s: left out %d files that are not needed", archive, skipped)
-
-
-def _metered(archive: Archive, meters: Meters) -> Iterator[Member]:
-    """Yield the members, and show the progress."""
-    with meters(f"unpack {archive.path.name}", archive.size) as meter:
-        done = 0
-        for member in archive.members():
-            yield member
-            meter.advance(archive.position() - done)
-            done = archive.position()

@@ -7,21 +7,21 @@ from typing import Final
 from xml.etree.ElementTree import Element
 from xml.parsers import expat
 
-from wsol._utils.progress import Meters
 from wsol.data.annotations.csv import BoxLine, read_boxes_below, write_boxes
 from wsol.data.annotations.types import Box, Size, box_fault, size_fault
 from wsol.data.annotations.voc import parse_xml, text_of
-from wsol.data.archives import Archive, Member, chunks_of
+from wsol.data.archives import Member, read_archive
 from wsol.data.preparation.config import ImagenetConfig
 from wsol.data.preparation.download import MD5, check_md5
 from wsol.data.preparation.extract import (
+    Route,
     State,
     bytes_below,
     check_disk_space,
     unpack,
     unpack_nested,
 )
-from wsol.data.preparation.imagenetv2 import add_imagenetv2
+from wsol.data.preparation.imagenetv2 import add_imagenetv2, read_lines
 from wsol.errors import AnnotationError, DataError
 
 
@@ -51,14 +51,8 @@ def read_val_labels(path: Path, wnids: Sequence[str]) -> dict[str, str]:
     {'ILSVRC2012_val_00000001': 'n02'}
     """
     labels: dict[str, str] = {}
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in read_lines(path):
         fields = line.split()
-        if not fields:
-            continue
         if len(fields) == 1:
             raise AnnotationError(
                 path,
@@ -79,13 +73,7 @@ def read_val_labels(path: Path, wnids: Sequence[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Annotation:
-    """Content of an XML file of boxes.
-
-    Args:
-        class_name: Class of all objects.
-        size: Width and height of the image in pixels.
-        boxes: Unique boxes `x0 y0 x1 y1` in pixels, as in the file.
-    """
+    """Content of an XML file: the class of all objects, and their unique boxes `x0 y0 x1 y1`."""
 
     class_name: str
     size: Size
@@ -93,11 +81,7 @@ class Annotation:
 
 
 def read_voc(content: bytes, where: str) -> Annotation:
-    r"""Read an XML file of boxes.
-
-    Args:
-        content: Content of the file. A document type, which could define entities, is refused.
-        where: Name of the file, for messages.
+    r"""Read an XML file of boxes; a document type, which could define entities, is refused.
 
     Raises:
         AnnotationError: If the file is not valid, has no object, or has objects of two classes.
@@ -143,16 +127,11 @@ def _text(item: Element, path: str) -> str:
 LARGEST_XML: Final = 2**20
 
 
-def prepare_imagenet(config: ImagenetConfig, state: State, meters: Meters) -> None:
+def prepare_imagenet(config: ImagenetConfig, state: State) -> None:
     """Write the splits of the configured archives, and `boxes.csv` for val and test.
 
     The official validation images become `test`, as in the literature, and ImageNetV2 becomes
     `val`. If `train` has only some of the classes, so have the other splits.
-
-    Args:
-        config: Options of the preparation.
-        state: Record of finished archives.
-        meters: Progress meters.
 
     Raises:
         DataError: If an archive is refused, a class is unknown, or there is too little disk space.
@@ -163,12 +142,12 @@ def prepare_imagenet(config: ImagenetConfig, state: State, meters: Meters) -> No
         state.begin(path)
     for name, path in given.items():
         if config.checksum == "md5" and not state.is_finished(path, "md5"):
-            check_md5(path, MD5[name], meters)
+            check_md5(path, MD5[name])
             state.finish(path, "md5")
     check_disk_space(config.out, _to_write(config, state))
-    annotations = _read_annotations(config.boxes, meters) if config.boxes else {}
+    annotations = _read_annotations(config.boxes) if config.boxes else {}
     if config.train:
-        unpack_nested(config.train, config.out, route_train, state, meters)
+        unpack_nested(config.train, config.out, route_train, state)
     trained = _folders(config.out / "train")
     named = {annotation.class_name for annotation in annotations.values()}
     wnids = sorted(trained | named)
@@ -176,11 +155,11 @@ def prepare_imagenet(config: ImagenetConfig, state: State, meters: Meters) -> No
         labels = {name: annotation.class_name for name, annotation in annotations.items()}
         if config.val_labels:
             labels = read_val_labels(config.val_labels, wnids) | labels
-        route = ValRoute(config.val, labels, trained or set(labels.values()))
-        unpack(config.val, config.out, route, state, meters)
+        route = val_route(labels, trained or set(labels.values()))
+        unpack(config.val, config.out, route, state)
     file = config.out / "boxes.csv"
     boxes = _test_boxes(config.out, annotations) or read_boxes_below(file, "test/")
-    second = add_imagenetv2(config, wnids, trained, state, meters)
+    second = add_imagenetv2(config, wnids, trained, state)
     boxes += second or read_boxes_below(file, "val/")
     if boxes:
         write_boxes(file, boxes)
@@ -189,59 +168,42 @@ def prepare_imagenet(config: ImagenetConfig, state: State, meters: Meters) -> No
 
 
 def route_train(member: Member) -> str:
-    """Return the output path of a training image: `train/<wnid>/<name>`.
-
-    Raises:
-        DataError: If the image is not in an archive of its wnid.
-    """
-    wnid, *rest = chunks_of(member.name)
+    """Return the output path of a training image: `train/<wnid>/<name>`."""
+    wnid, *rest = member.parts
     if len(rest) != 1 or not rest[0].startswith(f"{wnid}_"):
         raise DataError(f"{member.where}: not an image of class {wnid}; use the official archive")
     return f"train/{wnid}/{rest[0]}"
 
 
-class ValRoute:
-    """Route of validation images: `test/<wnid>/<name>`.
+def val_route(class_of: Mapping[str, str], wnids: Collection[str]) -> Route:
+    """Return the route of validation images, `test/<wnid>/<name>`, by image name without suffix.
 
-    Args:
-        archive: Path of the archive, for messages.
-        class_of: wnid by image name without suffix.
-        wnids: wnids of the data set.
+    Images of classes that are not in the data set are skipped; the route raises DataError if the
+    class is unknown.
     """
 
-    def __init__(self, archive: Path, class_of: Mapping[str, str], wnids: Collection[str]) -> None:
-        """Store the classes."""
-        self.archive, self.class_of, self.wnids = archive, class_of, wnids
-
-    def __call__(self, member: Member) -> str | None:
-        """Return the output path, or None if the class is not in the data set.
-
-        Raises:
-            DataError: If the class is unknown.
-        """
-        name = chunks_of(member.name)[-1]
-        wnid = self.class_of.get(Path(name).stem)
+    def route(member: Member) -> str | None:
+        name = member.parts[-1]
+        wnid = class_of.get(Path(name).stem)
         if wnid is None:
             raise DataError(
                 f"{member.where}: its class is in neither boxes nor val_labels; use complete ones"
             )
-        return f"test/{wnid}/{name}" if wnid in self.wnids else None
+        return f"test/{wnid}/{name}" if wnid in wnids else None
+
+    return route
 
 
-def _read_annotations(path: Path, meters: Meters) -> dict[str, Annotation]:
+def _read_annotations(path: Path) -> dict[str, Annotation]:
     """Return the content of the XML files by image name without suffix."""
     found: dict[str, Annotation] = {}
-    with Archive(path) as archive, meters(f"read {path.name}", archive.size) as meter:
-        done = 0
-        for member in archive.members():
-            name = chunks_of(member.name)[-1]
-            if name.endswith(".xml") and not name.startswith("."):
-                stem = name.removesuffix(".xml")
-                if stem in found:
-                    raise DataError(f"{member.where}: duplicate of {stem}; get the archive again")
-                found[stem] = read_voc(member.read(LARGEST_XML), member.where)
-            meter.advance(archive.position() - done)
-            done = archive.position()
+    for member in read_archive(path):
+        name = member.parts[-1]
+        if name.endswith(".xml") and not name.startswith("."):
+            stem = name.removesuffix(".xml")
+            if stem in found:
+                raise DataError(f"{member.where}: duplicate of {stem}; get the archive again")
+            found[stem] = read_voc(member.read(LARGEST_XML), member.where)
     if not found:
         raise DataError(f"{path}: contains no XML files; use ILSVRC2012_bbox_val_v3.tgz as boxes")
     return found

@@ -3,10 +3,9 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from wsol._utils.progress import Meters
 from wsol.data.annotations.csv import BoxLine
 from wsol.data.annotations.types import Box, box_fault
-from wsol.data.archives import Archive, Member, chunks_of
+from wsol.data.archives import Member, read_archive
 from wsol.data.images import read_image_size
 from wsol.data.preparation.config import ImagenetConfig
 from wsol.data.preparation.extract import State, unpack
@@ -18,19 +17,12 @@ def add_imagenetv2(
     wnids: Sequence[str],
     trained: Collection[str],
     state: State,
-    meters: Meters,
 ) -> list[BoxLine]:
     """Write the images as `val/<wnid>/<number>/<name>`, and return their boxes.
 
     The archive has one folder per class, numbered from 0 in the order of the sorted wnids. The
-    number is part of the path, to match wsolevaluation's metadata.
-
-    Args:
-        config: Options of the preparation.
-        wnids: All classes, sorted.
-        trained: Classes of `train`; if there are any, others are left out.
-        state: Record of finished archives.
-        meters: Progress meters.
+    number is part of the path, to match wsolevaluation's metadata. If `train` has some of the
+    classes, others are left out.
 
     Raises:
         DataError: If the classes are unknown, or boxes and images do not match.
@@ -41,8 +33,17 @@ def add_imagenetv2(
     if not state.is_finished(archive):
         _check_classes(archive, wnids)
     names = _read_names(config.imagenetv2_names) if config.imagenetv2_names else {}
-    route = _Route(wnids, trained, {after: before for before, after in names.items()})
-    unpack(archive, config.out, route, state, meters)
+    published = {after: before for before, after in names.items()}
+
+    def route(member: Member) -> str | None:
+        number = _number(member)
+        wnid = wnids[number]
+        if trained and wnid not in trained:
+            return None
+        name = f"{number}/{member.parts[-1]}"
+        return f"val/{wnid}/{published.get(name, name)}"
+
+    unpack(archive, config.out, route, state)
     there = {
         path.relative_to(config.out / "val").as_posix().partition("/")[2]: path
         for path in sorted((config.out / "val").glob("*/*/*"))
@@ -56,8 +57,7 @@ def add_imagenetv2(
 
 def _check_classes(archive: Path, wnids: Sequence[str]) -> None:
     """Raise an error if the class numbers of an archive do not match the known classes."""
-    with Archive(archive) as loaded:
-        numbers = {_number(member) for member in loaded.members()}
+    numbers = {_number(member) for member in read_archive(archive)}
     if numbers != set(range(len(wnids))):
         raise DataError(
             f"{archive}: has {len(numbers)} classes, numbered to {max(numbers, default=0)}, but "
@@ -66,33 +66,16 @@ def _check_classes(archive: Path, wnids: Sequence[str]) -> None:
 
 
 def _number(member: Member) -> int:
-    parts = chunks_of(member.name)
+    parts = member.parts
     if len(parts) < 2 or not parts[-2].isdecimal():
         raise DataError(f"{member.where}: not an image <class number>/<image>; check the archive")
     return int(parts[-2])
 
 
-class _Route:
-    """Route of the images."""
-
-    def __init__(
-        self, wnids: Sequence[str], trained: Collection[str], published: dict[str, str]
-    ) -> None:
-        self.wnids, self.trained, self.published = wnids, trained, published
-
-    def __call__(self, member: Member) -> str | None:
-        number = _number(member)
-        wnid = self.wnids[number]
-        if self.trained and wnid not in self.trained:
-            return None
-        name = f"{number}/{chunks_of(member.name)[-1]}"
-        return f"val/{wnid}/{self.published.get(name, name)}"
-
-
 def _read_names(path: Path) -> dict[str, str]:
     """Return the name in the archive by the name in the file of boxes."""
     names: dict[str, str] = {}
-    for number, line in _lines(path):
+    for number, line in read_lines(path):
         before, comma, after = (part.strip() for part in line.partition(","))
         if not comma or before.count("/") != 1 or after.count("/") != 1:
             raise AnnotationError(path, number, f"expected two names, not {line!r}")
@@ -104,7 +87,7 @@ def _boxes(
     path: Path, out: Path, there: dict[str, Path], numbers: Collection[str], wnids: Sequence[str]
 ) -> list[BoxLine]:
     lines: dict[tuple[str, Box], BoxLine] = {}
-    for number, line in _lines(path):
+    for number, line in read_lines(path):
         if line.startswith("image_id,"):
             continue
         name, box = _box(path, number, line)
@@ -137,7 +120,8 @@ def _box(path: Path, number: int, line: str) -> tuple[str, Box]:
     return "/".join(fields[0].split("/")[-2:]), box
 
 
-def _lines(path: Path) -> list[tuple[int, str]]:
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Return the lines of a text file that are not empty, stripped, with their numbers from 1."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,16 +1,16 @@
 """Preparation of data sets from their archives, and reports of their contents."""
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from wsol._utils.progress import Meter, Meters
+from wsol._utils.concurrency import in_order
+from wsol._utils.progress import Meter
 from wsol.data.annotations.masks import read_mask_folder
-from wsol.data.archives import Member, chunks_of
+from wsol.data.archives import Member
 from wsol.data.file_index import IMAGE_SUFFIXES
 from wsol.data.images import read_image_size
 from wsol.data.names import SPLITS
@@ -34,15 +34,10 @@ _THREADS: Final = 8
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """Counts of a split.
+    """Number of images, of classes with images, and of images of the smallest and largest class.
 
-    Args:
-        images: Number of images.
-        classes: Number of classes with images.
-        fewest: Number of images of the smallest class.
-        most: Number of images of the largest class.
-        without_ground_truth: Number of images without box or mask; None for splits that need no
-            ground truth, such as train.
+    `without_ground_truth` is the number of images without box or mask; None for splits that need
+    no ground truth, such as train.
     """
 
     images: int
@@ -54,59 +49,40 @@ class SplitCounts:
 
 @dataclass(frozen=True)
 class Report:
-    """Report on a prepared folder.
-
-    Args:
-        splits: Counts by split.
-        faults: One-line descriptions of faults.
-    """
+    """Counts of a prepared folder by split, and one-line descriptions of its faults."""
 
     splits: dict[str, SplitCounts]
     faults: tuple[str, ...]
 
 
-def survey(root: Path, masks: Path | None = None) -> Report:
-    """Count the images of a prepared data set, without opening them.
+def verify(root: Path, out: Path, masks: Path | None = None) -> Report:
+    """Count the images of a prepared data set, and check the header of every image and mask.
 
     Args:
         root: Folder of the data set.
+        out: Output folder of the preparation, with the record of finished archives.
         masks: Folder of ground-truth masks, if the data set has masks.
 
     Raises:
         DataError: If the folder is not a data set.
     """
     splits = open_data(root, val_fraction=0)
-    masked = frozenset(read_mask_folder(masks, root).ids) if masks and masks.is_dir() else None
-    counts = {name: _count(name, samples, masked) for name, samples in splits.items()}
-    return Report(counts, ())
-
-
-def verify(root: Path, out: Path, meters: Meters, masks: Path | None = None) -> Report:
-    """Count the images of a prepared data set, and check the header of every image and mask.
-
-    Args:
-        root: Folder of the data set.
-        out: Output folder of the preparation, with the record of finished archives.
-        meters: Progress meters, in files.
-        masks: Folder of ground-truth masks, if the data set has masks.
-
-    Raises:
-        DataError: If the folder is not a data set.
-    """
-    counts = survey(root, masks).splits
+    counts = _counts(root, splits, masks)
     faults = [f"{name}: not finished; run the same command again" for name in unfinished(out)]
     for name, split in counts.items():
         if split.without_ground_truth:
             what = "mask" if masks else "box"
             faults.append(f"{name}: {split.without_ground_truth:,} images have no {what}")
-    paths = [
-        samples.path(index)
-        for samples in open_data(root, val_fraction=0).values()
-        for index in range(len(samples))
-    ]
+    paths = [path for samples in splits.values() for path in samples.paths()]
     if masks and masks.is_dir():
         paths += sorted(masks.rglob("*.png"))
-    return Report(counts, (*faults, *_bad_headers(paths, meters)))
+    return Report(counts, (*faults, *_bad_headers(paths)))
+
+
+def _counts(root: Path, splits: dict[str, Samples], masks: Path | None) -> dict[str, SplitCounts]:
+    """Count the images, without opening them."""
+    masked = frozenset(read_mask_folder(masks, root).ids) if masks and masks.is_dir() else None
+    return {name: _count(name, samples, masked) for name, samples in splits.items()}
 
 
 def _count(name: str, samples: Samples, masked: frozenset[str] | None) -> SplitCounts:
@@ -120,19 +96,13 @@ def _count(name: str, samples: Samples, masked: frozenset[str] | None) -> SplitC
     return SplitCounts(len(samples), len(present), int(present.min()), int(present.max()), without)
 
 
-def _bad_headers(paths: list[Path], meters: Meters) -> Iterator[str]:
+def _bad_headers(paths: list[Path]) -> Iterator[str]:
     """Yield a message for each file that is not an image."""
-    with meters("verify", len(paths)) as meter, ThreadPoolExecutor(_THREADS) as threads:
-        for fault in _in_batches(threads, paths):
+    with Meter("verify", len(paths)) as meter:
+        for fault in in_order(_fault, paths, _THREADS):
             meter.advance(1)
             if fault:
                 yield fault
-
-
-def _in_batches(threads: ThreadPoolExecutor, paths: list[Path]) -> Iterable[str | None]:
-    # A single map() would create a million futures at once.
-    for start in range(0, len(paths), 1000):
-        yield from threads.map(_fault, paths[start : start + 1000])
 
 
 def _fault(path: Path) -> str | None:
@@ -148,13 +118,8 @@ MASKS: Final = "masks"
 _FOLDERS: Final = {".jpg": IMAGES, ".jpeg": IMAGES, ".png": MASKS}
 
 
-def prepare_openimages(config: OpenimagesConfig, state: State, meters: Meters) -> None:
+def prepare_openimages(config: OpenimagesConfig, state: State) -> None:
     """Write OpenImages30k as class folders, with masks in a separate folder.
-
-    Args:
-        config: Options of the preparation.
-        state: Record of finished archives.
-        meters: Progress meters.
 
     Raises:
         DataError: If an archive is refused, or there is too little disk space.
@@ -163,12 +128,12 @@ def prepare_openimages(config: OpenimagesConfig, state: State, meters: Meters) -
     there = bytes_below(config.out / IMAGES) + bytes_below(config.out / MASKS)
     check_disk_space(config.out, sum(path.stat().st_size for path in todo) - there if todo else 0)
     for path in todo:
-        unpack(path, config.out, route_openimages, state, meters)
+        unpack(path, config.out, route_openimages, state)
 
 
 def route_openimages(member: Member) -> str | None:
     """Return the output path of a member `**/{train,val,test}/<class>/<file>`."""
-    split, *rest = chunks_of(member.name)[-3:]
+    split, *rest = member.parts[-3:]
     folder = _FOLDERS.get(Path(member.name).suffix.lower())
     if folder is None or split not in SPLITS or len(rest) != 2 or rest[1].startswith("."):
         return None
@@ -179,13 +144,8 @@ ROOT: Final = "CUB_200_2011"
 """Root folder in the archive, next to the list of attributes."""
 
 
-def prepare_cub(config: CubConfig, state: State, meters: Meters) -> None:
+def prepare_cub(config: CubConfig, state: State) -> None:
     """Write CUB-200-2011 in its original layout, after a download if necessary.
-
-    Args:
-        config: Options of the preparation.
-        state: Record of finished archives.
-        meters: Progress meters.
 
     Raises:
         DataError: If an archive is not available or refused, or there is too little disk space.
@@ -193,21 +153,21 @@ def prepare_cub(config: CubConfig, state: State, meters: Meters) -> None:
     archive = config.archive
     if archive is None:
         archive = config.out / f"{ROOT}.tgz"
-        download(config.url, archive, meters)
+        download(config.url, archive)
     if not state.is_finished(archive):
         if config.checksum == "md5" and not state.is_finished(archive, "md5"):
-            check_md5(archive, MD5["cub"], meters)
+            check_md5(archive, MD5["cub"])
             state.finish(archive, "md5")
         check_disk_space(config.out, archive.stat().st_size - bytes_below(config.out / "images"))
-        unpack(archive, config.out, route_cub, state, meters)
+        unpack(archive, config.out, route_cub, state)
     if config.cubv2 is not None and not state.is_finished(config.cubv2):
         check_disk_space(config.out, config.cubv2.stat().st_size)
-        unpack(config.cubv2, config.out, route_cubv2, state, meters)
+        unpack(config.cubv2, config.out, route_cubv2, state)
 
 
 def route_cub(member: Member) -> str | None:
     """Return the output path of an image or list of CUB-200-2011; None for other members."""
-    root, *parts = chunks_of(member.name)
+    root, *parts = member.parts
     is_list = len(parts) == 1 and Path(member.name).suffix == ".txt"
     is_image = len(parts) == 3 and parts[0] == "images" and _is_image(member)
     return "/".join(parts) if root == ROOT and (is_list or is_image) else None
@@ -215,7 +175,7 @@ def route_cub(member: Member) -> str | None:
 
 def route_cubv2(member: Member) -> str | None:
     """Return the output path of an image of CUBV2: its class folder, as in wsolevaluation."""
-    parts = chunks_of(member.name)
+    parts = member.parts
     if len(parts) < 2 or not _is_image(member):
         return None
     return f"images/{parts[-2]}/{parts[-1]}"
@@ -238,16 +198,14 @@ def prepare(config: PrepareConfig) -> Report:
     if not config.verify:
         with State(config.out) as state:
             if isinstance(config, CubConfig):
-                prepare_cub(config, state, _megabytes)
+                prepare_cub(config, state)
             elif isinstance(config, ImagenetConfig):
-                prepare_imagenet(config, state, _megabytes)
+                prepare_imagenet(config, state)
             else:
-                prepare_openimages(config, state, _megabytes)
+                prepare_openimages(config, state)
     has_masks = not isinstance(config, CubConfig | ImagenetConfig)
     root = config.out / IMAGES if has_masks else config.out
     masks = config.out / MASKS if has_masks else None
-    return verify(root, config.out, Meter, masks) if config.verify else survey(root, masks)
-
-
-def _megabytes(title: str, total: int) -> Meter:
-    return Meter(title, total, unit="MB", per_unit=2**20)
+    if config.verify:
+        return verify(root, config.out, masks)
+    return Report(_counts(root, open_data(root, val_fraction=0), masks), ())

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from wsol.data.archives import Member, chunks_of, plain_members
+from wsol.data.archives import Member, plain_members
 from wsol.data.file_index import IMAGE_SUFFIXES, LeftOut
 from wsol.data.names import SPLIT_OF, SPLITS, class_fault, class_name
 from wsol.data.samples import Samples
@@ -100,7 +100,7 @@ def scan_shards(root: Path, shards: Sequence[str]) -> ShardIndex:
             companions += [each.name for each in sample.pixels if each not in images]
             for each in images:
                 # Normalize the name, as members of a folder `.` begin with `./`.
-                name = "/".join((stem, *chunks_of(each.name)))
+                name = "/".join((stem, *each.parts))
                 of_split.append((name, label, each, number))
     if companions:
         _logger.warning(
@@ -151,7 +151,7 @@ def _samples(path: Path, shard: int, left_out: LeftOut) -> Iterator[_Sample]:
     sample = _Sample(shard, "")
     for member in plain_members(path, lambda fault: _logger.warning("%s; skipped", fault)):
         # macOS adds a hidden file `._name` before each file.
-        if any(part.startswith(".") for part in chunks_of(member.name)):
+        if any(part.startswith(".") for part in member.parts):
             continue
         folder, slash, file = member.name.rpartition("/")
         stem, _, suffix = file.partition(".")
