@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsol.data.file_index import Names, PathsBelow
+from wsol.data.file_index import NamedFiles, Names
 
 file_names = st.binary(min_size=1, max_size=12).map(
     lambda raw: os.fsdecode(raw.replace(b"\0", b"x"))
@@ -48,6 +48,6 @@ def test_there_is_nothing_past_the_end() -> None:
 
 def test_paths_are_below_the_folder() -> None:
     """One by one and in slices."""
-    paths = PathsBelow(Path("in"), Names(["a", "b/c", "d"]))
+    paths = NamedFiles(Names(["a", "b/c", "d"]), Path("in").joinpath)
     assert list(paths) == [Path("in/a"), Path("in/b/c"), Path("in/d")]
     assert list(paths[1:]) == [Path("in/b/c"), Path("in/d")]

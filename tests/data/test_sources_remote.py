@@ -2,15 +2,16 @@
 
 import pickle
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from wsol._utils.names import is_uri, shown, uri_of
 from wsol.data import sources as remote
-from wsol.data.file_index import IMAGE_SUFFIXES
+from wsol.data.file_index import IMAGE_SUFFIXES, NamedFiles
 from wsol.data.images import load_image
-from wsol.data.sources import RemoteFile, RemoteFiles, index_remote
+from wsol.data.sources import RemoteFile, index_remote
 from wsol.data.synthetic.toy import toy_images
 from wsol.errors import DataError, ImageError
 
@@ -59,7 +60,7 @@ def test_the_same_files_are_found_and_read_as_here(uri: str, photos: Path) -> No
     names = index_remote(uri, IMAGE_SUFFIXES)
     assert sorted(names) == sorted(NAMES)
     assert list(names) == list(names.sorted())
-    for name, file in zip(names, RemoteFiles(uri, names), strict=True):
+    for name, file in zip(names, NamedFiles(names, partial(RemoteFile, uri)), strict=True):
         assert load_image(file).tobytes() == load_image(photos / name).tobytes()
         assert load_image(pickle.loads(pickle.dumps(file))).size == load_image(photos / name).size
 

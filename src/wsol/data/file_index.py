@@ -8,12 +8,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Final, overload
+from typing import Final, TypeVar, overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from wsol.errors import DataError
+
+File = TypeVar("File")
 
 _MARKS: Final[tuple[tuple[str, ...], ...]] = (
     # The output folder of a running command, see wsol._utils.files.
@@ -71,14 +73,7 @@ def is_output(exists: Callable[[str], bool], start: Callable[[str], bytes]) -> b
 
 
 def is_output_folder(folder: Path) -> bool:
-    """Return whether wsol has written a local folder, see `is_output`.
-
-    Args:
-        folder: Any folder.
-
-    >>> is_output_folder(Path("no such folder"))
-    False
-    """
+    """Return whether wsol has written a local folder, see `is_output`."""
     if folder.name == _OVERLAYS and is_output_folder(folder.parent):
         return True
     return is_output(lambda name: _exists(folder / name), lambda name: _start(folder / name))
@@ -185,37 +180,37 @@ def _names_of(values: pa.LargeBinaryArray) -> Names:
     return names
 
 
-class PathsBelow(Sequence[Path]):
-    """Sequence of paths below a folder, which are created on access.
+class NamedFiles(Sequence[File]):
+    """Sequence of files, which are created from their names on access.
 
     Args:
-        folder: folder that the names are relative to.
         names: names of the files.
+        file_of: function that returns the file with a name, such as its path.
 
-    >>> paths = PathsBelow(Path("photos"), Names(["a/1.jpg", "b.jpg"]))
+    >>> paths = NamedFiles(Names(["a/1.jpg", "b.jpg"]), Path("photos").joinpath)
     >>> paths[0].as_posix(), len(paths)
     ('photos/a/1.jpg', 2)
     """
 
-    def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        """Store folder and names."""
-        self.folder, self.names = folder, names
+    def __init__(self, names: Sequence[str], file_of: Callable[[str], File]) -> None:
+        """Store the arguments."""
+        self.names, self.file_of = names, file_of
 
     def __len__(self) -> int:
         """Return the number of files."""
         return len(self.names)
 
     @overload
-    def __getitem__(self, index: int) -> Path: ...
+    def __getitem__(self, index: int) -> File: ...
 
     @overload
-    def __getitem__(self, index: slice) -> "PathsBelow": ...
+    def __getitem__(self, index: slice) -> "NamedFiles[File]": ...
 
-    def __getitem__(self, index: int | slice) -> "Path | PathsBelow":
-        """Return the path of a file, or a slice of the paths."""
+    def __getitem__(self, index: int | slice) -> "File | NamedFiles[File]":
+        """Return a file, or a slice of the files."""
         if isinstance(index, slice):
-            return PathsBelow(self.folder, self.names[index])
-        return self.folder / self.names[index]
+            return NamedFiles(self.names[index], self.file_of)
+        return self.file_of(self.names[index])
 
 
 HEIF_SUFFIXES: Final = frozenset({".heic", ".heif", ".hif"})
@@ -223,43 +218,21 @@ HEIF_SUFFIXES: Final = frozenset({".heic", ".heif", ".hif"})
 
 IMAGE_SUFFIXES: Final = frozenset(
     {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".pfm",
-        ".mpo",
-        ".apng",
-        ".avif",
-        ".avifs",
-        ".jp2",
-        ".j2k",
-        ".jpf",
-        ".jpx",
-        ".j2c",
-        ".jpc",
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
+        *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".mpo", ".apng", ".avif", ".avifs"),
+        *(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
+        *(HEIF_SUFFIXES if find_spec("pillow_heif") else ()),
     }
-    | (HEIF_SUFFIXES if find_spec("pillow_heif") else set())
 )
 """Suffixes of supported image files, in lower case."""
 
 OTHER_SUFFIXES: Final = (
     frozenset(
         {
-            *HEIF_SUFFIXES,
             *(".jxl", ".tga", ".psd", ".svg", ".ico", ".exr", ".hdr", ".jxr", ".eps", ".dds"),
             *(".dib", ".pcx", ".xcf", ".icns", ".heics", ".nrw", ".pef", ".srw"),
             *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".raw", ".dcm"),
+            *HEIF_SUFFIXES,
         }
     )
     - IMAGE_SUFFIXES
@@ -272,22 +245,7 @@ _logger = logging.getLogger("wsol")
 def find_files(
     root: Path | str, suffixes: Collection[str], *, follow_links: bool = False
 ) -> list[str]:
-    """List the files below a folder with certain suffixes, ignoring case.
-
-    Hidden files and folders are left out. Links to folders, and links to files outside `root`,
-    are skipped with a log message unless `follow_links`; a link to a folder that contains it is
-    never followed. No file is opened.
-
-    Args:
-        root: Folder to search; may be a link.
-        suffixes: File name suffixes, in lower case, with the dot.
-        follow_links: Whether to follow symbolic links.
-
-    Returns:
-        Sorted paths relative to `root`, with forward slashes.
-
-    Raises:
-        DataError: If `root` or a folder below it cannot be listed.
+    """Return the files of `index_files` as a list.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -308,7 +266,11 @@ def index_files(
     inputs_only: bool = False,
     passed_over: Callable[[str], None] = lambda path: None,
 ) -> Names:
-    """Return the files of `find_files` as `Names`, which supports millions of files.
+    """Return the sorted paths of the files below a folder with certain suffixes, ignoring case.
+
+    Hidden files and folders are left out. Links to folders, and links to files outside `root`,
+    are skipped with a log message unless `follow_links`; a link to a folder that contains it is
+    never followed. No file is opened.
 
     Args:
         root: Folder to search; may be a link.
@@ -326,64 +288,35 @@ def index_files(
 
 
 def list_folders(root: Path) -> list[Path]:
-    """Return the visible subfolders of a folder, sorted, without output folders of wsol.
-
-    Args:
-        root: Existing folder.
-
-    Raises:
-        DataError: If the folder cannot be listed.
-    """
+    """Return the visible subfolders of a folder, sorted, without output folders of wsol."""
     folders = (Path(entry.path) for entry in _visible(os.fspath(root)) if entry.is_dir())
     return [folder for folder in sorted(folders) if not is_output_folder(folder)]
 
 
 class LeftOut:
-    """Counts images of unsupported formats, and logs one message about them.
-
-    >>> found = LeftOut()
-    >>> for name in ("a.HEIC", "b.jxl", "c.jxl", "notes.txt"):
-    ...     found.add(name)
-    >>> found.text() is not None
-    True
-    """
+    """Counts images of unsupported formats by suffix, and logs one message about them."""
 
     def __init__(self) -> None:
         """Initialize the counts."""
         self._counts: Counter[str] = Counter()
 
     def add(self, path: str, *, is_image: bool = False) -> None:
-        """Count a file that is left out, if it is an image.
-
-        Args:
-            path: Path of the file.
-            is_image: Whether its content is known to be an image; otherwise its suffix decides.
-        """
+        """Count a file that is left out, if its suffix or `is_image` says that it is an image."""
         suffix = Path(path).suffix.lower()
         if is_image or suffix in OTHER_SUFFIXES:
             self._counts[suffix or "without a suffix"] += 1
 
-    def text(self) -> str | None:
-        """Return a message with counts by suffix and a fix, or None without such images."""
+    def log(self, root: Path | str) -> None:
+        """Log the counts in the searched folder and a fix, if there are such images."""
         if not self._counts:
-            return None
+            return
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self._counts.items()))
         hint = "convert them to JPEG or PNG"
         if self._counts.keys() & HEIF_SUFFIXES:
             hint = f'pip install "wsol[heif]" to read HEIC, or {hint}'
         elif self._counts.keys() == {"without a suffix"}:
             hint = "add the suffix to their names"
-        return f"left out images of unsupported formats: {kinds}; {hint}"
-
-    def log(self, root: Path | str) -> None:
-        """Log the message.
-
-        Args:
-            root: Searched folder.
-        """
-        text = self.text()
-        if text:
-            _logger.warning("%s: %s", root, text)
+        _logger.warning("%s: left out images of unsupported formats: %s; %s", root, kinds, hint)
 
 
 def _walk(

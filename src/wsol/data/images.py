@@ -95,14 +95,6 @@ def open_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Iterator[Im
 
     Raises:
         ImageError: If the file is missing, empty, damaged, too large or not an image.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "gray.png")
-    ...     Image.new("I;16", (4, 3), 7).save(file)
-    ...     with open_image(file) as image:
-    ...         image.mode, image.size, image.getpixel((0, 0))
-    ('I;16', (4, 3), 7)
     """
     path = name_of(source)
     with open_source(source) as file:
@@ -129,13 +121,7 @@ def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation of an opened image: 1 to 8, or 1 by default.
 
     An orientation in XMP is ignored, as in OpenCV and browsers. Pillow rotates TIFF files itself,
-    so their orientation is 1.
-
-    Args:
-        image: Image of `open_image`; a PNG without EXIF before its pixels is decoded.
-
-    >>> orientation(Image.new("L", (2, 2)))
-    1
+    so their orientation is 1. A PNG without EXIF before its pixels is decoded.
     """
     if isinstance(image, PngImagePlugin.PngImageFile) and "exif" not in image.info:
         image.load()
@@ -160,13 +146,6 @@ def read_image_size(
     Raises:
         ImageError: If the file is missing, empty, damaged or not an image, or such a PNG is too
             large.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "gray.png")
-    ...     Image.new("L", (4, 3)).save(file)
-    ...     read_image_size(file)
-    (4, 3)
     """
     with open_image(source, sys.maxsize) as image:
         width, height = image.size
@@ -185,14 +164,7 @@ def read_image_size(
 
 
 def is_image_file(path: Path) -> bool:
-    """Return whether the content of a file is an image of a supported format.
-
-    Args:
-        path: Path of any file; False is returned if it cannot be read.
-
-    >>> is_image_file(Path("missing"))
-    False
-    """
+    """Return whether a file can be read, and its content is an image of a supported format."""
     try:
         with open_source(path) as file:
             start = file.read(_START)
@@ -293,12 +265,7 @@ def load_image(image: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Ima
 
 
 class Decoded(NamedTuple):
-    """Decoded image and its original size.
-
-    Attributes:
-        image: image of mode RGB, as displayed.
-        size: width and height of the original image in pixels, as displayed.
-    """
+    """Image of mode RGB, and width and height of the original image in pixels, as displayed."""
 
     image: Image.Image
     size: tuple[int, int]
@@ -317,14 +284,6 @@ def decode_image(
 
     Raises:
         ImageError: If the file is missing, empty, damaged, truncated, too large or not an image.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "a.jpg")
-    ...     Image.new("RGB", (200, 100)).save(file)
-    ...     decoded = decode_image(file, least_side=40)
-    >>> decoded.image.size, decoded.size
-    ((100, 50), (200, 100))
     """
     with open_image(source, max_pixels) as image:
         width, height = image.size
@@ -373,15 +332,7 @@ def find_images(root: Path | str, *, follow_links: bool = False) -> list[str]:
 
 
 def index_images(root: Path | str, *, follow_links: bool = False) -> Names:
-    """Return the images of `find_images` as `Names`, which supports millions of files.
-
-    Args:
-        root: Folder to search; may be a link.
-        follow_links: Whether to follow symbolic links.
-
-    Raises:
-        DataError: If `root` or a folder below it cannot be listed.
-    """
+    """Return the images of `find_images` as `Names`, which supports millions of files."""
     if is_sharded(root):
         return Names(list_shards(root, follow_links=follow_links))
     left_out = LeftOut()

@@ -66,15 +66,7 @@ class Batch(NamedTuple):
 
 
 class ImageFiles(Dataset[Item]):
-    """Data set of image files, decoded and transformed on access.
-
-    Args:
-        paths: paths of the files, or sources of their bytes.
-        transform: transform of an image to an array.
-        max_pixels: pixel limit; larger images are refused before they are decoded.
-        least_side: minimum of both sides of a JPEG in pixels, which may be decoded at a smaller
-            scale; default: full size.
-    """
+    """Data set of image files, decoded (see ``decode_image``) and transformed on access."""
 
     def __init__(
         self,
@@ -110,14 +102,7 @@ class ImageFiles(Dataset[Item]):
 
 
 def collate(items: Sequence[Item]) -> Batch:
-    """Collate items to a batch.
-
-    >>> pixels = np.zeros((4, 4, 3), np.uint8)
-    >>> bad = Item(1, None, (0, 0), ImageError("b.jpg", "the file is empty"))
-    >>> batch = collate([Item(0, pixels, (8, 8), None), bad])
-    >>> batch.indices, batch.images.shape, batch.errors[0][0]
-    ([0], torch.Size([1, 3, 4, 4]), 1)
-    """
+    """Collate items to a batch."""
     good = [(item, item.pixels) for item in items if item.pixels is not None]
     stack = np.stack([pixels for _, pixels in good]) if good else np.zeros((0, 1, 1, 3), np.uint8)
     return Batch(
@@ -139,14 +124,7 @@ def load_batches(
 
     If a worker process crashes or hangs, its pending images are loaded again in isolated processes.
     An image that crashes its process is an error of its batch, and new workers continue with the
-    rest. Without workers, the program crashes.
-
-    Args:
-        files: data set of images.
-        keys: keys of each batch.
-        num_workers: number of worker processes; 0 loads in the main process.
-        pin_memory: whether to copy batches to page-locked memory, for a GPU.
-        most_seconds: time limit in seconds of an image in a worker process.
+    rest. Without workers, the program crashes. An image in a worker process has a time limit.
 
     Raises:
         OSError: no worker process can be started.
@@ -244,11 +222,7 @@ def _dead(image: ImageSource, key: Key, death: Death) -> Item:
 
 
 def split_batches(indices: Sequence[int], batch_size: int) -> list[list[Key]]:
-    """Split indices into batches of keys, without random transforms.
-
-    >>> [[key.index for key in batch] for batch in split_batches([5, 6, 7], 2)]
-    [[5, 6], [7]]
-    """
+    """Split indices into batches of keys, without random transforms."""
     return [
         [Key(index) for index in indices[start : start + batch_size]]
         for start in range(0, len(indices), batch_size)
@@ -256,12 +230,9 @@ def split_batches(indices: Sequence[int], batch_size: int) -> list[list[Key]]:
 
 
 def normalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Normalize uint8 images ``(N, 3, H, W)`` to float32 by mean and standard deviation.
+    """Normalize uint8 images ``(N, 3, H, W)`` to float32, preferably channels last in memory.
 
-    Args:
-        images: uint8 ``(N, 3, H, W)``, preferably channels last in memory, like the result.
-        mean: mean per channel, on the scale of [0, 1].
-        std: standard deviation per channel, on the scale of [0, 1].
+    Mean and standard deviation per channel are on the scale of [0, 1].
 
     >>> white = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
     >>> normalized(white, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).flatten().tolist()
@@ -284,10 +255,7 @@ def _row(values: tuple[float, ...], width: int, device: torch.device) -> Tensor:
 class TrainFiles(ImageFiles):
     """Data set of image files, decoded and cropped for training on access.
 
-    Args:
-        paths: paths of the files, or sources of their bytes.
-        transform: training transform.
-        scaled: whether large JPEG files may be decoded at a smaller scale.
+    If ``scaled``, large JPEG files may be decoded at a smaller scale.
     """
 
     def __init__(
@@ -304,12 +272,7 @@ class TrainFiles(ImageFiles):
 
 
 class Pixels(NamedTuple):
-    """Decoded image as an array, and its original size.
-
-    Attributes:
-        pixels: uint8 ``(H, W, 3)``, as displayed.
-        size: width and height of the original image in pixels, as displayed.
-    """
+    """Image as uint8 ``(H, W, 3)``, and width and height of the original, as displayed."""
 
     pixels: NDArray[np.uint8]
     size: tuple[int, int]
@@ -325,23 +288,8 @@ def decode_pixels(
     rotated, are not color JPEG, or raise any error in simplejpeg, so that errors are always those
     of Pillow.
 
-    Args:
-        image: image file.
-        max_pixels: pixel limit, width times height; it is checked before decoding.
-        least_side: see ``decode_image``.
-
     Raises:
         ImageError: the file is missing, empty, damaged, truncated, too large or not an image.
-
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> from PIL import Image
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "a.jpg")
-    ...     Image.new("RGB", (20, 10), "white").save(file)
-    ...     pixels, size = decode_pixels(file)
-    >>> pixels.shape, int(pixels.min()), size
-    ((10, 20, 3), 255, (20, 10))
     """
     found = _decode_plain(image, max_pixels, least_side)
     if found is not None:

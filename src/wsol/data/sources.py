@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol, overload
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 from pyarrow import fs
@@ -39,15 +39,7 @@ ImageSource = Path | str | Source
 
 @dataclass(frozen=True)
 class Content:
-    """Image source with the content in memory.
-
-    Args:
-        name: name of the image.
-        data: content of the image file.
-
-    >>> open_source(Content("a.jpg", b"bytes")).read()
-    b'bytes'
-    """
+    """Image source with the content in memory."""
 
     name: str
     data: bytes = field(repr=False)
@@ -64,16 +56,8 @@ class Content:
 def open_source(image: ImageSource) -> BinaryIO:
     """Open the content of an image as a binary file.
 
-    Args:
-        image: path of a regular file or of a member of a tar file (see `find_images`), or a
-            source.
-
     Raises:
         ImageError: the file does not exist, is not a regular file, or cannot be opened.
-
-    >>> open_source("missing.jpg")
-    Traceback (most recent call last):
-    wsol.errors.ImageError: missing.jpg: no such file
     """
     try:
         return _open_file(image) if isinstance(image, Path | str) else image.open()
@@ -87,9 +71,6 @@ def here(image: ImageSource) -> ImageSource | None:
     """Return an image that any process can open: sources are read to memory; None on error.
 
     Connections to remote file systems cannot be used in forked processes.
-
-    >>> here("a.jpg"), here(Content("a.jpg", b""))
-    ('a.jpg', Content(name='a.jpg'))
     """
     if isinstance(image, Path | str | Content):
         return image
@@ -101,11 +82,7 @@ def here(image: ImageSource) -> ImageSource | None:
 
 
 def name_of(image: ImageSource) -> Path | str:
-    """Return the name of an image in messages.
-
-    >>> name_of(Content("a.jpg", b""))
-    'a.jpg'
-    """
+    """Return the path of an image, or the name of a source."""
     return image if isinstance(image, Path | str) else str(image)
 
 
@@ -130,25 +107,17 @@ def _open_file(path: Path | str) -> BinaryIO:
 
 _logger = logging.getLogger("wsol")
 
+# With fsspec, each file system would be a further package with its own options and errors.
+REMOTE_ERRORS = (OSError, ValueError, pa.ArrowException)
+"""Exceptions of pyarrow's file systems."""
+
 MOST_BYTES = 512 * 2**20
 """Maximum size of a remote file in bytes, which is read as a whole to save requests."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """Image file on a remote file system.
-
-    Args:
-        folder: URI of the folder.
-        name: name of the file in the folder.
-
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = Path(folder, "a b.jpg").write_bytes(b"bytes")
-    ...     RemoteFile(Path(folder).as_uri(), "a b.jpg").open().read()
-    b'bytes'
-    """
+    """Image file in a folder, given by its URI, of a remote file system."""
 
     folder: str
     name: str
@@ -158,11 +127,7 @@ class RemoteFile:
         return self.name
 
     def open(self) -> BinaryIO:
-        """Return the content as a binary file.
-
-        Raises:
-            ImageError: the file is too large.
-        """
+        """Return the content as a binary file; raise ImageError if it is too large."""
         system, base = open_folder(self.folder)
         with system.open_input_file(f"{base}/{self.name}") as file:
             if file.size() > MOST_BYTES:
@@ -172,48 +137,11 @@ class RemoteFile:
             return BytesIO(file.read())
 
 
-class RemoteFiles(Sequence[RemoteFile]):
-    """Sequence of the files in a remote folder.
-
-    Args:
-        folder: URI of the folder.
-        names: names of the files.
-
-    >>> files = RemoteFiles("s3://bucket/photos", Names(["a/1.jpg"]))
-    >>> files[0]
-    RemoteFile(folder='s3://bucket/photos', name='a/1.jpg')
-    """
-
-    def __init__(self, folder: str, names: Sequence[str]) -> None:
-        """Store folder and names."""
-        self.folder, self.names = folder, names
-
-    def __len__(self) -> int:
-        """Return the number of files."""
-        return len(self.names)
-
-    @overload
-    def __getitem__(self, index: int) -> RemoteFile: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> "RemoteFiles": ...
-
-    def __getitem__(self, index: int | slice) -> "RemoteFile | RemoteFiles":
-        """Return a file, or a slice of the files."""
-        if isinstance(index, slice):
-            return RemoteFiles(self.folder, self.names[index])
-        return RemoteFile(self.folder, self.names[index])
-
-
 def index_remote(uri: str, suffixes: Collection[str]) -> Names:
     """List the files below a remote folder with certain suffixes, ignoring case.
 
     As in local folders, hidden files, folders that wsol has written and images of unsupported
     formats are left out.
-
-    Args:
-        uri: URI of the folder.
-        suffixes: file name suffixes, in lower case, with the dot.
 
     Raises:
         DataError: the folder does not exist, or cannot be listed.
@@ -234,23 +162,16 @@ def index_remote(uri: str, suffixes: Collection[str]) -> Names:
         names = Names(_walk(system, base, suffixes, left_out)).sorted()
         left_out.log(shown(uri))
         return names
-    except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
+    except REMOTE_ERRORS as error:
         raise DataError(
             f"{shown(uri)}: cannot be listed: {' '.join(str(error).split())}"
         ) from error
 
 
 def open_folder(uri: str) -> tuple[fs.FileSystem, str]:
-    """Return the file system of a URI, and the folder's path in it.
+    """Return the file system of a URI, and the folder's path in it, or raise `REMOTE_ERRORS`.
 
     Forked processes open a separate connection, as connections cannot be shared.
-
-    Args:
-        uri: URI of the folder.
-
-    Raises:
-        OSError: the file system cannot be reached.
-        ValueError: pyarrow does not support the URI.
     """
     return _open(uri, os.getpid())
 

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, compress
 from pathlib import Path
 
 from wsol._utils.names import is_uri, shown, uri_of
 from wsol.data.datasets.cub import is_cub
-from wsol.data.file_index import IMAGE_SUFFIXES, Names, PathsBelow
+from wsol.data.file_index import IMAGE_SUFFIXES, NamedFiles, Names
 from wsol.data.images import index_images
 from wsol.data.labels import (
     GivenLabels,
@@ -18,7 +19,7 @@ from wsol.data.labels import (
     with_new_names,
 )
 from wsol.data.names import FOLDERS
-from wsol.data.sources import RemoteFiles, index_remote
+from wsol.data.sources import RemoteFile, index_remote
 from wsol.errors import ConfigError, DataError
 
 log = logging.getLogger("wsol")
@@ -44,11 +45,11 @@ class ImageCollection:
         return is_uri(self.root)
 
     @property
-    def paths(self) -> PathsBelow | RemoteFiles:
+    def paths(self) -> NamedFiles[Path] | NamedFiles[RemoteFile]:
         """Paths of the images, or remote files."""
         if self.are_remote:
-            return RemoteFiles(uri_of(self.root), self.names)
-        return PathsBelow(self.root, self.names)
+            return NamedFiles(self.names, partial(RemoteFile, uri_of(self.root)))
+        return NamedFiles(self.names, self.root.joinpath)
 
     def select(self, some: slice) -> "ImageCollection":
         """Return a slice of the collection.

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-import pyarrow as pa
 from pyarrow import fs
 
 from wsol._utils.names import is_uri, shown, uri_of
-from wsol.data.sources import open_folder
+from wsol.data.sources import REMOTE_ERRORS, open_folder
 from wsol.errors import ConfigError
 from wsol.formats._files import LIST
 from wsol.prediction.config import PredictConfig
@@ -154,7 +153,7 @@ class Mirror:
     def _said(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
+        except REMOTE_ERRORS as error:
             reason = " ".join(str(error).split())
             raise ConfigError(
                 f"{shown(self.uri)}: cannot be used: {reason}; existing files are kept"
