@@ -71,14 +71,7 @@ def demo_adl() -> ADLConfig:
 
 
 def demo_training(data: Path, out: Path, method: MethodConfig, seed: int) -> TrainConfig:
-    """Return the training options that both methods share.
-
-    Args:
-        data: folder of the toy images.
-        out: output folder of the run.
-        method: training method.
-        seed: random seed of the training.
-    """
+    """Return the training options that both methods share."""
     return TrainConfig(
         data=data,
         out=out,

@@ -7,7 +7,7 @@ creation, so that Python, YAML and the command line accept the same values.
 import re
 from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from functools import reduce
 from math import isfinite
 from numbers import Integral, Real
@@ -15,7 +15,17 @@ from operator import or_
 from os import PathLike
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import yaml
 
@@ -169,6 +179,17 @@ class Options:
         for name, value in validate(type(self), values).items():
             object.__setattr__(self, name, value)
 
+    @classmethod
+    def of(cls, source: object, **changes: Any) -> Self:
+        """Return these options with the values of an object that has options of the same names."""
+        names = (field.name for field in fields(cls) if hasattr(source, field.name))
+        return cls(**{name: getattr(source, name) for name in names} | changes)
+
+
+def is_required(field: Field[Any]) -> bool:
+    """Return whether an option has no default."""
+    return field.default is MISSING and field.default_factory is MISSING
+
 
 def option_types(config: type) -> dict[str, Any]:
     """Return the type of each field of an option dataclass, including its range.
@@ -186,10 +207,6 @@ def validate(config: type[Options], values: Mapping[str, Any]) -> dict[str, Any]
     Integers are converted to floats, strings to paths, and lists to tuples, as the type requires. A
     single string is converted to a list with one item.
 
-    Args:
-        config: dataclass that declares the options.
-        values: mapping of option names to values.
-
     Raises:
         ConfigError: a value does not have the type of its option, or is out of range.
     """
@@ -202,11 +219,6 @@ def validate(config: type[Options], values: Mapping[str, Any]) -> dict[str, Any]
 
 def checked(name: str, value: Any, kind: Any) -> Any:
     """Return a value, converted to a type.
-
-    Args:
-        name: name of the option, for the error message.
-        value: any value.
-        kind: type, with or without a range.
 
     Raises:
         ConfigError: the value does not have this type, or is out of range.
@@ -223,11 +235,6 @@ def checked(name: str, value: Any, kind: Any) -> Any:
 def refusal(option: str, value: object, advice: str) -> ConfigError:
     """Return the error of an option value that is not valid.
 
-    Args:
-        option: name of the option.
-        value: value of the option.
-        advice: fix, in the imperative.
-
     >>> str(refusal("size", 0, "use an integer >= 1"))
     'size: 0 is not valid; use an integer >= 1'
     """
@@ -236,11 +243,6 @@ def refusal(option: str, value: object, advice: str) -> ConfigError:
 
 def no_effect(option: str, value: object, reason: str) -> ConfigError:
     """Return the error of an option without effect.
-
-    Args:
-        option: name of the option.
-        value: value of the option.
-        reason: condition under which it has no effect, such as "with a run".
 
     >>> str(no_effect("actors", 4, "with engine local"))
     'actors: 4 is not valid; leave it out, as it has no effect with engine local'
@@ -253,10 +255,6 @@ def parse(value: Any, kind: Any) -> Any:
 
     Strings are converted to numbers, booleans, None or lists, as the type requires. A value that
     cannot be parsed is returned unchanged and fails the later validation.
-
-    Args:
-        value: string from the command line, or any value from YAML.
-        kind: type of the option.
 
     >>> parse("1e-3", float), parse("a,b", tuple[str, ...]), parse("x", int)
     (0.001, ['a', 'b'], 'x')

@@ -70,9 +70,6 @@ BUNDLED_BACKBONE = "tf_efficientnet_lite0"
 def unique_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return unique class names: names that occur more than once get their index appended.
 
-    Args:
-        names: class names in the order of the logits.
-
     >>> unique_names(("crane", "crow", "crane"))
     ('crane#0', 'crow', 'crane#2')
     """

@@ -5,7 +5,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ from wsol.prediction.local import create_predictor
 from wsol.prediction.predict import check_links, predict_images
 from wsol.reports.report import check_folder
 from wsol.runs.config import check_same, resolved, save_config
+from wsol.types import BUNDLED_BACKBONE
 
 SCHEMA = pa.schema([("image", pa.binary()), ("labels", pa.list_(pa.binary()))])
 """Schema of the files of rounds: one row per image, with its name and class names as bytes."""
@@ -236,14 +237,10 @@ def _stored(config: AnnotateConfig, number: int) -> StoredFeatures:
 
 def _prediction(config: AnnotateConfig, run: Path | None) -> PredictConfig:
     """Return the options of the final prediction."""
-    shared: dict[str, Any] = {
-        field.name: getattr(config, field.name)
-        for field in fields(PredictConfig)
-        if hasattr(config, field.name) and field.name not in ("images", "overwrite", "backbone")
-    }
-    if run is None:
-        shared["backbone"] = config.backbone
-    return PredictConfig(images=[config.images], run=run, **shared)
+    backbone = config.backbone if run is None else BUNDLED_BACKBONE
+    return PredictConfig.of(
+        config, images=[config.images], run=run, backbone=backbone, overwrite=False
+    )
 
 
 class _FromFeatures(Localizer):

@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from anyio import CapacityLimiter
@@ -18,12 +18,12 @@ from wsol.app.storage import Choice, ImageStore, StoredImage, Upload, save_shown
 from wsol.errors import ImageError
 from wsol.formats import PredictionInfo, check_format
 from wsol.formats.convert import convert
+from wsol.inference.config import BoxOptions, LocalizerOptions
 from wsol.inference.fitting import MAX_FIT_IMAGES
 from wsol.inference.localizer import Localizer
 from wsol.inference.postprocess import rethreshold
 from wsol.localizers import list_localizers
 from wsol.localizers._layers import find_stages
-from wsol.localizers.config import LocalizerConfig, localizer_options
 from wsol.results.localization import Localization
 from wsol.results.store import PredictionStore, PredictionWriter, encode_map
 from wsol.types import is_distilled
@@ -105,26 +105,13 @@ class LocalizerCache:
         return made
 
     def _make(self, choice: Choice) -> _Made:
-        localizer_config = localizer_options(self.config)
+        changes: dict[str, Any] = {}
         if choice.localizer is not None:
-            localizer_config = localizer_options(LocalizerConfig(choice.localizer)) | {
-                "normalization": None
-            }
+            changes = vars(BoxOptions(localizer=choice.localizer))
         if choice.layer:
-            localizer_config["layers"] = choice.layer
-        own = choice.localizer is None
-        locate = Localizer(
-            self.config.run,
-            backbone=self.config.backbone,
-            **localizer_config,
-            threshold=self.config.threshold if own else None,
-            instances=self.config.instances,
-            image_size=self.config.image_size,
-            batch_size=1,
-            max_pixels=self.config.max_pixels,
-            precision=self.config.precision,
-            device=self.config.device,
-        )
+            changes["layers"] = choice.layer
+        options = LocalizerOptions.of(self.config, batch_size=1, **changes)
+        locate = Localizer(self.config.run, **vars(options))
         return _Made(locate, None if locate.is_fitted else 0)
 
 

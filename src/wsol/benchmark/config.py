@@ -3,22 +3,21 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsol.inference.config import DeviceOptions
 from wsol.options import (
     BatchSize,
-    Device,
     ImageSize,
     Name,
     NumWorkers,
-    Options,
     PositiveFloat,
     PositiveInt,
     no_effect,
 )
-from wsol.types import BUNDLED_BACKBONE, Precision
+from wsol.types import BUNDLED_BACKBONE
 
 
 @dataclass(frozen=True)
-class BenchmarkConfig(Options):
+class BenchmarkConfig(DeviceOptions):
     """Benchmark options.
 
     Args:
@@ -37,7 +36,6 @@ class BenchmarkConfig(Options):
         seconds: minimum duration of the repetitions of each stage, at least two repetitions.
         out: JSON file to write the results to; default: none.
         precision: floating-point precision; auto selects bfloat16 if the hardware supports it.
-        device: compute device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
     """
 
     data: Path | None = None
@@ -51,8 +49,6 @@ class BenchmarkConfig(Options):
     max_images: PositiveInt = 64
     seconds: PositiveFloat = 3.0
     out: Path | None = None
-    precision: Precision = "auto"
-    device: Device = "auto"
 
     def __post_init__(self) -> None:
         """Reject invalid options before anything is measured."""

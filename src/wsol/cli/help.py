@@ -7,7 +7,7 @@ from dataclasses import MISSING, Field, fields
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from wsol.options import bounds, item_kind, option_types, without_none
+from wsol.options import bounds, is_required, item_kind, option_types, without_none
 from wsol.runs.config import plain
 
 if TYPE_CHECKING:
@@ -80,12 +80,6 @@ def format_help(
 ) -> str:
     """Return the help of a command.
 
-    Args:
-        command: name of the subcommand.
-        config: the options as a dataclass, with a docstring in Google's style.
-        method: options of the chosen training method, if the command has one.
-        positional: the field that arguments without a dash belong to.
-
     >>> from wsol.reports.config import ReportConfig
     >>> text = format_help("report", ReportConfig, None, "predictions")
     >>> text.splitlines()[0]
@@ -125,13 +119,8 @@ def format_help(
     return parser.format_help()
 
 
-def is_required(field: Field[Any]) -> bool:
-    """Return whether an option has no default."""
-    return field.default is MISSING and field.default_factory is MISSING
-
-
 def descriptions(config: type) -> dict[str, str]:
-    """Return what the Args section of a docstring says of each name.
+    """Return what the Args sections of a dataclass and its bases say of each name.
 
     >>> from wsol.reports.config import ReportConfig
     >>> sorted(descriptions(ReportConfig))[:2]
@@ -139,13 +128,14 @@ def descriptions(config: type) -> dict[str, str]:
     """
     found: dict[str, list[str]] = {}
     inside = False
-    for line in cleandoc(config.__doc__ or "").splitlines():
+    docs = [cleandoc(each.__doc__ or "") for each in reversed(config.__mro__)]
+    for line in "\n".join(docs).splitlines():
         if not line.startswith(" "):
             inside = line == "Args:" or (inside and not line)
         elif inside and (entry := re.match(r" {4}(\w+): (.*)", line)):
-            found[entry[1]] = [entry[2]]
+            found[entry[1]] = text = [entry[2]]
         elif inside and found:
-            list(found.values())[-1].append(line.strip())
+            text.append(line.strip())
     return {name: " ".join(lines) for name, lines in found.items()}
 
 

@@ -54,17 +54,12 @@ MAX_LINE = 1_500
 """Characters of a message; paths and names may be of any length."""
 
 OK, REFUSED, SOME_IN_ERROR, TOO_MANY_IN_ERROR, INTERRUPTED = 0, 2, 3, 4, 130
+"""Exit status: done; input refused, with one line on standard error; done, but some items are in
+error; stopped, as more items are in error than the user accepts."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line, and return its exit status.
-
-    Args:
-        argv: arguments without the program's name; default: those of the process.
-
-    Returns:
-        0 done, 2 input refused (one line on standard error), 3 done with some items in error, 4
-        stopped as more items were in error than the user goes on with.
+    """Run the command line, by default that of this process, and return its exit status.
 
     >>> main(["--version"])
     wsol 0.1.0

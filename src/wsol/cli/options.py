@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
-from wsol.cli.help import format_help, is_required
+from wsol.cli.help import format_help
 from wsol.errors import ConfigError, did_you_mean
 from wsol.methods import method_config
-from wsol.options import Options, item_kind, option_types, parse, validate
+from wsol.options import Options, is_required, item_kind, option_types, parse, validate
 from wsol.recipes import find_recipe
 from wsol.runs.config import plain
 
@@ -38,13 +38,8 @@ def read_options(
 ) -> C:
     """Return the options of a command from its arguments and its ``--config`` files or recipes.
 
-    Args:
-        command: name of the subcommand.
-        config: a dataclass; each field is an option. A field ``method`` has the options of the
-            chosen training method below it.
-        argv: arguments after the subcommand.
-        positional: the field that arguments without a dash belong to.
-        instead: what to do instead of giving one, where they belong to none.
+    Arguments without a dash belong to the field ``positional``; without one, the error advises
+    ``instead``. A field ``method`` has the options of the chosen training method below it.
 
     Raises:
         ConfigError: an unknown or missing option or key, or a value that is not valid.
@@ -99,10 +94,6 @@ def read_options(
 def gives(argv: Sequence[str], name: str) -> bool:
     """Return whether arguments, or a ``--config`` file that they name, give an option.
 
-    Args:
-        argv: arguments after the subcommand.
-        name: of the option, a single word.
-
     Raises:
         ConfigError: such a file cannot be read.
 
@@ -128,9 +119,8 @@ def _with_underscores(name: str, types: dict[str, Any]) -> str:
 
 def _print_options(config: type["DataclassInstance"], values: dict[str, Any]) -> None:
     """Write options as YAML, which ``--config`` reads back."""
-    defaults = {
-        field.name: None if field.default is MISSING else field.default for field in fields(config)
-    }
+    known = sorted(fields(config), key=is_required, reverse=True)
+    defaults = {field.name: None if field.default is MISSING else field.default for field in known}
     options = {name: plain(value) for name, value in (defaults | values).items()}
     sys.stdout.write(yaml.safe_dump(options, sort_keys=False, allow_unicode=True))
 
@@ -251,10 +241,6 @@ def _check_required(command: str, config: Any, given: set[str]) -> None:
 
 def next_steps(run: Path, splits: Collection[str]) -> str:
     """Return what to do with a run that is finished, as commands to copy.
-
-    Args:
-        run: folder of the run.
-        splits: those that its data set has; it is evaluated on test, or else on val.
 
     >>> next_steps(Path("my run"), ("train", "test"))
     "next, wsol evaluate 'my run', or wsol predict IMAGES --run 'my run' --out boxes"

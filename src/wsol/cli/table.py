@@ -15,9 +15,6 @@ WIDTH = 120
 def print_metrics(columns: Mapping[str, Mapping[str, float | int | None]]) -> None:
     """Print a table of metrics; metrics of boxes are left out if there are no boxes.
 
-    Args:
-        columns: mapping of each heading to the metrics of an evaluation.
-
     >>> print_metrics({"": {"top1_cls": 50.0, "num_images": 2}})  # doctest: +NORMALIZE_WHITESPACE
      Top-1 classification  50.0
      images                   2
@@ -42,10 +39,6 @@ def print_metrics(columns: Mapping[str, Mapping[str, float | int | None]]) -> No
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table, with the first column aligned left and the others aligned right.
 
-    Args:
-        headings: heading of each column.
-        rows: cells of each row, one per heading.
-
     >>> print_table(("name", "value"), [("a", "1"), ("b", "10")])  # doctest: +NORMALIZE_WHITESPACE
      name  value
      a         1
@@ -63,10 +56,6 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def print_rows(title: str, rows: Mapping[str, str]) -> None:
     """Print a title and a list of names with values, or nothing if the list is empty.
-
-    Args:
-        title: line above the list.
-        rows: mapping of names to values.
 
     >>> print_rows("the worst maps", {"a.jpg": "12.5"})  # doctest: +NORMALIZE_WHITESPACE
     the worst maps

@@ -146,10 +146,6 @@ def blurred_away(image: Tensor, mask: Tensor, reach: int = 5) -> Tensor:
 def compose(material: Material, generator: np.random.Generator) -> Composite:
     """Return an image of one to six objects, many of which touch.
 
-    Args:
-        material: objects and backgrounds, at least one of each.
-        generator: random generator.
-
     Source: Dwibedi, Misra & Hebert, Cut, Paste and Learn: Surprisingly Easy Synthesis for Instance
     Detection, ICCV 2017, section 3: blended edges, occlusion, truncation; the masks are a
     teacher's.
@@ -260,11 +256,6 @@ def take_material(samples: Samples, teacher: Teacher, preprocessing: Preprocessi
 
     Unreadable images are skipped and logged.
 
-    Args:
-        samples: images; objects are cut out of images with one label.
-        teacher: teacher that localizes the objects.
-        preprocessing: preprocessing of the images.
-
     Raises:
         DataError: no object can be cut out.
     """
@@ -327,13 +318,8 @@ def take_composites(
 ) -> DistillationDataset:
     """Compose images, compute their features, and return the data set for the head.
 
-    Args:
-        material: objects and backgrounds.
-        number: number of images.
-        student: student whose features are computed.
-        preprocessing: preprocessing of the images.
-        folder: folder for the features; the file is unnamed and vanishes with the process.
-        seed: random seed; image number n is drawn from (seed, n).
+    Image number n is drawn from (seed, n). The file of features in the folder is unnamed, so it
+    vanishes with the process.
     """
     targets: list[NDArray[np.float16]] = []
     with Meter("compose", number) as meter, feature_file(folder) as file:
@@ -354,16 +340,7 @@ def composite_ap50(
     preprocessing: Preprocessing,
     seed: int = 0,
 ) -> float:
-    """Return AP50 in percent of a localizer's boxes in composite images.
-
-    Args:
-        localizer: localizer; it gets the labels of each image.
-        cut: postprocessing of its maps.
-        material: objects and backgrounds.
-        numbers: image numbers, see ``take_composites``.
-        preprocessing: preprocessing of the images.
-        seed: random seed; image number n is drawn from (seed, n).
-    """
+    """Return AP50 in percent of a localizer, which gets the labels of each composite image."""
     found, true = [], []
     for composed, inputs in _batches(material, numbers, preprocessing, seed):
         labels = _padded([sorted(set(each.labels)) for each in composed])

@@ -41,13 +41,7 @@ class Teacher(NamedTuple):
     def target(
         self, score_map: NDArray[np.float32], student: DistilledLocalizer, grid: tuple[int, int]
     ) -> NDArray[Any] | None:
-        """Return the training target of an image; None if the teacher finds no object.
-
-        Args:
-            score_map: raw map, ``(H, W)``.
-            student: student that converts the map to its target.
-            grid: height and width of the student's features.
-        """
+        """Return the training target of an image; None if the teacher finds no object."""
         heat_map, has_object = normalize(score_map, self.normalization)
         return student.target(heat_map, self.threshold, grid) if has_object else None
 
@@ -81,13 +75,6 @@ def build_dataset(
     """Compute features and targets of images and their mirror images.
 
     Unreadable images, and those in which the teacher finds no object, are skipped and logged.
-
-    Args:
-        samples: images.
-        teacher: teacher that localizes the objects.
-        student: student, which determines the features and the targets.
-        preprocessing: preprocessing of the images.
-        folder: folder for the features; the file is unnamed and vanishes with the process.
 
     Raises:
         DataError: no image remains.

@@ -51,12 +51,6 @@ def fit_head(
 ) -> Iterator[Row]:
     """Train a head, and yield the metrics of each epoch.
 
-    Args:
-        head: head to train, on its device.
-        dataset: training data.
-        config: distillation options.
-        device: device of the head.
-
     Raises:
         RunError: the loss is not finite.
     """
@@ -238,9 +232,6 @@ def choose_student(samples: Samples) -> Student:
     Multi-label images have multiple objects, which often touch. A map of object positions then
     loses the borders that are visible in the teacher's map (``pixels`` has a lower AP50), so the
     student is trained on the objects. Otherwise it is trained on object positions.
-
-    Args:
-        samples: training images.
     """
     return "instances" if samples.is_multi_label else "pixels"
 
@@ -257,14 +248,7 @@ def is_better(
 
     No ground truth is needed, as the positions of pasted objects are known. If the student is not
     better, the new run keeps the teacher's localizer, so that distillation never makes boxes worse.
-
-    Args:
-        student: localizer of the student, and its thresholding.
-        teacher: localizer of the teacher, and its thresholding.
-        classes: class names.
-        material: objects and backgrounds.
-        numbers: numbers of composite images that the student was not trained on.
-        preprocessing: preprocessing of the images.
+    The student was not trained on the composite images of these numbers.
     """
     figures = [
         composite_ap50(

@@ -1,14 +1,13 @@
 """Evaluation options: for runs, for score map files and for comparisons of localizers."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from wsol.data.annotations.types import OnBad
-from wsol.data.names import read_split_folders
+from wsol.inference.config import BoxOptions, ComputeOptions
 from wsol.options import (
     BatchSize,
-    Device,
     FractionBelowOne,
     ImageSize,
     MaxPixels,
@@ -18,14 +17,13 @@ from wsol.options import (
     NumWorkers,
     Options,
     Range,
-    Scale,
     Seed,
-    Threshold,
     no_effect,
     refusal,
 )
+from wsol.runs.config import RunDataOptions
 from wsol.runs.hub import is_on_hub
-from wsol.types import BUNDLED_BACKBONE, Normalization, Precision, SelectBy, distilled_part
+from wsol.types import BUNDLED_BACKBONE, Normalization, SelectBy, distilled_part
 
 
 @dataclass(frozen=True)
@@ -80,22 +78,10 @@ class EvaluateMapsConfig(Options):
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(Options):
+class EvaluateConfig(RunDataOptions, BoxOptions, ComputeOptions):
     """Evaluation options.
 
     Args:
-        run: run folder, or hf:owner/name on the Hub.
-        data: data set folder; default: the run's training data, if recorded.
-        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO files; default:
-            the run's, if data is the run's, otherwise boxes.csv or boxes.json in the data folder.
-        on_bad_annotation: handling of unusable box annotations: fail stops at the first one, skip
-            drops each and logs its position and the reason.
-        splits: folder of published splits; default: the run's, if data is the run's.
-        labels: image labels as CSV or COCO JSON; default: the run's, if data is the run's,
-            otherwise those of the data folder.
-        split_folders: split folders, as train=FOLDER,test=FOLDER; none treats every folder as a
-            class; default: the run's, if data is the run's, otherwise the folders named after
-            splits.
         split: split to evaluate: train, val or test.
         protocol: evaluation protocol: wsoleval scores whole images at every threshold (Choe et al.,
             CVPR 2020); adl2019 scores center crops at seven fixed thresholds, as the ADL authors.
@@ -103,57 +89,15 @@ class EvaluateConfig(Options):
             metrics-adl2019.json.
         report: number of images in the HTML report next to the metrics file, sampled evenly from
             the split, with predicted and ground-truth boxes; 0 writes no report.
-        localizer: localizer of the score maps; default: the run's. If given, the run's other
-            localizer options are ignored.
-        layers: network modules whose features the localizer reads; default: the run's; with
-            --localizer, chosen automatically and logged.
-        affinity: network module whose features refine the score maps; default: the run's; with
-            --localizer, none.
-        flip: average score maps with those of the flipped image; default: the run's; with
-            --localizer, false.
-        scales: image sizes to average score maps over, relative to image_size; default: the run's;
-            with --localizer, one size.
-        normalization: scaling of score maps to [0, 1]: minmax (minimum and maximum), max (maximum
-            only), pas (percentile at the top), ivr (percentile at the bottom) or otsu (the Otsu
-            threshold of each map becomes 0.5); default: the run's; with --localizer, otsu with
-            threshold auto (minmax for prototypes) and minmax with a number.
-        threshold: fraction of a map's maximum above which a pixel belongs to the object, or auto: a
-            separate threshold per map (0.5 for prototypes); default: the run's, if it was chosen on
-            boxes, otherwise auto.
-        batch_size: images per step.
-        num_workers: processes that decode images; 0 decodes in the main process.
-        precision: floating-point precision; auto uses the run's, if recorded and supported by the
-            hardware.
-        device: compute device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
     """
 
-    run: Path
-    data: Path | None = None
-    boxes: Path | None = None
-    splits: Path | None = None
-    labels: Path | None = None
+    run: Path = field()
+    _: KW_ONLY
     split: Literal["train", "val", "test"] = "test"
     protocol: Literal["wsoleval", "adl2019"] = "wsoleval"
     out: Path | None = None
     report: NonNegativeInt = 500
-    on_bad_annotation: OnBad = "fail"
-    localizer: Name | None = None
-    layers: tuple[Name, ...] = ()
-    affinity: str = ""
-    flip: bool = False
-    scales: tuple[Scale, ...] = ()
-    normalization: Normalization | None = None
-    threshold: Threshold | None = None
     batch_size: BatchSize = 32
-    num_workers: NumWorkers = 2
-    precision: Precision = "auto"
-    device: Device = "auto"
-    split_folders: tuple[Name, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Reject invalid options before anything is loaded."""
-        super().__post_init__()
-        read_split_folders(self.split_folders)
 
 
 LOCALIZERS = ("cam", "gradcam", "layercam", "feature_norm", "ddt", "prototypes")
@@ -165,16 +109,12 @@ VAL_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class CompareConfig(Options):
+class CompareConfig(RunDataOptions, ComputeOptions):
     """Options for the comparison of localizers.
 
     Args:
         data: data set folder, in any layout that wsol train accepts.
         out: folder to write.
-        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO files; default:
-            the run's, if data is the run's, otherwise boxes.csv or boxes.json in the data folder.
-        on_bad_annotation: handling of unusable box annotations: fail stops at the first one, skip
-            drops each and logs its position and the reason.
         run: run trained on this data: a run folder, or hf:owner/name on the Hub; default: a
             pretrained network, with score maps of its predicted class.
         backbone: pretrained network used without a run.
@@ -186,32 +126,19 @@ class CompareConfig(Options):
         affinities: network modules whose features refine the score maps, one candidate each; none
             disables refinement, auto selects a module.
         flip: average score maps with those of the flipped image.
-        splits: folder of published splits; default: the run's, if data is the run's.
-        labels: image labels as CSV or COCO JSON; default: the run's, if data is the run's,
-            otherwise those of the data folder.
-        split_folders: split folders, as train=FOLDER,test=FOLDER; none treats every folder as a
-            class; default: the run's, if data is the run's, otherwise the folders named after
-            splits.
         val_fraction: fraction of the training images to select on, if the data set has no val
             split; default: the run's, or 0.1.
         seed: random seed of that split; default: the run's, or 0.
         save: save the best candidate as the run's localizer options.
         num_overlays: number of test images in compare.jpg; 0 writes none.
-        batch_size: images per step.
-        num_workers: processes that decode images; 0 decodes in the main process.
-        precision: floating-point precision; auto uses the run's, or without a run bfloat16 if the
-            hardware supports it.
-        device: compute device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
         select_by: boxes that rank the candidates: ground_truth of val, or pseudo_boxes, which need
             no annotations (ground-truth metrics are also listed if val has boxes); auto selects
             ground_truth if val has boxes, otherwise pseudo_boxes.
     """
 
-    data: Path
+    data: Path = field()
     out: Path
-    boxes: Path | None = None
-    on_bad_annotation: OnBad = "fail"
-    run: Path | None = None
+    _: KW_ONLY
     backbone: Name = BUNDLED_BACKBONE
     localizers: Annotated[tuple[Name, ...], NotEmpty()] = LOCALIZERS
     image_sizes: Annotated[tuple[ImageSize, ...], NotEmpty()] = (224, 448)
@@ -219,23 +146,15 @@ class CompareConfig(Options):
     layers: tuple[Name, ...] = ()
     affinities: Annotated[tuple[Name, ...], NotEmpty()] = ("none", "auto")
     flip: bool = False
-    splits: Path | None = None
-    labels: Path | None = None
     val_fraction: FractionBelowOne | None = None
     seed: Seed | None = None
     save: bool = False
     num_overlays: NonNegativeInt = 6
-    batch_size: BatchSize = 16
-    num_workers: NumWorkers = 2
-    precision: Precision = "auto"
-    device: Device = "auto"
-    split_folders: tuple[Name, ...] = ()
     select_by: SelectBy = "auto"
 
     def __post_init__(self) -> None:
         """Reject invalid options before anything is loaded."""
         super().__post_init__()
-        read_split_folders(self.split_folders)
         if self.run is not None and self.backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", self.backbone, "with a run")
         for student in filter(None, map(distilled_part, self.localizers)):

@@ -21,12 +21,13 @@ from wsol.data.transforms import Transform
 from wsol.errors import ConfigError
 from wsol.evaluation.config import EvaluateConfig
 from wsol.evaluation.protocols import PROTOCOLS, EvaluationProtocol, Report, RunMetrics, WSOLEval
+from wsol.inference.config import LocalizerOptions
 from wsol.inference.device import Compute, announce, choose_compute
 from wsol.inference.fitting import Preprocessing, fit_localizer
 from wsol.inference.loading import prepare_to_localize
 from wsol.inference.localizer import Localizer
 from wsol.localizers import ScoreMaps
-from wsol.localizers.config import LocalizerConfig, localizer_options, resolve_threshold
+from wsol.localizers.config import LocalizerConfig, resolve_threshold
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.maps.normalize import is_flat
@@ -247,14 +248,8 @@ def _predictor(config: EvaluateConfig, localizer: ScoreMaps) -> Localizer:
     """Return the predictor of the evaluated boxes, with the fitted state of the localizer."""
     locate = Localizer(
         config.run,
-        **localizer_options(config),
-        threshold=config.threshold,
-        batch_size=config.batch_size,
-        num_workers=config.num_workers,
-        # As in the evaluation.
-        scaled_decoding=False,
-        precision=config.precision,
-        device=config.device,
+        # Decoded as in the evaluation.
+        **vars(LocalizerOptions.of(config, labels=(), scaled_decoding=False)),
     )
     if localizer.needs_fit:
         locate.localizer.load_state(localizer.state())

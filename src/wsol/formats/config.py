@@ -1,6 +1,6 @@
 """Options of conversion, and checks of the format options of all commands."""
 
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,11 +22,11 @@ def check_formats(config: Options) -> None:
     for name in names:
         check_format(name)
     own = {option for name in names for option in OPTIONS.get(name, ())}
-    for field in fields(config):
-        value = vars(config)[field.name]
-        if field.name in format_options(config).keys() - own and value != field.default:
+    for option in fields(config):
+        value = vars(config)[option.name]
+        if option.name in format_options(config).keys() - own and value != option.default:
             formats = " and ".join(names) or "none"
-            raise no_effect(field.name, value, f"with format {formats}")
+            raise no_effect(option.name, value, f"with format {formats}")
 
 
 def format_options(config: Options) -> dict[str, Any]:
@@ -38,27 +38,18 @@ def format_options(config: Options) -> dict[str, Any]:
     return {name: vars(config)[name] for names in OPTIONS.values() for name in names}
 
 
-@dataclass(frozen=True)
-class ConvertConfig(Options):
-    """Options of conversion.
+@dataclass(frozen=True, kw_only=True)
+class FormatOptions(Options):
+    """Options of the formats that a command writes.
 
     Args:
-        predictions: output folder of wsol predict.
         format: formats to write; wsol list formats shows them.
-        out: output folder; default: the folder of the predictions.
-        images: folder of the images, if they have been moved since the prediction.
-        min_score: minimum score of a box; boxes with a lower score are left out, their images are
-            kept.
         val_fraction: fraction of the images with boxes that yolo lists for validation instead of
             training; 0 lists all images for both.
         copy_images: copy the images into the yolo folder instead of linking to them.
     """
 
-    predictions: Path
-    format: Annotated[tuple[Name, ...], NotEmpty()]
-    out: Path | None = None
-    images: Path | None = None
-    min_score: Fraction = 0.0
+    format: tuple[Name, ...] = ("coco",)
     val_fraction: FractionBelowOne = 0.1
     copy_images: bool = False
 
@@ -66,5 +57,29 @@ class ConvertConfig(Options):
         """Validate the options before anything is read."""
         super().__post_init__()
         check_formats(self)
+
+
+@dataclass(frozen=True)
+class ConvertConfig(FormatOptions):
+    """Options of conversion.
+
+    Args:
+        predictions: output folder of wsol predict.
+        out: output folder; default: the folder of the predictions.
+        images: folder of the images, if they have been moved since the prediction.
+        min_score: minimum score of a box; boxes with a lower score are left out, their images are
+            kept.
+    """
+
+    predictions: Path
+    _: KW_ONLY
+    format: Annotated[tuple[Name, ...], NotEmpty()] = field()
+    out: Path | None = None
+    images: Path | None = None
+    min_score: Fraction = 0.0
+
+    def __post_init__(self) -> None:
+        """Validate the options before anything is read."""
+        super().__post_init__()
         if self.images is not None and not self.images.is_dir():
             raise ConfigError(f"{self.images}: no such folder; set --images to the image folder")

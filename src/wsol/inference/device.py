@@ -59,12 +59,7 @@ class Compute:
 
 
 def announce(compute: Compute, device: str) -> None:
-    """Log device and precision, and warn of an NVIDIA GPU that torch cannot use.
-
-    Args:
-        compute: device and precision of a command; only its main process logs.
-        device: value of the device option.
-    """
+    """Log device and precision, and warn of an NVIDIA GPU that torch cannot use."""
     if not compute.is_main_process:
         return
     is_cuda = compute.device.type == "cuda"
@@ -100,10 +95,7 @@ def _cuda_warning() -> str:
 
 
 def choose_device(device: str) -> torch.device:
-    """Return an available device.
-
-    Args:
-        device: ``auto`` (a GPU if available), or a torch device name.
+    """Return an available device; ``auto`` is a GPU if available.
 
     Raises:
         ConfigError: the device is not available.
@@ -125,12 +117,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_compute(precision: Precision, device: str, of_run: Precision | None = None) -> Compute:
-    """Return device and precision for commands other than training.
-
-    Args:
-        precision: ``auto`` uses the run's; without a run, bfloat16 if the hardware supports it.
-        device: see ``choose_device``.
-        of_run: precision that the run's threshold was chosen in; None if unknown.
+    """Return device and precision for commands other than training, see ``choose_precision``.
 
     Raises:
         ConfigError: the device is not available, or float16 is requested on the CPU.
@@ -149,10 +136,6 @@ def choose_compute(precision: Precision, device: str, of_run: Precision | None =
 
 def make_accelerator(precision: Precision, device: str) -> tuple[Accelerator, Compute]:
     """Return accelerate's ``Accelerator`` for training, with its device and precision.
-
-    Args:
-        precision: ``auto`` selects bfloat16 if the hardware supports it.
-        device: see ``choose_device``.
 
     Raises:
         ConfigError: the device is not available, float16 is requested on the CPU, this process has
@@ -212,12 +195,8 @@ def choose_precision(
     """Resolve a precision to ``fp32``, ``bf16`` or ``fp16``.
 
     The precision slightly changes score maps, and thereby boxes. A threshold is valid for the
-    precision it was chosen in, so ``auto`` is the run's precision, and any other is logged.
-
-    Args:
-        precision: ``auto`` uses the run's; without a run, bfloat16 if the hardware supports it.
-        device: see ``choose_device``.
-        of_run: precision that the run's threshold was chosen in; None if unknown.
+    precision it was chosen in, so ``auto`` is the run's precision, and any other is logged. Without
+    a known one, ``auto`` is bfloat16 if the hardware supports it.
 
     Raises:
         ConfigError: float16 is requested on the CPU, which supports too few operations in it.
@@ -256,11 +235,7 @@ def _supported(precision: Precision, device: torch.device) -> Precision:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Return whether a device has native bfloat16.
-
-    Args:
-        device: CPU or GPU.
-    """
+    """Return whether a device has native bfloat16."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Older releases of torch have no such query: float32 is then the safe choice.

@@ -15,11 +15,10 @@ import wsol
 from wsol._utils.files import make_folder, write_atomically
 from wsol.data.loader import normalized
 from wsol.errors import ConfigError, not_installed, raise_if_out_of_memory
-from wsol.inference.config import ExportConfig
+from wsol.inference.config import ExportConfig, LocalizerOptions
 from wsol.inference.device import announce
 from wsol.inference.exported import EXTRA_FILE, KEY, READERS, ExportedInfo
 from wsol.inference.localizer import Localizer
-from wsol.localizers.config import localizer_options
 from wsol.localizers.distilled import DistilledLocalizer
 from wsol.localizers.ensemble import Ensemble
 from wsol.models.utils import evaluating
@@ -86,11 +85,7 @@ def export(config: ExportConfig) -> Differences:
     make_folder(config.out.parent)
     locate = Localizer(
         config.run,
-        **localizer_options(config),
-        threshold=config.threshold,
-        image_size=config.image_size,
-        precision="fp32",
-        device="cpu",
+        **vars(LocalizerOptions.of(config, precision="fp32", device="cpu")),
     )
     return export_localizer(locate, config.out, config.format)
 

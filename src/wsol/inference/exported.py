@@ -78,9 +78,6 @@ class ExportedInfo:
     def from_json(cls, text: str) -> "ExportedInfo":
         """Parse the output of ``to_json``.
 
-        Args:
-            text: JSON text.
-
         Raises:
             ValueError: the text is not the output of ``to_json``.
         """
@@ -150,10 +147,6 @@ class ExportedScoreMaps(ScoreMaps):
     def locate(self, images: Images, labels: Labels = None) -> Localized:
         """Return logits, labels and maps; of multiple labels only the top-1 class.
 
-        Args:
-            images: images in [0, 1], ``(N, 3, S, S)``.
-            labels: see ``Labels``.
-
         Raises:
             ConfigError: another class is requested.
         """
@@ -208,9 +201,6 @@ def load_exported(path: Path) -> ExportedModel:
 def open_onnx(path: Path) -> ExportedModel:
     """Load an ONNX file with any name.
 
-    Args:
-        path: ONNX file.
-
     Raises:
         RunError: the file was not written by ``wsol export``.
         ConfigError: onnxruntime is not installed.
@@ -243,9 +233,6 @@ def open_onnx(path: Path) -> ExportedModel:
 
 def open_own_torch(path: Path) -> ExportedModel:
     """Load a torch file written by this process: such files can execute code.
-
-    Args:
-        path: torch file.
 
     Raises:
         RunError: the file was not written by ``wsol export``; its info is read before torch loads

@@ -67,14 +67,7 @@ def load_inputs(
     parts: Iterable[range] | None = None,
     least_side: int | None = None,
 ) -> Iterator[Inputs]:
-    """Yield batches of network inputs.
-
-    Args:
-        paths: image files.
-        preprocessing: preprocessing of the images.
-        parts: index ranges of the images to read; batches do not span ranges. Default: all.
-        least_side: see ``ImageFiles``.
-    """
+    """Yield batches of network inputs; no batch spans two of the index ranges ``parts``."""
     files = ImageFiles(paths, preprocessing.transform, preprocessing.max_pixels, least_side)
     ranges = [range(len(paths))] if parts is None else parts
     keys = chain.from_iterable(split_batches(part, preprocessing.batch_size) for part in ranges)
@@ -89,16 +82,7 @@ def load_inputs(
 def fit_localizer(
     localizer: ScoreMaps, paths: Sequence[ImageSource], preprocessing: Preprocessing
 ) -> bool:
-    """Fit a localizer to images, if it needs fitting.
-
-    Args:
-        localizer: any localizer.
-        paths: image files; unreadable ones are skipped.
-        preprocessing: preprocessing of the images.
-
-    Returns:
-        Whether the localizer is ready: False if it needs fitting and no image is readable.
-    """
+    """Fit a localizer to images, if it needs it; return False if none of them is readable."""
     if not localizer.needs_fit:
         return True
     count = min(len(paths), MAX_FIT_IMAGES)

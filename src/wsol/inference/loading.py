@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Annotated
 
 import torch
 from torch import nn
 
 from wsol.errors import ConfigError
+from wsol.inference.config import LocalizerOptions
 from wsol.inference.device import Compute, choose_compute, choose_precision
 from wsol.inference.exported import ExportedScoreMaps, is_exported, load_exported
 from wsol.localizers._forward import TwoOutcomes, find_logits, has_classes
@@ -28,21 +28,12 @@ from wsol.models.utils import (
     unwrapped,
 )
 from wsol.options import (
-    Device,
-    Fraction,
-    ImageSize,
-    Name,
-    Options,
-    Range,
-    Scale,
-    Threshold,
-    Unsplit,
     checked,
     refusal,
 )
 from wsol.runs.hub import is_on_hub
 from wsol.runs.run import load_fitted, load_run
-from wsol.types import Normalization, Precision, class_indices, unique_names
+from wsol.types import Precision, class_indices, unique_names
 
 SIZE = 448
 """Default input side in pixels, for networks without a run."""
@@ -52,35 +43,6 @@ LEAST_PROBE = 224
 
 OBJECT = "object"
 """Class name of all boxes of a network without classes."""
-
-
-Std = Annotated[float, Range(above=0, at_most=1)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalizerOptions(Options):
-    """Options of ``Localizer``; None and empty values use the classifier's."""
-
-    localizer: Name | None = None
-    layers: tuple[Name, ...] = ()
-    affinity: str = ""
-    flip: bool = False
-    scales: tuple[Scale, ...] = ()
-    normalization: Normalization | None = None
-    threshold: Threshold | None = None
-    labels: Annotated[tuple[Name, ...], Unsplit()] = ()
-    classes: tuple[str, ...] | None = None
-    image_size: ImageSize | None = None
-    precision: Precision = "auto"
-    device: Device = "auto"
-    mean: tuple[Fraction, Fraction, Fraction] | None = None
-    std: tuple[Std, Std, Std] | None = None
-
-    def __post_init__(self) -> None:
-        """Reject options that are invalid for every classifier."""
-        super().__post_init__()
-        if self.classes is not None and unique_names(self.classes) != self.classes:
-            raise refusal("classes", self.classes, "use distinct names")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,13 +81,8 @@ class LoadedClassifier:
     num_known: int
 
 
-def open_model(model: object, backbone: str, options: LocalizerOptions) -> LoadedClassifier:
+def open_model(model: object, options: LocalizerOptions) -> LoadedClassifier:
     """Load the model argument of ``Localizer``.
-
-    Args:
-        model: run, exported model, classifier, or None for a pretrained network.
-        backbone: name of the pretrained network.
-        options: localizer options.
 
     Raises:
         ConfigError: the model has another type, or an option is invalid.
@@ -137,21 +94,18 @@ def open_model(model: object, backbone: str, options: LocalizerOptions) -> Loade
         raise refusal("model", type(model), "use a torch.nn.Module, a path or None")
     path: Path | None = checked("model", model, Path | None)
     if path is None:
-        return open_backbone(backbone, options)
+        return open_backbone(options)
     return open_exported(path, options) if is_exported(path) else open_run(path, options)
 
 
-def open_backbone(name: str, options: LocalizerOptions) -> LoadedClassifier:
+def open_backbone(options: LocalizerOptions) -> LoadedClassifier:
     """Load a network with its published classifier, or without classes if it has none.
-
-    Args:
-        name: backbone name.
-        options: localizer options; their classes are names of given labels.
 
     Raises:
         ConfigError: the backbone does not exist, or an option is invalid.
     """
     image_size = options.image_size or SIZE
+    name = options.backbone
     network = create_pretrained_network(name, image_size)
     thresholding = resolve_threshold(BEST, options=options)
     classes = published_classes(network.body.pretrained_cfg) or None
@@ -165,10 +119,6 @@ def open_backbone(name: str, options: LocalizerOptions) -> LoadedClassifier:
 
 def open_classifier(model: nn.Module, options: LocalizerOptions) -> LoadedClassifier:
     """Prepare a classifier of the caller without modifying it.
-
-    Args:
-        model: any classifier; it stays on its device.
-        options: localizer options.
 
     Raises:
         ConfigError: an option is invalid.
@@ -210,10 +160,6 @@ def _two_outcomes(model: nn.Module, options: LocalizerOptions) -> LocalizerOptio
 def open_run(folder: Path, options: LocalizerOptions) -> LoadedClassifier:
     """Load the network of a run, with the run's localizer options overridden by the given ones.
 
-    Args:
-        folder: run folder, or its name on the Hub.
-        options: localizer options.
-
     Raises:
         RunError: not a finished run.
         ConfigError: an option is invalid.
@@ -239,19 +185,14 @@ def open_run(folder: Path, options: LocalizerOptions) -> LoadedClassifier:
 def open_exported(path: Path, options: LocalizerOptions) -> LoadedClassifier:
     """Load an exported model as a classifier.
 
-    Args:
-        path: ONNX file.
-        options: localizer options; options fixed by the export must not be set.
-
     Raises:
         RunError: the file is not an exported model.
         ConfigError: an option is fixed by the export.
     """
-    precision = options.precision not in ("auto", "fp32")
-    free = ("threshold", "normalization", "device", "precision")
-    fixed = {name: value for name, value in vars(options).items() if name not in free}
-    for name, value in (fixed | {"precision": precision}).items():
-        if value:
+    fixed = ("localizer", "layers", "affinity", "flip", "scales", "labels", "image_size")
+    given = {name: getattr(options, name) for name in (*fixed, "mean", "std")}
+    for name, is_set in {**given, "precision": options.precision not in ("auto", "fp32")}.items():
+        if is_set:
             raise ConfigError(
                 f"{name}: cannot be changed in {path}, an exported model; "
                 "set --run to the run folder, or export it again"
@@ -288,10 +229,6 @@ def prepare_to_localize(model: nn.Module, image_size: int) -> None:
 
     All commands use this function: in bfloat16, fusing batch norm changes boxes as much as the
     precision does, so thresholds and metrics are computed with a fused network, as in prediction.
-
-    Args:
-        model: network of this package, on the CPU; changed in place.
-        image_size: side of the input in pixels.
     """
     fuse_batch_norms(model.eval(), probe(model, image_size))
 
@@ -309,19 +246,9 @@ def _open(
     run: Path | None = None,
     own: bool = True,
 ) -> LoadedClassifier:
-    """Return a classifier on its device, with its localizer.
+    """Return a classifier on its device, with its localizer, fitted if the run has its state.
 
-    Args:
-        model: classifier.
-        options: localizer options.
-        thresholding: localizer options and threshold to use.
-        source: origin of the classifier, in words.
-        image_size: side of the input in pixels.
-        classes: class names; default: the requested or the model's.
-        is_multi_label: whether the logits are independent of each other.
-        precision: precision that the run's threshold was chosen in; None if unknown.
-        run: run with the fitted state of the localizer.
-        own: whether the classifier was created here, not passed in by the caller.
+    A classifier that is not ``own`` was passed in by the caller, and is not modified.
     """
     if own:
         compute = choose_compute(options.precision, options.device, precision)
@@ -384,11 +311,7 @@ _PRECISIONS: dict[torch.dtype, Precision] = {torch.bfloat16: "bf16", torch.float
 
 
 def _own_compute(model: nn.Module, options: LocalizerOptions) -> Compute:
-    """Return the device and the precision of a caller's classifier.
-
-    Args:
-        model: classifier; with float32 weights it runs in the requested precision.
-        options: localizer options.
+    """Return the device and the precision of a caller's classifier; float32 weights allow others.
 
     Raises:
         ConfigError: the options request another device or precision.

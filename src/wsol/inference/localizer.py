@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +11,14 @@ from torch import Tensor, nn
 from wsol.data.sources import ImageSource
 from wsol.data.transforms import EvalTransform
 from wsol.errors import ConfigError, ImageError
+from wsol.inference.config import LocalizerOptions
 from wsol.inference.fitting import Inputs, Preprocessing, fit_localizer, load_inputs
-from wsol.inference.loading import LocalizerOptions, open_model
+from wsol.inference.loading import open_model
 from wsol.inference.postprocess import Postprocessing, localize_image
 from wsol.localizers._forward import has_classes, layer_root, observe
 from wsol.localizers.base import ScoreMaps, likely_labels
 from wsol.options import (
-    BatchSize,
-    MaxPixels,
     Name,
-    NumWorkers,
     PositiveInt,
     checked,
     no_effect,
@@ -122,33 +120,15 @@ class Localizer:
         std: Sequence[float] | None = None,
     ) -> None:
         """Load or prepare the network."""
-        self.batch_size: int = checked("batch_size", batch_size, BatchSize)
-        self.num_workers: int = checked("num_workers", num_workers, NumWorkers)
-        self.max_pixels: int = checked("max_pixels", max_pixels, MaxPixels)
-        self.scaled_decoding: bool = checked("scaled_decoding", scaled_decoding, bool)
-        instances_option: Instances | None = checked("instances", instances, Instances | None)
-        options: dict[str, Any] = {
-            "localizer": localizer,
-            "layers": layers,
-            "affinity": affinity,
-            "flip": flip,
-            "scales": scales,
-            "normalization": normalization,
-            "threshold": threshold,
-            "labels": labels,
-            "classes": classes,
-            "image_size": image_size,
-            "precision": precision,
-            "device": device,
-            "mean": mean,
-            "std": std,
-        }
-        checked("backbone", backbone, Name)
+        given = {name: value for name, value in locals().items() if name not in ("self", "model")}
+        options = LocalizerOptions(**given)
+        self.batch_size, self.num_workers = options.batch_size, options.num_workers
+        self.max_pixels, self.scaled_decoding = options.max_pixels, options.scaled_decoding
         if model is not None and backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", backbone, "with a model")
         if classes is not None and not isinstance(model, nn.Module | None):
             raise no_effect("classes", classes, "with a run, which has class names")
-        loaded = open_model(model, backbone, LocalizerOptions(**options))
+        loaded = open_model(model, options)
         self.model, self.compute = loaded.model, loaded.compute
         self.localizer, self.is_fitted = loaded.localizer, loaded.is_fitted
         self.localizer_config, self.threshold, self.threshold_from = loaded.thresholding
@@ -166,7 +146,7 @@ class Localizer:
                 self.localizer_config.localizer,
             )
         self.normalization = self.localizer_config.normalization
-        self.instances: Instances = instances_option or (
+        self.instances: Instances = options.instances or (
             "multiple" if loaded.is_multi_label else "single"
         )
 

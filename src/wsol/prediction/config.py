@@ -5,31 +5,57 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from wsol.data.names import FOLDERS, read_split_folders
-from wsol.formats.config import check_formats
+from wsol.formats.config import FormatOptions
+from wsol.inference.config import ComputeOptions, PredictorOptions
 from wsol.options import (
-    BatchSize,
-    Device,
-    FractionBelowOne,
-    ImageSize,
     MaxPixels,
     Name,
     NonNegativeFloat,
     NonNegativeInt,
     NotEmpty,
-    NumWorkers,
-    Options,
     PositiveInt,
-    Scale,
-    Threshold,
     Unsplit,
     no_effect,
     refusal,
 )
-from wsol.types import BUNDLED_BACKBONE, Instances, Normalization, Precision
+from wsol.types import BUNDLED_BACKBONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionOptions(FormatOptions, ComputeOptions):
+    """Options of commands that localize the objects of a collection of images.
+
+    Args:
+        class_map: file that renames, merges or leaves out classes of labels_from: CSV with
+            class,new_name, or YAML with class: new_name; an empty new name leaves the class out.
+        split_folders: split folders above the class folders, as train=FOLDER,test=FOLDER; none
+            treats every folder as a class; default: folders with names of splits.
+        report: number of images in the report at most, spread evenly over all; 0 writes no report.
+        max_errors: number of unreadable images above which the command stops with exit status 4;
+            default: no limit.
+        max_pixels: pixel limit of an image; larger images are refused before they are decoded.
+        scaled_decoding: decode large JPEG images at 1/2, 1/4 or 1/8 of their size, but at no less
+            than 1.5 times image_size; much faster, with nearly the same result.
+    """
+
+    labels_from: Path | None = None
+    class_map: Path | None = None
+    split_folders: tuple[Name, ...] = ()
+    report: NonNegativeInt = 5_000
+    max_errors: NonNegativeInt | None = None
+    max_pixels: MaxPixels = 50_000_000
+    scaled_decoding: bool = True
+
+    def __post_init__(self) -> None:
+        """Validate the options before anything is loaded."""
+        super().__post_init__()
+        if self.labels_from != FOLDERS and self.split_folders:
+            raise no_effect("split_folders", self.split_folders, "without labels_from folders")
+        read_split_folders(self.split_folders)
 
 
 @dataclass(frozen=True)
-class PredictConfig(Options):
+class PredictConfig(PredictorOptions, CollectionOptions):
     """Options of prediction.
 
     Args:
@@ -38,26 +64,6 @@ class PredictConfig(Options):
         out: output folder, or its URI, such as s3://bucket/boxes.
         run: run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: a
             pretrained network.
-        backbone: pretrained network that is used without a run, by its timm name. Its classes are
-            those of ImageNet; a network without a classifier has a single class, object.
-        localizer: localizer that computes the score maps; default: the run's, or prototypes
-            without a run. Setting it discards all localizer options that are stored in the run.
-        layers: modules of the network whose features the localizer uses; default: the run's; with
-            --localizer, or without a run, selected automatically and logged.
-        affinity: module of the network whose features refine the score map; default: the run's, or
-            auto without a run; with --localizer, none.
-        flip: average the score maps of the image and of its mirror image; default: the run's; with
-            --localizer, or without a run, false.
-        scales: image sizes to average the score maps over, as fractions of image_size; default: the
-            run's; with --localizer, or without a run, the original size only.
-        normalization: scaling of score maps to [0, 1]: by minimum and maximum (minmax), by the
-            maximum only (max), with a percentile as the upper (pas) or the lower bound (ivr), or
-            such that Otsu's threshold of each map becomes 0.5 (otsu); default: the run's; with
-            --localizer, or without a run, otsu if threshold is auto (minmax for prototypes), and
-            minmax if it is a number.
-        threshold: fraction of the score map's maximum above which a pixel belongs to the object, or
-            auto (Otsu's threshold of each map; 0.5 for prototypes); default: the run's if it was
-            chosen on boxes, otherwise auto.
         labels: names or indices of the classes to localize in each image, separated by commas;
             names may contain commas. If two classes share a name, crane#517 is the class with
             index 517. Default: the classes that the network predicts, one per image, or one or more
@@ -65,20 +71,7 @@ class PredictConfig(Options):
         labels_from: known labels of the images, whose classes are localized instead of the
             predicted ones: folders (one folder of images per class), or a file of labels, CSV with
             image,label or COCO JSON. With a run, the names must be classes of the run.
-        class_map: file that renames, merges or leaves out classes of labels_from: CSV with
-            class,new_name, or YAML with class: new_name; an empty new name leaves the class out.
-        split_folders: split folders above the class folders, as train=FOLDER,test=FOLDER; none
-            treats every folder as a class; default: folders with names of splits.
-        instances: boxes of each class: a single one, or multiple, one per object; default: multiple
-            for a run that was trained on multi-label images, otherwise single.
-        image_size: side of the network's input in pixels; default: the run's, or 448.
         save_overlays: write an overlay of heat map and boxes for each image.
-        format: formats to write; wsol list formats shows them.
-        val_fraction: fraction of the images with boxes that yolo lists for validation instead of
-            training; 0 lists all images for both.
-        copy_images: copy the images into the yolo folder instead of linking to them.
-        report: number of images in the report at most, spread evenly over all; 0 writes no report.
-        batch_size: images per step.
         chunk_size: images per file of predictions. Each file is written when all its images are
             done; a stopped prediction resumes after the last file.
         shard: share of the images to predict, 1/8 to 8/8 for eight processes with the same --out;
@@ -89,57 +82,23 @@ class PredictConfig(Options):
             RAY_ADDRESS names, or on this machine if it is not set.
         actors: number of cluster processes that predict; default: as many as the cluster can run.
         gpus: GPUs per cluster process; with 0.5, two processes share a GPU.
-        max_errors: number of unreadable images above which the command stops with exit status 4;
-            default: no limit.
-        num_workers: number of processes that decode images; 0 decodes in the main process.
-        max_pixels: pixel limit of an image; larger images are refused before they are decoded.
-        scaled_decoding: decode large JPEG images at 1/2, 1/4 or 1/8 of their size, but at no less
-            than 1.5 times image_size; much faster, with nearly the same result.
-        precision: precision of the computation; auto: that of the run, or without a run bfloat16 if
-            the hardware supports it.
-        device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
     """
 
     images: Annotated[list[Path], NotEmpty()]
     out: Path
     run: Path | None = None
-    backbone: Name = BUNDLED_BACKBONE
-    localizer: Name | None = None
-    layers: tuple[Name, ...] = ()
-    affinity: str = ""
-    flip: bool = False
-    scales: tuple[Scale, ...] = ()
-    normalization: Normalization | None = None
-    threshold: Threshold | None = None
     labels: Annotated[tuple[Name, ...], Unsplit()] = ()
-    labels_from: Path | None = None
-    class_map: Path | None = None
-    split_folders: tuple[Name, ...] = ()
-    instances: Instances | None = None
-    image_size: ImageSize | None = None
     save_overlays: bool = False
-    format: tuple[Name, ...] = ("coco",)
-    val_fraction: FractionBelowOne = 0.1
-    copy_images: bool = False
-    report: NonNegativeInt = 5_000
-    batch_size: BatchSize = 16
     chunk_size: PositiveInt = 512
     shard: str = ""
     overwrite: bool = False
-    max_errors: NonNegativeInt | None = None
     engine: Literal["local", "ray"] = "local"
     actors: PositiveInt | None = None
     gpus: NonNegativeFloat = 0.0
-    num_workers: NumWorkers = 2
-    max_pixels: MaxPixels = 50_000_000
-    scaled_decoding: bool = True
-    precision: Precision = "auto"
-    device: Device = "auto"
 
     def __post_init__(self) -> None:
         """Validate the options before anything is loaded."""
         super().__post_init__()
-        check_formats(self)
         shard_of(self.shard, 1)
         if self.run is not None and self.backbone != BUNDLED_BACKBONE:
             raise no_effect("backbone", self.backbone, "with a run")
@@ -147,9 +106,6 @@ class PredictConfig(Options):
             raise no_effect("labels", self.labels, "with labels_from")
         if self.labels_from is None and self.class_map is not None:
             raise no_effect("class_map", self.class_map, "without labels_from")
-        if self.labels_from != FOLDERS and self.split_folders:
-            raise no_effect("split_folders", self.split_folders, "without labels_from folders")
-        read_split_folders(self.split_folders)
         for option in ("actors", "gpus"):
             if self.engine != "ray" and getattr(self, option):
                 raise no_effect(option, getattr(self, option), f"with engine {self.engine}")

@@ -7,9 +7,9 @@ from itertools import islice
 from wsol._utils.concurrency import in_order
 from wsol._utils.progress import Meter
 from wsol.errors import ConfigError, ErrorLimitError
+from wsol.inference.config import LocalizerOptions
 from wsol.inference.exported import is_exported
 from wsol.inference.localizer import Localizer
-from wsol.localizers.config import localizer_options
 from wsol.prediction.config import PredictConfig
 from wsol.prediction.inputs import ImageCollection
 from wsol.prediction.job import PredictionJob
@@ -38,23 +38,13 @@ def create_predictor(
             f"labels_from: the exported model {config.run} only returns the map of the predicted "
             "class; set --run to the run folder"
         )
-    return kind(
-        config.run,
-        backbone=config.backbone,
+    options = LocalizerOptions.of(
+        config,
         classes=labels.classes if labels is not None and config.run is None else None,
-        **localizer_options(config),
-        threshold=config.threshold,
-        labels=config.labels,
-        instances=config.instances,
-        image_size=config.image_size,
-        batch_size=config.batch_size,
-        num_workers=config.num_workers,
-        max_pixels=config.max_pixels,
-        scaled_decoding=config.scaled_decoding,
-        precision=config.precision,
         # With Ray, the same kind of device as in the processes that predict.
         device="cpu" if config.engine == "ray" and not config.gpus else config.device,
     )
+    return kind(config.run, **vars(options))
 
 
 def predict_chunks(

@@ -7,12 +7,38 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import yaml
 
 from wsol._utils.files import write_atomically
+from wsol.data.annotations.types import OnBad
+from wsol.data.config import DataOptions
 from wsol.errors import ConfigError
-from wsol.options import ImageSize, Name, Options, refusal
+from wsol.options import ImageSize, Name, Options, is_required, refusal
 from wsol.runs.hub import HubName, hub_name
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunDataOptions(DataOptions):
+    """Options of a data set that a run is used with; None selects the run's value.
+
+    Args:
+        run: run folder, or hf:owner/name on the Hub.
+        data: data set folder; default: the run's training data, if recorded.
+        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO files; default:
+            the run's, if data is the run's, otherwise boxes.csv or boxes.json in the data folder.
+        on_bad_annotation: handling of unusable box annotations: fail stops at the first one, skip
+            drops each and logs its position and the reason.
+        splits: folder of published splits; default: the run's, if data is the run's.
+        labels: image labels as CSV or COCO JSON; default: the run's, if data is the run's,
+            otherwise those of the data folder.
+        split_folders: split folders, as train=FOLDER,test=FOLDER; none treats every folder as a
+            class; default: the run's, if data is the run's, otherwise the folders named after
+            splits.
+    """
+
+    run: Path | None = None
+    data: Path | None = None
+    on_bad_annotation: OnBad = "fail"
 
 
 @dataclass(frozen=True)
@@ -78,14 +104,15 @@ OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
 
 
 def plain(value: Any) -> Any:
-    """Return options as YAML types: dicts, lists, numbers and strings.
+    """Return options as YAML types, required ones first: dicts, lists, numbers and strings.
 
     >>> from wsol.methods.adl import Config
     >>> plain(Config(layers=("layer3",)))
     {'name': 'adl', 'layers': ['layer3'], 'drop_rate': 0.75, 'threshold': 0.9}
     """
     if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        known = sorted(fields(value), key=is_required, reverse=True)
+        return {field.name: plain(getattr(value, field.name)) for field in known}
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value

@@ -3,14 +3,14 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from wsol._utils.files import write_atomically
 from wsol._utils.names import escape_name
-from wsol.data.annotations.types import OnBad
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.errors import ConfigError, DataError
+from wsol.runs.config import RunDataOptions
 from wsol.runs.hub import local_run
 from wsol.runs.run import RunInfo
 
@@ -67,40 +67,8 @@ def check_val_list(run: Path, val: Samples) -> None:
         )
 
 
-class DataOptions(Protocol):
-    """Data options of a command that uses a run; None selects the run's value."""
-
-    @property
-    def run(self) -> Path | None:
-        """Run as given."""
-
-    @property
-    def data(self) -> Path | None:
-        """Data set folder."""
-
-    @property
-    def boxes(self) -> Path | None:
-        """File of ground-truth boxes."""
-
-    @property
-    def splits(self) -> Path | None:
-        """Folder of published splits."""
-
-    @property
-    def labels(self) -> Path | None:
-        """File of labels."""
-
-    @property
-    def split_folders(self) -> tuple[str, ...]:
-        """Split folders."""
-
-    @property
-    def on_bad_annotation(self) -> OnBad:
-        """Handling of unusable box annotations."""
-
-
 def open_run_data(
-    options: DataOptions,
+    options: RunDataOptions,
     info: RunInfo,
     *,
     val_fraction: float | None = None,
@@ -144,7 +112,7 @@ def open_run_data(
     return {name: samples.with_classes(info.classes) for name, samples in found.items()}
 
 
-def with_data(info: RunInfo, options: DataOptions) -> RunInfo:
+def with_data(info: RunInfo, options: RunDataOptions) -> RunInfo:
     """Return the info of a run with the requested data.
 
     Args:

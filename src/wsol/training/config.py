@@ -1,26 +1,23 @@
 """Training options: one dataclass for Python, YAML and the command line."""
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from wsol.data.annotations.types import OnBad
-from wsol.data.names import read_split_folders
+from wsol.data.config import DataOptions
+from wsol.inference.config import ComputeOptions, ScoreMapOptions
 from wsol.methods import MethodConfig
 from wsol.methods.none import Config as NoMethod
 from wsol.options import (
-    BatchSize,
-    Device,
     FractionBelowOne,
     ImageSize,
     Name,
     NonNegativeFloat,
-    NumWorkers,
     Options,
     PositiveFloat,
     PositiveInt,
     Range,
-    Scale,
     Seed,
     no_effect,
     refusal,
@@ -28,7 +25,6 @@ from wsol.options import (
 from wsol.types import (
     BUNDLED_BACKBONE,
     Normalization,
-    Precision,
     Schedule,
     SelectBy,
     distilled_part,
@@ -39,23 +35,15 @@ MILESTONES = (30 / 105, 60 / 105, 90 / 105)
 
 
 @dataclass(frozen=True)
-class TrainConfig(Options):
+class TrainConfig(DataOptions, ScoreMapOptions, ComputeOptions):
     """Training options.
 
     Args:
         data: data set folder: class folders, images with a labels file, or the original
             CUB-200-2011 layout.
         out: run folder to write.
-        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO files; default:
-            boxes.csv or boxes.json in the data folder.
         on_bad_annotation: handling of unusable box annotations: fail stops at the first one, skip
             drops each and logs its position and the reason.
-        splits: folder of published splits: wsolevaluation metadata or the ADL authors' label files;
-            default: the splits of the data folder.
-        labels: image labels as CSV or COCO JSON, any number per image; default: labels.csv or
-            labels.json in the data folder, otherwise the names of its folders.
-        split_folders: split folders, as train=FOLDER,test=FOLDER; none treats every folder as a
-            class; default: the folders named after splits.
         method: training method and its options.
         backbone: backbone name as shown by wsol list backbones: timm models and the networks of the
             papers.
@@ -107,7 +95,6 @@ class TrainConfig(Options):
         seed: random seed.
         num_workers: processes that decode images; 0 decodes in the training process.
         precision: floating-point precision; auto selects bfloat16 if the hardware supports it.
-        device: compute device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
         compile: compile the network for this machine: slower start, faster steps; needs a C++
             compiler.
         max_skipped: consecutive steps with a non-finite loss or gradient that are skipped before
@@ -122,17 +109,14 @@ class TrainConfig(Options):
 
     data: Path
     out: Path
-    boxes: Path | None = None
+    _: KW_ONLY
     on_bad_annotation: OnBad = "fail"
-    splits: Path | None = None
-    labels: Path | None = None
     method: MethodConfig = field(default_factory=NoMethod)
     backbone: Name = BUNDLED_BACKBONE
     output_stride: PositiveInt | None = 16
     pretrained: bool = True
     init_from: Path | None = None
     epochs: PositiveInt = 5
-    batch_size: BatchSize = 16
     gradient_accumulation_steps: PositiveInt = 1
     lr: PositiveFloat = 0.005
     backbone_lr: NonNegativeFloat = 0.1
@@ -150,21 +134,13 @@ class TrainConfig(Options):
     val_fraction: FractionBelowOne = 0.1
     val_every: PositiveInt = 1
     localizer: str = ""
-    layers: tuple[Name, ...] = ()
-    affinity: str = ""
-    flip: bool = False
-    scales: tuple[Scale, ...] = ()
     normalization: Normalization = "minmax"
     seed: Seed = 0
-    num_workers: NumWorkers = 2
-    precision: Precision = "auto"
-    device: Device = "auto"
     compile: bool = False
     max_skipped: PositiveInt = 10
     save_every: PositiveInt = 200
     resume: bool = False
     tensorboard: bool = False
-    split_folders: tuple[Name, ...] = ()
     keep_best: bool = False
     select_by: SelectBy = "auto"
 
@@ -173,7 +149,6 @@ class TrainConfig(Options):
         super().__post_init__()
         if not self.localizer:
             object.__setattr__(self, "localizer", self.method.localizer)
-        read_split_folders(self.split_folders)
         if self.select_by != "auto" and not self.keep_best:
             raise no_effect("select_by", self.select_by, "without keep_best")
         if self.cache_features and (self.backbone_lr > 0 or not self.has_trained_body):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from wsol.data.names import read_split_folders
+from wsol.data.config import DataOptions
 from wsol.errors import ConfigError
 from wsol.options import Name, Options, Range
 
@@ -114,33 +114,21 @@ LEAST = 10_000
 
 
 @dataclass(frozen=True)
-class PackConfig(Options):
+class PackConfig(DataOptions):
     """Options of packing.
 
     Args:
         data: folder of the data set, in any layout that wsol train supports.
         out: output folder; it must not exist yet.
-        boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO files; default:
-            boxes.csv or boxes.json in the data folder.
-        splits: folder of published splits; default: the splits of the data folder.
-        labels: labels as CSV or COCO JSON; default: labels.csv or labels.json in the data folder,
-            otherwise the class folders.
-        split_folders: split folders, as train=FOLDER,test=FOLDER; none treats every folder as a
-            class; default: folders with names of splits.
         shard_size: size of a tar file in bytes, after which the next one is started.
     """
 
     data: Path
     out: Path
-    boxes: Path | None = None
-    splits: Path | None = None
-    labels: Path | None = None
     shard_size: Annotated[int, Range(at_least=LEAST, at_most=10**15)] = 1_000_000_000
-    split_folders: tuple[Name, ...] = ()
 
     def __post_init__(self) -> None:
         """Validate the options before anything is read."""
         super().__post_init__()
-        read_split_folders(self.split_folders)
         if self.out.exists():
             raise ConfigError(f"{self.out}: already exists; use another --out")
