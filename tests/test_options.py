@@ -10,13 +10,13 @@ import pytest
 
 from wsol.errors import ConfigError, did_you_mean
 from wsol.options import (
-    NotEmpty,
+    NOT_EMPTY,
+    UNSPLIT,
     Options,
     PositiveFloat,
     PositiveInt,
     Range,
     Threshold,
-    Unsplit,
     checked,
     parse,
 )
@@ -65,7 +65,7 @@ def test_values_take_the_type_of_their_option(value: Any, kind: Any, expected: A
         ({1, 2}, tuple[int, ...]),
         ("ab", tuple[int, ...]),
         ((0.1, 0.2), tuple[float, float, float]),
-        ((), Annotated[tuple[int, ...], NotEmpty()]),
+        ((), Annotated[tuple[int, ...], NOT_EMPTY]),
         (None, PositiveInt),
         (object(), dict),
     ],
@@ -88,8 +88,8 @@ def test_other_values_are_one_line(value: Any, kind: Any) -> None:
         ("a, b", tuple[str, ...], ["a", "b"]),
         ("[a, b]", tuple[str, ...], ["a", "b"]),
         ("1,2.5", tuple[PositiveFloat, ...] | None, [1.0, 2.5]),
-        ("a, b", Annotated[tuple[str, ...], Unsplit()], ["a, b"]),
-        ('["a, b", "c"]', Annotated[tuple[str, ...], Unsplit()], ["a, b", "c"]),
+        ("a, b", Annotated[tuple[str, ...], UNSPLIT], ["a, b"]),
+        ('["a, b", "c"]', Annotated[tuple[str, ...], UNSPLIT], ["a, b", "c"]),
         ("[1, ", tuple[int, ...], "[1, "),
         ("three", PositiveInt, "three"),
         ("auto", Threshold | None, "auto"),

@@ -84,6 +84,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     Most libraries have no special class for this error, so its message is searched. torch is not
     imported.
 
+    Args:
+        error: any exception; False for a `WsolError`, whatever its message.
+
     >>> is_out_of_memory(RuntimeError("CUDA error: out of memory")), is_out_of_memory(KeyError())
     (True, False)
     """
@@ -100,6 +103,9 @@ def raise_if_out_of_memory(error: Exception) -> None:
     """Raise the error again if it means out of memory.
 
     Call it in handlers that would otherwise convert any error to another one.
+
+    Args:
+        error: the caught exception.
     """
     if is_out_of_memory(error):
         raise error
@@ -107,6 +113,10 @@ def raise_if_out_of_memory(error: Exception) -> None:
 
 def not_installed(package: str, requirement: str) -> ConfigError:
     """Return the error of a missing optional package.
+
+    Args:
+        package: name of the missing package.
+        requirement: requirement to install: an extra such as ``wsol[plot]``, or the package.
 
     >>> str(not_installed("matplotlib", "wsol[plot]"))
     'matplotlib is not installed: pip install "wsol[plot]"'
@@ -127,6 +137,10 @@ MAX_CHARACTERS = 100
 
 def shortened(text: str, most: int = MAX_CHARACTERS) -> str:
     """Return a text for a message, with the middle of a long text omitted.
+
+    Args:
+        text: any text.
+        most: maximum number of characters to keep.
 
     >>> len(shortened("a" * 1000)) < 110
     True

@@ -5,7 +5,7 @@ creation, so that Python, YAML and the command line accept the same values.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import reduce
@@ -69,51 +69,32 @@ class Range:
 
 
 @dataclass(frozen=True)
-class NotEmpty:
-    """Rule: a string or list must not be empty."""
+class Rule:
+    """Rule for texts and lists: its description in messages, and its check.
 
-    def allows(self, value: Any) -> bool:
-        """Return whether a string or list is not empty."""
-        return bool(value)
-
-    def __str__(self) -> str:
-        """Return the rule as text."""
-        return "that is not empty"
-
-    __repr__ = __str__
-
-
-@dataclass(frozen=True)
-class Unsplit:
-    """Rule: a string is a single item of a list and is not split at commas."""
-
-    def allows(self, value: Any) -> bool:
-        """Return True, as the rule only affects parsing."""
-        return True
-
-    def __str__(self) -> str:
-        """Return an empty string."""
-        return ""
-
-
-@dataclass(frozen=True)
-class DeviceName:
-    """Rule: a string must be ``auto`` or the name of a torch device.
-
-    >>> DeviceName().allows("cuda:1"), DeviceName().allows("gpu")
-    (True, False)
+    >>> DEVICE_NAME.allows("cuda:1"), DEVICE_NAME.allows("gpu"), NOT_EMPTY.allows("")
+    (True, False, False)
     """
 
-    def allows(self, value: Any) -> bool:
-        """Return whether a string is the name of a device."""
-        return re.fullmatch(r"auto|cpu|(cuda|mps|xpu)(:[0-9]{1,3})?", str(value)) is not None
+    text: str
+    allows: Callable[[Any], bool]
 
     def __str__(self) -> str:
-        """Return the rule as text."""
-        return "that is auto, cpu, cuda, mps or xpu, optionally with :NUMBER"
+        """Return the description."""
+        return self.text
 
     __repr__ = __str__
 
+
+NOT_EMPTY = Rule("that is not empty", bool)
+
+UNSPLIT = Rule("", lambda value: True)
+"""A text is a single item of a list: it is not split at commas."""
+
+DEVICE_NAME = Rule(
+    "that is auto, cpu, cuda, mps or xpu, optionally with :NUMBER",
+    lambda value: re.fullmatch(r"auto|cpu|(cuda|mps|xpu)(:[0-9]{1,3})?", str(value)) is not None,
+)
 
 MAX_INT = 10**9
 """Upper bound of all counts."""
@@ -129,7 +110,7 @@ Threshold = FractionBelowOne | Literal["auto"]
 """Fraction of a score map's maximum above which a pixel belongs to the object; ``auto`` computes it
 from each map."""
 
-Name = Annotated[str, NotEmpty()]
+Name = Annotated[str, NOT_EMPTY]
 """String that must not be empty."""
 
 ImageSize = Annotated[int, Range(at_least=1, at_most=4096)]
@@ -141,7 +122,7 @@ NumWorkers = Annotated[int, Range(at_least=0, at_most=1024)]
 
 MaxPixels = Annotated[int, Range(at_least=1, at_most=10**12)]
 
-Device = Annotated[str, DeviceName()]
+Device = Annotated[str, DEVICE_NAME]
 """Name of the device that a network runs on."""
 
 Seed = Annotated[int, Range(at_least=0, at_most=2**63 - 1)]
@@ -279,7 +260,7 @@ def parse(value: Any, kind: Any) -> Any:
             return {"true": True, "false": False}.get(text.lower(), value)
         if items is None:
             return value
-        value = _split(value, is_whole=any(isinstance(rule, Unsplit) for rule in rules + more))
+        value = _split(value, is_whole=UNSPLIT in rules + more)
     if isinstance(value, list) and items is not None:
         return [parse(item, items) for item in value]
     return value

@@ -32,8 +32,8 @@ class AnnotateConfig(CollectionOptions):
             boxes do), always or never.
         instances: boxes of each class: a single one, or multiple, one per object; default: multiple
             if images are multi-label, otherwise single.
-        max_images: number of images to train on at most, spread evenly over all; their features are
-            stored in the output folder.
+        max_images: number of images to train on at most, spread evenly over those of the first
+            call; their features are stored in the output folder.
         seed: random seed of the training.
         chunk_size: images per file of features and per file of predictions. Each file is written
             when all its images are done; a stopped annotation resumes after the last file.

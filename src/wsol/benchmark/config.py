@@ -21,7 +21,8 @@ class BenchmarkConfig(DeviceOptions):
     """Benchmark options.
 
     Args:
-        data: image folder; default: generated images of 500 x 375 pixels.
+        data: image folder; default: generated images of 500 x 375 pixels, which take as long to
+            decode as photographs.
         run: run folder of the network to measure; default: the backbone.
         backbone: backbone name as shown by wsol list backbones; its weights are not downloaded, as
             they do not affect speed.
@@ -33,7 +34,8 @@ class BenchmarkConfig(DeviceOptions):
         num_workers: processes that read images when the whole pipeline is measured; default: as
             many as the measured stages need.
         max_images: maximum number of images of the folder to use, sampled evenly.
-        seconds: minimum duration of the repetitions of each stage, at least two repetitions.
+        seconds: minimum duration of the repetitions of each stage, at least two repetitions; the
+            median is reported.
         out: JSON file to write the results to; default: none.
         precision: floating-point precision; auto selects bfloat16 if the hardware supports it.
     """

@@ -2,72 +2,46 @@
 
 import re
 from argparse import ArgumentParser, HelpFormatter
-from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from wsol.options import bounds, is_required, item_kind, option_types, without_none
-from wsol.runs.config import plain
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 GROUPS = {
-    "data": (
-        *("data", "images", "boxes", "annotations", "maps", "masks", "splits", "split_folders"),
-        *("split", "labels", "labels_from", "class_map", "val_fraction", "on_bad_annotation"),
-        *("ignore_value", "ignore_extra", "normalize", "predictions", "archive", "archives", "url"),
-        *("train", "val", "val_labels", "test", "test_boxes", "metadata", "checksum", "verify"),
-        *(
-            "shard_size",
-            "cubv2",
-            "imagenetv2",
-            "imagenetv2_boxes",
-            "imagenetv2_names",
-            "max_pixels",
-            "scaled_decoding",
-            "resize",
-            "max_images",
-            "dataset",
-        ),
-    ),
-    "model": (
-        *("run", "file", "family", "network", "classes", "large_feature_map", "backbone"),
-        *("output_stride", "pretrained", "init_from", "name", "revision", "license", "card"),
-        *("private",),
-    ),
-    "training": (
-        *("method", "student", "head_layers", "distill", "epochs", "lr", "backbone_lr", "momentum"),
-        *("weight_decay", "schedule", "milestones", "cache_features", "shifted_head", "frozen_bn"),
-        *("keep_best", "select_by", "val_every", "seed", "max_skipped", "resume", "save_every"),
-    ),
-    "localizer": (
-        *("localizer", "localizers", "layers", "affinity", "affinities", "flip", "scales"),
-        *("normalization", "normalizations", "threshold", "instances", "image_size"),
-        *("image_sizes", "protocol"),
-    ),
-    "compute": (
-        *("device", "precision", "batch_size", "gradient_accumulation_steps", "num_workers"),
-        *("compile", "sync_bn", "engine", "actors", "gpus", "chunk_size", "shard", "seconds"),
-    ),
-    "output": (
-        *("out", "format", "min_score", "copy_images", "save_overlays", "num_overlays", "report"),
-        *("side", "worst", "tensorboard", "save", "overwrite", "max_errors"),
-    ),
-    "server": (
-        *(
-            "host",
-            "port",
-            "names",
-            "files",
-            "allowed_hosts",
-            "open",
-            "label_studio",
-            "label_studio_url",
-        ),
-        *("label_studio_key", "images_below", "max_file", "max_request", "max_kept"),
-    ),
+    "data": """
+        data images boxes annotations maps masks splits split_folders split labels labels_from
+        class_map val_fraction on_bad_annotation ignore_value ignore_extra normalize predictions
+        archive archives url train val val_labels checksum verify shard_size cubv2 imagenetv2
+        imagenetv2_boxes imagenetv2_names max_pixels scaled_decoding resize max_images dataset
+        """,
+    "model": """
+        run file family network classes large_feature_map backbone output_stride pretrained
+        init_from name revision license card private
+        """,
+    "training": """
+        method student head_layers distill epochs lr backbone_lr momentum weight_decay schedule
+        milestones cache_features shifted_head frozen_bn keep_best select_by val_every seed
+        max_skipped resume save_every
+        """,
+    "localizer": """
+        localizer localizers layers affinity affinities flip scales normalization normalizations
+        threshold instances image_size image_sizes protocol
+        """,
+    "compute": """
+        device precision batch_size gradient_accumulation_steps num_workers compile sync_bn engine
+        actors gpus chunk_size shard seconds
+        """,
+    "output": """
+        out format min_score copy_images save_overlays num_overlays report side worst tensorboard
+        save overwrite max_errors
+        """,
+    "server": """
+        host port names files open label_studio label_studio_url max_file max_request max_kept
+        """,
 }
 """Groups of the help, and the names of the options in each; a name means the same everywhere."""
 
@@ -98,7 +72,7 @@ def format_help(
     by_name = {field.name: field for field in fields(config)}
     for title, names in GROUPS.items():
         group = parser.add_argument_group(title)
-        for name in names:
+        for name in names.split():
             if name in by_name and name != "method":
                 _add(group, f"--{name}", by_name[name], types[name], texts.get(name, ""))
     if method is not None:
@@ -147,18 +121,19 @@ def _add(group: Any, option: str, field: Field[Any], kind: Any, text: str) -> No
     if is_required(field):
         facts.append("required")
     elif field.default is not MISSING and not re.search(r"\bdefault\b", text, re.IGNORECASE):
-        shown = plain(field.default)
-        if shown not in (None, "", []):
-            facts.append(f"default: {_shown(shown)}")
+        shown = shown_default(field.default)
+        if shown not in ("None", ""):
+            facts.append(f"default: {shown}")
     end = f" ({'; '.join(facts)})" if facts else ""
     text = text.rstrip(".") + end
     group.add_argument(option, metavar=_metavar(kind), help=text.replace("%", "%%"))
 
 
-def _shown(value: Any) -> str:
+def shown_default(value: Any) -> str:
+    """Return a value as it is written on the command line."""
     if isinstance(value, bool):
         return str(value).lower()
-    return ",".join(map(_shown, value)) if isinstance(value, list) else str(value)
+    return ",".join(map(shown_default, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def _metavar(kind: Any) -> str:
@@ -173,7 +148,5 @@ def _metavar(kind: Any) -> str:
         return "A,B,..."
     if get_origin(kind) is Literal:
         return f"{{{','.join(map(str, get_args(kind)))}}}"
-    names: Sequence[tuple[str, str]] = (
-        *(("bool", "[true|false]"), ("float", "X"), ("int", "N"), ("Path", "PATH")),
-    )
-    return next((shown for name, shown in names if name in str(kind)), "NAME")
+    names = {"bool": "[true|false]", "float": "X", "int": "N", "Path": "PATH"}
+    return next((shown for name, shown in names.items() if name in str(kind)), "NAME")

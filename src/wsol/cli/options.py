@@ -52,23 +52,24 @@ def read_options(
     ('birds', 0.5)
     """
     given = list(_pairs(argv, config, positional, instead))
-    files = {
-        path: _read_yaml(path)
-        for path in (_config_file(value) for name, value in given if name == "config")
-    }
+    paths = [_config_file(value) for name, value in given if name == "config"]
+    files = {path: _read_yaml(path) for path in paths}
     types = option_types(config)
     method = None
     if "method" in types:
         name = _method_name(given, files)
-        files = {path: _without_other_methods(content, name) for path, content in files.items()}
+        for path, content in files.items():
+            if content.get("method.name", name) != name:
+                files[path] = {k: v for k, v in content.items() if not k.startswith("method.")}
         method = method_config(name)
         types |= {f"method.{name}": kind for name, kind in option_types(method).items()}
     for path, content in files.items():
-        _check_keys(path, content, types)
-    given = [(_with_underscores(name, types), value) for name, value in given]
+        for key in content:
+            if key not in types:
+                raise ConfigError(f"{path}: no key {key!r}: {did_you_mean(key, types)}")
 
     # Arguments win over files, wherever they stand.
-    values = {key: value for content in files.values() for key, value in _flat(content)}
+    values = {key: value for content in files.values() for key, value in content.items()}
     options = {name.partition("=")[0] for name, _ in given} & set(VALUELESS)
     values |= dict(
         _argument(command, name, value, types)
@@ -87,7 +88,9 @@ def read_options(
     if options:
         _print_options(config, validate(config, values))
         raise SystemExit(0)
-    _check_required(command, config, set(values))
+    for field in fields(config):
+        if is_required(field) and field.name not in values:
+            raise ConfigError(f"wsol {command}: {field.name} is missing; see wsol {command} --help")
     return config(**values)
 
 
@@ -109,12 +112,6 @@ def gives(argv: Sequence[str], name: str) -> bool:
         if is_file and name in _read_yaml(_config_file(file)):
             return True
     return False
-
-
-def _with_underscores(name: str, types: dict[str, Any]) -> str:
-    """Return a name that was given with dashes as the options have it, or as it was given."""
-    known = name.replace("-", "_")
-    return known if known in types else name
 
 
 def _print_options(config: type["DataclassInstance"], values: dict[str, Any]) -> None:
@@ -168,21 +165,12 @@ def _pairs(
 def _argument(command: str, name: str, value: Any, types: dict[str, Any]) -> tuple[str, Any]:
     """Return the name of an argument's option, and its value."""
     shown = name if name.startswith("-") else f"--{name}"
-    if name != "config" and name not in types:
+    known = name.replace("-", "_")
+    if known not in types:
         raise ConfigError(f"wsol {command}: no option {shown}: {did_you_mean(name, types)}")
-    kind = types.get(name)
-    if value is None and kind is not bool:
+    if value is None and types[known] is not bool:
         raise ConfigError(f"wsol {command}: {shown} needs a value")
-    return "method.name" if name == "method" else name, True if value is None else value
-
-
-def _flat(content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield names and values of a file, those of the method below its name."""
-    for key, value in content.items():
-        if key == "method":
-            yield from ((f"method.{name}", inner) for name, inner in value.items())
-        else:
-            yield key, value
+    return "method.name" if known == "method" else known, True if value is None else value
 
 
 def _config_file(value: str | None) -> Path:
@@ -194,6 +182,7 @@ def _config_file(value: str | None) -> Path:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    """Return names and values of a file, those of the method as ``method.NAME``."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         # What JSON knows is all that options need: keys become text, and so do dates.
@@ -202,41 +191,19 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: must hold keys and values, as --print_config shows them")
+    if "method" in content:
+        method = content.pop("method")
+        if not isinstance(method, dict) or "name" not in method:
+            raise ConfigError(f"{path}: method must have a name, as in method: {{name: adl}}")
+        content |= {f"method.{name}": value for name, value in method.items()}
     return content
 
 
 def _method_name(given: list[tuple[str, str | None]], files: dict[Path, dict[str, Any]]) -> str:
     """Return the name of the chosen training method; arguments override files."""
-    chosen = "none"
-    for path, content in files.items():
-        method = content.get("method", {"name": chosen})
-        if not isinstance(method, dict) or "name" not in method:
-            raise ConfigError(f"{path}: method must have a name, as in method: {{name: adl}}")
-        chosen = str(method["name"])
-    for name, value in given:
-        if name in ("method", "method.name") and value is not None:
-            chosen = value
-    return chosen
-
-
-def _without_other_methods(content: dict[str, Any], method: str) -> dict[str, Any]:
-    """Return a file's options without those of another method than the chosen one."""
-    other = "method" in content and content["method"]["name"] != method
-    return {key: value for key, value in content.items() if not (other and key == "method")}
-
-
-def _check_keys(path: Path, content: dict[str, Any], types: dict[str, Any]) -> None:
-    for key, value in content.items():
-        nested = value if key == "method" else {}
-        for name in (key, *(f"{key}.{inner}" for inner in nested)):
-            if name not in types:
-                raise ConfigError(f"{path}: no key {name!r}: {did_you_mean(name, types)}")
-
-
-def _check_required(command: str, config: Any, given: set[str]) -> None:
-    for field in fields(config):
-        if is_required(field) and field.name not in given:
-            raise ConfigError(f"wsol {command}: {field.name} is missing; see wsol {command} --help")
+    names = [content.get("method.name") for content in files.values()]
+    names += [value for name, value in given if name in ("method", "method.name")]
+    return str(next((name for name in reversed(names) if name is not None), "none"))
 
 
 def next_steps(run: Path, splits: Collection[str]) -> str:

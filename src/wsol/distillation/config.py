@@ -46,7 +46,7 @@ class DistillConfig(RunDataOptions, BoxOptions, ComputeOptions):
 
     Args:
         run: run folder of the teacher, or hf:owner/name on the Hub.
-        out: run folder to write.
+        out: run folder to write; an existing run is refused.
         boxes: ground-truth boxes, only used for metrics on val: CSV, COCO JSON, or a folder of
             Pascal VOC or YOLO files; default: the run's, if data is the run's, otherwise boxes.csv
             or boxes.json in the data folder.
@@ -58,8 +58,8 @@ class DistillConfig(RunDataOptions, BoxOptions, ComputeOptions):
         head_layers: network modules whose features the head reads; default: all that the teacher
             reads, including its affinity module.
         max_images: maximum number of training images, sampled evenly from the training split; for
-            instances of composite images; default: 5,000 for pixels, 20,000 for psol, 2,000 for
-            instances.
+            instances of composite images, at most three per image of the split; default: 5,000 for
+            pixels, 20,000 for psol, 2,000 for instances.
         epochs: passes of the head over the images and their mirror images; default: 12 for
             pixels, 20 for psol, 10 for instances.
         lr: learning rate of the head; default: 0.005 for pixels, 0.001 for psol, 0.002 for

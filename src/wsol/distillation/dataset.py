@@ -12,10 +12,9 @@ from torch import Tensor
 
 from wsol._utils.feature_file import KeptFeatures, feature_file
 from wsol._utils.progress import Meter
-from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.samples import Samples
 from wsol.errors import DataError
-from wsol.inference.fitting import Preprocessing
+from wsol.inference.fitting import Preprocessing, load_inputs
 from wsol.localizers import ScoreMaps
 from wsol.localizers._forward import observe
 from wsol.localizers.distilled import DistilledLocalizer
@@ -79,24 +78,19 @@ def build_dataset(
     Raises:
         DataError: no image remains.
     """
-    files = ImageFiles(samples.paths(), preprocessing.transform)
-    batches = split_batches(range(len(samples)), preprocessing.batch_size)
     targets: list[NDArray[Any]] = []
     num_errors = 0
     with Meter("teach", len(samples)) as meter, feature_file(folder) as file:
-        for batch in load_batches(files, batches, preprocessing.num_workers):
+        for batch in load_inputs(samples.paths(), preprocessing):
             for _, error in batch.errors:
                 log.warning("skipped: %s", error)
                 num_errors += 1
             meter.advance(len(batch.indices) + len(batch.errors))
             if not batch.indices:
                 continue
-            images = normalized(
-                batch.images.to(preprocessing.compute.device), preprocessing.mean, preprocessing.std
-            )
-            labels = torch.from_numpy(samples.labels[batch.indices]).to(
-                preprocessing.compute.device
-            )
+            images = batch.images
+            assert isinstance(images, Tensor)
+            labels = torch.from_numpy(samples.labels[batch.indices]).to(images.device)
             maps = teacher.localizer(images, labels).cpu().numpy()
             seen = student.features(observe(student.model, images, student.layers))
             mirrored = student.features(observe(student.model, images.flip(-1), student.layers))

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from wsol.data.annotations.types import OnBad
 from wsol.inference.config import BoxOptions, ComputeOptions
 from wsol.options import (
+    NOT_EMPTY,
     BatchSize,
     FractionBelowOne,
     ImageSize,
     MaxPixels,
     Name,
     NonNegativeInt,
-    NotEmpty,
     NumWorkers,
     Options,
     Range,
@@ -36,7 +36,8 @@ class EvaluateMapsConfig(Options):
             YOLO, wsolevaluation metadata, CUB-200-2011 or PNG masks.
         on_bad_annotation: handling of unusable box annotations: fail stops at the first one, skip
             drops each, logs its position and the reason, and keeps its image.
-        out: folder to write; default: next to the maps, with -evaluation appended to the name.
+        out: folder to write, outside the folder of maps; default: next to it, with -evaluation
+            appended to the name.
         images: image folder, for annotations without image sizes; also used to match masks to
             images.
         masks: folder that mask paths in wsolevaluation metadata are relative to; default: the
@@ -86,9 +87,10 @@ class EvaluateConfig(RunDataOptions, BoxOptions, ComputeOptions):
         protocol: evaluation protocol: wsoleval scores whole images at every threshold (Choe et al.,
             CVPR 2020); adl2019 scores center crops at seven fixed thresholds, as the ADL authors.
         out: JSON file for the metrics; default: metrics.json in the run folder, or
-            metrics-adl2019.json.
+            metrics-adl2019.json; required for a run on the Hub.
         report: number of images in the HTML report next to the metrics file, sampled evenly from
             the split, with predicted and ground-truth boxes; 0 writes no report.
+        batch_size: images per step and process.
     """
 
     run: Path = field()
@@ -140,11 +142,11 @@ class CompareConfig(RunDataOptions, ComputeOptions):
     out: Path
     _: KW_ONLY
     backbone: Name = BUNDLED_BACKBONE
-    localizers: Annotated[tuple[Name, ...], NotEmpty()] = LOCALIZERS
-    image_sizes: Annotated[tuple[ImageSize, ...], NotEmpty()] = (224, 448)
-    normalizations: Annotated[tuple[Normalization, ...], NotEmpty()] = ("minmax", "ivr")
+    localizers: Annotated[tuple[Name, ...], NOT_EMPTY] = LOCALIZERS
+    image_sizes: Annotated[tuple[ImageSize, ...], NOT_EMPTY] = (224, 448)
+    normalizations: Annotated[tuple[Normalization, ...], NOT_EMPTY] = ("minmax", "ivr")
     layers: tuple[Name, ...] = ()
-    affinities: Annotated[tuple[Name, ...], NotEmpty()] = ("none", "auto")
+    affinities: Annotated[tuple[Name, ...], NOT_EMPTY] = ("none", "auto")
     flip: bool = False
     val_fraction: FractionBelowOne | None = None
     seed: Seed | None = None

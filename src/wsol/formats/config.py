@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from wsol.errors import ConfigError
 from wsol.formats import OPTIONS, check_format
-from wsol.options import Fraction, FractionBelowOne, Name, NotEmpty, Options, no_effect
+from wsol.options import NOT_EMPTY, Fraction, FractionBelowOne, Name, Options, no_effect
 
 
 def check_formats(config: Options) -> None:
@@ -68,12 +68,12 @@ class ConvertConfig(FormatOptions):
         out: output folder; default: the folder of the predictions.
         images: folder of the images, if they have been moved since the prediction.
         min_score: minimum score of a box; boxes with a lower score are left out, their images are
-            kept.
+            kept, with status no_object if no box remains.
     """
 
     predictions: Path
     _: KW_ONLY
-    format: Annotated[tuple[Name, ...], NotEmpty()] = field()
+    format: Annotated[tuple[Name, ...], NOT_EMPTY] = field()
     out: Path | None = None
     images: Path | None = None
     min_score: Fraction = 0.0

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from wsol.options import (
+    UNSPLIT,
     BatchSize,
     Device,
     Fraction,
@@ -16,7 +17,6 @@ from wsol.options import (
     Range,
     Scale,
     Threshold,
-    Unsplit,
     refusal,
 )
 from wsol.types import (
@@ -140,7 +140,7 @@ class LocalizerOptions(PredictorOptions, ComputeOptions):
     """Keyword arguments of ``wsol.Localizer``, which documents them."""
 
     num_workers: NumWorkers = 0
-    labels: Annotated[tuple[Name, ...], Unsplit()] = ()
+    labels: Annotated[tuple[Name, ...], UNSPLIT] = ()
     scaled_decoding: bool = True
     classes: tuple[str, ...] | None = None
     mean: tuple[Fraction, Fraction, Fraction] | None = None

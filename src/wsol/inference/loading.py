@@ -45,19 +45,15 @@ OBJECT = "object"
 """Class name of all boxes of a network without classes."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class LoadedClassifier:
     """Classifier that is ready for localization.
 
     Attributes:
         model: classifier, in evaluation mode and on the best device unless passed in by the caller.
-        compute: device and precision.
-        localizer: localizer of the classifier.
         is_fitted: whether the localizer is fitted, if it needs fitting.
-        thresholding: localizer options and threshold.
         classes: class names, in the order of the logits.
         labels: indices of the requested classes.
-        image_size: side of the input in pixels.
         mean: mean of the input normalization per channel, for images in [0, 1].
         std: standard deviation of the input normalization per channel.
         is_multi_label: whether the logits are independent of each other.

@@ -13,7 +13,7 @@ from wsol.data.transforms import EvalTransform
 from wsol.errors import ConfigError, ImageError
 from wsol.inference.config import LocalizerOptions
 from wsol.inference.fitting import Inputs, Preprocessing, fit_localizer, load_inputs
-from wsol.inference.loading import open_model
+from wsol.inference.loading import LoadedClassifier, open_model
 from wsol.inference.postprocess import Postprocessing, localize_image
 from wsol.localizers._forward import has_classes, layer_root, observe
 from wsol.localizers.base import ScoreMaps, likely_labels
@@ -30,7 +30,7 @@ from wsol.types import BUNDLED_BACKBONE, Instances, Normalization, Precision, cl
 log = logging.getLogger("wsol")
 
 
-class Localizer:
+class Localizer(LoadedClassifier):
     """Localizes the objects of the predicted classes in images.
 
     Args:
@@ -128,18 +128,8 @@ class Localizer:
             raise no_effect("backbone", backbone, "with a model")
         if classes is not None and not isinstance(model, nn.Module | None):
             raise no_effect("classes", classes, "with a run, which has class names")
-        loaded = open_model(model, options)
-        self.model, self.compute = loaded.model, loaded.compute
-        self.localizer, self.is_fitted = loaded.localizer, loaded.is_fitted
-        self.localizer_config, self.threshold, self.threshold_from = loaded.thresholding
-        self.classes, self.labels, self.image_size = (
-            loaded.classes,
-            loaded.labels,
-            loaded.image_size,
-        )
-        self.mean, self.std = loaded.mean, loaded.std
-        self.is_multi_label, self.description = loaded.is_multi_label, loaded.description
-        self.num_known = loaded.num_known
+        super().__init__(**vars(open_model(model, options)))
+        self.localizer_config, self.threshold, self.threshold_from = self.thresholding
         if self.labels and not _tells_classes_apart(self.localizer):
             log.info(
                 "labels: %s has one map for all classes; labels only change names and scores",
@@ -147,7 +137,7 @@ class Localizer:
             )
         self.normalization = self.localizer_config.normalization
         self.instances: Instances = options.instances or (
-            "multiple" if loaded.is_multi_label else "single"
+            "multiple" if self.is_multi_label else "single"
         )
 
     def __call__(

@@ -55,7 +55,7 @@ class LocalizerConfig:
             source: object with attributes of the same names, such as a run's info or training
                 options.
         """
-        return cls(**localizer_options(source))
+        return cls(**{field.name: getattr(source, field.name) for field in fields(cls)})
 
     @property
     def threshold(self) -> float:
@@ -96,10 +96,7 @@ class LocalizerConfig:
         return replace(self, flip=False, scales=())
 
     def shares_state(self, other: LocalizerConfig) -> bool:
-        """Return whether both options can use the same fitted state.
-
-        Args:
-            other: options for the same network.
+        """Return whether both options can use the same fitted state of one network.
 
         >>> flipped = LocalizerConfig("ddt", flip=True, normalization="ivr")
         >>> flipped.shares_state(LocalizerConfig("ddt"))
@@ -135,25 +132,6 @@ BEST = LocalizerConfig("prototypes")
 """Default localizer: best boxes on the benchmark data sets, see docs/results.md."""
 
 
-def chosen_config(own: LocalizerConfig, options: object) -> LocalizerConfig:
-    """Return a run's localizer options, overridden by given options.
-
-    Args:
-        own: options of the run.
-        options: object with options of the same names; None, False, empty text and () keep the
-            run's value. If a localizer is given, all other options of the run are dropped.
-
-    >>> ddt = LocalizerConfig("ddt", scales=(1, 2))
-    >>> flipped = chosen_config(ddt, LocalizerConfig("", flip=True))
-    >>> flipped == LocalizerConfig("ddt", flip=True, scales=(1, 2))
-    True
-    >>> chosen_config(ddt, LocalizerConfig("cam")) == LocalizerConfig("cam")
-    True
-    """
-    given = {name: value for name, value in localizer_options(options).items() if value}
-    return LocalizerConfig(**given) if "localizer" in given else replace(own, **given)
-
-
 class Thresholding(NamedTuple):
     """Localizer options and threshold.
 
@@ -182,12 +160,7 @@ def resolve_threshold(
     fraction of maps scaled by ``minmax``, unless the run's threshold was chosen for another
     normalization.
 
-    Args:
-        own: localizer options of the run.
-        chosen: threshold chosen for them; None if there is none.
-        options: options as for ``chosen_config``, and ``threshold``: a number, ``auto`` or None
-            (default).
-        source: boxes that the threshold was chosen on.
+    The options, such as ``BoxOptions``, override those of the run; without any, pass None.
 
     Raises:
         ConfigError: ``auto`` is combined with a different normalization.
@@ -198,7 +171,7 @@ def resolve_threshold(
     >>> resolve_threshold(LocalizerConfig("cam", flip=True), 0.4).threshold_from
     'val'
     """
-    localizer_config = own if options is None else chosen_config(own, options)
+    localizer_config = own if options is None else _overridden(own, options)
     threshold: float | Literal["auto"] | None = getattr(options, "threshold", None)
     scale: Normalization | None = getattr(options, "normalization", None)
     if threshold == "auto" and scale not in (None, "otsu", localizer_config.auto_normalization):
@@ -219,13 +192,14 @@ def resolve_threshold(
     )
 
 
-def localizer_options(source: object) -> dict[str, Any]:
-    """Return the localizer options of an object by name, as arguments of ``Localizer``.
+def _overridden(own: LocalizerConfig, options: object) -> LocalizerConfig:
+    """Return the options of a run with the given ones; empty values keep those of the run.
 
-    Args:
-        source: object with the attributes of ``LocalizerConfig``.
-
-    >>> localizer_options(LocalizerConfig("ddt"))["localizer"]
-    'ddt'
+    >>> ddt = LocalizerConfig("ddt", scales=(1, 2))
+    >>> _overridden(ddt, LocalizerConfig("", flip=True)).scales
+    (1, 2)
     """
-    return {field.name: getattr(source, field.name) for field in fields(LocalizerConfig)}
+    values = {field.name: getattr(options, field.name) for field in fields(LocalizerConfig)}
+    given = {name: value for name, value in values.items() if value}
+    # A given localizer discards all other options of the run.
+    return LocalizerConfig(**given) if "localizer" in given else replace(own, **given)

@@ -8,13 +8,13 @@ from wsol.data.names import FOLDERS, read_split_folders
 from wsol.formats.config import FormatOptions
 from wsol.inference.config import ComputeOptions, PredictorOptions
 from wsol.options import (
+    NOT_EMPTY,
+    UNSPLIT,
     MaxPixels,
     Name,
     NonNegativeFloat,
     NonNegativeInt,
-    NotEmpty,
     PositiveInt,
-    Unsplit,
     no_effect,
     refusal,
 )
@@ -59,8 +59,8 @@ class PredictConfig(PredictorOptions, CollectionOptions):
     """Options of prediction.
 
     Args:
-        images: image files or folders, or the URI of a single remote folder, such as
-            s3://bucket/photos.
+        images: image files or folders, which are searched recursively, or the URI of a single
+            remote folder, such as s3://bucket/photos.
         out: output folder, or its URI, such as s3://bucket/boxes.
         run: run folder, hf:owner/name on the Hub, or an ONNX file of wsol export; default: a
             pretrained network.
@@ -84,10 +84,10 @@ class PredictConfig(PredictorOptions, CollectionOptions):
         gpus: GPUs per cluster process; with 0.5, two processes share a GPU.
     """
 
-    images: Annotated[list[Path], NotEmpty()]
+    images: Annotated[list[Path], NOT_EMPTY]
     out: Path
     run: Path | None = None
-    labels: Annotated[tuple[Name, ...], Unsplit()] = ()
+    labels: Annotated[tuple[Name, ...], UNSPLIT] = ()
     save_overlays: bool = False
     chunk_size: PositiveInt = 512
     shard: str = ""

@@ -21,7 +21,7 @@ class ReportConfig(Options):
     Args:
         predictions: output folder of wsol predict.
         out: output folder; default: report in the folder of the predictions. An existing report is
-            replaced.
+            replaced when the new one is complete, any other content is refused.
         boxes: ground-truth boxes to show next to the predicted ones: CSV, COCO JSON, or a folder of
             Pascal VOC or YOLO files.
         images: folder of the images, if they have been moved since the prediction.

@@ -23,7 +23,8 @@ class RunDataOptions(DataOptions):
 
     Args:
         run: run folder, or hf:owner/name on the Hub.
-        data: data set folder; default: the run's training data, if recorded.
+        data: data set folder, to be set if it was moved since the training; default: the run's
+            training data, if recorded.
         boxes: ground-truth boxes: CSV, COCO JSON, or a folder of Pascal VOC or YOLO files; default:
             the run's, if data is the run's, otherwise boxes.csv or boxes.json in the data folder.
         on_bad_annotation: handling of unusable box annotations: fail stops at the first one, skip
@@ -49,7 +50,7 @@ class PushConfig(Options):
         run: run folder.
         name: repository, as owner/name; created if missing.
         private: restrict the run to users with access to the repository; a public repository is
-            rejected.
+            rejected. By default, the setting of the account applies.
         revision: branch to push to, created if missing; default: the main branch.
         license: license identifier of the Hub for the model card (apache-2.0, cc-by-4.0).
         dataset: training data set for the model card, as owner/name on the Hub.

@@ -47,17 +47,20 @@ class TrainConfig(DataOptions, ScoreMapOptions, ComputeOptions):
         method: training method and its options.
         backbone: backbone name as shown by wsol list backbones: timm models and the networks of the
             papers.
-        output_stride: input pixels per score map pixel, for backbones that offer a choice.
-        pretrained: start from ImageNet weights.
+        output_stride: input pixels per score map pixel (8, 16 or 32); backbones without a choice
+            keep theirs, which is logged.
+        pretrained: start from ImageNet weights; those of the default backbone are part of the
+            installation, others are downloaded.
         init_from: run to start from instead: a run folder, or hf:owner/name on the Hub; its classes
-            may differ.
+            may differ; its head is used only if their number is the same.
         epochs: passes over the training images.
         batch_size: images per step, summed over all processes.
         gradient_accumulation_steps: micro-batches per step; their gradients are summed, which
             lowers memory use.
         lr: learning rate of the head.
         backbone_lr: learning rate of the pretrained layers as a fraction of the head's; 0 freezes
-            them and makes training several times faster.
+            them and makes training several times faster. Without trained weights, all layers use
+            lr.
         cache_features: compute the features of each image and its mirror image once, and train the
             head on them; images are used whole, without crops. With method none, a linear head is
             fitted by logistic regression in one step: shifted_head, epochs and the options of
@@ -71,15 +74,17 @@ class TrainConfig(DataOptions, ScoreMapOptions, ComputeOptions):
             frozen_bn false.
         momentum: Nesterov momentum of gradient descent.
         weight_decay: weight decay of all weights.
-        schedule: learning rate schedule: onecycle, or step (division by ten at each milestone).
+        schedule: learning rate schedule: onecycle (warm-up for a tenth of the training, then cosine
+            decay to zero), or step (division by ten at each milestone).
         milestones: fractions of the training at which the step schedule divides the learning rate
-            by ten.
+            by ten; default: epochs 30, 60 and 90 of 105.
         image_size: side of the network's input in pixels.
-        resize: side in pixels of the square that training crops are taken from.
+        resize: side in pixels of the square that training crops are taken from; at least
+            image_size.
         scaled_decoding: decode large JPEG files at 1/2, 1/4 or 1/8 of their size, but at least 1.5
             times resize; for training only; much faster, with nearly the same pixels.
         val_fraction: fraction of the training images held out to choose the threshold if the data
-            set has no val split.
+            set has no val split; 0 holds out none.
         val_every: epochs between validations; the last epoch is always validated.
         localizer: localizer for validation and later evaluation, or several names combined with
             ``*``; default: cam; foreground for the methods trilite and c2am.

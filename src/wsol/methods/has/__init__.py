@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from wsol._lazy import lazy_names
 from wsol.methods.base import MethodConfig
-from wsol.options import Fraction, NotEmpty, Range
+from wsol.options import NOT_EMPTY, Fraction, Range
 
 if TYPE_CHECKING:
     from wsol.methods.has.method import hide_patches
@@ -37,7 +37,7 @@ class Config(MethodConfig):
 
     method_class: ClassVar[str] = "wsol.methods.has.method.HaSMethod"
     name: Literal["has"] = "has"
-    grid_sizes: Annotated[tuple[GridSize, ...], NotEmpty()] = (0, 16, 32, 44, 56)
+    grid_sizes: Annotated[tuple[GridSize, ...], NOT_EMPTY] = (0, 16, 32, 44, 56)
     drop_rate: Fraction = 0.5
 
 
