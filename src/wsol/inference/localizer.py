@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Literal
 
@@ -120,8 +121,9 @@ class Localizer(LoadedClassifier):
         std: Sequence[float] | None = None,
     ) -> None:
         """Load or prepare the network."""
-        given = {name: value for name, value in locals().items() if name not in ("self", "model")}
-        options = LocalizerOptions(**given)
+        arguments = locals()
+        names = (field.name for field in fields(LocalizerOptions))
+        options = LocalizerOptions(**{name: arguments[name] for name in names})
         self.batch_size, self.num_workers = options.batch_size, options.num_workers
         self.max_pixels, self.scaled_decoding = options.max_pixels, options.scaled_decoding
         if model is not None and backbone != BUNDLED_BACKBONE:
