@@ -10,13 +10,13 @@ from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
-from typing import IO, Any, TextIO
+from typing import IO, Any, ClassVar, TextIO
 from xml.sax.saxutils import escape, quoteattr
 
 from wsol._utils.files import new_folder, replace_folder, write_atomically
 from wsol._utils.names import escape_name, safe_path, unescape_name
 from wsol.errors import ConfigError
-from wsol.results.localization import Localization
+from wsol.results.localization import Localization, PredictionInfo
 
 _QUOTED = ("=", "+", "-", "@", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """First characters of formulas, including full-width forms, and the quote itself."""
@@ -27,9 +27,6 @@ def to_cell(text: str) -> str:
 
     The text is escaped by ``escape_name``, which removes tabs and line breaks, and prefixed with
     ``'`` if it begins with ``=``, ``+``, ``-``, ``@`` or ``'``.
-
-    Args:
-        text: any text.
 
     >>> to_cell("=cmd|x.jpg"), to_cell("a=b.jpg")
     ("'=cmd|x.jpg", 'a=b.jpg')
@@ -55,43 +52,8 @@ def from_cell(cell: str) -> str:
     return unescape_name(cell.removeprefix("'"))
 
 
-class CsvFile:
-    """CSV file in UTF-8 that is written row by row; texts are quoted, numbers are not.
-
-    Args:
-        folder: folder of the temporary rows.
-        columns: names of the columns.
-    """
-
-    def __init__(self, folder: Path, columns: Sequence[str]) -> None:
-        """Write the first line."""
-        self.text_file = TempTextFile(folder)
-        self.writer = csv.writer(
-            self.text_file.file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
-        )
-        self.writer.writerow(columns)
-
-    def add(self, row: Sequence[str | float | None]) -> None:
-        """Append a row, whose texts are results of ``to_cell``; None is an empty cell."""
-        self.writer.writerow(row)
-
-    def close(self, path: Path) -> None:
-        """Write the file atomically."""
-
-        def write(chunk: Path) -> None:
-            with chunk.open("w", encoding="utf-8", newline="") as file:
-                self.text_file.copy_to(file)
-
-        write_atomically(path, write)
-
-
 def nameless_file(owner: object, folder: Path) -> IO[bytes]:
-    """Return a temporary file without a name, which is removed with its owner or the program.
-
-    Args:
-        owner: object that lives as long as the file is needed.
-        folder: folder of the file.
-    """
+    """Return a temporary file without a name, which is removed with its owner or the program."""
     with ExitStack() as stack:
         file = stack.enter_context(TemporaryFile(dir=folder))
         weakref.finalize(owner, _discard, stack.pop_all())
@@ -108,13 +70,10 @@ class TempTextFile:
     """Text that is collected in a temporary file without a name.
 
     This limits memory, and keeps incomplete files out of the output folder.
-
-    Args:
-        folder: folder of the temporary file.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the file."""
+        """Open the file in a folder."""
         self.file = io.TextIOWrapper(nameless_file(self, folder), encoding="utf-8", newline="")
 
     def copy_to(self, target: TextIO) -> None:
@@ -123,12 +82,31 @@ class TempTextFile:
         shutil.copyfileobj(self.file, target, 1 << 20)
 
 
-class JsonList(TempTextFile):
-    """List in a JSON file, with one row per line.
+class CsvFile(TempTextFile):
+    """CSV file in UTF-8 that is written row by row; texts are quoted, numbers are not."""
 
-    Args:
-        folder: folder of the temporary file.
-    """
+    def __init__(self, folder: Path, columns: Sequence[str]) -> None:
+        """Write the names of the columns to a temporary file in a folder."""
+        super().__init__(folder)
+        self.writer = csv.writer(self.file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+        self.writer.writerow(columns)
+
+    def add(self, row: Sequence[str | float | None]) -> None:
+        """Append a row, whose texts are results of ``to_cell``; None is an empty cell."""
+        self.writer.writerow(row)
+
+    def close(self, path: Path) -> None:
+        """Write the file atomically."""
+
+        def write(part: Path) -> None:
+            with part.open("w", encoding="utf-8", newline="") as file:
+                self.copy_to(file)
+
+        write_atomically(path, write)
+
+
+class JsonList(TempTextFile):
+    """List in a JSON file, with one row per line."""
 
     separator = "\n"
 
@@ -137,13 +115,15 @@ class JsonList(TempTextFile):
         self.file.write(self.separator + json.dumps(row, allow_nan=False))
         self.separator = ",\n"
 
+    def copy_to(self, target: TextIO) -> None:
+        """Append the list to an open file."""
+        target.write("[")
+        super().copy_to(target)
+        target.write("\n]")
+
 
 def write_lists(path: Path, lists: Mapping[str, JsonList | dict[str, str]] | JsonList) -> None:
     """Write a JSON file atomically: an object of lists and small objects, or a list.
-
-    Args:
-        path: path of the file.
-        lists: content of the file.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -154,27 +134,21 @@ def write_lists(path: Path, lists: Mapping[str, JsonList | dict[str, str]] | Jso
     {'rows': [{'number': 1}], 'none': []}
     """
 
-    def write(chunk: Path) -> None:
-        with chunk.open("w", encoding="utf-8") as file:
+    def write(part: Path) -> None:
+        with part.open("w", encoding="utf-8") as file:
             if isinstance(lists, JsonList):
-                _write_list(file, lists)
+                lists.copy_to(file)
             else:
                 for number, (name, rows) in enumerate(lists.items()):
                     file.write(("," if number else "{") + f"\n{json.dumps(name)}: ")
                     if isinstance(rows, JsonList):
-                        _write_list(file, rows)
+                        rows.copy_to(file)
                     else:
                         file.write(json.dumps(rows))
                 file.write("\n}")
             file.write("\n")
 
     write_atomically(path, write)
-
-
-def _write_list(file: TextIO, rows: JsonList) -> None:
-    file.write("[")
-    rows.copy_to(file)
-    file.write("\n]")
 
 
 LIST = "images.csv"
@@ -212,34 +186,19 @@ class AtomicFolder:
         self._discard = weakref.finalize(self, shutil.rmtree, chunk, ignore_errors=True)
         return chunk
 
-    def note(self, result: Localization, file: str = "") -> None:
-        """Add an image to the list.
-
-        Args:
-            result: localization of the image.
-            file: path of its file below the folder; empty for an unreadable image.
-        """
+    def note(self, result: Localization, file: str) -> None:
+        """Add an image to the list, with the path of its file; empty for an unreadable image."""
         reason = "" if result.error is None else result.error.reason
         self.list.add((to_cell(result.image_id), inert(file), result.status, to_cell(reason)))
 
     def named(self, result: Localization, suffix: str = "") -> str:
-        """Return the path of an image's file: the full name of the image and a suffix.
-
-        Args:
-            result: localization of the image.
-            suffix: suffix with its dot.
-        """
+        """Return the path of an image's file: the full name of the image and a suffix."""
         return safe_path(result.image_id, self.reserved) + suffix
 
     def stem(self, folder: str, result: Localization, suffix: str) -> PurePosixPath:
-        """Return a unique path without suffix: the name of the image without its suffix.
+        """Return a unique path in a subfolder, without suffix: the image's name without its suffix.
 
         If another image has this path, such as ``a.png`` next to ``a.jpg``, it is the full name.
-
-        Args:
-            folder: subfolder for files of this suffix.
-            result: localization of the image.
-            suffix: suffix with its dot.
         """
         whole = PurePosixPath(self.named(result))
         stem = whole.with_suffix("")
@@ -265,18 +224,54 @@ class AtomicFolder:
         self._discard.detach()
 
 
-def element(name: str, content: object, indent: int = 0) -> str:
-    """Return a line with an XML element that contains text.
+class FolderWriter:
+    """Base of the formats that write a folder, see ``AtomicFolder``.
 
     Args:
-        name: name of the element.
-        content: text of the element, which is escaped by ``escape_name`` and for XML.
-        indent: number of leading spaces.
-
-    >>> element("name", "<b>").strip()
-    '<name>&lt;b&gt;</name>'
+        folder: existing output folder.
+        info: information on the prediction.
     """
-    return f"{' ' * indent}<{name}>{escape(escape_name(str(content)))}</{name}>\n"
+
+    name: ClassVar[str]
+    reserved: ClassVar[Collection[str]] = ()
+
+    def __init__(self, folder: Path, info: PredictionInfo) -> None:
+        """Check the output folder."""
+        self.info, self.folder = info, AtomicFolder(folder, self.name, self.reserved)
+
+    def add(self, result: Localization) -> None:
+        """Add an image."""
+        file = self.write(result) if result.error is None else ""
+        self.folder.note(result, file)
+
+    def write(self, result: Localization) -> str:
+        """Write the files of a readable image; return the path of the main one in the folder."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Rename the folder to its final name."""
+        self.folder.close()
+
+
+def element(name: str, content: object, indent: int = 0) -> str:
+    """Return an XML element: of text, of elements by name, or one for each item of a list.
+
+    Texts are escaped by ``escape_name`` and for XML.
+
+    >>> print(element("box", {"name": "<b>", "x": [1, 2]}), end="")
+    <box>
+      <name>&lt;b&gt;</name>
+      <x>1</x>
+      <x>2</x>
+    </box>
+    """
+    if isinstance(content, list):
+        return "".join(element(name, item, indent) for item in content)
+    space = " " * indent
+    if isinstance(content, dict):
+        inner = "".join(element(key, value, indent + 2) for key, value in content.items())
+        return f"{space}<{name}>\n{inner}{space}</{name}>\n"
+    return f"{space}<{name}>{escape(escape_name(str(content)))}</{name}>\n"
 
 
 def attributes(**values: object) -> str:

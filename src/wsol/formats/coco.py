@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from wsol import __version__
 from wsol._utils.names import escape_name
 from wsol.formats._files import JsonList, write_lists
-from wsol.results.localization import Localization, PredictionInfo, box_masks
+from wsol.results.localization import Localization, PredictionInfo, box_masks, box_rows
 
 
 class CocoWriter:
@@ -47,13 +47,8 @@ class CocoWriter:
             self.errors.add(row | {"status": result.status, "error": reason})
             return
         self.images.add(row | {"width": width, "height": height, "status": result.status})
-        for (x0, y0, x1, y1), score, label, mask in zip(
-            result.boxes.tolist(),
-            result.box_scores.tolist(),
-            result.box_labels.tolist(),
-            box_masks(result, self.info.threshold),
-            strict=True,
-        ):
+        masks = box_masks(result, self.info.threshold)
+        for ((x0, y0, x1, y1), score, label), mask in zip(box_rows(result), masks, strict=True):
             self.boxes += 1
             self.labels.add(label)
             box = {

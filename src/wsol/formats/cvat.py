@@ -2,13 +2,21 @@
 
 from pathlib import Path
 
-from wsol.formats._files import AtomicFolder, TempTextFile, attributes, element, pixels
-from wsol.results.localization import Localization, PredictionInfo
+from wsol.formats._files import FolderWriter, TempTextFile, attributes, element, pixels
+from wsol.results.localization import Localization, PredictionInfo, box_rows
 
 _DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 
+_SCORE = {
+    "name": "score",
+    "mutable": "False",
+    "input_type": "text",
+    "default_value": "",
+    "values": "",
+}
 
-class CvatWriter:
+
+class CvatWriter(FolderWriter):
     """Writes ``cvat/annotations.xml``, which CVAT imports into a task with the same images.
 
     Boxes are ``xtl ytl xbr ybr`` in pixels, with the score as the attribute ``score``.
@@ -21,68 +29,46 @@ class CvatWriter:
         ConfigError: an existing folder ``cvat`` was not written by wsol.
     """
 
+    name = "cvat"
+
     def __init__(self, folder: Path, info: PredictionInfo) -> None:
         """Check the output folder."""
-        self.info = info
-        self.folder = AtomicFolder(folder, "cvat")
+        super().__init__(folder, info)
         self.images = TempTextFile(folder)
         self.number = 0
 
-    def add(self, result: Localization) -> None:
-        """Add an image."""
-        if result.error is not None:
-            self.folder.note(result)
-            return
-        self.folder.note(result, "annotations.xml")
+    def write(self, result: Localization) -> str:
+        """Add an image to the file."""
         width, height = result.original_size
         image = attributes(id=self.number, name=result.image_id, width=width, height=height)
         self.number += 1
         self.images.file.write(f"  <image{image}>\n")
-        for (x0, y0, x1, y1), score, label in zip(
-            result.boxes.tolist(),
-            result.box_scores.tolist(),
-            result.box_labels.tolist(),
-            strict=True,
-        ):
-            corners = {"xtl": x0, "ytl": y0, "xbr": x1, "ybr": y1}
+        for corners, score, label in box_rows(result):
+            edges = zip(("xtl", "ytl", "xbr", "ybr"), map(pixels, corners), strict=True)
             box = attributes(
-                label=self.info.names[label],
-                source="auto",
-                occluded=0,
-                **{name: pixels(value) for name, value in corners.items()},
-                z_order=0,
+                label=self.info.names[label], source="auto", occluded=0, **dict(edges), z_order=0
             )
             self.images.file.write(
                 f'    <box{box}>\n      <attribute name="score">{score!r}</attribute>\n    </box>\n'
             )
         self.images.file.write("  </image>\n")
+        return "annotations.xml"
 
     def close(self) -> None:
         """Write the file, and rename its folder to the final name."""
+        labels = [
+            {"name": name, "type": "rectangle", "attributes": {"attribute": _SCORE}}
+            for name in self.info.names
+        ]
+        task = {
+            "name": self.info.images.name,
+            "size": self.number,
+            "mode": "annotation",
+            "labels": {"label": labels},
+        }
         with self.folder.path("annotations.xml").open("w", encoding="utf-8") as file:
-            file.write(f"{_DECLARATION}<annotations>\n  <version>1.1</version>\n")
-            file.write("  <meta>\n    <task>\n")
-            file.write(element("name", self.info.images.name, 6))
-            file.write(element("size", self.number, 6))
-            file.write(element("mode", "annotation", 6))
-            file.write("      <labels>\n")
-            file.writelines(map(_label, self.info.names))
-            file.write("      </labels>\n    </task>\n  </meta>\n")
+            file.write(f"{_DECLARATION}<annotations>\n")
+            file.write(element("version", "1.1", 2) + element("meta", {"task": task}, 2))
             self.images.copy_to(file)
             file.write("</annotations>\n")
-        self.folder.close()
-
-
-def _label(name: str) -> str:
-    return (
-        "        <label>\n"
-        + element("name", name, 10)
-        + element("type", "rectangle", 10)
-        + "          <attributes>\n            <attribute>\n"
-        + element("name", "score", 14)
-        + element("mutable", "False", 14)
-        + element("input_type", "text", 14)
-        + element("default_value", "", 14)
-        + element("values", "", 14)
-        + "            </attribute>\n          </attributes>\n        </label>\n"
-    )
+        super().close()

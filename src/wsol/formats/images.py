@@ -1,18 +1,16 @@
 """Masks and heat maps as PNG files."""
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
-from wsol.formats._files import AtomicFolder
-from wsol.results.localization import Localization, PredictionInfo, box_masks
+from wsol.formats._files import FolderWriter
+from wsol.results.localization import Localization, box_masks
 from wsol.results.store import encode_map
 
 _MOST = 255
 
 
-class MasksWriter:
+class MasksWriter(FolderWriter):
     """Writes ``masks/``, with an indexed PNG in the original size for each readable image.
 
     The value of a pixel is the number of its box, from 1 by descending score, as in all formats; if
@@ -26,29 +24,19 @@ class MasksWriter:
         ConfigError: an existing folder ``masks`` was not written by wsol.
     """
 
-    def __init__(self, folder: Path, info: PredictionInfo) -> None:
-        """Check the output folder."""
-        self.info = info
-        self.folder = AtomicFolder(folder, "masks")
+    name = "masks"
 
-    def add(self, result: Localization) -> None:
-        """Add one image."""
-        if result.error is not None:
-            self.folder.note(result)
-            return
+    def write(self, result: Localization) -> str:
+        """Write the mask of an image."""
         width, height = result.original_size
         numbers = np.zeros((height, width), np.uint8)
         for number, mask in enumerate(box_masks(result, self.info.threshold), start=1):
             numbers[mask & (numbers == 0)] = min(number, _MOST)
         file = self.folder.named(result, ".png")
-        self.folder.note(result, file)
         image = Image.fromarray(numbers)
         image.putpalette(_colours())
         image.save(self.folder.path(file), "png")
-
-    def close(self) -> None:
-        """Move the folder to its place."""
-        self.folder.close()
+        return file
 
 
 def _colours() -> bytes:
@@ -60,7 +48,7 @@ def _colours() -> bytes:
     return colours.tobytes()
 
 
-class HeatMapsWriter:
+class HeatMapsWriter(FolderWriter):
     """Writes ``heatmaps/``, with an 8-bit gray PNG of each heat map, in the size of the map.
 
     The map covers the whole image; 0 is a score of 0, and 255 a score of 1. The folder can be
@@ -74,20 +62,13 @@ class HeatMapsWriter:
         ConfigError: an existing folder ``heatmaps`` was not written by wsol.
     """
 
-    def __init__(self, folder: Path, info: PredictionInfo) -> None:
-        """Check the output folder."""
-        self.folder = AtomicFolder(folder, "heatmaps")
+    name = "heatmaps"
 
-    def add(self, result: Localization) -> None:
-        """Add one image."""
+    def write(self, result: Localization) -> str:
+        """Write the heat map of an image."""
         png = encode_map(result.heat_map)
         if png is None:
-            self.folder.note(result)
-            return
+            return ""
         file = self.folder.named(result, ".png")
-        self.folder.note(result, file)
         self.folder.path(file).write_bytes(png)
-
-    def close(self) -> None:
-        """Move the folder to its place."""
-        self.folder.close()
+        return file

@@ -5,11 +5,11 @@ from typing import Any
 from urllib.parse import quote
 
 from wsol._utils.names import escape_name
-from wsol.formats._files import AtomicFolder, JsonList, attributes, write_lists
-from wsol.results.localization import Localization, PredictionInfo
+from wsol.formats._files import FolderWriter, JsonList, attributes, write_lists
+from wsol.results.localization import Localization, PredictionInfo, box_rows
 
 
-class LabelStudioWriter:
+class LabelStudioWriter(FolderWriter):
     """Writes ``labelstudio/tasks.json`` and ``labelstudio/config.xml``.
 
     The ``image`` of a task is the URL at which Label Studio serves the image as a local file, with
@@ -25,18 +25,15 @@ class LabelStudioWriter:
         ConfigError: an existing folder ``labelstudio`` was not written by wsol.
     """
 
+    name = "labelstudio"
+
     def __init__(self, folder: Path, info: PredictionInfo) -> None:
         """Check the output folder."""
-        self.info = info
-        self.folder = AtomicFolder(folder, "labelstudio")
+        super().__init__(folder, info)
         self.tasks = JsonList(folder)
 
-    def add(self, result: Localization) -> None:
-        """Add an image."""
-        if result.error is not None:
-            self.folder.note(result)
-            return
-        self.folder.note(result, "tasks.json")
+    def write(self, result: Localization) -> str:
+        """Add an image to the tasks."""
         name = escape_name(result.image_id)
         prediction = {
             "model_version": escape_name(self.info.model),
@@ -45,13 +42,14 @@ class LabelStudioWriter:
         }
         data = {"image": f"/data/local-files/?d={quote(name)}", "image_id": name}
         self.tasks.add({"data": data, "predictions": [prediction]})
+        return "tasks.json"
 
     def close(self) -> None:
         """Write the files, and rename their folder to the final name."""
         write_lists(self.folder.path("tasks.json"), self.tasks)
         config = labelling_config(self.info)
         self.folder.path("config.xml").write_text(config, encoding="utf-8")
-        self.folder.close()
+        super().close()
 
 
 def regions(result: Localization, info: PredictionInfo) -> list[dict[str, Any]]:
@@ -84,15 +82,7 @@ def regions(result: Localization, info: PredictionInfo) -> list[dict[str, Any]]:
                 "rectanglelabels": [escape_name(info.names[label])],
             },
         }
-        for number, ((x0, y0, x1, y1), score, label) in enumerate(
-            zip(
-                result.boxes.tolist(),
-                result.box_scores.tolist(),
-                result.box_labels.tolist(),
-                strict=True,
-            ),
-            start=1,
-        )
+        for number, ((x0, y0, x1, y1), score, label) in enumerate(box_rows(result), start=1)
     ]
 
 

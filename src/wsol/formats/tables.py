@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from wsol._utils.files import write_atomically
 from wsol._utils.names import escape_name
 from wsol.formats._files import CsvFile, nameless_file, to_cell
-from wsol.results.localization import Localization, PredictionInfo
+from wsol.results.localization import Localization, PredictionInfo, box_rows
 
 COLUMNS = {
     "image_id": str,
@@ -36,10 +36,6 @@ def flat_rows(
 ) -> Iterator[tuple[str | float | None, ...]]:
     """Yield the rows of an image, with None for missing values.
 
-    Args:
-        result: localization of an image.
-        classes: names of all classes.
-
     >>> import numpy as np
     >>> box = {"boxes": [[0, 0, 4, 2]], "box_scores": [0.5], "box_labels": [0]}
     >>> result = Localization("a.jpg", (8, 6), **{k: np.array(v) for k, v in box.items()})
@@ -48,9 +44,7 @@ def flat_rows(
     """
     reason = None if result.error is None else result.error.reason
     image = (result.image_id, *result.original_size, result.status, reason)
-    for box, score, label in zip(
-        result.boxes.tolist(), result.box_scores.tolist(), result.box_labels.tolist(), strict=True
-    ):
+    for box, score, label in box_rows(result):
         yield (*image, classes[label], label, score, *box)
     if not len(result.boxes):
         yield (*image, *([None] * 7))

@@ -13,7 +13,7 @@ from PIL import Image, ImageChops, TiffImagePlugin
 from wsol._utils.names import YOLO_RESERVED, escape_name
 from wsol.data.images import load_image, open_image, orientation
 from wsol.errors import DataError, ImageError
-from wsol.formats._files import AtomicFolder, TempTextFile
+from wsol.formats._files import FolderWriter, TempTextFile
 from wsol.results.localization import Localization, PredictionInfo
 
 log = logging.getLogger("wsol")
@@ -28,7 +28,7 @@ READ = {
 """Suffixes of the image formats that all versions of Ultralytics read, preferred suffix first."""
 
 
-class YoloWriter:
+class YoloWriter(FolderWriter):
     """Writes ``yolo/``: ``data.yaml``, two lists of images, ``images/``, ``labels/`` and more.
 
     A label is a line ``class x y width height``, with the center and size of the box as fractions
@@ -52,6 +52,9 @@ class YoloWriter:
         ConfigError: an existing folder ``yolo`` was not written by wsol.
     """
 
+    name = "yolo"
+    reserved = YOLO_RESERVED
+
     def __init__(
         self,
         folder: Path,
@@ -60,23 +63,20 @@ class YoloWriter:
         copy_images: bool = False,
     ) -> None:
         """Check the output folder."""
-        self.info, self.val_fraction, self.copy_images = info, val_fraction, copy_images
-        self.folder = AtomicFolder(folder, "yolo", reserved=YOLO_RESERVED)
+        super().__init__(folder, info)
+        self.val_fraction, self.copy_images = val_fraction, copy_images
         self.lists = {"train": TempTextFile(folder), "val": TempTextFile(folder)}
         self.listed = dict.fromkeys(self.lists, 0)
         self.unlisted = 0
         self.damaged: ImageError | None = None
         self.classes: set[int] = set()
 
-    def add(self, result: Localization) -> None:
-        """Add an image.
+    def write(self, result: Localization) -> str:
+        """Write the files of an image.
 
         Raises:
             DataError: the image has been moved, or can no longer be decoded.
         """
-        if result.error is not None:
-            self.folder.note(result)
-            return
         stem = self.folder.stem("labels", result, ".txt")
         source = self.info.path(result).absolute()
         try:
@@ -86,7 +86,6 @@ class YoloWriter:
             self.damaged = self.damaged or error
             suffix = source.suffix or ".jpg"
         file = f"images/{stem}{suffix or '.png'}"
-        self.folder.note(result, file)
         if suffix:
             _link(source, self.folder.path(file), self.copy_images)
         else:
@@ -107,6 +106,7 @@ class YoloWriter:
             self.folder.path(f"confidences/{stem}.txt"),
             [f"{line} {score!r}" for line, score in zip(labels, scores, strict=True)],
         )
+        return file
 
     def close(self) -> None:
         """Write lists and ``data.yaml``, and rename the folder to its final name."""
@@ -126,7 +126,7 @@ class YoloWriter:
         content = {"train": "train.txt", "val": val, "nc": len(names), "names": names}
         text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=10**6)
         self.folder.path("data.yaml").write_text(text, encoding="utf-8")
-        self.folder.close()
+        super().close()
         if self.damaged is not None:
             log.warning("%s; exporting it and other unreadable images unchanged", self.damaged)
         if self.unlisted:

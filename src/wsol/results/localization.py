@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,63 +59,10 @@ def _filled(box: list[float], size: tuple[int, int]) -> NDArray[np.bool_]:
     return mask
 
 
-def to_supervision(result: Localization, info: PredictionInfo) -> supervision.Detections:
-    """Convert boxes to ``supervision.Detections``, with class names in ``data["class_name"]``.
-
-    Args:
-        result: localization of an image.
-        info: information on the prediction, with classes and threshold.
-
-    Raises:
-        ConfigError: supervision is not installed.
-    """
-    _check("supervision")
-    from supervision import Detections
-
-    names = [info.names[label] for label in result.box_labels.tolist()]
-    width, height = result.original_size
-    masks = np.zeros((len(result.boxes), height, width), np.bool_)
-    for own, mask in zip(masks, box_masks(result, info.threshold), strict=True):
-        own[:] = mask
-    return Detections(
-        xyxy=result.boxes.astype(np.float32),
-        mask=masks if len(masks) else None,
-        confidence=result.box_scores.astype(np.float32),
-        class_id=result.box_labels,
-        data={"class_name": np.array(names, np.str_)},
-    )
-
-
-def to_fiftyone(result: Localization, info: PredictionInfo) -> fiftyone.Detections:
-    """Convert boxes to ``fiftyone.Detections``, x y width height as fractions of the image.
-
-    Args:
-        result: localization of an image.
-        info: information on the prediction, with classes and threshold.
-
-    Raises:
-        ConfigError: fiftyone is not installed.
-    """
-    _check("fiftyone")
-    from fiftyone import Detection, Detections
-
-    width, height = result.original_size
-    return Detections(
-        detections=[
-            Detection(
-                label=info.names[label],
-                bounding_box=[x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height],
-                confidence=score,
-                mask=_window(mask, (x0, y0, x1, y1)),
-            )
-            for (x0, y0, x1, y1), score, label, mask in zip(
-                result.boxes.tolist(),
-                result.box_scores.tolist(),
-                result.box_labels.tolist(),
-                box_masks(result, info.threshold),
-                strict=True,
-            )
-        ]
+def box_rows(result: Localization) -> Iterator[tuple[list[float], float, int]]:
+    """Yield coordinates, score and class of each box."""
+    yield from zip(
+        result.boxes.tolist(), result.box_scores.tolist(), result.box_labels.tolist(), strict=True
     )
 
 
@@ -125,13 +71,6 @@ def _window(mask: NDArray[np.bool_], box: tuple[float, float, float, float]) -> 
     x0, y0 = (min(round(edge), size - 1) for edge, size in zip(box, mask.shape[::-1], strict=False))
     x1, y1 = max(round(box[2]), x0 + 1), max(round(box[3]), y0 + 1)
     return mask[y0:y1, x0:x1].copy()
-
-
-def _check(package: str) -> None:
-    try:
-        import_module(package)
-    except ImportError as error:
-        raise not_installed(package, package) from error
 
 
 @dataclass(frozen=True)
@@ -172,22 +111,6 @@ class PredictionInfo:
         return self.images / result.image_id
 
 
-def _no_map() -> NDArray[np.float32]:
-    return np.zeros((0, 0), np.float32)
-
-
-def _no_boxes() -> NDArray[np.float64]:
-    return np.zeros((0, 4), np.float64)
-
-
-def _no_scores() -> NDArray[np.float64]:
-    return np.zeros(0, np.float64)
-
-
-def _no_labels() -> NDArray[np.int64]:
-    return np.zeros(0, np.int64)
-
-
 @dataclass(frozen=True, eq=False)
 class Localization:
     """Localization of an image: class, heat map and boxes.
@@ -220,10 +143,12 @@ class Localization:
     label: str = ""
     class_index: int = -1
     score: float = 0.0
-    heat_map: NDArray[np.float32] = field(default_factory=_no_map, repr=False)
-    boxes: NDArray[np.float64] = field(default_factory=_no_boxes)
-    box_scores: NDArray[np.float64] = field(default_factory=_no_scores)
-    box_labels: NDArray[np.int64] = field(default_factory=_no_labels)
+    heat_map: NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros((0, 0), np.float32), repr=False
+    )
+    boxes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
+    box_scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    box_labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     error: ImageError | None = None
 
     @property
@@ -267,7 +192,19 @@ class Localization:
         Raises:
             ConfigError: supervision is not installed.
         """
-        return to_supervision(self, info)
+        try:
+            from supervision import Detections
+        except ImportError as error:
+            raise not_installed("supervision", "supervision") from error
+        names = [info.names[label] for label in self.box_labels.tolist()]
+        masks = list(box_masks(self, info.threshold))
+        return Detections(
+            xyxy=self.boxes.astype(np.float32),
+            mask=np.stack(masks) if masks else None,
+            confidence=self.box_scores.astype(np.float32),
+            class_id=self.box_labels,
+            data={"class_name": np.array(names, np.str_)},
+        )
 
     def to_fiftyone(self, info: PredictionInfo) -> fiftyone.Detections:
         """Convert the boxes to ``fiftyone.Detections``, as fractions of the image, with masks.
@@ -279,4 +216,22 @@ class Localization:
         Raises:
             ConfigError: fiftyone is not installed.
         """
-        return to_fiftyone(self, info)
+        try:
+            from fiftyone import Detection, Detections
+        except ImportError as error:
+            raise not_installed("fiftyone", "fiftyone") from error
+        width, height = self.original_size
+        masks = box_masks(self, info.threshold)
+        return Detections(
+            detections=[
+                Detection(
+                    label=info.names[label],
+                    bounding_box=[x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height],
+                    confidence=score,
+                    mask=_window(mask, (x0, y0, x1, y1)),
+                )
+                for ((x0, y0, x1, y1), score, label), mask in zip(
+                    box_rows(self), masks, strict=True
+                )
+            ]
+        )
