@@ -42,29 +42,12 @@ SCHEMA = pa.schema([("image", pa.binary()), ("labels", pa.list_(pa.binary()))])
 def take_rounds(folder: Path, images: ImageCollection) -> tuple[ImageCollection, tuple[int, ...]]:
     """Return the images ordered by round, and the number of images of each round.
 
-    New images become a new round, which is written to a separate file.
-
-    Args:
-        folder: folder of the files of rounds; it is created if it does not exist.
-        images: all images, with their labels.
-
-    Returns:
-        The images, ordered by round, with classes of later rounds after earlier ones; and the
-        number of images of each round.
+    New images become a new round, which is written to a separate file of the folder. Classes of
+    later rounds follow those of earlier ones.
 
     Raises:
         ConfigError: an image of an earlier round is missing or has another label, or a file cannot
             be read.
-
-    >>> import tempfile
-    >>> labels = GivenLabels(("cat", "dog"), [(1,), (0,)])
-    >>> images = ImageCollection(Path("photos"), Names(["a.jpg", "b.jpg"]), labels)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = take_rounds(Path(folder), replace(images, names=images.names[1:],
-    ...         labels=labels[1:]))
-    ...     found, rounds = take_rounds(Path(folder), images)
-    >>> list(found.names), list(found.labels), found.labels.classes, rounds
-    (['b.jpg', 'a.jpg'], [(0,), (1,)], ('cat', 'dog'), (1, 1))
     """
     labels = images.labels or GivenLabels((), ((),) * len(images))
     now = {
@@ -246,10 +229,7 @@ def _prediction(config: AnnotateConfig, run: Path | None) -> PredictConfig:
 class _FromFeatures(Localizer):
     """Localizer that uses stored features, where available, instead of images.
 
-    Args:
-        stored: features of the first images, in the same chunks as the prediction.
-        model: run folder, or None.
-        options: options of ``Localizer``.
+    The features are those of the first images, in the same chunks as the prediction.
     """
 
     def __init__(self, stored: StoredFeatures, model: Path | None, **options: Any) -> None:

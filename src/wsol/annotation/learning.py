@@ -51,10 +51,7 @@ log = logging.getLogger("wsol")
 class Learning:
     """Trains a classifier, a localizer and a distilled head on labeled images.
 
-    Args:
-        config: options of the annotation.
-        images: images with their labels.
-        stored: features of the training images; they are computed here.
+    The features of the training images are computed here and stored.
     """
 
     def __init__(
@@ -258,10 +255,7 @@ class Learning:
     ) -> tuple[float, float]:
         """Return the mean IoU of the teacher's boxes of mirror images with its own and a student's.
 
-        Args:
-            student: student with a trained head.
-            teacher: teacher, for the images and their mirror images.
-            share: side of the mirror images, as a fraction of the input's.
+        The side of the mirror images is ``share`` of the input's.
         """
         step = side_step(layer_root(self.network))
         side = max(round(self.config.image_size * share / step), 1) * step

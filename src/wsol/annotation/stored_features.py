@@ -26,11 +26,7 @@ LAST = "last"
 class StoredFeatures:
     """Files with float16 features, each with a chunk of images.
 
-    Args:
-        folder: folder of the files.
-        size: side of the network's input in pixels.
-        indices: indices of the images, in order.
-        chunk_size: images per file; the last file may have fewer.
+    ``size`` is the side of the network's input in pixels; the last file may have fewer images.
     """
 
     def __init__(self, folder: Path, size: int, indices: Sequence[int], chunk_size: int) -> None:
@@ -40,11 +36,7 @@ class StoredFeatures:
         self.chunks = [list(indices[start : start + chunk_size]) for start in starts]
 
     def part_of(self, numbers: range) -> int | None:
-        """Return the number of the file with exactly these images, or None.
-
-        Args:
-            numbers: indices of the images.
-        """
+        """Return the number of the file with exactly the images of these indices, or None."""
         for chunk, indices in enumerate(self.chunks):
             if indices[:1] == [numbers.start]:
                 return chunk if indices == list(numbers) and self.file(chunk).exists() else None
@@ -64,12 +56,8 @@ class StoredFeatures:
     ) -> None:
         """Compute and store the features of the images that are not in a file yet.
 
-        Args:
-            network: network, on its device.
-            layers: names of the modules whose features are stored, besides the input of the head.
-            paths: paths of all images.
-            preprocessing: preprocessing of the images.
-            least_side: see ``ImageFiles``.
+        Stored are those of the layers, besides the input of the head. ``paths`` are those of all
+        images; for ``least_side`` see ``ImageFiles``.
         """
         self.folder.mkdir(exist_ok=True)
         missing = [chunk for chunk in range(len(self.chunks)) if not self.file(chunk).exists()]
@@ -102,10 +90,7 @@ class StoredFeatures:
     def read(self, chunk: int, network: Network, preprocessing: Preprocessing) -> Inputs:
         """Return the images of a file as a batch with the network's forward pass.
 
-        Args:
-            chunk: number of the file.
-            network: network with the same backbone as in ``compute``; its head may differ.
-            preprocessing: preprocessing, with the device and precision of the network.
+        The network's backbone must be that of ``compute``; its head may differ.
 
         Raises:
             ConfigError: the file cannot be read.

@@ -20,11 +20,7 @@ _logger = logging.getLogger("wsol")
 
 
 class GivenLabels(Sequence[tuple[int, ...]]):
-    """Sequence of the class indices of each image, stored in flat arrays.
-
-    Args:
-        classes: Name of each class.
-        labels: Class indices of each image; empty if its label is unknown.
+    """Sequence of the class indices of each image, stored in flat arrays; empty if unknown.
 
     >>> labels = GivenLabels(("crow", "wren"), [(1,), (), (0, 1)])
     >>> labels[2], labels[1], len(labels)
@@ -63,14 +59,8 @@ class GivenLabels(Sequence[tuple[int, ...]]):
     def numbered(self, classes: Sequence[str]) -> "GivenLabels":
         """Return the labels as indices into the classes of a run.
 
-        Args:
-            classes: Class names of the run.
-
         Raises:
             ConfigError: If the run does not have one of the classes.
-
-        >>> GivenLabels(("wren",), [(0,)]).numbered(("crow", "wren"))[0]
-        (1,)
         """
         for name in self.classes:
             if name not in classes:
@@ -91,12 +81,7 @@ class GivenLabels(Sequence[tuple[int, ...]]):
 def folder_labels(
     root: Path, images: Sequence[str], split_folders: Sequence[str] = ()
 ) -> Iterator[tuple[str, ...]]:
-    """Yield the class of each image by its folder, see `read_folders`; none without class folder.
-
-    Args:
-        root: Folder of the images, for messages.
-        images: Path of each image below `root`.
-        split_folders: Split folders, see `read_split_folders`.
+    """Yield the class of each image by its folder, see `folder_classes`; none without class folder.
 
     Raises:
         DataError: If a folder could be a split or a class, or no image is in a class folder.
@@ -111,26 +96,15 @@ def folder_labels(
 
 
 def file_labels(root: Path, images: Sequence[str], file: Path | str) -> Iterator[tuple[str, ...]]:
-    r"""Yield the classes of each image from a file of labels; none if the file does not list it.
+    """Yield the classes of each image from a file of labels; none if the file does not list it.
 
-    Rows of other images are left out, with a log message.
-
-    Args:
-        root: Folder of the images, whose name may be part of the names in the file.
-        images: Path of each image below `root`.
-        file: File of labels, see `read_labels`.
+    Rows of other images are left out, with a log message. Names in the file may begin with the last
+    folders of `root`.
 
     Raises:
         AnnotationError: If a row cannot be used, or its name matches more than one image.
         DataError: If the file does not exist, its suffix is unknown, or it lists none of the
             images.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "labels.csv")
-    ...     _ = file.write_text("image,label\ntest/a.jpg,wren\ntest/a.jpg,crow\ntrain/a.jpg,jay\n")
-    ...     list(file_labels(Path("birds/test"), ["a.jpg", "b.jpg"], file))
-    [('wren', 'crow'), ()]
     """
     file = Path(file)
     rows = list(read_label_rows(file))
@@ -155,14 +129,9 @@ def file_labels(root: Path, images: Sequence[str], file: Path | str) -> Iterator
 def with_new_names(
     labels: Iterable[Sequence[str]], names: Mapping[str, str | None]
 ) -> Iterator[tuple[str, ...] | None]:
-    """Yield the new class names of each image.
+    """Yield the new class names of each image, see `read_class_map`, without duplicates.
 
-    Args:
-        labels: Class names of each image.
-        names: New names, see `read_class_map`.
-
-    Yields:
-        Names without duplicates; None if all classes of the image are left out.
+    None stands for an image all of whose classes are left out.
 
     >>> list(with_new_names([("Bengal", "pug"), ("pug",), ()], {"Bengal": "cat", "pug": None}))
     [('cat',), None, ()]
@@ -184,26 +153,16 @@ _LEFT_OUT = ("", "~", "null")
 
 
 def read_class_map(path: Path | str) -> dict[str, str | None]:
-    r"""Read a file of new class names.
+    """Read the new name of each class in a file, None for classes that are left out.
 
     Args:
         path: CSV file with the columns `class,new_name`, or YAML file of `class: new_name`. Classes
             with the same new name are merged, and classes without a new name are left out; classes
             that are not listed keep their name.
 
-    Returns:
-        New name of each listed class, None for classes that are left out.
-
     Raises:
         AnnotationError: If a row cannot be used.
         DataError: If the file does not exist, its suffix is unknown, or it cannot be read.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "classes.csv")
-    ...     _ = file.write_text("class,new_name\nBengal,cat\nBombay,cat\npug,\n")
-    ...     read_class_map(file)
-    {'Bengal': 'cat', 'Bombay': 'cat', 'pug': None}
     """
     path = Path(path)
     suffix = path.suffix.lower()

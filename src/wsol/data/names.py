@@ -28,12 +28,8 @@ def ends(name: str) -> Iterator[str]:
 def index_by_end(ids: Sequence[str]) -> dict[str, int | None]:
     """Map each id, its ends and its escaped forms in exports (`wsol._utils.names`) to its index.
 
-    Args:
-        ids: Path of each image, with forward slashes.
-
-    Returns:
-        Index by name; None for names that match more than one id. An id that is also the end of
-        another id matches itself.
+    A name that matches more than one id is mapped to None; an id that is also the end of another id
+    matches itself.
 
     >>> index_by_end(["cat/1.jpg", "dog/1.jpg", "dog/2.jpg"])["2.jpg"]
     2
@@ -55,9 +51,6 @@ def index_by_end(ids: Sequence[str]) -> dict[str, int | None]:
 def map_names(name: str) -> set[str]:
     r"""Return the escaped names that exports use for the score map of an image.
 
-    Args:
-        name: Name of the image, original or escaped.
-
     >>> map_names("a.jpg"), sorted(map_names("a%0Ab\\c.jpg"))
     (set(), ['a%0Ab%5Cc.jpg', 'a%250Ab%5Cc.jpg'])
     """
@@ -69,25 +62,12 @@ def class_name(text: str) -> str:
 
     All class names of folders, files and options pass through this function, so that "crow" and
     "crow " are always the same class.
-
-    Args:
-        text: Class name in a folder, file or option.
-
-    >>> class_name(" crow ")
-    'crow'
     """
     return text.strip()
 
 
 def class_fault(name: str) -> str | None:
-    """Return why a class name from a file cannot be used, or None.
-
-    Args:
-        name: Name of `class_name`.
-
-    >>> class_fault("crow"), class_fault("")
-    (None, 'is empty')
-    """
+    """Return why a name of `class_name` from a file cannot be used, or None."""
     if not name:
         return "is empty"
     if any(unicodedata.category(character) == "Cc" for character in name):
@@ -102,11 +82,9 @@ _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
 
 @dataclass(frozen=True)
 class Match:
-    """Match of a name with images.
+    """Match of a name with an image: its index, None if the name matches more than one image.
 
-    Args:
-        index: Index of the image; None if the name matches more than one.
-        is_exact: Whether the name is the path of the image or an end of it.
+    It is exact if the name is the path of the image or an end of it.
     """
 
     index: int | None
@@ -162,11 +140,7 @@ class ImageNames:
         return frozenset(map(_stem, self.ids))
 
     def find(self, name: str) -> Match | None:
-        """Return the match of a name, or None.
-
-        Args:
-            name: Name in an annotation file.
-        """
+        """Return the match of a name, or None."""
         if name in self._by_end:
             return Match(self._by_end[name], is_exact=True)
         forms = name, name.strip(), unescape_name(name), name.replace("\\", "/")
@@ -282,9 +256,6 @@ def split_of(folder: str) -> str | None:
 
     Case, digits, punctuation and words such as "images" are ignored.
 
-    Args:
-        folder: Name of the folder.
-
     >>> [split_of(name) for name in ("Train", "validation", "test_images", "train2017", "training")]
     ['train', 'val', 'test', 'train', 'train']
     >>> split_of("train station"), split_of("crow")
@@ -295,14 +266,10 @@ def split_of(folder: str) -> str | None:
 
 
 def read_split_folders(given: Sequence[str]) -> dict[str, str] | None:
-    """Parse the option `split_folders`.
+    """Parse the option `split_folders` to the split of each folder.
 
-    Args:
-        given: Empty or `auto` to detect split folders, `none` if every folder is a class, or
-            `split=folder` for each split.
-
-    Returns:
-        Split by folder, empty for `none`; None for `auto`.
+    It is empty or `auto` to detect split folders (None), `none` if every folder is a class (no
+    split), or `split=folder` for each split.
 
     Raises:
         ConfigError: If an entry is not valid, or repeats a split or folder.
@@ -338,9 +305,6 @@ def read_split_folders(given: Sequence[str]) -> dict[str, str] | None:
 def split_option(folders: Mapping[str, str]) -> str:
     """Return the option `--split_folders` for the command line.
 
-    Args:
-        folders: Split by folder.
-
     >>> split_option({"Train": "train"})
     '--split_folders train=Train'
     """
@@ -348,9 +312,5 @@ def split_option(folders: Mapping[str, str]) -> str:
 
 
 def in_order(splits: Iterable[str]) -> list[str]:
-    """Return splits in the order of `SPLITS`.
-
-    >>> in_order({"test", "train"})
-    ['train', 'test']
-    """
+    """Return splits in the order of `SPLITS`."""
     return sorted(splits, key=SPLITS.index)

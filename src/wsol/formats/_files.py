@@ -35,11 +35,7 @@ def to_cell(text: str) -> str:
 
 
 def inert(cell: str) -> str:
-    """Return a text that is already escaped by ``escape_name`` as a cell that is not a formula.
-
-    >>> inert("=a%0A.png")
-    "'=a%0A.png"
-    """
+    """Return a text of ``escape_name`` as a cell that is not a formula."""
     return f"'{cell}" if cell.startswith(_QUOTED) else cell
 
 
@@ -159,12 +155,8 @@ class AtomicFolder:
     """Output folder that is written to a temporary name and renamed at the end.
 
     The folder of an earlier prediction is replaced as a whole. The output folder must be locked by
-    the caller (``wsol._utils.files``); creating an object writes nothing there.
-
-    Args:
-        folder: existing output folder of the prediction.
-        name: name of the folder to write in it.
-        reserved: names that folders of images must not have.
+    the caller (``wsol._utils.files``); creating an object writes nothing there. Folders of images
+    must not have the ``reserved`` names.
 
     Raises:
         ConfigError: a folder or file of this name exists and was not written by wsol.
@@ -286,9 +278,5 @@ def attributes(**values: object) -> str:
 
 
 def pixels(value: float) -> str:
-    """Format a coordinate with at most three decimals.
-
-    >>> pixels(12.0), pixels(12.34567)
-    ('12', '12.346')
-    """
+    """Format a coordinate with at most three decimals."""
     return f"{value:.3f}".rstrip("0").rstrip(".")

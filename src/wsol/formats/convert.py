@@ -8,7 +8,7 @@ from typing import Any
 
 from wsol._utils.files import FolderLock
 from wsol.errors import ConfigError
-from wsol.formats import PredictionInfo, Writer, check_format, create_writer
+from wsol.formats import PredictionInfo, Writer, create_writer
 from wsol.results.localization import Localization
 from wsol.results.store import PredictionStore
 
@@ -113,10 +113,7 @@ def create_writers(
     Raises:
         ConfigError: a format is unknown, or its output would replace other files.
     """
-    names = list(dict.fromkeys(formats))
-    for name in names:
-        check_format(name)
-    return [create_writer(name, folder, info, options) for name in names]
+    return [create_writer(name, folder, info, options) for name in dict.fromkeys(formats)]
 
 
 def without_low_scores(result: Localization, min_score: float) -> Localization:

@@ -41,15 +41,7 @@ SCHEMA = pa.schema(
 
 
 def to_row(result: Localization) -> dict[str, Any]:
-    """Convert a localization to a row of ``SCHEMA``.
-
-    Args:
-        result: localization of an image.
-
-    >>> row = to_row(Localization("a.jpg", error=ImageError("a.jpg", "the file is empty")))
-    >>> row["status"], str(from_row(row).error)
-    ('error', 'a.jpg: the file is empty')
-    """
+    """Convert a localization to a row of ``SCHEMA``."""
     width, height = result.original_size
     return {
         "image_id": escape_name(result.image_id),
@@ -68,11 +60,7 @@ def to_row(result: Localization) -> dict[str, Any]:
 
 
 def from_row(row: dict[str, Any]) -> Localization:
-    """Convert a row to a localization, whose map has the gray levels of the original.
-
-    Args:
-        row: row of ``to_row``.
-    """
+    """Convert a row to a localization, whose map has the gray levels of the original."""
     name, reason = unescape_name(row["image_id"]), row["error"]
     return Localization(
         image_id=name,
@@ -89,10 +77,9 @@ def from_row(row: dict[str, Any]) -> Localization:
 
 
 def encode_map(heat_map: NDArray[np.floating]) -> bytes | None:
-    """Encode a map as a gray PNG; thresholds and boxes only depend on its 256 gray levels.
+    """Encode a map ``(H, W)`` in [0, 1] as a gray PNG; None if it is empty.
 
-    Args:
-        heat_map: float ``(H, W)`` in [0, 1]; None is returned if it is empty.
+    Thresholds and boxes only depend on its 256 gray levels.
 
     >>> decode_map(encode_map(np.array([[0.0, 0.5, 1.0]]))) * 255
     array([[  0., 127., 255.]], dtype=float32)
@@ -105,14 +92,7 @@ def encode_map(heat_map: NDArray[np.floating]) -> bytes | None:
 
 
 def decode_map(png: bytes | None) -> NDArray[np.float32]:
-    """Decode a map, float32 ``(H, W)`` in [0, 1], with the gray levels of the original.
-
-    Args:
-        png: result of ``encode_map``.
-
-    >>> decode_map(None).shape
-    (0, 0)
-    """
+    """Decode a map, float32 ``(H, W)`` in [0, 1], with the gray levels of the original."""
     if png is None:
         return np.zeros((0, 0), np.float32)
     grey = np.asarray(Image.open(io.BytesIO(png)))
@@ -132,11 +112,7 @@ _ROWS = 64
 
 
 def chunk_file(folder: Path, chunk: int) -> Path:
-    """Return the path of a chunk's file.
-
-    Args:
-        folder: output folder of the prediction.
-        chunk: number of the chunk, from 0.
+    """Return the path of a chunk's file in the output folder of a prediction.
 
     >>> chunk_file(Path("boxes"), 3).as_posix()
     'boxes/localizations/chunk-000003.parquet'
@@ -145,25 +121,12 @@ def chunk_file(folder: Path, chunk: int) -> Path:
 
 
 def write_chunk(folder: Path, chunk: int, rows: Sequence[dict[str, Any]]) -> None:
-    """Write the rows of a chunk atomically.
-
-    Args:
-        folder: output folder of the prediction, with the folder of the store.
-        chunk: number of the chunk, from 0.
-        rows: rows of ``to_row``.
-
-    Raises:
-        ConfigError: the disk is full or not available.
-    """
+    """Write the rows of a chunk atomically, see ``put_chunk``."""
     put_chunk(folder, chunk, pack_part(rows))
 
 
 def pack_part(rows: Sequence[dict[str, Any]]) -> bytes:
-    """Return the content of a chunk's file.
-
-    Args:
-        rows: rows of ``to_row``.
-    """
+    """Return the content of a chunk's file with rows of ``to_row``."""
     file = io.BytesIO()
     table = pa.Table.from_pylist(rows, SCHEMA)
     # The maps are already compressed.
@@ -172,12 +135,7 @@ def pack_part(rows: Sequence[dict[str, Any]]) -> bytes:
 
 
 def put_chunk(folder: Path, chunk: int, content: bytes) -> None:
-    """Write the content of a chunk's file atomically.
-
-    Args:
-        folder: output folder of the prediction, with the folder of the store.
-        chunk: number of the chunk, from 0.
-        content: result of ``pack_part``.
+    """Write the content of a chunk's file, a result of ``pack_part``, atomically.
 
     Raises:
         ConfigError: the disk is full or not available.
@@ -187,13 +145,7 @@ def put_chunk(folder: Path, chunk: int, content: bytes) -> None:
 
 
 def finish_store(folder: Path, info: PredictionInfo, number: int, chunks: int) -> None:
-    """Write the file that completes a store.
-
-    Args:
-        folder: output folder of the prediction, with all chunks.
-        info: information on the prediction.
-        number: number of images.
-        chunks: number of chunks.
+    """Write the file that completes a store with some number of images and chunks.
 
     Raises:
         ConfigError: the disk is full or not available.
@@ -212,14 +164,7 @@ def finish_store(folder: Path, info: PredictionInfo, number: int, chunks: int) -
 
 
 def is_finished(folder: Path) -> bool:
-    """Return whether a store is complete.
-
-    Args:
-        folder: output folder of the prediction.
-
-    >>> is_finished(Path("no such folder"))
-    False
-    """
+    """Return whether the store in the output folder of a prediction is complete."""
     return (folder / FOLDER / INFO).exists()
 
 
@@ -320,12 +265,7 @@ class PredictionStore:
 def read_rows(
     folder: Path, chunks: Iterable[int], columns: Sequence[str] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of some chunks.
-
-    Args:
-        folder: output folder of the prediction.
-        chunks: numbers of the chunks.
-        columns: names of the columns to read; default: all.
+    """Yield the rows of some chunks, with all or some columns.
 
     Raises:
         DataError: a file is missing or cannot be read.
@@ -344,12 +284,7 @@ def read_rows(
 
 
 def count_statuses(folder: Path, chunks: Iterable[int]) -> Counter[str]:
-    """Count the images of some chunks by status.
-
-    Args:
-        folder: output folder of the prediction.
-        chunks: numbers of the chunks.
-    """
+    """Count the images of some chunks by status."""
     return Counter(row["status"] for row in read_rows(folder, chunks, ["status"]))
 
 

@@ -64,16 +64,10 @@ def read_boxes(
 
 
 def find_boxes(root: Path) -> Path | None:
-    """Return the file of boxes in the folder of a data set.
+    """Return `boxes.csv`, otherwise `boxes.json` in the folder of a data set, or None.
 
-    Args:
-        root: Folder of the data set.
-
-    Returns:
-        `boxes.csv`, otherwise `boxes.json`, or None. Folders with boxes in other formats are only
-        logged, as their classes may differ from those of the images.
-
-    >>> find_boxes(Path("no such folder"))
+    Folders with boxes in other formats are only logged, as their classes may differ from those of
+    the images.
     """
     files = (root / name for name in ("boxes.csv", "boxes.json"))
     found = next((file for file in files if file.is_file()), None)
@@ -86,31 +80,15 @@ def find_boxes(root: Path) -> Path | None:
 def with_boxes(
     splits: Mapping[str, Samples], path: Path | str, on_bad: OnBad = "fail"
 ) -> dict[str, Samples]:
-    r"""Return all splits of a data set with boxes from a file or folder.
+    """Return all splits of a data set with boxes from a file or folder, see `read_box_file`.
 
-    A box of a multi-label image may have any of the image's classes. A row is bad as in
-    `read_boxes`, and if its box ends more than a pixel outside the image, whose header is read.
-    Rows that match no image are reported in a single message.
-
-    Args:
-        splits: Splits by name; existing boxes are replaced.
-        path: Boxes of any of the images, see `read_box_file`.
-        on_bad: Whether a bad row raises an error or is skipped with a log message.
-
-    Returns:
-        The splits with boxes.
+    Existing boxes are replaced. A box of a multi-label image may have any of the image's classes. A
+    row is bad as in `read_boxes`, and if its box ends more than a pixel outside the image, whose
+    header is read. Rows that match no image are reported in a single message.
 
     Raises:
         AnnotationError: If a row, or the file as a whole, cannot be used.
         DataError: If the file does not exist or its format is unknown.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> train = Samples(Path("birds"), ("a.jpg",), np.array([0]), ("crow",))
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "boxes.csv")
-    ...     _ = file.write_text("image,class,x0,y0,x1,y1\na.jpg,crow,1,2,30,40\n")
-    ...     with_boxes({"train": train}, file)["train"].boxes
-    (array([[ 1.,  2., 30., 40.]]),)
     """
     ids = [name for samples in splits.values() for name in samples.ids]
     allowed, known = [], None

@@ -17,9 +17,6 @@ _LISTS: Final = ("images", "annotations", "categories")
 def load_coco(path: Path) -> dict[str, list[Any]]:
     """Return the lists `images`, `annotations` and `categories` of a COCO file, unchecked.
 
-    Args:
-        path: JSON file.
-
     Raises:
         AnnotationError: If the file is not JSON or lacks one of the lists.
     """
@@ -39,10 +36,6 @@ def coco_names(
     path: Path, lists: dict[str, list[Any]]
 ) -> tuple[Names, Names, list[AnnotationError]]:
     """Return the names of images and of categories by id, and the errors of invalid entries.
-
-    Args:
-        path: Path of the file, for messages.
-        lists: Lists of the file, see `load_coco`.
 
     >>> lists = {"images": [{"id": 7, "file_name": "a.jpg"}], "categories": ["crow"]}
     >>> images, categories, faults = coco_names(Path("boxes.json"), lists)
@@ -75,11 +68,7 @@ def link_fault(entry: dict[str, Any], images: Names, categories: Names) -> str |
 
 
 def is_id(value: Any) -> bool:
-    """Return whether a value can be an id, which is a number or string.
-
-    >>> is_id(7), is_id(None)
-    (True, False)
-    """
+    """Return whether a value can be an id, which is a number or string."""
     return isinstance(value, int | str)
 
 
@@ -96,32 +85,14 @@ def _index(entry: Any, key: str, names: Names) -> str | None:
 
 
 def read_coco_boxes(path: Path) -> Iterator[Row]:
-    """Yield the images and annotations of a COCO file, without crowds.
+    """Yield the images and annotations of a COCO file, without crowds, or the errors of entries.
 
-    Args:
-        path: JSON file with the lists `images` (`id`, `file_name` and perhaps `width` and
-            `height`), `categories` (`id`, `name`) and `annotations`
-            (`id`, `image_id`, `category_id`, `bbox` as x, y, width, height in pixels of the image
-            as displayed).
-
-    Yields:
-        Each image, then for each annotation a box; or the error of an entry that cannot be used.
+    Read are the lists `images` (`id`, `file_name` and perhaps `width` and `height`), `categories`
+    (`id`, `name`) and `annotations` (`id`, `image_id`, `category_id`, `bbox` as x, y, width, height
+    in pixels of the image as displayed).
 
     Raises:
         AnnotationError: If the file is not JSON or lacks one of the lists.
-
-    >>> import json
-    >>> from tempfile import TemporaryDirectory
-    >>> coco = {
-    ...     "images": [{"id": 7, "file_name": "a.jpg"}],
-    ...     "categories": [{"id": 3, "name": "crow"}],
-    ...     "annotations": [{"id": 1, "image_id": 7, "category_id": 3, "bbox": [1, 2, 29, 38]}],
-    ... }
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "boxes.json")
-    ...     _ = file.write_text(json.dumps(coco))
-    ...     [row.box for row in read_coco_boxes(file) if isinstance(row, BoxRow)]
-    [(1.0, 2.0, 30.0, 40.0)]
     """
     lists = load_coco(path)
     yield from _images(path, lists["images"])
@@ -129,13 +100,11 @@ def read_coco_boxes(path: Path) -> Iterator[Row]:
     yield from faults
     seen: set[Any] = set()
     for place, entry in enumerate(lists["annotations"]):
-        if isinstance(entry, dict) and entry.get("iscrowd"):
-            continue
-        row = _row(path, entry, f"annotations[{place}]", images, categories, seen)
-        yield row if isinstance(row, BoxRow) else AnnotationError(path, None, row)
+        if not (isinstance(entry, dict) and entry.get("iscrowd")):
+            yield _row(path, entry, f"annotations[{place}]", images, categories, seen)
 
 
-def _images(path: Path, entries: list[Any]) -> Iterator[ImageRow | AnnotationError]:
+def _images(path: Path, entries: list[Any]) -> Iterator[Row]:
     """Yield the images with a name; errors of others are reported by `coco_names`."""
     seen: set[str] = set()
     for place, entry in enumerate(entries):
@@ -143,12 +112,13 @@ def _images(path: Path, entries: list[Any]) -> Iterator[ImageRow | AnnotationErr
         if not isinstance(name, str):
             continue
         size, fault = _size(entry)
+        row = ImageRow(path, name, item=f"images[{place}]: ", size=size)
         if name in seen:
             fault = f"{name!r} occurs twice"
         seen.add(name)
         if fault is not None:
-            yield AnnotationError(path, None, f"images[{place}]: {fault}")
-        yield ImageRow(path, name, item=f"images[{place}]: ", size=size)
+            yield row.bad(fault)
+        yield row
 
 
 def _size(entry: dict[str, Any]) -> tuple[Size | None, str | None]:
@@ -164,30 +134,25 @@ def _size(entry: dict[str, Any]) -> tuple[Size | None, str | None]:
 
 def _row(
     path: Path, entry: Any, item: str, images: Names, categories: Names, seen: set[Any]
-) -> BoxRow | str:
-    """Return the box of an annotation, or its fault."""
+) -> Row:
+    """Return the box of an annotation, or its error."""
     if not isinstance(entry, dict):
-        return f"{item} is not an object"
+        return AnnotationError(path, None, f"{item} is not an object")
     identity = entry.get("id")
     if not is_id(identity):
-        return f"{item} needs a number or text as 'id'"
+        return AnnotationError(path, None, f"{item} needs a number or text as 'id'")
     item = f"annotation {identity!r}"
     if identity in seen:
-        return f"{item} occurs twice"
+        return AnnotationError(path, None, f"{item} occurs twice")
     seen.add(identity)
-    fault = link_fault(entry, images, categories)
-    if fault:
-        return f"{item}: {fault}"
     box = _box(entry.get("bbox"))
-    if box is None:
-        return f"{item}: bbox must be four numbers, not {entry.get('bbox')!r}"
-    return BoxRow(
-        path,
-        images[entry["image_id"]],
-        item=f"{item}: ",
-        class_name=categories[entry["category_id"]],
-        box=box,
-    )
+    fault = link_fault(entry, images, categories)
+    if fault is None and box is None:
+        fault = f"bbox must be four numbers, not {entry.get('bbox')!r}"
+    if fault or box is None:
+        return AnnotationError(path, None, f"{item}: {fault}")
+    image, label = images[entry["image_id"]], categories[entry["category_id"]]
+    return BoxRow(path, image, item=f"{item}: ", class_name=label, box=box)
 
 
 def _box(bbox: Any) -> Box | None:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from wsol._utils.files import write_atomically
 from wsol._utils.names import unescape_name
 from wsol.data.annotations.coco import read_coco_boxes
-from wsol.data.annotations.types import Box, BoxRow, ImageRow, Row, Size, size_fault
+from wsol.data.annotations.types import Box, BoxRow, ImageRow, Row, Size, parse_size
 from wsol.data.annotations.voc import VOC_SUFFIX, read_voc_boxes
 from wsol.data.annotations.yolo import YOLO_SUFFIXES, find_labels, find_yolo, read_yolo_boxes
 from wsol.data.file_index import find_files
@@ -16,12 +16,7 @@ from wsol.errors import AnnotationError, DataError
 
 
 class CsvRow(NamedTuple):
-    """Row of a CSV file.
-
-    Attributes:
-        line: First line of the row, from 1.
-        fields: Fields of the requested columns, in their order.
-    """
+    """Row of a CSV file: its first line, from 1, and the requested fields in their order."""
 
     line: int
     fields: list[str]
@@ -30,25 +25,13 @@ class CsvRow(NamedTuple):
 def read_csv_rows(
     path: Path, columns: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> Iterator[CsvRow | AnnotationError]:
-    r"""Yield the rows of a CSV file with a header, with columns in any order.
+    """Yield the rows of a CSV file with a header, or the errors of invalid rows.
 
-    Args:
-        path: File in UTF-8, with or without a byte order mark, with any line ends.
-        columns: Required columns; other columns are ignored.
-        optional: Further columns, which are read if the file has all of them.
-
-    Yields:
-        A row, or the error of an invalid row.
+    The file is in UTF-8, with or without a byte order mark, with any line ends and any order of
+    columns. `optional` columns are read if the file has all of them; others are ignored.
 
     Raises:
         AnnotationError: If the first line lacks a column.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "labels.csv")
-    ...     _ = file.write_text("label,image\ncrow,a.jpg\n")
-    ...     list(read_csv_rows(file, ("image", "label")))
-    [CsvRow(line=2, fields=['a.jpg', 'crow'])]
     """
     # A file name that is not UTF-8 reads as os.fsdecode() gives it, so it still matches.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -97,30 +80,15 @@ _OWN_EXPORT: Final = "image_id"
 
 
 def read_csv_boxes(path: Path, *, needs_sizes: bool = False) -> Iterator[Row]:
-    r"""Yield the rows of a CSV file with at least the columns `COLUMNS`, in any order.
+    """Yield the rows of a CSV file with at least the columns `COLUMNS`, in any order.
 
     The columns may have other common names, such as
-    `filename,width,height,class,xmin,ymin,xmax,ymax`, ignoring case.
-
-    Args:
-        path: File in UTF-8, with or without a byte order mark, with any line ends. Coordinates are
-            pixels of the image as displayed. Optional columns `width` and `height` are the size of
-            the image.
-        needs_sizes: Whether a row with an invalid `width` or `height` is bad; otherwise its size is
-            unknown.
-
-    Yields:
-        A box, an image for a row with empty class and coordinates, or the error of an invalid row.
+    `filename,width,height,class,xmin,ymin,xmax,ymax`, ignoring case. A row with empty class and
+    coordinates is an image. Optional columns `width` and `height` are the size of the image; with
+    `needs_sizes`, a row with an invalid size is bad, otherwise its size is unknown.
 
     Raises:
         AnnotationError: If the first line lacks a column.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "boxes.csv")
-    ...     _ = file.write_text("filename,class,xmin,ymin,xmax,ymax\na.jpg,crow,1,2,30,40\n")
-    ...     [row.box for row in read_csv_boxes(file)]
-    [(1.0, 2.0, 30.0, 40.0)]
     """
     columns, sizes = _columns(path)
     for row in read_csv_rows(path, columns, sizes):
@@ -165,15 +133,11 @@ def _size(fields: Sequence[str], needs_size: bool) -> Size | None:
     if not fields:
         return None
     try:
-        size = int(fields[0]), int(fields[1])
-        fault = size_fault(size)
-        if fault:
-            raise ValueError(fault)
+        return parse_size(*fields)
     except ValueError:
         if needs_size:
             raise
         return None
-    return size
 
 
 class BoxLine(NamedTuple):
@@ -186,19 +150,7 @@ class BoxLine(NamedTuple):
 
 
 def write_boxes(path: Path, lines: Iterable[BoxLine]) -> None:
-    """Write a file of boxes atomically.
-
-    Args:
-        path: Path of the file.
-        lines: Rows of the file.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "boxes.csv")
-    ...     write_boxes(file, [BoxLine("test/n01/a.JPEG", "n01", (1.0, 2.0, 3.0, 4.5), (8, 6))])
-    ...     file.read_text().splitlines()[1]
-    'test/n01/a.JPEG,n01,1,2,3,4.5,8,6'
-    """
+    """Write a file of boxes atomically."""
 
     def write(chunk: Path) -> None:
         with chunk.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
@@ -212,15 +164,7 @@ def write_boxes(path: Path, lines: Iterable[BoxLine]) -> None:
 
 
 def read_boxes_below(path: Path, folder: str) -> list[BoxLine]:
-    """Return the rows of a split in an existing file of boxes.
-
-    Args:
-        path: Path of the file, which may not exist.
-        folder: Prefix of the image names of the split.
-
-    >>> read_boxes_below(Path("no such file"), "val/")
-    []
-    """
+    """Return the rows of a file of boxes, if it exists, whose image names begin with a prefix."""
     if not path.is_file():
         return []
     return [
@@ -238,27 +182,13 @@ BOX_FORMATS = (
 
 
 def read_box_file(path: Path, *, needs_sizes: bool = False) -> Iterator[Row]:
-    r"""Return the rows of a file or folder of boxes in any format.
+    """Return the rows of a file or folder of boxes in any format, see its readers.
 
-    Args:
-        path: Boxes, see `read_csv_boxes`, `read_coco_boxes`, `read_voc_boxes` and
-            `read_yolo_boxes`.
-        needs_sizes: Whether a row of a CSV file with an invalid `width` or `height` is bad.
-
-    Returns:
-        A box, an image, or the error of an invalid row for each row, in the order of the file, with
-        the image sizes in the file.
+    `needs_sizes` is that of `read_csv_boxes`.
 
     Raises:
         AnnotationError: If a file as a whole cannot be used.
         DataError: If `path` does not exist, or its format is unknown.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "boxes.csv")
-    ...     _ = file.write_text("image,class,x0,y0,x1,y1\na.jpg,crow,1,2,30,40\n")
-    ...     [row.class_name for row in read_box_file(file)]
-    ['crow']
     """
     if not path.exists():
         raise DataError(f"{path}: no such file of boxes; check the path")
@@ -275,22 +205,14 @@ def read_box_file(path: Path, *, needs_sizes: bool = False) -> Iterator[Row]:
 
 
 def is_yolo(path: Path) -> bool:
-    """Return whether a path is a YOLO data set, its labels or its YAML file.
-
-    >>> is_yolo(Path("no such folder"))
-    False
-    """
+    """Return whether a path is a YOLO data set, its labels or its YAML file."""
     if path.is_file():
         return path.suffix.lower() in YOLO_SUFFIXES
     return find_yolo(path) is not None and bool(find_labels(path))
 
 
 def is_voc(path: Path) -> bool:
-    """Return whether a path is a file or folder of Pascal VOC annotations.
-
-    >>> is_voc(Path("no such folder"))
-    False
-    """
+    """Return whether a path is a file or folder of Pascal VOC annotations."""
     if path.is_file():
         return path.suffix.lower() == VOC_SUFFIX
     return path.is_dir() and bool(find_files(path, {VOC_SUFFIX}))

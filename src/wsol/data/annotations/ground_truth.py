@@ -27,17 +27,8 @@ from wsol.errors import AnnotationError, DataError, ImageError
 class BoxTable:
     """Collects the boxes of images, in the order of their first row.
 
-    Args:
-        path: Path of the file, for messages.
-        repeats: Whether duplicate boxes are allowed; they are kept once.
-        on_bad: Whether a bad row raises an error or is skipped with a log message; the image of a
-            readable row is kept.
-
-    >>> table = BoxTable(Path("boxes.csv"))
-    >>> box = 1.0, 2.0, 3.0, 4.0
-    >>> table.add(BoxRow(Path("boxes.csv"), "a.jpg", size=(8, 6), class_name="crow", box=box))
-    >>> table.annotations(images=None).ids
-    ('a.jpg',)
+    `path` is for messages. With `repeats`, duplicate boxes are allowed, and kept once. The image of
+    a readable bad row that is skipped is kept.
     """
 
     def __init__(self, path: Path, *, repeats: bool = False, on_bad: OnBad = "fail") -> None:
@@ -56,10 +47,7 @@ class BoxTable:
             self.sizes[name] = size
 
     def add(self, row: Row) -> None:
-        """Add an image, or a box and its image.
-
-        Args:
-            row: Image or box; an empty class is ignored.
+        """Add an image, or a box and its image; an empty class is ignored.
 
         Raises:
             AnnotationError: If the row is an error, or inconsistent with other rows of the image.
@@ -80,10 +68,7 @@ class BoxTable:
             self.boxes[row.image][row.box] = row
 
     def annotations(self, images: Path | None) -> BoxAnnotations:
-        """Return the collected annotations.
-
-        Args:
-            images: Folder of the images, for sizes that are not in the rows.
+        """Return the annotations, with sizes that are not in the rows from a folder of images.
 
         Raises:
             AnnotationError: If a box ends outside its image.
@@ -155,27 +140,15 @@ class BoxTable:
 def read_box_annotations(
     path: Path, images: Path | None = None, on_bad: OnBad = "fail"
 ) -> BoxAnnotations:
-    r"""Read the boxes of all images in a file or folder, including images without boxes.
+    """Read the boxes of all images in a file or folder, including images without boxes.
 
-    Args:
-        path: Boxes, see `read_box_file`.
-        images: Folder of the images, for boxes without image sizes; default: for YOLO, the folder
-            `images` next to the labels. Image names are matched by `ImageNames`.
-        on_bad: Whether a bad row raises an error or is skipped with a log message.
+    The folder of the images is for boxes without image sizes; its default for YOLO is the folder
+    `images` next to the labels. Image names are matched by `ImageNames`.
 
     Raises:
         AnnotationError: If a row cannot be used.
         DataError: If there are no boxes, or the size of an image is unknown.
         ImageError: If an image whose size is needed cannot be read.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "boxes.csv")
-    ...     text = "image,class,x0,y0,x1,y1,width,height\na.jpg,crow,1,2,30,40,60,50\n"
-    ...     _ = file.write_text(text)
-    ...     annotations = read_box_annotations(file)
-    >>> annotations.ids, annotations.boxes[0].tolist(), annotations.size(0)
-    (('a.jpg',), [[1.0, 2.0, 30.0, 40.0]], (60, 50))
     """
     table, rows = BoxTable(path, on_bad=on_bad), read_box_file(path, needs_sizes=True)
     if is_yolo(path):

@@ -81,11 +81,7 @@ def read_mask(
 
 
 def nearest(values: NDArray[np.generic], size: Size) -> NDArray[np.generic]:
-    """Resize by nearest neighbor, rounding down like OpenCV's `INTER_NEAREST`.
-
-    Args:
-        values: Array (H, W).
-        size: Width and height of the result.
+    """Resize ``(H, W)`` by nearest neighbor, rounding down like OpenCV's `INTER_NEAREST`.
 
     >>> nearest(np.array([[1, 2, 3, 4]]), (2, 1)).tolist()
     [[1, 3]]
@@ -181,26 +177,15 @@ IGNORE = "_ignore"
 
 
 def read_mask_folder(root: Path, images: Path | None = None) -> MaskAnnotations:
-    """Find the masks of images by file names.
+    """Find the masks of images by the names of PNG files at any depth of a folder.
 
     Without `images`, each file is the mask of one image, whose id is the path without suffix. With
-    `images`, the ids are those of images with masks, and the masks of `crow/a.jpg` are `crow/a.png`
-    and all `crow/a_*.png`, where `crow/a_ignore.png` contains ignored pixels. A file that matches
-    more than one image belongs to the image with the longest name.
-
-    Args:
-        root: Folder of PNG files at any depth.
-        images: Folder of the images.
+    the folder of the images, the ids are those of images with masks, and the masks of `crow/a.jpg`
+    are `crow/a.png` and all `crow/a_*.png`, where `crow/a_ignore.png` contains ignored pixels. A
+    file that matches more than one image belongs to the image with the longest name.
 
     Raises:
         DataError: If there are no masks, or a mask matches no image.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     Path(folder, "crow").mkdir()
-    ...     Path(folder, "crow/a.png").touch()
-    ...     read_mask_folder(Path(folder)).ids
-    ('crow/a',)
     """
     files = find_files(root, {MASK_SUFFIX})
     if not files:

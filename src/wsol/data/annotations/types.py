@@ -144,6 +144,15 @@ def size_fault(size: Size) -> str | None:
     return None if min(size) > 0 else f"an image cannot be {width} x {height} pixels large"
 
 
+def parse_size(width: str, height: str) -> Size:
+    """Return the size of an image in a file, or raise ValueError."""
+    size = int(width), int(height)
+    fault = size_fault(size)
+    if fault:
+        raise ValueError(fault)
+    return size
+
+
 @dataclass(frozen=True, eq=False)
 class _Annotations:
     """Images of a split: source of their annotations, ids, and classes, None if unknown."""

@@ -3,14 +3,14 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from wsol._utils.names import unescape_name
-from wsol.data.annotations.types import Box, BoxRow, ImageRow, Row, Size, size_fault
+from wsol.data.annotations.types import BoxRow, ImageRow, Row, Size, parse_size
 from wsol.data.file_index import find_files
 from wsol.errors import AnnotationError, DataError
 
@@ -22,32 +22,17 @@ _logger = logging.getLogger("wsol")
 
 
 def read_voc_boxes(path: Path) -> Iterator[Row]:
-    """Yield the images and boxes of Pascal VOC XML files.
+    """Yield the images and boxes of a Pascal VOC XML file, or of all files below a folder.
 
-    Pascal VOC counts pixels from 1 and includes the last one, so `xmin ymin xmax ymax` becomes
-    `x0 = xmin - 1`, `y0 = ymin - 1`, `x1 = xmax`, `y1 = ymax`. If a corner in any file is at 0, all
+    Pascal VOC counts pixels from 1 and includes the last one, so `xmin ymin xmax ymax` becomes `x0
+    = xmin - 1`, `y0 = ymin - 1`, `x1 = xmax`, `y1 = ymax`. If a corner in any file is at 0, all
     files count from 0 like those of many programs, and corners are not shifted. Files of `wsol`
-    always count from 0.
-
-    Args:
-        path: File, or folder of files at any depth. The image name is `filename`, with the folder
-            of the file if the name is not unique, or the name of the file if `filename` is empty.
-            `name` and `bndbox` of each object are read.
-
-    Yields:
-        The image of each file, and a box or an error for each of its objects.
+    always count from 0. The image name is `filename`, with the folder of the file if the name is
+    not unique, or the name of the file if `filename` is empty.
 
     Raises:
         AnnotationError: If a file as a whole cannot be read or is not a Pascal VOC annotation.
         DataError: If there are no such files.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> box = "<xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>40</ymax>"
-    >>> text = "<annotation><filename>a.jpg</filename><object><name>crow</name><bndbox>"
-    >>> with TemporaryDirectory() as folder:
-    ...     _ = Path(folder, "a.xml").write_text(f"{text}{box}</bndbox></object></annotation>")
-    ...     [row.box for row in read_voc_boxes(Path(folder)) if isinstance(row, BoxRow)]
-    [(0.0, 1.0, 30.0, 40.0)]
     """
     names = [path.name] if path.is_file() else find_files(path, {VOC_SUFFIX})
     if not names:
@@ -56,46 +41,35 @@ def read_voc_boxes(path: Path) -> Iterator[Row]:
     files = [_read(root, name) for name in names]
     first = next((file for file in files if not file.is_own and file.counts_from_0), None)
     if first is not None:
-        _logger.info("%s: a corner is at 0; treating all boxes of %s as 0-based", first.path, path)
-    times = Counter(file.image for file in files)
+        _logger.info(
+            "%s: a corner is at 0; treating all boxes of %s as 0-based", first.row.path, path
+        )
+    times = Counter(file.row.image for file in files)
     for file in files:
-        image = file.image
+        image = file.row.image
         if times[image] > 1:
             image = (PurePosixPath(file.name).parent / image).as_posix()
         shift = 0.0 if file.is_own or first is not None else 1.0
-        yield ImageRow(file.path, image, size=file.size)
-        for each in file.objects:
-            if isinstance(each, AnnotationError):
-                yield each
-                continue
-            x0, y0, x1, y1 = each.box
-            box = x0 - shift, y0 - shift, x1, y1
-            yield BoxRow(file.path, image, each.line, size=file.size, class_name=each.name, box=box)
+        yield replace(file.row, image=image)
+        for row in file.objects:
+            if isinstance(row, BoxRow):
+                x0, y0, x1, y1 = row.box
+                yield replace(row, image=image, box=(x0 - shift, y0 - shift, x1, y1))
+            else:
+                yield row
 
 
-@dataclass(frozen=True)
-class _Object:
-    """Object of a file."""
+class _File(NamedTuple):
+    """Content of a file, its name below the folder, and whether it is an export of wsol."""
 
     name: str
-    box: Box
-    line: int
-
-
-@dataclass(frozen=True)
-class _File:
-    """File with its path, its name below the folder, and its content."""
-
-    path: Path
-    name: str
-    image: str
-    size: Size | None
-    objects: list[_Object | AnnotationError]
+    row: ImageRow
+    objects: list[BoxRow | AnnotationError]
     is_own: bool
 
     @property
     def counts_from_0(self) -> bool:
-        boxes = (each.box for each in self.objects if isinstance(each, _Object))
+        boxes = (row.box for row in self.objects if isinstance(row, BoxRow))
         return any(0 <= min(x0, y0) < 1 for x0, y0, _, _ in boxes)
 
 
@@ -114,15 +88,10 @@ def _read(root: Path, name: str) -> _File:
         )
     is_own = text_of(tree, "source/database") == "wsol"
     image = text_of(tree, "filename") or Path(name).stem
-    objects = [_object(path, item, lines, is_own) for item in tree.findall("object")]
-    return _File(
-        path,
-        name,
-        unescape_name(image) if is_own else image.replace("\\", "/"),
-        _size(path, tree, lines),
-        objects,
-        is_own,
-    )
+    image = unescape_name(image) if is_own else image.replace("\\", "/")
+    row = ImageRow(path, image, size=_size(path, tree, lines))
+    objects = [_object(row, item, lines[item], is_own) for item in tree.findall("object")]
+    return _File(name, row, objects, is_own)
 
 
 def _size(path: Path, tree: Element, lines: dict[Element, int]) -> Size | None:
@@ -131,31 +100,33 @@ def _size(path: Path, tree: Element, lines: dict[Element, int]) -> Size | None:
     if {width, height} <= {"", "0"}:
         return None
     try:
-        size = int(width), int(height)
-        fault = size_fault(size)
+        return parse_size(width, height)
     except ValueError as error:
-        fault = str(error)
-    if fault:
         item = tree.find("size")
-        raise AnnotationError(path, None if item is None else lines[item], fault)
-    return size
+        line = None if item is None else lines[item]
+        raise AnnotationError(path, line, str(error)) from error
 
 
-def _object(
-    path: Path, item: Element, lines: dict[Element, int], is_own: bool
-) -> _Object | AnnotationError:
+def _object(image: ImageRow, item: Element, line: int, is_own: bool) -> BoxRow | AnnotationError:
     name = text_of(item, "name")
     texts = [text_of(item, f"bndbox/{corner}") for corner in _CORNERS]
     missing = [
         what for what, text in zip(("name", *_CORNERS), (name, *texts), strict=True) if not text
     ]
     if missing:
-        return AnnotationError(path, lines[item], f"the object has no {missing[0]}")
+        return AnnotationError(image.path, line, f"the object has no {missing[0]}")
     try:
         x0, y0, x1, y1 = map(float, texts)
     except ValueError as error:
-        return AnnotationError(path, lines[item], str(error))
-    return _Object(unescape_name(name) if is_own else name, (x0, y0, x1, y1), lines[item])
+        return AnnotationError(image.path, line, str(error))
+    return BoxRow(
+        image.path,
+        image.image,
+        line,
+        size=image.size,
+        class_name=unescape_name(name) if is_own else name,
+        box=(x0, y0, x1, y1),
+    )
 
 
 def text_of(item: Element, path: str) -> str:
@@ -164,11 +135,9 @@ def text_of(item: Element, path: str) -> str:
 
 
 def parse_xml(content: bytes, lines: dict[Element, int] | None = None) -> Element:
-    """Parse XML from an untrusted source.
+    """Parse XML from an untrusted source, and add the line of each element to `lines`, from 1.
 
-    Args:
-        content: Content of the file. A document type, which could define entities, is refused.
-        lines: Mapping that the line of each element is added to, from 1.
+    A document type, which could define entities, is refused.
 
     Raises:
         ExpatError: If the content is not XML.

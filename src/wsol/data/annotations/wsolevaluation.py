@@ -14,8 +14,8 @@ from wsol.data.annotations.types import (
     MaskFiles,
     OnBad,
     Size,
+    parse_size,
     read_lines,
-    size_fault,
 )
 from wsol.errors import AnnotationError, DataError
 
@@ -30,11 +30,7 @@ _logger = logging.getLogger("wsol")
 
 
 def is_metadata(folder: Path) -> bool:
-    """Return whether a folder has the layout of a split of wsolevaluation.
-
-    >>> is_metadata(Path("no such folder"))
-    False
-    """
+    """Return whether a folder has the layout of a split of wsolevaluation."""
     return any((folder / name).is_file() for name in (IDS, GROUND_TRUTH))
 
 
@@ -44,7 +40,7 @@ def read_metadata(
     masks: Path | None = None,
     on_bad: OnBad = "fail",
 ) -> BoxAnnotations | MaskAnnotations:
-    r"""Read the metadata of a split.
+    """Read the metadata of a split.
 
     The images are those in `image_ids.txt`; lines of other images are left out with a log message.
     Duplicate boxes, which occur in the published metadata of ILSVRC, are kept once.
@@ -63,15 +59,6 @@ def read_metadata(
         DataError: If a file is missing, or the size of an image with boxes is unknown.
 
     Source: the formats that wsolevaluation's `data_loaders.py` reads.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> files = {IDS: "a/1.jpg\n", LABELS: "a/1.jpg,0\n", SIZES: "a/1.jpg,60,50\n",
-    ...          GROUND_TRUTH: "a/1.jpg,1,2,30,40\na/1.jpg,5,5,9,9\n"}
-    >>> with TemporaryDirectory() as folder:
-    ...     _ = [Path(folder, name).write_text(text) for name, text in files.items()]
-    ...     annotations = read_metadata(Path(folder))
-    >>> annotations.ids, annotations.classes, annotations.boxes[0].tolist()
-    (('a/1.jpg',), ('0',), [[1.0, 2.0, 30.0, 40.0], [5.0, 5.0, 9.0, 9.0]])
     """
     ids = _ids(folder / IDS)
     labels = dict(_labels(folder / LABELS))
@@ -102,14 +89,7 @@ def read_listing(folder: Path) -> list[LabelRow]:
 
 
 def holds_boxes(folder: Path) -> bool:
-    """Return whether the ground truth of a split is boxes, not masks.
-
-    Args:
-        folder: See `read_metadata`.
-
-    >>> holds_boxes(Path("no such folder"))
-    False
-    """
+    """Return whether the ground truth of a split is boxes, not masks."""
     ground_truth = read_lines(folder / GROUND_TRUTH) if (folder / GROUND_TRUTH).is_file() else []
     return bool(ground_truth) and _fields(ground_truth[0][1]) == 4
 
@@ -152,13 +132,9 @@ def _sizes(path: Path) -> Iterator[tuple[str, Size]]:
     if path.exists():
         for row in _rows(path, read_lines(path), 2):
             try:
-                size = int(row.values[0]), int(row.values[1])
+                yield row.image, parse_size(*row.values)
             except ValueError as error:
                 raise AnnotationError(path, row.line, str(error)) from error
-            fault = size_fault(size)
-            if fault:
-                raise AnnotationError(path, row.line, fault)
-            yield row.image, size
 
 
 def _fields(line: str) -> int:

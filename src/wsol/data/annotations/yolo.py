@@ -21,13 +21,7 @@ _LABELS, _IMAGES = "labels", "images"
 
 
 def find_yolo(path: Path) -> Path | None:
-    """Return the file with the class names of a YOLO data set, or None.
-
-    Args:
-        path: Folder of the data set, its folder `labels`, or its YAML file.
-
-    >>> find_yolo(Path("no such folder"))
-    """
+    """Return the file with the class names of a YOLO data set (see `read_yolo_boxes`), or None."""
     if path.is_file():
         return path if path.suffix.lower() in YOLO_SUFFIXES else None
     path = path.absolute()
@@ -38,44 +32,27 @@ def find_yolo(path: Path) -> Path | None:
 
 
 def yolo_images(path: Path) -> Path:
-    """Return the folder of the images of a YOLO data set.
-
-    Args:
-        path: See `read_yolo_boxes`.
-    """
+    """Return the folder of the images of a YOLO data set, see `read_yolo_boxes`."""
     root = _root(path)
     return root / _IMAGES if (root / _IMAGES).is_dir() else root
 
 
 def read_yolo_boxes(path: Path) -> Iterator[Row]:
-    r"""Yield the images and boxes of YOLO label files.
+    """Yield the images and boxes of YOLO label files.
 
     A line is `class x y width height`, with the class index from 0, center and size of the box in
     fractions of the image as displayed, and an optional score; or `class x y x y ...`, the corners
     of a polygon, whose bounding box is used. The labels of `images/crow/a.jpg` are in
     `labels/crow/a.txt`, also in folders `train/images` and `train/labels`; without such folders,
-    labels are next to the images.
+    labels are next to the images, which are named by their expected paths without suffix.
 
     Args:
         path: Folder of the data set, its folder `labels`, or its YAML file. The class names are in
             its `data.yaml` (`names`), `classes.txt` or `obj.names`.
 
-    Yields:
-        The image of each file, named by its expected path without suffix, and a box with
-        `is_relative`, or an error, for each line.
-
     Raises:
         AnnotationError: If the class names or a file as a whole cannot be read.
         DataError: If there are no labels or no class names.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     Path(folder, "labels").mkdir()
-    ...     _ = Path(folder, "classes.txt").write_text("crow\nwren\n")
-    ...     _ = Path(folder, "labels/a.txt").write_text("1 0.5 0.5 0.5 0.25\n")
-    ...     rows = [row for row in read_yolo_boxes(Path(folder)) if isinstance(row, BoxRow)]
-    >>> rows[0].class_name, rows[0].box
-    ('wren', (0.25, 0.375, 0.75, 0.625))
     """
     source, root = find_yolo(path), _root(path)
     if source is None:
@@ -95,11 +72,7 @@ def read_yolo_boxes(path: Path) -> Iterator[Row]:
 
 
 def find_labels(path: Path) -> list[str]:
-    """Return the label files of a YOLO data set, relative to its root folder.
-
-    Args:
-        path: See `read_yolo_boxes`.
-    """
+    """Return the label files of a YOLO data set, relative to its root folder."""
     root = _root(path)
     files = [name for name in find_files(root, {".txt"}) if Path(name).name not in _NAMES]
     return [name for name in files if _LABELS in PurePosixPath(name).parts[:-1]] or files

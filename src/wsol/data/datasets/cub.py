@@ -18,14 +18,7 @@ Value = TypeVar("Value")
 
 
 def is_cub(root: Path | str) -> bool:
-    """Return whether a folder has the layout of CUB-200-2011.
-
-    Args:
-        root: Any folder.
-
-    >>> is_cub("no such folder")
-    False
-    """
+    """Return whether a folder has the layout of CUB-200-2011."""
     return Path(root, "images.txt").is_file() and Path(root, "images").is_dir()
 
 
@@ -134,9 +127,6 @@ def read_cub_annotations(root: Path) -> BoxAnnotations:
     """Read the test images of CUB-200-2011 or a part of it, with one box per image.
 
     Some boxes end a pixel outside the image. They are not changed, as in the evaluation of runs.
-
-    Args:
-        root: Folder of the data set, see `read_cub`; image sizes are read from its images.
 
     Raises:
         AnnotationError: If a line cannot be used or is missing.

@@ -89,17 +89,9 @@ def read_folders(
 def folder_classes(
     root: Path, images: Sequence[str], split_folders: Sequence[str] = ()
 ) -> Iterator[str | None]:
-    """Yield the class of each image by its folder, as in `read_folders`.
+    """Yield the class of each image by its folder as in `read_folders`; None without class folder.
 
-    The disk is not accessed, so the images may be remote.
-
-    Args:
-        root: Folder of the images, for messages.
-        images: Path of each image below `root`.
-        split_folders: Split folders, see `read_split_folders`.
-
-    Yields:
-        Name of the class, None for an image outside class folders.
+    The disk is not accessed, so the images may be remote; `root` is for messages.
 
     Raises:
         DataError: If a folder could be a split or a class.

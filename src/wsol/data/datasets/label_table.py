@@ -26,16 +26,7 @@ _Labelled = dict[str, list[LabelRow]]
 
 
 def find_labels(root: Path) -> Path | None:
-    """Return the file of labels in the folder of a data set.
-
-    Args:
-        root: Folder of the data set.
-
-    Returns:
-        `labels.csv`, otherwise `labels.json`, or None.
-
-    >>> find_labels(Path("no such folder"))
-    """
+    """Return `labels.csv`, otherwise `labels.json` in the folder of a data set, or None."""
     files = (root / name for name in ("labels.csv", "labels.json"))
     return next((file for file in files if file.is_file()), None)
 
@@ -181,12 +172,7 @@ def _by_split(
 
 
 def _folder_split(image: str, folders: Mapping[str, str] | None) -> str:
-    """Return the split of an image by the first folder of its path.
-
-    Args:
-        image: Path below the root.
-        folders: Split by folder; None to detect splits by folder names.
-    """
+    """Return the split of an image by its first folder; without `folders`, by the folder's name."""
     first, slash, _ = image.partition("/")
     if not slash:
         return "train"

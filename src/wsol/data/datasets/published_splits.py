@@ -39,28 +39,17 @@ class Listing:
 
 
 def read_label_file(path: Path, *, with_boxes: bool = True) -> Listing:
-    r"""Read a label file of a split.
+    """Read a label file of a split: lines `name class x0 y0 x1 y1` or `name class`.
 
-    Args:
-        path: Text file with lines `name class x0 y0 x1 y1` or `name class`, separated by spaces or
-            tabs; the class is a number from 0. An image with more than one box has one line per
-            box.
-        with_boxes: Whether to read the boxes. Those of the published `train.txt` of CUB are
-            `x y width height`, and are not used for training.
+    They are separated by spaces or tabs; the class is a number from 0. An image with more than one
+    box has one line per box. Boxes of the published `train.txt` of CUB are `x y width height`, and
+    are not used for training.
 
     Raises:
         AnnotationError: If a line cannot be used.
         DataError: If the file cannot be read.
 
     Source: `labels/CUB` and `dataflow/CUB.py` of the authors' tensorpack code.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "test.txt")
-    ...     _ = file.write_text("1.Crow/a.jpg\t0\t1.0\t2.0\t30.0\t40.0\n")
-    ...     listing = read_label_file(file)
-    >>> listing.rows[0].image, listing.rows[0].class_name, listing.boxes[0].tolist()
-    ('1.Crow/a.jpg', '0', [[1.0, 2.0, 30.0, 40.0]])
     """
     rows: dict[str, LabelRow] = {}
     boxes: dict[str, dict[Box, None]] = {}

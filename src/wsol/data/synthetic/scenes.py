@@ -67,13 +67,7 @@ LEAST, MOST = 0.2, 0.9
 
 @dataclass(frozen=True)
 class Scene:
-    """Image with its ground truth.
-
-    Attributes:
-        image: RGB, 224 x 224.
-        labels: int64 ``(K,)``, index into ``CLASSES`` of each object.
-        boxes: float64 ``(K, 4)``, x0 y0 x1 y1 in pixels.
-    """
+    """RGB image, 224 x 224, with classes `(K,)` and boxes `(K, 4)`, x0 y0 x1 y1, of its objects."""
 
     image: Image.Image
     labels: NDArray[np.int64]
@@ -83,10 +77,7 @@ class Scene:
 def toy_scenes(count: int, seed: int, max_objects: int = 1) -> Iterator[Scene]:
     """Yield scenes; the class of the first object cycles through all classes.
 
-    Args:
-        count: number of images.
-        seed: random seed of the images.
-        max_objects: maximum number of objects per image, of up to three classes.
+    An image has up to `max_objects` objects of up to three classes.
 
     >>> first = next(toy_scenes(1, seed=0))
     >>> first.image.size, CLASSES[first.labels[0]], first.boxes.shape
@@ -107,19 +98,6 @@ def write_scenes(
 
     Scenes of one object are written to class folders. Scenes of more objects are written to split
     folders, with the classes of each image in ``labels.csv``, one row per class.
-
-    Args:
-        root: output folder, which is created.
-        train: number of training images, which have no boxes.
-        test: number of test images.
-        seed: random seed of all images.
-        max_objects: maximum number of objects per image.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_scenes(Path(folder), train=6, test=0)
-    ...     len(list(Path(folder, "train").iterdir()))
-    6
     """
     boxes: list[Sequence[object]] = [("image", "class", "x0", "y0", "x1", "y1")]
     labels: list[Sequence[object]] = [("image", "label")]
@@ -230,15 +208,7 @@ FALL = 1.2
 
 
 def photograph(seed: int, size: tuple[int, int] = PHOTOGRAPH_SIZE) -> Image.Image:
-    """Return a color image of clouds, with the statistics of a photograph.
-
-    Args:
-        seed: random seed of the image.
-        size: width and height in pixels.
-
-    >>> photograph(0).size
-    (500, 375)
-    """
+    """Return a color image of clouds, with the statistics of a photograph."""
     width, height = size
     random = np.random.default_rng(seed)
     light, red, green = (_clouds(random, width, height, FALL + fall) for fall in (0, 0.3, 0.3))

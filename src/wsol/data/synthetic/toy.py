@@ -18,15 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 
 def textured_background(random: np.random.Generator, size: int) -> Image.Image:
-    """Return a background of soft color patches.
-
-    Args:
-        random: random generator.
-        size: side of the image in pixels.
-
-    >>> textured_background(np.random.default_rng(0), 64).size
-    (64, 64)
-    """
+    """Return a square background of soft color patches."""
     coarse = random.uniform(60, 190, (6, 6, 1)) + random.uniform(-25, 25, (6, 6, 3))
     fine = random.uniform(-30, 30, (40, 40, 1)) + np.zeros((40, 40, 3))
     layers = [
@@ -55,13 +47,7 @@ _SCALE = 2
 
 @dataclass(frozen=True)
 class ToyImage:
-    """Image with its ground truth.
-
-    Attributes:
-        image: RGB, 224 x 224.
-        label: index into ``CLASSES``.
-        box: float64 ``(4,)``, x0 y0 x1 y1 in pixels, around the whole animal.
-    """
+    """RGB image, 224 x 224, with class and box ``(4,)``, x0 y0 x1 y1, of the whole animal."""
 
     image: Image.Image
     label: int
@@ -70,10 +56,6 @@ class ToyImage:
 
 def toy_images(count: int, seed: int) -> Iterator[ToyImage]:
     """Yield images, cycling through the classes.
-
-    Args:
-        count: number of images.
-        seed: random seed of the images.
 
     >>> first = next(toy_images(1, seed=0))
     >>> first.image.size, CLASSES[first.label], bool((first.box[2:] > first.box[:2]).all())
@@ -87,21 +69,7 @@ def toy_images(count: int, seed: int) -> Iterator[ToyImage]:
 def write_toy(
     root: Path, *, train: int = 256, val: int = 40, test: int = 120, seed: int = 0
 ) -> None:
-    """Write a data set of toy images with class folders and ``boxes.csv``.
-
-    Args:
-        root: output folder, which is created.
-        train: number of training images, which have no boxes.
-        val: number of validation images.
-        test: number of test images.
-        seed: random seed of all images.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_toy(Path(folder), train=4, val=0, test=4)
-    ...     sorted(path.name for path in Path(folder, "test").iterdir())
-    ['cross', 'disc', 'square', 'triangle']
-    """
+    """Write toy images to class folders, and the boxes of val and test to ``boxes.csv``."""
     rows: list[tuple[str, str, float, float, float, float]] = []
     for number, (split, count) in enumerate((("train", train), ("val", val), ("test", test))):
         for index, image in enumerate(toy_images(count, seed=seed * 3 + number)):
