@@ -5,7 +5,6 @@ cover only in part, the class of an object is its shape; pattern and color are r
 sizes from a fifth of the image's side to nearly all of it, at any position.
 """
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,19 +12,25 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from wsol.data.synthetic.toy import textured_background
-
-SIZE = 224
-_SCALE = 2
-
-Points = list[tuple[float, float]]
+from wsol.data.synthetic.toy import (
+    BOX_COLUMNS,
+    SIZE,
+    Points,
+    circle,
+    silhouette,
+    solid_box,
+    stripes,
+    textured_background,
+    to_image,
+    with_noise,
+    write_rows,
+)
 
 
 def _disc(x: float, y: float, radius_x: float, radius_y: float) -> Points:
-    turns = np.linspace(0, 2 * math.pi, 40)
-    return [(x + radius_x * math.cos(t), y + radius_y * math.sin(t)) for t in turns]
+    return [(x + radius_x * cosine, y + radius_y * sine) for cosine, sine in circle(40)]
 
 
 SHAPES: dict[str, list[Points]] = {
@@ -99,8 +104,8 @@ def write_scenes(
     Scenes of one object are written to class folders. Scenes of more objects are written to split
     folders, with the classes of each image in ``labels.csv``, one row per class.
     """
-    boxes: list[Sequence[object]] = [("image", "class", "x0", "y0", "x1", "y1")]
-    labels: list[Sequence[object]] = [("image", "label")]
+    boxes: list[Sequence[object]] = []
+    labels: list[Sequence[object]] = []
     for number, (split, count) in enumerate((("train", train), ("test", test))):
         scenes = toy_scenes(count, seed * 2 + number, max_objects)
         for index, scene in enumerate(scenes):
@@ -113,14 +118,9 @@ def write_scenes(
             if split == "test":
                 rows = zip(names, scene.boxes.tolist(), strict=True)
                 boxes += [(path.as_posix(), name, *box) for name, box in rows]
-    _write_csv(root / "boxes.csv", boxes)
+    write_rows(root / "boxes.csv", BOX_COLUMNS, boxes)
     if max_objects > 1:
-        _write_csv(root / "labels.csv", labels)
-
-
-def _write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
+        write_rows(root / "labels.csv", ("image", "label"), labels)
 
 
 def _few_kinds(labels: list[int]) -> list[int]:
@@ -140,17 +140,15 @@ def _scene(labels: Sequence[int], random: np.random.Generator) -> Scene:
         if mask is None:
             continue
         image.paste(_coat(random), mask=mask)
-        solid = mask.point(lambda value: 255 * (value >= 128))
-        box = solid.getbbox()
+        box = solid_box(mask)
         if box is not None:
             shown.append(label)
             boxes.append(box)
             # A margin, so that objects do not touch.
             x0, y0, x1, y1 = box
             taken[max(y0 - 6, 0) : y1 + 6, max(x0 - 6, 0) : x1 + 6] = True
-    noise = random.normal(0, 5, (SIZE, SIZE, 3))
-    pixels = np.clip(np.asarray(image, np.float64) + noise, 0, 255).astype(np.uint8)
-    return Scene(Image.fromarray(pixels), np.array(shown, np.int64), np.array(boxes, np.float64))
+    shown_boxes = np.array(boxes, np.float64)
+    return Scene(with_noise(image, random), np.array(shown, np.int64), shown_boxes)
 
 
 def _place(
@@ -177,26 +175,19 @@ def _silhouette(kind: str, share: float, random: np.random.Generator) -> Image.I
     least, extent = every.min(0), np.ptp(every, axis=0)
     factor = share * SIZE / extent.max()
     corner = random.uniform(0, 1, 2) * (SIZE - extent * factor)
-    canvas = Image.new("L", (SIZE * _SCALE, SIZE * _SCALE))
-    pen = ImageDraw.Draw(canvas)
-    for part in parts:
-        placed = ((part - least) * factor + corner) * _SCALE
-        pen.polygon([(float(x), float(y)) for x, y in placed], fill=255)
-    return canvas.resize((SIZE, SIZE), Image.Resampling.BOX)
+    return silhouette((part - least) * factor + corner for part in parts)
 
 
 def _coat(random: np.random.Generator) -> Image.Image:
     """Return a random pattern of two colors, independent of the class."""
-    y, x = np.mgrid[:SIZE, :SIZE]
     turn, pitch = random.uniform(0, math.pi), random.uniform(0.15, 0.6)
-    along = np.sin((x * math.cos(turn) + y * math.sin(turn)) * pitch)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    along = stripes(turn, pitch)
     across = np.sin((y * math.cos(turn) - x * math.sin(turn)) * pitch)
     pattern = (along, along * across, np.zeros_like(along))[int(random.integers(3))]
     hue = random.uniform(30, 225, 3)
-    pixels = hue + random.uniform(15, 60) * np.asarray(pattern)[..., None] * random.uniform(
-        -1, 1, 3
-    )
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    contrast = random.uniform(15, 60) * pattern[..., None] * random.uniform(-1, 1, 3)
+    return to_image(hue + contrast)
 
 
 PHOTOGRAPH_SIZE = 500, 375
@@ -214,7 +205,7 @@ def photograph(seed: int, size: tuple[int, int] = PHOTOGRAPH_SIZE) -> Image.Imag
     light, red, green = (_clouds(random, width, height, FALL + fall) for fall in (0, 0.3, 0.3))
     colours = (light + 0.3 * red, light - 0.15 * (red + green), light + 0.3 * green)
     levels = 128 + CONTRAST * np.stack(colours, axis=-1)
-    return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+    return to_image(levels)
 
 
 def write_photographs(
