@@ -17,13 +17,10 @@ R = TypeVar("R")
 def in_order(
     work: Callable[[T], R], items: Iterable[T], threads: int, ahead: int = 0
 ) -> Iterator[R]:
-    """Yield the result of each item, in the order of the items.
+    """Yield the result of each item, in the order of the items, which are read lazily.
 
-    Args:
-        work: function that processes an item; its exceptions are raised here.
-        items: items, read lazily: at most ``ahead`` or two per thread in advance.
-        threads: number of threads; 0 works in the calling thread.
-        ahead: number of results that are computed in advance; at least two per thread.
+    Exceptions of ``work`` are raised here. With 0 threads, it is called in the calling thread. The
+    number of results that are computed in advance is ``ahead``, but at least two per thread.
 
     >>> list(in_order(lambda number: number**2, range(4), threads=2))
     [0, 1, 4, 9]
@@ -47,22 +44,14 @@ def in_order(
 
 @dataclass(frozen=True)
 class Death:
-    """Takes the place of a result if the process crashed.
-
-    Attributes:
-        reason: reason why the process ended.
-    """
+    """Takes the place of a result if the process crashed, with the reason why it ended."""
 
     reason: str
 
 
 @contextmanager
 def ending_after(seconds: float) -> Iterator[None]:
-    """Terminate this process on timeout, even if the block never returns to Python.
-
-    Args:
-        seconds: time limit of the block.
-    """
+    """Terminate this process on timeout, even if the block never returns to Python."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
@@ -75,14 +64,7 @@ def isolated(work: Callable[[T], R], items: Sequence[T]) -> list[R | Death]:
     """Return the result of each item, computed in child processes.
 
     A single process handles all items. If it crashes, two others handle half of the items each, and
-    so on, until the items that crash their process are found.
-
-    Args:
-        work: function that processes an item.
-        items: a small number of items.
-
-    Raises:
-        Exception: any exception of ``work``.
+    so on, until the items that crash their process are found. Exceptions of ``work`` are raised.
 
     >>> isolated(abs, [-1, 2])
     [1, 2]

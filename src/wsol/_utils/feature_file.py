@@ -13,11 +13,9 @@ from torch import Tensor
 
 
 class KeptFeatures(NamedTuple):
-    """Feature maps of images, all of the same shape.
+    """Feature maps of images, all of the same shape: ``values * 2**exponents``.
 
-    Attributes:
-        values: float16 ``(N, C, h, w)``, memory-mapped and read-only.
-        exponents: int32 ``(N,)``; the features are ``values * 2**exponents``.
+    The values, ``(N, C, h, w)``, are memory-mapped and read-only; the exponents are ``(N,)``.
     """
 
     values: NDArray[np.float16]
@@ -44,11 +42,7 @@ class KeptFeatures(NamedTuple):
 
 
 class FeatureFile:
-    """Collects the feature maps of images in a file.
-
-    Args:
-        file: empty file, open for reading and writing.
-    """
+    """Collects the feature maps of images in an empty file, open for reading and writing."""
 
     def __init__(self, file: IO[bytes]) -> None:
         """Store the file."""
@@ -73,12 +67,9 @@ class FeatureFile:
 
 @contextmanager
 def feature_file(folder: Path) -> Iterator[FeatureFile]:
-    """Open a file for features without a name, which is removed automatically.
+    """Open a file for features in a folder, without a name, which is removed automatically.
 
     The result of ``kept`` stays readable after the file is closed.
-
-    Args:
-        folder: folder of the file.
 
     >>> with feature_file(Path()) as file:
     ...     file.add(torch.full((1, 1, 2), 0.5))
@@ -91,16 +82,10 @@ def feature_file(folder: Path) -> Iterator[FeatureFile]:
 
 
 def as_float16(features: Tensor) -> tuple[Tensor, int]:
-    """Convert features to float16, scaled into its range by a power of two.
+    """Convert float32 features to float16 values and an exponent: ``values * 2**exponent``.
 
     The relative precision is that of float16 for features of any magnitude, as scaling by a power
     of two is exact.
-
-    Args:
-        features: float32, any shape.
-
-    Returns:
-        Values of float16, and the exponent: the features are ``values * 2**exponent``.
 
     >>> as_float16(torch.tensor([0.5, 2.0**19]))
     (tensor([1.5625e-02, 1.6384e+04], dtype=torch.float16), 5)

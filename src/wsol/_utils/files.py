@@ -24,13 +24,8 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, sync: bool 
     """Write a file atomically: to a temporary file in the same folder, synced, then renamed.
 
     After a kill, the path holds either the old or the new content, never a partial file. Temporary
-    files of killed processes are removed by the next write.
-
-    Args:
-        path: path of the file, in an existing folder.
-        write: function that writes the content to the path that it gets.
-        sync: whether to sync the file to disk. False is for one of many files in a locked folder,
-            which the caller syncs at the end.
+    files of killed processes are removed by the next write. ``write`` gets the temporary path. With
+    ``sync=False``, for one of many files in a locked folder, the caller syncs at the end.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +62,7 @@ def _lives(process: int) -> bool:
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):
-        return True
+        pass
     return True
 
 
@@ -98,13 +93,7 @@ def write_folder(folder: Path, write: Callable[[Path], Result]) -> Result:
 
     A kill while writing leaves the old folder unchanged. Temporary folders of killed processes are
     removed by the next write, which also restores the old folder if the kill came between renames.
-
-    Args:
-        folder: path of the folder.
-        write: function that writes the content to the empty folder that it gets.
-
-    Returns:
-        The result of ``write``.
+    ``write`` gets the empty temporary folder, and its result is returned.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as parent:
@@ -150,17 +139,7 @@ def _old(folder: Path) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Create the output folder, and check that it is writable before any other work.
-
-    Raises:
-        ConfigError: the folder is not writable.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as parent:
-    ...     make_folder(Path(parent, "a/b"))
-    ...     Path(parent, "a/b").is_dir()
-    True
-    """
+    """Create the output folder, or raise ConfigError if it is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # A file without a name does not collide with the checks of other processes.
@@ -178,9 +157,6 @@ def output_folder(folder: Path) -> Iterator[None]:
 
     A command that fails early thus leaves no empty folder, which would be an empty class inside a
     data set.
-
-    Raises:
-        ConfigError: the folder is not writable.
     """
     is_new = not folder.exists()
     make_folder(folder)
@@ -316,13 +292,7 @@ class FolderLock:
 
 
 def check_free(folder: Path) -> None:
-    """Raise an error if a process holds the lock of a folder, without acquiring it.
-
-    Raises:
-        HeldError: a process holds the lock; the message names it.
-
-    >>> check_free(Path("no such folder"))
-    """
+    """Raise HeldError if a process holds the lock of a folder, without acquiring it."""
     try:
         lock = os.open(folder / NAME, os.O_RDONLY)
     except OSError:

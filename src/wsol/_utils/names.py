@@ -78,9 +78,6 @@ def safe_path(image_id: str, reserved: Collection[str] = ()) -> str:
 def escaped_forms(name: str) -> set[str]:
     r"""Return the escaped forms of an image's name that exports write, without the name itself.
 
-    Args:
-        name: name of an image.
-
     >>> escaped_forms("crow/a 1.jpg"), sorted(escaped_forms("a\n:.jpg"))
     (set(), ['a%0A%3A.jpg', 'a%0A:.jpg'])
     """
@@ -135,10 +132,7 @@ _URI = re.compile(f"({'|'.join(SCHEMES)}):/+")
 
 
 def is_uri(path: Path | str) -> bool:
-    """Return whether a path is a URI.
-
-    Args:
-        path: a string or a ``Path``, which collapses ``s3://`` to a single slash.
+    """Return whether a path is a URI; a ``Path`` collapses ``s3://`` to a single slash.
 
     >>> is_uri("s3://bucket/photos"), is_uri(Path("s3://bucket/photos")), is_uri("photos/s3")
     (True, True, False)
@@ -148,9 +142,6 @@ def is_uri(path: Path | str) -> bool:
 
 def uri_of(path: Path | str) -> str:
     """Return a URI as text, with the slashes that ``Path`` collapses.
-
-    Args:
-        path: URI, as a string or a ``Path``.
 
     >>> uri_of(Path("s3://bucket/photos")), uri_of(Path("file:///photos"))
     ('s3://bucket/photos', 'file:///photos')
@@ -162,9 +153,6 @@ def uri_of(path: Path | str) -> str:
 
 def shown(uri: str) -> str:
     """Return a URI without credentials and query, for messages and results.
-
-    Args:
-        uri: any URI.
 
     >>> shown("s3://key:secret@bucket/photos?region=eu-west-1")
     's3://bucket/photos'

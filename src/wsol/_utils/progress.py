@@ -3,7 +3,7 @@
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress
 
 PLAIN_SECONDS = 15.0
 
@@ -46,11 +46,7 @@ class Meter:
         """Show the meter."""
         console = Console(stderr=True)
         if self.show and console.is_terminal:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.fields[s]}"),
-            )
+            columns = ("{task.description}", BarColumn(), "{task.fields[s]}")
             self._bar = Progress(*columns, console=console, transient=True)
             self._bar.start()
             self._task = self._bar.add_task(self.title, total=self.total, s="")

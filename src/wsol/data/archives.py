@@ -63,12 +63,7 @@ _FAULTS: Final = (
 class Member:
     """Regular file of an archive, which must be read before the next member.
 
-    Args:
-        where: Archive and name, for messages.
-        name: Valid path with forward slashes.
-        size: Size in bytes according to the archive.
-        stream: Function that opens the content.
-        offset: Offset of the first byte in an uncompressed tar archive.
+    The name is a valid path with forward slashes; the offset is that in an uncompressed tar file.
     """
 
     where: str
@@ -112,12 +107,10 @@ class Member:
 
 
 def read_archive(path: Path, job: str = "read") -> Iterator[Member]:
-    """Yield the regular files of an archive in their order, and show the progress.
+    """Yield the regular files of an archive in their order, and show the progress of the job.
 
-    Args:
-        path: Tar file, uncompressed or compressed by gzip, bzip2 or xz, or zip file, with any
-            suffix.
-        job: Name of the job, for the progress meter.
+    The archive is a tar file, uncompressed or compressed by gzip, bzip2 or xz, or a zip file, with
+    any suffix.
 
     Raises:
         DataError: If the archive cannot be opened, is damaged or truncated, or contains a link, a
@@ -132,10 +125,7 @@ def read_archive(path: Path, job: str = "read") -> Iterator[Member]:
 def plain_members(path: Path, passed_over: Callable[[str], None]) -> Iterator[Member]:
     """Yield the regular files of an uncompressed tar archive, reading headers only.
 
-    Args:
-        path: Path of the archive.
-        passed_over: Function that gets a message for each skipped member: links, devices and names
-            that lead out of the folder.
+    `passed_over` gets a message for each skipped member: links, devices and names that lead out.
 
     Raises:
         DataError: If the archive cannot be opened, is compressed, damaged or truncated.

@@ -58,14 +58,7 @@ _OVERLAYS: Final = "overlays"
 def is_output(exists: Callable[[str], bool], start: Callable[[str], bytes]) -> bool:
     """Return whether wsol has written a folder, such as a run, prediction, report or export.
 
-    Args:
-        exists: Function that returns whether a path below the folder exists.
-        start: Function that returns the first bytes of a file in the folder.
-
-    >>> is_output({"model.json", "model.safetensors"}.__contains__, lambda name: b"")
-    True
-    >>> is_output({"a.jpg", "config.yaml"}.__contains__, lambda name: b"lr: 1")
-    False
+    ``exists`` tells of a path below the folder, ``start`` returns the first bytes of a file in it.
     """
     return any(all(map(exists, names)) for names in _MARKS) or any(
         exists(name) and start(name).startswith(mark) for name, mark in _STARTS.items()
@@ -101,10 +94,8 @@ _CHUNK = 16_384
 class Names(Sequence[str]):
     """Sequence of file names in a single buffer, with a third of the memory of a list of ``str``.
 
-    Forked processes share the buffer, unlike Python objects, whose reference counts change.
-
-    Args:
-        names: names in any order; names that are not UTF-8 as from ``os.fsdecode``.
+    Forked processes share the buffer, unlike Python objects, whose reference counts change. Names
+    that are not UTF-8 are as from ``os.fsdecode``.
 
     >>> names = Names(["b.jpg", "a.jpg"])
     >>> names[0], list(names.sorted()), len(names)
@@ -147,11 +138,7 @@ class Names(Sequence[str]):
         return _names_of(self._values.take(pc.array_sort_indices(self._values)))
 
     def repeated(self) -> tuple[str, int] | None:
-        """Return a name that occurs more than once with its count, or None.
-
-        >>> Names("aba").repeated(), Names("ab").repeated()
-        (('a', 2), None)
-        """
+        """Return a name that occurs more than once with its count, or None."""
         ordered = self.sorted()._values
         same = pc.equal(ordered[1:], ordered[:-1])
         first = same.index(True).as_py()
@@ -161,16 +148,11 @@ class Names(Sequence[str]):
         return os.fsdecode(name.as_py()), pc.equal(ordered, name).true_count
 
     def digest(self) -> str:
-        """Return the SHA-256 of the names in their order, in hexadecimal.
-
-        >>> Names(["ab", "c"]).digest() == Names(["a", "bc"]).digest()
-        False
-        """
+        """Return the SHA-256 of the names in their order, in hexadecimal."""
         digest = hashlib.sha256()
-        for start in range(0, len(self), _CHUNK):
+        for name in self:
             # File names cannot contain zero bytes.
-            some = self._values[start : start + _CHUNK].to_pylist()
-            digest.update(b"".join(name + b"\0" for name in some))
+            digest.update(os.fsencode(name) + b"\0")
         return digest.hexdigest()
 
 
@@ -181,11 +163,7 @@ def _names_of(values: pa.LargeBinaryArray) -> Names:
 
 
 class NamedFiles(Sequence[File]):
-    """Sequence of files, which are created from their names on access.
-
-    Args:
-        names: names of the files.
-        file_of: function that returns the file with a name, such as its path.
+    """Sequence of files, such as paths, which ``file_of`` creates from their names on access.
 
     >>> paths = NamedFiles(Names(["a/1.jpg", "b.jpg"]), Path("photos").joinpath)
     >>> paths[0].as_posix(), len(paths)

@@ -85,16 +85,7 @@ _EXIF_KEYS: Final = ("exif", "Raw profile type exif")
 def open_image(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile.ImageFile]:
     """Open an image file and check its header; errors inside the block become ImageError.
 
-    Args:
-        source: JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000 or (extra heif) HEIF file,
-            with any suffix, or a source of its bytes.
-        max_pixels: Pixel limit, width times height.
-
-    Yields:
-        Image as stored in the file, not decoded yet.
-
-    Raises:
-        ImageError: If the file is missing, empty, damaged, too large or not an image.
+    The image is as stored in the file (see `load_image`), not decoded yet.
     """
     path = name_of(source)
     with open_source(source) as file:
@@ -137,15 +128,8 @@ def read_image_size(
 ) -> tuple[int, int]:
     """Return width and height of an image as displayed, from its header if possible.
 
-    Args:
-        source: Image file, see `open_image`.
-        max_pixels: Pixel limit of a PNG without orientation in its header, which is decoded as the
-            orientation may follow the pixels.
-        header_only: Whether to return the stored size of such a PNG instead, without decoding it.
-
-    Raises:
-        ImageError: If the file is missing, empty, damaged or not an image, or such a PNG is too
-            large.
+    A PNG without orientation in its header is decoded, as the orientation may follow the pixels,
+    and refused if it exceeds `max_pixels`; with `header_only`, its stored size is returned.
     """
     with open_image(source, sys.maxsize) as image:
         width, height = image.size
@@ -284,6 +268,14 @@ def decode_image(
 
     Raises:
         ImageError: If the file is missing, empty, damaged, truncated, too large or not an image.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "a.jpg")
+    ...     Image.new("RGB", (200, 100)).save(file)
+    ...     decoded = decode_image(file, least_side=40)
+    >>> decoded.image.size, decoded.size
+    ((100, 50), (200, 100))
     """
     with open_image(source, max_pixels) as image:
         width, height = image.size

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from traceback import clear_frames
 from typing import NamedTuple
 
@@ -50,13 +50,10 @@ class Item:
 
 
 class Batch(NamedTuple):
-    """Batch of images of the same size.
+    """Batch of images of the same size, uint8 ``(N, 3, H, W)``, channels last in memory.
 
-    Attributes:
-        indices: indices ``(N,)`` of the readable images in the data set.
-        images: uint8 ``(N, 3, H, W)``, channels last in memory.
-        sizes: width and height of each original image in pixels.
-        errors: index and error of each unreadable image.
+    ``indices`` and ``sizes`` (width and height of the original) are those of the readable images,
+    ``errors`` has index and error of each unreadable one.
     """
 
     indices: list[int]
@@ -129,29 +126,22 @@ def load_batches(
     Raises:
         OSError: no worker process can be started.
     """
-    # A separate generator, as the loader draws a number, which would change the global state.
-    generator = torch.Generator()
+    loader_of = partial(
+        DataLoader[Item],
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        # As the loader draws a number, which would change the global state.
+        generator=torch.Generator(),
+    )
     if not num_workers:
-        yield from DataLoader(
-            files,
-            batch_sampler=keys,
-            collate_fn=collate,
-            pin_memory=pin_memory,
-            generator=generator,
-        )
+        yield from loader_of(files, batch_sampler=keys)
         return
     limited, rest = _Limited(files, most_seconds), iter(keys)
     while True:
         # Requested batches that have not been returned yet.
         waiting: deque[list[Key]] = deque()
-        loader: DataLoader[Item] = DataLoader(
-            limited,
-            batch_sampler=_noted(rest, waiting),
-            num_workers=num_workers,
-            collate_fn=collate,
-            pin_memory=pin_memory,
-            generator=generator,
-        )
+        noted = _noted(rest, waiting)
+        loader = loader_of(limited, batch_sampler=noted, num_workers=num_workers)
         batches: Iterator[Batch] = iter(())
         try:
             with _deaths_found_in_order():
@@ -255,7 +245,10 @@ def _row(values: tuple[float, ...], width: int, device: torch.device) -> Tensor:
 class TrainFiles(ImageFiles):
     """Data set of image files, decoded and cropped for training on access.
 
-    If ``scaled``, large JPEG files may be decoded at a smaller scale.
+    Args:
+        paths: paths of the files, or sources of their bytes.
+        transform: training transform.
+        scaled: whether large JPEG files may be decoded at a smaller scale.
     """
 
     def __init__(
@@ -288,8 +281,23 @@ def decode_pixels(
     rotated, are not color JPEG, or raise any error in simplejpeg, so that errors are always those
     of Pillow.
 
+    Args:
+        image: image file.
+        max_pixels: pixel limit, width times height; it is checked before decoding.
+        least_side: see ``decode_image``.
+
     Raises:
         ImageError: the file is missing, empty, damaged, truncated, too large or not an image.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "a.jpg")
+    ...     Image.new("RGB", (20, 10), "white").save(file)
+    ...     pixels, size = decode_pixels(file)
+    >>> pixels.shape, int(pixels.min()), size
+    ((10, 20, 3), 255, (20, 10))
     """
     found = _decode_plain(image, max_pixels, least_side)
     if found is not None:

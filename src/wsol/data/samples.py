@@ -190,16 +190,8 @@ def split_off(samples: Samples, share: float, seed: int) -> tuple[Samples, Sampl
     """Split off a fraction of the images of every class.
 
     Of each class with at least two images, at least one is split off and at least one remains; a
-    single image remains. Multi-label images count for their first label. The result only depends
-    on the seed, the labels and their order.
-
-    Args:
-        samples: Images to split; both results keep their order.
-        share: Fraction of each class to split off, between 0 and 1.
-        seed: Random seed of the split.
-
-    Returns:
-        The remaining images, and those that are split off.
+    single image remains. Multi-label images count for their first label. The result, the remaining
+    images and those that are split off, only depends on the seed, the labels and their order.
 
     Raises:
         ConfigError: If `share` is not between 0 and 1.

@@ -39,7 +39,15 @@ ImageSource = Path | str | Source
 
 @dataclass(frozen=True)
 class Content:
-    """Image source with the content in memory."""
+    """Image source with the content in memory.
+
+    Args:
+        name: name of the image.
+        data: content of the image file.
+
+    >>> open_source(Content("a.jpg", b"bytes")).read()
+    b'bytes'
+    """
 
     name: str
     data: bytes = field(repr=False)
@@ -56,8 +64,16 @@ class Content:
 def open_source(image: ImageSource) -> BinaryIO:
     """Open the content of an image as a binary file.
 
+    Args:
+        image: path of a regular file or of a member of a tar file (see `find_images`), or a
+            source.
+
     Raises:
         ImageError: the file does not exist, is not a regular file, or cannot be opened.
+
+    >>> open_source("missing.jpg")
+    Traceback (most recent call last):
+    wsol.errors.ImageError: missing.jpg: no such file
     """
     try:
         return _open_file(image) if isinstance(image, Path | str) else image.open()
@@ -145,14 +161,6 @@ def index_remote(uri: str, suffixes: Collection[str]) -> Names:
 
     Raises:
         DataError: the folder does not exist, or cannot be listed.
-
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ("b.JPG", "a.jpg", ".hidden.jpg", "notes.txt"):
-    ...         Path(folder, name).touch()
-    ...     list(index_remote(Path(folder).as_uri(), {".jpg"}))
-    ['a.jpg', 'b.JPG']
     """
     try:
         system, base = open_folder(uri)

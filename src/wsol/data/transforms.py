@@ -26,11 +26,8 @@ class TrainTransform:
     """Resize to a square, crop a random square, and flip with probability 0.5.
 
     Images are resized by torch, four times faster than by Pillow, which prediction uses; some
-    pixels differ by one level of 255, rarely by two.
-
-    Args:
-        size: side of the crop in pixels.
-        resize: side of the square before the crop in pixels.
+    pixels differ by one level of 255, rarely by two. The sizes are the sides of the crop and of the
+    square before it, in pixels.
 
     Source: Choe & Shim, CVPR 2019, section 4.1.
 
@@ -67,9 +64,6 @@ class TrainTransform:
 class EvalTransform:
     """Resize to a square, so that the whole image is used, and boxes scale by width and height.
 
-    Args:
-        size: side of the square in pixels.
-
     Source: ``docs/protocol.md``.
 
     >>> EvalTransform(224)(Image.new("RGB", (500, 375))).shape
@@ -93,10 +87,6 @@ class EvalTransform:
 class CenterCropTransform:
     """Resize to a square and crop its center; boxes are shifted accordingly.
 
-    Args:
-        size: side of the crop in pixels.
-        resize: side of the square before the crop in pixels.
-
     Source: Choe & Shim, CVPR 2019, section 4.1, and the authors' published code.
 
     >>> CenterCropTransform(224, 256)(Image.new("RGB", (500, 375))).shape
@@ -116,11 +106,7 @@ class CenterCropTransform:
     def move_boxes(
         self, boxes: NDArray[np.float64], original_size: tuple[int, int]
     ) -> NDArray[np.float64]:
-        """Convert boxes of an image to pixels of its crop, without clipping, ``(N, 4)``.
-
-        Args:
-            boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the image.
-            original_size: width and height of the image in pixels.
+        """Convert boxes ``(N, 4)``, x0 y0 x1 y1, to pixels of the crop, without clipping.
 
         >>> crop = CenterCropTransform(224, 256)
         >>> crop.move_boxes(np.array([[0.0, 64.0, 512.0, 128.0]]), (512, 128)).tolist()

@@ -24,16 +24,11 @@ _FOR_LATER: Final = (408, 425, 429, 500, 502, 503, 504)
 
 
 def download(url: str, path: Path, *, pause: float = 2.0) -> None:
-    """Download a file, and resume a partial download.
+    """Download a file with http or https, and resume a partial download in the same folder.
 
     A partial download is resumed if the entity tag or date of the server shows that the file has
-    not changed, and the server supports ranges; otherwise, the download is restarted.
-
-    Args:
-        url: URL with http or https.
-        path: Path of the file, which only exists when it is complete; the partial file is in the
-            same folder.
-        pause: Seconds before the second attempt, doubled for each further one.
+    not changed, and the server supports ranges; otherwise, the download is restarted. The pause in
+    seconds before the second attempt is doubled for each further one.
 
     Raises:
         DataError: If the server refuses the request, `ATTEMPTS` consecutive attempts make no

@@ -61,22 +61,10 @@ class State:
     """Records finished archives and parts of archives, and locks the output folder.
 
     Archives are identified by size and modification time, so a changed archive is extracted again.
-
-    Args:
-        out: Output folder, which is created.
+    The output folder is created.
 
     Raises:
         ConfigError: If the folder is not writable, or another process prepares it.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     archive = Path(folder, "train.tar")
-    ...     _ = archive.write_bytes(b"data")
-    ...     with State(Path(folder, "out")) as state:
-    ...         state.finish(archive, "crow.tar")
-    ...     with State(Path(folder, "out")) as state:
-    ...         state.is_finished(archive, "crow.tar"), state.is_finished(archive, "wren.tar")
-    (True, False)
     """
 
     def __init__(self, out: Path) -> None:

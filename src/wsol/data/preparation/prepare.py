@@ -34,10 +34,15 @@ _THREADS: Final = 8
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """Number of images, of classes with images, and of images of the smallest and largest class.
+    """Counts of a split.
 
-    `without_ground_truth` is the number of images without box or mask; None for splits that need
-    no ground truth, such as train.
+    Args:
+        images: Number of images.
+        classes: Number of classes with images.
+        fewest: Number of images of the smallest class.
+        most: Number of images of the largest class.
+        without_ground_truth: Number of images without box or mask; None for splits that need no
+            ground truth, such as train.
     """
 
     images: int
@@ -49,7 +54,12 @@ class SplitCounts:
 
 @dataclass(frozen=True)
 class Report:
-    """Counts of a prepared folder by split, and one-line descriptions of its faults."""
+    """Report on a prepared folder.
+
+    Args:
+        splits: Counts by split.
+        faults: One-line descriptions of faults.
+    """
 
     splits: dict[str, SplitCounts]
     faults: tuple[str, ...]
@@ -58,13 +68,8 @@ class Report:
 def verify(root: Path, out: Path, masks: Path | None = None) -> Report:
     """Count the images of a prepared data set, and check the header of every image and mask.
 
-    Args:
-        root: Folder of the data set.
-        out: Output folder of the preparation, with the record of finished archives.
-        masks: Folder of ground-truth masks, if the data set has masks.
-
-    Raises:
-        DataError: If the folder is not a data set.
+    `out` is the output folder with the record of finished archives; `masks` is the folder of
+    ground-truth masks, if the data set has masks.
     """
     splits = open_data(root, val_fraction=0)
     counts = _counts(root, splits, masks)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,21 +18,15 @@ from wsol.errors import DataError
 
 INDEX: Final = "index.parquet"
 _VERSION: Final = 1
+_ENCODING: Final = ("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, eq=False)
 class ShardIndex:
-    """Positions of images in shards.
+    """Positions of images in shards: for each image, the number of its shard, offset and size.
 
-    Args:
-        shards: paths of the shards below their folder.
-        ids: (N,) names of the images; unique.
-        shard: int32 (N,) shard number of each image.
-        offset: int64 (N,) offset of the first byte of each image in its shard.
-        size: int64 (N,) size of each image in bytes.
-        splits: images with labels and boxes by split, which together are all images in this order;
-            empty if the labels are unknown.
-        fault: reason why the labels are unknown, and a fix.
+    The splits together are all images in this order; they are empty if the labels are unknown, and
+    `fault` is then the reason and a fix. Shards are paths below their folder.
     """
 
     shards: tuple[str, ...]
@@ -44,16 +39,11 @@ class ShardIndex:
 
 
 def save_index(root: Path, index: ShardIndex) -> None:
-    """Write the index of a packed data set to the folder of its shards, atomically.
-
-    Args:
-        root: folder of the shards.
-        index: index with known labels.
-    """
+    """Write an index with known labels to the folder of its shards, atomically."""
     every = list(index.splits.values())
     columns: dict[str, pa.Array] = {
         # As bytes, since file names may not be valid text.
-        "id": pa.array([_bytes(name) for name in index.ids], pa.binary()),
+        "id": pa.array([name.encode(*_ENCODING) for name in index.ids], pa.binary()),
         "split": pa.array(
             [name for name, samples in index.splits.items() for _ in range(len(samples))]
         ),
@@ -78,12 +68,8 @@ def save_index(root: Path, index: ShardIndex) -> None:
 def load_index(root: Path, present: Sequence[str]) -> ShardIndex:
     """Read the index in a folder of shards.
 
-    Args:
-        root: folder of the shards.
-        present: paths of the existing tar files below the folder.
-
     Raises:
-        DataError: the index is damaged, or does not match the shards.
+        DataError: the index is damaged, or does not match the present tar files below the folder.
     """
     path = root / INDEX
     try:
@@ -126,7 +112,7 @@ def load_index(root: Path, present: Sequence[str]) -> ShardIndex:
 def _from_table(
     root: Path, table: pa.Table, classes: tuple[str, ...], shards: tuple[str, ...]
 ) -> ShardIndex:
-    ids = tuple(_text(name) for name in table["id"].to_pylist())
+    ids = tuple(name.decode(*_ENCODING) for name in table["id"].to_pylist())
     if not ids or len(set(ids)) < len(ids):
         raise ValueError("no images, or duplicate images")
     split_of = table["split"].to_pylist()
@@ -142,21 +128,14 @@ def _from_table(
             every[:, :2] >= every[:, 2:]
         ):
             raise ValueError("a box is not valid")
+    whole = Samples(root, ids, labels, classes, boxes, label_sets, box_labels)
     splits: dict[str, Samples] = {}
     begin = 0
-    for name in dict.fromkeys(split_of):
-        end = begin + split_of.count(name)
-        if set(split_of[begin:end]) != {name}:
+    for name, rows in groupby(split_of):
+        if name in splits:
             raise ValueError("the splits are mixed")
-        splits[name] = Samples(
-            root,
-            ids[begin:end],
-            labels[begin:end],
-            classes,
-            boxes and boxes[begin:end],
-            label_sets and label_sets[begin:end],
-            box_labels and box_labels[begin:end],
-        )
+        end = begin + len(list(rows))
+        splits[name] = whole.select(range(begin, end))
         begin = end
     return ShardIndex(
         shards,
@@ -180,11 +159,3 @@ def _lists(table: pa.Table, name: str, kind: Any) -> tuple[NDArray[Any], ...] | 
     values = np.asarray(column.flatten().to_numpy(zero_copy_only=False)).astype(kind)
     ends = np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False))
     return tuple(np.split(values, ends[:-1]))
-
-
-def _bytes(name: str) -> bytes:
-    return name.encode("utf-8", "surrogatepass")
-
-
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "surrogatepass")

@@ -13,11 +13,11 @@ import numpy as np
 from wsol._utils.files import write_folder
 from wsol._utils.names import escape_name, safe_path
 from wsol._utils.progress import Meter
+from wsol.data.archives import LARGEST
 from wsol.data.open import open_data
 from wsol.data.preparation.config import PackConfig
 from wsol.data.samples import Samples
 from wsol.data.shards.index import ShardIndex, save_index
-from wsol.data.shards.reader import LARGEST
 from wsol.data.sources import open_source
 from wsol.errors import ConfigError, ImageError
 
@@ -25,13 +25,7 @@ _BLOCK = 512
 
 
 class ShardPosition(NamedTuple):
-    """Position of a file in shards.
-
-    Attributes:
-        shard: number of the shard.
-        offset: offset of the first byte.
-        size: size in bytes.
-    """
+    """Number of a shard, and offset and size in bytes of a file in it."""
 
     shard: int
     offset: int
@@ -41,20 +35,8 @@ class ShardPosition(NamedTuple):
 class ShardWriter:
     """Writes samples to tar files of limited size.
 
-    The files are reproducible, as members have no times and owners.
-
-    Args:
-        folder: existing output folder.
-        shard_size: size in bytes after which a new shard is started.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     with ShardWriter(Path(folder), 10**6) as writer:
-    ...         writer.begin("train")
-    ...         writer.add("crow/a", {"jpg": b"bytes", "cls": b"0"}, "jpg")
-    ...     writer.shards
-    ShardPosition(shard=0, offset=512, size=5)
-    ['train-000000.tar']
+    The files are reproducible, as members have no times and owners. A new shard is started after
+    ``shard_size`` bytes.
     """
 
     def __init__(self, folder: Path, shard_size: int) -> None:
@@ -65,44 +47,32 @@ class ShardWriter:
         self._prefix, self._number = "", 0
 
     def begin(self, prefix: str) -> None:
-        """Start shards with another name.
-
-        Args:
-            prefix: prefix of the file names: ``train`` for ``train-000000.tar``.
-        """
+        """Start shards with another name: ``train-000000.tar`` for the prefix ``train``."""
         self.close()
         self._prefix, self._number = prefix, 0
-        self._next()
 
-    def add(self, key: str, files: Mapping[str, bytes], main: str) -> ShardPosition:
-        """Add a sample.
-
-        Args:
-            key: name of all members without suffix.
-            files: content of each member by suffix.
-            main: suffix of the main member.
-
-        Returns:
-            Position of the main member.
-        """
-        tar = self._tar
-        if tar is None or tar.offset >= self.shard_size:
-            tar = self._next()
-        place = ShardPosition(0, 0, 0)
+    def add(self, key: str, files: Mapping[str, bytes]) -> ShardPosition:
+        """Add a sample, content by suffix, and return the position of its first file."""
+        if self._tar is None or self._tar.offset >= self.shard_size:
+            self.close()
+            self.shards.append(f"{self._prefix}-{self._number:06d}.tar")
+            self._number += 1
+            path = self.folder / self.shards[-1]
+            self._tar = tarfile.TarFile(path, "w", format=tarfile.PAX_FORMAT)
+        positions = []
         for suffix, content in files.items():
             info = tarfile.TarInfo(f"{key}.{suffix}")
             info.size, info.mode = len(content), 0o644
-            tar.addfile(info, BytesIO(content))
-            if suffix == main:
-                padded = -(-info.size // _BLOCK) * _BLOCK
-                place = ShardPosition(len(self.shards) - 1, tar.offset - padded, info.size)
-        return place
+            self._tar.addfile(info, BytesIO(content))
+            offset = self._tar.offset - -(-info.size // _BLOCK) * _BLOCK
+            positions.append(ShardPosition(len(self.shards) - 1, offset, info.size))
+        return positions[0]
 
     def close(self) -> None:
         """Close the last shard."""
-        tar, self._tar = self._tar, None
-        if tar is not None:
-            tar.close()
+        if self._tar is not None:
+            self._tar.close()
+            self._tar = None
 
     def __enter__(self) -> "ShardWriter":
         """Return the writer."""
@@ -111,18 +81,6 @@ class ShardWriter:
     def __exit__(self, *error: object) -> None:
         """Close the last shard."""
         self.close()
-
-    def _next(self) -> tarfile.TarFile:
-        self.close()
-        name = f"{self._prefix}-{self._number:06d}.tar"
-        self._number += 1
-        self.shards.append(name)
-        self._tar = tarfile.TarFile(self.folder / name, "w", format=tarfile.PAX_FORMAT)
-        return self._tar
-
-
-LEAST = 10_000
-"""Minimum shard size in bytes; with less, nearly every shard would contain a single image."""
 
 
 class Packed(NamedTuple):
@@ -182,7 +140,7 @@ def _write(folder: Path, splits: dict[str, Samples], shard_size: int) -> Packed:
                     "cls": str(samples.labels[index]).encode(),
                     "json": json.dumps(_info(split, samples, index)).encode(),
                 }
-                places.append(writer.add(key, files, suffix))
+                places.append(writer.add(key, files))
                 meter.advance(1)
     table = np.array(places, dtype=np.int64).reshape(-1, 3)
     where = ShardIndex(

@@ -9,14 +9,12 @@ from io import BytesIO
 from pathlib import Path, PurePath
 from typing import BinaryIO, Final
 
+from wsol.data.archives import LARGEST
 from wsol.data.file_index import IMAGE_SUFFIXES, index_files, is_output_folder
 from wsol.data.samples import Samples
 from wsol.data.shards.index import INDEX, ShardIndex, load_index
 from wsol.data.shards.webdataset import scan_shards
 from wsol.errors import DataError
-
-LARGEST: Final = 256 * 2**20
-"""Maximum size of an image in bytes; the largest image of ILSVRC has 16 MB."""
 
 _OPEN_FILES: Final = 64
 
@@ -160,13 +158,9 @@ def _holds_shards(root: Path, *, deep: bool) -> bool:
 
 
 def list_shards(root: Path | str, *, follow_links: bool = False) -> list[str]:
-    """Return the sorted names of the images in a folder of shards.
+    """Return the sorted names of the images in a folder of shards, see `is_sharded`.
 
     Each image can be opened as `root / name`, like a file.
-
-    Args:
-        root: Folder of shards, see `is_sharded`.
-        follow_links: Whether tar files may be links that lead out of the folder.
 
     Raises:
         DataError: If a shard or the index is damaged.
@@ -194,12 +188,10 @@ def read_shards(root: Path | str, *, follow_links: bool = False) -> dict[str, Sa
 
 
 def find_member(path: Path | str, *, search: bool = False) -> ShardMember | None:
-    """Return the shard member with a path, or None.
+    """Return the shard member with a path `root / name`, with a name of `list_shards`, or None.
 
-    Args:
-        path: Path `root / name`, with a name of `list_shards`.
-        search: Whether to search for shards in the parent folders; default: only in shards that
-            this process has opened.
+    Only shards that this process has opened are searched, or with `search`, those in the parent
+    folders too.
 
     Raises:
         DataError: If a shard or the index is damaged.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -33,7 +33,6 @@ _logger = logging.getLogger("wsol")
 class _Sample:
     """Sample with all members of a key."""
 
-    shard: int
     key: str
     pixels: list[Member] = field(default_factory=list)
     by_suffix: dict[str, str] = field(default_factory=dict)
@@ -67,6 +66,16 @@ class _Sample:
         return PurePosixPath(member.name).name.partition(".")[2].lower()
 
 
+class _Row(NamedTuple):
+    """Image in a shard."""
+
+    split: str
+    name: str
+    label: str
+    shard: int
+    member: Member
+
+
 def scan_shards(root: Path, shards: Sequence[str]) -> ShardIndex:
     """Scan the headers of tar shards for images and their labels.
 
@@ -87,21 +96,20 @@ def scan_shards(root: Path, shards: Sequence[str]) -> ShardIndex:
     Raises:
         DataError: If a shard is damaged, or `val` or `test` has a class that `train` lacks.
     """
-    found: dict[str, list[tuple[str, str, Member, int]]] = {}
+    found: list[_Row] = []
     fault = ""
     companions: list[str] = []
     left_out = LeftOut()
     for number, shard in enumerate(shards):
-        of_split = found.setdefault(_split_of(shard), [])
-        stem = shard.removesuffix(".tar")
-        for sample in _samples(root / shard, number, left_out):
+        split, stem = _split_of(shard), shard.removesuffix(".tar")
+        for sample in _samples(root / shard, left_out):
             label, images = sample.label, sample.images
             fault = fault or _fault(shard, sample, images, label)
             companions += [each.name for each in sample.pixels if each not in images]
             for each in images:
                 # Normalize the name, as members of a folder `.` begin with `./`.
                 name = "/".join((stem, *each.parts))
-                of_split.append((name, label, each, number))
+                found.append(_Row(split, name, label, number, each))
     if companions:
         _logger.warning(
             "%s: left out %d accompanying images of samples, such as %r",
@@ -110,16 +118,14 @@ def scan_shards(root: Path, shards: Sequence[str]) -> ShardIndex:
             companions[0],
         )
     left_out.log(root)
-    found = {split: found[split] for split in SPLITS if found.get(split)}
-    rows = [row for of_split in found.values() for row in of_split]
-    named = {split: [(row[0], row[1]) for row in of] for split, of in found.items()}
+    found.sort(key=lambda row: SPLITS.index(row.split))
     return ShardIndex(
         tuple(shards),
-        tuple(row[0] for row in rows),
-        np.array([row[3] for row in rows], dtype=np.int32),
-        np.array([row[2].offset for row in rows], dtype=np.int64),
-        np.array([row[2].size for row in rows], dtype=np.int64),
-        {} if fault or not rows else _splits(root, named),
+        tuple(row.name for row in found),
+        np.array([row.shard for row in found], dtype=np.int32),
+        np.array([row.member.offset for row in found], dtype=np.int64),
+        np.array([row.member.size for row in found], dtype=np.int64),
+        {} if fault or not found else _splits(root, found),
         fault,
     )
 
@@ -146,9 +152,9 @@ def _fault(shard: str, sample: _Sample, images: Sequence[Member], label: str) ->
     return ""
 
 
-def _samples(path: Path, shard: int, left_out: LeftOut) -> Iterator[_Sample]:
+def _samples(path: Path, left_out: LeftOut) -> Iterator[_Sample]:
     """Yield the samples of a shard, whose members are consecutive."""
-    sample = _Sample(shard, "")
+    sample = _Sample("")
     for member in plain_members(path, lambda fault: _logger.warning("%s; skipped", fault)):
         # macOS adds a hidden file `._name` before each file.
         if any(part.startswith(".") for part in member.parts):
@@ -158,7 +164,7 @@ def _samples(path: Path, shard: int, left_out: LeftOut) -> Iterator[_Sample]:
         key = folder + slash + stem
         if key != sample.key:
             yield sample
-            sample = _Sample(shard, key)
+            sample = _Sample(key)
         if PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES and stem:
             sample.pixels.append(member)
         elif suffix.lower() in ("cls", "json"):
@@ -174,8 +180,10 @@ def _split_of(shard: str) -> str:
     return next((SPLIT_OF[word] for word in words if word in SPLIT_OF), "train")
 
 
-def _splits(root: Path, found: dict[str, list[tuple[str, str]]]) -> dict[str, Samples]:
-    names = {split: {label for _, label in rows} for split, rows in found.items()}
+def _splits(root: Path, rows: Sequence[_Row]) -> dict[str, Samples]:
+    names: dict[str, set[str]] = {}
+    for row in rows:
+        names.setdefault(row.split, set()).add(row.label)
     first = next(split for split in ("train", "test", "val") if split in names)
     classes = sorted(names[first], key=lambda name: (name.isdecimal(), _number(name), name))
     for split, own in names.items():
@@ -185,15 +193,12 @@ def _splits(root: Path, found: dict[str, list[tuple[str, str]]]) -> dict[str, Sa
                 f"{root}: the class {extra!r} of {split} is missing in {first}; add images of it"
             )
     number = {name: index for index, name in enumerate(classes)}
-    return {
-        split: Samples(
-            root,
-            tuple(name for name, _ in rows),
-            np.array([number[label] for _, label in rows], dtype=np.int64),
-            tuple(classes),
-        )
-        for split, rows in found.items()
-    }
+    splits = {}
+    for split in names:
+        own_rows = [row for row in rows if row.split == split]
+        labels = np.array([number[row.label] for row in own_rows], dtype=np.int64)
+        splits[split] = Samples(root, tuple(row.name for row in own_rows), labels, tuple(classes))
+    return splits
 
 
 def _number(name: str) -> int:
