@@ -190,12 +190,8 @@ class FolderLock:
     """Lock of a folder, held until it is released or the process ends.
 
     The operating system releases the lock whenever the process ends, also after a kill. Forked
-    processes do not inherit it.
-
-    Args:
-        folder: existing folder to lock.
-        name: file name of the lock, for folders with more than one.
-        shared: whether the lock is shared with other processes that request a shared lock.
+    processes do not inherit it. A shared lock only excludes those that are not. A folder may have
+    locks of more than one name.
 
     Raises:
         HeldError: another process holds the lock; the message names it.
@@ -267,16 +263,13 @@ class FolderLock:
         lock, self._lock = self._lock, None
         if lock in _held:
             _held.remove(lock)
-            try:
+            with suppress(OSError):
                 # If other processes share the lock, the file must stay.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # The folder may have been moved meanwhile, and created again by another process.
                 if self._is_named(lock):
                     self.path.unlink()
-            except OSError:
-                pass
-            finally:
-                os.close(lock)
+            os.close(lock)
 
     def __del__(self) -> None:
         """Release the lock with the last reference."""

@@ -86,15 +86,12 @@ def open_data(
         found = read_labels(
             root, labels, boxes, on_bad, split_folders=split_folders, follow_links=follow_links
         )
-    elif splits or is_cub(root):
-        found = (
-            read_splits(root, splits, follow_links=follow_links)
-            if splits
-            else read_cub(root, follow_links=follow_links)
-        )
-        found = with_boxes(found, boxes, on_bad) if boxes else found
-    elif is_sharded(root):
-        found = read_shards(root, follow_links=follow_links)
+    elif fixed:
+        if splits:
+            found = read_splits(root, splits, follow_links=follow_links)
+        else:
+            read = read_cub if is_cub(root) else read_shards
+            found = read(root, follow_links=follow_links)
         found = with_boxes(found, boxes, on_bad) if boxes else found
     else:
         _refuse_above(root)

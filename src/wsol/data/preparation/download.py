@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 from wsol._utils.files import write_json
 from wsol._utils.progress import byte_meter
-from wsol.data.preparation.extract import check_disk_space
+from wsol.data.preparation.extract import State, check_disk_space
 from wsol.errors import DataError
 
 # pooch cannot resume; huggingface_hub and httpx do not check that the server's file is the same.
@@ -154,8 +154,10 @@ None is published for ImageNetV2, CUBV2 and OpenImages30k."""
 _HASH_BYTES = 2**22
 
 
-def check_md5(path: Path, expected: str) -> None:
-    """Raise DataError if the MD5 of a file, in hexadecimal, differs or cannot be computed."""
+def check_md5(path: Path, name: str, state: State) -> None:
+    """Raise DataError if an archive has another MD5 than the official one; record the check."""
+    if state.is_finished(path, "md5"):
+        return
     digest = hashlib.md5(usedforsecurity=False)
     try:
         with (
@@ -167,8 +169,9 @@ def check_md5(path: Path, expected: str) -> None:
                 meter.advance(len(piece))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; use the path of the archive") from error
-    if digest.hexdigest() != expected:
+    if digest.hexdigest() != MD5[name]:
         raise DataError(
-            f"{path}: the MD5 is {digest.hexdigest()}, that of the official archive {expected}; "
+            f"{path}: the MD5 is {digest.hexdigest()}, that of the official archive {MD5[name]}; "
             "get it again, or skip this check with --checksum none"
         )
+    state.finish(path, "md5")

@@ -12,7 +12,7 @@ from wsol.data.annotations.types import Box, Size, box_fault, size_fault
 from wsol.data.annotations.voc import parse_xml, text_of
 from wsol.data.archives import Member, read_archive
 from wsol.data.preparation.config import ImagenetConfig
-from wsol.data.preparation.download import MD5, check_md5
+from wsol.data.preparation.download import check_md5
 from wsol.data.preparation.extract import (
     Route,
     State,
@@ -141,9 +141,8 @@ def prepare_imagenet(config: ImagenetConfig, state: State) -> None:
     for path in given.values():
         state.begin(path)
     for name, path in given.items():
-        if config.checksum == "md5" and not state.is_finished(path, "md5"):
-            check_md5(path, MD5[name])
-            state.finish(path, "md5")
+        if config.checksum == "md5":
+            check_md5(path, name, state)
     check_disk_space(config.out, _to_write(config, state))
     annotations = _read_annotations(config.boxes) if config.boxes else {}
     if config.train:

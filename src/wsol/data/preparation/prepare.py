@@ -16,7 +16,7 @@ from wsol.data.images import read_image_size
 from wsol.data.names import SPLITS
 from wsol.data.open import open_data
 from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig, PrepareConfig
-from wsol.data.preparation.download import MD5, check_md5, download
+from wsol.data.preparation.download import check_md5, download
 from wsol.data.preparation.extract import State, bytes_below, check_disk_space, unfinished, unpack
 from wsol.data.preparation.imagenet import prepare_imagenet
 from wsol.data.samples import Samples
@@ -160,9 +160,8 @@ def prepare_cub(config: CubConfig, state: State) -> None:
         archive = config.out / f"{ROOT}.tgz"
         download(config.url, archive)
     if not state.is_finished(archive):
-        if config.checksum == "md5" and not state.is_finished(archive, "md5"):
-            check_md5(archive, MD5["cub"])
-            state.finish(archive, "md5")
+        if config.checksum == "md5":
+            check_md5(archive, "cub", state)
         check_disk_space(config.out, archive.stat().st_size - bytes_below(config.out / "images"))
         unpack(archive, config.out, route_cub, state)
     if config.cubv2 is not None and not state.is_finished(config.cubv2):
