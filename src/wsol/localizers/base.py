@@ -9,11 +9,14 @@ from torch.nn.functional import interpolate
 
 from wsol.errors import ConfigError
 from wsol.localizers._forward import ForwardPass, Images, layer_root, observe
-from wsol.localizers._layers import choose_layers
+from wsol.localizers._layers import choose_layers, last_stage
 from wsol.models.heads import scaled_maps
 from wsol.models.utils import find_layer, full_precision, unwrapped
 
 Interpolation = Literal["bicubic", "bilinear"]
+
+Size = tuple[int, int]
+"""Height and width."""
 
 Labels = Tensor | Callable[[Tensor], Tensor] | None
 """Classes of the maps: int64 ``(N,)``, or ``(N, K)`` with -1 for images with fewer than K; a
@@ -65,6 +68,7 @@ class ScoreMaps:
         needs_classes: whether the network must have classes.
         extra_layers: additional modules to record.
         affinity_layer: extra layer that only refines the outlines of the maps, if any.
+        unexportable: reason why the localizer cannot be exported, if there is one.
 
     Raises:
         ConfigError: a layer does not exist, or none can be found.
@@ -79,6 +83,7 @@ class ScoreMaps:
     needs_classes = True
     extra_layers: tuple[str, ...] = ()
     affinity_layer: str | None = None
+    unexportable = ""
 
     def __init__(
         self,
@@ -107,12 +112,13 @@ class ScoreMaps:
         return tuple(layer for layer in layers if layer != self.affinity_layer)
 
     def default_layers(self) -> tuple[str, ...]:
-        """Return the layers that are read by default."""
-        return (choose_layers(self.model, self.image_size),)
+        """Return the layers that are read by default: the last stage if no class is needed."""
+        choose = choose_layers if self.needs_classes else last_stage
+        return (choose(self.model, self.image_size),)
 
     def why_not_exportable(self) -> str:
         """Return the reason why the localizer cannot be exported; empty if it can."""
-        return "needs gradients" if self.needs_gradients else ""
+        return "needs gradients" if self.needs_gradients else self.unexportable
 
     def fit(self, batches: Iterable[Images]) -> None:
         """Fit the localizer to a collection of images, if it needs one.
@@ -153,56 +159,43 @@ class ScoreMaps:
         """
         return locate_all([self], images, labels)[0]
 
-    def read(
-        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
-    ) -> Tensor:
+    def read(self, forward_pass: ForwardPass, labels: Tensor, size: Size | None = None) -> Tensor:
         """Compute maps ``(N, H, W)`` or ``(N, K, H, W)`` from a forward pass.
 
         Args:
             forward_pass: forward pass of the batch.
             labels: int64 ``(N,)`` or ``(N, K)``.
             size: height and width; default: the input size.
-        """
-        if labels.ndim == 1:
-            return self.read_label(forward_pass, labels, size)
-        columns = labels.clamp(min=0).unbind(1)
-        return torch.stack([self.read_label(forward_pass, column, size) for column in columns], 1)
-
-    def read_label(
-        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
-    ) -> Tensor:
-        """Compute maps ``(N, H, W)`` for one label per image.
-
-        Args:
-            forward_pass: forward pass of the batch.
-            labels: int64 ``(N,)``.
-            size: height and width; default: the input size.
 
         Raises:
             ConfigError: a map has a single pixel, so it cannot localize.
         """
         height, width = size or forward_pass.images.shape[-2:]
+        maps = self.label_maps if labels.ndim == 1 else self.multi_label_maps
         # The network may use a lower precision, but maps are computed in float32.
         with torch.no_grad(), full_precision(forward_pass.images.device):
-            small = self.score_maps(forward_pass, labels)
-            check_grids(small, forward_pass.images)
-            if len(small) == 1:
-                return resized(small[0], (height, width), self.interpolation)
-            maps = [scaled_maps(each) for each in small]
-            large = [resized(each, (height, width), self.interpolation) for each in maps]
-            return torch.stack(large).mean(0)
+            return maps(forward_pass, labels, (height, width))
+
+    def multi_label_maps(self, forward_pass: ForwardPass, labels: Tensor, size: Size) -> Tensor:
+        """Return the maps ``(N, K, H, W)`` of labels ``(N, K)``."""
+        columns = labels.clamp(min=0).unbind(1)
+        return torch.stack([self.label_maps(forward_pass, column, size) for column in columns], 1)
+
+    def label_maps(self, forward_pass: ForwardPass, labels: Tensor, size: Size) -> Tensor:
+        """Return the maps ``(N, H, W)`` of labels ``(N,)``."""
+        maps = self.score_maps(forward_pass, labels)
+        check_grids(maps, forward_pass.images)
+        if len(maps) == 1:
+            return resized(maps[0], size, self.interpolation)
+        large = [resized(scaled_maps(each), size, self.interpolation) for each in maps]
+        return torch.stack(large).mean(0)
 
     def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
-        """Return the raw maps ``(N, h, w)`` of each layer.
-
-        Args:
-            forward_pass: forward pass of the batch.
-            labels: int64 ``(N,)``.
-        """
+        """Return the raw maps ``(N, h, w)`` of each layer for labels ``(N,)``."""
         features = forward_pass.features
-        if not self.needs_gradients:
-            return [self.layer_maps(features[layer], torch.empty(0)) for layer in self.layers]
-        gradients = forward_pass.gradients(labels, self.layers)
+        gradients = [torch.empty(0)] * len(self.layers)
+        if self.needs_gradients:
+            gradients = forward_pass.gradients(labels, self.layers)
         return [
             self.layer_maps(features[layer], gradient)
             for layer, gradient in zip(self.layers, gradients, strict=True)
@@ -251,18 +244,11 @@ def locate_all(
 
 
 def chosen_labels(labels: Labels, logits: Tensor) -> Tensor:
-    """Return the classes of the maps.
-
-    Args:
-        labels: see ``Labels``.
-        logits: logits, float32 ``(N, classes)``.
+    """Return the classes of the maps, for logits ``(N, classes)``.
 
     Raises:
         ConfigError: the labels are not integers, their number differs from the images, or a class
             does not exist.
-
-    >>> chosen_labels(None, torch.tensor([[0.1, 0.9]]))
-    tensor([1])
     """
     if labels is None:
         return logits.argmax(1)
@@ -312,10 +298,6 @@ def likely_labels(logits: Tensor, least: float = 0.5) -> Tensor:
 def observe_for(localizers: Sequence[ScoreMaps], images: Images) -> ForwardPass:
     """Run one forward pass with everything that multiple localizers of one classifier need.
 
-    Args:
-        localizers: localizers of the same model.
-        images: normalised images, ``(N, 3, H, W)``.
-
     Raises:
         ConfigError: the models differ.
     """
@@ -332,17 +314,7 @@ def observe_for(localizers: Sequence[ScoreMaps], images: Images) -> ForwardPass:
 
 
 def check_grids(maps: Iterable[Tensor], images: Tensor) -> None:
-    """Reject maps of a single pixel.
-
-    Args:
-        maps: score maps, ``(..., h, w)`` each.
-        images: network input of the maps, ``(N, 3, H, W)``.
-
-    Raises:
-        ConfigError: a map has a single pixel.
-
-    >>> check_grids([torch.zeros(2, 7, 7)], torch.zeros(2, 3, 224, 224))
-    """
+    """Raise a ConfigError for maps ``(..., h, w)`` of a single pixel."""
     if any(each.shape[-2:].numel() == 1 for each in maps):
         rows, columns = images.shape[-2:]
         raise ConfigError(
@@ -351,14 +323,13 @@ def check_grids(maps: Iterable[Tensor], images: Tensor) -> None:
         )
 
 
-def resized(
-    maps: Tensor, size: tuple[int, int], interpolation: Interpolation = "bicubic"
-) -> Tensor:
-    """Resize raw maps ``(N, h, w)`` to a height and width.
-
-    Source: ``docs/protocol.md``.
-
-    >>> resized(torch.rand(2, 14, 14), (28, 56)).shape
-    torch.Size([2, 28, 56])
-    """
+def resized(maps: Tensor, size: Size, interpolation: Interpolation = "bicubic") -> Tensor:
+    """Resize raw maps ``(N, h, w)`` to a height and width, see ``docs/protocol.md``."""
     return interpolate(maps[:, None].float(), size, mode=interpolation, align_corners=False)[:, 0]
+
+
+def without_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }

@@ -12,11 +12,10 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 from wsol.errors import ConfigError
 from wsol.localizers._forward import ForwardPass, Images
 from wsol.localizers._layers import outline_stage
-from wsol.localizers.base import ScoreMaps, resized
+from wsol.localizers.base import ScoreMaps, Size, resized, without_prefix
 from wsol.localizers.distilled_heads import BoxHead, Head, InstanceHead, PixelHead
-from wsol.localizers.ensemble import follow_details, share_places
+from wsol.localizers.ensemble import share_places, with_outlines
 from wsol.maps import boxes_at
-from wsol.models.utils import full_precision
 from wsol.types import Normalization
 
 
@@ -64,12 +63,7 @@ class DistilledLocalizer(ScoreMaps):
         Raises:
             ConfigError: there are no weights, or their shapes do not match.
         """
-        prefix = f"{self.name}."
-        own = {
-            name.removeprefix(prefix): value
-            for name, value in state.items()
-            if name.startswith(prefix)
-        }
+        own = without_prefix(state, f"{self.name}.")
         try:
             head = self.head_like(own)
             head.load_state_dict(own)
@@ -79,28 +73,16 @@ class DistilledLocalizer(ScoreMaps):
         self.head = head
 
     def new_head(self, channels: int, num_classes: int) -> Head:
-        """Return an untrained head.
-
-        Args:
-            channels: channels of its features.
-            num_classes: classes of the classifier; ignored by most heads.
-        """
+        """Return an untrained head for features; most heads do not depend on the classes."""
         return self.head_type(channels)
 
     def head_like(self, weights: dict[str, Tensor]) -> Head:
-        """Return a head with the shapes of given weights.
-
-        Args:
-            weights: tensors by name.
-        """
+        """Return a head with the shapes of given weights."""
         width, channels = weights["mix.weight"].shape[:2]
         return self.head_type(channels, width)
 
     def ready_head(self, device: torch.device | None = None) -> Head:
-        """Return the head.
-
-        Args:
-            device: device to move it to.
+        """Return the head, moved to a device if one is given.
 
         Raises:
             ConfigError: the head is not trained.
@@ -125,17 +107,21 @@ class DistilledLocalizer(ScoreMaps):
         grid = self.grid([(each.shape[2], each.shape[3]) for each in maps])
         return torch.cat([on_grid(each, grid) for each in maps], dim=1)
 
-    def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    def head_output(self, forward_pass: ForwardPass) -> Tensor:
+        """Return what the head computes from a forward pass."""
+        output: Tensor = self.ready_head(forward_pass.images.device)(self.features(forward_pass))
+        return output
+
+    def grid(self, sizes: Sequence[Size]) -> Size:
         """Return height and width of the grid that the features of all layers are resized to.
 
         Args:
-            sizes: height and width of each layer's features.
+            sizes: height and width of each layer's features; default: the finest of them, as
+                outlines are visible there.
         """
-        raise NotImplementedError
+        return max(sizes, key=lambda size: size[0] * size[1])
 
-    def target(
-        self, heat_map: NDArray[Any], threshold: float, grid: tuple[int, int]
-    ) -> NDArray[Any] | None:
+    def target(self, heat_map: NDArray[Any], threshold: float, grid: Size) -> NDArray[Any] | None:
         """Return the training target of an image; None if it has no object to train on.
 
         Args:
@@ -154,18 +140,8 @@ class DistilledLocalizer(ScoreMaps):
         raise NotImplementedError
 
 
-def on_grid(features: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Resize features: mean of the merged positions when smaller, otherwise bilinear.
-
-    Args:
-        features: float32 ``(N, C, h, w)``.
-        grid: height and width.
-
-    >>> on_grid(torch.tensor([[[[1.0, 3.0], [5.0, 7.0]]]]), (1, 1)).tolist()
-    [[[[4.0]]]]
-    >>> on_grid(torch.rand(2, 8, 7, 7), (14, 14)).shape
-    torch.Size([2, 8, 14, 14])
-    """
+def on_grid(features: Tensor, grid: Size) -> Tensor:
+    """Resize features ``(N, C, h, w)``: mean of merged positions when smaller, else bilinear."""
     if features.shape[2] >= grid[0] and features.shape[3] >= grid[1]:
         return adaptive_avg_pool2d(features, grid)
     return interpolate(features, grid, mode="bilinear", align_corners=False)
@@ -209,21 +185,10 @@ class DistilledPixels(DistilledLocalizer):
 
     def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
         """Return one map ``(N, h, w)`` of probabilities, from all layers together."""
-        logits: Tensor = self.ready_head(forward_pass.images.device)(self.features(forward_pass))
-        maps = logits.sigmoid()
-        return [
-            follow_details(maps, forward_pass.features[self.affinity_layer])
-            if self.affinity_layer
-            else maps
-        ]
+        maps = self.head_output(forward_pass).sigmoid()
+        return [with_outlines(maps, forward_pass, self.affinity_layer)]
 
-    def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """Return the finest grid, as outlines are visible there."""
-        return max(sizes, key=lambda size: size[0] * size[1])
-
-    def target(
-        self, heat_map: NDArray[Any], threshold: float, grid: tuple[int, int]
-    ) -> NDArray[np.int8]:
+    def target(self, heat_map: NDArray[Any], threshold: float, grid: Size) -> NDArray[np.int8]:
         """Return the labels of positions by the teacher's map, see ``sure_places``."""
         return sure_places(heat_map, threshold, grid)
 
@@ -232,9 +197,7 @@ class DistilledPixels(DistilledLocalizer):
         return np.flip(target, -1)
 
 
-def sure_places(
-    heat_map: NDArray[np.float32], threshold: float, grid: tuple[int, int]
-) -> NDArray[np.int8]:
+def sure_places(heat_map: NDArray[np.float32], threshold: float, grid: Size) -> NDArray[np.int8]:
     """Return which positions of a grid are object (1), background (0) or ambiguous (-1).
 
     The position with the maximum is always object.
@@ -283,27 +246,16 @@ class PSOL(DistilledLocalizer):
     name = "psol"
     head_type = BoxHead
 
-    def read_label(
-        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
-    ) -> Tensor:
-        """Return the filled boxes ``(N, H, W)``, identical for all labels.
+    def label_maps(self, forward_pass: ForwardPass, labels: Tensor, size: Size) -> Tensor:
+        """Return the filled boxes ``(N, H, W)``, identical for all labels."""
+        return filled(self.head_output(forward_pass), *size)
 
-        Args:
-            forward_pass: forward pass of the batch.
-            labels: int64 ``(N,)``.
-            size: height and width; default: the input size.
-        """
-        height, width = size or forward_pass.images.shape[-2:]
-        head = self.ready_head(forward_pass.images.device)
-        with torch.no_grad(), full_precision(forward_pass.images.device):
-            return filled(head(self.features(forward_pass)), height, width)
-
-    def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    def grid(self, sizes: Sequence[Size]) -> Size:
         """Return the grid of the last layer."""
         return sizes[-1]
 
     def target(
-        self, heat_map: NDArray[Any], threshold: float, grid: tuple[int, int]
+        self, heat_map: NDArray[Any], threshold: float, grid: Size
     ) -> NDArray[np.float32] | None:
         """Return the largest box as fractions of the image, ``(4,)``; None without boxes."""
         boxes = boxes_at(heat_map, threshold, "largest")
@@ -323,12 +275,8 @@ class PSOL(DistilledLocalizer):
 def filled(boxes: Tensor, height: int, width: int) -> Tensor:
     """Return maps ``(N, H, W)`` with the fraction of each pixel that is inside a box.
 
-    If a box covers all pixels, the first pixel is set to zero: a constant map has no object.
-
-    Args:
-        boxes: float32 ``(N, 4)``, x0 y0 x1 y1 as fractions of the image.
-        height: height of the maps in pixels.
-        width: width of the maps in pixels.
+    If a box covers all pixels, the first pixel is set to zero: a constant map has no object. Boxes
+    ``(N, 4)`` are x0 y0 x1 y1 as fractions of the image.
 
     >>> filled(torch.tensor([[0.25, 0.0, 0.625, 0.5]]), 2, 4).tolist()
     [[[0.0, 1.0, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0]]]
@@ -375,39 +323,22 @@ class DistilledInstances(DistilledLocalizer):
     normalization: Normalization = "max"
     """The levels are absolute: 0.25 is the edge of an object."""
 
-    def grid(self, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """Return the finest grid, as edges are visible there."""
-        return max(sizes, key=lambda size: size[0] * size[1])
-
     def new_head(self, channels: int, num_classes: int) -> Head:
-        """Return an untrained head, see ``DistilledLocalizer.new_head``."""
+        """Return an untrained head."""
         return InstanceHead(channels, num_classes=num_classes)
 
     def head_like(self, weights: dict[str, Tensor]) -> Head:
-        """Return a head of the same shapes, see ``DistilledLocalizer.head_like``."""
+        """Return a head with the shapes of given weights."""
         width, channels = weights["mix.weight"].shape[:2]
         return InstanceHead(channels, width, len(weights["say.bias"]) - 1)
 
-    def read(
-        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
-    ) -> Tensor:
-        """Return the maps ``(N, H, W)`` or ``(N, K, H, W)``.
-
-        Args:
-            forward_pass: forward pass of the batch.
-            labels: int64 ``(N,)``, or ``(N, K)`` with -1 for none; each position is in one map.
-            size: height and width; default: the input size.
-        """
-        if labels.ndim == 1:
-            return super().read(forward_pass, labels, size)
-        height, width = size or forward_pass.images.shape[-2:]
-        with torch.no_grad(), full_precision(forward_pass.images.device):
-            maps, shares = self._depths_and_classes(forward_pass)
-            rows = torch.arange(len(labels), device=labels.device)[:, None]
-            chosen = shares[rows, labels.clamp(min=0)]
-            owned = share_places(maps[:, None], chosen, labels) * chosen
-            sized = [resized(own, (height, width), self.interpolation) for own in owned.unbind(1)]
-            return torch.stack(sized, 1)
+    def multi_label_maps(self, forward_pass: ForwardPass, labels: Tensor, size: Size) -> Tensor:
+        """Return the maps ``(N, K, H, W)`` of labels ``(N, K)``; each position is in one map."""
+        maps, shares = self._depths_and_classes(forward_pass)
+        rows = torch.arange(len(labels), device=labels.device)[:, None]
+        chosen = shares[rows, labels.clamp(min=0)]
+        owned = share_places(maps[:, None], chosen, labels) * chosen
+        return torch.stack([resized(own, size, self.interpolation) for own in owned.unbind(1)], 1)
 
     def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
         """Return one map ``(N, h, w)``: squared depth times the label's probability."""
@@ -416,5 +347,5 @@ class DistilledInstances(DistilledLocalizer):
 
     def _depths_and_classes(self, forward_pass: ForwardPass) -> tuple[Tensor, Tensor]:
         """Return squared depths ``(N, h, w)`` and class probabilities ``(N, C, h, w)``."""
-        said: Tensor = self.ready_head(forward_pass.images.device)(self.features(forward_pass))
+        said = self.head_output(forward_pass)
         return said[:, 0].sigmoid() ** 2, said[:, 1:].sigmoid()

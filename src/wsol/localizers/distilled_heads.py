@@ -50,10 +50,6 @@ class Head(nn.Module):
         raise NotImplementedError
 
 
-PIXEL_WIDTH = 64
-"""Channels between a head's two convolutions."""
-
-
 class PixelHead(Head):
     """Head with one logit per position.
 
@@ -72,27 +68,18 @@ class PixelHead(Head):
     torch.Size([2, 7, 7])
     """
 
-    def __init__(self, channels: int, width: int = PIXEL_WIDTH) -> None:
+    def __init__(self, channels: int, width: int = 64) -> None:
         """Initialize with random weights."""
         super().__init__(channels, width)
         self.say = nn.Conv2d(width, 1, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return logits ``(N, h, w)``, positive for objects.
-
-        Args:
-            features: float32 ``(N, C, h, w)``.
-        """
+        """Return logits ``(N, h, w)``, positive for objects."""
         said: Tensor = self.say(self.mixed(features).relu())
         return said[:, 0]
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss for labels of positions, see ``pixel_loss``.
-
-        Args:
-            features: float32 ``(N, C, h, w)``.
-            targets: int8 ``(N, h, w)``, 1 object, 0 background, -1 ignored.
-        """
+        """Return ``pixel_loss`` of the head's logits."""
         return pixel_loss(self(features), targets)
 
 
@@ -111,9 +98,6 @@ def pixel_loss(logits: Tensor, targets: Tensor) -> Tensor:
     counts = targets >= 0
     return binary_cross_entropy_with_logits(logits[counts], targets[counts].float())
 
-
-BOX_WIDTH = 128
-"""Channels between a head's two convolutions."""
 
 FIRST_REACH = 0.25
 """Initial distance of the box sides from each position, as a fraction of the image."""
@@ -141,7 +125,7 @@ class BoxHead(Head):
     torch.Size([2, 4])
     """
 
-    def __init__(self, channels: int, width: int = BOX_WIDTH) -> None:
+    def __init__(self, channels: int, width: int = 128) -> None:
         """Initialize with large boxes at the center."""
         super().__init__(channels, width)
         self.around = nn.Conv2d(width, width, 3, padding=1)
@@ -150,11 +134,7 @@ class BoxHead(Head):
         self.say.bias = nn.Parameter(torch.tensor([0.0, first]).repeat_interleave(4))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return boxes ``(N, 4)``, x0 y0 x1 y1 as fractions of the image, in [0, 1].
-
-        Args:
-            features: float32 ``(N, C, h, w)``.
-        """
+        """Return boxes ``(N, 4)``, x0 y0 x1 y1 as fractions of the image, in [0, 1]."""
         said: Tensor = self.say(self.around(self.mixed(features)).relu()).flatten(2)
         weights = said[:, :4].softmax(2)
         reach = softplus(said[:, 4:])
@@ -164,12 +144,7 @@ class BoxHead(Head):
         return torch.cat((first.minimum(last), first.maximum(last)), dim=1)
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of the head's boxes, see ``box_loss``.
-
-        Args:
-            features: float32 ``(N, C, h, w)``.
-            targets: float32 ``(N, 4)``, x0 y0 x1 y1 as fractions of the image.
-        """
+        """Return ``box_loss`` of the head's boxes."""
         return box_loss(self(features), targets)
 
 
@@ -192,17 +167,9 @@ def box_loss(found: Tensor, target: Tensor) -> Tensor:
 
 
 def centres(height: int, width: int) -> Tensor:
-    """Return the centers of grid cells, ``(2, h * w)``, x and y as fractions of the image.
-
-    >>> centres(1, 2).tolist()
-    [[0.25, 0.75], [0.5, 0.5]]
-    """
+    """Return the centers of grid cells, ``(2, h * w)``, x and y as fractions of the image."""
     ys, xs = (torch.arange(0.5, count) / count for count in (height, width))
     return torch.stack((xs.expand(height, -1), ys[:, None].expand(-1, width))).flatten(1)
-
-
-INSTANCE_WIDTH = 64
-"""Channels of the convolutions."""
 
 
 class InstanceHead(Head):
@@ -223,7 +190,7 @@ class InstanceHead(Head):
     torch.Size([2, 4, 7, 7])
     """
 
-    def __init__(self, channels: int, width: int = INSTANCE_WIDTH, num_classes: int = 1) -> None:
+    def __init__(self, channels: int, width: int = 64, num_classes: int = 1) -> None:
         """Initialize with random weights."""
         super().__init__(channels, width)
         self.around = nn.ModuleList(
@@ -232,11 +199,7 @@ class InstanceHead(Head):
         self.say = nn.Conv2d(width, 1 + num_classes, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return logits ``(N, 1 + classes, h, w)``: depth first, then classes.
-
-        Args:
-            features: float32 ``(N, C, h, w)``.
-        """
+        """Return logits ``(N, 1 + classes, h, w)``: depth first, then classes."""
         inside = self.mixed(features).relu()
         for layer in self.around:
             inside = inside + layer(inside).relu()
@@ -244,12 +207,7 @@ class InstanceHead(Head):
         return said
 
     def loss(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss for known instances, see ``instance_loss``.
-
-        Args:
-            features: float32 ``(N, C, h, w)``.
-            targets: float32 ``(N, 2, h, w)``, depths and classes.
-        """
+        """Return ``instance_loss`` of the head's logits."""
         return instance_loss(self(features), targets)
 
 

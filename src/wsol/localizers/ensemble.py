@@ -16,14 +16,21 @@ from wsol.localizers.base import (
     Labels,
     Localized,
     ScoreMaps,
+    Size,
     chosen_labels,
     observe_for,
     resized,
 )
 from wsol.models.heads import FLAT, scaled_maps
 from wsol.models.layout import side_step
-from wsol.models.utils import find_layer, full_precision
+from wsol.models.utils import find_layer
 from wsol.options import Scale, checked
+
+POWER = 4
+"""Exponent of the cosine between a position and the cells whose scores it averages."""
+
+DETAIL_SHARE = 0.6
+"""Weight of the refined map in the log-linear mean; the rest is the coarse map's."""
 
 
 def follow_features(maps: Tensor, features: Tensor) -> Tensor:
@@ -50,27 +57,8 @@ def follow_features(maps: Tensor, features: Tensor) -> Tensor:
     # The mean of a constant channel has a rounding error, which has no direction.
     varies = centred.abs().amax(2, keepdim=True) > FLAT * mean.abs()
     points = normalize(centred * varies, dim=1)
-    # Weighted sums and sums of weights. One image at a time, as its matrix stays in the
-    # processor's cache.
-    stacked = torch.stack((maps.flatten(1), torch.ones_like(maps).flatten(1)), 2)
-    if torch.compiler.is_exporting():
-        # The batch size is dynamic in an exported model.
-        sums = (points.mT @ points).relu() @ stacked
-    else:
-        sums = torch.stack(
-            [(own.T @ own).relu_() @ each for own, each in zip(points, stacked, strict=True)]
-        )
-    total, share = sums.unbind(2)
     # If all features are equal, no positions are similar, and the map is unchanged.
-    found = torch.where(share > 0, total / share, stacked[:, :, 0])
-    return found.reshape(maps.shape)
-
-
-POWER = 4
-"""Exponent of the cosine between a position and the cells whose scores it averages."""
-
-DETAIL_SHARE = 0.6
-"""Weight of the refined map in the log-linear mean; the rest is the coarse map's."""
+    return mean_by_cosine(points, points, maps, maps)
 
 
 def follow_details(maps: Tensor, details: Tensor) -> Tensor:
@@ -91,9 +79,6 @@ def follow_details(maps: Tensor, details: Tensor) -> Tensor:
 
     Source: joint upsampling (Kopf et al., SIGGRAPH 2007, equation 3), with features for colours and
     without a spatial kernel, which the enlarged map replaces.
-
-    >>> follow_details(torch.rand(2, 7, 7), torch.rand(2, 8, 14, 14)).shape
-    torch.Size([2, 14, 14])
     """
     height, width = details.shape[2:]
     step = ceil(sqrt(height * width / MAX_PLACES))
@@ -102,21 +87,49 @@ def follow_details(maps: Tensor, details: Tensor) -> Tensor:
     cells = adaptive_avg_pool2d(details, (maps.shape[1], maps.shape[2])).flatten(2)
     mean = cells.mean(2, keepdim=True)
     keys, places = (normalize(each - mean, dim=1) for each in (cells, details.flatten(2)))
-    scores = torch.stack((maps.flatten(1), torch.ones_like(maps).flatten(1)), 2)
+    # A position without similar cells keeps its score.
+    own = interpolate(maps[:, None], grid, mode="bilinear", align_corners=False)[:, 0]
+    followed = mean_by_cosine(places, keys, maps, own, POWER)
+    return own ** (1 - DETAIL_SHARE) * scaled_maps(followed) ** DETAIL_SHARE
+
+
+def mean_by_cosine(
+    places: Tensor, keys: Tensor, scores: Tensor, otherwise: Tensor, power: int = 1
+) -> Tensor:
+    """Return the mean score of the keys at each place, weighted by a power of positive cosines.
+
+    Args:
+        places: unit vectors, ``(N, C, H * W)``.
+        keys: unit vectors, ``(N, C, h * w)``.
+        scores: scores of the keys, ``(N, h, w)``.
+        otherwise: scores of places without similar keys, ``(N, H, W)``.
+        power: 1, 2 or 4.
+    """
+    # Weighted sums and sums of weights.
+    stacked = torch.stack((scores.flatten(1), torch.ones_like(scores).flatten(1)), 2)
     if torch.compiler.is_exporting():
-        sums = (places.mT @ keys).relu() ** POWER @ scores
+        # The batch size is dynamic in an exported model.
+        sums = (places.mT @ keys).relu() ** power @ stacked
     else:
+        # One image at a time, as its matrix stays in the processor's cache.
         sums = torch.stack(
             [
-                (place.T @ key).relu_().square_().square_() @ each
-                for place, key, each in zip(places, keys, scores, strict=True)
+                _power((place.T @ key).relu_(), power) @ each
+                for place, key, each in zip(places, keys, stacked, strict=True)
             ]
         )
     total, share = sums.unbind(2)
-    # A position without similar cells keeps its score.
-    own = interpolate(maps[:, None], grid, mode="bilinear", align_corners=False)[:, 0]
-    followed = torch.where(share > 0, total / share, own.flatten(1)).reshape(own.shape)
-    return own ** (1 - DETAIL_SHARE) * scaled_maps(followed) ** DETAIL_SHARE
+    return torch.where(share > 0, total / share, otherwise.flatten(1)).reshape(otherwise.shape)
+
+
+def _power(cosines: Tensor, power: int) -> Tensor:
+    """Raise in place by squaring, which is faster than the general power."""
+    return cosines if power == 1 else _power(cosines.square_(), power // 2)
+
+
+def with_outlines(maps: Tensor, forward_pass: ForwardPass, layer: str | None) -> Tensor:
+    """Return maps that follow the details of a layer; unchanged without a layer."""
+    return follow_details(maps, forward_pass.features[layer]) if layer else maps
 
 
 log = logging.getLogger("wsol")
@@ -164,7 +177,7 @@ class Ensemble(ScoreMaps):
         interpolation: Interpolation = "bicubic",
     ) -> None:
         """Store the localizers."""
-        self.localizers, self.flip = list(localizers), flip
+        self.localizers, self.flip, self.classes = list(localizers), flip, classes
         self.scales: tuple[float, ...] = checked("scales", scales, tuple[Scale, ...]) or (1.0,)
         self.model, self.interpolation = self.localizers[0].model, interpolation
         if affinity == "auto":
@@ -173,18 +186,16 @@ class Ensemble(ScoreMaps):
         elif affinity:
             find_layer(layer_root(self.model), affinity)
         self.affinity = affinity
-        self.layers = tuple(
-            dict.fromkeys(layer for each in self.localizers for layer in each.layers)
-        )
+        layers = (layer for each in self.localizers for layer in each.layers)
+        self.layers = tuple(dict.fromkeys(layers))
         self.needs_fit = any(each.needs_fit for each in self.localizers)
         self.uses_augmentation = flip or self.scales != (1,)
         self.sees_classes = any(each.sees_classes for each in self.localizers)
-        self.classes = classes
-        readers = [*self.localizers, *([self.classes] if self.classes else [])]
+        readers = [*self.localizers, *([classes] if classes else [])]
         self.needs_gradients = any(each.needs_gradients for each in readers)
         self.needs_attention = any(each.needs_attention for each in readers)
         more = [affinity, *(layer for each in readers for layer in each.extra_layers)]
-        more += self.classes.layers if self.classes else ()
+        more += classes.layers if classes else ()
         self.extra_layers = tuple(dict.fromkeys(filter(None, more)))
         outlines = (each.affinity_layer for each in self.localizers)
         self.affinity_layer = next(filter(None, outlines), None)
@@ -198,7 +209,7 @@ class Ensemble(ScoreMaps):
         images = list(batches) if sum(each.needs_fit for each in self.localizers) > 1 else batches
         for each in self.localizers:
             if each.needs_fit:
-                each.fit(view for some in images for view in self._views(some))
+                each.fit(image for batch in images for image in self._augmentations(batch))
 
     def state(self) -> dict[str, Tensor]:
         """Return the fitted state as tensors by name."""
@@ -210,76 +221,55 @@ class Ensemble(ScoreMaps):
             each.load_state(state)
 
     def locate(self, images: Images, labels: Labels = None) -> Localized:
-        """Return logits and labels of the first augmentation, and the combined maps.
-
-        Args:
-            images: normalised images, ``(N, 3, H, W)``.
-            labels: see ``Labels``.
-        """
+        """Return logits and labels of the first augmentation, and the mean of all maps."""
         size = (images.shape[-2], images.shape[-1])
-        first, *others = self._views(images)
+        first, *others = self._augmentations(images)
         forward_pass = observe_for([self], first)
         chosen = chosen_labels(labels, forward_pass.logits)
         logits, total = forward_pass.logits, self.read(forward_pass, chosen, size)
-        for number, view in enumerate(others, 1):
-            forward_pass = observe_for([self], view)
+        for number, augmented in enumerate(others, 1):
+            forward_pass = observe_for([self], augmented)
             maps = self.read(forward_pass, chosen, size)
             total += maps.flip(-1) if self.flip and number % 2 else maps
         return Localized(logits, chosen, total / (1 + len(others)))
 
-    def read(
-        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
-    ) -> Tensor:
-        """Compute the maps ``(N, H, W)`` or ``(N, K, H, W)`` of one augmentation.
-
-        Args:
-            forward_pass: forward pass of the batch.
-            labels: int64 ``(N,)`` or ``(N, K)``.
-            size: height and width; default: the input size.
-        """
-        if labels.ndim == 1 or self.classes is None:
-            return super().read(forward_pass, labels, size)
+    def multi_label_maps(self, forward_pass: ForwardPass, labels: Tensor, size: Size) -> Tensor:
+        """Return the maps ``(N, K, H, W)`` of labels ``(N, K)``, of one augmentation."""
+        if self.classes is None:
+            return super().multi_label_maps(forward_pass, labels, size)
         known = labels if self.sees_classes else labels[:, :1]
-        maps = super().read(forward_pass, known, size)
+        maps = super().multi_label_maps(forward_pass, known, size)
         return share_places(maps, self.classes.read(forward_pass, labels, size), labels)
 
-    def read_label(
-        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
-    ) -> Tensor:
-        """Compute the maps ``(N, H, W)`` for one label per image, of one augmentation.
+    def label_maps(self, forward_pass: ForwardPass, labels: Tensor, size: Size) -> Tensor:
+        """Return the maps ``(N, H, W)`` of labels ``(N,)``, of one augmentation."""
+        if not self.affinity:
+            return resized(self._mean(forward_pass, labels), size, self.interpolation)
+        features = forward_pass.features[self.affinity]
+        grid = (features.shape[2], features.shape[3])
+        own = scaled_maps(self._mean(forward_pass, labels, grid))
+        both = geometric_mean([own, scaled_maps(follow_features(own, features))])
+        return resized(both, size, self.interpolation)
 
-        Args:
-            forward_pass: forward pass of the batch.
-            labels: int64 ``(N,)``.
-            size: height and width; default: the input size.
-        """
-        height, width = size or forward_pass.images.shape[-2:]
-        with torch.no_grad(), full_precision(forward_pass.images.device):
-            if not self.affinity:
-                maps = [scaled_maps(each.read(forward_pass, labels)) for each in self.localizers]
-                return resized(geometric_mean(maps), (height, width), self.interpolation)
-            features = forward_pass.features[self.affinity]
-            grid = (features.shape[2], features.shape[3])
-            maps = [scaled_maps(each.read(forward_pass, labels, grid)) for each in self.localizers]
-            own = scaled_maps(geometric_mean(maps))
-            both = geometric_mean([own, scaled_maps(follow_features(own, features))])
-            return resized(both, (height, width), self.interpolation)
+    def _mean(self, forward_pass: ForwardPass, labels: Tensor, size: Size | None = None) -> Tensor:
+        maps = [scaled_maps(each.read(forward_pass, labels, size)) for each in self.localizers]
+        return geometric_mean(maps)
 
-    def _views(self, images: Images) -> Iterator[Images]:
+    def _augmentations(self, images: Images) -> Iterator[Images]:
         if isinstance(images, ForwardPass):
             if self.uses_augmentation:
                 raise ConfigError("a stored forward pass cannot be augmented; pass images")
             yield images
             return
+        step = side_step(layer_root(self.model))
         for scale in self.scales:
-            step = side_step(layer_root(self.model))
             size = [max(round(side * scale / step), 1) * step for side in images.shape[-2:]]
-            view = images
+            augmented = images
             if scale != 1:
-                view = interpolate(images, size, mode="bilinear", antialias=scale < 1)
-            yield view
+                augmented = interpolate(images, size, mode="bilinear", antialias=scale < 1)
+            yield augmented
             if self.flip:
-                yield view.flip(-1)
+                yield augmented.flip(-1)
 
 
 def geometric_mean(maps: Sequence[Tensor]) -> Tensor:

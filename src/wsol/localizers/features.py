@@ -9,19 +9,12 @@ from torch.linalg import vector_norm
 from torch.nn.functional import normalize
 
 from wsol.errors import ConfigError
-from wsol.localizers._forward import Images, observe
-from wsol.localizers._layers import last_stage
+from wsol.localizers._forward import ForwardPass, Images, observe
 from wsol.localizers.base import ScoreMaps
 
 
 def first_component(points: Tensor) -> Tensor:
-    """Return the unit vector of largest variance.
-
-    Args:
-        points: ``(..., P, C)``; their mean is subtracted.
-
-    Returns:
-        ``(..., C)``, with arbitrary sign.
+    """Return the unit vector ``(..., C)``, of either sign, of largest variance of ``(..., P, C)``.
 
     >>> first_component(torch.tensor([[0.0, 1], [2, 1], [4, 1]])).abs()
     tensor([1., 0.])
@@ -38,9 +31,6 @@ def leading_direction(products: Tensor) -> Tensor:
     """Return the eigenvector ``(..., C)`` of the largest eigenvalue of symmetric ``(..., C, C)``.
 
     It is NaN if a value is not finite.
-
-    >>> leading_direction(torch.tensor([[1.0, 0], [0, 9]])).abs()
-    tensor([0., 1.])
     """
     # The solver fails on non-finite matrices, and would fail for the whole batch.
     finite = products.isfinite().all(-1).all(-1)[..., None]
@@ -49,15 +39,7 @@ def leading_direction(products: Tensor) -> Tensor:
 
 
 def signed_like(maps: Tensor, strengths: Tensor) -> Tensor:
-    """Return maps, negated if that makes them larger where strengths are high.
-
-    Args:
-        maps: ``(N, h, w)``.
-        strengths: same shape.
-
-    >>> signed_like(torch.tensor([[[0.0, -1.0]]]), torch.tensor([[[1.0, 2.0]]])).tolist()
-    [[[-0.0, 1.0]]]
-    """
+    """Return maps ``(N, h, w)``, negated if that makes them larger where strengths are high."""
     centred = maps - maps.mean((1, 2), keepdim=True)
     sign = (centred * strengths).sum((1, 2), keepdim=True).sign()
     return maps * sign.where(sign != 0, 1)
@@ -83,10 +65,6 @@ class FeatureNorm(ScoreMaps):
 
     sees_classes = False
     needs_classes = False
-
-    def default_layers(self) -> tuple[str, ...]:
-        """Return the last stage, as the map is class-agnostic."""
-        return (last_stage(self.model, self.image_size),)
 
     def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)``, non-negative."""
@@ -115,14 +93,7 @@ class EigenCAM(ScoreMaps):
 
     sees_classes = False
     needs_classes = False
-
-    def default_layers(self) -> tuple[str, ...]:
-        """Return the last stage, as the map is class-agnostic."""
-        return (last_stage(self.model, self.image_size),)
-
-    def why_not_exportable(self) -> str:
-        """Return that eigenvectors cannot be exported."""
-        return "needs eigenvectors of each image's features"
+    unexportable = "needs eigenvectors of each image's features"
 
     def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)`` of projections, not negative."""
@@ -162,58 +133,41 @@ class DDT(ScoreMaps):
     def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
         """Store the classifier."""
         super().__init__(model, *arguments, **options)
-        self.means: dict[str, Tensor] = {}
-        self.directions: dict[str, Tensor] = {}
-
-    def default_layers(self) -> tuple[str, ...]:
-        """Return the last stage, as the map is class-agnostic."""
-        return (last_stage(self.model, self.image_size),)
+        self.components: dict[str, tuple[Tensor, Tensor]] = {}
 
     def fit(self, batches: Iterable[Images]) -> None:
-        """Compute the component over all images; an earlier fit is discarded.
-
-        Args:
-            batches: batches of normalised images ``(N, 3, H, W)``.
-        """
+        """Compute the component over all images; an earlier fit is discarded."""
         seen = {layer: Moments() for layer in self.layers}
         for images in batches:
             forward_pass = observe(self.model, images, self.layers)
             for layer, moments in seen.items():
                 features = forward_pass.features[layer]
                 moments.add(features.transpose(0, 1).flatten(1).T)
-        for layer, moments in seen.items():
-            self.means[layer], self.directions[layer] = moments.component()
+        self.components = {layer: moments.component() for layer, moments in seen.items()}
 
     def state(self) -> dict[str, Tensor]:
         """Return the fitted state as tensors by name."""
         return {
             f"{kind}.{layer}": value
-            for kind, values in (("mean", self.means), ("direction", self.directions))
-            for layer, value in values.items()
+            for layer, component in self.components.items()
+            for kind, value in zip(("mean", "direction"), component, strict=True)
         }
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Load the state of an earlier ``fit``.
-
-        Raises:
-            ConfigError: the state belongs to other layers.
-        """
+        """Load the state of an earlier ``fit``, which must be of the same layers."""
         for layer in self.layers:
             if f"mean.{layer}" not in state:
                 raise ConfigError(f"ddt was fitted at other layers than {layer}; fit it again")
-            self.means[layer], self.directions[layer] = (
-                state[f"mean.{layer}"],
-                state[f"direction.{layer}"],
-            )
+            self.components[layer] = state[f"mean.{layer}"], state[f"direction.{layer}"]
 
-    def score_maps(self, forward_pass: Any, labels: Tensor) -> list[Tensor]:
+    def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
         """Return the maps ``(N, h, w)`` of each layer."""
-        if not self.directions:
+        if not self.components:
             raise ConfigError("ddt is not fitted; call fit with batches of images first")
         found = []
         for layer in self.layers:
             features = forward_pass.features[layer]
-            mean, direction = (part[layer].to(features) for part in (self.means, self.directions))
+            mean, direction = (part.to(features) for part in self.components[layer])
             maps = torch.einsum("nchw,c->nhw", features, direction)
             found.append(maps - mean @ direction)
         return found

@@ -5,11 +5,9 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d, normalize
 
 from wsol.localizers._forward import ForwardPass
-from wsol.localizers._layers import last_stage
-from wsol.localizers.base import ScoreMaps, check_grids, resized
+from wsol.localizers.base import ScoreMaps, Size, check_grids, resized
 from wsol.localizers.features import leading_direction
 from wsol.models.heads import FLAT
-from wsol.models.utils import full_precision
 
 FAINT = 1e-5
 """Edge weight of dissimilar positions: epsilon of TokenCut, section 3.2."""
@@ -53,14 +51,7 @@ class NCut(ScoreMaps):
 
     sees_classes = False
     needs_classes = False
-
-    def default_layers(self) -> tuple[str, ...]:
-        """Return the last stage, as the map is class-agnostic."""
-        return (last_stage(self.model, self.image_size),)
-
-    def why_not_exportable(self) -> str:
-        """Return that eigenvectors cannot be exported."""
-        return "needs eigenvectors of each image's features"
+    unexportable = "needs eigenvectors of each image's features"
 
     def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)`` in [0, 1]."""
@@ -91,61 +82,31 @@ class MaskCut(NCut):
     torch.Size([2, 160, 160])
     """
 
-    def read_label(
-        self, forward_pass: ForwardPass, labels: Tensor, size: tuple[int, int] | None = None
-    ) -> Tensor:
-        """Compute one map ``(N, H, W)`` of all objects of each image.
-
-        Args:
-            forward_pass: forward pass of the batch.
-            labels: ignored.
-            size: height and width; default: the input size.
-
-        Raises:
-            ConfigError: the feature map has one position.
-        """
-        height, width = size or forward_pass.images.shape[-2:]
-        with torch.no_grad(), full_precision(forward_pass.images.device):
-            features = [forward_pass.features[layer] for layer in self.layers]
-            check_grids(features, forward_pass.images)
-            found = []
-            for images in zip(*features, strict=True):
-                objects = [
-                    resized(repeated_cuts(own), (height, width), self.interpolation)
-                    for own in images
-                ]
-                found.append(set_apart(torch.cat(objects)))
-            return torch.stack(found)
+    def label_maps(self, forward_pass: ForwardPass, labels: Tensor, size: Size) -> Tensor:
+        """Return one map ``(N, H, W)`` of all objects of each image."""
+        features = [forward_pass.features[layer] for layer in self.layers]
+        check_grids(features, forward_pass.images)
+        found = []
+        for images in zip(*features, strict=True):
+            objects = [resized(repeated_cuts(own), size, self.interpolation) for own in images]
+            found.append(set_apart(torch.cat(objects)))
+        return torch.stack(found)
 
 
 def normalized_cut(features: Tensor) -> Tensor:
-    """Return the map of the object of one image, float32 ``(h, w)`` in [0, 1], 0.5 at the cut.
+    """Return the map ``(h, w)`` in [0, 1] of one image's object, 0.5 at the cut.
 
-    Args:
-        features: float32 ``(C, h, w)``.
-
-    >>> features = torch.eye(2)[:, [0, 0, 0, 0, 1, 0]].reshape(2, 2, 3)
-    >>> normalized_cut(features).round(decimals=3)
-    tensor([[0., 0., 0.],
-            [0., 1., 0.]])
+    Its features are ``(C, h, w)``.
     """
     nodes = torch.ones(features.shape[1:], dtype=torch.bool, device=features.device)
     return cut(likeness(features), nodes)[0]
 
 
 def repeated_cuts(features: Tensor, number: int = MAX_CUTS) -> Tensor:
-    """Return maps of multiple objects of one image, float32 ``(number, h, w)``.
+    """Return maps ``(number, h, w)`` of multiple objects of one image ``(C, h, w)``.
 
     Each is above 0.5 inside its object and zero outside; objects do not overlap. Maps are zero if a
     cut finds no object, or no positions are left.
-
-    Args:
-        features: float32 ``(C, h, w)``.
-        number: number of cuts.
-
-    >>> features = torch.eye(2)[:, [0, 0, 0, 0, 1, 0]].reshape(2, 2, 3)
-    >>> (repeated_cuts(features, 2) > 0.5).sum((1, 2))
-    tensor([1, 0])
     """
     weights = likeness(features)
     maps = features.new_zeros(number, *features.shape[1:])
@@ -165,16 +126,10 @@ def repeated_cuts(features: Tensor, number: int = MAX_CUTS) -> Tensor:
 
 
 def likeness(features: Tensor) -> Tensor:
-    """Return the edge weights of one image's graph, float32 ``(h * w, h * w)``.
+    """Return the edge weights ``(h * w, h * w)`` of the graph of one image ``(C, h, w)``.
 
     They are 1 for the more similar half of all pairs of positions, by the cosine of their features,
     and ``FAINT`` for the others.
-
-    Args:
-        features: float32 ``(C, h, w)``.
-
-    >>> likeness(torch.tensor([[[1.0, 2, 0]], [[0, 0, 1.0]]])).round().int().tolist()
-    [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
     """
     points = normalize(features.flatten(1), dim=0)
     cosines = points.T @ points
@@ -185,7 +140,7 @@ def likeness(features: Tensor) -> Tensor:
 
 
 def cut(weights: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut a graph, or a subgraph, in two.
+    """Cut a subgraph in two.
 
     Args:
         weights: edge weights, symmetric and positive, float32 ``(h * w, h * w)``.
@@ -194,10 +149,6 @@ def cut(weights: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         The map ``(h, w)``, zero at other positions, and 1 minus the eigenvalue: 1 if no edge is
         cut.
-
-    >>> weights = torch.tensor([[1, 1, 0.1], [1, 1, 0.1], [0.1, 0.1, 1]])
-    >>> cut(weights, torch.ones(1, 3, dtype=torch.bool))[0].round(decimals=3)
-    tensor([[0., 0., 1.]])
     """
     inside = nodes.flatten()
     value, vector = second_eigenvector(weights[inside][:, inside])
@@ -214,15 +165,7 @@ def cut(weights: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def connected_component(mask: Tensor, place: int) -> Tensor:
-    """Return the 8-connected component of a mask at a position, bool ``(h, w)``.
-
-    Args:
-        mask: bool ``(h, w)``.
-        place: index of the position in the flat mask.
-
-    >>> connected_component(torch.tensor([[True, False, True, True]]), 3)
-    tensor([[False, False,  True,  True]])
-    """
+    """Return the 8-connected component of a mask ``(h, w)`` at a position of the flat mask."""
     part = torch.zeros_like(mask)
     part.view(-1)[place] = True
     part &= mask
@@ -234,16 +177,9 @@ def connected_component(mask: Tensor, place: int) -> Tensor:
 
 
 def set_apart(maps: Tensor) -> Tensor:
-    """Merge maps of multiple objects into one, with zeros where two objects touch.
+    """Merge maps ``(K, H, W)`` of objects into one, with zeros where two objects touch.
 
-    Args:
-        maps: float32 ``(K, H, W)``, each zero or negative outside its object.
-
-    Returns:
-        Float32 ``(H, W)``.
-
-    >>> set_apart(torch.tensor([[[1.0, 1, 1, 0, 0, 0]], [[0.0, 0, 0, 0.7, 0.7, 0.7]]]))
-    tensor([[1.0000, 1.0000, 0.0000, 0.0000, 0.7000, 0.7000]])
+    Each map is zero or negative outside its object.
     """
     best, owner = maps.max(0)
     names = torch.where(best > 0, owner + 1.0, 0.0)[None]
@@ -258,17 +194,9 @@ def second_eigenvector(weights: Tensor) -> tuple[Tensor, Tensor]:
     D is the diagonal matrix of the row sums of W. Substituting z = D^½ y gives a symmetric problem,
     whose first eigenvector is known: the square roots of D.
 
-    Args:
-        weights: W, symmetric and positive, ``(P, P)``.
-
-    Returns:
-        1 - λ, and y ``(P,)``; both are zero if all weights are equal.
+    Returns 1 - λ, and y ``(P,)``; both are zero if all weights are equal.
 
     Source: Shi & Malik, Normalized Cuts and Image Segmentation, TPAMI 2000, section 2.1.
-
-    >>> weights = torch.tensor([[1, 0.9, 0.1], [0.9, 1, 0.1], [0.1, 0.1, 1]])
-    >>> second_eigenvector(weights)[1].sign().unique().tolist()
-    [-1.0, 1.0]
     """
     roots = weights.sum(1).sqrt()
     first = normalize(roots, dim=0)
@@ -281,18 +209,10 @@ def second_eigenvector(weights: Tensor) -> tuple[Tensor, Tensor]:
 def largest_eigenvector(matrix: Tensor, steps: int = STEPS) -> tuple[Tensor, Tensor]:
     """Return the largest eigenvalue of a symmetric matrix, and its eigenvector of length one.
 
-    Lanczos iteration with full orthogonalization: the best vector in the Krylov subspace. It is
-    about thirty times as fast as a full decomposition.
-
-    Args:
-        matrix: ``(P, P)``.
-        steps: number of matrix-vector products.
+    Lanczos iteration with full orthogonalization: the best vector in the Krylov subspace of as many
+    products as ``steps``. It is about thirty times as fast as a full decomposition.
 
     Source: Golub & Van Loan, Matrix Computations, 4th edition, section 10.1.
-
-    >>> value, vector = largest_eigenvector(torch.diag(torch.tensor([1.0, 3, 2])))
-    >>> round(value.item(), 4), vector.abs().round().tolist()
-    (3.0, [0.0, 1.0, 0.0])
     """
     size = len(matrix)
     steps = min(steps, size)

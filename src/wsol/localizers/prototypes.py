@@ -10,9 +10,9 @@ from torch.nn.functional import interpolate, normalize
 from wsol.errors import ConfigError
 from wsol.localizers._forward import ForwardPass, Images
 from wsol.localizers._layers import last_stage, outline_stage, stage_before
-from wsol.localizers.base import ScoreMaps, observe_for
+from wsol.localizers.base import ScoreMaps, observe_for, without_prefix
 from wsol.localizers.cam import class_evidence, find_linear_layer
-from wsol.localizers.ensemble import Ensemble, follow_details
+from wsol.localizers.ensemble import Ensemble, with_outlines
 from wsol.localizers.features import FeatureNorm
 from wsol.models.heads import scaled_maps
 from wsol.models.utils import full_precision
@@ -122,12 +122,7 @@ class Prototypes(ScoreMaps):
     def fit(self, batches: Iterable[Images]) -> None:
         """Compute the principal components and the prototypes of a collection.
 
-        Args:
-            batches: batches of normalised images ``(N, 3, H, W)``; all stay in memory until the
-                end.
-
-        Raises:
-            ConfigError: there are no batches.
+        All batches stay in memory until the end.
         """
         with torch.no_grad():
             seen = [self._observe(images) for images in batches]
@@ -143,16 +138,8 @@ class Prototypes(ScoreMaps):
         return {f"prototypes.{name}": value for name, value in self.fitted.items()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Load the state of an earlier ``fit``.
-
-        Raises:
-            ConfigError: the state belongs to other layers.
-        """
-        own = {
-            name.removeprefix("prototypes."): value
-            for name, value in state.items()
-            if name.startswith("prototypes.")
-        }
+        """Load the state of an earlier ``fit``, which must be of the same layers."""
+        own = without_prefix(state, "prototypes.")
         for name in self._layers():
             if f"basis.{name}" not in own:
                 raise ConfigError(
@@ -165,11 +152,7 @@ class Prototypes(ScoreMaps):
         if not self.fitted:
             raise ConfigError("prototypes is not fitted; call fit with batches of images first")
         maps = self._posterior(self.observe_places(forward_pass, labels))
-        return [
-            follow_details(maps, forward_pass.features[self.affinity_layer])
-            if self.affinity_layer
-            else maps
-        ]
+        return [with_outlines(maps, forward_pass, self.affinity_layer)]
 
     def _layers(self) -> tuple[str, ...]:
         """Return the names of the layers that describe positions."""
@@ -181,16 +164,11 @@ class Prototypes(ScoreMaps):
             return self.observe_places(forward_pass, forward_pass.logits.argmax(1))
 
     def observe_places(self, forward_pass: ForwardPass, labels: Tensor) -> Seen:
-        """Compute the input of the localizer from a forward pass.
-
-        Args:
-            forward_pass: forward pass of the batch.
-            labels: int64 ``(N,)``.
-        """
+        """Compute the input of the localizer from a forward pass, for labels ``(N,)``."""
         features = forward_pass.features
         seen = {layer: features[layer] for layer in self.layers}
         grid = (seen[self.layers[0]].shape[2], seen[self.layers[0]].shape[3])
-        seed = scaled_maps(self.seed.read_label(forward_pass, labels, grid)).clamp(0, 1)
+        seed = scaled_maps(self.seed.read(forward_pass, labels, grid)).clamp(0, 1)
         if self.linear is None:
             return Seen(seen, seed, torch.ones_like(seed))
         seen["classifier"] = self.linear.features(forward_pass)
@@ -220,9 +198,8 @@ class Prototypes(ScoreMaps):
 def finite_images(seen: list[Seen]) -> Seen:
     """Concatenate batches, without images that have non-finite values.
 
-    Args:
-        seen: batches; all are resized to the grids of the first, as augmented images may differ in
-            size. If no image is finite, all are kept, with zeros for non-finite values.
+    All are resized to the grids of the first batch, as augmented images may differ in size. If no
+    image is finite, all are kept, with zeros for non-finite values.
     """
     features = {
         name: torch.cat([on_grid(each.features[name], maps.shape[2:]) for each in seen])
@@ -258,10 +235,6 @@ def principal_components(
     Returns:
         ``basis.LAYER``, float32 ``(C, D)``, for each layer, and ``offset``, float32 ``(D,)``, to be
         subtracted.
-
-    >>> found = principal_components({"a": torch.rand(3, 8, 4, 4)}, (4, 4), 2)
-    >>> [(name, tuple(value.shape)) for name, value in found.items()]
-    [('basis.a', (8, 2)), ('offset', (2,))]
     """
     means, scales, columns = {}, {}, []
     for name, maps in features.items():
@@ -295,13 +268,7 @@ def on_grid(maps: Tensor, grid: tuple[int, ...]) -> Tensor:
 def describe(
     features: dict[str, Tensor], fitted: dict[str, Tensor], grid: tuple[int, int]
 ) -> Tensor:
-    """Return the descriptors of all positions, float32 ``(N, h * w, D)``.
-
-    Args:
-        features: features of each layer, float32 ``(N, C, h, w)``.
-        fitted: return value of ``principal_components``.
-        grid: height and width.
-    """
+    """Return the descriptors ``(N, h * w, D)`` of all positions of a grid, for a fitted basis."""
     total = -fitted["offset"][None, :, None, None]
     for name, maps in features.items():
         # Projecting first gives the same result with fewer channels to resize.
@@ -309,28 +276,22 @@ def describe(
     return total.flatten(2).mT
 
 
-def mean_point(points: Tensor, weights: Tensor) -> Tensor:
-    """Return weighted means ``(N, D)`` of points ``(N, P, D)``; zeros if no weight is positive.
-
-    Args:
-        points: float32.
-        weights: weights of the P positions, float32 ``(N, h, w)``.
-
-    >>> mean_point(torch.tensor([[[0.0], [4.0]]]), torch.tensor([[[1.0, 3.0]]]))
-    tensor([[3.]])
-    """
+def _shares(weights: Tensor) -> Tensor:
+    """Return weights ``(N, h, w)`` as shares ``(N, h * w)`` of their sum, if it is positive."""
     flat = weights.flatten(1)
-    shares = flat / flat.sum(1, keepdim=True).clamp(min=1e-9)
-    return (shares[:, None] @ points)[:, 0]
+    return flat / flat.sum(1, keepdim=True).clamp(min=1e-9)
+
+
+def mean_point(points: Tensor, weights: Tensor) -> Tensor:
+    """Return the means ``(N, D)`` of points ``(N, P, D)`` by weights ``(N, h, w)``."""
+    return (_shares(weights)[:, None] @ points)[:, 0]
 
 
 def cosine_posterior(points: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
     """Return the object posterior ``(N, h, w)`` from cosines to object and background means.
 
-    Args:
-        points: float32 ``(N, P, D)``; each image's mean is subtracted.
-        inside: weights of the object's positions, float32 ``(N, h, w)``.
-        outside: weights of the background's positions, same shape.
+    Each image's mean is subtracted from its points ``(N, P, D)``; ``inside`` and ``outside`` are
+    the weights ``(N, h, w)`` of its positions in the object and in the background.
     """
     centred = points - points.mean(1, keepdim=True)
     means = [normalize(mean_point(centred, weights), dim=1) for weights in (inside, outside)]
@@ -348,9 +309,7 @@ def inverse_covariance(points: Tensor, weights: tuple[Tensor, Tensor], means: Te
     """
     total = points.new_zeros(points.shape[2], points.shape[2])
     for each, own in zip(weights, means, strict=True):
-        flat = each.flatten(1)
-        shares = flat / flat.sum(1, keepdim=True).clamp(min=1e-9)
-        scaled = ((points - own[:, None]) * shares.sqrt()[..., None]).flatten(0, 1)
+        scaled = ((points - own[:, None]) * _shares(each).sqrt()[..., None]).flatten(0, 1)
         total += scaled.T @ scaled / (2 * len(points))
     ridge = RIDGE * total.diagonal().sum().clamp(min=1e-12)
     return torch.cholesky_inverse(
@@ -361,14 +320,8 @@ def inverse_covariance(points: Tensor, weights: tuple[Tensor, Tensor], means: Te
 def share_prototypes(own: Tensor, others: Tensor) -> Tensor:
     """Return the means of prototypes over images, weighted by the cosines between their objects.
 
-    Images whose object resembles no other mostly keep their own prototypes.
-
-    Args:
-        own: prototypes of objects and backgrounds, float32 ``(2, N, D)``.
-        others: prototypes of the collection, float32 ``(2, B, D)``.
-
-    Returns:
-        float32 ``(2, N, D)``.
+    Prototypes are of objects and backgrounds: an image's ``own`` ones, ``(2, N, D)``, and those of
+    the collection, ``(2, B, D)``. Images whose object resembles no other mostly keep their own.
     """
     cosines = normalize(own[0], dim=1) @ normalize(others[0], dim=1).T
     shares = cosines.clamp(min=0)
@@ -376,14 +329,10 @@ def share_prototypes(own: Tensor, others: Tensor) -> Tensor:
 
 
 def discriminant_posterior(points: Tensor, means: Tensor, inverse: Tensor) -> Tensor:
-    """Return the object posterior ``(N, P)`` of a linear discriminant.
+    """Return the object posterior ``(N, P)`` of a linear discriminant for points ``(N, P, D)``.
 
-    The log odds are zero half way between the means, and ``SHARPNESS`` at the object's mean.
-
-    Args:
-        points: float32 ``(N, P, D)``.
-        means: means of objects and backgrounds, float32 ``(2, N, D)``.
-        inverse: inverse within-class covariance, float32 ``(D, D)``.
+    The log odds are zero half way between the means ``(2, N, D)`` of objects and backgrounds, and
+    ``SHARPNESS`` at the object's mean. The within-class covariance's inverse is ``(D, D)``.
     """
     direction = (means[0] - means[1]) @ inverse
     middle = (direction * (means[0] + means[1])).sum(1, keepdim=True) / 2
