@@ -33,11 +33,9 @@ class Attentions(TorchFunctionMode):
     Transformers compute attention by a softmax, or by one fused operation that does not expose the
     matrix. Softmax calls are intercepted; the fused operation is replaced by its definition.
 
-    Args:
-        gradients: record the autograd graph from the first attention on.
+    They are in ``found``, in order of computation. With ``gradients`` the autograd graph is
+    recorded from the first attention on.
 
-    Attributes:
-        found: attention matrices in order of computation.
     >>> queries = torch.rand(1, 2, 5, 4)
     >>> with Attentions() as attentions:
     ...     out = functional.scaled_dot_product_attention(queries, queries, queries)
@@ -89,16 +87,10 @@ class Attentions(TorchFunctionMode):
     ) -> Tensor:
         """Compute ``scaled_dot_product_attention`` step by step."""
         if is_causal or enable_gqa or dropout_p:
-            # Image classifiers use neither of these options.
+            # Image classifiers use none of these options.
+            others: dict[str, Any] = {"scale": scale, "enable_gqa": enable_gqa}
             return functional.scaled_dot_product_attention(
-                query,
-                key,
-                value,
-                attn_mask,
-                dropout_p,
-                is_causal,
-                scale=scale,
-                enable_gqa=enable_gqa,
+                query, key, value, attn_mask, dropout_p, is_causal, **others
             )
         return self._attention(query, key, attn_mask, scale).to(value.dtype) @ value
 

@@ -40,10 +40,8 @@ class ForwardPass:
         """Store the recorded tensors."""
         self.model, self.images, self.output = model, images, output
         self.has_classes = has_classes(model)
-        if self.has_classes:
-            self._logits = find_logits(output, model)
-        else:
-            self._logits = images.new_zeros(images.shape[0], 1)
+        no_logits = images.new_zeros(images.shape[0], 1)
+        self._logits = find_logits(output, model) if self.has_classes else no_logits
         self._tapped, self._attentions = tapped, attentions
 
     @property
@@ -77,21 +75,12 @@ class ForwardPass:
         return [attention.detach().float() for attention in self._attentions]
 
     def gradients(self, labels: Tensor, layers: Sequence[str]) -> list[Tensor]:
-        """Return the gradients of the labels' logits at layers, float32 ``(N, C, h, w)`` each.
-
-        Args:
-            labels: int64 ``(N,)``.
-            layers: subset of the recorded layers.
-        """
+        """Return the gradients of the labels' logits at layers, float32 ``(N, C, h, w)`` each."""
         found = self._derive(labels, [self._tapped[layer] for layer in layers], " or ".join(layers))
         return [self._maps(layer, gradient) for layer, gradient in zip(layers, found, strict=True)]
 
     def attention_gradients(self, labels: Tensor) -> list[Tensor]:
-        """Return the gradients of the labels' logits at each attention, float32.
-
-        Args:
-            labels: int64 ``(N,)``.
-        """
+        """Return the gradients of the labels' logits at each attention, float32."""
         found = self._derive(labels, self._attentions, "attention")
         return [gradient.float() for gradient in found]
 
@@ -129,20 +118,10 @@ class ForwardPass:
 
 
 class StoredForwardPass(ForwardPass):
-    """Forward pass computed earlier, with stored features.
+    """Forward pass computed earlier, with stored features ``(N, C, h, w)`` of its layers.
 
-    It replaces a batch of images: the classifier is not run again. It has no gradients, no
-    attention and no other layers.
-
-    Args:
-        model: classifier.
-        size: height and width of the images.
-        output: return value of the classifier.
-        features: feature maps of each layer, float32 ``(N, C, h, w)``.
-
-    >>> forward_pass = StoredForwardPass(nn.Identity(), (64, 48), torch.zeros(2, 5), {})
-    >>> observe(nn.Identity(), forward_pass) is forward_pass, tuple(forward_pass.shape)
-    (True, (2, 3, 64, 48))
+    It replaces a batch of images of a height and width: the classifier is not run again. It has no
+    gradients, no attention and no other layers.
     """
 
     def __init__(
@@ -161,11 +140,7 @@ class StoredForwardPass(ForwardPass):
         return self._stored
 
     def select(self, rows: Sequence[int]) -> "StoredForwardPass":
-        """Return the forward pass of a subset of the images.
-
-        Args:
-            rows: indices in the batch.
-        """
+        """Return the forward pass of a subset of the images, by their indices."""
         chosen = list(rows)
         output = type(self.output)(*(part[chosen] for part in self.output[:2]))
         features = {layer: maps[chosen] for layer, maps in self._stored.items()}
@@ -178,12 +153,7 @@ Images = Tensor | ForwardPass
 
 
 def layer_root(model: nn.Module) -> nn.Module:
-    """Return the module that layer names are relative to: a network's body, or the model itself.
-
-    >>> model = nn.Identity()
-    >>> layer_root(model) is model
-    True
-    """
+    """Return the module that layer names are relative to: a network's body, or the model itself."""
     model = unwrapped(model)
     if isinstance(model, TwoOutcomes):
         return layer_root(model.model)
@@ -191,16 +161,9 @@ def layer_root(model: nn.Module) -> nn.Module:
 
 
 class TwoOutcomes(nn.Module):
-    """Binary classifier with one logit z as a classifier of two classes, negative and positive.
+    """Binary classifier with logits z ``(N, 1)`` as one of two classes, negative and positive.
 
     The two logits are -z/2 and z/2, whose softmax is sigmoid(-z) and sigmoid(z).
-
-    Args:
-        model: classifier with logits ``(N, 1)``.
-
-    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 1))
-    >>> TwoOutcomes(net)(torch.rand(2, 3, 2, 2)).shape
-    torch.Size([2, 2])
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -217,17 +180,12 @@ class TwoOutcomes(nn.Module):
 def find_logits(output: Any, model: nn.Module) -> Tensor:
     """Return the logits in the output of any classifier.
 
-    Args:
-        output: tensor, tuple that starts with it, or an object with ``logits``, as returned by
-            Hugging Face classifiers.
-        model: the classifier.
+    The output is a tensor, a tuple that starts with it, or an object with ``logits``, as returned
+    by Hugging Face classifiers.
 
     Raises:
         ConfigError: the output has no logits ``(N, classes)``, two tensors could be the logits, or
             the model has no classes.
-
-    >>> find_logits({"logits": torch.zeros(2, 5)}, nn.Identity()).shape
-    torch.Size([2, 5])
     """
     name = type(layer_root(model)).__name__
     if not has_classes(model):
@@ -263,13 +221,6 @@ def has_classes(model: nn.Module) -> bool:
 
     timm models and networks of this package have this information. In other models the last layer
     is an ``Identity``, and a Hugging Face network is its own base model.
-
-    Args:
-        model: any network.
-
-    >>> import timm
-    >>> has_classes(timm.create_model("test_vit", num_classes=0))
-    False
     """
     model = unwrapped(model)
     classes = getattr(model.head if isinstance(model, Network) else model, "num_classes", None)
@@ -303,12 +254,6 @@ def observe(
 
     Raises:
         ConfigError: a layer does not exist or does not run, or there is no attention.
-
-    >>> from wsol.models import create_network
-    >>> network = create_network("test_vit", num_classes=5, pretrained=False)
-    >>> forward_pass = observe(network, torch.rand(2, 3, 160, 160), ["norm"], gradients=True)
-    >>> forward_pass.gradients(torch.tensor([0, 3]), ["norm"])[0].shape
-    torch.Size([2, 64, 10, 10])
     """
     if isinstance(images, ForwardPass):
         return images
@@ -342,7 +287,7 @@ def _observe(
         stack.enter_context(torch.set_grad_enabled(always))
         for layer in layers:
             module = find_output(layer_root(model), layer)
-            stack.enter_context(changed_output(module, _keeper(tapped, layer, gradients)))
+            stack.enter_context(changed_output(module, keeper(tapped, layer, gradients)))
         if attentions:
             stack.enter_context(recorder)
         output = forward(model, images)
@@ -352,15 +297,17 @@ def _observe(
     return ForwardPass(model, images, output, tapped, recorder.found)
 
 
-def _keeper(tapped: dict[str, Tensor], layer: str, gradients: bool) -> Callable[[Tensor], Tensor]:
+def keeper(tapped: dict[str, Tensor], layer: str, gradients: bool) -> Callable[[Tensor], Tensor]:
+    """Return a function that stores a layer's output, to be called with each."""
+
     def keep(features: Tensor) -> Tensor:
+        # A layer that runs more than once counts at its last position.
+        tapped.pop(layer, None)
         if not features.is_floating_point():
             return features
-        if gradients:
-            features = recorded(features)
-        tapped[layer] = features
+        tapped[layer] = recorded(features) if gradients else features
         # Later modules may change their input in place, as many activations do.
-        return features.clone()
+        return tapped[layer].clone()
 
     return keep
 
@@ -369,13 +316,6 @@ def recorded(features: Tensor) -> Tensor:
     """Return features that gradients can be taken of, and record all later operations.
 
     Recording starts here if it is off, even in a network that disables it.
-
-    Args:
-        features: tensor of any floating-point type.
-
-    >>> with torch.no_grad():
-    ...     (recorded(torch.ones(1)) * 2).requires_grad
-    True
     """
     if not features.requires_grad:
         features = features.detach().requires_grad_()
@@ -387,15 +327,8 @@ def recorded(features: Tensor) -> Tensor:
 def changed_output(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Change the output of a module, in the current thread only.
 
-    Args:
-        module: module whose output is a tensor or a tuple that starts with one; other outputs are
-            unchanged.
-        change: function of that tensor.
-
-    >>> layer = nn.Identity()
-    >>> with changed_output(layer, lambda given: given + 1):
-    ...     layer(torch.zeros(1))
-    tensor([1.])
+    ``change`` is a function of the output if it is a tensor, or of the first tensor in a tuple;
+    other outputs are unchanged.
     """
     mine = get_ident()
 

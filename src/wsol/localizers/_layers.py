@@ -1,15 +1,16 @@
 """Automatic choice of the layers that localizers read."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from wsol.errors import ConfigError, raise_if_out_of_memory
-from wsol.localizers._forward import changed_output, find_logits, has_classes, layer_root, recorded
+from wsol.localizers._forward import changed_output, find_logits, has_classes, keeper, layer_root
 from wsol.models.layout import Layout, find_layout, to_maps
 from wsol.models.utils import device_of, evaluating, forward, input_spec, is_quantized, named_layers
 
@@ -47,23 +48,11 @@ def choose_layers(model: nn.Module, size: int | None = None) -> str:
     with evaluating(model), torch.inference_mode(False), torch.enable_grad(), ExitStack() as stack:
         for name, module in named_layers(body).items():
             if not isinstance(module, nn.Dropout):
-                stack.enter_context(changed_output(module, _keeper(passed, name)))
+                stack.enter_context(changed_output(module, keeper(passed, name, gradients=True)))
         logits = find_logits(pass_probe(model, images.requires_grad_()), model)
         name = _last(passed, logits, images, body)
     log.info("reading the features of %s", name)
     return name
-
-
-def _keeper(passed: dict[str, Tensor], name: str) -> Any:
-    def keep(output: Tensor) -> Tensor:
-        # A module that runs more than once counts at its last position.
-        passed.pop(name, None)
-        if not output.is_floating_point():
-            return output
-        passed[name] = recorded(output)
-        return passed[name].clone()
-
-    return keep
 
 
 def _last(passed: dict[str, Tensor], logits: Tensor, images: Tensor, body: nn.Module) -> str:
@@ -130,18 +119,7 @@ def _are_scores(output: Tensor, layout: Layout, logits: Tensor, images: Tensor) 
 
 
 def pass_probe(model: nn.Module, images: Tensor) -> Any:
-    """Return the model's output for probe images.
-
-    Args:
-        model: any classifier.
-        images: probe images, ``(N, 3, H, W)``.
-
-    Raises:
-        ConfigError: the model rejects the images.
-
-    >>> pass_probe(nn.Identity(), torch.zeros(1, 3, 2, 2)).shape
-    torch.Size([1, 3, 2, 2])
-    """
+    """Return the model's output for probe images; images that it rejects raise a ConfigError."""
     try:
         return forward(model, images)
     except (RuntimeError, AssertionError, ValueError, TypeError) as error:
@@ -155,15 +133,7 @@ def pass_probe(model: nn.Module, images: Tensor) -> Any:
 
 
 def probe(model: nn.Module, size: int | None = None) -> Tensor:
-    """Return one noise image, float32 ``(1, 3, H, W)``.
-
-    Args:
-        model: any classifier; the image is on its device.
-        size: side in pixels; default: the model's input size.
-
-    >>> probe(nn.Conv2d(3, 4, 1)).shape
-    torch.Size([1, 3, 224, 224])
-    """
+    """Return one noise image ``(1, 3, H, W)`` on the model's device; default: its input size."""
     chance = torch.Generator().manual_seed(0)
     shape = input_spec(model).size if size is None else (3, size, size)
     noise = torch.randn(1, *shape, generator=chance, dtype=torch.float32)
@@ -222,18 +192,33 @@ def find_stages(model: nn.Module, size: int | None = None) -> list[Stage]:
 def _watch(model: nn.Module, size: int | None, layers: int) -> list[Stage]:
     """Return the stages that end with a module of at least ``layers`` layers."""
     images, body = probe(model, size), layer_root(model)
-    found: dict[tuple[int, int], Stage] = {}
-    last: dict[tuple[int, int], Stage] = {}
+    seen: list[Stage] = []
     # Not inference mode: tensors cached by the network could not be used for training later.
     with evaluating(model), torch.no_grad(), ExitStack() as stack:
         for name, module in named_layers(body).items():
             # Scales and shifts, as in normalization, do not count as layers.
             if sum(weight.ndim > 1 for weight in module.parameters()) >= layers:
-                keep = _keep_map(found, last, name, images, body)
-                stack.enter_context(changed_output(module, keep))
+                note = partial(_note_map, seen, name, images, body)
+                stack.enter_context(changed_output(module, note))
         pass_probe(model, images)
-    stages = sorted(found.values(), key=lambda stage: -stage.rows * stage.columns)
-    return [*stages[:-1], *(last[stage.rows, stage.columns] for stage in stages[-1:])]
+    ends: dict[tuple[int, int], Stage] = {}
+    for stage in seen:
+        end = ends.setdefault(stage[1:], stage)
+        if stage.layer.count(".") <= end.layer.count("."):
+            ends[stage[1:]] = stage
+    stages = sorted(ends.values(), key=lambda stage: -stage.rows * stage.columns)
+    last = {stage[1:]: stage for stage in seen}
+    return [*stages[:-1], *(last[stage[1:]] for stage in stages[-1:])]
+
+
+def _note_map(
+    seen: list[Stage], name: str, images: Tensor, body: nn.Module, output: Tensor
+) -> Tensor:
+    layout = find_layout(output, images, body)
+    if layout is not None:
+        rows, columns = to_maps(output, layout, images).shape[2:]
+        seen.append(Stage(name, rows, columns))
+    return output
 
 
 def last_stage(model: nn.Module, size: int | None = None) -> str:
@@ -265,34 +250,8 @@ def stage_before(model: nn.Module, size: int | None = None) -> str:
 def outline_stage(model: nn.Module, size: int | None = None) -> str | None:
     """Return the layer of the finest stage, other than the last two, with a grid of limited size.
 
-    Arguments and errors are those of ``find_stages``.
-
-    Returns:
-        None if there are at most two stages, or no stage has at most ``MAX_PLACES`` positions.
-
-    >>> import timm
-    >>> outline_stage(timm.create_model("tf_efficientnet_lite0"))
-    'blocks.1'
+    Arguments and errors are those of ``find_stages``. The result is None if there are at most two
+    stages, or no stage has at most ``MAX_PLACES`` positions.
     """
     stages = find_stages(model, size)[:-2]
     return next((each.layer for each in stages if each.rows * each.columns <= MAX_PLACES), None)
-
-
-def _keep_map(
-    found: dict[tuple[int, int], Stage],
-    last: dict[tuple[int, int], Stage],
-    name: str,
-    images: Tensor,
-    body: nn.Module,
-) -> Callable[[Tensor], Tensor]:
-    def keep(output: Tensor) -> Tensor:
-        layout = find_layout(output, images, body)
-        if layout is not None:
-            rows, columns = to_maps(output, layout, images).shape[2:]
-            last[rows, columns] = Stage(name, rows, columns)
-            before = found.get((rows, columns))
-            if before is None or name.count(".") <= before.layer.count("."):
-                found[rows, columns] = Stage(name, rows, columns)
-        return output
-
-    return keep

@@ -23,10 +23,6 @@ class CAM(ScoreMaps):
     the logit times the number of pixels. Other classifiers have no such weights; the gradients at
     each position replace them, as in HiResCAM.
 
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``.
-
     Source: Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016,
     equation 2; for other classifiers Draelos & Carin, Use HiResCAM instead of Grad-CAM, 2020,
     section 3.2.
@@ -65,9 +61,7 @@ class CAM(ScoreMaps):
 class Foreground(ScoreMaps):
     """Foreground map of networks trained with the methods ``trilite`` and ``c2am``.
 
-    Args:
-        model: network.
-        options: see ``ScoreMaps``. The layers are those of the head's training.
+    The layers are those of the head's training.
 
     Raises:
         ConfigError: the model has no such head, or other layers are set.
@@ -94,11 +88,7 @@ class Foreground(ScoreMaps):
 
     @property
     def head(self) -> ForegroundHead:
-        """Head that computes the map.
-
-        Raises:
-            ConfigError: the model has no such head.
-        """
+        """Head that computes the map; a network without one raises a ConfigError."""
         head = self.model.head if isinstance(self.model, Network) else None
         if isinstance(head, ForegroundHead):
             return head
@@ -160,15 +150,7 @@ class LinearLayer(NamedTuple):
 def find_linear_layer(model: nn.Module, size: int | None = None) -> LinearLayer | None:
     """Return the linear classifier of a network on the mean of its last features, or None.
 
-    Args:
-        model: any classifier; its mode is unchanged.
-        size: side of the input in pixels; default: the model's input size.
-
-    >>> import timm
-    >>> find_linear_layer(timm.create_model("resnet18")).layer
-    'layer4'
-    >>> find_linear_layer(timm.create_model("test_vit")) is None
-    True
+    It is searched for with one image of the given side in pixels; default: the model's input size.
     """
     if not has_classes(model):
         return None
@@ -205,16 +187,8 @@ def class_evidence(
 
     Classes are weighted by their probability in the image, computed from the positions of the seed,
     and by the cosine of their weights with the label's. The mean weight of all classes is
-    subtracted, as the softmax ignores it.
-
-    Args:
-        layer: linear classifier.
-        forward_pass: forward pass of the batch.
-        labels: int64 ``(N,)``.
-        seed: seed map, float32 ``(N, h, w)`` in [0, 1].
-
-    Returns:
-        float32 ``(N, h, w)`` in [0, 1]; ones if no position supports the class.
+    subtracted, as the softmax ignores it. Seed and result are ``(N, h, w)`` in [0, 1]; the result
+    is 1 if no position supports the class.
     """
     features, weight = layer.features(forward_pass), layer.weight()
     grid = (features.shape[2], features.shape[3])

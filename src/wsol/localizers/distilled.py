@@ -22,10 +22,6 @@ from wsol.types import Normalization
 class DistilledLocalizer(ScoreMaps):
     """Base class of localizers trained by ``wsol distill``.
 
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``.
-
     Attributes:
         name: localizer name, and prefix of the names in its state.
         normalization: scaling of its maps to [0, 1]; minmax leaves it to the threshold.
@@ -97,11 +93,7 @@ class DistilledLocalizer(ScoreMaps):
         return self.head
 
     def features(self, forward_pass: ForwardPass) -> Tensor:
-        """Return the head's input, float32 ``(N, C, h, w)``: all layers on one grid.
-
-        Args:
-            forward_pass: forward pass of the batch.
-        """
+        """Return the head's input, float32 ``(N, C, h, w)``: all layers on one grid."""
         seen = forward_pass.features
         maps = [seen[layer] for layer in self.layers]
         grid = self.grid([(each.shape[2], each.shape[3]) for each in maps])
@@ -132,11 +124,7 @@ class DistilledLocalizer(ScoreMaps):
         raise NotImplementedError
 
     def mirrored(self, target: NDArray[Any]) -> NDArray[Any]:
-        """Return the target of the mirror image.
-
-        Args:
-            target: return value of ``target``.
-        """
+        """Return the target of the mirror image."""
         raise NotImplementedError
 
 
@@ -155,12 +143,8 @@ class DistilledPixels(DistilledLocalizer):
     """Head trained on a teacher's maps position by position: the probability of an object.
 
     If the teacher's errors differ between images while objects look alike, a head too small to
-    learn the errors learns the objects. Runs with this localizer are written by ``wsol distill``.
-
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``. Features of multiple layers are resized to the finest grid; the
-            map is then refined with the outlines of a finer stage, as in ``Prototypes``.
+    learn the errors learns the objects. Features of multiple layers are resized to the finest grid;
+    the map is then refined with the outlines of a finer stage, as in ``Prototypes``.
 
     Source: Siméoni et al., Unsupervised Object Localization: Observing the Background to Discover
     Objects (FOUND), CVPR 2023, section 3; there the coarse masks are of the background in a
@@ -223,13 +207,8 @@ def sure_places(heat_map: NDArray[np.float32], threshold: float, grid: Size) -> 
 class PSOL(DistilledLocalizer):
     """Pseudo Supervised Object Localization: a head trained on a teacher's boxes.
 
-    The map of an image is its one box, filled: any threshold between 0 and 1 returns the box. Runs
-    with this localizer are written by ``wsol distill``.
-
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``. Features of multiple layers are resized to the grid of the last
-            one.
+    The map of an image is its one box, filled: any threshold between 0 and 1 returns the box.
+    Features of multiple layers are resized to the grid of the last one.
 
     Source: Zhang, Cao & Wu, Rethinking the Route Towards Weakly Supervised Object Localization,
     CVPR 2020, section 3; there the regressor is a separate network, here it is a head on the
@@ -300,11 +279,7 @@ class DistilledInstances(DistilledLocalizer):
     Its map is the squared depth, see ``InstanceHead``: 1 at the center of an object, 0.25 at its
     edge, multiplied by the class probability. Where two objects touch, the map has a valley, at
     which ``objects_at`` separates them. With multiple labels, each position belongs to the most
-    probable one. Runs with this localizer are written by ``wsol distill``.
-
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``. Features of multiple layers are resized to the finest grid.
+    probable one. Features of multiple layers are resized to the finest grid.
 
     Source: Dwibedi, Misra & Hebert, Cut, Paste and Learn, ICCV 2017, section 3; Bai & Urtasun,
     Deep Watershed Transform for Instance Segmentation, CVPR 2017, section 3.

@@ -48,10 +48,6 @@ def signed_like(maps: Tensor, strengths: Tensor) -> Tensor:
 class FeatureNorm(ScoreMaps):
     """Norm of the feature vector at each position.
 
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``.
-
     Source: as the channels' sum in Wei et al., Selective Convolutional Descriptor Aggregation for
     Fine-Grained Image Retrieval, TIP 2017, section 3.2; here the root of the sum of squares, which
     does not require non-negative features.
@@ -77,10 +73,6 @@ class EigenCAM(ScoreMaps):
 
     The sign of a principal component is arbitrary; here the map is larger where features are
     stronger.
-
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``.
 
     Source: Muhammad & Yeasin, Eigen-CAM: Class Activation Map using Principal Components, IJCNN
     2020, equations 3 to 5; as in other implementations, the features are centred first.
@@ -109,10 +101,6 @@ class DDT(ScoreMaps):
     ``fit`` reads the collection once, in batches; the map is then the projection of each position's
     features on the first principal component of the collection. The sign of the component is
     arbitrary; here the map is larger where features are stronger.
-
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``.
 
     Source: Wei et al., Deep Descriptor Transforming for Image Co-Localization, IJCAI 2017,
     equations 1 to 4.

@@ -5,13 +5,31 @@ from torch import Tensor
 
 from wsol.localizers.base import ScoreMaps
 
+LEAST_SUM = 1e-7
+"""Added to the sums of features that XGrad-CAM divides by."""
 
-class GradCAM(ScoreMaps):
+EPSILON = 1e-6
+"""Added to the derivatives that Grad-CAM++ divides by."""
+
+
+class GradientMaps(ScoreMaps):
+    """Base class of localizers that weigh features by gradients of the label's logit."""
+
+    needs_gradients = True
+
+    def weights(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return the weights of channels ``(N, C)``, or of all features ``(N, C, h, w)``."""
+        raise NotImplementedError
+
+    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return maps ``(N, h, w)``, non-negative."""
+        weights = self.weights(features, gradients)
+        terms = "nchw,nc->nhw" if weights.ndim == 2 else "nchw,nchw->nhw"
+        return torch.einsum(terms, features, weights).relu()
+
+
+class GradCAM(GradientMaps):
     """Grad-CAM: channels weighted by their mean gradient.
-
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``.
 
     Source: Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
     Localization, ICCV 2017, equations 1 and 2.
@@ -22,27 +40,17 @@ class GradCAM(ScoreMaps):
     torch.Size([2, 64, 64])
     """
 
-    needs_gradients = True
-
-    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
-        """Return maps ``(N, h, w)``, non-negative."""
-        weights = gradients.mean((2, 3))
-        return torch.einsum("nchw,nc->nhw", features, weights).relu()
+    def weights(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return the mean gradients ``(N, C)``."""
+        return gradients.mean((2, 3))
 
 
-EPSILON = 1e-6
-
-
-class GradCAMPlusPlus(ScoreMaps):
+class GradCAMPlusPlus(GradientMaps):
     """Grad-CAM++: channels weighted by higher-order gradient terms.
 
     The second and third derivatives of the exponential of the score are powers of the gradient. The
     additive constant is not in equation 19 but in pytorch-grad-cam: with it, weights depend on the
     scale of gradients whose squares are about as small.
-
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``.
 
     Source: Chattopadhay et al., Grad-CAM++: Generalized Gradient-based Visual Explanations for
     Deep Convolutional Networks, WACV 2018, equations 5 and 19.
@@ -53,24 +61,17 @@ class GradCAMPlusPlus(ScoreMaps):
     torch.Size([2, 64, 64])
     """
 
-    needs_gradients = True
-
-    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
-        """Return maps ``(N, h, w)``, non-negative."""
+    def weights(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return the weights ``(N, C)`` of equation 5."""
         sums = features.sum((2, 3), keepdim=True)
         shares = gradients.square() / (
             2 * gradients.square() + sums * gradients.pow(3) + EPSILON
         ).where(gradients != 0, 1)
-        weights = (shares * gradients.relu()).sum((2, 3))
-        return torch.einsum("nchw,nc->nhw", features, weights).relu()
+        return (shares * gradients.relu()).sum((2, 3))
 
 
-class HiResCAM(ScoreMaps):
+class HiResCAM(GradientMaps):
     """HiResCAM: features multiplied by gradients at each position.
-
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``.
 
     Source: Draelos & Carin, Use HiResCAM instead of Grad-CAM for faithful explanations of
     convolutional neural networks, 2020, equation 3; negative values are removed as in Grad-CAM.
@@ -81,19 +82,13 @@ class HiResCAM(ScoreMaps):
     torch.Size([2, 64, 64])
     """
 
-    needs_gradients = True
-
-    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
-        """Return maps ``(N, h, w)``, non-negative."""
-        return torch.einsum("nchw,nchw->nhw", features, gradients).relu()
+    def weights(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return the gradients ``(N, C, h, w)``."""
+        return gradients
 
 
-class LayerCAM(ScoreMaps):
+class LayerCAM(GradientMaps):
     """LayerCAM, suited to shallow layers too; maps of multiple layers are averaged.
-
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``.
 
     Source: Jiang et al., LayerCAM: Exploring Hierarchical Class Activation Maps for Localization,
     TIP 2021, equations 4 to 6. There maps of multiple layers are merged by their maximum after a
@@ -105,19 +100,13 @@ class LayerCAM(ScoreMaps):
     torch.Size([2, 64, 64])
     """
 
-    needs_gradients = True
-
-    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
-        """Return maps ``(N, h, w)``, non-negative."""
-        return torch.einsum("nchw,nchw->nhw", features, gradients.relu()).relu()
+    def weights(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return the positive gradients ``(N, C, h, w)``."""
+        return gradients.relu()
 
 
-class BagCAM(ScoreMaps):
+class BagCAM(GradientMaps):
     """BagCAMs: weighted sum of one regional classifier per position.
-
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``.
 
     Source: Zhu et al., Bagging Regional Classification Activation Maps for Weakly Supervised Object
     Localization, ECCV 2022, equations 8 to 10: per channel, the mean of one plus features times
@@ -130,8 +119,6 @@ class BagCAM(ScoreMaps):
     torch.Size([2, 64, 64])
     """
 
-    needs_gradients = True
-
     def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
         """Return maps ``(N, h, w)``, non-negative."""
         products = features * gradients
@@ -139,15 +126,8 @@ class BagCAM(ScoreMaps):
         return (weights * products).relu().sum(1)
 
 
-LEAST_SUM = 1e-7
-
-
-class XGradCAM(ScoreMaps):
+class XGradCAM(GradientMaps):
     """XGrad-CAM: Grad-CAM with weights derived from two axioms.
-
-    Args:
-        model: classifier.
-        options: see ``ScoreMaps``.
 
     Source: Fu et al., Axiom-based Grad-CAM: Towards Accurate Visualization and Explanation of CNNs,
     BMVC 2020, equation 8.
@@ -158,10 +138,7 @@ class XGradCAM(ScoreMaps):
     torch.Size([2, 64, 64])
     """
 
-    needs_gradients = True
-
-    def layer_maps(self, features: Tensor, gradients: Tensor) -> Tensor:
-        """Return maps ``(N, h, w)``, non-negative."""
+    def weights(self, features: Tensor, gradients: Tensor) -> Tensor:
+        """Return the mean gradients ``(N, C)``, weighted by the features."""
         sums = features.sum((2, 3))
-        weights = torch.einsum("nchw,nchw->nc", features, gradients) / (sums + LEAST_SUM)
-        return torch.einsum("nchw,nc->nhw", features, weights).relu()
+        return torch.einsum("nchw,nchw->nc", features, gradients) / (sums + LEAST_SUM)

@@ -28,15 +28,13 @@ STEPS = 24
 class NCut(ScoreMaps):
     """TokenCut: the object is one of the two sides of a normalized cut.
 
+    It is intended for self-supervised transformers, and works with any network.
+
     The positions of the last stage are the nodes of a graph, whose edges join similar positions.
     The eigenvector of the second smallest eigenvalue of its normalized Laplacian is split at its
     mean; the object is the side of the largest absolute value, unless that side contains more than
     two corners of the image. The map is linear in the eigenvector on each side: 0.5 at the cut, 0
     and 1 at the extremes, so that a threshold of 0.5 gives the published partition.
-
-    Args:
-        model: any network, also without classes; intended for self-supervised transformers.
-        options: see ``ScoreMaps``.
 
     Source: Wang et al., Self-Supervised Transformers for Unsupervised Object Discovery using
     Normalized Cut, CVPR 2022, section 3.2. There two positions are similar if the cosine of their
@@ -66,10 +64,6 @@ class MaskCut(NCut):
     largest value, and removes it from the graph. Touching objects of different cuts are separated
     by a line of zeros, so that each has a box if multiple instances are requested. The lower the
     cost of its cut, the higher the map of an object.
-
-    Args:
-        model: see ``NCut``.
-        options: see ``ScoreMaps``.
 
     Source: Wang et al., Cut and Learn for Unsupervised Object Detection and Instance Segmentation,
     CVPR 2023, section 3.2. Similarity is that of ``NCut``. There all three are objects; here the

@@ -1,4 +1,7 @@
-"""Localizers with one forward pass per channel: Score-CAM and Ablation-CAM."""
+"""Localizers with one forward pass per channel: Score-CAM and Ablation-CAM.
+
+Their options are those of ``ForwardCAM``.
+"""
 
 from typing import Any
 
@@ -24,6 +27,8 @@ class ForwardCAM(ScoreMaps):
         options: see ``ScoreMaps``.
     """
 
+    unexportable = "needs a forward pass for each channel"
+
     def __init__(
         self,
         model: nn.Module,
@@ -35,10 +40,6 @@ class ForwardCAM(ScoreMaps):
         """Store the classifier."""
         super().__init__(model, *arguments, **options)
         self.batch_size, self.channels = batch_size, channels
-
-    def why_not_exportable(self) -> str:
-        """Return that the localizer needs more than one forward pass."""
-        return "needs a forward pass for each channel"
 
     def score_maps(self, forward_pass: ForwardPass, labels: Tensor) -> list[Tensor]:
         """Return the maps ``(N, h, w)`` of each layer, non-negative."""
@@ -61,7 +62,7 @@ class ForwardCAM(ScoreMaps):
     def scores(
         self, image: Tensor, layer: str, features: Tensor, numbers: Tensor, label: Tensor
     ) -> Tensor:
-        """Return the scores of some channels, float32 ``(K,)``.
+        """Return the scores ``(K,)`` of some channels of one image.
 
         Args:
             image: ``(3, H, W)``.
@@ -82,10 +83,6 @@ EPSILON = 1e-8
 
 class ScoreCAM(ForwardCAM):
     """Score-CAM: channels weighted by the class score of the image masked with each channel.
-
-    Args:
-        model: classifier.
-        options: see ``ForwardCAM``.
 
     Source: Wang et al., Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural
     Networks, CVPR Workshops 2020, algorithm 1.
@@ -118,10 +115,6 @@ class AblationCAM(ForwardCAM):
 
     Equation 5 divides this difference by the score. After scaling the map to [0, 1], the division
     only changes the sign of the map for negative scores, so it is omitted.
-
-    Args:
-        model: classifier.
-        options: see ``ForwardCAM``.
 
     Source: Desai & Ramaswamy, Ablation-CAM: Visual Explanations for Deep Convolutional Network via
     Gradient-free Localization, WACV 2020, equations 5 and 6.

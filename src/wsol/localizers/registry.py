@@ -119,14 +119,7 @@ def _create(name: str, model: nn.Module, options: dict[str, Any]) -> ScoreMaps:
 
 
 def localizer_class(name: str) -> type[ScoreMaps]:
-    """Return the class of a localizer.
-
-    Raises:
-        ConfigError: no such localizer; names the nearest one.
-
-    >>> localizer_class("cam").__name__
-    'CAM'
-    """
+    """Return the class of a localizer; an error names the nearest one."""
     if name not in LOCALIZERS:
         raise ConfigError(f"no localizer {name!r}: {did_you_mean(name, LOCALIZERS)}")
     module, _, attribute = LOCALIZERS[name].partition(":")

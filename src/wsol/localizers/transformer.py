@@ -1,4 +1,7 @@
-"""Localizers for transformers: attention rollout, gradient rollout and TS-CAM."""
+"""Localizers for transformers: attention rollout, gradient rollout and TS-CAM.
+
+All layers of the transformer must attend to one grid of patches. The two rollouts read no layers.
+"""
 
 import torch
 from torch import Tensor
@@ -15,10 +18,6 @@ class AttentionRollout(ScoreMaps):
     """Attention rollout: product of the attention of all layers, each averaged with the identity.
 
     The map is class-agnostic.
-
-    Args:
-        model: transformer whose layers all attend to one grid of patches.
-        options: see ``ScoreMaps``; it has no layers.
 
     Source: Abnar & Zuidema, Quantifying Attention Flow in Transformers, ACL 2020, equation 1.
 
@@ -47,18 +46,13 @@ class AttentionRollout(ScoreMaps):
 
 
 def checked(forward_pass: ForwardPass) -> list[Tensor]:
-    """Return a forward pass's attentions, if they are all between the same tokens.
-
-    Raises:
-        ConfigError: there is no attention, or it is windowed.
-    """
+    """Return the attentions; windowed attention, or none, raises a ConfigError."""
     layers = forward_pass.attentions
+    name = type(layer_root(forward_pass.model)).__name__
     if not layers:
-        name = type(layer_root(forward_pass.model)).__name__
         raise ConfigError(f"{name}: the network has no attention; use another localizer")
     first = (forward_pass.images.shape[0], *layers[0].shape[1:])
     if any(attention.shape != first for attention in layers):
-        name = type(layer_root(forward_pass.model)).__name__
         raise ConfigError(
             f"{name}: the attention is not between all patches; use another localizer"
         )
@@ -66,14 +60,9 @@ def checked(forward_pass: ForwardPass) -> list[Tensor]:
 
 
 def patches_of(flow: Tensor, forward_pass: ForwardPass) -> Tensor:
-    """Return the flow from the class token, or from all patches without one, to each patch.
+    """Return the flow ``(N, h, w)`` from the class token, or without one from all patches, to each.
 
-    Args:
-        flow: flow from each token to each, ``(N, L, L)``.
-        forward_pass: forward pass of the batch, for the size of the grid.
-
-    Returns:
-        ``(N, h, w)``.
+    The given flow ``(N, L, L)`` is from each token to each.
     """
     prefix = prefix_tokens(flow.shape[-1], forward_pass.images, layer_root(forward_pass.model))
     if prefix is None:
@@ -87,10 +76,6 @@ def patches_of(flow: Tensor, forward_pass: ForwardPass) -> Tensor:
 
 class GradientRollout(AttentionRollout):
     """Gradient rollout: positive part of attention times gradient, accumulated over the layers.
-
-    Args:
-        model: transformer whose layers all attend to one grid of patches.
-        options: see ``ScoreMaps``; it has no layers.
 
     Source: Chefer et al., Generic Attention-model Explainability for Interpreting Bi-Modal and
     Encoder-Decoder Transformers, ICCV 2021, equations 5 and 6.
@@ -120,10 +105,6 @@ class GradientRollout(AttentionRollout):
 
 class TSCAM(CAM):
     """TS-CAM: mean attention of all layers times the class activation maps of the patch tokens.
-
-    Args:
-        model: transformer whose layers all attend to one grid of patches.
-        options: see ``ScoreMaps``.
 
     Source: Gao et al., TS-CAM: Token Semantic Coupled Attention Map for Weakly Supervised Object
     Localization, ICCV 2021, equations 6 to 8; maps and attention of any classifier replace those
