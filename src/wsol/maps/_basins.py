@@ -21,17 +21,7 @@ def spread(grey: NDArray[np.uint8], start: NDArray[np.uint8], eight: bool) -> ND
     """Return 1 where a sweep finds that a pixel can climb to the start, else 0.
 
     Rows are swept down and up, columns right and left, and rows once more. That finds most of the
-    pixels that climb to the start, not all of them.
-
-    Args:
-        grey: uint8 ``(H, W)`` with a margin of one pixel.
-        start: uint8 ``(H, W)``, 1 at the start, else 0.
-        eight: whether diagonal neighbours touch.
-
-    >>> grey = np.zeros((3, 7), np.uint8)
-    >>> grey[1, 1:6] = [3, 5, 4, 4, 6]
-    >>> spread(grey, (grey == 5).astype(np.uint8), True)[1, 1:6].tolist()
-    [1, 1, 1, 1, 0]
+    pixels that climb to the start, not all of them. ``eight``: diagonal neighbours touch.
     """
     reached = start.copy()
     _sweep_rows(grey, reached, eight)
@@ -87,12 +77,16 @@ class Basins(NamedTuple):
 
 @compiled()
 def list_steps(width: int) -> NDArray[np.int64]:
-    """Return index differences to a pixel's neighbours, those that share a side first.
-
-    >>> list_steps(10).tolist()
-    [-1, 1, -10, 10, -11, -9, 9, 11]
-    """
+    """Return index differences to a pixel's neighbours, those that share a side first."""
     return np.array([-1, 1, -width, width, -width - 1, -width + 1, width - 1, width + 1])
+
+
+@compiled()
+def margin_of(framed: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Return 1 in the margin of an image, else 0."""
+    margin = np.ones(framed.shape, np.uint8)
+    margin[1:-1, 1:-1] = 0
+    return margin
 
 
 @compiled()
@@ -110,13 +104,6 @@ def label_basins(
             known. With them few neighbours are equal, which speeds up the search.
         start: uint8 ``(H, W)``, 1 in the start pixels of basin 0.
         steps: int64, steps to touching neighbours: all eight, or the first four.
-
-    >>> grey = np.zeros((3, 6), np.uint8)
-    >>> grey[1, 1:5] = [9, 1, 7, 7]
-    >>> start = (grey == 9).astype(np.uint8)
-    >>> basins = label_basins(grey, grey.astype(np.uint16), start, list_steps(6))
-    >>> basins.labels[1].tolist(), basins.rest.tolist(), basins.number
-    ([0, 0, 0, 1, 1, 0], [9, 10], 2)
     """
     eight = len(steps) == 8
     uphill = find_uphill(fine, eight).ravel()
@@ -150,13 +137,7 @@ def label_basins(
 
 @compiled()
 def find_uphill(fine: NDArray[np.uint16], eight: bool) -> NDArray[np.uint8]:
-    """Return for each pixel the number, from 1, of the step to its brightest neighbour, or 0.
-
-    >>> fine = np.zeros((3, 5), np.uint16)
-    >>> fine[1, 1:4] = [9, 1, 7]
-    >>> find_uphill(fine, True)[1].tolist()
-    [0, 0, 1, 0, 0]
-    """
+    """Return for each pixel the number, from 1, of the step to its brightest neighbour, or 0."""
     height, width = fine.shape
     uphill = np.zeros((height, width), np.uint8)
     for y in range(1, height - 1):
@@ -214,8 +195,7 @@ def _follow_plateau(
 ) -> tuple[int, int]:
     """Collect in ``path`` the unseen pixels of a plateau that cannot climb directly.
 
-    Returns:
-        Their number, and a neighbour of the same level that climbs or is labelled, or -1.
+    Returns their number, and a neighbour of the same level that climbs or is labelled, or -1.
     """
     labels[start] = ON_PLATEAU
     path[0] = start

@@ -38,11 +38,7 @@ class Cells(NamedTuple):
 
 @compiled()
 def gather_cells(grey: NDArray[np.uint8], basins: Basins) -> Cells:
-    """Return the cells of an image's basins.
-
-    Args:
-        grey: uint8 ``(H, W)`` with its margin.
-        basins: basins of the image.
+    """Return the cells of the basins of an image with its margin.
 
     For holes, which are 4-connected, basin 0 is the outside and is ignored, as are areas.
     """
@@ -180,21 +176,7 @@ class Links(NamedTuple):
 
 @compiled()
 def find_links(grey: NDArray[np.uint8], basins: Basins) -> Links:
-    """Return where the basins of an image touch.
-
-    Args:
-        grey: uint8 ``(H, W)`` with its margin.
-        basins: basins of the image.
-
-    >>> from wsol.maps._basins import label_basins, list_steps
-    >>> grey = np.zeros((3, 6), np.uint8)
-    >>> grey[1, 1:5] = [9, 1, 3, 7]
-    >>> start = (grey == 9).astype(np.uint8)
-    >>> basins = label_basins(grey, grey.astype(np.uint16), start, list_steps(6))
-    >>> links = find_links(grey, basins)
-    >>> links.pair.tolist(), links.level.tolist()
-    ([[1, 0]], [1])
-    """
+    """Return where the basins of an image with its margin touch."""
     height, width = grey.shape
     labels = basins.labels
     pairs = np.empty((256, 2), np.int32)
@@ -238,11 +220,7 @@ def find_links(grey: NDArray[np.uint8], basins: Basins) -> Links:
 
 @compiled()
 def find_root(parent: NDArray[np.int32], node: int) -> int:
-    """Return the root of a node, with path halving.
-
-    >>> find_root(np.array([0, 0, 1], np.int32), 2)
-    0
-    """
+    """Return the root of a node, with path halving."""
     while parent[node] != node:
         parent[node] = parent[parent[node]]
         node = parent[node]

@@ -3,16 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.maps._basins import Basins, label_basins, list_steps
+from wsol.maps._basins import Basins, label_basins, list_steps, margin_of
 from wsol.maps._numba import compiled
 
 
 @compiled(nogil=True)
 def find_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
-    """Return the boxes of the contours of a mask, as OpenCV's tree mode.
-
-    Args:
-        above: bool ``(H, W)``.
+    """Return the boxes of the contours of a mask ``(H, W)``, as OpenCV's tree mode.
 
     Returns:
         boxes: int64 ``(N, 4)``, x0 y0 x1 y1, where x1 and y1 lie one past the last pixel: first the
@@ -20,73 +17,52 @@ def find_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
             contours follow the surrounding pixels.
         largest: index of the object with the largest contour area, the last of ties, which is the
             first in OpenCV's order; -1 without objects.
-
-    >>> above = np.zeros((5, 9), np.bool_)
-    >>> above[1:4, 1:4] = True
-    >>> above[2, 2] = False
-    >>> above[2, 6] = True
-    >>> boxes, largest = find_components(above)
-    >>> boxes.tolist(), largest
-    ([[1, 1, 4, 4], [6, 2, 7, 3], [1, 1, 4, 4]], 0)
     """
     framed, objects = label_objects(above)
-    width = framed.shape[1]
-    frame = np.zeros_like(framed)
-    frame[0], frame[-1] = 1, 1
-    frame[:, 0], frame[:, -1] = 1, 1
-    around = np.uint8(1) - framed
-    holes = label_basins(around, around.astype(np.uint16), frame, list_steps(width)[:4])
-    boxes = np.concatenate((_list_boxes(objects, width, 0), _list_boxes(holes, width, 1)))
-    return boxes, _find_largest(framed, objects, holes)
+    around, steps = np.uint8(1) - framed, list_steps(framed.shape[1])[:4]
+    holes = label_basins(around, around.astype(np.uint16), margin_of(framed), steps)
+    boxes = (
+        list_boxes(objects.labels, objects.rest, objects.number - 1, 0),
+        list_boxes(holes.labels, holes.rest, holes.number - 1, 1),
+    )
+    return np.concatenate(boxes), _find_largest(framed, objects, holes)
 
 
 @compiled(nogil=True)
 def label_objects(above: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], Basins]:
-    """Return a mask with a margin of one pixel around it, and its 8-connected objects.
-
-    Args:
-        above: bool ``(H, W)``.
-
-    >>> framed, objects = label_objects(np.eye(3, dtype=np.bool_))
-    >>> framed.shape, objects.number - 1
-    ((5, 5), 1)
-    """
+    """Return a mask with a margin of one pixel around it, and its 8-connected objects."""
     height, width = above.shape
     framed = np.zeros((height + 2, width + 2), np.uint8)
-    for y in range(height):
-        for x in range(width):
-            framed[y + 1, x + 1] = above[y, x]
+    framed[1:-1, 1:-1] = above
     nothing, steps = np.zeros_like(framed), list_steps(width + 2)
     return framed, label_basins(framed, framed.astype(np.uint16), nothing, steps)
 
 
 @compiled(nogil=True)
 def label_components(above: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the object of each pixel of a mask, and the objects' boxes.
+    """Return the object of each pixel of a mask ``(H, W)``, and the objects' boxes.
 
-    Args:
-        above: bool ``(H, W)``.
-
-    Returns:
-        labels: int32 ``(H, W)``, from 1 in raster order of the 8-connected objects' first pixels;
-            0 outside.
-        boxes: int64 ``(N, 4)``, x0 y0 x1 y1 of each; x1 and y1 lie one past the last pixel.
-
-    >>> labels, boxes = label_components(np.array([[True, False, True, True]]))
-    >>> labels.tolist(), boxes.tolist()
-    ([[1, 0, 2, 2]], [[0, 0, 1, 1], [2, 0, 4, 1]])
+    Labels and boxes are those of ``label_regions``; the objects are 8-connected.
     """
     _, objects = label_objects(above)
-    return objects.labels[1:-1, 1:-1].copy(), _list_boxes(objects, above.shape[1] + 2, 0)
+    boxes = list_boxes(objects.labels, objects.rest, objects.number - 1, 0)
+    return objects.labels[1:-1, 1:-1].copy(), boxes
 
 
 @compiled()
-def _list_boxes(basins: Basins, width: int, grow: int) -> NDArray[np.int64]:
-    boxes = np.empty((basins.number - 1, 4), np.int64)
-    boxes[:, :2], boxes[:, 2:] = basins.labels.size, 0
-    labels = basins.labels.ravel()
-    for pixel in basins.rest:
-        label = labels[pixel]
+def list_boxes(
+    labels: NDArray[np.int32], rest: NDArray[np.int32], number: int, grow: int
+) -> NDArray[np.int64]:
+    """Return the boxes ``(number, 4)`` of labels from 1, which have a margin.
+
+    ``rest`` are the pixels with labels. Boxes grow on each side.
+    """
+    width = labels.shape[1]
+    boxes = np.empty((number, 4), np.int64)
+    boxes[:, :2], boxes[:, 2:] = labels.size, 0
+    flat = labels.ravel()
+    for pixel in rest:
+        label = flat[pixel]
         if label > 0:
             # Subtract the margin.
             y, x = pixel // width - 1, pixel % width - 1

@@ -9,17 +9,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def compiled(*, nogil: bool = False) -> Callable[[F], F]:
-    """Compile a function on its first call.
-
-    Args:
-        nogil: whether the function releases the GIL.
-
-    >>> @compiled()
-    ... def double(number: int) -> int:
-    ...     return 2 * number
-    >>> double(21)
-    42
-    """
+    """Compile a function on its first call; with ``nogil`` it releases the GIL."""
 
     def compile_once(function: F) -> F:
         try:

@@ -54,22 +54,9 @@ def contours_at(grey: NDArray[np.uint8], level: int) -> Contours:
 def contour_curves(
     grey: NDArray[np.uint8], boxes: NDArray[np.int64], levels: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the IoU of the largest and of the best contour above the given levels.
+    """Return the IoU ``(256,)`` of the largest and of the best contour above the given levels.
 
-    Args:
-        grey: uint8 ``(H, W)``.
-        boxes: int ``(N, 4)``, ground-truth boxes x0 y0 x1 y1 inclusive in map pixels.
-        levels: int ``(L,)``.
-
-    Returns:
-        largest: float64 ``(256,)``, zero at other levels.
-        all: float64 ``(256,)``, the same for the best contour.
-
-    >>> grey = np.zeros((8, 8), np.uint8)
-    >>> grey[2:5, 2:5] = 200
-    >>> largest, best = contour_curves(grey, np.array([[2, 2, 5, 5]]), np.array([199]))
-    >>> largest[198:200].tolist(), best[198:200].tolist()
-    ([0.0, 1.0], [0.0, 1.0])
+    It is zero at other levels. Ground-truth boxes are x0 y0 x1 y1 inclusive in map pixels.
     """
     height, width = grey.shape
     largest, best = np.zeros(256), np.zeros(256)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.maps._basins import Basins, label_basins, list_steps
+from wsol.maps._basins import Basins, label_basins, list_steps, margin_of
 from wsol.maps._cells import LEVELS, Cells, Links, find_links, find_root, gather_cells
 from wsol.maps._numba import compiled
 
@@ -66,15 +66,12 @@ def sweep(
 ) -> Sweep:
     """Follow the components of all levels of an image.
 
-    Args:
-        cells: cells of the image.
-        links: links of the image.
-        basins: basins of the image. For holes, which are 4-connected, basin 0 is the outside: a
-            component that joins it is no longer a hole. Boxes of holes grow by one pixel, as the
-            contour of a hole follows the surrounding pixels.
-        ground_truth: int ``(N, 4)``, ground-truth boxes x0 y0 x1 y1 inclusive.
-        hole_at: bool ``(256,)``, whether the components above a level may have holes. Then the
-            contour area is larger than that of the cells, up to the area of the box.
+    For holes, which are 4-connected, basin 0 is the outside: a component that joins it is no longer
+    a hole. Boxes of holes grow by one pixel, as the contour of a hole follows the surrounding
+    pixels.
+
+    ``hole_at`` ``(256,)`` tells whether the components above a level may have holes. Then the
+    contour area is larger than that of the cells, up to the area of the box.
 
     Of components of equal area the largest is the one whose first pixel is the last in raster
     order, which is the first in OpenCV's order.
@@ -148,10 +145,6 @@ def sort_by_level(levels: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray
     """Return indices from the highest level to the lowest, and the start of each level.
 
     Level ``v`` is ``order[start[255 - v] : start[256 - v]]``.
-
-    >>> order, start = sort_by_level(np.array([3, 255, 3], np.uint8))
-    >>> order.tolist(), start[[0, 1, 252, 253]].tolist()
-    ([1, 0, 2], [0, 1, 1, 3])
     """
     start = np.zeros(LEVELS + 1, np.int32)
     for level in levels:
@@ -273,11 +266,7 @@ def _box_iou(
 
 @compiled()
 def best_overlap(x0: int, y0: int, x1: int, y1: int, ground_truth: NDArray[np.int64]) -> float:
-    """Return the best IoU of a box with ground-truth boxes, counting pixels inclusively.
-
-    >>> best_overlap(0, 0, 3, 3, np.array([[2, 2, 5, 5], [0, 0, 3, 1]]))
-    0.5
-    """
+    """Return the best IoU of a box with ground-truth boxes, counting pixels inclusively."""
     best = 0.0
     for k in range(len(ground_truth)):
         wide = min(x1, ground_truth[k, 2]) - max(x0, ground_truth[k, 0]) + 1
@@ -296,34 +285,22 @@ def best_overlap(x0: int, y0: int, x1: int, y1: int, ground_truth: NDArray[np.in
 def tree_curves(
     fine: NDArray[np.uint16], peak: tuple[int, int], ground_truth: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the IoU of the largest and of the best contour above each grey level.
+    """Return the IoU ``(256,)`` of the largest and of the best contour above each grey level.
 
     Args:
         fine: uint16 ``(H, W)``, ``256 * grey`` plus the next eight bits, if known; these bits do
             not change the result, but speed up the computation.
         peak: row and column of one of the brightest pixels.
         ground_truth: int ``(N, 4)``, ground-truth boxes x0 y0 x1 y1 inclusive in map pixels.
-
-    Returns:
-        largest: float64 ``(256,)``.
-        all: float64 ``(256,)``.
-
-    >>> fine = np.zeros((8, 8), np.uint16)
-    >>> fine[2:5, 2:5] = 200 << 8
-    >>> largest, best = tree_curves(fine, (2, 2), np.array([[2, 2, 5, 5]]))
-    >>> largest[[0, 199]].tolist(), best[[0, 199]].tolist()
-    ([1.0, 1.0], [1.0, 1.0])
     """
     height, width = fine.shape
     framed = np.zeros((height + 2, width + 2), np.uint16)
     framed[1:-1, 1:-1] = fine
     steps, no_holes = list_steps(width + 2), np.zeros(LEVELS, np.bool_)
-    outside = np.zeros(framed.shape, np.uint8)
-    summit = outside.copy()
-    outside[0], outside[-1] = 1, 1
-    outside[:, 0], outside[:, -1] = 1, 1
+    summit = np.zeros(framed.shape, np.uint8)
     summit[peak[0] + 1, peak[1] + 1] = 1
-    basins, of_holes = _follow(~framed, outside, steps[:4], ground_truth, no_holes)
+    margin = margin_of(framed)
+    basins, of_holes = _follow(~framed, margin, steps[:4], ground_truth, no_holes)
     filled, hole_at = _fill_holes(framed, basins, of_holes.joined_outside)
     _, of_objects = _follow(framed, summit, steps, ground_truth, hole_at)
     best, largest = of_objects.all, of_objects.largest
@@ -358,12 +335,7 @@ def _follow(
 def _fill_holes(
     framed: NDArray[np.uint16], basins: Basins, joined_outside: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
-    """Fill the holes of a map at every level.
-
-    Returns:
-        filled: uint16 as ``framed``.
-        hole_at: bool ``(256,)``, whether there is a hole among what is above each level.
-    """
+    """Return a map with its holes filled at every level, and the levels that have a hole above."""
     filled = framed.copy()
     value, labels = filled.ravel(), basins.labels.ravel()
     begin_less_end = np.zeros(LEVELS + 1, np.int32)

@@ -7,15 +7,9 @@ from numpy.typing import NDArray
 
 from wsol.maps._basins import label_basins, list_steps
 from wsol.maps._cells import Links, find_links, find_root
-from wsol.maps._components import find_components
+from wsol.maps._components import find_components, list_boxes
 from wsol.maps._numba import compiled
-from wsol.maps.normalize import (
-    check_score_map,
-    check_thresholds,
-    fine_levels,
-    grey_levels,
-    threshold_levels,
-)
+from wsol.maps.normalize import above_threshold, fine_levels, grey_levels
 from wsol.types import ContourRule, Instances
 
 LEAST_AREA = 0.005
@@ -85,12 +79,7 @@ def objects_at(
 def label_regions(
     score_map: NDArray[np.floating], threshold: float, least_saddle: float = LEAST_SADDLE
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the object of each pixel of a map, and the objects' boxes.
-
-    Args:
-        score_map: float ``(H, W)`` in [0, 1].
-        threshold: fraction of the map's maximum, in [0, 1).
-        least_saddle: see ``objects_at``.
+    """Return the object of each pixel of a map, and the objects' boxes, see ``objects_at``.
 
     Returns:
         labels: int32 ``(H, W)``, from 1 in raster order of the objects' first pixels; 0 outside.
@@ -98,20 +87,10 @@ def label_regions(
 
     Raises:
         ValueError: the map or the threshold is outside its range.
-
-    >>> labels, boxes = label_regions(np.array([[1.0, 0.6, 0.9, 0.0, 1.0]]), 0.5)
-    >>> labels.tolist(), boxes.tolist()
-    ([[1, 1, 2, 0, 3]], [[0, 0, 2, 1], [2, 0, 3, 1], [4, 0, 5, 1]])
     """
-    thresholds = np.array([threshold])
-    check_score_map(score_map)
-    check_thresholds(thresholds)
-    grey = grey_levels(score_map)
-    above = grey > threshold_levels(grey, thresholds)[0]
-    # Contiguous, as numba would compile a separate version for other memory orders.
-    framed, fine = (
-        np.ascontiguousarray(np.pad(levels * above, 1)) for levels in (grey, fine_levels(score_map))
-    )
+    above = above_threshold(score_map, threshold)
+    levels = grey_levels(score_map), fine_levels(score_map)
+    framed, fine = (np.ascontiguousarray(np.pad(each * above, 1)) for each in levels)
     labels, boxes = _label_regions(framed, fine, float(least_saddle))
     return labels[1:-1, 1:-1].copy(), boxes
 
@@ -150,8 +129,7 @@ def _label_regions(
     grey: NDArray[np.uint8], fine: NDArray[np.uint16], least_saddle: float
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Label the objects of a map with its margin; 0 for pixels not above the threshold."""
-    width = grey.shape[1]
-    basins = label_basins(grey, fine, np.zeros_like(grey), list_steps(width))
+    basins = label_basins(grey, fine, np.zeros_like(grey), list_steps(grey.shape[1]))
     level, basin = grey.ravel(), basins.labels.ravel()
     peak = np.zeros(basins.number, np.uint8)
     for pixel in basins.rest:
@@ -160,20 +138,13 @@ def _label_regions(
     number, name = 0, np.zeros(basins.number, np.int32)
     labels = np.zeros_like(basins.labels)
     part = labels.ravel()
-    boxes = np.empty((basins.number, 4), np.int64)
-    boxes[:, :2], boxes[:, 2:] = grey.size, 0
     for pixel in basins.rest:
         root = find_root(parent, basin[pixel])
         if name[root] == 0:
             number += 1
             name[root] = number
         part[pixel] = name[root]
-        # Subtract the margin.
-        y, x = pixel // width - 1, pixel % width - 1
-        box = boxes[name[root] - 1]
-        box[0], box[1] = min(box[0], x), min(box[1], y)
-        box[2], box[3] = max(box[2], x + 1), max(box[3], y + 1)
-    return labels, boxes[:number]
+    return labels, list_boxes(labels, basins.rest, number, 0)
 
 
 @compiled()
@@ -199,13 +170,12 @@ def _measure(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the number of pixels and the maximum score of each object."""
     areas, peaks = np.zeros(number, np.int64), np.zeros(number)
-    height, width = labels.shape
-    for y in range(height):
-        for x in range(width):
-            label = labels[y, x]
-            if label > 0:
-                areas[label - 1] += 1
-                peaks[label - 1] = max(peaks[label - 1], score_map[y, x])
+    scores, names = score_map.ravel(), labels.ravel()
+    for pixel in range(names.size):
+        if names[pixel] > 0:
+            index = names[pixel] - 1
+            areas[index] += 1
+            peaks[index] = max(peaks[index], scores[pixel])
     return areas, peaks
 
 
@@ -230,13 +200,7 @@ def boxes_at(
     >>> boxes_at(score_map, 0.1).tolist(), boxes_at(score_map, 0.95, "largest").tolist()
     ([[1, 0, 3, 1], [4, 0, 5, 1]], [[2, 0, 3, 1]])
     """
-    thresholds = np.array([threshold])
-    check_score_map(score_map)
-    check_thresholds(thresholds)
-    grey = grey_levels(score_map)
-    above = grey > threshold_levels(grey, thresholds)[0]
-    # Contiguous, as numba would compile a separate version for other memory orders.
-    boxes, largest = find_components(np.ascontiguousarray(above))
+    boxes, largest = find_components(above_threshold(score_map, threshold))
     if contours == "largest":
         return boxes[largest : largest + 1] if largest >= 0 else boxes[:0]
     return boxes

@@ -108,23 +108,14 @@ def best_iou_curves(
         curves = iou_curves(score_maps[index], boxes[index], thresholds, backend)
         result.largest[index], result.all[index] = curves
 
-    threads = min(threads or num_processors(), len(score_maps))
-    if threads <= 1:
-        for index in range(len(score_maps)):
-            fill(index)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            # Consumed as a list, so that errors in threads are raised here.
-            list(pool.map(fill, range(len(score_maps))))
+    with ThreadPoolExecutor(threads or num_processors()) as pool:
+        # Consumed as a list, so that errors in threads are raised here.
+        list(pool.map(fill, range(len(score_maps))))
     return result
 
 
 def num_processors() -> int:
-    """Return the number of processors available to this process.
-
-    >>> num_processors() >= 1
-    True
-    """
+    """Return the number of processors available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

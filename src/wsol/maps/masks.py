@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from wsol.maps._components import label_components
 from wsol.maps.boxes import label_regions
-from wsol.maps.normalize import check_score_map, check_thresholds, grey_levels, threshold_levels
+from wsol.maps.normalize import above_threshold
 
 
 def masks_at(
@@ -32,14 +32,9 @@ def masks_at(
     >>> masks_at(score_map, 0.1, np.array([[1, 0, 3, 1], [1, 0, 5, 1]])).astype(int).tolist()
     [[[0, 1, 1, 0, 0]], [[0, 1, 1, 0, 1]]]
     """
-    thresholds = np.array([threshold])
-    check_score_map(score_map)
-    check_thresholds(thresholds)
-    grey = grey_levels(score_map)
-    above = grey > threshold_levels(grey, thresholds)[0]
-    components = label_components(np.ascontiguousarray(above))
+    components = label_components(above_threshold(score_map, threshold))
     objects = label_regions(score_map, threshold)
-    masks = np.zeros((len(boxes), *grey.shape), np.bool_)
+    masks = np.zeros((len(boxes), *score_map.shape), np.bool_)
     for mask, box in zip(masks, boxes, strict=True):
         x0, y0, x1, y1 = box.tolist()
         own = [_same(part, box) for part in (components, objects)]

@@ -18,15 +18,7 @@ GREY_LEVELS = 256
 
 
 def is_flat(least: np.floating, most: np.floating) -> bool:
-    """Return whether two scores differ only by rounding errors.
-
-    Args:
-        least: the lower score.
-        most: the higher score, of the same dtype.
-
-    >>> is_flat(np.float32(0.37), np.float32(0.3700002)), is_flat(np.float32(0), np.float32(1e-9))
-    (True, False)
-    """
+    """Return whether two scores of one dtype differ only by rounding errors."""
     # Maps of float16 are resized in float32.
     step = np.finfo(np.result_type(most.dtype, np.float32)).eps
     with np.errstate(over="ignore"):
@@ -151,15 +143,9 @@ def grey_levels(score_map: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def fine_levels(score_map: NDArray[np.floating]) -> NDArray[np.uint16]:
-    """Return grey levels with eight more bits: ``256 * grey_levels(score_map)`` and a remainder.
-
-    Args:
-        score_map: float ``(H, W)`` in [0, 1].
+    """Return ``256 * grey_levels(score_map)`` and a remainder: grey levels with eight more bits.
 
     A product with a power of two is exact, so the upper byte equals the grey level.
-
-    >>> fine_levels(np.array([[0.0, 0.999, 1.0]])) >> 8
-    array([[  0, 254, 255]], dtype=uint16)
     """
     return (score_map * (255 * 256)).astype(np.uint16)
 
@@ -170,13 +156,7 @@ def threshold_levels(
     """Return the grey level of each threshold: pixels strictly above it are kept.
 
     Thresholds are fractions of the map's maximum, so a thousand thresholds are at most 255 levels.
-
-    Args:
-        grey: grey levels, 0 to 255, of the map or of any region with its maximum.
-        thresholds: float64 ``(T,)`` in [0, 1).
-
-    >>> threshold_levels(np.array([[200]], np.uint8), np.array([0.0, 0.499, 0.5])).tolist()
-    [0, 99, 100]
+    The grey levels may be those of any region with this maximum.
     """
     return (thresholds * int(grey.max())).astype(np.int64)
 
@@ -186,19 +166,7 @@ MOST_PIXELS = 2**29
 
 
 def check_score_map(score_map: NDArray[np.floating]) -> None:
-    """Raise an error for an invalid score map.
-
-    Args:
-        score_map: float ``(H, W)`` in [0, 1].
-
-    Raises:
-        ValueError: the shape or type is invalid, the map has 2^29 pixels or more, or values are
-            outside [0, 1] or NaN.
-
-    >>> check_score_map(np.array([[0.5, 1.5]]))
-    Traceback (most recent call last):
-    ValueError: a score map must be in [0, 1]; normalize it first
-    """
+    """Raise a ValueError unless a map is float ``(H, W)`` in [0, 1], of fewer than 2^29 pixels."""
     if score_map.ndim != 2 or score_map.size == 0:
         raise ValueError(f"a score map must be (H, W), not {score_map.shape}")
     height, width = score_map.shape
@@ -211,11 +179,16 @@ def check_score_map(score_map: NDArray[np.floating]) -> None:
 
 
 def check_thresholds(thresholds: NDArray[np.float64]) -> None:
-    """Raise an error for thresholds outside [0, 1) or NaN.
-
-    >>> check_thresholds(np.array([0.0, 1.0]))
-    Traceback (most recent call last):
-    ValueError: thresholds must be in [0, 1)
-    """
+    """Raise a ValueError for thresholds outside [0, 1) or NaN."""
     if not ((thresholds >= 0) & (thresholds < 1)).all():
         raise ValueError("thresholds must be in [0, 1)")
+
+
+def above_threshold(score_map: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
+    """Return the pixels whose grey level is above a threshold, after checking map and threshold."""
+    thresholds = np.array([threshold])
+    check_score_map(score_map)
+    check_thresholds(thresholds)
+    grey = grey_levels(score_map)
+    # Contiguous, as numba would compile a separate version for other memory orders.
+    return np.ascontiguousarray(grey > threshold_levels(grey, thresholds)[0])

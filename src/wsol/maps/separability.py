@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.maps._numba import compiled
-from wsol.maps.normalize import check_score_map, check_thresholds, grey_levels, threshold_levels
+from wsol.maps.normalize import above_threshold
 
 
 def separability(score_map: NDArray[np.floating], threshold: float) -> float:
@@ -31,7 +31,9 @@ def separability(score_map: NDArray[np.floating], threshold: float) -> float:
     >>> separability(np.array([[0.0, 0.4, 0.6, 1.0]]), 0.5).__round__(3)
     0.692
     """
-    return _share(np.ascontiguousarray(score_map, np.float32), _above(score_map, threshold))
+    return _share(
+        np.ascontiguousarray(score_map, np.float32), above_threshold(score_map, threshold)
+    )
 
 
 def box_confidence(score_map: NDArray[np.floating], threshold: float) -> float:
@@ -60,20 +62,12 @@ def box_confidence(score_map: NDArray[np.floating], threshold: float) -> float:
     0.833
     """
     separated = separability(score_map, threshold)
-    border = _above(score_map, threshold)
+    border = above_threshold(score_map, threshold)
     border[1:-1, 1:-1] = False
     height, width = border.shape
     inside = max(height - 2, 0) * max(width - 2, 0)
     share: float = np.count_nonzero(border) / (height * width - inside)
     return float(separated * (1 - share))
-
-
-def _above(score_map: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
-    thresholds = np.array([threshold])
-    check_score_map(score_map)
-    check_thresholds(thresholds)
-    grey = grey_levels(score_map)
-    return np.ascontiguousarray(grey > threshold_levels(grey, thresholds)[0])
 
 
 @compiled(nogil=True)
