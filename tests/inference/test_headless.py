@@ -220,7 +220,7 @@ def test_classes_are_those_of_the_weights(name: str, first: str) -> None:
 
 
 @pytest.mark.usefixtures("random_weights")
-def test_views_of_patches_of_14_pixels_fit_them(photo: Path) -> None:
+def test_augmentations_of_patches_of_14_pixels_fit_them(photo: Path) -> None:
     """Scales are rounded to sizes that the network takes, and other sizes are refused."""
     name = "vit_small_patch14_dinov2"
     (found,) = Localizer(

@@ -64,6 +64,6 @@ def test_without_stages_the_layer_of_the_classifier_is_taken() -> None:
 def test_auto_is_the_stage_before() -> None:
     """The map then has the size of that stage before it is enlarged, and follows its features."""
     model = timm.create_model("test_resnet")
-    views = create_localizer("feature_norm*ddt", model, affinity="auto")
-    assert isinstance(views, Ensemble)
-    assert (views.layers, views.affinity) == (("layer4",), "layer3")
+    both = create_localizer("feature_norm*ddt", model, affinity="auto")
+    assert isinstance(both, Ensemble)
+    assert (both.layers, both.affinity) == (("layer4",), "layer3")

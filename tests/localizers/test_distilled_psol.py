@@ -120,7 +120,7 @@ def test_it_goes_with_flipped_images(tiny: Tiny, images: Tensor) -> None:
     network = tiny("cam")
     plain = create_localizer("psol", network, layers=LAYERS)
     plain.head = BoxHead(channels=CHANNELS, width=8)
-    views = create_localizer("psol", network, layers=LAYERS, flip=True)
-    views.load_state(plain.state())
+    flipped = create_localizer("psol", network, layers=LAYERS, flip=True)
+    flipped.load_state(plain.state())
     both = (plain(images) + plain(images.flip(-1)).flip(-1)) / 2
-    torch.testing.assert_close(views(images), both, atol=1e-4, rtol=0)
+    torch.testing.assert_close(flipped(images), both, atol=1e-4, rtol=0)

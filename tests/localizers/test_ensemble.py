@@ -1,4 +1,4 @@
-"""Views are averaged, localizers joined, and the image's own view decides the label."""
+"""Augmentations are averaged, localizers joined, and the image itself decides the label."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +33,7 @@ def test_the_flipped_image_is_flipped_back(images: Tensor, tiny: Tiny) -> None:
     torch.testing.assert_close(found, mirrored, atol=1e-4, rtol=0)
 
 
-def test_a_larger_view_is_seen_larger(images: Tensor, tiny: Tiny) -> None:
+def test_a_larger_augmentation_is_seen_larger(images: Tensor, tiny: Tiny) -> None:
     """A single scale is the map of the enlarged image, brought back."""
     network = tiny("cam")
     large = interpolate(images, (128, 192), mode="bilinear")
@@ -113,7 +113,7 @@ def test_a_pass_is_shared_with_others(name: str, options: dict[str, object]) -> 
 
 
 @pytest.mark.parametrize("options", [{"flip": True}, {"scales": (1, 2)}, {"scales": (2,)}])
-def test_passes_of_other_views_are_not_shared(
+def test_passes_of_other_augmentations_are_not_shared(
     images: Tensor, tiny: Tiny, options: dict[str, object]
 ) -> None:
     """Rather than to make the map of the plain image."""
@@ -123,7 +123,7 @@ def test_passes_of_other_views_are_not_shared(
     assert locate_all([one], images)[0].maps.shape == (3, 64, 96)
 
 
-def test_the_first_view_decides_the_label(images: Tensor, tiny: Tiny) -> None:
+def test_the_first_augmentation_decides_the_label(images: Tensor, tiny: Tiny) -> None:
     """Logits and labels are those of the image as it is."""
     network = tiny("cam")
     plain = create_localizer("cam", network).locate(images)
@@ -174,7 +174,7 @@ def test_positions_of_multiple_labels(tiny: Tiny, images: Tensor) -> None:
 
 
 def test_class_maps_of_multiple_labels(tiny: Tiny, images: Tensor) -> None:
-    """Each is the map that the label has alone, mirrored views included."""
+    """Each is the map that the label has alone, mirrored images included."""
     localizer = create_localizer("gradcam", tiny("gradcam"), flip=True, several=True)
     labels = torch.tensor([[1, 3], [2, 0], [0, 1]])
     maps = localizer(images, labels)

@@ -39,7 +39,7 @@ def network() -> Network:
 )
 @pytest.mark.parametrize("how", ["minmax", "max", "pas", "ivr"])
 def test_it_has_no_object(network: Network, name: str, options: dict, how: str) -> None:
-    """Of one layer and several, of several views, joined, and with affinity."""
+    """Of one layer and several, of several augmentations, joined, and with affinity."""
     localizer = create_localizer(name, network, **options)
     images = torch.randn(3, 3, 96, 96)
     for label in (0, 1):

@@ -115,7 +115,7 @@ def test_maps_take_on_the_outlines_of_a_finer_stage(images: Tensor) -> None:
     assert torch.equal(localizer.score_maps(forward_pass, labels)[0], expected)
 
 
-def test_views_look_at_all_that_prototypes_need(images: Tensor) -> None:
+def test_augmentations_look_at_all_that_prototypes_need(images: Tensor) -> None:
     """Flipped, in a product, and with affinity."""
     network = create_network("test_resnet", num_classes=4, pretrained=False)
     localizer = create_localizer("prototypes*cam", network, flip=True, affinity="auto")
@@ -124,8 +124,8 @@ def test_views_look_at_all_that_prototypes_need(images: Tensor) -> None:
     assert localizer(images).shape == (len(images), *images.shape[2:])
 
 
-def test_views_may_be_of_several_sizes(images: Tensor) -> None:
-    """What smaller views show is brought to the places of the first, and counts as much."""
+def test_augmentations_may_be_of_several_sizes(images: Tensor) -> None:
+    """What smaller augmentations show is brought to the places of the first, and counts as much."""
     network = create_network("test_resnet", num_classes=5, pretrained=False).eval()
     localizer = create_localizer("prototypes", network, scales=(1, 0.5), flip=True)
     localizer.fit([images])

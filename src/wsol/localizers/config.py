@@ -49,12 +49,7 @@ class LocalizerConfig:
 
     @classmethod
     def of(cls, source: object) -> LocalizerConfig:
-        """Return the localizer options in the attributes of an object.
-
-        Args:
-            source: object with attributes of the same names, such as a run's info or training
-                options.
-        """
+        """Return the localizer options in the attributes of the same names of an object."""
         return cls(**{field.name: getattr(source, field.name) for field in fields(cls)})
 
     @property
@@ -108,12 +103,7 @@ class LocalizerConfig:
         return own == other.without_augmentation
 
     def create(self, model: nn.Module, **options: Any) -> ScoreMaps:
-        """Create the localizer of a classifier.
-
-        Args:
-            model: classifier.
-            options: further options of ``create_localizer``.
-        """
+        """Create the localizer of a classifier, with further options of ``create_localizer``."""
         from wsol.localizers.registry import create_localizer
 
         if self.layers:

@@ -7,6 +7,7 @@ from torch.nn.functional import max_pool2d, normalize
 from wsol.localizers._forward import ForwardPass
 from wsol.localizers.base import ScoreMaps, Size, check_grids, resized
 from wsol.localizers.features import leading_direction
+from wsol.maps._components import label_components
 from wsol.models.heads import FLAT
 
 FAINT = 1e-5
@@ -160,14 +161,8 @@ def cut(weights: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
 
 def connected_component(mask: Tensor, place: int) -> Tensor:
     """Return the 8-connected component of a mask ``(h, w)`` at a position of the flat mask."""
-    part = torch.zeros_like(mask)
-    part.view(-1)[place] = True
-    part &= mask
-    while True:
-        grown = max_pool2d(part[None].float(), 3, 1, 1)[0].bool() & mask
-        if torch.equal(grown, part):
-            return part
-        part = grown
+    labels, _ = label_components(mask.cpu().numpy())
+    return torch.from_numpy(labels == labels.flat[place]).to(mask.device) & mask
 
 
 def set_apart(maps: Tensor) -> Tensor:
