@@ -107,9 +107,7 @@ class DistilledLocalizer(ScoreMaps):
     def grid(self, sizes: Sequence[Size]) -> Size:
         """Return height and width of the grid that the features of all layers are resized to.
 
-        Args:
-            sizes: height and width of each layer's features; default: the finest of them, as
-                outlines are visible there.
+        By default it is the finest of the layers' sizes, as outlines are visible there.
         """
         return max(sizes, key=lambda size: size[0] * size[1])
 

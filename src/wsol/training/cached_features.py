@@ -190,15 +190,15 @@ def cache_features(
     with ExitStack() as stack:
         number = 1 + len(network.head.layers)
         kept = [stack.enter_context(feature_file(folder)) for _ in range(number)]
-        for views in _views(network, paths, preprocessing):
-            for row in range(len(views[0][0])):
-                for view in views:
-                    for file, layer in zip(kept, view, strict=True):
+        for augmentations in _augmentations(network, paths, preprocessing):
+            for row in range(len(augmentations[0][0])):
+                for features in augmentations:
+                    for file, layer in zip(kept, features, strict=True):
                         file.add(layer[row].float())
         return CachedFeatures([file.kept() for file in kept])
 
 
-def _views(
+def _augmentations(
     network: Network, paths: Sequence[ImageSource], preprocessing: Preprocessing
 ) -> Iterator[list[tuple[Tensor, ...]]]:
     """Yield the layers that the head reads, for each batch and its mirror images."""
@@ -213,8 +213,10 @@ def _views(
                 batch.images.to(preprocessing.compute.device), preprocessing.mean, preprocessing.std
             )
             with torch.inference_mode(), preprocessing.compute.autocast():
-                views = [network.layer_features(view, layers) for view in (images, images.flip(-1))]
-            yield [(features, *tapped) for features, tapped in views]
+                augmentations = [
+                    network.layer_features(each, layers) for each in (images, images.flip(-1))
+                ]
+            yield [(features, *tapped) for features, tapped in augmentations]
             meter.advance(len(images))
 
 
@@ -246,8 +248,8 @@ def fit_head(
     """
     indices = range(accelerator.process_index, len(samples), accelerator.num_processes)
     paths, rows = samples.paths(), []
-    for views in _views(frozen, [paths[index] for index in indices], preprocessing):
-        pooled = [features.float().mean((2, 3)).cpu() for features, *_ in views]
+    for augmentations in _augmentations(frozen, [paths[index] for index in indices], preprocessing):
+        pooled = [features.float().mean((2, 3)).cpu() for features, *_ in augmentations]
         rows += list(torch.stack(pooled, 1))
     every = gather_object(list(zip(indices, rows, strict=True)))
     every.sort(key=itemgetter(0))
