@@ -60,37 +60,37 @@ def _last(passed: dict[str, Tensor], logits: Tensor, images: Tensor, body: nn.Mo
         name: (output, layout)
         for name, output in passed.items()
         if (layout := find_layout(output, images, body)) is not None
+        and not _are_scores(output, layout, logits, images)
     }
-    names = [name for name, each in found.items() if not _are_scores(*each, logits, images)]
-    if names:
-        is_reached = False
-        output, layout = found[names[-1]]
-        deepest = to_maps(output, layout, images).shape[1]
-        # Noise weights, so that class scores do not cancel out.
-        score = (logits * torch.arange(1, logits.shape[1] + 1, device=logits.device).cos()).sum()
-        for name in reversed(names):
-            output, layout = found[name]
-            if to_maps(output, layout, images).shape[1] != deepest:
-                continue
-            gradient = _gradient(score, output)
-            if gradient is not None and to_maps(gradient, layout, images).count_nonzero() > 0:
-                return name
-            is_reached = is_reached or gradient is not None
-        why = (
-            "are zero (is its last layer untrained?)"
-            if is_reached
-            else "do not reach its features (are gradients disabled, or its layers quantised?)"
-        )
+    kind = type(body).__name__
+    if not found and any(map(is_quantized, body.modules())):
         raise ConfigError(
-            f"{type(body).__name__}: gradients of the logits {why}; set a layer and use a "
-            "localizer without gradients, such as feature_norm"
+            f"{kind}: the features are quantised; use the network before quantisation"
         )
-    if any(map(is_quantized, body.modules())):
-        raise ConfigError(
-            f"{type(body).__name__}: the features are quantised; use the network before "
-            "quantisation"
-        )
-    raise ConfigError(f"{type(body).__name__}: no features on a grid; set a layer")
+    if not found:
+        raise ConfigError(f"{kind}: no features on a grid; set a layer")
+    # Noise weights, so that class scores do not cancel out.
+    score = (logits * torch.arange(1, logits.shape[1] + 1, device=logits.device).cos()).sum()
+    is_reached = False
+    deepest = None
+    for name, (output, layout) in reversed(found.items()):
+        channels = to_maps(output, layout, images).shape[1]
+        deepest = deepest or channels
+        if channels != deepest:
+            continue
+        gradient = _gradient(score, output)
+        if gradient is not None and to_maps(gradient, layout, images).count_nonzero() > 0:
+            return name
+        is_reached = is_reached or gradient is not None
+    why = (
+        "are zero (is its last layer untrained?)"
+        if is_reached
+        else "do not reach its features (are gradients disabled, or its layers quantised?)"
+    )
+    raise ConfigError(
+        f"{kind}: gradients of the logits {why}; set a layer and use a localizer without "
+        "gradients, such as feature_norm"
+    )
 
 
 def _gradient(score: Tensor, output: Tensor) -> Tensor | None:
