@@ -34,11 +34,7 @@ class DistilledLocalizer(ScoreMaps):
     name: str
     normalization: Normalization = "minmax"
     head_type: type[Head]
-
-    def __init__(self, model: nn.Module, *arguments: Any, **options: Any) -> None:
-        """Store the classifier."""
-        super().__init__(model, *arguments, **options)
-        self.head: Head | None = None
+    head: Head | None = None
 
     def fit(self, batches: Iterable[Images]) -> None:
         """Raise an error: the head cannot be fitted to images alone.
