@@ -160,12 +160,7 @@ class ScoreMaps:
         return locate_all([self], images, labels)[0]
 
     def read(self, forward_pass: ForwardPass, labels: Tensor, size: Size | None = None) -> Tensor:
-        """Compute maps ``(N, H, W)`` or ``(N, K, H, W)`` from a forward pass.
-
-        Args:
-            forward_pass: forward pass of the batch.
-            labels: int64 ``(N,)`` or ``(N, K)``.
-            size: height and width; default: the input size.
+        """Compute maps from a forward pass, for labels ``(N,)`` or ``(N, K)``; default: input size.
 
         Raises:
             ConfigError: a map has a single pixel, so it cannot localize.

@@ -68,7 +68,6 @@ class Foreground(ScoreMaps):
 
     Source: Sabaghi & Oramas, CVPR 2026 (arXiv 2602.23120); Xie et al., CVPR 2022, section 3.1.
 
-    >>> import torch
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False, method="c2am")
     >>> Foreground(network)(torch.rand(2, 3, 64, 64)).shape

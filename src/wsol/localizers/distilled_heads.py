@@ -63,7 +63,6 @@ class PixelHead(Head):
     Source: Siméoni et al., Unsupervised Object Localization: Observing the Background to Discover
     Objects (FOUND), CVPR 2023, section 3; there it is a single 1x1 convolution.
 
-    >>> import torch
     >>> PixelHead(channels=8)(torch.rand(2, 8, 7, 7)).shape
     torch.Size([2, 7, 7])
     """
@@ -90,7 +89,6 @@ def pixel_loss(logits: Tensor, targets: Tensor) -> Tensor:
         logits: float32 ``(N, h, w)``.
         targets: int8 ``(N, h, w)``, 1 object, 0 background, -1 ignored; not all are ignored.
 
-    >>> import torch
     >>> logits, targets = torch.tensor([[[0.0, 9.0]]]), torch.tensor([[[1, -1]]])
     >>> round(float(pixel_loss(logits, targets)), 4)
     0.6931
@@ -215,15 +213,8 @@ def instance_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the mean cross-entropy of the depths, plus that of the classes.
 
     Classes are independent, with target 0 where there is no object, so that doubtful objects have
-    low probabilities for all classes.
-
-    Args:
-        logits: float32 ``(N, 1 + classes, h, w)``.
-        targets: float32 ``(N, 2, h, w)``: depth in [0, 1], and class, -1 without an object.
-
-    >>> targets = torch.tensor([0.0, -1.0]).view(1, 2, 1, 1)
-    >>> round(float(instance_loss(torch.zeros(1, 3, 1, 1), targets)), 4)
-    1.3863
+    low probabilities for all classes. Targets ``(N, 2, h, w)`` are a depth in [0, 1], and a class,
+    -1 without an object.
     """
     depth, classes = targets.unbind(1)
     numbers = torch.arange(logits.shape[1] - 1, device=logits.device)

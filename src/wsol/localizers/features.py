@@ -52,7 +52,6 @@ class FeatureNorm(ScoreMaps):
     Fine-Grained Image Retrieval, TIP 2017, section 3.2; here the root of the sum of squares, which
     does not require non-negative features.
 
-    >>> import torch
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
     >>> FeatureNorm(network)(torch.rand(2, 3, 64, 64)).shape

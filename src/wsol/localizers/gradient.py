@@ -112,7 +112,6 @@ class BagCAM(GradientMaps):
     Localization, ECCV 2022, equations 8 to 10: per channel, the mean of one plus features times
     gradients over all places weighs features times gradients of each place.
 
-    >>> import torch
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
     >>> BagCAM(network)(torch.rand(2, 3, 64, 64)).shape

@@ -135,15 +135,10 @@ def likeness(features: Tensor) -> Tensor:
 
 
 def cut(weights: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut a subgraph in two.
+    """Cut the subgraph of some nodes ``(h, w)`` in two.
 
-    Args:
-        weights: edge weights, symmetric and positive, float32 ``(h * w, h * w)``.
-        nodes: positions in the subgraph, bool ``(h, w)``.
-
-    Returns:
-        The map ``(h, w)``, zero at other positions, and 1 minus the eigenvalue: 1 if no edge is
-        cut.
+    The edge weights ``(h * w, h * w)`` are symmetric and positive. The result is the map
+    ``(h, w)``, zero at other positions, and 1 minus the eigenvalue: 1 if no edge is cut.
     """
     inside = nodes.flatten()
     value, vector = second_eigenvector(weights[inside][:, inside])

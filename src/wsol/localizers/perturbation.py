@@ -62,14 +62,9 @@ class ForwardCAM(ScoreMaps):
     def scores(
         self, image: Tensor, layer: str, features: Tensor, numbers: Tensor, label: Tensor
     ) -> Tensor:
-        """Return the scores ``(K,)`` of some channels of one image.
+        """Return the scores ``(K,)`` of the channels with some numbers.
 
-        Args:
-            image: ``(3, H, W)``.
-            layer: layer of the channels.
-            features: all channels, ``(C, h, w)``.
-            numbers: indices of the channels, int64 ``(K,)``.
-            label: int64 scalar.
+        They belong to the features ``(C, h, w)`` of one image ``(3, H, W)``.
         """
         raise NotImplementedError
 
@@ -87,7 +82,6 @@ class ScoreCAM(ForwardCAM):
     Source: Wang et al., Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural
     Networks, CVPR Workshops 2020, algorithm 1.
 
-    >>> import torch
     >>> from wsol.models import create_network
     >>> network = create_network("test_resnet", num_classes=5, pretrained=False)
     >>> ScoreCAM(network, channels=8)(torch.rand(1, 3, 64, 64)).shape

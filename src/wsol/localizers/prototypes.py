@@ -223,18 +223,12 @@ def principal_components(
 ) -> dict[str, Tensor]:
     """Return the projection of features on the first principal components over a collection.
 
-    The layers are centred, and scaled to equal mean squares. Every second row and column of the
-    grid is used. The components are those of a subspace iteration, nearly exact for the leading
-    components (Halko et al., SIAM Review 2011, algorithm 4.4).
+    The layers are centred, scaled to equal mean squares, and resized to a grid, of which every
+    second row and column is used. The components are those of a subspace iteration, nearly exact
+    for the leading components (Halko et al., SIAM Review 2011, algorithm 4.4).
 
-    Args:
-        features: features of each layer, float32 ``(N, C, h, w)``.
-        grid: height and width that all layers are resized to.
-        dimensions: maximum number of components.
-
-    Returns:
-        ``basis.LAYER``, float32 ``(C, D)``, for each layer, and ``offset``, float32 ``(D,)``, to be
-        subtracted.
+    The result is ``basis.LAYER`` ``(C, D)`` for each layer, and ``offset`` ``(D,)``, to be
+    subtracted.
     """
     means, scales, columns = {}, {}, []
     for name, maps in features.items():
@@ -302,10 +296,7 @@ def cosine_posterior(points: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
 def inverse_covariance(points: Tensor, weights: tuple[Tensor, Tensor], means: Tensor) -> Tensor:
     """Return the inverse covariance ``(D, D)`` of points around the means of their images.
 
-    Args:
-        points: float32 ``(N, P, D)``.
-        weights: weights of objects and of backgrounds, float32 ``(N, h, w)`` each.
-        means: means of objects and of backgrounds, float32 ``(2, N, D)``.
+    Weights ``(N, h, w)`` and means ``(N, D)`` are of objects, then of backgrounds.
     """
     total = points.new_zeros(points.shape[2], points.shape[2])
     for each, own in zip(weights, means, strict=True):
