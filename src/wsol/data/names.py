@@ -36,15 +36,21 @@ def index_by_end(ids: Sequence[str]) -> dict[str, int | None]:
     >>> index_by_end(["cat/1.jpg", "dog/1.jpg"])["1.jpg"] is None
     True
     """
-    index_of: dict[str, int | None] = {}
-    for index, name in enumerate(ids):
-        for end in ends(name):
-            index_of[end] = None if end in index_of else index
+    index_of = _by_proper_end(ids)
     index_of.update((name, index) for index, name in enumerate(ids))
     for index, name in enumerate(ids):
         for form in escaped_forms(name):
             for end in (form, *ends(form)):
                 index_of[end] = index if index_of.get(end, index) == index else None
+    return index_of
+
+
+def _by_proper_end(names: Iterable[str]) -> dict[str, int | None]:
+    """Map the ends of each name, without the name itself, to its index; None if ambiguous."""
+    index_of: dict[str, int | None] = {}
+    for index, name in enumerate(names):
+        for end in ends(name):
+            index_of[end] = None if end in index_of else index
     return index_of
 
 
@@ -127,13 +133,11 @@ class ImageNames:
     @cached_property
     def _by_stem(self) -> dict[str, int | None]:
         """Map stems and their ends to indices, like `index_by_end`; None if ambiguous."""
-        index_of: dict[str, int | None] = {}
+        stems = list(map(_stem, self.ids))
         whole: dict[str, int | None] = {}
-        for index, stem in enumerate(map(_stem, self.ids)):
-            for end in ends(stem):
-                index_of[end] = None if end in index_of else index
+        for index, stem in enumerate(stems):
             whole[stem] = None if stem in whole else index
-        return index_of | whole
+        return _by_proper_end(stems) | whole
 
     @cached_property
     def _whole_stems(self) -> frozenset[str]:

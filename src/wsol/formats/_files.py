@@ -217,11 +217,14 @@ class AtomicFolder:
 
 
 class FolderWriter:
-    """Base of the formats that write a folder, see ``AtomicFolder``.
+    """Base of the formats that write a folder, with a list of all images in ``images.csv``.
 
     Args:
         folder: existing output folder.
-        info: information on the prediction.
+        info: information on the prediction, with classes, threshold and model.
+
+    Raises:
+        ConfigError: an existing folder of this name was not written by wsol.
     """
 
     name: ClassVar[str]

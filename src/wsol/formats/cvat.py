@@ -20,13 +20,6 @@ class CvatWriter(FolderWriter):
     """Writes ``cvat/annotations.xml``, which CVAT imports into a task with the same images.
 
     Boxes are ``xtl ytl xbr ybr`` in pixels, with the score as the attribute ``score``.
-
-    Args:
-        folder: existing output folder.
-        info: information on the prediction, with the classes.
-
-    Raises:
-        ConfigError: an existing folder ``cvat`` was not written by wsol.
     """
 
     name = "cvat"

@@ -15,13 +15,6 @@ class MasksWriter(FolderWriter):
 
     The value of a pixel is the number of its box, from 1 by descending score, as in all formats; if
     boxes overlap, the highest score wins. 0 is background; any value above 0 is object.
-
-    Args:
-        folder: existing output folder.
-        info: information on the prediction, with the threshold.
-
-    Raises:
-        ConfigError: an existing folder ``masks`` was not written by wsol.
     """
 
     name = "masks"
@@ -53,13 +46,6 @@ class HeatMapsWriter(FolderWriter):
 
     The map covers the whole image; 0 is a score of 0, and 255 a score of 1. The folder can be
     passed to ``wsol evaluate --maps``.
-
-    Args:
-        folder: existing output folder.
-        info: information on the prediction.
-
-    Raises:
-        ConfigError: an existing folder ``heatmaps`` was not written by wsol.
     """
 
     name = "heatmaps"

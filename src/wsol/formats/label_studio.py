@@ -15,14 +15,6 @@ class LabelStudioWriter(FolderWriter):
     The ``image`` of a task is the URL at which Label Studio serves the image as a local file, with
     the folder of the images as document root. Boxes are ``x y width height`` in percent of the
     image as displayed.
-
-    Args:
-        folder: existing output folder.
-        info: information on the prediction, with the classes, and the description of the model as
-            model version.
-
-    Raises:
-        ConfigError: an existing folder ``labelstudio`` was not written by wsol.
     """
 
     name = "labelstudio"

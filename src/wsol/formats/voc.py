@@ -9,13 +9,6 @@ class VocWriter(FolderWriter):
 
     ``xmin ymin xmax ymax`` are the edges of the box as in the rest of wsol: from 0 to the width and
     height of the image, with decimals. Each object has an additional ``score``.
-
-    Args:
-        folder: existing output folder.
-        info: information on the prediction, with the classes.
-
-    Raises:
-        ConfigError: an existing folder ``voc`` was not written by wsol.
     """
 
     name = "voc"

@@ -1,7 +1,7 @@
 """Reader of wsolevaluation's metadata (Choe et al., CVPR 2020), with boxes or masks."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,20 +60,23 @@ def read_metadata(
 
     Source: the formats that wsolevaluation's `data_loaders.py` reads.
     """
-    ids = _ids(folder / IDS)
-    labels = dict(_labels(folder / LABELS))
-    ground_truth = read_lines(folder / GROUND_TRUTH)
-    fields = _fields(ground_truth[0][1]) if ground_truth else 4
-    rows = list(_rows(folder / GROUND_TRUTH, ground_truth, fields))
+    ids, path = _ids(folder / IDS), folder / GROUND_TRUTH
+    labels = _labels(folder)
+    has_boxes = holds_boxes(folder, if_empty=True)
+    rows = list(_rows(path, 4 if has_boxes else 2))
     unlisted = {row.image for row in rows} - ids.keys()
     if unlisted:
-        _logger.warning(
-            "%s: left out %d images not in %s", folder / GROUND_TRUTH, len(unlisted), IDS
-        )
+        _logger.warning("%s: left out %d images not in %s", path, len(unlisted), IDS)
     rows = [row for row in rows if row.image in ids]
-    if fields == 4:
-        return _boxes(folder, ids, labels, rows, images, on_bad)
-    return _masks(folder, ids, labels, rows, masks or folder)
+    if not has_boxes:
+        return _masks(folder, ids, labels, rows, masks or folder)
+    table = BoxTable(path, repeats=True, on_bad=on_bad)
+    sizes = _sizes(folder / SIZES)
+    for name in ids:
+        table.add_image(name, labels.get(name), sizes.get(name))
+    for row in rows:
+        table.add(_box(path, row))
+    return table.annotations(images)
 
 
 def read_listing(folder: Path) -> list[LabelRow]:
@@ -81,17 +84,22 @@ def read_listing(folder: Path) -> list[LabelRow]:
 
     `localization.txt` is not read. Errors are those of `read_metadata`.
     """
-    path, labels = folder / IDS, dict(_labels(folder / LABELS))
+    path, labels = folder / IDS, _labels(folder)
     return [
         LabelRow(path, name, line, class_name=labels.get(name, ""))
         for name, line in _ids(path).items()
     ]
 
 
-def holds_boxes(folder: Path) -> bool:
-    """Return whether the ground truth of a split is boxes, not masks."""
-    ground_truth = read_lines(folder / GROUND_TRUTH) if (folder / GROUND_TRUTH).is_file() else []
-    return bool(ground_truth) and _fields(ground_truth[0][1]) == 4
+def holds_boxes(folder: Path, *, if_empty: bool = False) -> bool:
+    """Return whether the ground truth of a split is boxes, not paths of masks."""
+    lines = read_lines(folder / GROUND_TRUTH)
+    if not lines:
+        return if_empty
+    try:
+        return len([float(field) for field in lines[0][1].rsplit(",", 4)[1:]]) == 4
+    except ValueError:
+        return False
 
 
 class _Row(NamedTuple):
@@ -102,8 +110,8 @@ class _Row(NamedTuple):
     values: list[str]
 
 
-def _rows(path: Path, lines: Sequence[tuple[int, str]], fields: int) -> Iterator[_Row]:
-    for number, line in lines:
+def _rows(path: Path, fields: int) -> Iterator[_Row]:
+    for number, line in read_lines(path):
         # Split from the right, as ids may contain commas.
         image, *values = line.strip("\r").rsplit(",", fields)
         if len(values) != fields:
@@ -122,53 +130,27 @@ def _ids(path: Path) -> dict[str, int]:
     return ids
 
 
-def _labels(path: Path) -> Iterator[tuple[str, str]]:
-    if path.exists():
-        for row in _rows(path, read_lines(path), 1):
-            yield row.image, row.values[0]
+def _labels(folder: Path) -> dict[str, str]:
+    path = folder / LABELS
+    return {row.image: row.values[0] for row in _rows(path, 1)} if path.exists() else {}
 
 
-def _sizes(path: Path) -> Iterator[tuple[str, Size]]:
-    if path.exists():
-        for row in _rows(path, read_lines(path), 2):
-            try:
-                yield row.image, parse_size(*row.values)
-            except ValueError as error:
-                raise AnnotationError(path, row.line, str(error)) from error
+def _sizes(path: Path) -> dict[str, Size]:
+    sizes = {}
+    for row in _rows(path, 2) if path.exists() else ():
+        try:
+            sizes[row.image] = parse_size(*row.values)
+        except ValueError as error:
+            raise AnnotationError(path, row.line, str(error)) from error
+    return sizes
 
 
-def _fields(line: str) -> int:
-    """Return the number of fields after the id: four of a box, or two paths of a mask."""
-    try:
-        numbers = [float(field) for field in line.rsplit(",", 4)[1:]]
-    except ValueError:
-        return 2
-    return 4 if len(numbers) == 4 else 2
-
-
-def _boxes(
-    folder: Path,
-    ids: Iterable[str],
-    labels: Mapping[str, str],
-    rows: Iterable[_Row],
-    images: Path | None,
-    on_bad: OnBad,
-) -> BoxAnnotations:
-    table = BoxTable(folder / GROUND_TRUTH, repeats=True, on_bad=on_bad)
-    sizes = dict(_sizes(folder / SIZES))
-    for name in ids:
-        table.add_image(name, labels.get(name), sizes.get(name))
-    for row in rows:
-        table.add(_box(folder, row))
-    return table.annotations(images)
-
-
-def _box(folder: Path, row: _Row) -> BoxRow | AnnotationError:
+def _box(path: Path, row: _Row) -> BoxRow | AnnotationError:
     try:
         x0, y0, x1, y1 = map(float, row.values)
     except ValueError as error:
-        return AnnotationError(folder / GROUND_TRUTH, row.line, str(error))
-    return BoxRow(folder / GROUND_TRUTH, row.image, row.line, class_name="", box=(x0, y0, x1, y1))
+        return AnnotationError(path, row.line, str(error))
+    return BoxRow(path, row.image, row.line, class_name="", box=(x0, y0, x1, y1))
 
 
 def _masks(

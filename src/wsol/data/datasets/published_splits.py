@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wsol.data.annotations.matching import match_rows
 from wsol.data.annotations.types import Box, BoxAnnotations, LabelRow, box_fault, read_lines
 from wsol.data.annotations.wsolevaluation import (
+    GROUND_TRUTH,
     holds_boxes,
     is_metadata,
     read_listing,
@@ -164,8 +165,12 @@ def _listings(splits: Path, root: Path) -> dict[str, Listing]:
 
 def _metadata(folder: Path, root: Path) -> Listing:
     rows = read_listing(folder)
-    found = read_metadata(folder, root) if rows and holds_boxes(folder) else None
+    found = read_metadata(folder, root) if rows and _has_boxes(folder) else None
     return Listing(folder, rows, found.boxes if isinstance(found, BoxAnnotations) else None)
+
+
+def _has_boxes(folder: Path) -> bool:
+    return (folder / GROUND_TRUTH).is_file() and holds_boxes(folder)
 
 
 def _label_files(splits: Path) -> dict[str, Path]:
