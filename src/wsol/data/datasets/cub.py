@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -61,14 +61,14 @@ def read_cub(root: Path | str, *, follow_links: bool = False) -> dict[str, Sampl
     class_names = _Table(root / "classes.txt", str)
     # Search from the root, so that a link `images` is checked like other links.
     existing = set(find_images(root, follow_links=follow_links))
-    present = [key for key, name in names.rows.items() if f"images/{name}" in existing]
+    present = [key for key, name in names.items() if f"images/{name}" in existing]
     if not present:
         raise DataError(
             f"{root / 'images'}: contains none of the images in images.txt; use the folder of "
             "CUB-200-2011"
         )
-    if len(present) < len(names.rows):
-        missing = len(names.rows) - len(present)
+    if len(present) < len(names):
+        missing = len(names) - len(present)
         _logger.warning("%s: %d listed images are missing", root / "images", missing)
     kept = sorted({class_of[key] for key in present})
     everything = Samples(
@@ -83,29 +83,26 @@ def read_cub(root: Path | str, *, follow_links: bool = False) -> dict[str, Sampl
     return {name: everything.select(where) for name, where in chosen.items() if len(where)}
 
 
-class _Table(Generic[Value]):
-    """File of lines that begin with an id, as a mapping whose errors contain the path.
+class _Table(dict[int, Value]):
+    """Values of a file of lines that begin with an id; errors contain the path.
 
     `parse` converts the rest of a line to a value, or raises ValueError.
     """
 
     def __init__(self, path: Path, parse: Callable[[str], Value]) -> None:
         self.path = path
-        self.rows: dict[int, Value] = {}
         for number, line in read_lines(path):
             try:
                 first, rest = line.strip().split(maxsplit=1)
                 key, value = int(first), parse(rest)
             except ValueError as error:
                 raise AnnotationError(path, number, f"cannot read {line!r}: {error}") from error
-            if key in self.rows:
+            if key in self:
                 raise AnnotationError(path, number, f"id {key} occurs twice")
-            self.rows[key] = value
+            self[key] = value
 
-    def __getitem__(self, key: int) -> Value:
-        if key not in self.rows:
-            raise AnnotationError(self.path, None, f"has no line for id {key}")
-        return self.rows[key]
+    def __missing__(self, key: int) -> Value:
+        raise AnnotationError(self.path, None, f"has no line for id {key}")
 
 
 def _flag(text: str) -> bool:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wsol.data.annotations.boxes import find_boxes, with_boxes
 from wsol.data.annotations.coco import coco_names, link_fault, load_coco
@@ -95,7 +94,7 @@ def read_labels(
 
 
 def read_label_rows(path: Path) -> Iterator[LabelRow]:
-    """Yield the rows of a file of labels, see `read_labels`, in their order.
+    """Return the rows of a file of labels, see `read_labels`, in their order.
 
     Raises:
         AnnotationError: If a row, or the file as a whole, cannot be used.
@@ -106,10 +105,14 @@ def read_label_rows(path: Path) -> Iterator[LabelRow]:
         raise DataError(f"{path}: unknown format of labels; use a {' or '.join(_READERS)} file")
     if not path.is_file():
         raise DataError(f"{path}: no such file of labels; check the path")
-    for row in read(path):
-        if fault := class_fault(row.class_name):
-            raise row.bad(f"the label {row.class_name!r} of {row.image!r} {fault}")
-        yield row
+    return map(_checked, read(path))
+
+
+def _checked(row: LabelRow) -> LabelRow:
+    """Raise the error of a row whose label is not valid."""
+    if fault := class_fault(row.class_name):
+        raise row.bad(f"the label {row.class_name!r} of {row.image!r} {fault}")
+    return row
 
 
 def _csv_labels(path: Path) -> Iterator[LabelRow]:
@@ -198,13 +201,17 @@ def _samples(root: Path, by_split: Mapping[str, _Labelled]) -> dict[str, Samples
     first = next(name for name in ("train", "test") if name in by_split)
     classes = sorted({row.class_name for rows in by_split[first].values() for row in rows})
     number = {name: label for label, name in enumerate(classes)}
-    listed: dict[str, list[list[int]]] = {}
-    for split, members in by_split.items():
-        for row in (row for rows in members.values() for row in rows):
-            if row.class_name not in number:
-                hint = did_you_mean(row.class_name, classes)
-                raise row.bad(f"no image of {first} has the label {row.class_name!r}; {hint}")
-        listed[split] = [[number[row.class_name] for row in rows] for rows in members.values()]
+
+    def label(row: LabelRow) -> int:
+        if row.class_name not in number:
+            hint = did_you_mean(row.class_name, classes)
+            raise row.bad(f"no image of {first} has the label {row.class_name!r}; {hint}")
+        return number[row.class_name]
+
+    listed = {
+        split: [list(map(label, rows)) for rows in members.values()]
+        for split, members in by_split.items()
+    }
     several = any(len(set(own)) > 1 for sets in listed.values() for own in sets)
     return {
         split: Samples(
@@ -212,11 +219,7 @@ def _samples(root: Path, by_split: Mapping[str, _Labelled]) -> dict[str, Samples
             tuple(members),
             np.array([own[0] for own in listed[split]], dtype=np.int64),
             tuple(classes),
-            label_sets=tuple(map(_rising, listed[split])) if several else None,
+            label_sets=tuple(map(np.unique, listed[split])) if several else None,
         )
         for split, members in by_split.items()
     }
-
-
-def _rising(labels: list[int]) -> NDArray[np.int64]:
-    return np.unique(np.array(labels, dtype=np.int64))
