@@ -62,6 +62,7 @@ class Learning:
         self.config, self.images, self.stored = config, images, stored
         self.labels: GivenLabels = images.labels
         self.is_multi_label = any(len(own) > 1 for own in self.labels)
+        self.num_readable = 0
         self.compute = choose_compute(config.precision, config.device)
         self.trained = build_network(
             config.backbone,
@@ -110,11 +111,12 @@ class Learning:
         save_run(run, self.trained, self._info(thresholding), state)
 
     def _fit_head(self) -> None:
-        """Fit the last layer of the network to the labels."""
+        """Fit the last layer of the network to the labels, and count the readable images."""
         pooled, indices = [], []
         for of_chunk, forward_pass in self.stored.batches(self.network, self.preprocessing):
             pooled.append(forward_pass.output.features.float().mean((2, 3)).cpu())
             indices += of_chunk
+        self.num_readable = len(indices)
         kept = [place for place, index in enumerate(indices) if self.labels[index]]
         if not kept:
             raise DataError(f"{self.images.root}: no labeled image is readable; check the images")
@@ -139,11 +141,8 @@ class Learning:
 
     def _evenly(self, count: int) -> Iterator[tuple[list[int], StoredForwardPass]]:
         """Yield indices and features of images that are spread evenly over all readable ones."""
-        number = sum(
-            len(indices) for indices, _ in self.stored.batches(self.network, self.preprocessing)
-        )
-        count = min(count, number)
-        chosen = {place * number // count for place in range(count)}
+        count = min(count, self.num_readable)
+        chosen = {place * self.num_readable // count for place in range(count)}
         start = 0
         for indices, forward_pass in self.stored.batches(self.network, self.preprocessing):
             rows = [row for row in range(len(indices)) if start + row in chosen]
