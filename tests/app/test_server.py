@@ -18,13 +18,15 @@ from wsol.app.server import ending_cleanly, listen
 from wsol.cli.main import main
 from wsol.errors import ConfigError
 
+from .. import forked
+
 
 @contextmanager
 def started(
     *options: str, folder: Path, code: str = "import wsol.__main__"
 ) -> Iterator[tuple[subprocess.Popen, str]]:
     """Start the command, and yield it with the address that it prints."""
-    with subprocess.Popen(
+    with forked.Popen(
         [sys.executable, "-c", code, "app", "--device", "cpu", "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -26,6 +26,8 @@ from wsol.runs.run import load_run, save_run
 from wsol.training.config import TrainConfig
 from wsol.training.trainer import train
 
+from ..forked import run_distributed
+
 KEYS = [
     "top1_cls",
     "top5_cls",
@@ -265,7 +267,7 @@ def test_a_missing_split_is_named(tiny_run: Path, tmp_path: Path, toy: Path) -> 
 def test_two_processes_train_and_give_the_figures_of_one(
     tiny: TrainConfig, tiny_options: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Launched twice over, a run trains, and its evaluation equals that of one process."""
+    """A run trains with torchrun, and its evaluation in two processes equals that in one."""
     out = tmp_path / "run"
     # Not accelerate's launcher, which starts a single process where there is no GPU.
     launch = [
@@ -278,19 +280,10 @@ def test_two_processes_train_and_give_the_figures_of_one(
     ]
     train_two = [*launch, "-m", "wsol", "train", str(tiny.data), "--out", str(out), *tiny_options]
     subprocess.run(train_two, check=True, capture_output=True)
-    evaluate_two = [
-        *launch,
-        "-m",
-        "wsol",
-        "evaluate",
-        str(out),
-        "--device",
-        "cpu",
-        "--batch_size",
-        "5",
-    ]
-    evaluate_two += ["--num_workers", "0", "--out", str(tmp_path / "two.json")]
-    done = subprocess.run(evaluate_two, check=True, capture_output=True, text=True)
+    evaluate_two = [sys.executable, "-m", "wsol", "evaluate", str(out), "--device", "cpu"]
+    evaluate_two += ["--batch_size", "5", "--num_workers", "0"]
+    done = run_distributed([*evaluate_two, "--out", str(tmp_path / "two.json")], 2)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.count("MaxBoxAccV2") == 1
     one = evaluate(EvaluateConfig(run=out, num_workers=0, batch_size=5, device="cpu")).metrics
     expected = one | {"precision": "fp32", "threshold_from": "val", "epoch_from": "last"}

@@ -19,6 +19,8 @@ from wsol.formats._files import from_cell
 from wsol.results.localization import Localization
 from wsol.results.store import PredictionWriter
 
+from .. import forked
+
 SCORES = np.array([0.9, 0.2])
 
 
@@ -266,7 +268,7 @@ def test_a_full_disk_is_one_line_and_old_files_stay(predicted: Path, name: str) 
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100));"
         f"sys.exit(main(['convert', {str(predicted)!r}, '--format', {name!r}]))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = forked.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert "cannot be written: File too large" in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr

@@ -187,9 +187,12 @@ def main(rank: int, store: str) -> None:
 @pytest.fixture(scope="session")
 def two_processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Return what each of two processes prints."""
+    # Not above: this file is also the program of these processes.
+    from .. import forked
+
     store = tmp_path_factory.mktemp("gloo") / "store"
     started = [
-        subprocess.Popen(
+        forked.Popen(
             [sys.executable, __file__, str(rank), str(store)], stdout=subprocess.PIPE, text=True
         )
         for rank in range(2)

@@ -21,6 +21,8 @@ import torch
 from wsol._utils.names import unescape_name
 from wsol.cli.main import main
 
+from .. import forked
+
 SECONDS = int(os.environ.get("WSOL_SECONDS", "120"))
 """After which a command hangs."""
 
@@ -49,19 +51,24 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
 
-    def command(self, *argv: object, patch: str = "", before: tuple[str, ...] = ()) -> Done:
+    def command(
+        self,
+        *argv: object,
+        patch: str = "",
+        fresh: bool = False,
+    ) -> Done:
         """Run a command in a process of its own.
 
         Args:
             argv: its arguments.
             patch: Python to run first.
-            before: a command in front, as ``prlimit``.
+            fresh: start Python, which is slower than a fork.
         """
         code = f"{patch}\nimport sys\nfrom wsol.cli.main import main\nsys.exit(main(sys.argv[1:]))"
-        full = [*before, sys.executable, "-c", code, *map(str, argv)]
+        full = [sys.executable, "-c", code, *map(str, argv)]
         self.counts["commands"] += 1
         try:
-            done = subprocess.run(
+            done = (subprocess if fresh else forked).run(
                 full,
                 capture_output=True,
                 timeout=SECONDS,

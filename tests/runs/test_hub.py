@@ -26,6 +26,7 @@ from wsol.runs.run import RunInfo, load_run, save_run
 from wsol.training.config import TrainConfig
 from wsol.training.trainer import train
 
+from .. import forked
 from ..hub_stand_in import TOKEN, Hub, forget, go_to
 
 NAME = "owner/birds"
@@ -351,7 +352,7 @@ def test_the_commands_work(hub: Hub, tiny_run: Path, toy: Path, tmp_path: Path) 
     environment = os.environ | keys | {"HF_HOME": str(tmp_path / "home")}
 
     def call(*argv: object, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        return forked.run(
             [sys.executable, "-m", "wsol", *map(str, argv)],
             env=environment | more,
             capture_output=True,

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,6 +36,8 @@ from wsol.training.cached_features import cache_features, fit_classifier, is_mir
 from wsol.training.config import TrainConfig
 from wsol.training.step import TrainStep
 from wsol.training.trainer import train
+
+from ..forked import run_distributed
 
 
 @pytest.fixture
@@ -153,12 +154,11 @@ def test_a_linear_head_is_fitted_at_once(
 def test_processes_fit_one_linear_head(frozen: TrainConfig, tmp_path: Path) -> None:
     """Together they look at each image once; the head is that of one process."""
     config = replace(frozen, method=NoMethod(), localizer="cam", out=tmp_path / "one")
-    launch = (sys.executable, "-m", "torch.distributed.run", "--standalone")
     for number in (1, 2):
         file, out = tmp_path / f"{number}.yaml", tmp_path / str(number)
         save_config(file, replace(config, out=out))
-        command = (*launch, "--nproc_per_node", str(number), "-m", "wsol", "train", "--config")
-        done = subprocess.run([*command, str(file)], capture_output=True, text=True, timeout=300)
+        command = (sys.executable, "-m", "wsol", "train", "--config", str(file))
+        done = run_distributed(command, number)
         assert done.returncode == 0, done.stderr
     one, two = (load_run(tmp_path / str(number))[0].state_dict() for number in (1, 2))
     for name, value in one.items():

@@ -1,9 +1,10 @@
 """A kill at any moment of saving leaves the last checkpoints whole."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
+
+from .. import forked
 
 SCRIPT = '''
 """Save five checkpoints, killed once at each moment that the file system is touched."""
@@ -82,7 +83,7 @@ print(json.dumps([kills, faults]))
 
 def test_a_kill_at_any_moment_of_saving_loses_nothing(tmp_path: Path) -> None:
     """Before each file is opened, renamed or removed, and in the middle of writing one."""
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],
         capture_output=True,
         text=True,

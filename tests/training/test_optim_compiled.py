@@ -22,6 +22,7 @@ from wsol.training.trainer import train
 
 
 # torch's own, of parts of it that it calls itself.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_compiler_of_this_machine_is_tried() -> None:
     """It works, or the reason is the one line."""

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,8 @@ from wsol.runs.config import save_config
 from wsol.runs.run import load_run
 from wsol.training.checkpoint import checkpoints
 from wsol.training.config import TrainConfig
+
+from ..forked import run_distributed
 
 SCRIPT = '''
 """Train, with a note of what each process sees in each step, and stop or spoil one on request."""
@@ -56,9 +57,6 @@ TrainStep.step, Method.loss, validation.evaluate_split = step, spoiled, judged
 sys.exit(main(arguments))
 '''
 
-# Not accelerate's launcher, which starts a single process where there is no GPU.
-LAUNCH = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-
 
 @dataclass
 class Launcher:
@@ -77,11 +75,8 @@ class Launcher:
         script, file = self.folder / "script.py", self.folder / f"{notes.name}.yaml"
         script.write_text(SCRIPT)
         save_config(file, replace(self.config, out=out, **options))
-        start = LAUNCH if processes == 2 else (sys.executable,)
-        command = [*start, str(script), str(notes), str(stop), str(poison)]
-        done = subprocess.run(
-            [*command, "train", "--config", str(file)], capture_output=True, text=True, timeout=300
-        )
+        command = [sys.executable, str(script), str(notes), str(stop), str(poison)]
+        done = run_distributed([*command, "train", "--config", str(file)], processes)
         assert (done.returncode == 0) == (stop < 0), done.stderr
         ranks = {note.stem.split("-")[1] for note in notes.iterdir()}
         assert ranks == set(map(str, range(processes)))

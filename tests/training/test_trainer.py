@@ -44,6 +44,8 @@ from wsol.training.trainer import Trainer, train
 from wsol.training.validation import Validation, Validator
 from wsol.types import SelectBy
 
+from .. import forked
+
 
 def digest(run: Path) -> str:
     """Return the sha256 of a run's weights."""
@@ -335,15 +337,15 @@ def test_a_killed_process_goes_on(
         "--method.layers",
         "layer4",
     ]
-    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
-    process = subprocess.Popen([*command, "--out", str(tmp_path / "parts")], stderr=subprocess.PIPE)
+    forked.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
+    process = forked.Popen([*command, "--out", str(tmp_path / "parts")], stderr=subprocess.PIPE)
     while not (tmp_path / "parts/checkpoints/step_00000004.pt").exists():
         assert process.poll() is None
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / "parts/model.safetensors").exists()
-    subprocess.run(
+    forked.run(
         [*command, "--out", str(tmp_path / "parts"), "--resume"], check=True, capture_output=True
     )
     assert digest(tmp_path / "parts") == digest(tmp_path / "whole")

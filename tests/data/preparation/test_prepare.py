@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -20,6 +19,8 @@ from wsol.data.preparation.extract import State
 from wsol.data.preparation.imagenet import prepare_imagenet
 from wsol.data.preparation.prepare import prepare_cub, prepare_openimages, verify
 from wsol.errors import AnnotationError, ConfigError, DataError
+
+from ... import forked
 
 WNIDS = ("n01440764", "n01443537", "n01484850")
 
@@ -218,7 +219,7 @@ def run_with_kills(config: PrepareConfig, every: int) -> int:
     """Prepare in processes that kill themselves before a file gets its name; count them."""
     text = repr(config).replace("PosixPath", "Path")
     for kills in range(100):
-        code = subprocess.run(
+        code = forked.run(
             [sys.executable, "-c", KILLED, str(every), text], capture_output=True, check=False
         )
         if code.returncode == 0:
