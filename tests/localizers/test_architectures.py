@@ -13,7 +13,7 @@ from wsol.localizers import ScoreMaps, choose_layers, create_localizer, list_loc
 ARCHITECTURES = {
     "resnet": ("resnet18", {}, "layer4"),
     "resnext": ("resnext26ts", {}, "final_conv"),
-    "vgg": ("vgg11", {}, "features"),
+    "vgg": ("vgg11", {"mlp_ratio": 0.05}, "features"),
     "densenet": ("densenet121", {"growth_rate": 8, "block_config": (2, 2, 2, 2)}, "features"),
     "inception": ("inception_v3", {}, "Mixed_7c"),
     "efficientnet": ("efficientnet_lite0", {}, "bn2"),

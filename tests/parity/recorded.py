@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -15,12 +16,26 @@ TOLERANCE = 1e-4
 """Of the largest magnitude: the README of the vectors."""
 
 
+_DRAWN: dict[str, dict[tuple[str, tuple[int, ...]], Any]] = {}
+
+
 class Recorded(NamedTuple):
     """One file of numbers and what it was recorded with."""
 
     spec: dict[str, Any]
     numbers: dict[str, Any]
     recipe: ModuleType
+
+    def weights(self, variables: Iterable[tuple[str, list[int]]], layout: str) -> dict[str, Any]:
+        """Return the weights of variables; those of the last file are kept, as drawing is slow."""
+        if self.recipe.__name__ not in _DRAWN:
+            _DRAWN.clear()
+        drawn = _DRAWN.setdefault(self.recipe.__name__, {})
+        keys = [(name, tuple(shape)) for name, shape in variables]
+        for name, shape in keys:
+            if (name, shape) not in drawn:
+                drawn[name, shape] = self.recipe.draw_weights([(name, shape)], 0, layout)[name]
+        return {name: drawn[name, shape] for name, shape in keys}
 
     def images(self) -> Tensor:
         """Return the input."""
@@ -34,7 +49,7 @@ class Recorded(NamedTuple):
 
 def load(parity: Path, name: str) -> Recorded:
     """Return a network's recorded numbers."""
-    found = importlib.util.spec_from_file_location("recipe", parity / "recipe.py")
+    found = importlib.util.spec_from_file_location(f"recipe of {name}", parity / "recipe.py")
     assert found is not None
     assert found.loader is not None
     recipe = importlib.util.module_from_spec(found)

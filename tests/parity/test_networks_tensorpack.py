@@ -11,8 +11,8 @@ from wsol.models import create_network
 CASES = ("eval", "train_cam", "train_adl_importance", "train_adl_drop")
 
 
-@pytest.mark.parametrize("name", ["resnet50_se", "vgg_gap"])
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", ["resnet50_se", "vgg_gap"])
 def test_logits_and_features(parity: Path, name: str, case: str) -> None:
     """Batch statistics, padding, both of ADL's branches: within the README's tolerance."""
     recorded = load(parity, f"tensorpack_{name}")
@@ -24,7 +24,7 @@ def test_logits_and_features(parity: Path, name: str, case: str) -> None:
         adl_positions=options["adl_positions"],
         **adl if options["adl_positions"] else {},
     )
-    network.load_published(recorded.recipe.draw_weights(recorded.spec["variables"], 0, "tf"))
+    network.load_published(recorded.weights(recorded.spec["variables"], "tf"))
     with torch.no_grad():
         output = network.train(options["training"])(recorded.images())
     found = {

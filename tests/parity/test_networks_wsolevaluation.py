@@ -52,13 +52,13 @@ def network_of(recorded: Recorded, name: str, method: str, case: str, large: boo
         **options(recorded, method, case),
     )
     shapes = recorded.spec["models"][key]["state_dict"]
-    network.load_published(recorded.recipe.draw_weights(shapes, 0, "torch"))
+    network.load_published(recorded.weights(shapes, "torch"))
     return network
 
 
-@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("method", ["cam", "adl", "acol", "spg"])
 @pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("name", NAMES)
 def test_logits_and_score_maps(parity: Path, name: str, method: str, large: bool) -> None:
     """In evaluation."""
     recorded = load(parity, f"wsolevaluation_{name}")
@@ -72,12 +72,12 @@ def test_logits_and_score_maps(parity: Path, name: str, method: str, large: bool
     assert deviation(maps, recorded.numbers[f"{prefix}/cams"]) <= TOLERANCE
 
 
-@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize(
     ("method", "case"),
     [("adl", "train_importance"), ("adl", "train_drop"), ("acol", "train"), ("spg", "train")],
 )
+@pytest.mark.parametrize("name", NAMES)
 def test_losses_and_gradients(parity: Path, name: str, method: str, case: str, large: bool) -> None:
     """In training with batch statistics, with ADL's branches forced and dropout off."""
     recorded = load(parity, f"wsolevaluation_{name}")
