@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Three processes on two cores, as many tests wait; tests/conftest.py puts the longest files first.
+SPREAD := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test check lint docs clean
 
 # First, so that bare make starts nothing.
 help: ## show this list
@@ -15,7 +17,10 @@ demo: $(VENV)/.installed ## train CAM and ADL on toy images and compare them, in
 
 # One thread each: threads of two processes on two cores wait for each other.
 test: $(VENV)/.installed-dev ## run all tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(SPREAD)
+
+check: lint ## check style and types, and run the fast tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(SPREAD) -m "not slow"
 
 lint: $(VENV)/.installed-dev ## check style and types
 	$(BIN)/ruff check .
