@@ -7,20 +7,10 @@ import numpy as np
 import pytest
 
 from wsol.data.samples import Samples
-from wsol.evaluation.evaluate import average_precision
+from wsol.evaluation.predictions import average_precision
 from wsol.results.localization import Localization
 
 BOX = np.array([[0.0, 0.0, 10.0, 10.0]])
-
-
-def locate_as(found: dict[str, Localization]) -> Any:
-    """Return what says so of images."""
-
-    def locate(paths: list[Path], ids: tuple[str, ...]) -> list[Localization]:
-        assert [path.name for path in paths] == list(ids)
-        return [found[name] for name in ids]
-
-    return locate
 
 
 def result(name: str, label: int, score: float, box: Any = BOX) -> Localization:
@@ -48,8 +38,8 @@ def samples(tmp_path: Path) -> Samples:
 
 def test_each_class_counts_by_itself(samples: Samples) -> None:
     """Half of the cats are found and none of the dogs: a dog's box in a cat's place is wrong."""
-    found = {"a.jpg": result("a.jpg", 0, 0.9), "b.jpg": result("b.jpg", 1, 0.9)}
-    precision = average_precision(locate_as(found), samples)
+    found = [result("a.jpg", 0, 0.9), result("b.jpg", 1, 0.9)]
+    precision = average_precision(found, samples)
     # COCO's curve has 101 points, of which 51 lie at a recall of at most one half.
     assert precision.ap50 == pytest.approx(100 * 51 / 101 / 2)
 
@@ -57,6 +47,6 @@ def test_each_class_counts_by_itself(samples: Samples) -> None:
 def test_without_classes_of_boxes_they_are_the_images(tmp_path: Path) -> None:
     """One label an image; one that cannot be read has no boxes."""
     samples = Samples(tmp_path, ("a.jpg", "b.jpg"), np.array([1, 1]), ("cat", "dog"), (BOX, BOX))
-    found = {"a.jpg": result("a.jpg", 1, 0.4), "b.jpg": Localization("b.jpg")}
-    precision = average_precision(locate_as(found), samples)
+    found = [result("a.jpg", 1, 0.4), Localization("b.jpg")]
+    precision = average_precision(found, samples)
     assert precision.ap50 == pytest.approx(100 * 51 / 101)

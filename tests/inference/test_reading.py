@@ -158,12 +158,13 @@ def test_the_report_shows_what_was_measured(
 ) -> None:
     """By the localizer fitted to the training images, not to the images of the report."""
     seen = []
-    report_split = "wsol.evaluation.evaluate.report_split"
 
-    def keep(locate: Localizer, *_: object, **__: object) -> None:
-        seen.append(locate)
+    class Kept(Localizer):
+        def __init__(self, *given: Any, **options: Any) -> None:
+            super().__init__(*given, **options)
+            seen.append(self)
 
-    monkeypatch.setattr(report_split, keep)
+    monkeypatch.setattr("wsol.evaluation.evaluate.Localizer", Kept)
     evaluate(EvaluateConfig(run=tiny_run, out=tmp_path / "a.json", localizer="ddt", device="cpu"))
     (locate,) = seen
     assert locate.is_fitted

@@ -19,9 +19,9 @@ from PIL import Image
 from wsol.cli.main import main
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.maps.normalize import grey_levels
-from wsol.reports.metrics import RunMetrics
 from wsol.reports.page_data import MAP_SIDE, GroundTruth, encode_small_map, script_json, small_map
 from wsol.reports.report import CHUNK, write_report
+from wsol.reports.summary import ReportMetrics, summarize
 from wsol.results.localization import Localization, PredictionInfo
 from wsol.results.store import PredictionWriter
 
@@ -138,19 +138,22 @@ def test_figures_are_counted_over_all(tmp_path: Path) -> None:
     score_map = np.zeros((10, 10), np.float32)
     score_map[2:6, 2:6] = 1
     box = np.array([[2.0, 2, 6, 6]])
-    figures = RunMetrics(PredictionInfo(CLASSES, tmp_path, 0.35))
+    figures = ReportMetrics(PredictionInfo(CLASSES, tmp_path, 0.35))
 
     def add(label: int, ground_truth: GroundTruth | None) -> None:
-        figures.add(located("a", score_map, (10, 10), label), ground_truth)
+        result = located("a", score_map, (10, 10), label)
+        figures.add(summarize(result, ground_truth, figures.thresholds))
 
     add(0, GroundTruth(box, ("cat",), ("cat",)))
     add(1, GroundTruth(box, ("cat",), ("cat",)))
     add(0, GroundTruth(box + 3, ("cat",), ("cat",)))
     add(0, None)
     lost = Localization("b", error=ImageError("b", "lost"))
-    figures.add(lost, GroundTruth(box, ("cat",), ("cat",)))
+    ground_truth = GroundTruth(box, ("cat",), ("cat",))
+    figures.add(summarize(lost, ground_truth, figures.thresholds))
     bare = Localization("c", (10, 10), "wren", 2, 0.5, boxes=box)
-    figures.add(bare, GroundTruth(box, ("cat",), ("cat",)))
+    ground_truth = GroundTruth(box, ("cat",), ("cat",))
+    figures.add(summarize(bare, ground_truth, figures.thresholds))
     assert figures.metrics() == {
         "class_acc": 40.0,
         "box_acc_50": 40.0,
@@ -165,9 +168,10 @@ def test_figures_are_counted_over_all(tmp_path: Path) -> None:
 
 def test_what_the_network_does_not_know_is_no_error(tmp_path: Path) -> None:
     """A truth of other classes says nothing of the class."""
-    figures = RunMetrics(PredictionInfo(CLASSES, tmp_path, 0.35))
+    figures = ReportMetrics(PredictionInfo(CLASSES, tmp_path, 0.35))
     result = located("a", smooth_map(np.random.default_rng(0), 9, 9), SIZE)
-    figures.add(result, GroundTruth(result.boxes, ("albatross",), ("albatross",)))
+    ground_truth = GroundTruth(result.boxes, ("albatross",), ("albatross",))
+    figures.add(summarize(result, ground_truth, figures.thresholds))
     assert set(figures.metrics()) == {"box_acc_50", "best_box_acc_50"}
 
 

@@ -48,10 +48,10 @@ def spoiled(method, output, labels):
 
 evaluate = validation.evaluate_split
 
-def judged(samples, network, *rest, **options):
-    sums = [float(value.double().sum()) for value in network.state_dict().values()]
+def judged(references, localizer, *rest):
+    sums = [float(value.double().sum()) for value in localizer.model.state_dict().values()]
     Path(notes + "-validated", f"{rank}.json").write_text(json.dumps(sums))
-    return evaluate(samples, network, *rest, **options)
+    return evaluate(references, localizer, *rest)
 
 TrainStep.step, Method.loss, validation.evaluate_split = step, spoiled, judged
 sys.exit(main(arguments))

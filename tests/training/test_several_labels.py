@@ -20,14 +20,8 @@ from wsol.data.synthetic.scenes import write_scenes
 from wsol.data.transforms import EvalTransform
 from wsol.errors import ConfigError
 from wsol.evaluation.config import EvaluateConfig
-from wsol.evaluation.evaluate import (
-    Located,
-    _best_true,
-    _ranks,
-    average_precision,
-    evaluate,
-    score_located,
-)
+from wsol.evaluation.evaluate import Located, _best_true, _ranks, evaluate, score_located
+from wsol.evaluation.predictions import average_precision
 from wsol.evaluation.protocols import WSOLEval
 from wsol.inference.localizer import Localizer
 from wsol.methods import list_methods, method_config
@@ -232,12 +226,11 @@ def test_the_map_is_judged_by_the_boxes_of_its_class() -> None:
     for (x0, y0, x1, y1), found in zip(boxes.astype(int), (True, False, True), strict=True):
         score_map = np.zeros((32, 32), np.float32)
         score_map[y0:y1, x0:x1] = 1
-        ((rank, curves),) = score_located(samples, [protocol], Located(0, (32, 32), 3, score_map))
-        assert rank == 3
+        (curves,) = score_located(samples, [protocol], Located(0, (32, 32), 3, score_map))
         assert curves is not None
         assert (curves.largest.max() > 0.7) == found
     # Without a box of the label only the classification counts.
-    assert score_located(samples, [protocol], Located(1, (32, 32), 2, score_map)) == [(2, None)]
+    assert score_located(samples, [protocol], Located(1, (32, 32), 2, score_map)) == [None]
 
 
 def test_evaluation_counts_any_label_as_right(run: Path, scenes: Path, tmp_path: Path) -> None:
@@ -303,7 +296,8 @@ def test_evaluation_measures_what_is_predicted(
     metrics = evaluate(options).metrics
     locate = Localizer(run, localizer=localizer, device="cpu")
     assert (locate.is_multi_label, locate.instances) == (True, "multiple")
-    expected = average_precision(locate, open_data(scenes)["test"])
+    samples = open_data(scenes)["test"]
+    expected = average_precision(locate(samples.paths()), samples)
     names = ("box_ap", "box_ap50", "box_ap75")
     assert tuple(metrics[name] for name in names) == pytest.approx(tuple(expected))
     assert json.loads((tmp_path / "m.json").read_text())["box_ap50"] == metrics["box_ap50"]

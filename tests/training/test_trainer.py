@@ -199,8 +199,9 @@ class Scores:
         """Start with the first epoch."""
         self.ground_truth, self.agreement = iter(ground_truth or []), iter(agreement or [])
 
-    def __call__(self, samples: Samples, *_: object, **__: object) -> list[LocalizationAccuracy]:
+    def __call__(self, references: list[Samples], *_: object) -> list[LocalizationAccuracy]:
         """Return counts of a hundred images with the next score."""
+        (samples,) = references
         metric = LocalizationAccuracy()
         # Pseudo-boxes of the tests are marked by this corner.
         is_pseudo = samples.boxes is not None and samples.boxes[0][0, 0] == 7
@@ -616,9 +617,11 @@ def test_validation_takes_no_more_images_at_once_than_a_step(
     """Where a step's images have to be taken in parts, memory suffices for no more."""
     sizes: list[int] = []
 
-    def watched(*given: Any, batch_size: int, **options: Any) -> LocalizationAccuracy:
-        sizes.append(batch_size)
-        return evaluate_split(*given, batch_size=batch_size, **options)
+    def watched(
+        references: Any, localizer: Any, preprocessing: Any, protocols: Any
+    ) -> list[LocalizationAccuracy]:
+        sizes.append(preprocessing.batch_size)
+        return evaluate_split(references, localizer, preprocessing, protocols)
 
     monkeypatch.setattr("wsol.training.validation.evaluate_split", watched)
     train(

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -33,6 +32,7 @@ from wsol.inference.exported import is_exported
 from wsol.inference.loading import SIZE
 from wsol.inference.localizer import Localizer
 from wsol.localizers._layers import probe
+from wsol.maps.curves import num_processors
 from wsol.methods.network import build_network
 from wsol.methods.none import Config as NoMethod
 from wsol.models import Network
@@ -103,7 +103,7 @@ def report(jobs: Sequence[Job]) -> dict[str, Any]:
     """Return results and machine information for JSON."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return {
-        "cores": cores(),
+        "cores": num_processors(),
         "threads": torch.get_num_threads(),
         "device": device,
         "torch": torch.__version__,
@@ -111,13 +111,13 @@ def report(jobs: Sequence[Job]) -> dict[str, Any]:
     }
 
 
-def cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _training(config: BenchmarkConfig, paths: Sequence[Path]) -> Job:
-    network, size = _network(config)
+    if config.run is not None:
+        network, info = load_run(config.run)
+        size = config.image_size or info.image_size
+    else:
+        size = config.image_size or TrainConfig.image_size
+        network = _untrained(config.backbone, size, config.output_stride)
     log.info("measuring the stages of training at %d pixels", size)
     stages = TrainStages(network, paths, size, config.batch_size, config.precision, config.device)
     return _job(config, "training", size, stages)
@@ -134,7 +134,7 @@ def _job(
 ) -> Job:
     compute = subject.compute
     announce(compute, config.device)
-    machine = Machine(cores(), shared=compute.device.type == "cpu")
+    machine = Machine(num_processors(), shared=compute.device.type == "cpu")
     stages = tuple(subject.measure(config.seconds))
     required = required_workers(stages, machine)
     num_workers = required if config.num_workers is None else config.num_workers
@@ -148,25 +148,8 @@ def _job(
     advice = ADVICE[bound]
     if bound == READING and num_workers < required:
         advice = f"use --num_workers {required}"
-    return Job(
-        name,
-        size,
-        compute.precision,
-        stages,
-        num_workers,
-        1 / expected,
-        1 / measured,
-        bound,
-        advice,
-    )
-
-
-def _network(config: BenchmarkConfig) -> tuple[Network, int]:
-    if config.run is not None:
-        network, info = load_run(config.run)
-        return network, config.image_size or info.image_size
-    size = config.image_size or TrainConfig.image_size
-    return _untrained(config.backbone, size, config.output_stride), size
+    speeds = 1 / expected, 1 / measured
+    return Job(name, size, compute.precision, stages, num_workers, *speeds, bound, advice)
 
 
 def _localizer(config: BenchmarkConfig) -> Localizer:

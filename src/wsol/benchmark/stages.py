@@ -72,12 +72,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Machine:
-    """Hardware that runs the stages.
-
-    Attributes:
-        cores: number of processor cores.
-        shared: whether the network also computes on all of these cores.
-    """
+    """Number of processor cores, and whether the network also computes on all of them."""
 
     cores: int
     shared: bool
@@ -99,10 +94,7 @@ def required_workers(stages: Sequence[Stage], machine: Machine) -> int:
 def expected_seconds(stages: Sequence[Stage], num_workers: int, machine: Machine) -> float:
     """Return the expected duration per image, with workers reading in parallel to other stages.
 
-    Args:
-        stages: stages of the job.
-        num_workers: number of worker processes; with 0, stages run one after another.
-        machine: hardware.
+    Without workers, stages run one after another.
 
     >>> stages = Stage("decode", 0.004, in_worker=True), Stage("forward", 0.002)
     >>> machine = Machine(8, shared=False)
@@ -146,13 +138,10 @@ def seconds_per_image(
     seconds: float,
     wait: Callable[[], object] = lambda: None,
 ) -> float:
-    """Return the duration of work per image, the median of its repetitions.
+    """Return the duration of work on some images, per image: the median of its repetitions.
 
-    Args:
-        work: function to measure; called once before timing, then repeatedly.
-        images: number of images per call.
-        seconds: minimum total duration.
-        wait: function that returns when the device is idle.
+    The first call is not timed. The others take at least ``seconds``, each until the device is
+    idle, for which ``wait`` waits.
 
     >>> seconds_per_image(lambda: time.sleep(0.01), images=2, seconds=0.02) >= 0.005
     True
@@ -182,26 +171,15 @@ def one_thread() -> Iterator[None]:
 def read_stages(
     files: ImageFiles, decode: Callable[[int], None], second: str, seconds: float
 ) -> list[Stage]:
-    """Return the duration of decoding and transforming images in one worker.
-
-    Args:
-        files: image files.
-        decode: function that decodes the image at an index.
-        second: name of the transform stage.
-        seconds: minimum duration of each measurement.
-    """
+    """Return the duration of decoding images and of their transform, ``second``, in one worker."""
     numbers = range(min(len(files), 16))
 
-    def decode_all() -> None:
-        for index in numbers:
-            decode(index)
+    def seconds_of(work: Callable[[int], object]) -> float:
+        return seconds_per_image(lambda: list(map(work, numbers)), len(numbers), seconds)
 
-    def read_all() -> None:
-        for index in numbers:
-            files[Key(index, (0, 0, index))]
-
-    decoded = seconds_per_image(decode_all, len(numbers), seconds)
-    both = seconds_per_image(read_all, len(numbers), seconds)
+    with one_thread():
+        decoded = seconds_of(decode)
+        both = seconds_of(lambda index: files[Key(index, (0, 0, index))])
     return [
         Stage("decode", decoded, in_worker=True),
         Stage(second, max(both - decoded, 0.0), in_worker=True),
@@ -218,12 +196,7 @@ WRITTEN = 256
 
 
 class PredictStages:
-    """Stages of prediction, from images to prediction files and COCO.
-
-    Args:
-        locate: localizer; fitted to the images if it needs fitting.
-        paths: readable images.
-    """
+    """Stages of prediction, from readable images to prediction files and COCO."""
 
     def __init__(self, locate: Localizer, paths: Sequence[Path]) -> None:
         """Fit the localizer to the images."""
@@ -238,8 +211,7 @@ class PredictStages:
     def measure(self, seconds: float) -> list[Stage]:
         """Measure the stages, each repeated for some seconds."""
         locate, count = self.locate, self.locate.batch_size
-        with one_thread():
-            reading = read_stages(self.files, self._decode, "resize", seconds)
+        reading = read_stages(self.files, self._decode, "resize", seconds)
         batch = collate([self.files[Key(number % len(self.paths))] for number in range(count)])
         device = locate.compute.device
         inputs = normalized(batch.images.to(device), locate.mean, locate.std)
@@ -307,16 +279,7 @@ class PredictStages:
 
 
 class TrainStages:
-    """Stages of training with default options, of a network with arbitrary weights.
-
-    Args:
-        network: network; its weights are modified.
-        paths: readable images.
-        size: side of the network's input in pixels.
-        batch_size: images per step.
-        precision: precision of the network.
-        device: compute device: auto (a GPU if available), cpu, cuda, cuda:1, mps or xpu.
-    """
+    """Stages of training with default options on readable images; weights are modified."""
 
     def __init__(
         self,
@@ -343,8 +306,7 @@ class TrainStages:
 
     def measure(self, seconds: float) -> list[Stage]:
         """Measure the stages, each repeated for some seconds."""
-        with one_thread():
-            reading = read_stages(self.files, self._decode, "augment", seconds)
+        reading = read_stages(self.files, self._decode, "augment", seconds)
         images = collate([self.files[key] for key in self._keys(0)]).images
         wait = waiter(self.compute.device)
         count = len(images)

@@ -113,6 +113,13 @@ class Samples:
         """Return all classes ``(m,)`` of the image with this index, ascending."""
         return self.labels[[index]] if self.label_sets is None else self.label_sets[index]
 
+    def labels_of_boxes(self, index: int) -> NDArray[np.int64]:
+        """Return the class ``(k,)`` of each box of the image with this index."""
+        if self.box_labels is not None:
+            return self.box_labels[index]
+        count = 0 if self.boxes is None else len(self.boxes[index])
+        return np.full(count, self.labels[index])
+
     def targets(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """Return multi-hot targets, float32 (N, classes): 1 for the classes of each image.
 

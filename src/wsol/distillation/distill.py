@@ -28,7 +28,7 @@ from wsol.distillation.dataset import DistillationDataset, Teacher, build_datase
 from wsol.errors import ConfigError, RunError
 from wsol.evaluation.evaluate import at_own_thresholds, evaluate_split
 from wsol.evaluation.protocols import RunMetrics, WSOLEval
-from wsol.inference.device import Compute, announce, choose_compute
+from wsol.inference.device import announce, choose_compute
 from wsol.inference.fitting import Preprocessing, fit_localizer
 from wsol.inference.loading import prepare_to_localize
 from wsol.inference.postprocess import Postprocessing
@@ -199,7 +199,7 @@ def _distill(config: DistillConfig) -> Distilled:
     save_run(config.out, trained, described, kept.state())
     write_val_list(config.out, splits.get("val"))
     save_config(config.out / "config.yaml", replace(config, **config.defaults._asdict()))
-    figures, missed = _measure(config, splits, network, kept, compute, described)
+    figures, missed = _measure(splits, kept, preprocessing, described)
     return Distilled(config.out, figures, dataset.num_errors + missed, tuple(splits))
 
 
@@ -304,12 +304,7 @@ def _info(
 
 
 def _measure(
-    config: DistillConfig,
-    splits: dict[str, Samples],
-    network: Network,
-    localizer: ScoreMaps,
-    compute: Compute,
-    info: RunInfo,
+    splits: dict[str, Samples], localizer: ScoreMaps, preprocessing: Preprocessing, info: RunInfo
 ) -> tuple[RunMetrics | None, int]:
     """Return the localizer's metrics on val, if that has boxes, and the number of errors."""
     if "val" not in splits or not splits["val"].has_boxes:
@@ -319,13 +314,6 @@ def _measure(
     protocol = WSOLEval(
         info.image_size, "minmax" if is_auto else thresholding.localizer_config.normalization
     )
-    metric, auto = evaluate_split(
-        splits["val"],
-        network,
-        localizer,
-        compute,
-        protocols=[protocol, at_own_thresholds(thresholding.localizer_config, info.image_size)],
-        batch_size=config.batch_size,
-        num_workers=config.num_workers,
-    )
-    return protocol.report(metric, thresholding, "val", auto).metrics, int(metric.num_errors)
+    own = at_own_thresholds(thresholding.localizer_config, info.image_size)
+    counts = evaluate_split([splits["val"]], localizer, preprocessing, [protocol, own])
+    return protocol.report(counts, thresholding, "val").metrics, int(counts[0].num_errors)

@@ -4,31 +4,22 @@ import csv
 import io
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from itertools import product
 from typing import Literal, NamedTuple
 
 import torch
 from PIL import Image
 
-from wsol._utils.concurrency import in_order
 from wsol._utils.files import output_folder, write_atomically, write_json
-from wsol._utils.progress import Meter
 from wsol.data.images import load_image
-from wsol.data.loader import split_batches
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.data.transforms import EvalTransform
 from wsol.errors import DataError
 from wsol.evaluation.config import VAL_SHARE, CompareConfig
-from wsol.evaluation.evaluate import (
-    Located,
-    at_own_thresholds,
-    counting_errors,
-    locate_split,
-    score_located,
-)
+from wsol.evaluation.evaluate import at_own_thresholds, evaluate_split
 from wsol.evaluation.protocols import WSOLEval
 from wsol.evaluation.pseudo_boxes import MAX_IMAGES, add_pseudo_boxes, choose_reference
 from wsol.inference.device import Compute, announce, choose_compute
@@ -37,8 +28,6 @@ from wsol.inference.loading import prepare_to_localize
 from wsol.inference.localizer import Localizer
 from wsol.localizers import ScoreMaps
 from wsol.localizers.config import LocalizerConfig
-from wsol.maps import IouCurves
-from wsol.maps.curves import num_processors
 from wsol.methods.network import create_pretrained_network
 from wsol.metrics import LocalizationAccuracy
 from wsol.metrics.functional import IOU_LEVELS
@@ -53,8 +42,6 @@ log = logging.getLogger("wsol")
 
 Scaling = Normalization | Literal["auto"]
 """Normalization of maps for one threshold for all, or ``auto`` with a threshold per map."""
-
-Metrics = dict[tuple[Reference, Scaling], LocalizationAccuracy]
 
 
 @dataclass(frozen=True)
@@ -242,23 +229,34 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
     check_size(setup.network, size)
     localizer_config = _localizer_config(config, name, affinity)
     localizer = localizer_config.create(setup.network)
-    _fit(setup, localizer, size)
+    preprocessing = _fit(setup, localizer, size)
     protocols: dict[Scaling, WSOLEval] = {how: WSOLEval(size, how) for how in config.normalizations}
     protocols["auto"] = at_own_thresholds(localizer_config, size)
+    found: dict[tuple[str, Reference, Scaling], LocalizationAccuracy] = {}
     begin, images = time.perf_counter(), 0
-    found: dict[str, Metrics] = {}
-    to_score = {"val": setup.references, "test": _measured(setup.splits)}
-    for split, references in to_score.items():
-        title = f"{name} {size} {split}"
-        found[split] = _score_all(setup, references, localizer, protocols, title)
-        images += max(map(len, references.values()), default=0)
+    reported: dict[Reference, Samples] = {}
+    if "test" in setup.splits and setup.splits["test"].has_boxes:
+        reported["ground_truth"] = setup.splits["test"]
+    for split, references in (("val", setup.references), ("test", reported)):
+        if not references:
+            continue
+        metrics = evaluate_split(
+            list(references.values()),
+            localizer,
+            preprocessing,
+            list(protocols.values()),
+            knows_classes=config.run is not None,
+            title=f"{name} {size} {split}",
+        )
+        found |= zip(product([split], references, protocols), metrics, strict=True)
+        images += max(map(len, references.values()))
     speed = images / (time.perf_counter() - begin)
+    auto = found.get(("test", "ground_truth", "auto"))
     for normalization in config.normalizations:
-        by: dict[Reference, LocalizationAccuracy] = {
-            reference: found["val"][reference, normalization] for reference in setup.references
-        }
-        first, val = next(iter(by.values())), by.get("ground_truth")
-        pseudo, test = by.get("pseudo_boxes"), found["test"].get(("ground_truth", normalization))
+        first = found["val", next(iter(setup.references)), normalization]
+        val = found.get(("val", "ground_truth", normalization))
+        pseudo = found.get(("val", "pseudo_boxes", normalization))
+        test = found.get(("test", "ground_truth", normalization))
         # Boxes that are all close to the pseudo-boxes differ only at the highest IoU.
         threshold = first.best_threshold((50,) if pseudo is None else IOU_LEVELS) or 0.0
         right = _percent(test, threshold, "gt_known")
@@ -275,7 +273,7 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
             max_box_acc_v2=_percent(test, threshold, "max_box_acc_v2"),
             gt_known=right if config.run is not None else None,
             box_acc_50=right,
-            auto_box_acc_50=_percent(found["test"].get(("ground_truth", "auto")), 0.0, "gt_known"),
+            auto_box_acc_50=_percent(auto, 0.0, "gt_known"),
             gt_threshold=gt_threshold,
             gt_box_acc_50=_percent(test, gt_threshold, "gt_known"),
             images_per_second=round(speed, 2),
@@ -296,12 +294,6 @@ def _measure(setup: Setup, name: str, affinity: str, size: int) -> Iterator[Row]
         yield row
 
 
-def _measured(splits: Mapping[str, Samples]) -> dict[Reference, Samples]:
-    """Return the test split, which is reported; empty if it has no ground truth."""
-    test = splits.get("test")
-    return {"ground_truth": test} if test is not None and test.has_boxes else {}
-
-
 def _percent(
     metric: LocalizationAccuracy | None, threshold: float | None, key: str
 ) -> float | None:
@@ -315,7 +307,8 @@ def _localizer_config(config: CompareConfig, name: str, affinity: str) -> Locali
     return LocalizerConfig(name, config.layers, "" if affinity == "none" else affinity, config.flip)
 
 
-def _fit(setup: Setup, localizer: ScoreMaps, size: int) -> None:
+def _fit(setup: Setup, localizer: ScoreMaps, size: int) -> Preprocessing:
+    """Fit a localizer to training images, and return their preprocessing."""
     config, network = setup.config, setup.network
     preprocessing = Preprocessing(
         EvalTransform(size),
@@ -326,53 +319,7 @@ def _fit(setup: Setup, localizer: ScoreMaps, size: int) -> None:
         config.num_workers,
     )
     fit_localizer(localizer, setup.splits.get("train", setup.splits["val"]).paths(), preprocessing)
-
-
-def _score_all(
-    setup: Setup,
-    references: Mapping[Reference, Samples],
-    localizer: ScoreMaps,
-    protocols: Mapping[Scaling, WSOLEval],
-    title: str,
-) -> Metrics:
-    """Return the counts of a split by reference and protocol, from one pass over the images."""
-    config = setup.config
-    if not references:
-        return {}
-    samples = next(iter(references.values()))
-    metrics: Metrics = {
-        (reference, how): LocalizationAccuracy(each.thresholds)
-        for reference in references
-        for how, each in protocols.items()
-    }
-    located = locate_split(
-        samples,
-        setup.network,
-        localizer,
-        setup.compute,
-        next(iter(protocols.values())).transform,
-        split_batches(range(len(samples)), config.batch_size),
-        config.num_workers,
-        knows_classes=config.run is not None,
-    )
-    located = counting_errors(located, metrics.values())
-    score = partial(_score_each, references, tuple(protocols.values()))
-    with Meter(title, len(samples)) as meter:
-        for scored in in_order(score, located, num_processors(), ahead=config.batch_size):
-            for metric, (rank, curves) in zip(metrics.values(), scored, strict=True):
-                metric.update(rank, curves)
-            meter.advance(1)
-    return metrics
-
-
-def _score_each(
-    references: Mapping[Reference, Samples], protocols: Sequence[WSOLEval], located: Located
-) -> list[tuple[int | None, IouCurves | None]]:
-    return [
-        scored
-        for samples in references.values()
-        for scored in score_located(samples, protocols, located)
-    ]
+    return preprocessing
 
 
 def _write(config: CompareConfig, rows: Iterable[Row]) -> None:

@@ -1,9 +1,9 @@
 """Evaluation of a run on a split, with any number of processes."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,97 +15,27 @@ from torch import Tensor
 from wsol._utils.concurrency import in_order
 from wsol._utils.files import make_folder, write_json
 from wsol._utils.progress import Meter
-from wsol.data.loader import ImageFiles, Key, load_batches, normalized, split_batches
 from wsol.data.samples import Samples
-from wsol.data.transforms import Transform
-from wsol.errors import ConfigError
+from wsol.errors import ConfigError, ImageError
 from wsol.evaluation.config import EvaluateConfig
-from wsol.evaluation.protocols import PROTOCOLS, EvaluationProtocol, Report, RunMetrics, WSOLEval
-from wsol.inference.config import LocalizerOptions
-from wsol.inference.device import Compute, announce, choose_compute
-from wsol.inference.fitting import Preprocessing, fit_localizer
-from wsol.inference.loading import prepare_to_localize
+from wsol.evaluation.predictions import PredictedMaps, Predictions, average_precision
+from wsol.evaluation.protocols import PROTOCOLS, EvaluationProtocol, RunMetrics, WSOLEval
+from wsol.inference.device import announce
+from wsol.inference.fitting import Preprocessing, fit_localizer, load_inputs
 from wsol.inference.localizer import Localizer
 from wsol.localizers import ScoreMaps
-from wsol.localizers.config import LocalizerConfig, resolve_threshold
+from wsol.localizers.config import LocalizerConfig, localizer_options, resolve_threshold
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.maps.normalize import is_flat
 from wsol.metrics import LocalizationAccuracy
-from wsol.metrics.average_precision import AveragePrecision, Boxes, box_average_precision
-from wsol.models import Network
 from wsol.reports.page_data import ground_truth_of
-from wsol.reports.report import Written, check_folder, write_report
+from wsol.reports.report import check_folder, write_report, write_summaries
+from wsol.reports.summary import Summary
 from wsol.runs.dataset import open_run_data
 from wsol.runs.hub import is_on_hub
-from wsol.runs.run import load_fitted, load_run
+from wsol.runs.run import load_info
 from wsol.types import Precision
-
-
-def report_split(
-    locate: Localizer,
-    samples: Samples,
-    folder: Path,
-    *,
-    max_images: int,
-    metrics: Mapping[str, float | int | None],
-) -> Written:
-    """Write the report of a run on a split of a data set.
-
-    Args:
-        locate: localizer of the run.
-        samples: images of the split.
-        folder: folder to write.
-        max_images: maximum number of images to show, sampled evenly from the split.
-        metrics: metrics of the whole split, by name.
-
-    Raises:
-        ConfigError: the folder has other content, or cannot be written.
-    """
-    count = min(max_images, len(samples))
-    chosen = samples.select(np.arange(count) * len(samples) // count)
-    results = locate(chosen.paths(), chosen.ids)
-    return write_report(
-        results,
-        locate.info(samples.root),
-        folder,
-        ground_truth=ground_truth_of(chosen),
-        metrics=metrics,
-        number=count,
-        max_images=count,
-    )
-
-
-def average_precision(locate: Localizer, samples: Samples) -> AveragePrecision:
-    """Return the average precision of predicted boxes on a split, the mean over its classes.
-
-    Unreadable images have no boxes.
-
-    Args:
-        locate: localizer with the class indices of the split.
-        samples: split with boxes.
-    """
-    return box_average_precision(_predicted(locate, samples), _true(samples))
-
-
-def _predicted(locate: Localizer, samples: Samples) -> Iterator[Boxes]:
-    for found in locate(samples.paths(), samples.ids):
-        yield Boxes(found.boxes, found.box_labels, found.box_scores)
-
-
-def _true(samples: Samples) -> list[Boxes]:
-    return [
-        Boxes(boxes, _labels(samples, index), np.ones(len(boxes)))
-        for index, boxes in enumerate(samples.boxes or ())
-    ]
-
-
-def _labels(samples: Samples, index: int) -> NDArray[np.int64]:
-    if samples.box_labels is not None:
-        return samples.box_labels[index]
-    count = 0 if samples.boxes is None else len(samples.boxes[index])
-    return np.full(count, samples.labels[index])
-
 
 log = logging.getLogger("wsol")
 
@@ -151,24 +81,14 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """
     if config.out is None and is_on_hub(config.run):
         raise ConfigError(f"{config.run}: metrics need an output file; use --out FILE.json")
-    network, info = load_run(config.run)
-    compute = choose_compute(config.precision, config.device, info.precision)
+    info = load_info(config.run)
     thresholding = info.thresholding(config)
     localizer_config = thresholding.localizer_config
     if thresholding.threshold_from == "auto":
         # MaxBoxAcc has one threshold for all images, as published; boxes have one per map.
         localizer_config = replace(localizer_config, normalization="minmax")
     protocol = PROTOCOLS[config.protocol](info.image_size, localizer_config.normalization)
-    plain = LocalizerConfig(
-        protocol.localizer or localizer_config.localizer,
-        normalization=localizer_config.normalization,
-    )
-    if protocol.localizer is not None and localizer_config != plain:
-        raise ConfigError(
-            f"localizer is {localizer_config.localizer}: the protocol {config.protocol} requires "
-            f"{protocol.localizer} without further localizer options; use --localizer "
-            f"{protocol.localizer} and no other localizer option, or another --protocol"
-        )
+    _check_localizer(protocol, localizer_config, config.protocol)
     out = config.out or config.run / protocol.metrics_file
     page = out.parent / "report"
     if config.report:
@@ -181,40 +101,44 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         )
     samples = splits[config.split]
     make_folder(out.parent)
-    announce(compute, config.device)
-    prepare_to_localize(network, info.image_size)
-    network.to(compute.device)
-    network.to(memory_format=torch.channels_last)
-    localizer = localizer_config.create(network, **protocol.localizer_options)
-    if not (
-        localizer_config.shares_state(info.localizer_config) and load_fitted(config.run, localizer)
-    ):
-        preprocessing = Preprocessing(
-            protocol.transform,
-            network.mean,
-            network.std,
-            compute,
-            config.batch_size,
-            config.num_workers,
-        )
-        fit_localizer(localizer, splits.get("train", samples).paths(), preprocessing)
-    protocols: list[EvaluationProtocol] = [protocol]
-    if config.protocol == "wsoleval":
-        protocols.append(at_own_thresholds(localizer_config, info.image_size))
-    metric, *auto = evaluate_split(
-        samples,
-        network,
-        localizer,
-        compute,
-        protocols=protocols,
+    locate = Localizer(
+        config.run,
+        **localizer_options(config),
+        threshold=config.threshold,
         batch_size=config.batch_size,
         num_workers=config.num_workers,
+        # Metrics are of fully decoded images.
+        scaled_decoding=False,
+        precision=config.precision,
+        device=config.device,
     )
-    report = protocol.report(metric, thresholding, config.split, *auto)
+    compute = locate.compute
+    announce(compute, config.device)
+    localizer = locate.localizer
+    if protocol.localizer_options or info.is_multi_label:
+        # The predictor's options are those of whole images, and of multiple labels.
+        localizer = localizer_config.create(locate.model, **protocol.localizer_options)
+    preprocessing = locate.preprocessing._replace(transform=protocol.transform)
+    _fit(locate, localizer, splits.get("train", samples), preprocessing)
+    protocols: list[EvaluationProtocol] = [protocol]
+    is_whole = config.protocol == "wsoleval"
+    if is_whole:
+        protocols.append(at_own_thresholds(localizer_config, info.image_size))
+    count = min(config.report, len(samples))
+    shown = samples.select(np.arange(count) * len(samples) // max(count, 1))
+    is_detection = is_whole and samples.is_multi_label and samples.has_boxes
+    predictions = None
+    if is_detection or (is_whole and count):
+        predictions = Predictions(locate, samples, ground_truth_of(shown), is_detection)
+    counts = evaluate_split([samples], localizer, preprocessing, protocols, predictions=predictions)
+    report = protocol.report(counts, thresholding, config.split)
     if compute.is_main_process:
-        is_detection = samples.is_multi_label and samples.has_boxes
-        if is_detection and config.protocol == "wsoleval":
-            _add_precision(report, _predictor(config, localizer), samples)
+        found = [] if predictions is None else predictions.in_order()
+        if is_detection:
+            precision = average_precision((summary.result for summary in found), samples)
+            report.metrics.update(
+                {f"box_{key}": value for key, value in precision._asdict().items()}
+            )
         measured = {
             "precision": compute.precision,
             "threshold_from": report.threshold_from,
@@ -222,108 +146,125 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         }
         write_json(out, report.metrics | measured)
         if config.report:
-            _write_report(report, config, _predictor(config, localizer), samples, page)
-    shown = page / "index.html" if config.report else None
-    errors = int(metric.num_errors)
-    return Evaluation(*report, compute.is_main_process, shown, errors, compute.precision)
-
-
-def _add_precision(report: Report, locate: Localizer, samples: Samples) -> None:
-    """Add the average precision of predicted boxes to the metrics at the run's threshold."""
-    # Imported here, as the library is not needed otherwise.
-
-    found = average_precision(locate, samples)
-    figures = {f"box_{name}": value for name, value in found._asdict().items()}
-    report.metrics.update(figures)
+            on_page = [summary for summary in found if summary.is_shown] if is_whole else None
+            _write_report(locate, shown, on_page, page, report.metrics)
+    return Evaluation(
+        *report,
+        compute.is_main_process,
+        page / "index.html" if config.report else None,
+        int(counts[0].num_errors),
+        compute.precision,
+    )
 
 
 def _write_report(
-    report: Report, config: EvaluateConfig, locate: Localizer, samples: Samples, folder: Path
+    locate: Localizer,
+    shown: Samples,
+    found: list[Summary] | None,
+    folder: Path,
+    metrics: RunMetrics,
 ) -> None:
-    """Write a report of predictions, which shows errors that metrics do not explain."""
-    report_split(locate, samples, folder, max_images=config.report, metrics=report.metrics)
-
-
-def _predictor(config: EvaluateConfig, localizer: ScoreMaps) -> Localizer:
-    """Return the predictor of the evaluated boxes, with the fitted state of the localizer."""
-    locate = Localizer(
-        config.run,
-        # Decoded as in the evaluation.
-        **vars(LocalizerOptions.of(config, labels=(), scaled_decoding=False)),
+    """Write the report of some images; without predictions, these are made."""
+    info = locate.info(shown.root)
+    if found is not None:
+        write_summaries(found, info, folder, metrics)
+        return
+    # The maps of adl2019 are of crops, but boxes are of whole images.
+    results = locate(shown.paths(), shown.ids)
+    ground_truth = ground_truth_of(shown)
+    count = len(shown)
+    write_report(
+        results,
+        info,
+        folder,
+        ground_truth=ground_truth,
+        metrics=metrics,
+        number=count,
+        max_images=count,
     )
-    if localizer.needs_fit:
+
+
+def _check_localizer(
+    protocol: EvaluationProtocol, localizer_config: LocalizerConfig, name: str
+) -> None:
+    """Raise an error if the protocol requires other localizer options."""
+    required = protocol.localizer
+    plain = LocalizerConfig(required or "", normalization=localizer_config.normalization)
+    if required is not None and localizer_config != plain:
+        raise ConfigError(
+            f"localizer is {localizer_config.localizer}: the protocol {name} requires {required} "
+            f"without further localizer options; use --localizer {required} and no other "
+            "localizer option, or another --protocol"
+        )
+
+
+def _fit(
+    locate: Localizer, localizer: ScoreMaps, train: Samples, preprocessing: Preprocessing
+) -> None:
+    """Fit a localizer if the run has no fitted state, and share the state with the predictor."""
+    if not localizer.needs_fit:
+        return
+    if locate.is_fitted:
+        localizer.load_state(locate.localizer.state())
+    elif fit_localizer(localizer, train.paths(), preprocessing):
         locate.localizer.load_state(localizer.state())
         locate.is_fitted = True
-    return locate
 
 
 def evaluate_split(
-    samples: Samples,
-    network: Network,
+    references: Sequence[Samples],
     localizer: ScoreMaps,
-    compute: Compute,
-    *,
+    preprocessing: Preprocessing,
     protocols: Sequence[EvaluationProtocol],
-    batch_size: int,
-    num_workers: int,
+    *,
+    knows_classes: bool = True,
+    predictions: Predictions | None = None,
+    title: str = "evaluate",
 ) -> list[LocalizationAccuracy]:
-    """Return the counts of one split by protocol, summed over all processes.
+    """Return the counts of one split, by reference and then protocol, summed over all processes.
 
-    The batches are independent of the number of processes, which share them. Unreadable images
-    count as incorrect and are logged.
-
-    Args:
-        samples: images of the split.
-        network: classifier on its device.
-        localizer: localizer; its maps are of the ground-truth labels.
-        compute: device, precision and processes.
-        protocols: evaluation protocols with the same transform.
-        batch_size: images per step.
-        num_workers: processes that decode images.
+    The references are the same images with different ground-truth boxes. The batches are
+    independent of the number of processes, which share them. Unreadable images count as incorrect
+    and are logged. The protocols have the transform of the preprocessing; predictions are made in
+    the same pass.
     """
-    metrics = [LocalizationAccuracy(protocol.thresholds) for protocol in protocols]
-    batches = split_batches(range(len(samples)), batch_size)
+    metrics = [
+        LocalizationAccuracy(protocol.thresholds) for _, protocol in product(references, protocols)
+    ]
+    samples, compute = references[0], preprocessing.compute
+    count, size = len(samples), preprocessing.batch_size
+    batches = [range(start, min(start + size, count)) for start in range(0, count, size)]
     mine = batches[compute.process_index :: compute.num_processes]
-    transform = protocols[0].transform
-    located = locate_split(samples, network, localizer, compute, transform, mine, num_workers)
-    located = counting_errors(located, metrics)
-    score = partial(score_located, samples, protocols)
-    with Meter("evaluate", sum(map(len, mine)), compute.is_main_process) as meter:
+    located = locate_split(samples, localizer, preprocessing, mine, knows_classes, predictions)
+
+    def score(image: Located) -> tuple[Located, list[IouCurves | None], Summary | None]:
+        curves = [each for boxed in references for each in score_located(boxed, protocols, image)]
+        if predictions is None or image.predicted is None:
+            return image, curves, None
+        summary = predictions.summarize(image.image, image.original_size, image.predicted)
+        return image, curves, summary
+
+    with Meter(title, sum(map(len, mine)), compute.is_main_process) as meter:
         # The maps of one batch are scored while the network computes the next.
-        for scored in in_order(score, located, num_processors(), ahead=batch_size):
-            for metric, (rank, curves) in zip(metrics, scored, strict=True):
-                metric.update(rank, curves)
+        for image, curves, summary in in_order(score, located, num_processors(), ahead=size):
+            for metric, curve in zip(metrics, curves, strict=True):
+                metric.num_errors += image.score_map is None
+                metric.update(image.rank, curve)
+            if predictions is not None and summary is not None:
+                predictions.found[image.image] = summary
             meter.advance(1)
     for metric in metrics:
         metric.to(compute.device)
         metric.sync()
+    if predictions is not None:
+        predictions.gather(compute)
     return metrics
 
 
 def at_own_thresholds(localizer_config: LocalizerConfig, size: int) -> WSOLEval:
-    """Return the protocol that scores the box of each map at the map's threshold.
-
-    Args:
-        localizer_config: localizer options.
-        size: side of the network's input in pixels.
-    """
+    """Return the protocol that scores the box of each map at the map's threshold."""
     auto = resolve_threshold(replace(localizer_config, normalization="minmax"))
     return WSOLEval(size, auto.localizer_config.normalization, np.array([auto.threshold]))
-
-
-def counting_errors(
-    located: Iterator["Located"], metrics: Collection[LocalizationAccuracy]
-) -> Iterator["Located"]:
-    """Yield the same items, and count unreadable images.
-
-    Args:
-        located: network output for each image.
-        metrics: metrics that count them.
-    """
-    for each in located:
-        for metric in metrics:
-            metric.num_errors += each.score_map is None
-        yield each
 
 
 class Located(NamedTuple):
@@ -336,90 +277,76 @@ class Located(NamedTuple):
             one; None if the scores are not finite.
         score_map: raw scores of the ground-truth class, of multiple labels the first listed,
             ``(H, W)``; None if the file is unreadable.
+        predicted: maps of the predicted classes, or the error of an unreadable file; None if the
+            image is not predicted.
     """
 
     image: int
     original_size: tuple[int, int]
     rank: int | None
     score_map: NDArray[np.float32] | None
+    predicted: PredictedMaps | ImageError | None = None
 
 
 def locate_split(
     samples: Samples,
-    network: Network,
     localizer: ScoreMaps,
-    compute: Compute,
-    transform: Transform,
-    batches: list[list[Key]],
-    num_workers: int,
+    preprocessing: Preprocessing,
+    parts: Iterable[range],
     knows_classes: bool = True,
+    predictions: Predictions | None = None,
 ) -> Iterator[Located]:
-    """Yield the network output for each image of some batches.
+    """Yield the network output for each image of some batches, which are index ranges.
 
-    Args:
-        samples: images of the split.
-        network: classifier on its device.
-        localizer: localizer; its maps are of the ground-truth labels.
-        compute: device and precision.
-        transform: function from an image to the network's input.
-        batches: keys of the images.
-        num_workers: processes that decode images.
-        knows_classes: whether the network has the classes of the split; otherwise score maps are of
-            the predicted class.
+    Score maps are of the ground-truth labels, or of the predicted class if the network does not
+    know the classes of the split.
     """
-    for batch in load_batches(ImageFiles(samples.paths(), transform), batches, num_workers):
+    device = preprocessing.compute.device
+    for batch in load_inputs(samples.paths(), preprocessing, parts):
         for index, error in batch.errors:
             log.warning("counted as wrong: %s", error)
-            yield Located(index, (0, 0), None, None)
+            is_predicted = predictions is not None and predictions.includes(index)
+            yield Located(index, (0, 0), None, None, error if is_predicted else None)
         if not batch.indices:
             continue
-        images = batch.images.to(compute.device)
-        labels = torch.from_numpy(samples.labels[batch.indices]).to(compute.device)
-        with compute.autocast():
-            inputs = normalized(images, network.mean, network.std)
-            logits, _, maps = localizer.locate(inputs, labels if knows_classes else None)
+        labels = torch.from_numpy(samples.labels[batch.indices]).to(device)
+        images, predicted = batch.images, dict[int, PredictedMaps]()
+        with preprocessing.compute.autocast():
+            if predictions is not None:
+                images = predictions.share(localizer, images, batch.indices)
+            found = localizer.locate(images, labels if knows_classes else None)
+            if predictions is not None:
+                predicted = predictions.maps(localizer, images, batch.indices, found)
         ranks: list[int | None] = [None] * len(labels)
         if knows_classes:
-            ground_truth = torch.from_numpy(samples.targets(batch.indices)).to(logits.device)
-            ranks = _ranks(logits, _best_true(logits, ground_truth))
-        yield from map(Located, batch.indices, batch.sizes, ranks, maps.cpu().numpy())
+            ground_truth = torch.from_numpy(samples.targets(batch.indices)).to(device)
+            ranks = _ranks(found.logits, _best_true(found.logits, ground_truth))
+        score_maps = found.maps.cpu().numpy()
+        for row, index in enumerate(batch.indices):
+            yield Located(index, batch.sizes[row], ranks[row], score_maps[row], predicted.get(row))
 
 
 def score_located(
     samples: Samples, protocols: Sequence[EvaluationProtocol], located: Located
-) -> list[tuple[int | None, IouCurves | None]]:
-    """Return an image's rank and its curves by protocol; None without ground-truth boxes.
+) -> list[IouCurves | None]:
+    """Return an image's curves by protocol; None without ground-truth boxes.
 
     For images with multiple labels, map and boxes are those of the first listed label.
-
-    Args:
-        samples: images of the split.
-        protocols: evaluation protocols.
-        located: network output for the image.
     """
-    boxes = samples.own_boxes(located.image)
+    boxes, score_map = samples.own_boxes(located.image), located.score_map
     if len(boxes) == 0:
-        return [(located.rank, None)] * len(protocols)
-    score_map = located.score_map
+        return [None] * len(protocols)
     if score_map is None:
         nothing = [np.zeros(len(protocol.thresholds)) for protocol in protocols]
-        return [(None, IouCurves(zeros, zeros)) for zeros in nothing]
+        return [IouCurves(zeros, zeros) for zeros in nothing]
     least, most = score_map.min(), score_map.max()
     if not (np.isfinite(least) and np.isfinite(most)) or is_flat(least, most):
         log.warning("%s: the score map is constant or not finite", samples.ids[located.image])
-    return [
-        (located.rank, protocol.score(score_map, boxes, located.original_size))
-        for protocol in protocols
-    ]
+    return [protocol.score(score_map, boxes, located.original_size) for protocol in protocols]
 
 
 def _best_true(logits: Tensor, ground_truth: Tensor) -> Tensor:
-    """Return the highest-ranked label of each image, int64 ``(N,)``.
-
-    Args:
-        logits: ``(N, classes)``.
-        ground_truth: 1 for each label of an image, else 0, ``(N, classes)``.
-    """
+    """Return the highest-ranked label, int64 ``(N,)``; ground truth is 1 for labels, else 0."""
     return logits.where(ground_truth > 0, -torch.inf).argmax(1)
 
 

@@ -1,5 +1,6 @@
 """Evaluation protocols: image transforms, scoring of maps and reported metrics."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -59,19 +60,14 @@ class EvaluationProtocol(Protocol):
         ...
 
     def report(
-        self,
-        metric: LocalizationAccuracy,
-        thresholding: Thresholding,
-        split: str,
-        auto: LocalizationAccuracy | None = None,
+        self, counts: Sequence[LocalizationAccuracy], thresholding: Thresholding, split: str
     ) -> Report:
-        """Return the metrics of a split from its counts.
+        """Return the metrics of a split.
 
         Args:
-            metric: counts of the split.
+            counts: counts of the split; in WSOLEval also those with a threshold per map, if known.
             thresholding: localizer options and threshold of the run.
             split: name of the split.
-            auto: counts of the same maps with a threshold per map, if the protocol supports it.
         """
         ...
 
@@ -120,19 +116,16 @@ class WSOLEval:
         return iou_curves(scaled, ground_truth.astype(np.int64), self.thresholds)
 
     def report(
-        self,
-        metric: LocalizationAccuracy,
-        thresholding: Thresholding,
-        split: str,
-        auto: LocalizationAccuracy | None = None,
+        self, counts: Sequence[LocalizationAccuracy], thresholding: Thresholding, split: str
     ) -> Report:
         """Return the metrics at the run's threshold and at the split's best one."""
+        metric, *auto = counts
         threshold, source = thresholding.threshold, thresholding.threshold_from
         best_threshold = metric.best_threshold()
         metrics = metric.at(threshold)
         best = metric.at(threshold if best_threshold is None else best_threshold)
-        if auto is not None:
-            at_own = auto.at(float(auto.thresholds[0]))
+        for own in auto:
+            at_own = own.at(float(own.thresholds[0]))
             if source == "auto":
                 metrics |= {name: at_own[name] for name in THRESHOLD_FIGURES}
             for figures in (metrics, best):
@@ -189,13 +182,10 @@ class ADL2019:
         return IouCurves(ious, ious)
 
     def report(
-        self,
-        metric: LocalizationAccuracy,
-        thresholding: Thresholding,
-        split: str,
-        auto: LocalizationAccuracy | None = None,
+        self, counts: Sequence[LocalizationAccuracy], thresholding: Thresholding, split: str
     ) -> Report:
         """Return the metrics at all thresholds, of which the paper reports the best."""
+        (metric,) = counts
         whole = {key: metric.at(0.0)[key] for key in WHOLE_FIGURES}
         columns = {}
         for threshold in self.thresholds.tolist():

@@ -25,12 +25,7 @@ log = logging.getLogger("wsol")
 
 
 def choose_reference(select_by: SelectBy, splits: Mapping[str, Samples], where: Path) -> Reference:
-    """Return the boxes to select by: ground truth if val has any, otherwise pseudo-boxes.
-
-    Args:
-        select_by: requested boxes; ``auto`` applies this rule.
-        splits: splits of the data set.
-        where: data set folder.
+    """Return the boxes to select by; by default ground truth if val has any, else pseudo-boxes.
 
     Raises:
         DataError: ground truth is requested, and val has none.
@@ -82,12 +77,7 @@ def add_pseudo_boxes(
 
 
 def write_pseudo_boxes(folder: Path, samples: Samples) -> None:
-    """Write boxes as CSV in full precision; names are escaped as in ``predictions.csv``.
-
-    Args:
-        folder: run folder; it exists.
-        samples: images with pseudo-boxes.
-    """
+    """Write boxes as CSV in full precision; names are escaped as in ``predictions.csv``."""
     file = CsvFile(folder, ("image_id", "class", "x0", "y0", "x1", "y1"))
     for index, name in enumerate(samples.ids):
         label = samples.classes[samples.labels[index]]
@@ -97,11 +87,7 @@ def write_pseudo_boxes(folder: Path, samples: Samples) -> None:
 
 
 def read_pseudo_boxes(folder: Path, samples: Samples) -> Samples:
-    """Return the samples with the pseudo-boxes of a run folder.
-
-    Args:
-        folder: run folder.
-        samples: images; their boxes are replaced.
+    """Return the samples with the pseudo-boxes of a run folder instead of their boxes.
 
     Raises:
         DataError: the file is invalid.

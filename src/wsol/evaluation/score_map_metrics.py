@@ -75,23 +75,14 @@ NOT_OF_MAPS = ("top1_cls", "top5_cls", "top1_loc", "top5_loc")
 
 
 class BoxCounts(NamedTuple):
-    """Contribution of one map to the metrics.
-
-    Attributes:
-        curves: IoU of its boxes at the thresholds.
-        share: fraction of the image covered by its largest ground-truth box.
-    """
+    """IoU of a map's boxes, and the fraction of the image that the largest true box covers."""
 
     curves: IouCurves
     share: float
 
 
 class BoxEvaluator:
-    """MaxBoxAcc, MaxBoxAccV2, correct boxes, mean IoU and recall of maps with ground-truth boxes.
-
-    Args:
-        annotations: ground-truth boxes.
-    """
+    """MaxBoxAcc, MaxBoxAccV2, correct boxes, mean IoU and recall of maps with boxes."""
 
     score_name = "best_iou"
     kind = "box"
@@ -171,11 +162,7 @@ Histograms = NDArray[np.int64]
 class MaskEvaluator:
     """PxAP of maps with ground-truth masks.
 
-    Args:
-        annotations: ground-truth mask files.
-        shape: height and width for missing maps; None uses the mask's.
-        ignore_value: see :func:`wsol.data.annotations.masks.read_mask`.
-        max_pixels: maximum pixels of a mask; larger masks are rejected.
+    Missing maps have the height and width in ``shape``; None uses the mask's.
     """
 
     score_name = "pxap"

@@ -2,10 +2,10 @@
 
 import csv
 import logging
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from heapq import heappush, heappushpop
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,8 @@ from wsol.formats._files import to_cell
 from wsol.maps import normalize as scale_to_unit
 from wsol.visualization.plots import new_figure, plot_curves
 
+log = logging.getLogger("wsol")
+
 
 class MapRow(NamedTuple):
     """Result of the map of one image.
@@ -55,49 +57,22 @@ class MapRow(NamedTuple):
     message: str
 
 
-class Worst:
-    """Collection of the rows with the lowest scores, with bounded memory.
+def keep_worst(worst: list[MapRow], row: MapRow, count: int) -> None:
+    """Insert a row into a list of at most ``count`` rows, worst first; ties keep their order.
 
-    Args:
-        count: number of rows to keep.
-
-    >>> worst = Worst(1)
-    >>> for name, score in (("a", 50.0), ("b", 20.0), ("c", 20.0)):
-    ...     worst.add(MapRow(name, None, "ok", score, None, ""))
-    >>> [row.image for row in worst.rows()]
+    >>> worst = []
+    >>> for name, score in (("a", 50.0), ("b", 20.0), ("c", 20.0), ("d", None)):
+    ...     keep_worst(worst, MapRow(name, None, "ok", score, None, ""), count=1)
+    >>> [row.image for row in worst]
     ['b']
     """
-
-    def __init__(self, count: int) -> None:
-        """Initialize without rows."""
-        self.count = count
-        self._seen = 0
-        # The heap's first entry is the best of them, and of ties the last added.
-        self._heap: list[tuple[float, int, MapRow]] = []
-
-    def add(self, row: MapRow) -> None:
-        """Add a row if it is among the worst so far; rows without score are ignored."""
-        self._seen += 1
-        if row.score is None:
-            return
-        entry = (-row.score, -self._seen, row)
-        if len(self._heap) < self.count:
-            heappush(self._heap, entry)
-        elif self.count:
-            heappushpop(self._heap, entry)
-
-    def rows(self) -> list[MapRow]:
-        """Return the rows, worst first."""
-        return [row for _, _, row in sorted(self._heap, reverse=True)]
+    if row.score is not None:
+        insort(worst, row, key=lambda each: each.score or 0.0)
+        del worst[count:]
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file row by row, atomically.
-
-    Args:
-        path: output file; its folder exists.
-        header: column names.
-        rows: rows, consumed one by one; None is written as an empty field.
+    """Write a CSV file row by row, atomically; None is an empty field.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -110,28 +85,9 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
         with part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(header)
-            writer.writerows(map(_cells, rows))
+            writer.writerows([_cell(value) for value in row] for row in rows)
 
     write_atomically(path, write)
-
-
-def map_header(score_name: str) -> list[str]:
-    """Return the column names of a map row.
-
-    >>> map_header("best_iou")
-    ['image', 'class', 'status', 'best_iou', 'threshold', 'message']
-    """
-    return ["image", "class", "status", score_name, "threshold", "message"]
-
-
-def curve_rows(curve: Curve) -> Iterator[list[float]]:
-    """Yield the rows of columns of equal length."""
-    for row in zip(*(column.tolist() for column in curve.values()), strict=True):
-        yield list(row)
-
-
-def _cells(row: Sequence[object]) -> list[object]:
-    return [_cell(value) for value in row]
 
 
 def _cell(value: object) -> object:
@@ -144,10 +100,7 @@ def _cell(value: object) -> object:
 def save_curve(path: Path, curve: Curve, title: str) -> None:
     """Write a PNG with one line per column; without matplotlib, log the extra to install.
 
-    Args:
-        path: output file; its folder exists. An older file is removed if none can be drawn.
-        curve: columns in percent, and ``threshold``.
-        title: title of the plot.
+    An older file is removed if none can be drawn.
     """
     try:
         figure = new_figure()
@@ -165,15 +118,8 @@ def read_score_map(
 ) -> tuple[NDArray[np.floating], bool]:
     """Read, resize and scale one map, and return whether it shows an object.
 
-    Args:
-        path: map file, see :func:`wsol.data.score_maps.load_score_map`.
-        size: side of the square to resize to in pixels; None keeps the map's size.
-        normalize: scale by minimum and maximum; otherwise the map is used unchanged.
-        max_pixels: maximum pixels of a map; larger maps are rejected.
-
-    Returns:
-        Float ``(H, W)`` in [0, 1]; and False for a map that is constant or not finite, or, without
-        normalization, zero everywhere.
+    The map is a float array ``(H, W)`` in [0, 1]. It shows no object if it is constant, not finite
+    or, without normalization, zero everywhere. ``size`` is the side of the square to resize to.
 
     Raises:
         ImageError: the file is unreadable, or, without normalization, has values outside [0, 1].
@@ -192,10 +138,6 @@ def read_score_map(
 def resize(score_map: NDArray[np.floating], size: int) -> NDArray[np.floating]:
     """Resize a map to a square by bicubic interpolation, as OpenCV's ``INTER_CUBIC``.
 
-    Args:
-        score_map: float ``(H, W)``, any range.
-        size: side of the result in pixels.
-
     >>> resize(np.eye(2, dtype=np.float32), 4).shape
     (4, 4)
     """
@@ -206,8 +148,6 @@ def resize(score_map: NDArray[np.floating], size: int) -> NDArray[np.floating]:
     result: NDArray[np.floating] = resized[0, 0].numpy()
     return result
 
-
-log = logging.getLogger("wsol")
 
 NAMED = 5
 """Maximum number of files or images listed in a message."""
@@ -266,17 +206,12 @@ def evaluate_maps(config: EvaluateMapsConfig) -> MapsEvaluation:
         if config.image_size is None
         else (config.image_size,) * 2
     )
-    measure = MaskEvaluator(annotations, shape, config.ignore_value, config.max_pixels)
-    return _Evaluation(config, annotations, found, measure, out).run()
+    evaluator = MaskEvaluator(annotations, shape, config.ignore_value, config.max_pixels)
+    return _Evaluation(config, annotations, found, evaluator, out).run()
 
 
-class _Outcome(NamedTuple):
-    """Result of one image, returned by a thread."""
-
-    image: int
-    status: str
-    message: str
-    scored: MapScore[Any] | None
+COUNTED = ("no_object", "missing", "error", "no_ground_truth")
+"""Statuses whose counts are reported as metrics."""
 
 
 @dataclass
@@ -286,35 +221,40 @@ class _Evaluation:
     config: EvaluateMapsConfig
     annotations: BoxAnnotations | MaskAnnotations
     found: FoundMaps
-    measure: Evaluator[Any]
+    evaluator: Evaluator[Any]
     out: Path
 
     def run(self) -> MapsEvaluation:
         """Score all maps and write the files."""
         self.statuses: Counter[str] = Counter()
-        self.worst = Worst(self.config.worst)
+        self.worst: list[MapRow] = []
         self.missing: list[str] = []
-        header = map_header(self.measure.score_name)
+        header = ["image", "class", "status", self.evaluator.score_name, "threshold", "message"]
         write_table(self.out / "images.csv", header, self._rows())
-        self._log_missing()
-        write_table(self.out / "worst.csv", header, self.worst.rows())
-        curve = self.measure.curve()
-        write_table(self.out / "curve.csv", list(curve), curve_rows(curve))
+        if self.missing:
+            log.warning(
+                "counted as wrong: %d images without a score map: %s (full list in images.csv)",
+                len(self.missing),
+                _named(self.missing),
+            )
+        write_table(self.out / "worst.csv", header, self.worst)
+        curve = self.evaluator.curve()
+        columns = [column.tolist() for column in curve.values()]
+        write_table(self.out / "curve.csv", list(curve), zip(*columns, strict=True))
         save_curve(self.out / "curve.png", curve, self.config.maps.name)
-        return self._figures()
+        return self._result()
 
     def _rows(self) -> Iterator[MapRow]:
         """Score the maps in order, and yield a row for each image."""
         total = len(self.annotations)
         outcomes = in_order(self._score, range(total), self.config.num_workers)
         with Meter("evaluate", total) as meter:
-            for outcome in outcomes:
-                row = self._row(outcome)
+            for index, (row, scored) in enumerate(outcomes):
                 self.statuses[row.status] += 1
-                if outcome.scored is not None:
-                    self.measure.count(outcome.image, outcome.scored)
+                if scored is not None:
+                    self.evaluator.count(index, scored)
                 if row.status in ("ok", "no_object"):
-                    self.worst.add(row)
+                    keep_worst(self.worst, row, self.config.worst)
                 elif row.status == "missing":
                     self.missing.append(row.image)
                 elif row.status == "error":
@@ -322,12 +262,14 @@ class _Evaluation:
                 yield row
                 meter.advance(1)
 
-    def _score(self, index: int) -> _Outcome:
+    def _score(self, index: int) -> tuple[MapRow, MapScore[Any] | None]:
+        """Return the row of an image, and its score if it is counted; called in a thread."""
         name = self.found.files[index]
         if not self.annotations.has_ground_truth(index):
-            return _Outcome(index, "no_ground_truth", f"no ground-truth {self.measure.kind}", None)
+            reason = f"no ground-truth {self.evaluator.kind}"
+            return self._row(index, "no_ground_truth", reason, None)
         if name is None:
-            return _Outcome(index, "missing", "no score map", self.measure.score(index, None))
+            return self._row(index, "missing", "no score map", self.evaluator.score(index, None))
         try:
             score_map, has_object = read_score_map(
                 self.config.maps / name,
@@ -336,44 +278,33 @@ class _Evaluation:
                 max_pixels=self.config.max_pixels,
             )
         except ImageError as error:
-            return _Outcome(index, "error", str(error), self.measure.score(index, None))
-        scored = self.measure.score(index, score_map)
+            return self._row(index, "error", str(error), self.evaluator.score(index, None))
+        scored = self.evaluator.score(index, score_map)
         if has_object:
-            return _Outcome(index, "ok", "", scored)
-        return _Outcome(index, "no_object", "the score map is constant or not finite", scored)
+            return self._row(index, "ok", "", scored)
+        return self._row(index, "no_object", "the score map is constant or not finite", scored)
 
-    def _row(self, outcome: _Outcome) -> MapRow:
-        index, status, message, scored = outcome
+    def _row(
+        self, index: int, status: str, message: str, scored: MapScore[Any] | None
+    ) -> tuple[MapRow, MapScore[Any] | None]:
         name, class_name = self.annotations.ids[index], self.annotations.classes[index]
-        score = None if scored is None else scored.score
-        threshold = None if scored is None else scored.threshold
-        return MapRow(name, class_name, status, score, threshold, message)
+        score, threshold = (None, None) if scored is None else (scored.score, scored.threshold)
+        return MapRow(name, class_name, status, score, threshold, message), scored
 
-    def _log_missing(self) -> None:
-        if self.missing:
-            log.warning(
-                "counted as wrong: %d images without a score map: %s (full list in images.csv)",
-                len(self.missing),
-                _named(self.missing),
-            )
-
-    def _figures(self) -> MapsEvaluation:
-        threshold, best = self.config.threshold, self.measure.best_threshold()
+    def _result(self) -> MapsEvaluation:
+        """Write and return the metrics."""
+        threshold, best = self.config.threshold, self.evaluator.best_threshold()
         counts = {f"num_{status}": self.statuses[status] for status in COUNTED}
-        metrics = self.measure.figures(threshold) | counts
-        at_best = None if best is None else self.measure.figures(best)
+        metrics = self.evaluator.figures(threshold) | counts
+        at_best = None if best is None else self.evaluator.figures(best)
         content: dict[str, Any] = dict(metrics)
         if threshold is not None:
-            content["recall_by_class"] = self.measure.by_class(threshold)
+            content["recall_by_class"] = self.evaluator.by_class(threshold)
         if best is not None and at_best is not None:
-            by_class = {"recall_by_class": self.measure.by_class(best)}
+            by_class = {"recall_by_class": self.evaluator.by_class(best)}
             content["at_best_threshold_for_comparison_only"] = at_best | by_class
         write_json(self.out / "metrics.json", content)
-        return MapsEvaluation(metrics, at_best, self.statuses, self.worst.rows(), self.out)
-
-
-COUNTED = ("no_object", "missing", "error", "no_ground_truth")
-"""Statuses whose counts are reported as metrics."""
+        return MapsEvaluation(metrics, at_best, self.statuses, self.worst, self.out)
 
 
 def _check_extra(config: EvaluateMapsConfig, found: FoundMaps) -> None:

@@ -6,7 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wsol.data.sources import ImageSource
@@ -353,6 +355,23 @@ class Localizer(LoadedClassifier):
             self.classes, images, self.threshold, self.instances, self.description
         )
 
+    @property
+    def postprocessing(self) -> Postprocessing:
+        """Options of boxes from score maps."""
+        return Postprocessing(
+            self.classes, self.threshold, self.normalization, self.instances, self.is_multi_label
+        )
+
+    def predict_classes(self, logits: Tensor) -> tuple[Tensor, NDArray[np.float64]]:
+        """Return the predicted classes, int64 ``(N, K)`` with -1 for none, and probabilities."""
+        seen = self._choose(logits, [()] * len(logits))
+        return seen, self._scores(logits, seen)
+
+    def _scores(self, logits: Tensor, seen: Tensor) -> NDArray[np.float64]:
+        """Return the probabilities ``(N, K)`` of classes ``(N, K)``."""
+        scores = self._probabilities(logits).gather(1, seen.clamp(min=0))
+        return scores.cpu().double().numpy()
+
     def _choose(self, logits: Tensor, given: Sequence[Sequence[int]]) -> Tensor:
         """Return the network's classes to localize, ``(N, K)``; -1 for images with fewer.
 
@@ -376,7 +395,7 @@ class Localizer(LoadedClassifier):
             logits, seen, maps = self.localizer.locate(
                 inputs.images, lambda logits: self._choose(logits, given)
             )
-        scores = self._probabilities(logits).gather(1, seen.clamp(min=0)).cpu().double().numpy()
+        scores = self._scores(logits, seen)
         labels = seen.cpu().numpy()
         for row, own in enumerate(given):
             if not (own or self.num_known):
@@ -385,11 +404,8 @@ class Localizer(LoadedClassifier):
                 if label >= self.num_known:
                     # The label is given, not predicted, so its probability is 1.
                     labels[row, column], scores[row, column] = label, 1
-        cut = Postprocessing(
-            self.classes, self.threshold, self.normalization, self.instances, self.is_multi_label
-        )
         found = {
-            index: localize_image(cut, names[index], size, *rest)
+            index: localize_image(self.postprocessing, names[index], size, *rest)
             for index, size, *rest in zip(
                 inputs.indices, inputs.sizes, labels, scores, maps.cpu().numpy(), strict=True
             )

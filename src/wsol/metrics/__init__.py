@@ -1,13 +1,8 @@
 """Localization metrics: pure functions, and torchmetrics classes that accumulate counts."""
 
-from wsol.metrics.average_precision import (
-    OBJECT_SIZE_EDGES,
-    OBJECT_SIZES,
-    LocalizationRecall,
-    Recall,
-    object_share,
-    object_size,
-)
+from typing import TYPE_CHECKING
+
+from wsol._lazy import lazy_names
 from wsol.metrics.functional import (
     IOU_LEVELS,
     best_threshold,
@@ -20,7 +15,23 @@ from wsol.metrics.functional import (
     pxap,
     top_k_loc,
 )
-from wsol.metrics.localization import LocalizationAccuracy, MaxBoxAcc, MaxBoxAccV2, MeanIoU, PxAP
+
+if TYPE_CHECKING:
+    from wsol.metrics.average_precision import (
+        OBJECT_SIZE_EDGES,
+        OBJECT_SIZES,
+        LocalizationRecall,
+        Recall,
+        object_share,
+        object_size,
+    )
+    from wsol.metrics.localization import (
+        LocalizationAccuracy,
+        MaxBoxAcc,
+        MaxBoxAccV2,
+        MeanIoU,
+        PxAP,
+    )
 
 __all__ = [
     "IOU_LEVELS",
@@ -45,3 +56,12 @@ __all__ = [
     "pxap",
     "top_k_loc",
 ]
+
+# Functions need no torch; the classes are imported on first use.
+_RECALL = ("OBJECT_SIZES", "OBJECT_SIZE_EDGES", "LocalizationRecall", "Recall")
+_CLASSES = ("LocalizationAccuracy", "MaxBoxAcc", "MaxBoxAccV2", "MeanIoU", "PxAP")
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    dict.fromkeys((*_RECALL, "object_share", "object_size"), "wsol.metrics.average_precision")
+    | dict.fromkeys(_CLASSES, "wsol.metrics.localization"),
+)

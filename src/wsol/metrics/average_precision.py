@@ -1,10 +1,9 @@
 """COCO average precision, and localization recall per class and object size."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -65,18 +64,19 @@ def box_average_precision(
     >>> round(box_average_precision(found, ground_truth).ap50, 2)
     50.5
     """
+    # Imported here, as few commands need it and it takes long.
+    from faster_coco_eval import COCO, COCOeval_faster
+
     annotations = [
-        _row(image, box, label) | {"id": number, "area": box[2] * box[3], "iscrowd": 0}
-        for number, (image, box, label, _) in enumerate(_flat(true), 1)
+        row | {"id": number, "area": row["bbox"][2] * row["bbox"][3], "iscrowd": 0}
+        for number, row in enumerate(_rows(true), 1)
     ]
     if not annotations:
         return AveragePrecision(None, None, None)
     found = list(predicted)
     if len(found) != len(true):
         raise ValueError(f"predicted has {len(found)} images, but true has {len(true)}")
-    results = [
-        _row(image, box, label) | {"score": score} for image, box, label, score in _flat(found)
-    ]
+    results = list(_rows(found))
     if not results:
         return AveragePrecision(0.0, 0.0, 0.0)
     ground_truth = COCO(
@@ -97,17 +97,13 @@ def box_average_precision(
     return AveragePrecision(*(100 * float(evaluation.stats[place]) for place in range(3)))
 
 
-def _flat(images: Iterable[Boxes]) -> Iterable[tuple[int, list[float], int, float]]:
-    """Yield image, x y width height, class and score of each box, counted from one."""
+def _rows(images: Iterable[Boxes]) -> Iterator[dict[str, Any]]:
+    """Yield each box as COCO has it: x y width height, with images and classes from one."""
     for image, (boxes, labels, scores) in enumerate(images, 1):
         corners = np.asarray(boxes, np.float64).reshape(-1, 4)
         sizes = np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1)
         for box, label, score in zip(sizes.tolist(), labels.tolist(), scores.tolist(), strict=True):
-            yield image, box, label + 1, score
-
-
-def _row(image: int, box: list[float], label: int) -> dict[str, Any]:
-    return {"image_id": image, "bbox": box, "category_id": label}
+            yield {"image_id": image, "bbox": box, "category_id": label + 1, "score": score}
 
 
 OBJECT_SIZES = ("small", "medium", "large")

@@ -58,14 +58,9 @@ def ground_truth_of(samples: Samples) -> dict[str, GroundTruth]:
     """
     found = {}
     for index, name in enumerate(samples.ids):
-        boxes = np.zeros((0, 4)) if samples.boxes is None else samples.boxes[index]
-        if samples.box_labels is None:
-            labels = np.full(len(boxes), samples.labels[index])
-        else:
-            labels = samples.box_labels[index]
         found[name] = GroundTruth(
-            boxes,
-            tuple(samples.classes[label] for label in labels),
+            np.zeros((0, 4)) if samples.boxes is None else samples.boxes[index],
+            tuple(samples.classes[label] for label in samples.labels_of_boxes(index)),
             tuple(samples.classes[label] for label in samples.labels_of(index)),
         )
     return found
@@ -145,10 +140,7 @@ def row_of(
 ) -> dict[str, Any]:
     """Return the row of an image for the page, as documented in ``page/source.js``.
 
-    Args:
-        result: localization of the image.
-        ground_truth: ground truth of the image, or None.
-        classes: classes of the network; other classes are not evaluated.
+    Ground truth of other classes than the network's is not evaluated.
 
     >>> row = row_of(Localization("a.jpg", (8, 6), "cat", 0, 0.5), None, frozenset({"cat"}))
     >>> row["name"], row["status"], row["ground_truth"]
@@ -167,15 +159,15 @@ def row_of(
         "label": result.class_index,
         "score": result.score,
         "boxes": [[*box, score, label] for box, score, label in boxes],
-        "ground_truth": (
-            None if ground_truth is None else _ground_truth(result, ground_truth, classes)
-        ),
+        "ground_truth": _ground_truth(result, ground_truth, classes),
     }
 
 
 def _ground_truth(
-    result: Localization, ground_truth: GroundTruth, classes: frozenset[str]
-) -> dict[str, Any]:
+    result: Localization, ground_truth: GroundTruth | None, classes: frozenset[str]
+) -> dict[str, Any] | None:
+    if ground_truth is None:
+        return None
     boxes = zip(ground_truth.boxes.tolist(), ground_truth.box_classes, strict=True)
     scored = not classes.isdisjoint(ground_truth.classes)
     return {
@@ -188,10 +180,6 @@ def _ground_truth(
 def page_info(info: PredictionInfo) -> dict[str, Any]:
     """Return the information that all rows share, for the page.
 
-    Args:
-        info: information on the prediction.
-
-    >>> from pathlib import Path
     >>> page_info(PredictionInfo(("cat",), Path("photos"), 0.2))["classes"]
     ['cat']
     """
@@ -205,9 +193,6 @@ def page_info(info: PredictionInfo) -> dict[str, Any]:
 
 def script_json(content: Any) -> str:
     r"""Return JSON that is safe inside a script element, whatever its strings contain.
-
-    Args:
-        content: dictionaries, lists, strings and finite numbers.
 
     >>> script_json("</script>\u2028")
     '"\\u003c/script>\\u2028"'
@@ -242,10 +227,7 @@ def small_map(heat_map: NDArray[np.floating], side: int = MAP_SIDE) -> NDArray[n
 
 
 def encode_small_map(grey: NDArray[np.uint8]) -> str:
-    """Encode a map as PNG in base64.
-
-    Args:
-        grey: uint8 ``(h, w)``.
+    """Encode a map ``(h, w)`` as PNG in base64.
 
     >>> encode_small_map(np.zeros((1, 1), np.uint8))[:11]
     'iVBORw0KGgo'
@@ -256,16 +238,10 @@ def encode_small_map(grey: NDArray[np.uint8]) -> str:
 
 
 def save_photo(path: Path, copy: Path, side: int, max_pixels: int = MAX_PIXELS) -> None:
-    """Write a JPEG copy of an image of limited size, as displayed, without metadata.
+    """Write a JPEG copy of an image as displayed, at most ``side`` pixels long, without metadata.
 
     A JPEG that is small enough keeps its quantization tables and subsampling, so that it hardly
     changes.
-
-    Args:
-        path: path of the image.
-        copy: path of the copy to write.
-        side: longest side of the copy in pixels.
-        max_pixels: pixel limit; larger images are refused before they are decoded.
 
     Raises:
         ImageError: the image cannot be read.

@@ -3,18 +3,21 @@
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
 import wsol
+from wsol._utils.concurrency import in_order
 from wsol._utils.files import write_folder
 from wsol._utils.names import escape_name
 from wsol._utils.progress import Meter
 from wsol.data.images import MAX_PIXELS
 from wsol.errors import ConfigError, DataError, ImageError
+from wsol.maps.curves import num_processors
 from wsol.reports.config import MAX_IMAGES, SIDE, ReportConfig
-from wsol.reports.metrics import RunMetrics, metric_of
+from wsol.reports.metrics import metric_of
 from wsol.reports.page_data import (
     GroundTruth,
     encode_small_map,
@@ -23,8 +26,8 @@ from wsol.reports.page_data import (
     row_of,
     save_photo,
     script_json,
-    small_map,
 )
+from wsol.reports.summary import ReportMetrics, Summary, report_thresholds, summarize
 from wsol.results.localization import Localization, PredictionInfo
 from wsol.results.store import PredictionStore
 
@@ -91,43 +94,54 @@ def write_report(
     ...     written.page.name, written.shown, written.errors
     ('index.html', 1, 1)
     """
-    check_folder(folder)
     if number is None:
         number = len(results) if isinstance(results, Sized) else max_images
+    known, thresholds = ground_truth or {}, report_thresholds(info.threshold)
+    summaries = (
+        summarize(
+            result,
+            known.get(result.image_id),
+            thresholds,
+            _is_shown(position, number, max_images),
+        )
+        for position, result in enumerate(results)
+    )
+    return write_summaries(summaries, info, folder, metrics, side, max_pixels)
 
-    def write(chunk: Path) -> Written:
-        (chunk / INDEX.parent).mkdir()
-        with (chunk / INDEX).open("w", encoding="ascii", newline="\n") as index:
-            writer = _Writer(chunk, index, info, side, max_pixels)
-            for position, result in enumerate(results):
-                shown = _shown(position, number, max_images)
-                writer.add(result, (ground_truth or {}).get(result.image_id), shown)
+
+def write_summaries(
+    summaries: Iterable[Summary],
+    info: PredictionInfo,
+    folder: Path,
+    metrics: Mapping[str, float | int | None] | None = None,
+    side: int = SIDE,
+    max_pixels: int = MAX_PIXELS,
+) -> Written:
+    """Write the report of images that are already summarized; see ``write_report``."""
+    check_folder(folder)
+
+    def write(part: Path) -> Written:
+        (part / INDEX.parent).mkdir()
+        with (part / INDEX).open("w", encoding="ascii", newline="\n") as index:
+            writer = _Writer(part, index, info, side, max_pixels)
+            writer.add_all(summaries)
             return writer.close(metrics)
 
     try:
         written = write_folder(folder, write)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    return Written(folder / "index.html", written.number, written.shown, written.errors)
+    return replace(written, page=folder / "index.html")
 
 
 def check_folder(folder: Path) -> None:
-    """Raise an error if a folder must not be replaced by a report.
-
-    Args:
-        folder: output folder of a report.
-
-    Raises:
-        ConfigError: the folder contains something other than a report.
-
-    >>> check_folder(Path("no such folder"))
-    """
+    """Raise a ``ConfigError`` if a folder contains something other than a report."""
     is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not (is_free or (folder / INDEX).is_file()):
         raise ConfigError(f"{folder}: contains files other than a report; use another --out")
 
 
-def _shown(position: int, number: int, max_images: int) -> bool:
+def _is_shown(position: int, number: int, max_images: int) -> bool:
     """Return whether a result is one of those on the page, which are spread evenly over all."""
     if number <= max_images:
         return position < max_images
@@ -143,7 +157,7 @@ class _Writer:
         self.folder, self.index, self.info = folder, index, info
         self.side, self.max_pixels = side, max_pixels
         self.classes = frozenset(info.classes)
-        self.figures = RunMetrics(info)
+        self.metrics = ReportMetrics(info)
         self.digest = hashlib.sha256()
         self.number = self.shown = self.errors = 0
         self.maps: list[str | None] = []
@@ -155,26 +169,44 @@ class _Writer:
             (place / file.name).write_bytes(file.read_bytes())
         self.index.write('wsol.takeIndex({"rows":[')
 
-    def add(self, result: Localization, ground_truth: GroundTruth | None, shown: bool) -> None:
-        """Count a result, and write its row, image copy and map if it is on the page."""
-        self.number += 1
-        self.figures.add(result, ground_truth)
-        if not shown:
-            return
-        row = row_of(result, ground_truth, self.classes)
-        self.digest.update(script_json([row["name"], row["boxes"]]).encode())
-        row |= {"map": result.heat_map.size > 0, "photo": False}
-        if result.error is None:
+    def add_all(self, summaries: Iterable[Summary]) -> None:
+        """Write the images; their copies are made in threads."""
+        numbers = count()
+        numbered = ((next(numbers) if each.is_shown else None, each) for each in summaries)
+        for summary, error in in_order(self._copy_photo, numbered, num_processors()):
+            self._add(summary, error)
+
+    def _copy_photo(
+        self, numbered: tuple[int | None, Summary]
+    ) -> tuple[Summary, ImageError | None]:
+        """Copy an image that is on the page; return the error if it cannot be read now."""
+        number, summary = numbered
+        if number is not None and summary.result.error is None:
+            # Numbered, as image names are untrusted.
+            copy = self.folder / "photos" / f"{number:06d}.jpg"
             try:
-                self._save_photo(result)
-                row["photo"] = True
+                save_photo(self.info.path(summary.result), copy, self.side, self.max_pixels)
             except ImageError as error:
-                log.warning("%s", error)
-                row["error"] = escape_name(error.reason)
+                return summary, error
+        return summary, None
+
+    def _add(self, summary: Summary, error: ImageError | None) -> None:
+        """Count an image, and write its row and map if it is on the page."""
+        self.number += 1
+        self.metrics.add(summary)
+        if not summary.is_shown:
+            return
+        result, small_map = summary.result, summary.small_map
+        row = row_of(result, summary.ground_truth, self.classes)
+        self.digest.update(script_json([row["name"], row["boxes"]]).encode())
+        row |= {"map": small_map is not None, "photo": result.error is None and error is None}
+        if error is not None:
+            log.warning("%s", error)
+            row["error"] = escape_name(error.reason)
         self.errors += not row["photo"]
-        self.has_ground_truth |= ground_truth is not None
+        self.has_ground_truth |= summary.ground_truth is not None
         self.index.write(("," if self.shown else "") + "\n" + script_json(row))
-        self.maps.append(encode_small_map(small_map(result.heat_map)) if row["map"] else None)
+        self.maps.append(None if small_map is None else encode_small_map(small_map))
         self.shown += 1
         if len(self.maps) == CHUNK:
             self._write_maps()
@@ -183,26 +215,21 @@ class _Writer:
         """Write the remaining maps, and the information on all results."""
         if self.maps:
             self._write_maps()
-        shown = dict(self.figures.metrics() if metrics is None else metrics)
+        shown = dict(self.metrics.metrics() if metrics is None else metrics)
         page: dict[str, Any] = page_info(self.info) | {
             "id": self.digest.hexdigest()[:16],
             "version": wsol.__version__,
             "chunk": CHUNK,
             "number": self.number,
-            "statuses": dict(self.figures.statuses),
+            "statuses": dict(self.metrics.statuses),
             "metrics": shown,
             "figures": {name: metric_of(name)._asdict() for name in shown},
-            "curves": self.figures.curves(),
-            "scores": self.figures.scores.tolist(),
+            "curves": self.metrics.curves(),
+            "scores": self.metrics.scores.tolist(),
             "ground_truth": self.has_ground_truth,
         }
         self.index.write(f'\n],"about":{script_json(page)}}});\n')
         return Written(self.folder / "index.html", self.number, self.shown, self.errors)
-
-    def _save_photo(self, result: Localization) -> None:
-        # Numbered, as image names are untrusted.
-        copy = self.folder / "photos" / f"{self.shown:06d}.jpg"
-        save_photo(self.info.path(result), copy, self.side, self.max_pixels)
 
     def _write_maps(self) -> None:
         chunk = (self.shown - 1) // CHUNK

@@ -177,15 +177,8 @@ class Validator:
             return None
 
         def evaluate(samples: Samples) -> LocalizationAccuracy:
-            (metric,) = evaluate_split(
-                samples,
-                network,
-                localizer,
-                self.compute,
-                protocols=[WSOLEval(config.image_size, config.normalization)],
-                batch_size=preprocessing.batch_size,
-                num_workers=config.num_workers,
-            )
+            protocol = WSOLEval(config.image_size, config.normalization)
+            (metric,) = evaluate_split([samples], localizer, preprocessing, [protocol])
             return metric
 
         agreement = None

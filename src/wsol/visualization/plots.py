@@ -47,12 +47,8 @@ def draw(
 ) -> Image.Image:
     """Return an image with its heat map, predicted boxes (orange) and ground truth (green).
 
-    Args:
-        image: RGB image of any size.
-        heat_map: ``(H, W)`` in [0, 1] over the whole image; an empty one is not drawn.
-        boxes: ``(N, 4)``, x0 y0 x1 y1 in pixels of the image.
-        true_boxes: ground-truth boxes, same format, or None.
-        side: longest side of the result in pixels; smaller images keep their size.
+    The heat map is ``(H, W)`` in [0, 1]; an empty one is not drawn. ``side`` is the longest side of
+    the result in pixels; smaller images keep their size.
 
     >>> draw(Image.new("RGB", (960, 480)), np.eye(4), np.array([[0.0, 0, 9, 9]])).size
     (480, 240)
@@ -90,10 +86,6 @@ def colours() -> NDArray[np.uint8]:
 
 def grid(rows: Sequence[Sequence[Image.Image]], gap: int = 6) -> Image.Image:
     """Arrange images in rows and columns on white; cells have the size of the largest image.
-
-    Args:
-        rows: images, the same number in each row.
-        gap: pixels between them.
 
     >>> grid([[Image.new("RGB", (10, 10)), Image.new("RGB", (20, 10))]], gap=2).size
     (44, 12)
@@ -324,11 +316,7 @@ def read_curve(path: Path | str) -> dict[str, NDArray[np.float64]]:
 
 
 def new_figure(width: float = 7.0, height: float = 4.5) -> Figure:
-    """Return a figure without a window or global state.
-
-    Args:
-        width: width in inches.
-        height: height in inches.
+    """Return a figure in inches without a window or global state.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -341,12 +329,7 @@ def new_figure(width: float = 7.0, height: float = 4.5) -> Figure:
 
 
 def new_axes(width: float = 7.0, height: float = 4.5) -> Axes:
-    """Return the only axes of a new figure.
-
-    Args:
-        width: width in inches.
-        height: height in inches.
-    """
+    """Return the only axes of a new figure."""
     axes: Axes = new_figure(width, height).add_subplot()
     return axes
 
