@@ -30,7 +30,7 @@ from wsol.maps.curves import num_processors
 from wsol.maps.normalize import is_flat
 from wsol.metrics import LocalizationAccuracy
 from wsol.reports.page_data import ground_truth_of
-from wsol.reports.report import check_folder, write_report, write_summaries
+from wsol.reports.report import check_folder, write_summaries
 from wsol.reports.summary import Summary
 from wsol.runs.dataset import open_run_data
 from wsol.runs.hub import is_on_hub
@@ -127,15 +127,19 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     count = min(config.report, len(samples))
     shown = samples.select(np.arange(count) * len(samples) // max(count, 1))
     is_detection = is_whole and samples.is_multi_label and samples.has_boxes
-    predictions = None
-    if is_detection or (is_whole and count):
-        predictions = Predictions(locate, samples, ground_truth_of(shown), is_detection)
-    counts = evaluate_split([samples], localizer, preprocessing, protocols, predictions=predictions)
+    predictions = Predictions(locate, samples, ground_truth_of(shown), is_detection)
+    counts = evaluate_split(
+        [samples],
+        localizer,
+        preprocessing,
+        protocols,
+        predictions=predictions if is_whole else None,
+    )
     report = protocol.report(counts, thresholding, config.split)
     if compute.is_main_process:
-        found = [] if predictions is None else predictions.in_order()
         if is_detection:
-            precision = average_precision((summary.result for summary in found), samples)
+            results = (summary.result for summary in predictions.in_order())
+            precision = average_precision(results, samples)
             report.metrics.update(
                 {f"box_{key}": value for key, value in precision._asdict().items()}
             )
@@ -146,41 +150,18 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         }
         write_json(out, report.metrics | measured)
         if config.report:
-            on_page = [summary for summary in found if summary.is_shown] if is_whole else None
-            _write_report(locate, shown, on_page, page, report.metrics)
+            found: Iterable[Summary] = predictions.in_order()
+            if not is_whole:
+                # The maps of the protocol are of crops, but boxes are of whole images.
+                found = map(predictions.summary, locate(shown.paths(), shown.ids))
+            on_page = (summary for summary in found if summary.is_shown)
+            write_summaries(on_page, locate.info(samples.root), page, report.metrics)
     return Evaluation(
         *report,
         compute.is_main_process,
         page / "index.html" if config.report else None,
         int(counts[0].num_errors),
         compute.precision,
-    )
-
-
-def _write_report(
-    locate: Localizer,
-    shown: Samples,
-    found: list[Summary] | None,
-    folder: Path,
-    metrics: RunMetrics,
-) -> None:
-    """Write the report of some images; without predictions, these are made."""
-    info = locate.info(shown.root)
-    if found is not None:
-        write_summaries(found, info, folder, metrics)
-        return
-    # The maps of adl2019 are of crops, but boxes are of whole images.
-    results = locate(shown.paths(), shown.ids)
-    ground_truth = ground_truth_of(shown)
-    count = len(shown)
-    write_report(
-        results,
-        info,
-        folder,
-        ground_truth=ground_truth,
-        metrics=metrics,
-        number=count,
-        max_images=count,
     )
 
 

@@ -1,12 +1,11 @@
 """Boxes of the predicted classes, from the same pass over the images as the metrics."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from accelerate.utils import gather_object
 from numpy.typing import NDArray
-from torch import Tensor
 
 from wsol.data.samples import Samples
 from wsol.errors import ImageError
@@ -82,24 +81,22 @@ class Predictions:
         if not rows:
             return {}
         seen, scores = self.locate.predict_classes(found.logits)
-        maps: dict[int, Tensor] = {}
+        maps: dict[int, NDArray[np.float32]] = {}
         if localizer is self.locate.localizer and seen.shape[1] == 1:
-            known = (seen[:, 0] == found.labels).tolist()
-            is_known = [same or not localizer.sees_classes for same in known]
-            maps = {row: found.maps[row, None] for row in rows if is_known[row]}
+            same = (seen[:, 0] == found.labels).tolist()
+            own = found.maps.cpu().numpy()
+            maps = {row: own[[row]] for row in rows if same[row] or not localizer.sees_classes}
         rest = [row for row in rows if row not in maps]
         if rest and isinstance(images, ForwardPass) and 4 * len(rest) >= len(indices):
-            others = self.locate.localizer.locate(images, seen).maps
+            others = self.locate.localizer.locate(images, seen).maps.cpu().numpy()
             maps |= {row: others[row] for row in rest}
         elif rest:
             # For few images, a separate pass is faster than maps of the whole batch.
             pixels = images.images if isinstance(images, ForwardPass) else images
-            others = self.locate.localizer.locate(pixels[rest], seen[rest]).maps
-            maps |= dict(zip(rest, others, strict=True))
+            others = self.locate.localizer.locate(pixels[rest], seen[rest]).maps.cpu().numpy()
+            maps |= zip(rest, others, strict=True)
         labels = seen.cpu().numpy()
-        return {
-            row: PredictedMaps(labels[row], scores[row], maps[row].cpu().numpy()) for row in rows
-        }
+        return {row: PredictedMaps(labels[row], scores[row], maps[row]) for row in rows}
 
     def summarize(
         self, index: int, size: tuple[int, int], outcome: PredictedMaps | ImageError
@@ -110,7 +107,11 @@ class Predictions:
             result = Localization(name, error=outcome)
         else:
             result = localize_image(self.locate.postprocessing, name, size, *outcome)
-        ground_truth = self.ground_truth.get(name)
+        return self.summary(result)
+
+    def summary(self, result: Localization) -> Summary:
+        """Return what is kept of a prediction."""
+        ground_truth = self.ground_truth.get(result.image_id)
         return summarize(result, ground_truth, self.thresholds, ground_truth is not None)
 
     def gather(self, compute: Compute) -> None:
@@ -118,9 +119,9 @@ class Predictions:
         if compute.num_processes > 1:
             self.found = dict(gather_object(list(self.found.items())))
 
-    def in_order(self) -> list[Summary]:
-        """Return the predictions in the order of the split."""
-        return [self.found[index] for index in sorted(self.found)]
+    def in_order(self) -> Iterator[Summary]:
+        """Yield what is kept, in the order of the split."""
+        return (self.found[index] for index in sorted(self.found))
 
 
 def average_precision(results: Iterable[Localization], samples: Samples) -> AveragePrecision:

@@ -1,7 +1,9 @@
 """Evaluation protocols: image transforms, scoring of maps and reported metrics."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +29,8 @@ class Report(NamedTuple):
     columns: dict[str, RunMetrics]
 
 
-class EvaluationProtocol(Protocol):
-    """Interface of evaluation protocols.
+class EvaluationProtocol(ABC):
+    """Base class of evaluation protocols.
 
     Attributes:
         transform: function from an image to the network's input.
@@ -40,10 +42,11 @@ class EvaluationProtocol(Protocol):
 
     transform: Transform
     thresholds: NDArray[np.float64]
-    localizer: str | None
-    localizer_options: dict[str, Any]
-    metrics_file: str
+    localizer: str | None = None
+    localizer_options: Mapping[str, Any] = MappingProxyType({})
+    metrics_file = "metrics.json"
 
+    @abstractmethod
     def score(
         self,
         score_map: NDArray[np.float32],
@@ -57,8 +60,8 @@ class EvaluationProtocol(Protocol):
             boxes: ground-truth boxes, ``(N, 4)``, N >= 1, x0 y0 x1 y1 in pixels of the image.
             original_size: width and height of the image in pixels.
         """
-        ...
 
+    @abstractmethod
     def report(
         self, counts: Sequence[LocalizationAccuracy], thresholding: Thresholding, split: str
     ) -> Report:
@@ -69,10 +72,9 @@ class EvaluationProtocol(Protocol):
             thresholding: localizer options and threshold of the run.
             split: name of the split.
         """
-        ...
 
 
-class WSOLEval:
+class WSOLEval(EvaluationProtocol):
     """Protocol of Choe et al.: whole images, every threshold, any of the ground-truth boxes.
 
     Args:
@@ -96,12 +98,9 @@ class WSOLEval:
         thresholds: NDArray[np.float64] | None = None,
     ) -> None:
         """Set transform and thresholds."""
-        self.transform: Transform = EvalTransform(size)
+        self.transform = EvalTransform(size)
         self.normalization: Normalization = normalization
         self.thresholds = default_thresholds() if thresholds is None else thresholds
-        self.localizer: str | None = None
-        self.localizer_options: dict[str, Any] = {}
-        self.metrics_file = "metrics.json"
 
     def score(
         self,
@@ -137,7 +136,7 @@ class WSOLEval:
         return Report(metrics, best, source, columns)
 
 
-class ADL2019:
+class ADL2019(EvaluationProtocol):
     """Protocol of the ADL authors: center crop, coloured heat map, seven fixed thresholds.
 
     Args:
@@ -156,6 +155,10 @@ class ADL2019:
     [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
+    localizer = "cam"
+    localizer_options = MappingProxyType({"interpolation": "bilinear"})
+    metrics_file = "metrics-adl2019.json"
+
     def __init__(self, size: int, normalization: Normalization = "minmax") -> None:
         """Set transform and thresholds."""
         if normalization != "minmax":
@@ -163,12 +166,8 @@ class ADL2019:
                 f"normalization is {normalization}: the protocol adl2019 scales maps by their "
                 "minimum and maximum; use --normalization minmax, or another --protocol"
             )
-        self.crop = CenterCropTransform(size, size + 32)
-        self.transform: Transform = self.crop
+        self.transform = self.crop = CenterCropTransform(size, size + 32)
         self.thresholds = np.array(THRESHOLDS)
-        self.localizer: str | None = "cam"
-        self.localizer_options: dict[str, Any] = {"interpolation": "bilinear"}
-        self.metrics_file = "metrics-adl2019.json"
 
     def score(
         self,

@@ -1,13 +1,13 @@
 """Evaluators of score map files, against boxes and against masks."""
 
-from dataclasses import dataclass
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsol.data.annotations import BoxAnnotations, MaskAnnotations
 from wsol.data.annotations.masks import read_mask
+from wsol.evaluation.protocols import RunMetrics
 from wsol.maps import IouCurves, iou_curves, scale_boxes, score_histograms
 from wsol.metrics import (
     IOU_LEVELS,
@@ -19,70 +19,34 @@ from wsol.metrics import (
     pxap,
 )
 
-RunMetrics = dict[str, float | int | None]
 Curve = dict[str, NDArray[np.float64]]
 
-T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class MapScore(Generic[T]):
+class MapScore(NamedTuple):
     """Score of one map.
 
     Attributes:
         score: score in percent, 0 for a missing map; None if the ground truth has no object.
         threshold: threshold of the score, or None if it has none.
-        counts: contribution to the metrics of all images.
+        counts: contribution to the metrics of all images, for the evaluator's ``count``.
     """
 
     score: float | None
     threshold: float | None
-    counts: T
-
-
-class Evaluator(Protocol[T]):
-    """Interface that scores maps one by one, in any thread, and accumulates them in one thread.
-
-    Attributes:
-        score_name: column name of a map's score.
-        kind: kind of ground truth, in words.
-    """
-
-    score_name: str
-    kind: str
-
-    def score(self, index: int, score_map: NDArray[np.floating] | None) -> MapScore[T]:
-        """Score the map ``(H, W)`` in [0, 1] of one image; None gets the lowest score."""
-
-    def count(self, index: int, scored: MapScore[T]) -> None:
-        """Add a map to the metrics."""
-
-    def figures(self, threshold: float | None) -> RunMetrics:
-        """Return the metrics of all added maps, and those at a threshold if one is given."""
-
-    def by_class(self, threshold: float) -> dict[str, float | None]:
-        """Return the fraction of each class's images found at a threshold, in percent."""
-
-    def best_threshold(self) -> float | None:
-        """Return the best threshold for the added maps, None if metrics need none."""
-
-    def curve(self) -> Curve:
-        """Return columns over all thresholds, the first of which is ``threshold``."""
+    counts: Any
 
 
 NOT_OF_MAPS = ("top1_cls", "top5_cls", "top1_loc", "top5_loc")
 """Metrics that need a predicted class."""
 
 
-class BoxCounts(NamedTuple):
-    """IoU of a map's boxes, and the fraction of the image that the largest true box covers."""
-
-    curves: IouCurves
-    share: float
-
-
 class BoxEvaluator:
-    """MaxBoxAcc, MaxBoxAccV2, correct boxes, mean IoU and recall of maps with boxes."""
+    """MaxBoxAcc, MaxBoxAccV2, correct boxes, mean IoU and recall of maps with boxes.
+
+    Maps ``(H, W)`` in [0, 1] are scored one by one, in any thread, and counted in one thread; None
+    gets the lowest score. ``score_name`` is the column name of a map's score, and ``kind`` the kind
+    of ground truth in words.
+    """
 
     score_name = "best_iou"
     kind = "box"
@@ -98,22 +62,22 @@ class BoxEvaluator:
         self._recall = LocalizationRecall(len(self.classes) + 1)
         self._labels = {name: label for label, name in enumerate(self.classes)}
 
-    def score(self, index: int, score_map: NDArray[np.floating] | None) -> MapScore[BoxCounts]:
+    def score(self, index: int, score_map: NDArray[np.floating] | None) -> MapScore:
         """Return the best IoU of the largest contour's box, and the counts."""
         boxes, size = self.annotations.boxes[index], self.annotations.size(index)
         share = object_share(boxes, size)
         if score_map is None:
             nothing = np.zeros(len(self.thresholds))
-            return MapScore(0.0, None, BoxCounts(IouCurves(nothing, nothing), share))
+            return MapScore(0.0, None, (IouCurves(nothing, nothing), share))
         height, width = score_map.shape
         ground_truth = scale_boxes(boxes, size, (width, height)).astype(np.int64)
         curves = iou_curves(score_map, ground_truth, self.thresholds)
         best = int(curves.largest.argmax())
         score = 100 * float(curves.largest[best])
         threshold = float(self.thresholds[best]) if score else None
-        return MapScore(score, threshold, BoxCounts(curves, share))
+        return MapScore(score, threshold, (curves, share))
 
-    def count(self, index: int, scored: MapScore[BoxCounts]) -> None:
+    def count(self, index: int, scored: MapScore) -> None:
         """Add a map to the metrics."""
         curves, share = scored.counts
         name = self.annotations.classes[index]
@@ -156,11 +120,8 @@ class BoxEvaluator:
         return columns
 
 
-Histograms = NDArray[np.int64]
-
-
 class MaskEvaluator:
-    """PxAP of maps with ground-truth masks.
+    """PxAP of maps with ground-truth masks, see ``BoxEvaluator``.
 
     Missing maps have the height and width in ``shape``; None uses the mask's.
     """
@@ -182,7 +143,7 @@ class MaskEvaluator:
         self.num_images = 0
         self._histograms = np.zeros((2, len(self.thresholds) + 2), np.int64)
 
-    def score(self, index: int, score_map: NDArray[np.floating] | None) -> MapScore[Histograms]:
+    def score(self, index: int, score_map: NDArray[np.floating] | None) -> MapScore:
         """Return the image's PxAP, and the histograms of its scores."""
         shape = self.shape if score_map is None else score_map.shape
         mask = read_mask(
@@ -195,7 +156,7 @@ class MaskEvaluator:
         histograms = score_histograms(scores, mask, self.thresholds)
         return MapScore(pxap(histograms), None, histograms)
 
-    def count(self, index: int, scored: MapScore[Histograms]) -> None:
+    def count(self, index: int, scored: MapScore) -> None:
         """Add a map to the metrics."""
         self.num_images += 1
         self._histograms += scored.counts

@@ -21,13 +21,12 @@ from wsol.data.annotations import BoxAnnotations, MaskAnnotations, open_annotati
 from wsol.data.score_maps import FoundMaps, find_score_maps, load_score_map, usual_shape
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.evaluation.config import EvaluateMapsConfig
+from wsol.evaluation.protocols import RunMetrics
 from wsol.evaluation.score_map_metrics import (
     BoxEvaluator,
     Curve,
-    Evaluator,
     MapScore,
     MaskEvaluator,
-    RunMetrics,
 )
 from wsol.formats._files import to_cell
 from wsol.maps import normalize as scale_to_unit
@@ -221,7 +220,7 @@ class _Evaluation:
     config: EvaluateMapsConfig
     annotations: BoxAnnotations | MaskAnnotations
     found: FoundMaps
-    evaluator: Evaluator[Any]
+    evaluator: BoxEvaluator | MaskEvaluator
     out: Path
 
     def run(self) -> MapsEvaluation:
@@ -262,7 +261,7 @@ class _Evaluation:
                 yield row
                 meter.advance(1)
 
-    def _score(self, index: int) -> tuple[MapRow, MapScore[Any] | None]:
+    def _score(self, index: int) -> tuple[MapRow, MapScore | None]:
         """Return the row of an image, and its score if it is counted; called in a thread."""
         name = self.found.files[index]
         if not self.annotations.has_ground_truth(index):
@@ -285,8 +284,8 @@ class _Evaluation:
         return self._row(index, "no_object", "the score map is constant or not finite", scored)
 
     def _row(
-        self, index: int, status: str, message: str, scored: MapScore[Any] | None
-    ) -> tuple[MapRow, MapScore[Any] | None]:
+        self, index: int, status: str, message: str, scored: MapScore | None
+    ) -> tuple[MapRow, MapScore | None]:
         name, class_name = self.annotations.ids[index], self.annotations.classes[index]
         score, threshold = (None, None) if scored is None else (scored.score, scored.threshold)
         return MapRow(name, class_name, status, score, threshold, message), scored
