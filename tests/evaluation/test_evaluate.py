@@ -4,8 +4,10 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 from PIL import Image
 
 from wsol import Localizer
+from wsol.data.loader import Batch, ImageFiles, Key, load_batches
 from wsol.data.open import open_data
 from wsol.data.samples import Samples
 from wsol.errors import ConfigError, DataError
@@ -22,7 +25,8 @@ from wsol.evaluation.evaluate import Located, _ranks, evaluate, score_located
 from wsol.evaluation.protocols import WSOLEval
 from wsol.maps import iou_curves, scale_boxes
 from wsol.maps.normalize import otsu_threshold
-from wsol.runs.run import load_run, save_run
+from wsol.models import Network
+from wsol.runs.run import RunInfo, load_run, save_run
 from wsol.training.config import TrainConfig
 from wsol.training.trainer import train
 
@@ -168,6 +172,51 @@ def test_a_run_without_boxes_is_measured_as_it_predicts(
     classes = list(locate.likely_labels(samples.paths(), 1))
     is_true = np.array([top[0][0] for top in classes]) == samples.labels
     assert found.metrics["top1_loc"] == pytest.approx(100 * np.mean(right & is_true))
+
+
+@pytest.mark.parametrize(
+    "localizer_options",
+    [{}, {"localizer": "gradcam"}, {"localizer": "feature_norm"}, {"flip": True}],
+)
+def test_the_report_shows_predictions_of_the_same_pass(
+    tiny_run: Path,
+    toy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    localizer_options: dict[str, Any],
+) -> None:
+    """The run is loaded and each image decoded once; boxes are those of prediction."""
+    loaded: list[Path] = []
+    decoded: list[int] = []
+
+    def loading(folder: Path) -> tuple[Network, RunInfo]:
+        loaded.append(folder)
+        return load_run(folder)
+
+    def reading(files: ImageFiles, keys: Iterable[list[Key]], workers: int) -> Iterator[Batch]:
+        batches = list(keys)
+        decoded.extend(key.index for batch in batches for key in batch)
+        return load_batches(files, batches, workers)
+
+    monkeypatch.setattr("wsol.inference.loading.load_run", loading)
+    monkeypatch.setattr("wsol.inference.fitting.load_batches", reading)
+    options = EvaluateConfig(
+        run=tiny_run, out=tmp_path / "m.json", report=5, batch_size=4, num_workers=0, device="cpu"
+    )
+    found = evaluate(replace(options, **localizer_options))
+    samples = open_data(toy)["test"]
+    assert loaded == [tiny_run]
+    assert decoded == list(range(len(samples)))
+    assert found.page is not None
+    text = (found.page.parent / "data/index.js").read_text(encoding="ascii")
+    rows = json.loads(text[text.index("(") + 1 : text.rindex(")")])["rows"]
+    shown = samples.select([0, 2, 4, 7, 9])
+    locate = Localizer(tiny_run, **localizer_options, device="cpu", scaled_decoding=False)
+    for row, result in zip(rows, locate(shown.paths(), shown.ids), strict=True):
+        assert (row["name"], row["label"]) == (result.image_id, result.class_index)
+        assert row["score"] == pytest.approx(result.score)
+        boxes = np.array([box[:4] for box in row["boxes"]]).reshape(-1, 4)
+        np.testing.assert_allclose(boxes, result.boxes)
 
 
 def test_a_place_that_cannot_be_written_is_refused_first(

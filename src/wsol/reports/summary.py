@@ -26,7 +26,7 @@ class Summary(NamedTuple):
         ground_truth: ground truth of the image, or None.
         small_map: downscaled map, uint8 ``(h, w)``; None without a map.
         hits: whether the box is correct at each threshold and IoU level, bool ``(T, L)``; None if
-            it is wrong at all, or without ground-truth boxes.
+            it is wrong at all of them, or without ground-truth boxes.
         is_shown: whether the image is on the page; others are only counted.
     """
 
