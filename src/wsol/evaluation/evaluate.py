@@ -20,11 +20,12 @@ from wsol.errors import ConfigError, ImageError
 from wsol.evaluation.config import EvaluateConfig
 from wsol.evaluation.predictions import PredictedMaps, Predictions, average_precision
 from wsol.evaluation.protocols import PROTOCOLS, EvaluationProtocol, RunMetrics, WSOLEval
+from wsol.inference.config import LocalizerOptions
 from wsol.inference.device import announce
 from wsol.inference.fitting import Preprocessing, fit_localizer, load_inputs
 from wsol.inference.localizer import Localizer
 from wsol.localizers import ScoreMaps
-from wsol.localizers.config import LocalizerConfig, localizer_options, resolve_threshold
+from wsol.localizers.config import LocalizerConfig, resolve_threshold
 from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.maps.normalize import is_flat
@@ -103,14 +104,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     make_folder(out.parent)
     locate = Localizer(
         config.run,
-        **localizer_options(config),
-        threshold=config.threshold,
-        batch_size=config.batch_size,
-        num_workers=config.num_workers,
         # Metrics are of fully decoded images.
-        scaled_decoding=False,
-        precision=config.precision,
-        device=config.device,
+        **vars(LocalizerOptions.of(config, labels=(), scaled_decoding=False)),
     )
     compute = locate.compute
     announce(compute, config.device)
