@@ -20,12 +20,7 @@ _logger = logging.getLogger("wsol")
 
 
 class GivenLabels(Sequence[tuple[int, ...]]):
-    """Sequence of the class indices of each image, stored in flat arrays; empty if unknown.
-
-    >>> labels = GivenLabels(("crow", "wren"), [(1,), (), (0, 1)])
-    >>> labels[2], labels[1], len(labels)
-    ((0, 1), (), 3)
-    """
+    """Sequence of the class indices of each image, stored in flat arrays; empty if unknown."""
 
     def __init__(self, classes: tuple[str, ...], labels: Iterable[Sequence[int]]) -> None:
         """Store the labels of each image."""
@@ -85,9 +80,6 @@ def folder_labels(
 
     Raises:
         DataError: If a folder could be a split or a class, or no image is in a class folder.
-
-    >>> list(folder_labels(Path("birds"), ["crow/a.jpg", "b.jpg"]))
-    [('crow',), ()]
     """
     found = list(folder_classes(root, images, split_folders))
     if not any(found):
@@ -132,9 +124,6 @@ def with_new_names(
     """Yield the new class names of each image, see `read_class_map`, without duplicates.
 
     None stands for an image all of whose classes are left out.
-
-    >>> list(with_new_names([("Bengal", "pug"), ("pug",), ()], {"Bengal": "cat", "pug": None}))
-    [('cat',), None, ()]
     """
     unused = set(names)
     known: set[str] = set()

@@ -15,11 +15,7 @@ from wsol.errors import ConfigError
 
 
 def ends(name: str) -> Iterator[str]:
-    """Yield the ends of a path after each slash, the longest first, without the path itself.
-
-    >>> list(ends("test/crow/a.jpg"))
-    ['crow/a.jpg', 'a.jpg']
-    """
+    """Yield the ends of a path after each slash, the longest first, without the path itself."""
     parts = name.split("/")
     for start in range(1, len(parts)):
         yield "/".join(parts[start:])
@@ -30,11 +26,6 @@ def index_by_end(ids: Sequence[str]) -> dict[str, int | None]:
 
     A name that matches more than one id is mapped to None; an id that is also the end of another id
     matches itself.
-
-    >>> index_by_end(["cat/1.jpg", "dog/1.jpg", "dog/2.jpg"])["2.jpg"]
-    2
-    >>> index_by_end(["cat/1.jpg", "dog/1.jpg"])["1.jpg"] is None
-    True
     """
     index_of = _by_proper_end(ids)
     index_of.update((name, index) for index, name in enumerate(ids))
@@ -55,11 +46,7 @@ def _by_proper_end(names: Iterable[str]) -> dict[str, int | None]:
 
 
 def map_names(name: str) -> set[str]:
-    r"""Return the escaped names that exports use for the score map of an image.
-
-    >>> map_names("a.jpg"), sorted(map_names("a%0Ab\\c.jpg"))
-    (set(), ['a%0Ab%5Cc.jpg', 'a%250Ab%5Cc.jpg'])
-    """
+    """Return the escaped names that exports use for the score map of an image."""
     return {safe_path(name), safe_path(unescape_name(name))} - {name}
 
 
@@ -204,11 +191,7 @@ class PublishedNames(ImageNames):
 
 
 def shared_end(name: str, other: str) -> int:
-    r"""Return how many parts two paths have in common at their ends, ignoring suffixes.
-
-    >>> shared_end("/content/test/crow/a.jpg", "data\\test\\crow\\a.png")
-    3
-    """
+    """Return how many parts two paths have in common at their ends, ignoring suffixes."""
     parts = zip(
         *(_stem(path.replace("\\", "/")).split("/")[::-1] for path in (name, other)), strict=False
     )
@@ -216,11 +199,7 @@ def shared_end(name: str, other: str) -> int:
 
 
 def some(names: Iterable[str], count: int = 3) -> str:
-    """Return the first of some names, quoted, for a message.
-
-    >>> some(["a.jpg", "b.jpg"], count=1)
-    "'a.jpg', ..."
-    """
+    """Return the first of some names, quoted, for a message."""
     listed = list(names)
     return ", ".join(map(repr, listed[:count])) + (", ..." if len(listed) > count else "")
 
@@ -259,11 +238,6 @@ def split_of(folder: str) -> str | None:
     """Return the split that a folder is named after, or None.
 
     Case, digits, punctuation and words such as "images" are ignored.
-
-    >>> [split_of(name) for name in ("Train", "validation", "test_images", "train2017", "training")]
-    ['train', 'val', 'test', 'train', 'train']
-    >>> split_of("train station"), split_of("crow")
-    (None, None)
     """
     words = [word for word in re.findall(r"[^\W\d_]+", folder.lower()) if word not in _NEUTRAL]
     return SPLIT_OF.get(words[0]) if len(words) == 1 else None
@@ -277,11 +251,6 @@ def read_split_folders(given: Sequence[str]) -> dict[str, str] | None:
 
     Raises:
         ConfigError: If an entry is not valid, or repeats a split or folder.
-
-    >>> read_split_folders(["train=Set A", "test=Set B"])
-    {'Set A': 'train', 'Set B': 'test'}
-    >>> read_split_folders([]), read_split_folders(["none"])
-    (None, {})
     """
     # A string would otherwise be treated as a list of characters.
     entries = given.split(",") if isinstance(given, str) else list(given)

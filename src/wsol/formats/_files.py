@@ -119,16 +119,7 @@ class JsonList(TempTextFile):
 
 
 def write_lists(path: Path, lists: Mapping[str, JsonList | dict[str, str]] | JsonList) -> None:
-    """Write a JSON file atomically: an object of lists and small objects, or a list.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     numbers = JsonList(Path(folder))
-    ...     numbers.add({"number": 1})
-    ...     write_lists(Path(folder, "a.json"), {"rows": numbers, "none": JsonList(Path(folder))})
-    ...     json.loads(Path(folder, "a.json").read_text())
-    {'rows': [{'number': 1}], 'none': []}
-    """
+    """Write a JSON file atomically: an object of lists and small objects, or a list."""
 
     def write(part: Path) -> None:
         with part.open("w", encoding="utf-8") as file:

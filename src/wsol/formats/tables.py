@@ -34,14 +34,7 @@ COLUMNS = {
 def flat_rows(
     result: Localization, classes: Sequence[str]
 ) -> Iterator[tuple[str | float | None, ...]]:
-    """Yield the rows of an image, with None for missing values.
-
-    >>> import numpy as np
-    >>> box = {"boxes": [[0, 0, 4, 2]], "box_scores": [0.5], "box_labels": [0]}
-    >>> result = Localization("a.jpg", (8, 6), **{k: np.array(v) for k, v in box.items()})
-    >>> list(flat_rows(result, ("cat",)))
-    [('a.jpg', 8, 6, 'ok', None, 'cat', 0, 0.5, 0, 0, 4, 2)]
-    """
+    """Yield the rows of an image, with None for missing values."""
     reason = None if result.error is None else result.error.reason
     image = (result.image_id, *result.original_size, result.status, reason)
     for box, score, label in box_rows(result):

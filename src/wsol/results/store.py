@@ -80,9 +80,6 @@ def encode_map(heat_map: NDArray[np.floating]) -> bytes | None:
     """Encode a map ``(H, W)`` in [0, 1] as a gray PNG; None if it is empty.
 
     Thresholds and boxes only depend on its 256 gray levels.
-
-    >>> decode_map(encode_map(np.array([[0.0, 0.5, 1.0]]))) * 255
-    array([[  0., 127., 255.]], dtype=float32)
     """
     if not heat_map.size:
         return None
@@ -112,11 +109,7 @@ _ROWS = 64
 
 
 def chunk_file(folder: Path, chunk: int) -> Path:
-    """Return the path of a chunk's file in the output folder of a prediction.
-
-    >>> chunk_file(Path("boxes"), 3).as_posix()
-    'boxes/localizations/chunk-000003.parquet'
-    """
+    """Return the path of a chunk's file in the output folder of a prediction."""
     return folder / FOLDER / f"chunk-{chunk:06d}.parquet"
 
 

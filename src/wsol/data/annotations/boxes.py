@@ -138,7 +138,8 @@ class _Boxes:
         paths: Sequence[Path] | None = None,
     ) -> None:
         self.names, self.allowed, self.known = ImageNames(ids), allowed, known
-        self.sizes = _Sizes(paths)
+        self.paths = paths
+        self.known_sizes: dict[tuple[int, bool], Size | None] = {}
         self.seen: set[tuple[int, str, Box]] = set()
         self.resized: dict[int, BoxRow] = {}
 
@@ -154,7 +155,7 @@ class _Boxes:
             index, row = next(iter(self.resized.items()))
             reason = (
                 f"has size {row.size} for {row.image!r}, whose actual size is "
-                f"{self.sizes.displayed(index)} ({len(self.resized)} images in total)"
+                f"{self._size(index)} ({len(self.resized)} images in total)"
             )
             _logger.warning("%s; using boxes as pixels of the actual images", row.bad(reason))
         matched.refuse_unknown(on_bad)
@@ -179,16 +180,16 @@ class _Boxes:
 
     def _in_pixels(self, row: BoxRow, index: int) -> BoxRow:
         if row.is_relative:
-            size = self.sizes.displayed(index)
+            size = self._size(index)
             if size is None:
                 # The value does not matter, as an unreadable image counts as wrong anyway.
                 return row
             row = row.in_pixels(size)
         else:
-            size = self.sizes.header(index)
+            size = self._size(index, header_only=True)
         fault = box_fault(row.box, size)
         if fault or row.size not in (None, size):
-            size = self.sizes.displayed(index)
+            size = self._size(index)
             fault = box_fault(row.box, size)
             if size and row.size not in (None, size):
                 self.resized.setdefault(index, row)
@@ -196,35 +197,18 @@ class _Boxes:
             raise row.bad(fault)
         return row
 
+    def _size(self, index: int, *, header_only: bool = False) -> Size | None:
+        """Return the size of an image as displayed, or None if it is unknown.
 
-class _Sizes:
-    """Sizes of images, read on access; None if an image is unreadable or there are no paths.
-
-    The errors of unreadable images are raised when the images themselves are loaded.
-    """
-
-    def __init__(self, paths: Sequence[Path] | None) -> None:
-        self.paths = paths
-        # Sizes by image index and header_only.
-        self.known: dict[tuple[int, bool], Size | None] = {}
-
-    def header(self, index: int) -> Size | None:
-        """Return the size in the header.
-
-        The displayed width and height of a PNG without orientation in its header may be swapped, as
-        it is not decoded here.
+        The size in the header of a PNG without orientation there may be swapped, as the image is
+        not decoded. The error of an unreadable image is raised when the image itself is loaded.
         """
-        return self._size(index, header_only=True)
-
-    def displayed(self, index: int) -> Size | None:
-        """Return the size of an image as displayed."""
-        return None if self.header(index) is None else self._size(index, header_only=False)
-
-    def _size(self, index: int, *, header_only: bool) -> Size | None:
+        if self.paths is None or not (header_only or self._size(index, header_only=True)):
+            return None
         key = index, header_only
-        if self.paths is not None and key not in self.known:
+        if key not in self.known_sizes:
             try:
-                self.known[key] = read_image_size(self.paths[index], header_only=header_only)
+                self.known_sizes[key] = read_image_size(self.paths[index], header_only=header_only)
             except ImageError:
-                self.known[key] = None
-        return self.known.get(key)
+                self.known_sizes[key] = None
+        return self.known_sizes[key]

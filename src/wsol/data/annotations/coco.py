@@ -54,11 +54,7 @@ def coco_names(
 
 
 def link_fault(entry: dict[str, Any], images: Names, categories: Names) -> str | None:
-    """Return the fault of an annotation's references to image and category, or None.
-
-    >>> link_fault({"image_id": 8, "category_id": 3}, {7: "a.jpg"}, {3: "crow"})
-    "image_id 8 is not in 'images'"
-    """
+    """Return the fault of an annotation's references to image and category, or None."""
     image, category = entry.get("image_id"), entry.get("category_id")
     if not is_id(image) or image not in images:
         return f"image_id {image!r} is not in 'images'"

@@ -81,11 +81,7 @@ def read_mask(
 
 
 def nearest(values: NDArray[np.generic], size: Size) -> NDArray[np.generic]:
-    """Resize ``(H, W)`` by nearest neighbor, rounding down like OpenCV's `INTER_NEAREST`.
-
-    >>> nearest(np.array([[1, 2, 3, 4]]), (2, 1)).tolist()
-    [[1, 3]]
-    """
+    """Resize ``(H, W)`` by nearest neighbor, rounding down like OpenCV's `INTER_NEAREST`."""
     width, height = size
     rows, columns = _nearest(values.shape[0], height), _nearest(values.shape[1], width)
     return values[rows[:, None], columns]

@@ -110,14 +110,7 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
 
 
 def box_fault(box: Box, size: Size | None = None) -> str | None:
-    """Return the fault of a box in pixels, or None; without a size, its ends are not checked.
-
-    >>> box_fault((0, 0, 5, 5))
-    >>> box_fault((5, 0, 2, 5))
-    'x1 (2) must be greater than x0 (5)'
-    >>> box_fault((0, 0, 5, 6), size=(5, 4))
-    'the box ends outside the image of 5 x 4 pixels, at 5 6'
-    """
+    """Return the fault of a box in pixels, or None; without a size, its ends are not checked."""
     x0, y0, x1, y1 = box
     if not all(map(math.isfinite, box)):
         return f"the box {x0:g} {y0:g} {x1:g} {y1:g} is not finite"
@@ -135,11 +128,7 @@ def box_fault(box: Box, size: Size | None = None) -> str | None:
 
 
 def size_fault(size: Size) -> str | None:
-    """Return the fault of an image size, or None.
-
-    >>> size_fault((0, 5))
-    'an image cannot be 0 x 5 pixels large'
-    """
+    """Return the fault of an image size, or None."""
     width, height = size
     return None if min(size) > 0 else f"an image cannot be {width} x {height} pixels large"
 

@@ -83,10 +83,6 @@ def toy_scenes(count: int, seed: int, max_objects: int = 1) -> Iterator[Scene]:
     """Yield scenes; the class of the first object cycles through all classes.
 
     An image has up to `max_objects` objects of up to three classes.
-
-    >>> first = next(toy_scenes(1, seed=0))
-    >>> first.image.size, CLASSES[first.labels[0]], first.boxes.shape
-    ((224, 224), 'bottle', (1, 4))
     """
     random = np.random.default_rng(seed)
     for index in range(count):
