@@ -88,29 +88,52 @@ ADL2019_REPORTED = {
     ("ilsvrc", "inception_v3"): "Top-1 Loc 48.7",
 }
 
-ADL2019_NAMES = {
-    "vgg_gap": "VGG-GAP",
-    "resnet50_se": "ResNet50-SE",
-    "mobilenet_v1": "MobileNetV1",
-    "inception_v3": "InceptionV3",
-}
 
-ADL2019_BACKBONES = {
-    "vgg_gap": "tensorpack/vgg_gap",
-    "resnet50_se": "tensorpack/resnet50_se",
-    "mobilenet_v1": "mobilenetv1_100",
-    "inception_v3": "wsolevaluation/inception_v3",
-}
+@dataclass(frozen=True)
+class ADLNetwork:
+    """Network of the ADL paper: name there and here, gamma, and the other published values."""
 
-ADL2019_FILES = {"vgg_gap": "vgg16.npz", "resnet50_se": "ImageNet-ResNet50-SE.npz"}
+    title: str
+    backbone: str
+    threshold: float
+    layers: str
+    file: str = ""
+    lr: float = 0.01
+    weight_decay: float = 1e-4
 
-ADL2019_LR = {"vgg_gap": 0.01, "resnet50_se": 0.1}
-ADL2019_WEIGHT_DECAY = {"vgg_gap": 5e-4, "resnet50_se": 1e-4}
-ADL2019_THRESHOLDS = {
-    "vgg_gap": 0.8,
-    "resnet50_se": 0.9,
-    "mobilenet_v1": 0.95,
-    "inception_v3": 0.8,
+
+POSITIONS = "ADL is at positions {} of that code, the default of the network."
+UNPUBLISHED = "The layers of ADL were never published; here {}."
+
+ADL2019_NETWORKS = {
+    "vgg_gap": ADLNetwork(
+        "VGG-GAP",
+        "tensorpack/vgg_gap",
+        0.8,
+        POSITIONS.format("3, 4 and 53"),
+        file="vgg16.npz",
+        weight_decay=5e-4,
+    ),
+    "resnet50_se": ADLNetwork(
+        "ResNet50-SE",
+        "tensorpack/resnet50_se",
+        0.9,
+        POSITIONS.format("31, 41 and 5"),
+        file="ImageNet-ResNet50-SE.npz",
+        lr=0.1,
+    ),
+    "mobilenet_v1": ADLNetwork(
+        "MobileNetV1",
+        "mobilenetv1_100",
+        0.95,
+        UNPUBLISHED.format("it is at the last feature maps"),
+    ),
+    "inception_v3": ADLNetwork(
+        "InceptionV3",
+        "wsolevaluation/inception_v3",
+        0.8,
+        UNPUBLISHED.format("they are wsolevaluation's"),
+    ),
 }
 
 ADL2019_PASSES = {
@@ -118,44 +141,30 @@ ADL2019_PASSES = {
     "ilsvrc": (21, "105 epochs of 256,000 images are 21 passes over the 1,281,167 of ILSVRC."),
 }
 
-ADL2019_LAYERS = {
-    "vgg_gap": "ADL is at positions 3, 4 and 53 of that code, the default of the network.",
-    "resnet50_se": "ADL is at positions 31, 41 and 5 of that code, the default of the network.",
-    "mobilenet_v1": "The layers of ADL were never published; here it is at the last feature maps.",
-    "inception_v3": "The layers of ADL were never published; here they are wsolevaluation's.",
-}
-
 
 def adl2019_rows() -> Iterator[Row]:
     """Yield the rows of the ADL paper."""
     for (data, network), reported in ADL2019_REPORTED.items():
-        epochs, passes = ADL2019_PASSES[data]
+        values, (epochs, passes) = ADL2019_NETWORKS[network], ADL2019_PASSES[data]
         name = f"adl2019-{data}-{network}"
         yield Row(
             name,
-            f"Choe & Shim 2019, {DATA_NAMES[data]}, {ADL2019_NAMES[network]}, ADL",
+            f"Choe & Shim 2019, {DATA_NAMES[data]}, {values.title}, ADL",
             f"{reported} (second-hand)",
             tuple(_adl2019_notes(data, network, passes)),
             {
                 "data": DATA[data],
                 "out": f"runs/{name}",
-                "backbone": ADL2019_BACKBONES[network],
-                "method": {
-                    "name": "adl",
-                    "drop_rate": 0.75,
-                    "threshold": ADL2019_THRESHOLDS[network],
-                },
-                **(
-                    {"pretrained": False, "init_from": f"runs/tensorpack-{network}"}
-                    if network in ADL2019_FILES
-                    else {"pretrained": True}
-                ),
+                "backbone": values.backbone,
+                "method": {"name": "adl", "drop_rate": 0.75, "threshold": values.threshold},
+                "pretrained": not values.file,
+                **({"init_from": f"runs/tensorpack-{network}"} if values.file else {}),
                 "output_stride": 16,
                 "epochs": epochs,
                 "batch_size": 128,
-                "lr": ADL2019_LR.get(network, 0.01),
+                "lr": values.lr,
                 "backbone_lr": 0.1,
-                "weight_decay": ADL2019_WEIGHT_DECAY.get(network, 1e-4),
+                "weight_decay": values.weight_decay,
                 "schedule": "step",
                 # 30, 60, 90 and 100 of 105; rounded down, so that no step comes late.
                 "milestones": (0.285714, 0.571428, 0.857142, 0.95238),
@@ -168,17 +177,18 @@ def _adl2019_notes(data: str, network: str, passes: str) -> Iterator[str]:
     yield "Source: Choe & Shim, Attention-based Dropout Layer, CVPR 2019, section 4.1, and the"
     yield "authors' code, junsukchoe/ADL: drop rate, schedule, crop, rates of pretrained layers."
     yield passes
-    yield ADL2019_LAYERS[network]
-    if network in ADL2019_FILES:
-        yield f"The initial weights are the authors' {ADL2019_FILES[network]}; import them first:"
-        yield (f"  wsol import tensorpack {ADL2019_FILES[network]} --out runs/tensorpack-{network}")
+    file = ADL2019_NETWORKS[network].file
+    yield ADL2019_NETWORKS[network].layers
+    if file:
+        yield f"The initial weights are the authors' {file}; import them first:"
+        yield f"  wsol import tensorpack {file} --out runs/tensorpack-{network}"
     else:
         yield "Never published for this network: the learning rate (here the default of the code),"
         yield "batch size and weight decay (here those of ResNet50-SE). The threshold (gamma) is"
         yield "second-hand."
     if network == "resnet50_se":
         yield "The paper's batch is 128; the script published with the code has 32."
-    if data == "ilsvrc" and network in ADL2019_FILES:
+    if data == "ilsvrc" and file:
         yield "Never published for ILSVRC: learning rate and batch size; here they are CUB's."
     yield "The authors kept the checkpoint with the best top-1 on the test split; here it is the"
     yield "last. Their weight decay excludes biases and batch normalization; here it includes them."
@@ -225,59 +235,47 @@ WSOLEVAL_REPORTED = {
     },
 }
 
-DEFAULTS: dict[str, tuple[float, Options]] = {
-    "cam": (0.01, {}),
-    "has": (0.01, {"grid_sizes": (4,), "drop_rate": 0.5}),
-    "acol": (0.01, {"threshold": 0.7}),
-    "adl": (0.01, {"drop_rate": 0.75, "threshold": 0.9}),
-    "cutmix": (0.01, {"beta": 1.0, "prob": 1.0}),
-    "spg": (
-        0.01,
-        {"high1": 0.7, "low1": 0.01, "high2": 0.5, "low2": 0.05, "high3": 0.7, "low3": 0.1},
-    ),
+OPTIONS = {
+    "cam": (),
+    "has": ("grid_sizes", "drop_rate"),
+    "acol": ("threshold",),
+    "adl": ("drop_rate", "threshold"),
+    "cutmix": ("beta", "prob"),
+    "spg": ("high1", "low1", "high2", "low2", "high3", "low3"),
+}
+"""Options of each method, in the order of the values below, which follow the learning rate."""
+
+Values = tuple[object, ...]
+
+DEFAULTS: dict[str, tuple[float, Values]] = {
+    "cam": (0.01, ()),
+    "has": (0.01, ((4,), 0.5)),
+    "acol": (0.01, (0.7,)),
+    "adl": (0.01, (0.75, 0.9)),
+    "cutmix": (0.01, (1.0, 1.0)),
+    "spg": (0.01, (0.7, 0.01, 0.5, 0.05, 0.7, 0.1)),
 }
 """Default learning rate and options of the method in the published code."""
 
-
-def _has(grid: int, drop_rate: float) -> Options:
-    return {"grid_sizes": (grid,), "drop_rate": drop_rate}
-
-
-def _adl(threshold: float, drop_rate: float) -> Options:
-    return {"drop_rate": drop_rate, "threshold": threshold}
-
-
-def _cutmix(beta: float, prob: float) -> Options:
-    return {"beta": beta, "prob": prob}
-
-
-def _spg(*pairs: tuple[float, float]) -> Options:
-    return {
-        f"{side}{number}": value
-        for number, pair in enumerate(pairs, 1)
-        for side, value in zip(("high", "low"), pair, strict=True)
-    }
-
-
-TUNED: dict[tuple[str, str], tuple[float, Options]] = {
-    ("vgg16", "cam"): (1.268e-5, {}),
-    ("resnet50", "cam"): (2.322e-4, {}),
-    ("inception_v3", "cam"): (2.248e-3, {}),
-    ("vgg16", "has"): (3.43e-3, _has(65, 0.47)),
-    ("resnet50", "has"): (3.62e-3, _has(120, 0.66)),
-    ("inception_v3", "has"): (1.40e-2, _has(170, 0.26)),
-    ("vgg16", "acol"): (1.06e-4, {"threshold": 0.89}),
-    ("resnet50", "acol"): (1.70e-5, {"threshold": 0.57}),
-    ("inception_v3", "acol"): (6.59e-3, {"threshold": 0.79}),
-    ("vgg16", "adl"): (2.43e-5, _adl(0.72, 0.33)),
-    ("resnet50", "adl"): (1.253e-2, _adl(0.76, 0.24)),
-    ("inception_v3", "adl"): (3.87e-4, _adl(0.86, 0.69)),
-    ("vgg16", "cutmix"): (3.22e-5, _cutmix(0.85, 0.79)),
-    ("resnet50", "cutmix"): (3.33e-4, _cutmix(1.35, 0.24)),
-    ("inception_v3", "cutmix"): (2.25e-3, _cutmix(0.04, 0.30)),
-    ("vgg16", "spg"): (1.256e-4, _spg((0.29, 0.23), (0.03, 0.02), (0.82, 0.59))),
-    ("resnet50", "spg"): (4.52e-5, _spg((0.41, 0.35), (0.24, 0.21), (0.12, 0.08))),
-    ("inception_v3", "spg"): (3.36e-4, _spg((0.28, 0.02), (0.17, 0.03), (0.47, 0.31))),
+TUNED: dict[tuple[str, str], tuple[float, Values]] = {
+    ("vgg16", "cam"): (1.268e-5, ()),
+    ("resnet50", "cam"): (2.322e-4, ()),
+    ("inception_v3", "cam"): (2.248e-3, ()),
+    ("vgg16", "has"): (3.43e-3, ((65,), 0.47)),
+    ("resnet50", "has"): (3.62e-3, ((120,), 0.66)),
+    ("inception_v3", "has"): (1.40e-2, ((170,), 0.26)),
+    ("vgg16", "acol"): (1.06e-4, (0.89,)),
+    ("resnet50", "acol"): (1.70e-5, (0.57,)),
+    ("inception_v3", "acol"): (6.59e-3, (0.79,)),
+    ("vgg16", "adl"): (2.43e-5, (0.33, 0.72)),
+    ("resnet50", "adl"): (1.253e-2, (0.24, 0.76)),
+    ("inception_v3", "adl"): (3.87e-4, (0.69, 0.86)),
+    ("vgg16", "cutmix"): (3.22e-5, (0.85, 0.79)),
+    ("resnet50", "cutmix"): (3.33e-4, (1.35, 0.24)),
+    ("inception_v3", "cutmix"): (2.25e-3, (0.04, 0.30)),
+    ("vgg16", "spg"): (1.256e-4, (0.29, 0.23, 0.03, 0.02, 0.82, 0.59)),
+    ("resnet50", "spg"): (4.52e-5, (0.41, 0.35, 0.24, 0.21, 0.12, 0.08)),
+    ("inception_v3", "spg"): (3.36e-4, (0.28, 0.02, 0.17, 0.03, 0.47, 0.31)),
 }
 """Learning rate and options of the method as tuned on CUB."""
 
@@ -294,8 +292,9 @@ def wsoleval_rows() -> Iterator[Row]:
 
 
 def _wsoleval_row(data: str, network: str, method: str, figure: float) -> Row:
-    tuned = TUNED[network, method] if data == "cub" else DEFAULTS[method]
-    lr = README_LR.get((data, network, method), tuned[0])
+    lr, values = TUNED[network, method] if data == "cub" else DEFAULTS[method]
+    lr = README_LR.get((data, network, method), lr)
+    options = dict(zip(OPTIONS[method], values, strict=True))
     name = f"wsoleval-{data}-{network}-{method}"
     metric = "PxAP" if data == "openimages" else "MaxBoxAccV2"
     return Row(
@@ -307,7 +306,7 @@ def _wsoleval_row(data: str, network: str, method: str, figure: float) -> Row:
             "data": DATA[data],
             "out": f"runs/{name}",
             "backbone": f"wsolevaluation/{network}",
-            "method": {"name": "none" if method == "cam" else method, **tuned[1]},
+            "method": {"name": "none" if method == "cam" else method, **options},
             "pretrained": True,
             "output_stride": 16,
             "epochs": 50 if data == "cub" else 10,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from wsol.options import Options
@@ -32,8 +32,7 @@ class MethodConfig(Options):
 
     def create(self) -> Method:
         """Create the method with these options."""
-        module, _, name = self.method_class.rpartition(".")
-        method: Method = getattr(import_module(module), name)(self)
+        method: Method = resolve_name(self.method_class)(self)
         return method
 
 

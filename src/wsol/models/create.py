@@ -1,7 +1,7 @@
 """Networks by name: timm models with an output stride, and the networks of the papers."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,24 +18,6 @@ from wsol.models.network import Network
 from wsol.models.published import create_published, published_names
 from wsol.models.utils import device_of, evaluating, forward
 from wsol.types import BUNDLED_BACKBONE
-
-
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load weights whose entries equal those of a network.
-
-    Raises:
-        ConfigError: the entries differ; the message has the first mismatch.
-    """
-    expected = model.state_dict()
-    for name in (*expected, *weights):
-        if name not in weights:
-            raise ConfigError(f"{name} is missing")
-        if name not in expected:
-            raise ConfigError(f"{name} is not part of the network")
-        found, needed = tuple(weights[name].shape), tuple(expected[name].shape)
-        if found != needed:
-            raise ConfigError(f"{name} has shape {found} instead of {needed}")
-    model.load_state_dict(weights)
 
 
 def load_bundled_weights(model: nn.Module) -> None:

@@ -124,10 +124,7 @@ class Network(nn.Module):
         return self.head.score_maps(self.features(images), labels)
 
     def load_published(self, weights: Mapping[str, Any]) -> None:
-        """Load weights under the names of the published code.
-
-        Args:
-            weights: arrays or tensors by name.
+        """Load weights under the names of the published code; see ``PublishedNetwork``.
 
         Raises:
             ConfigError: this network has no published names, or the weights do not fit.

@@ -88,13 +88,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
     Raises:
         ConfigError: a module has uninitialized weights, whose shapes depend on the first batch.
-
-    >>> model = nn.Sequential(nn.Dropout()).train()
-    >>> with evaluating(model):
-    ...     model[0].training
-    False
-    >>> model[0].training
-    True
     """
     _check_weights(model)
     with _changing:
@@ -232,6 +225,24 @@ def is_compiled(model: nn.Module) -> bool:
         "_orig_mod" in module._modules or getattr(module, "_compiled_call_impl", None) is not None
         for module in model.modules()
     )
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load weights whose entries equal those of a network.
+
+    Raises:
+        ConfigError: the entries differ; the message has the first mismatch.
+    """
+    expected = model.state_dict()
+    for name in (*expected, *weights):
+        if name not in weights:
+            raise ConfigError(f"{name} is missing")
+        if name not in expected:
+            raise ConfigError(f"{name} is not part of the network")
+        found, needed = tuple(weights[name].shape), tuple(expected[name].shape)
+        if found != needed:
+            raise ConfigError(f"{name} has shape {found} instead of {needed}")
+    model.load_state_dict(weights)
 
 
 def named_layers(model: nn.Module) -> dict[str, nn.Module]:

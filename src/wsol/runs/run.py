@@ -18,7 +18,7 @@ from wsol.localizers.config import Chosen, LocalizerConfig, Thresholding, resolv
 from wsol.methods import MethodConfig, method_config
 from wsol.methods.network import build_network
 from wsol.models import Network
-from wsol.models.create import load_weights
+from wsol.models.utils import load_weights
 from wsol.runs.hub import local_run
 from wsol.types import Normalization, Precision
 

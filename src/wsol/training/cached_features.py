@@ -16,11 +16,11 @@ from torch.optim import LBFGS, Optimizer
 
 from wsol._utils.feature_file import KeptFeatures, feature_file
 from wsol._utils.progress import Meter
-from wsol.data.loader import ImageFiles, Key, load_batches, normalized, split_batches
+from wsol.data.loader import Key
 from wsol.data.samples import Samples
 from wsol.data.sources import ImageSource
 from wsol.errors import ConfigError, DataError
-from wsol.inference.fitting import Preprocessing
+from wsol.inference.fitting import Preprocessing, load_inputs
 from wsol.methods.base import Method
 from wsol.models import Network, Output
 from wsol.training.sampler import count_right
@@ -34,13 +34,9 @@ MAX_ITERATIONS = 200
 def fit_classifier(features: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """Return weights ``(classes, C)`` and biases ``(classes,)`` of logistic regression, float32.
 
-    The loss is convex and nothing is random, so the same features give the same weights.
-
-    Args:
-        features: float32 ``(N, C)``; features are scaled to a standard deviation of 1 internally.
-            Rows with non-finite values are ignored.
-        targets: classes, int64 ``(N,)``, or float32 ``(N, classes)``, 1 for each class of a row.
-        num_classes: number of classes.
+    The loss is convex and nothing is random, so the same features ``(N, C)`` give the same weights.
+    Targets are classes, int64 ``(N,)``, or float32 ``(N, classes)``, 1 for each class of a row.
+    Rows with non-finite features are ignored.
 
     Raises:
         DataError: no row is finite.
@@ -103,11 +99,7 @@ class FeatureBatch(NamedTuple):
 
 
 class OnFeatures(nn.Module):
-    """Head of a network as a module called with features instead of images.
-
-    Args:
-        network: network with the head.
-    """
+    """Head of a network as a module called with the layers of a ``FeatureBatch``."""
 
     def __init__(self, network: Network) -> None:
         """Store the head."""
@@ -115,12 +107,7 @@ class OnFeatures(nn.Module):
         self.head = network.head
 
     def forward(self, layers: Sequence[Tensor], labels: Tensor | None = None) -> Output:
-        """Return the network's output.
-
-        Args:
-            layers: see ``FeatureBatch``.
-            labels: int64 ``(N,)``.
-        """
+        """Return the network's output; labels are int64 ``(N,)``."""
         return self.head.output(layers[0], labels, tuple(layers[1:]))
 
 
@@ -143,15 +130,9 @@ class CachedFeatures(NamedTuple):
 
 
 def check_cached(network: Network, method: Method, processes: int) -> None:
-    """Check that a training can use cached features.
+    """Raise a ConfigError if a training cannot use cached features.
 
-    Args:
-        network: network to train, with its frozen weights determined.
-        method: training method.
-        processes: number of processes.
-
-    Raises:
-        ConfigError: cached features cannot be used.
+    The frozen weights of the network must be determined.
     """
     if processes > 1:
         reason = "supports one process only; start without accelerate launch"
@@ -165,11 +146,7 @@ def check_cached(network: Network, method: Method, processes: int) -> None:
 
 
 def is_mirrored(key: Key) -> bool:
-    """Return whether the mirror image is used in training: with probability 0.5.
-
-    >>> 450 < sum(is_mirrored(Key(0, (0, epoch, 0))) for epoch in range(1000)) < 550
-    True
-    """
+    """Return whether the mirror image is used in training: with probability 0.5."""
     return bool(np.random.default_rng(key.seed).random() < 0.5)
 
 
@@ -178,11 +155,8 @@ def cache_features(
 ) -> CachedFeatures:
     """Compute the features that a network's head reads, of images and of their mirror images.
 
-    Args:
-        network: network on its device, prepared for localization.
-        paths: image files.
-        preprocessing: preprocessing of the images.
-        folder: folder for the features; the files are unnamed and vanish with the process.
+    The network is on its device and prepared for localization. The files in the folder are unnamed
+    and vanish with the process.
 
     Raises:
         ImageError: an image is unreadable.
@@ -202,19 +176,15 @@ def _augmentations(
     network: Network, paths: Sequence[ImageSource], preprocessing: Preprocessing
 ) -> Iterator[list[tuple[Tensor, ...]]]:
     """Yield the layers that the head reads, for each batch and its mirror images."""
-    layers = network.head.layers
-    files = ImageFiles(paths, preprocessing.transform, preprocessing.max_pixels)
-    keys = split_batches(range(len(paths)), preprocessing.batch_size)
     with Meter("features", len(paths)) as meter:
-        for batch in load_batches(files, keys, preprocessing.num_workers):
-            if batch.errors:
-                raise batch.errors[0][1]
-            images = normalized(
-                batch.images.to(preprocessing.compute.device), preprocessing.mean, preprocessing.std
-            )
+        for _, images, _, errors in load_inputs(paths, preprocessing):
+            if errors:
+                raise errors[0][1]
+            assert isinstance(images, Tensor)
             with torch.inference_mode(), preprocessing.compute.autocast():
                 augmentations = [
-                    network.layer_features(each, layers) for each in (images, images.flip(-1))
+                    network.layer_features(each, network.head.layers)
+                    for each in (images, images.flip(-1))
                 ]
             yield [(features, *tapped) for features, tapped in augmentations]
             meter.advance(len(images))
@@ -230,14 +200,9 @@ def fit_head(
     """Fit a network's linear head to the features of images and of their mirror images.
 
     If only a linear head is trained, the loss is convex. Logistic regression finds its minimum,
-    while gradient descent with one learning rate for all features remains far from it.
-
-    Args:
-        network: network whose only classifier is set.
-        samples: images and labels.
-        frozen: copy of the network, on its device and prepared for localization.
-        preprocessing: preprocessing of the images.
-        accelerator: accelerator whose processes share the images; all fit the same head.
+    while gradient descent with one learning rate for all features remains far from it. Processes
+    share the images, and all fit the same head. ``frozen`` is a copy of the network, on its device
+    and prepared for localization.
 
     Returns:
         Sum of the loss over images, correct predictions and number of images, float64 ``(3,)``.

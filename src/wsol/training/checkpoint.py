@@ -24,12 +24,8 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Save the state after a step, and delete all but the last two checkpoints up to it.
 
     Checkpoints of later steps are deleted too: they exist only if they are damaged, and a training
-    that resumes from this step cannot use them.
-
-    Args:
-        folder: checkpoint folder, created if missing.
-        step: number of completed steps.
-        state: tensors, numbers, strings, and lists and dicts of them.
+    that resumes from this step cannot use them. The state consists of tensors, numbers, strings,
+    and lists and dicts of them.
 
     Raises:
         RunError: the disk is full or not available; earlier checkpoints are kept.

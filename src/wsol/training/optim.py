@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import torch
 from timm.layers import norm_act
@@ -26,11 +26,6 @@ def parameter_groups(network: Network, config: TrainConfig, method: Method) -> l
 
     Weights with a share of 0 are frozen.
 
-    Args:
-        network: network to train.
-        config: training options.
-        method: training method.
-
     Raises:
         ConfigError: the method only affects weights of the body, all of which are frozen.
     """
@@ -52,16 +47,7 @@ def parameter_groups(network: Network, config: TrainConfig, method: Method) -> l
 
 
 def check_sync_bn(device: torch.device) -> None:
-    """Check that batch normalisation can be synchronized over processes.
-
-    Args:
-        device: device of this process.
-
-    Raises:
-        ConfigError: the device is not a GPU.
-
-    >>> check_sync_bn(torch.device("cuda"))
-    """
+    """Raise a ConfigError if batch normalisation cannot be synchronized on a device."""
     if device.type == "cpu":
         raise ConfigError(
             "sync_bn needs GPUs, but the device is a CPU; leave it out to use the statistics of "
@@ -73,9 +59,6 @@ def share_batch_norms(network: Network) -> None:
     """Convert batch normalisation to use the statistics of the images of all processes.
 
     Names of weights are unchanged. With one process it has no effect.
-
-    Args:
-        network: network; changed in place.
     """
     # torch's function would lose the activation that timm includes in the layer.
     convert: Callable[[Any], Any] = norm_act.convert_sync_batchnorm
@@ -88,13 +71,10 @@ WARM_UP = 0.1
 def lr_factor(
     schedule: Schedule, progress: float, milestones: tuple[float, ...] = MILESTONES
 ) -> float:
-    """Return the factor of the learning rate.
+    """Return the factor of the learning rate at a fraction of the training.
 
-    Args:
-        schedule: ``step`` divides by ten at each milestone; ``onecycle`` increases for a tenth of
-            the training and decreases to zero along a cosine.
-        progress: completed fraction of the training, in [0, 1].
-        milestones: milestones as fractions of the training.
+    ``step`` divides by ten at each milestone, also a fraction; ``onecycle`` increases for a tenth
+    of the training and decreases to zero along a cosine.
 
     Source: Choe & Shim, CVPR 2019, section 4.1 (step, from the authors' code); Smith & Topin,
     Super-Convergence, 2018 (onecycle).
@@ -111,20 +91,14 @@ def lr_factor(
     return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
 
 
-Model = TypeVar("Model", bound=nn.Module)
-
-
 def check_compiler(device: torch.device) -> None:
     """Test ``torch.compile`` on one addition, before expensive work.
-
-    Args:
-        device: device to compile for.
 
     Raises:
         ConfigError: compilation fails, most often for lack of a compiler.
     """
     try:
-        torch.compile(_add_one)(torch.zeros(2, device=device))
+        torch.compile(lambda values: values + 1)(torch.zeros(2, device=device))
     # Missing components cause errors of any part of torch, triton or the compiler.
     except Exception as error:
         raise_if_out_of_memory(error)
@@ -133,19 +107,3 @@ def check_compiler(device: torch.device) -> None:
             f"compile: torch.compile fails on this machine ({reason}); install a C++ compiler such "
             "as g++, or leave it out"
         ) from error
-
-
-def compiled(model: Model) -> Model:
-    """Return a model with the same output, compiled on its first call.
-
-    The given model is unchanged and shares all weights, so names in state dicts do not change.
-    Hooks must be registered before.
-
-    Args:
-        model: model to train.
-    """
-    return cast(Model, torch.compile(model))
-
-
-def _add_one(values: torch.Tensor) -> torch.Tensor:
-    return values + 1

@@ -2,12 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
-from wsol._utils.files import FolderLock, check_free, output_folder
+from wsol._utils.files import check_free
 from wsol.data.samples import Samples
 from wsol.errors import ConfigError, DataError
 from wsol.runs.config import check_same, resolved, save_config
@@ -46,17 +43,9 @@ def trainable(splits: dict[str, Samples], config: TrainConfig) -> Samples:
 def check_shares(
     images_per_step: int, processes: int, gradient_accumulation_steps: int = 1
 ) -> None:
-    """Check that the images of a step can be shared evenly.
+    """Raise a ConfigError if the images of a step cannot be shared evenly.
 
-    Args:
-        images_per_step: images over all processes.
-        processes: number of processes.
-        gradient_accumulation_steps: micro-batches of each process.
-
-    Raises:
-        ConfigError: they cannot be shared evenly.
-
-    >>> check_shares(16, 2, gradient_accumulation_steps=8)
+    Each process divides its share into micro-batches.
     """
     if images_per_step % processes:
         raise ConfigError(
@@ -82,39 +71,14 @@ def check_folder(config: TrainConfig) -> None:
         raise ConfigError(f"{config.out}: contains a run; use --resume, or another --out")
 
 
-@contextmanager
-def claim_folder(config: TrainConfig) -> Iterator[None]:
-    """Create and lock the run folder, or raise an error before expensive work.
-
-    No other process can write there until the end. A folder that was created here and is still
-    empty at the end is removed.
-    """
-    with output_folder(config.out):
-        with _said_in_one_line(config.out):
-            lock = FolderLock(config.out)
-        with lock:
-            yield
-
-
 def keep_options(config: TrainConfig, val: Samples | None) -> None:
-    """Write the options of a new training, which makes its folder a run.
-
-    Args:
-        config: training options.
-        val: val split, whose images are listed in the folder.
-    """
-    with _said_in_one_line(config.out):
+    """Write the options of a new training and the list of val, which makes its folder a run."""
+    try:
         write_val_list(config.out, val)
         save_config(config.out / "config.yaml", resolved(replace(config, resume=False)))
-
-
-@contextmanager
-def _said_in_one_line(out: Path) -> Iterator[None]:
-    try:
-        yield
     except OSError as error:
         raise ConfigError(
-            f"{out}: cannot be written: {error.strerror}; use another --out"
+            f"{config.out}: cannot be written: {error.strerror}; use another --out"
         ) from error
 
 
@@ -122,25 +86,13 @@ def data_digest(train: Samples, val: Samples | None) -> str:
     """Return a digest of the ordered images, labels and classes of both splits.
 
     It does not depend on the location or the content of the images.
-
-    Args:
-        train: training split.
-        val: val split, or None.
-
-    >>> import numpy as np
-    >>> from pathlib import Path
-    >>> samples = Samples(Path(), ("a.jpg", "b.jpg"), np.array([0, 1]), ("crow", "wren"))
-    >>> data_digest(samples, None) == data_digest(samples, samples.select([]))
-    False
     """
     digest = hashlib.sha256()
     for split in (train, val):
-        content = None if split is None else _content(split)
+        content = None
+        if split is not None:
+            sets = split.label_sets
+            several = None if sets is None else [each.tolist() for each in sets]
+            content = [split.classes, split.ids, split.labels.tolist(), several]
         digest.update(json.dumps(content).encode())
     return digest.hexdigest()
-
-
-def _content(split: Samples) -> list[object]:
-    sets = split.label_sets
-    several = None if sets is None else [each.tolist() for each in sets]
-    return [split.classes, split.ids, split.labels.tolist(), several]

@@ -58,14 +58,9 @@ class ResumableSampler:
     def keys(
         self, start: int, stop: int, rank: int, world: int, parts: int = 1
     ) -> Iterator[list[Key]]:
-        """Yield the keys of one process's share of each step from ``start`` to ``stop``.
+        """Yield the keys of one process's share of each step from ``start`` to before ``stop``.
 
-        Args:
-            start: first step.
-            stop: one past the last step.
-            rank: index of the process.
-            world: number of processes.
-            parts: number of micro-batches per share, each yielded separately.
+        With several ``parts``, each micro-batch of a share is yielded separately.
         """
         for step in range(start, stop):
             epoch, position = divmod(step, self.steps_per_epoch)
@@ -81,28 +76,14 @@ def _permutation(num_images: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
-    """Return the seed of all other random draws of a step: ADL's branch, dropout.
-
-    It differs between processes.
-
-    >>> step_seed(0, 1, 0) != step_seed(0, 1, 1) != step_seed(0, 2, 0)
-    True
-    """
+    """Return the seed of all other random draws of a step in a process: ADL's branch, dropout."""
     return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
 
 
 def drawn_label(labels: NDArray[np.int64], seed: int, step: int, index: int) -> int:
-    """Return one label of an image, drawn for a step, for methods that use a single label.
+    """Return one of an image's labels ``(m,)``, m >= 1, drawn for a step.
 
-    Args:
-        labels: all labels of the image, ``(m,)``, m >= 1.
-        seed: seed of the training.
-        step: index of the step.
-        index: index of the image.
-
-    >>> labels = np.array([3, 5])
-    >>> sorted({drawn_label(labels, 0, step, index=7) for step in range(20)})
-    [3, 5]
+    It is for methods that use a single label.
     """
     # The last number makes the draw independent of that of the image's transform.
     drawn = np.random.SeedSequence((seed, step, index, 1)).generate_state(1, np.uint64)[0]
@@ -117,13 +98,6 @@ def step_labels(
     Both are the labels, int64 ``(N,)``. For multi-label images, the first is one of the labels,
     drawn in each step, and the second all of them, float32 ``(N, classes)``.
 
-    Args:
-        samples: training split.
-        indices: indices of the images, ``(N,)``.
-        seed: seed of the training.
-        step: index of the step.
-
-    >>> import numpy as np
     >>> from pathlib import Path
     >>> one = Samples(Path(), ("a.jpg",), np.array([1]), ("crow", "wren"))
     >>> step_labels(one, [0], seed=0, step=0)
@@ -139,10 +113,7 @@ def step_labels(
 def count_right(logits: Tensor, ground_truth: Tensor) -> int:
     """Return the number of images whose highest logit is one of their labels.
 
-    Args:
-        logits: ``(N, classes)``.
-        ground_truth: labels, int64 ``(N,)``; or for multi-label images 1 for each label, float32
-            ``(N, classes)``.
+    Labels are int64 ``(N,)``; or for multi-label images 1 for each label, float32 ``(N, classes)``.
 
     >>> logits = torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])
     >>> count_right(logits, torch.tensor([2, 0]))

@@ -29,31 +29,22 @@ HALVINGS = 20
 """Additional consecutive steps that float16 may skip: each halves its initially high loss scale."""
 
 
+@dataclass
 class SkippedSteps:
     """Counter of skipped training steps, which ends the training after too many.
 
-    Args:
+    Attributes:
         out: run folder, for messages.
         most: consecutive skipped steps that end the training.
-
-    >>> skipped = SkippedSteps(Path("run"), most=2)
-    >>> skipped.note(7, sound=False)
-    >>> skipped.note(8, sound=True)
-    >>> skipped.in_epoch, skipped.in_row
-    (1, 0)
     """
 
-    def __init__(self, out: Path, most: int) -> None:
-        """Initialize the counts to zero."""
-        self.out, self.most = out, most
-        self.in_epoch = self.in_row = 0
+    out: Path
+    most: int
+    in_epoch: int = 0
+    in_row: int = 0
 
     def note(self, step: int, sound: bool) -> None:
-        """Record a step.
-
-        Args:
-            step: index of the step.
-            sound: whether loss and gradients were finite.
+        """Record whether loss and gradients of a step were finite.
 
         Raises:
             RunError: too many consecutive steps were skipped.
@@ -79,26 +70,14 @@ def gradients_are_finite(model: nn.Module) -> bool:
 
 
 class BufferCopy:
-    """Copy of the running statistics of a model's layers.
-
-    Args:
-        model: model with batch normalisation. Layers in evaluation mode do not update their
-            statistics.
-
-    >>> layer = nn.BatchNorm1d(1)
-    >>> before = BufferCopy(layer)
-    >>> _ = layer(torch.tensor([[torch.nan], [1.0]]))
-    >>> before.restore()
-    >>> layer.running_mean
-    tensor([0.])
-    """
+    """Copy of the running statistics of a model's layers in training mode."""
 
     def __init__(self, model: nn.Module) -> None:
         """Copy the buffers."""
-        learning = [layer for layer in model.modules() if layer.training]
         self._copies = [
             (buffer, buffer.clone())
-            for layer in learning
+            for layer in model.modules()
+            if layer.training
             for buffer in layer.buffers(recurse=False)
         ]
 
@@ -109,18 +88,7 @@ class BufferCopy:
 
 
 def check_finite(out: Path, step: int, state: Mapping[str, object]) -> None:
-    """Raise an error for state that is not finite.
-
-    Args:
-        out: run folder, for messages.
-        step: number of completed steps.
-        state: tensors, and containers of tensors.
-
-    Raises:
-        RunError: a value is not finite.
-
-    >>> check_finite(Path("run"), 1, {"network": {"w": torch.zeros(2)}})
-    """
+    """Raise a RunError if tensors in the state after a step are not finite."""
     if not all(bool(value.isfinite().all()) for value in _tensors(state)):
         raise RunError(
             f"{out}: the weights are not finite after step {step} and were not saved; start again "
@@ -143,19 +111,13 @@ def _tensors(state: object) -> Iterator[Tensor]:
 class TrainStep:
     """Training step with its network, optimizer and options.
 
-    Args:
-        config: training options.
+    Attributes:
         samples: training split.
-        accelerator: accelerator that distributes the step over processes.
-        compute: device and precision.
-        network: network to train.
         model: the network, or its head on features, as prepared by the accelerator, possibly
             compiled.
         optimizer: optimizer of its weights; its groups have a ``share`` of the learning rate.
         method: training method, already attached.
         frozen: layers that stay in evaluation mode.
-        skipped: counter of skipped steps.
-        total_steps: number of steps of the training.
     """
 
     config: TrainConfig
@@ -173,11 +135,8 @@ class TrainStep:
     def step(self, number: int, batches: Sequence[Batch | FeatureBatch]) -> Tensor:
         """Run one training step.
 
-        A step with a non-finite loss or gradient has no effect and counts no images.
-
-        Args:
-            number: index of the step.
-            batches: micro-batches of this process; their gradients are summed.
+        A step with a non-finite loss or gradient has no effect and counts no images. The gradients
+        of the micro-batches of this process are summed.
 
         Returns:
             Sum of the loss over images, correct predictions, and number of images, float64

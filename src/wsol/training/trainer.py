@@ -1,18 +1,20 @@
 """Training of a classifier on image-level labels."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD
 
+from wsol._utils.files import FolderLock, output_folder
 from wsol._utils.progress import Meter
 from wsol.data.loader import Batch, TrainFiles, load_batches
 from wsol.data.open import open_data
@@ -23,7 +25,7 @@ from wsol.inference.device import announce, make_accelerator
 from wsol.localizers.cam import find_linear_layer
 from wsol.localizers.config import LocalizerConfig, resolve_threshold
 from wsol.methods.network import build_network
-from wsol.models.create import load_weights
+from wsol.models.utils import load_weights
 from wsol.runs.run import RunInfo, load_start, save_run
 from wsol.training.cached_features import (
     FeatureBatch,
@@ -39,14 +41,12 @@ from wsol.training.optim import (
     batch_norms,
     check_compiler,
     check_sync_bn,
-    compiled,
     parameter_groups,
     share_batch_norms,
 )
 from wsol.training.preflight import (
     check_folder,
     check_shares,
-    claim_folder,
     data_digest,
     keep_options,
     trainable,
@@ -123,7 +123,7 @@ class Trainer:
             config.gradient_accumulation_steps,
         )
         # As many images as in a micro-batch, so that memory suffices.
-        processes = self.accelerator.num_processes
+        parts = self.accelerator.num_processes * config.gradient_accumulation_steps
         self.validator = Validator(
             config,
             self.samples,
@@ -131,16 +131,15 @@ class Trainer:
             reference,
             self.accelerator,
             self.compute,
-            batch_size=-(
-                -self.order.images_per_step // (processes * config.gradient_accumulation_steps)
-            ),
+            batch_size=math.ceil(self.order.images_per_step / parts),
         )
         # All processes check before the first one writes, so that none waits for a failed one.
         check_folder(config)
         self.accelerator.wait_for_everyone()
         with ExitStack() as lock:
             if self.accelerator.is_main_process:
-                lock.enter_context(claim_folder(config))
+                lock.enter_context(output_folder(config.out))
+                lock.enter_context(FolderLock(config.out))
             self.accelerator.wait_for_everyone()
             self._begin()
             self.lock = lock.pop_all()
@@ -195,7 +194,8 @@ class Trainer:
             accelerator=self.accelerator,
             compute=self.compute,
             network=self.network,
-            model=compiled(model) if config.compile else model,
+            # Names in state dicts do not change, as the compiled model shares all weights.
+            model=cast(nn.Module, torch.compile(model)) if config.compile else model,
             optimizer=self.optimizer,
             method=self.method,
             frozen=self.frozen,
@@ -258,14 +258,9 @@ class Trainer:
         """Fit the head to the features in one step, instead of all steps."""
         if self.step == self.order.total_steps:
             return None
-        begin, network = time.perf_counter(), self.validator.network_to_localize(self.network)
-        self.sums += fit_head(
-            self.network,
-            self.samples,
-            network,
-            self.validator.preprocessing(self.network),
-            self.accelerator,
-        )
+        begin = time.perf_counter()
+        frozen, preprocessing = self.validator.prepared_copy(self.network)
+        self.sums += fit_head(self.network, self.samples, frozen, preprocessing, self.accelerator)
         self.step = self.order.total_steps
         rate = len(self.samples) / (time.perf_counter() - begin)
         validation = self._end_epoch(self.config.epochs, rate)
@@ -283,10 +278,8 @@ class Trainer:
             config.gradient_accumulation_steps,
         )
         if config.cache_features:
-            network, paths = self.validator.network_to_localize(self.network), self.samples.paths()
-            cached = cache_features(
-                network, paths, self.validator.preprocessing(self.network), config.out
-            )
+            frozen, preprocessing = self.validator.prepared_copy(self.network)
+            cached = cache_features(frozen, self.samples.paths(), preprocessing, config.out)
             yield from _in_steps(cached.batches(keys), config.gradient_accumulation_steps)
         else:
             transform = TrainTransform(config.image_size, config.resize)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -34,10 +35,6 @@ METRICS = ("top1_cls", "max_box_acc_v2", "gt_known", "num_with_ground_truth")
 
 def chosen_reference(config: TrainConfig, splits: Mapping[str, Samples]) -> Reference | None:
     """Return the boxes that select the best epoch, or None to keep the last epoch.
-
-    Args:
-        config: training options.
-        splits: splits of the data set.
 
     Raises:
         DataError: ``keep_best`` is set without a val split.
@@ -89,39 +86,30 @@ class BestEpoch(NamedTuple):
     fitted: dict[str, Tensor]
 
 
+@dataclass(eq=False)
 class Validator:
     """Evaluates a network on the val split, and keeps the best epoch.
 
-    Args:
-        config: training options.
+    Attributes:
         train: training split, to which localizers are fitted.
         val: val split, or None.
         reference: boxes that select the best epoch; None to keep none.
-        accelerator: accelerator of the training.
-        compute: device and precision.
         batch_size: images per step.
-
-    Attributes:
         fitted: fitted state of the localizer in the last validation.
         best: best epoch so far.
+        pseudo: val split with pseudo-boxes, if these are used.
     """
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        train: Samples,
-        val: Samples | None,
-        reference: Reference | None,
-        accelerator: Accelerator,
-        compute: Compute,
-        batch_size: int,
-    ) -> None:
-        """Store the splits and options."""
-        self.config, self.train, self.val, self.reference = config, train, val, reference
-        self.accelerator, self.compute, self.batch_size = accelerator, compute, batch_size
-        self.fitted: Mapping[str, Tensor] = {}
-        self.best: BestEpoch | None = None
-        self.pseudo: Samples | None = None
+    config: TrainConfig
+    train: Samples
+    val: Samples | None
+    reference: Reference | None
+    accelerator: Accelerator
+    compute: Compute
+    batch_size: int
+    fitted: Mapping[str, Tensor] = field(default_factory=dict)
+    best: BestEpoch | None = None
+    pseudo: Samples | None = None
 
     def open_pseudo_boxes(self) -> None:
         """Predict the pseudo-boxes of val if needed, or read those of the run."""
@@ -145,19 +133,24 @@ class Validator:
                 f"{config.data}: no image of the val split has a pseudo-box; use --keep_best false"
             )
 
-    def preprocessing(self, network: Network) -> Preprocessing:
-        """Return the preprocessing of whole images."""
-        config = self.config
-        transform = WSOLEval(config.image_size, config.normalization).transform
-        inputs = network.mean, network.std, self.compute, self.batch_size, config.num_workers
-        return Preprocessing(transform, *inputs)
-
-    def network_to_localize(self, network: Network) -> Network:
-        """Return a copy of the network prepared for localization, on its device."""
+    def prepared_copy(self, network: Network) -> tuple[Network, Preprocessing]:
+        """Return a copy of the network on its device for localization, and its preprocessing."""
         copied = deepcopy(network)
-        prepare_to_localize(copied.cpu(), self.config.image_size)
-        copied.to(self.compute.device)
-        return copied
+        return copied, self._prepare(copied)
+
+    def _prepare(self, network: Network) -> Preprocessing:
+        """Prepare a network for localization; return the preprocessing of whole images."""
+        config = self.config
+        prepare_to_localize(network.cpu(), config.image_size)
+        network.to(self.compute.device)
+        return Preprocessing(
+            WSOLEval(config.image_size, config.normalization).transform,
+            network.mean,
+            network.std,
+            self.compute,
+            self.batch_size,
+            config.num_workers,
+        )
 
     def validate(self, network: Network, localizer: ScoreMaps) -> Validation | None:
         """Fit a copy of the localizer, and evaluate the network; None without a val split."""
@@ -168,9 +161,7 @@ class Validator:
                 torch.distributed.broadcast(buffer, src=0)
         # A copy, as networks prepared for localization cannot be trained.
         network, localizer = deepcopy((network, localizer))
-        prepare_to_localize(network.cpu(), config.image_size)
-        network.to(self.compute.device)
-        preprocessing = self.preprocessing(network)
+        preprocessing = self._prepare(network)
         fit_localizer(localizer, self.train.paths(), preprocessing)
         self.fitted = localizer.state()
         if self.val is None:
@@ -195,11 +186,9 @@ class Validator:
             score = validation.metric.at(0.0)["max_box_acc_v2"]
         if score is None or (self.best is not None and score <= self.best.score):
             return
-        weights = network.state_dict()
-        self.best = BestEpoch(
-            epoch=epoch,
-            score=score,
-            threshold=validation.metric.best_threshold(),
-            network={name: value.detach().cpu().clone() for name, value in weights.items()},
-            fitted={name: value.detach().cpu().clone() for name, value in self.fitted.items()},
+        network_state, fitted = (
+            {name: value.detach().cpu().clone() for name, value in state.items()}
+            for state in (network.state_dict(), self.fitted)
         )
+        threshold = validation.metric.best_threshold()
+        self.best = BestEpoch(epoch, score, threshold, network_state, fitted)

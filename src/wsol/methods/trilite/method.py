@@ -49,9 +49,10 @@ class TriHead(ForegroundHead):
         """Return logits, features and, in training, the logits of foreground and background."""
         if not self.training:
             return Output(self(features), features)
-        sides = self.regions(features, tapped).unbind(1)[:2]
-        branches = tuple(self._logits(features, side) for side in sides)
-        return Output(self(features), features, branches)
+        foreground, background, _ = self.regions(features, tapped).unbind(1)
+        logits = self(features)
+        branches = self._logits(features, foreground), self._logits(features, background)
+        return Output(logits, features, branches)
 
     def _logits(self, features: Tensor, maps: Tensor) -> Tensor:
         """Return the logits of the mean of features weighted by maps."""

@@ -16,13 +16,12 @@ from torchvision.models.vgg import cfgs, make_layers
 from wsol.errors import ConfigError
 from wsol.models.heads import Head
 from wsol.models.network import Network
+from wsol.models.utils import IMAGENET_MEAN, IMAGENET_STD, load_weights
 
 log = logging.getLogger("wsol")
 
 Names = Callable[[Iterable[str]], dict[str, str]]
 """Function from all published names to this network's names; empty names are skipped."""
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class PublishedNetwork(Network):
@@ -60,28 +59,22 @@ class PublishedNetwork(Network):
         """
         expected = self.state_dict()
         given = self._renamed(weights, expected)
-        classifiers = {
-            name
-            for name in expected
-            if name.removeprefix("head.").rpartition(".")[0] in self.head.classifiers
-        }
+        last_layers = {f"head.{layer}" for layer in self.head.classifiers}
+        classifiers = {name for name in expected if name.rpartition(".")[0] in last_layers}
         added = tuple(f"body.{layer}." for layer in self.new_layers)
         new = {name for name in expected if name.startswith(("head.", *added))}
         stays = {name for name in classifiers if not _fits(given.get(name), expected[name])}
         if new.isdisjoint(given.keys() - classifiers):
             stays |= new - given.keys()
-        for name, value in expected.items():
-            if name in stays or name.endswith("num_batches_tracked"):
-                continue
-            if name not in given:
-                raise ConfigError(f"published weights: {name} is missing")
-            if not _fits(given[name], value):
-                raise ConfigError(
-                    f"published weights: {name} has shape {tuple(given[name].shape)} instead of "
-                    f"{tuple(value.shape)}"
-                )
-        kept = {name: value for name, value in given.items() if name not in stays}
-        self.load_state_dict(expected | kept)
+        unchanged = {
+            name: value
+            for name, value in expected.items()
+            if name in stays or name.endswith("num_batches_tracked")
+        }
+        try:
+            load_weights(self, given | unchanged)
+        except ConfigError as error:
+            raise ConfigError(f"published weights: {error}") from error
         if stays:
             layers = sorted({name.rpartition(".")[0] for name in stays})
             log.info("not in the published weights, newly initialized: %s", ", ".join(layers))
@@ -120,9 +113,7 @@ def _from_tensorflow(value: Tensor, ndim: int) -> Tensor:
 def replaced(name: str, rules: Iterable[tuple[str, str]]) -> str | None:
     r"""Return a name rewritten by the first rule that matches it completely; None without a match.
 
-    Args:
-        name: published name.
-        rules: regular expression and replacement.
+    A rule is a regular expression and its replacement.
 
     >>> replaced("conv5_1/W", [(r"conv(\d_\d)/W", r"body.conv\1.weight")])
     'body.conv5_1.weight'
@@ -145,11 +136,7 @@ KEPT = (
 
 
 class Reduction(InceptionB):
-    """torchvision's first reduction with stride 1, which preserves the size of the maps.
-
-    >>> Reduction(288).eval()(torch.rand(1, 288, 8, 8)).shape
-    torch.Size([1, 768, 8, 8])
-    """
+    """torchvision's first reduction with stride 1, which preserves the size of the maps."""
 
     def __init__(self, channels: int) -> None:
         """Create the block and set its strides to 1."""
@@ -170,10 +157,6 @@ def inception_v3(*, large: bool, added: bool, dropout: bool) -> nn.Sequential:
         large: omit the last pooling, for maps with stride 8 instead of 16.
         added: append two 3x3 convolutions of 1024 channels, ``conv7_1`` and ``conv7_2``.
         dropout: apply dropout of 0.5 before, between and after these.
-
-    >>> body = inception_v3(large=False, added=True, dropout=False)
-    >>> body.eval()(torch.rand(1, 3, 64, 64)).shape
-    torch.Size([1, 1024, 4, 4])
     """
     whole = Inception3(aux_logits=False, init_weights=False)
     made: dict[str, Any] = dict(whole.named_children())
@@ -216,10 +199,6 @@ def vgg16(
         pools: replacements of pooling layers by number; None removes the layer. The fifth is
             removed unless given.
         new: channels before and after each 3x3 convolution appended at the end, by name.
-
-    >>> body = vgg16({4: None}, {"conv6": (512, 1024)})
-    >>> [name for name, _ in body.named_children()][-7:-2]
-    ['relu5_1', 'conv5_2', 'relu5_2', 'conv5_3', 'relu5_3']
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     pools = {5: None} | dict(pools)

@@ -5,6 +5,7 @@ Both use TensorFlow's SAME padding. Their weights expect BGR images.
 Source: Choe & Shim, CVPR 2019, section 4, and the authors' code.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -47,47 +48,35 @@ PAPER = {"resnet50_se": (31, 41, 5), "vgg_gap": (3, 4, 53)}
 OTHER_STATE = r".*Momentum|.*Adam.*|global_step|learning_rate|.*summary.*|EMA/.*|tower.*"
 """Checkpoint entries that are not weights."""
 
-NORM = {
+PARAMETERS = {
+    "W": "weight",
+    "b": "bias",
     "gamma": "weight",
     "beta": "bias",
     "mean/EMA": "running_mean",
     "variance/EMA": "running_var",
 }
 
-RULES: dict[str, list[tuple[str, str]]] = {
+LAYERS: dict[str, list[tuple[str, str]]] = {
     "resnet50_se": [
-        (r"conv0/W", "body.conv1.weight"),
-        (r"group(\d)/block(\d)/conv(\d)/W", r"body.layer{0}.\2.conv\3.weight"),
-        (r"group(\d)/block(\d)/convshortcut/W", r"body.layer{0}.\2.downsample.0.weight"),
-        (r"group(\d)/block(\d)/fc(\d)/W", r"body.layer{0}.\2.se.fc\3.weight"),
-        (r"group(\d)/block(\d)/fc(\d)/b", r"body.layer{0}.\2.se.fc\3.bias"),
-        (r"linearnew/W", "head.linear.weight"),
-        (r"linearnew/b", "head.linear.bias"),
-        (r"linear/[Wb]", ""),
-    ]
-    + [
-        rule
-        for part, own in NORM.items()
-        for rule in (
-            (rf"conv0/bn/{part}", f"body.bn1.{own}"),
-            (rf"group(\d)/block(\d)/conv(\d)/bn/{part}", rf"body.layer{{0}}.\2.bn\3.{own}"),
-            (
-                rf"group(\d)/block(\d)/convshortcut/bn/{part}",
-                rf"body.layer{{0}}.\2.downsample.1.{own}",
-            ),
-        )
+        (r"conv0", "body.conv1"),
+        (r"conv0/bn", "body.bn1"),
+        (r"group(\d)/block(\d)/conv(\d)", r"body.layer{0}.\2.conv\3"),
+        (r"group(\d)/block(\d)/conv(\d)/bn", r"body.layer{0}.\2.bn\3"),
+        (r"group(\d)/block(\d)/convshortcut", r"body.layer{0}.\2.downsample.0"),
+        (r"group(\d)/block(\d)/convshortcut/bn", r"body.layer{0}.\2.downsample.1"),
+        (r"group(\d)/block(\d)/fc(\d)", r"body.layer{0}.\2.se.fc\3"),
+        (r"linearnew", "head.linear"),
+        (r"linear", ""),
     ],
     "vgg_gap": [
-        (r"(conv\d_\d)/W", r"body.\1.weight"),
-        (r"(conv\d_\d)/b", r"body.\1.bias"),
-        (r"new/W", "body.conv6.weight"),
-        (r"new/b", "body.conv6.bias"),
-        (r"linear/W", "head.linear.weight"),
-        (r"linear/b", "head.linear.bias"),
-        (r"fc\d/[Wb]", ""),
+        (r"(conv\d_\d)", r"body.\1"),
+        (r"new", "body.conv6"),
+        (r"linear", "head.linear"),
+        (r"fc\d", ""),
     ],
 }
-"""Published names to names of this package; ``{0}`` is the group's number plus one."""
+"""Published layers to those of this package; ``{0}`` is the group's number plus one."""
 
 
 def create(
@@ -117,19 +106,10 @@ def create(
 
 
 def adl_layers(name: str, positions: Iterable[int]) -> tuple[str, ...]:
-    """Return layers for positions of the authors' code.
-
-    Args:
-        name: ``resnet50_se`` or ``vgg_gap``.
-        positions: values of ``--gating-position`` of that code.
+    """Return layers for positions of the authors' code, its ``--gating-position``.
 
     Raises:
         ConfigError: a position does not exist.
-
-    >>> adl_layers("resnet50_se", (31, 41, 5))
-    ('layer3.0', 'layer4.0', 'layer4')
-    >>> adl_layers("vgg_gap", (3, 4, 53))
-    ('pool3', 'pool4', 'relu5_3')
     """
     known = POSITIONS[name]
     for position in positions:
@@ -142,10 +122,7 @@ def adl_layers(name: str, positions: Iterable[int]) -> tuple[str, ...]:
 def method_options(name: str, method: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the method and its options, with ADL's positions as layers and the paper's threshold.
 
-    Args:
-        name: ``resnet50_se`` or ``vgg_gap``.
-        method: method name; with positions, plain training becomes ADL.
-        options: options of the method, and ``adl_positions``.
+    With ``adl_positions``, plain training becomes ADL.
 
     >>> method_options("vgg_gap", "cam", {"adl_positions": [53]})
     ('adl', {'layers': ('relu5_3',), 'threshold': 0.8})
@@ -180,9 +157,12 @@ def _same(conv: Any) -> Conv2dSame:
 
 def _own_name(network: str, published: str) -> str:
     plain = published.removesuffix(":0")
-    if replaced(plain, [(OTHER_STATE, "")]) is not None:
+    if re.fullmatch(OTHER_STATE, plain):
         return ""
-    own = replaced(plain, RULES[network])
-    if own is None:
+    parts = re.fullmatch(rf"(.+?)/({'|'.join(PARAMETERS)})", plain)
+    layer = None if parts is None else replaced(parts[1], LAYERS[network])
+    if parts is None or layer is None:
         return published
-    return own.replace("{0}", str(int(plain[5]) + 1)) if "{0}" in own else own
+    if "{0}" in layer:
+        layer = layer.replace("{0}", str(int(plain[5]) + 1))
+    return f"{layer}.{PARAMETERS[parts[2]]}" if layer else ""

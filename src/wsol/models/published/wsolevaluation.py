@@ -164,17 +164,14 @@ def _own_names(network: str, published: Iterable[str]) -> dict[str, str]:
      'SPG_A2.0.bn1.bias': 'body.layer3.1.bn1.bias'}
     """
     plain = {name: name.removeprefix("module.") for name in published}
-    if network == "vgg16":
-        rules = (*_vgg_rules(plain.values()), *BODY[network], *HEAD)
-    elif network == "resnet50":
-        rules = (*_resnet_rules(plain.values()), *BODY[network], *HEAD)
-    else:
-        rules = (*BODY[network], *HEAD)
+    numbered = {"vgg16": _vgg_rules, "resnet50": _resnet_rules}.get(network)
+    blocks = numbered(list(plain.values())) if numbered else []
+    rules = (*blocks, *BODY[network], *HEAD)
     found = {name: replaced(each, rules) for name, each in plain.items()}
     return {name: name if own is None else own for name, own in found.items()}
 
 
-def _vgg_rules(names: Iterable[str]) -> list[tuple[str, str]]:
+def _vgg_rules(names: list[str]) -> list[tuple[str, str]]:
     """Return rules for the convolutions, whose numbers also count pooling and ADL layers."""
     numbers = _numbers(r"features\.(\d+)\..*", names)
     rules = [
@@ -188,17 +185,16 @@ def _vgg_rules(names: Iterable[str]) -> list[tuple[str, str]]:
     ]
 
 
-def _resnet_rules(names: Iterable[str]) -> list[tuple[str, str]]:
+def _resnet_rules(names: list[str]) -> list[tuple[str, str]]:
     """Return rules for the blocks, whose numbers also count ADL layers, or are split for SPG."""
-    names = list(names)
     rules = [
         (rf"layer{stage}\.{number}\.(.*)", rf"body.layer{stage}.{block}.\1")
         for stage in (1, 2, 3, 4)
         for block, number in enumerate(_numbers(rf"layer{stage}\.(\d+)\..*", names))
     ]
-    rules.append((r"SPG_A1\.0\.(.*)", r"body.layer3.0.\1"))
+    split = [("A1.0", 0), *((f"A2.{number}", number + 1) for number in range(5))]
     return rules + [
-        (rf"SPG_A2\.{number}\.(.*)", rf"body.layer3.{number + 1}.\1") for number in range(5)
+        (rf"SPG_{re.escape(part)}\.(.*)", rf"body.layer3.{block}.\1") for part, block in split
     ]
 
 
