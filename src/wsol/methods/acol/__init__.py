@@ -10,8 +10,6 @@ maps only, since the logits are the first branch's. A constant map erases nothin
 published code divides by zero.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 

@@ -6,8 +6,6 @@ applies to the whole batch, the importance map is the sigmoid of the raw attenti
 rescaled, and the drop mask carries no gradient.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 

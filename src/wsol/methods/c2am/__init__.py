@@ -10,8 +10,6 @@ with it, where the paper takes the classes from another network. The losses do n
 side of the map is the foreground. Here it is the side with more of the classifier's maps.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 

@@ -8,8 +8,6 @@ are mixed by the remaining area. Known deviation: with multiple processes each m
 the batch, where the published code mixes the whole batch.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 

@@ -7,8 +7,6 @@ size and patches in each step. The PyTorch re-evaluation (wsolevaluation) has on
 images; set a single size to reproduce it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 

@@ -10,8 +10,6 @@ pixels add nothing to the loss, where the published code gives NaN. In evaluatio
 branches do not run.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 

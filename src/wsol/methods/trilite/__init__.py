@@ -15,8 +15,6 @@ that of all features, where the paper's has the class token, and is trained on a
 for multi-label images the background loss is the sum over the image's labels.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 

@@ -7,6 +7,7 @@ Source: Choe & Shim, CVPR 2019, section 4, and the authors' code.
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import timm
@@ -90,11 +91,7 @@ def create(
             f"tensorpack/{name} has no weights to download; load the authors' .npz file with "
             "load_published or wsol import, or use --pretrained false"
         )
-
-    def names(published: Iterable[str]) -> dict[str, str]:
-        return {each: _own_name(name, each) for each in published}
-
-    options: dict[str, Any] = {"names": names, "tensorflow": True}
+    options: dict[str, Any] = {"names": partial(_own_names, name), "tensorflow": True}
     adl = tuple(POSITIONS[name][position] for position in PAPER[name])
     if name == "vgg_gap":
         body, head = vgg16(new={"conv6": (512, 1024)}), LinearHead(1024, num_classes)
@@ -153,6 +150,10 @@ def _resnet50_se() -> Any:
 def _same(conv: Any) -> Conv2dSame:
     size, stride = conv.kernel_size, conv.stride
     return Conv2dSame(conv.in_channels, conv.out_channels, size, stride=stride, bias=False)
+
+
+def _own_names(network: str, published: Iterable[str]) -> dict[str, str]:
+    return {name: _own_name(network, name) for name in published}
 
 
 def _own_name(network: str, published: str) -> str:
