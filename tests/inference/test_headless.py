@@ -317,7 +317,7 @@ def test_the_app_shows_objects(photo: Path) -> None:
     """And raises a one-line error if a class is requested."""
     pool = LocalizerCache(AppConfig(backbone="convnextv2_atto.fcmae", image_size=64, device="cpu"))
     assert pool.classify(photo) == [(0, 1.0)]
-    found, _ = pool.preprocessing(photo, "a", Choice(localizer="ncut", label=0))
+    found, _ = pool.localize(photo, "a", Choice(localizer="ncut", label=0))
     assert (found.label, len(found.boxes)) == ("object", 1)
     with pytest.raises(ConfigError, match="ncut"):
-        pool.preprocessing(photo, "a", Choice(localizer="cam"))
+        pool.localize(photo, "a", Choice(localizer="cam"))

@@ -378,7 +378,7 @@ class _Backend:
     def _look(
         self, task: dict[str, Any], path: Path, others: Sequence[Path]
     ) -> Localization | None:
-        found, _ = self.cache.preprocessing(path, "task", Choice(), others)
+        found, _ = self.cache.localize(path, "task", Choice(), others)
         if found.error is not None:
             _warn(task, found.error.reason)
             return None

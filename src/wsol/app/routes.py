@@ -49,6 +49,9 @@ class RequestLimits:
     Pages of other sites may send requests to this machine, and with DNS rebinding they may even
     read the responses. The browser reveals both in the headers ``Host`` and ``Origin``.
 
+    Starlette's TrustedHostMiddleware and RequestBodyLimitMiddleware do less: they know no addresses
+    of this machine, and respond in plain text, with status 400 to a foreign host.
+
     Args:
         app: wrapped application.
         names: host names of this machine, besides ``localhost`` and the called address.
@@ -143,10 +146,6 @@ def as_json(error: HTTPException) -> JSONResponse:
 async def read_json(request: Request, most_bytes: int = MAX_JSON) -> dict[str, Any]:
     """Return the JSON object in the body of a request.
 
-    Args:
-        request: request with an unread body.
-        most_bytes: maximum size of the body in bytes.
-
     Raises:
         HTTPException: the body is not a JSON object, or too large.
     """
@@ -192,10 +191,7 @@ def page_files() -> dict[str, bytes]:
 
 
 def app_index(report: str) -> str:
-    r"""Return the ``index.html`` of the app.
-
-    Args:
-        report: ``index.html`` of a report, with one line per file.
+    r"""Return the ``index.html`` of the app, made from that of a report with one line per file.
 
     >>> print(app_index('<title>wsol report</title>\n<script defer src="data/index.js"></script>'))
     <title>wsol app</title>
@@ -217,11 +213,7 @@ REFUSED: tuple[type[Exception], ...] = (HTTPException, WsolError, MemoryError, R
 
 
 def create_app(service: InferenceService) -> Starlette:
-    """Return the application with page and API, without request limits.
-
-    Args:
-        service: inference service of the routes.
-    """
+    """Return the application with page and API, without request limits."""
     routes = _Routes(service)
     return Starlette(
         routes=[
@@ -232,7 +224,7 @@ def create_app(service: InferenceService) -> Starlette:
             Route("/api/images/{id}", routes.remove, methods=["DELETE"]),
             Route("/api/images/{id}/photo", routes.photo),
             Route("/api/images/{id}/map", routes.map),
-            Route("/api/images/{id}/localize", routes.preprocessing, methods=["POST"]),
+            Route("/api/images/{id}/localize", routes.localize, methods=["POST"]),
             Route("/api/download", routes.download),
         ],
         exception_handlers=dict.fromkeys(REFUSED, refuse),
@@ -296,23 +288,23 @@ class _Routes:
         store = self.service.store
         if request.method == "DELETE":
             for image in store:
-                store.remove(image)
+                store.remove(image.path)
         if request.method != "POST":
             return JSONResponse({"images": [row(image, self.names) for image in store]})
         choice = _choice(request.query_params, self.names)
-        uploads = await receive_files(request, store.new_path, self.service.most_bytes)
-        answers = await self.service.take(uploads, choice)
+        files = await receive_files(request)
+        answers = await self.service.take(files, choice)
         rows = [
             row(answer, self.names)
             if isinstance(answer, StoredImage)
-            else {"name": escape_name(upload.name), "error": answer}
-            for upload, answer in zip(uploads, answers, strict=True)
+            else {"name": escape_name(file.filename or ""), "error": answer}
+            for file, answer in zip(files, answers, strict=True)
         ]
         return JSONResponse({"images": rows})
 
     async def remove(self, request: Request) -> Response:
         """Remove an image."""
-        self.service.store.remove(self._image(request))
+        self.service.store.remove(self._image(request).path)
         return JSONResponse({})
 
     async def photo(self, request: Request) -> Response:
@@ -324,11 +316,11 @@ class _Routes:
         png = encode_small_map(small_map(self._image(request).whole().heat_map))
         return Response(b64decode(png), media_type="image/png")
 
-    async def preprocessing(self, request: Request) -> Response:
+    async def localize(self, request: Request) -> Response:
         """Localize in an image again, with another localizer, layer or class."""
         image, options = self._image(request), await read_json(request)
-        seen = await self.service.preprocessing(image, _choice(options, self.names))
-        return JSONResponse(row(seen, self.names))
+        again = await self.service.localize(image, _choice(options, self.names))
+        return JSONResponse(row(again, self.names))
 
     async def download(self, request: Request) -> Response:
         """Return a zip file with the boxes in one or more formats."""
@@ -351,12 +343,7 @@ class _Routes:
 
 
 def row(image: StoredImage, names: Sequence[str]) -> dict[str, Any]:
-    """Return the row of an image for the page: that of a report, with additional fields.
-
-    Args:
-        image: stored image.
-        names: unique names of the classes.
-    """
+    """Return the row of an image for the page: that of a report, with additional fields."""
     found, choice = image.found, image.choice
     return row_of(found, None, frozenset()) | {
         "id": image.id,

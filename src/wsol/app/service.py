@@ -5,16 +5,16 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
+from starlette.datastructures import UploadFile
 
 from wsol.app.config import AppConfig
-from wsol.app.storage import Choice, ImageStore, StoredImage, Upload, save_shown
+from wsol.app.storage import Choice, ImageStore, StoredImage, free_name, save_upload
 from wsol.errors import ImageError
 from wsol.formats import PredictionInfo, check_format
 from wsol.formats.convert import convert
@@ -37,18 +37,15 @@ LIKELY = 5
 
 
 @dataclass
-class _Made:
+class _Loaded:
     """Localizer, and the number of images that it was fitted to; None if it needs no fit."""
 
-    locate: Localizer
-    shown: int | None
+    localizer: Localizer
+    fitted_to: int | None
 
 
 class LocalizerCache:
     """Cache of localizers by choice; not thread-safe.
-
-    Args:
-        config: options of the app, with the default localizer.
 
     Attributes:
         first: default localizer.
@@ -62,8 +59,8 @@ class LocalizerCache:
     def __init__(self, config: AppConfig) -> None:
         """Load the network."""
         self.config = config
-        self.made: dict[tuple[str | None, str], _Made] = {}
-        self.first = self._find(Choice()).locate
+        self.loaded: dict[tuple[str | None, str], _Loaded] = {}
+        self.first = self._find(Choice()).localizer
         self.layers = [stage.layer for stage in find_stages(self.first.model)]
 
     def classify(self, path: Path) -> list[tuple[int, float]]:
@@ -71,7 +68,7 @@ class LocalizerCache:
         (likely,) = self.first.likely_labels([path], LIKELY)
         return likely
 
-    def preprocessing(
+    def localize(
         self, path: Path, name: str, choice: Choice, others: Sequence[Path] = ()
     ) -> tuple[Localization, float]:
         """Return the localization of an image, and the threshold of its boxes.
@@ -86,33 +83,33 @@ class LocalizerCache:
             ConfigError: the localizer, layer or class does not exist, or is not valid for the
                 network.
         """
-        made = self._find(choice)
+        loaded = self._find(choice)
         # Fit again when there are more images, up to a sufficient number.
-        if made.shown is not None and made.shown < min(len(others), MAX_FIT_IMAGES):
-            made.locate.fit(others)
-            made.shown = len(others)
-        (found,) = made.locate([path], [name], choice.label)
-        return found, made.locate.threshold
+        if loaded.fitted_to is not None and loaded.fitted_to < min(len(others), MAX_FIT_IMAGES):
+            loaded.localizer.fit(others)
+            loaded.fitted_to = len(others)
+        (found,) = loaded.localizer([path], [name], choice.label)
+        return found, loaded.localizer.threshold
 
-    def _find(self, choice: Choice) -> _Made:
+    def _find(self, choice: Choice) -> _Loaded:
         key = choice.localizer, choice.layer
-        made = self.made.pop(key, None) or self._make(choice)
-        self.made[key] = made
-        if len(self.made) > MOST_LOCALIZERS:
+        loaded = self.loaded.pop(key, None) or self._load(choice)
+        self.loaded[key] = loaded
+        if len(self.loaded) > MOST_LOCALIZERS:
             # The default localizer is never removed.
-            oldest = next(each for each in self.made if each != (None, ""))
-            del self.made[oldest]
-        return made
+            oldest = next(each for each in self.loaded if each != (None, ""))
+            del self.loaded[oldest]
+        return loaded
 
-    def _make(self, choice: Choice) -> _Made:
+    def _load(self, choice: Choice) -> _Loaded:
         changes: dict[str, Any] = {}
         if choice.localizer is not None:
             changes = vars(BoxOptions(localizer=choice.localizer))
         if choice.layer:
             changes["layers"] = choice.layer
         options = LocalizerOptions.of(self.config, batch_size=1, **changes)
-        locate = Localizer(self.config.run, **vars(options))
-        return _Made(locate, None if locate.is_fitted else 0)
+        localizer = Localizer(self.config.run, **vars(options))
+        return _Loaded(localizer, None if localizer.is_fitted else 0)
 
 
 def localizer_names() -> list[str]:
@@ -139,9 +136,9 @@ def zip_formats(
     """Return an open temporary zip file with localizations in some formats.
 
     Args:
-        folder: folder for temporary files, which are removed.
+        folder: folder for temporary files.
         stored: images, for formats that need their files.
-        found: localizations of the images, whose ``image_id`` is a unique relative path.
+        found: their localizations.
         info: information on the prediction; its folder of images is replaced.
         formats: names of the formats.
 
@@ -188,13 +185,7 @@ Result = TypeVar("Result")
 
 
 class InferenceService:
-    """Stores uploaded images and localizes objects in them.
-
-    Args:
-        cache: cache of localizers.
-        store: store of the images.
-        most_bytes: maximum size of a file in bytes.
-    """
+    """Stores uploaded images, of at most some bytes each, and localizes objects in them."""
 
     def __init__(self, cache: LocalizerCache, store: ImageStore, most_bytes: int) -> None:
         """Store cache, image store and limit."""
@@ -205,12 +196,8 @@ class InferenceService:
         """Run a job in a thread, one job at a time; a shutdown does not wait for it."""
         return await run_sync(job, limiter=self.one, abandon_on_cancel=True)
 
-    async def take(self, uploads: Sequence[Upload], choice: Choice) -> list[StoredImage | str]:
+    async def take(self, files: Sequence[UploadFile], choice: Choice) -> list[StoredImage | str]:
         """Store uploaded files, and localize objects in them.
-
-        Args:
-            uploads: uploaded files; refused files are removed.
-            choice: localizer, layer and class.
 
         Returns:
             Stored image of each file, or the reason why it was refused.
@@ -218,24 +205,23 @@ class InferenceService:
         Raises:
             ConfigError: the choice is not valid; no file is stored.
         """
-        waiting = {upload.path for upload in uploads}
+        paths = [self.store.new_path() for _ in files]
         try:
             # All files are opened first, as localizers may be fitted to all of them.
-            reasons = [await self._open(upload) for upload in uploads]
-            good = [up.path for up, reason in zip(uploads, reasons, strict=True) if reason is None]
-            answers: list[StoredImage | str] = []
-            for upload, reason in zip(uploads, reasons, strict=True):
-                answer = reason or await self._keep(upload, choice, good)
-                if isinstance(answer, StoredImage):
-                    waiting.remove(upload.path)
-                answers.append(answer)
+            reasons = [
+                await self._open(file, path) for file, path in zip(files, paths, strict=True)
+            ]
+            good = [path for path, reason in zip(paths, reasons, strict=True) if reason is None]
+            return [
+                reason or await self._keep(file.filename or "", path, choice, good)
+                for file, path, reason in zip(files, paths, reasons, strict=True)
+            ]
         finally:
-            for path in waiting:
-                path.unlink(missing_ok=True)
-                shown_path(path).unlink(missing_ok=True)
-        return answers
+            for path in paths:
+                if path.name not in self.store.images:
+                    self.store.remove(path)
 
-    async def preprocessing(self, image: StoredImage, choice: Choice) -> StoredImage:
+    async def localize(self, image: StoredImage, choice: Choice) -> StoredImage:
         """Localize in a stored image again, with another choice.
 
         Raises:
@@ -243,7 +229,7 @@ class InferenceService:
         """
         others = [each.path for each in self.store]
         found, threshold = await self.work(
-            lambda: self._look(image.path, image.likely, choice, others)
+            lambda: self._localize(image.path, image.likely, choice, others)
         )
         again = replace(
             image,
@@ -267,8 +253,8 @@ class InferenceService:
         Raises:
             ConfigError: a format is unknown.
         """
-        images, first = list(self.store), self.cache.first
-        info = first.info(self.store.folder)
+        images = list(self.store)
+        info = self.cache.first.info(self.store.folder)
         if threshold is None:
             # Formats use a single threshold for masks, and boxes must match the masks.
             own = {each.threshold for each in images}
@@ -287,7 +273,7 @@ class InferenceService:
             found, threshold, choice.instances or first.instances, first.is_multi_label
         )
 
-    def _look(
+    def _localize(
         self,
         path: Path,
         likely: Sequence[tuple[int, float]],
@@ -296,37 +282,35 @@ class InferenceService:
     ) -> tuple[Localization, float]:
         # A single class, as the map does not separate the boxes of more than one.
         label = likely[0][0] if choice.label is None else choice.label
-        found, threshold = self.cache.preprocessing(
+        found, threshold = self.cache.localize(
             path, path.name, replace(choice, label=label), others
         )
         if found.error is not None:
             raise found.error
         return self._cut(found, threshold, choice), threshold
 
-    async def _open(self, upload: Upload) -> str | None:
-        """Write the JPEG for the page; return the reason if the file is refused, or None."""
-        if upload.size > self.most_bytes:
-            return f"larger than {self.most_bytes:,} bytes"
-        shown, most = shown_path(upload.path), self.cache.config.max_pixels
-        job = partial(save_shown, upload.path, shown, most)
+    async def _open(self, file: UploadFile, path: Path) -> str | None:
+        """Write an upload to a path; return the reason if it is refused, or None."""
         try:
-            await self.work(job)
+            await self.work(
+                lambda: save_upload(file, path, self.most_bytes, self.cache.config.max_pixels)
+            )
         except ImageError as error:
             return error.reason
         return None
 
     async def _keep(
-        self, upload: Upload, choice: Choice, good: Sequence[Path]
+        self, name: str, path: Path, choice: Choice, good: Sequence[Path]
     ) -> StoredImage | str:
+        """Localize in an upload and store it; return the reason if it is refused."""
         reason = self.store.full()
         if reason is not None:
             return reason
-        path = upload.path
         others = list(dict.fromkeys([*(each.path for each in self.store), *good]))
 
         def job() -> tuple[list[tuple[int, float]], Localization, float]:
             likely = self.cache.classify(path)
-            return likely, *self._look(path, likely, choice, others)
+            return likely, *self._localize(path, likely, choice, others)
 
         try:
             likely, found, threshold = await self.work(job)
@@ -336,12 +320,11 @@ class InferenceService:
         reason = self.store.full()
         if reason is not None:
             return reason
+        image_id = free_name(name, [image.found.image_id for image in self.store])
         image = StoredImage(
-            id=path.name,
-            name=upload.name,
+            name=name,
             path=path,
-            shown=shown_path(path),
-            found=_without_map(found, self.store.free_name(upload.name)),
+            found=_without_map(found, image_id),
             heat_map=encode_map(found.heat_map),
             likely=likely,
             choice=choice,
@@ -349,11 +332,6 @@ class InferenceService:
         )
         self.store.add(image)
         return image
-
-
-def shown_path(path: Path) -> Path:
-    """Return the path of the JPEG that the page shows for an image."""
-    return path.with_suffix(".jpg")
 
 
 def _without_map(found: Localization, name: str) -> Localization:

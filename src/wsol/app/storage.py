@@ -2,15 +2,14 @@
 
 import re
 import secrets
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack
+import shutil
+from collections.abc import AsyncGenerator, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from wsol.data.images import load_image
@@ -25,13 +24,13 @@ SIDE = 1280
 
 @dataclass(frozen=True)
 class Choice:
-    """Choice of localizer, layer, class and instances for an image.
+    """Choice of localizer, layer, class and instances for an image; defaults are the app's.
 
     Attributes:
-        localizer: name of the localizer, or None for the default one of the app.
+        localizer: name of the localizer.
         layer: name of a module, or empty for the default layer of the localizer.
         label: index of the class, or None for the most likely one.
-        instances: ``single`` or ``multiple`` boxes, or None for the default of the app.
+        instances: ``single`` or ``multiple`` boxes.
     """
 
     localizer: str | None = None
@@ -45,10 +44,8 @@ class StoredImage:
     """Uploaded image and its localization.
 
     Attributes:
-        id: generated id.
         name: file name from the client, only for display as text.
-        path: path of the uploaded file.
-        shown: path of a smaller JPEG for the page.
+        path: path of the uploaded file; its name is generated.
         found: localization without heat map; its ``image_id`` is a unique relative path.
         heat_map: heat map as a gray PNG, a twentieth of its size; None if it is empty.
         likely: indices and probabilities of the most likely classes.
@@ -56,15 +53,23 @@ class StoredImage:
         threshold: threshold of the localizer.
     """
 
-    id: str
     name: str
     path: Path
-    shown: Path
     found: Localization
     heat_map: bytes | None
     likely: list[tuple[int, float]]
     choice: Choice
     threshold: float
+
+    @property
+    def id(self) -> str:
+        """Generated id."""
+        return self.path.name
+
+    @property
+    def shown(self) -> Path:
+        """Path of a smaller JPEG for the page."""
+        return shown_path(self.path)
 
     def whole(self) -> Localization:
         """Return the localization with its heat map."""
@@ -72,16 +77,10 @@ class StoredImage:
 
 
 class ImageStore:
-    """Stores images up to a maximum number and size.
-
-    Args:
-        folder: existing folder of the files.
-        max_images: maximum number of images.
-        most_bytes: maximum total size of their files in bytes.
-    """
+    """Images by id, up to a maximum number and total size of their files in bytes."""
 
     def __init__(self, folder: Path, max_images: int, most_bytes: int) -> None:
-        """Create an empty store."""
+        """Create an empty store in an existing folder."""
         self.folder, self.max_images, self.most_bytes = folder, max_images, most_bytes
         self.images: dict[str, StoredImage] = {}
 
@@ -106,42 +105,38 @@ class ImageStore:
             return f"the stored images take {used:,} bytes; remove some first"
         return None
 
-    def free_name(self, name: str) -> str:
-        """Return a unique name of an image that exports can use as a relative path.
-
-        Args:
-            name: file name from the client.
-        """
-        return free_name(name, [image.found.image_id for image in self])
-
     def add(self, image: StoredImage) -> None:
         """Add an image, or replace it."""
         self.images[image.id] = image
 
-    def remove(self, image: StoredImage) -> None:
-        """Remove an image and its files."""
-        self.images.pop(image.id, None)
-        image.path.unlink(missing_ok=True)
-        image.shown.unlink(missing_ok=True)
+    def remove(self, path: Path) -> None:
+        """Remove the image of a path, if it is stored, and its files."""
+        self.images.pop(path.name, None)
+        path.unlink(missing_ok=True)
+        shown_path(path).unlink(missing_ok=True)
 
 
-def save_shown(path: Path, shown: Path, max_pixels: int) -> None:
-    """Write a JPEG of an image for the page: upright, without metadata, at most ``SIDE`` pixels.
+def shown_path(path: Path) -> Path:
+    """Return the path of the JPEG that the page shows for an image."""
+    return path.with_suffix(".jpg")
 
-    Args:
-        path: path of the image.
-        shown: path of the JPEG to write.
-        max_pixels: pixel limit; larger images are refused.
+
+def save_upload(file: UploadFile, path: Path, most_bytes: int, max_pixels: int) -> None:
+    """Write an uploaded file, and a JPEG of it for the page: upright and without metadata.
 
     Raises:
-        ImageError: the image cannot be read, or the JPEG cannot be written.
+        ImageError: the file is too large, cannot be read as an image, or cannot be written.
     """
-    image = load_image(path, max_pixels=max_pixels)
-    image.thumbnail((SIDE, SIDE))
     try:
-        image.save(shown, "jpeg", quality=88)
+        with file.file as content:
+            if (file.size or 0) > most_bytes:
+                raise ImageError(path, f"larger than {most_bytes:,} bytes")
+            with path.open("xb") as copy:
+                shutil.copyfileobj(content, copy)
+        image = load_image(path, max_pixels=max_pixels)
+        image.thumbnail((SIDE, SIDE))
+        image.save(shown_path(path), "jpeg", quality=88)
     except OSError as error:
-        shown.unlink(missing_ok=True)
         raise ImageError(path, f"cannot be stored: {error.strerror}") from error
 
 
@@ -186,129 +181,45 @@ def _short(part: str) -> str:
     return (data[: 200 - len(end)] + end).decode("utf-8", "ignore")
 
 
-MAX_PARTS = 1_000
-"""Maximum number of parts of a form."""
+MAX_FILES = 1_000
+"""Maximum number of files of a form."""
 
 
-@dataclass
-class Upload:
-    """Uploaded file of a form.
+class _FormParser(MultiPartParser):
+    """Starlette's parser, which also refuses a form that ends early.
 
-    Attributes:
-        name: file name from the client; untrusted, and not used as a path.
-        path: path of the content.
-        size: number of sent bytes.
+    Files up to 1 MiB stay in memory; larger ones are temporary files without a name.
     """
 
-    name: str
-    path: Path
-    size: int = 0
-
-
-async def receive_files(
-    request: Request, new_path: Callable[[], Path], most_bytes: int
-) -> list[Upload]:
-    """Write the files of a form to disk, and return them with their full size.
-
-    If the request ends early or is refused, all written files are removed.
-
-    Args:
-        request: request of type ``multipart/form-data``, with an unread body.
-        new_path: function that returns the path of the next file.
-        most_bytes: maximum number of bytes per file to write; the rest is discarded.
-
-    Raises:
-        HTTPException: the form is not valid.
-        ClientDisconnect: the client has disconnected.
-    """
-    kind, options = parse_options_header(request.headers.get("content-type"))
-    boundary = options.get(b"boundary")
-    if kind != b"multipart/form-data" or not boundary:
-        raise HTTPException(400, "send files as multipart/form-data")
-    form = _Form(new_path, most_bytes)
-    try:
-        parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": form.begin,
-                "on_header_field": form.header_field,
-                "on_header_value": form.header_value,
-                "on_header_end": form.header_end,
-                "on_headers_finished": form.open,
-                "on_part_data": form.write,
-                "on_part_end": form.close,
-                "on_end": form.end,
-            },
-        )
-        async for chunk in request.stream():
-            parser.write(chunk)
-        parser.finalize()
-        if not form.is_whole:
-            raise HTTPException(400, "the form ends too early")
-    except FormParserError as error:
-        form.forget()
-        raise HTTPException(400, "the form cannot be read") from error
-    except OSError as error:
-        form.forget()
-        raise HTTPException(507, f"cannot store files: {error.strerror}") from error
-    except BaseException:
-        form.forget()
-        raise
-    return form.uploads
-
-
-class _Form:
-    """Callbacks of the parser, which collect the headers of a part and write its data to a file."""
-
-    def __init__(self, new_path: Callable[[], Path], most_bytes: int) -> None:
-        self.new_path, self.most_bytes = new_path, most_bytes
-        self.uploads: list[Upload] = []
-        self.stack = ExitStack()
-        self.file: BinaryIO | None = None
-        self.parts = 0
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.headers, self._stream(request), max_files=MAX_FILES)
         self.is_whole = False
-        self.field = self.value = b""
-        self.headers: dict[bytes, bytes] = {}
 
-    def begin(self) -> None:
-        self.parts += 1
-        if self.parts > MAX_PARTS:
-            raise HTTPException(413, f"more than {MAX_PARTS:,} files; send fewer at once")
-        self.headers = {}
+    async def _stream(self, request: Request) -> AsyncGenerator[bytes, None]:
+        async for chunk in request.stream():
+            yield chunk
+        # Raised here, as the parser closes its files if the stream fails.
+        if not self.is_whole:
+            raise MultiPartException("it ends too early")
 
-    def header_field(self, data: bytes, start: int, end: int) -> None:
-        self.field += data[start:end]
-
-    def header_value(self, data: bytes, start: int, end: int) -> None:
-        self.value += data[start:end]
-
-    def header_end(self) -> None:
-        self.headers[self.field.lower()] = self.value
-        self.field = self.value = b""
-
-    def open(self) -> None:
-        _, options = parse_options_header(self.headers.get(b"content-disposition"))
-        name = options.get(b"filename")
-        if name is not None:
-            upload = Upload(name.decode("utf-8", "replace"), self.new_path())
-            self.uploads.append(upload)
-            self.file = self.stack.enter_context(upload.path.open("xb"))
-
-    def write(self, data: bytes, start: int, end: int) -> None:
-        if self.file is not None:
-            upload = self.uploads[-1]
-            left = max(self.most_bytes - upload.size, 0)
-            self.file.write(data[start : min(end, start + left)])
-            upload.size += end - start
-
-    def close(self) -> None:
-        self.file = None
-        self.stack.close()
-
-    def end(self) -> None:
+    def on_end(self) -> None:
+        """Note the end of the form."""
         self.is_whole = True
 
-    def forget(self) -> None:
-        self.stack.close()
-        for upload in self.uploads:
-            upload.path.unlink(missing_ok=True)
+
+async def receive_files(request: Request) -> list[UploadFile]:
+    """Return the files of a form, whose names are untrusted.
+
+    Raises:
+        HTTPException: the form is not valid, or its files cannot be stored.
+        ClientDisconnect: the client has disconnected.
+    """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise HTTPException(400, "send files as multipart/form-data")
+    try:
+        form = await _FormParser(request).parse()
+    except MultiPartException as error:
+        raise HTTPException(400, f"the form cannot be read: {error.message}") from error
+    except OSError as error:
+        raise HTTPException(507, f"cannot store files: {error.strerror}") from error
+    return [file for _, file in form.multi_items() if isinstance(file, UploadFile)]
