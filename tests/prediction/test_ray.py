@@ -269,16 +269,6 @@ def test_too_many_errors_stop_it(
     assert all(row["image_id"] for row in read_rows(tmp_path / "out", chunks))
 
 
-def test_too_few_resources_are_one_line(
-    wsol: Started, photos: Path, tiny_run: Path, tmp_path: Path
-) -> None:
-    """A GPU that no machine has is not waited for."""
-    run = ("--run", tiny_run, *OPTIONS[2:], "--engine", "ray", "--gpus", 7)
-    status, _, errors = wsol.run("predict", photos, "--out", tmp_path / "out", *run)
-    assert status == 2
-    assert "no machine of the cluster has 1 processors and 7 GPUs" in errors.splitlines()[-1]
-
-
 def test_without_ray_one_line_says_what_to_install(
     photos: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -387,6 +377,22 @@ def test_a_machine_without_gpu_may_start_a_prediction_of_a_run_in_float16(
     monkeypatch.setattr(predict_ray, "has_float16", lambda _: here)
     config = PredictConfig(images=[photos], out=photos, engine="ray", gpus=1)
     assert predict_ray.cluster_precision(config) == expected
+
+
+def test_a_gpu_that_no_machine_has_is_not_waited_for(
+    photos: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line says what is missing."""
+    machines = Machines({"CPU": 16, "GPU": 6})
+    monkeypatch.setattr(predict_ray, "_cluster", lambda: nullcontext(machines))
+    config = PredictConfig(
+        images=[photos], out=photos, engine="ray", gpus=7, run=tiny_run, precision="fp32"
+    )
+    images = collect([photos])
+    job = PredictionJob(photos, len(images), 4)
+    locate = Localizer(tiny_run, device="cpu")
+    with pytest.raises(ConfigError, match="no machine of the cluster has 1 processors and 7 GPUs"):
+        predict_ray.predict_chunks_on_ray(config, job, images, locate, [0])
 
 
 @pytest.mark.parametrize(("gpus", "processors", "room"), [(1.0, 1, 8), (0.5, 1, 16), (0.0, 8, 2)])

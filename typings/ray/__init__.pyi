@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from ray import data as data
 from ray import exceptions as exceptions
 
 def init(*, logging_level: int = ..., log_to_driver: bool = ...) -> Any: ...

@@ -4,14 +4,14 @@ import base64
 import http.client
 import json
 import logging
-import os
 import secrets
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, urljoin, urlsplit
 from urllib.request import HTTPRedirectHandler, build_opener
@@ -69,10 +69,7 @@ class TaskImages:
 
     @contextmanager
     def get(self, name: object) -> Iterator[Path]:
-        """Yield the path of a task's image; a temporary copy is removed afterwards.
-
-        Args:
-            name: URL of the image in the task.
+        """Yield the path of an image by its URL in a task; a copy is removed afterwards.
 
         Raises:
             ImageError: the image is not allowed or not available.
@@ -106,15 +103,14 @@ class TaskImages:
         parts = urlsplit(name)
         if not parts.path.endswith(LOCAL_FILES) or not self._is_there(name):
             return None
-        for target in parse_qs(parts.query).get("d", []):
-            for folder in self.folders:
-                try:
-                    # Links are resolved first, as the check concerns the real path.
-                    file = (folder / target.lstrip("/")).resolve()
-                    if file.is_relative_to(folder) and file.is_file():
-                        return file
-                except (OSError, ValueError):
-                    continue
+        for target, folder in product(parse_qs(parts.query).get("d", []), self.folders):
+            try:
+                # Links are resolved first, as the check concerns the real path.
+                file = (folder / target.lstrip("/")).resolve()
+                if file.is_relative_to(folder) and file.is_file():
+                    return file
+            except (OSError, ValueError):
+                continue
         return None
 
     def _inline(self, name: str) -> bytes:
@@ -160,17 +156,8 @@ class TaskImages:
 class _NoRedirect(HTTPRedirectHandler):
     """Refuses redirects, which could send the token to another server."""
 
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> Any:
-        """Return None to refuse the redirect."""
-        return None
+    def redirect_request(self, *_: Any) -> None:
+        """Return no request that follows the redirect."""
 
 
 @dataclass(frozen=True)
@@ -192,10 +179,8 @@ class LabelConfig:
     def label_of(self, class_name: str) -> str | None:
         """Return the label of a class, or None if the project has none.
 
-        Args:
-            class_name: class name of the network. The case is ignored, unless the project has
-                labels that only differ in case. If two classes share a name, a label of this name
-                applies to both.
+        The case is ignored, unless the project has labels that only differ in case. If two classes
+        share a name, a label of this name applies to both.
         """
         name = class_name.casefold()
         return (
@@ -206,13 +191,10 @@ class LabelConfig:
 
 
 def read_label_config(text: object) -> LabelConfig:
-    """Parse the box labels in a labeling configuration.
+    """Parse the box labels in a labeling configuration: ``RectangleLabels`` for an ``Image``.
 
     A label applies to the class of the same name, and to those in its attribute
     ``predicted_values``, separated by commas, as in the official backends of Label Studio.
-
-    Args:
-        text: XML with ``RectangleLabels`` for an ``Image``.
 
     Raises:
         ConfigError: the configuration is not valid, or has a document type, whose entities may
@@ -253,10 +235,8 @@ def _labels(tag: ElementTree.Element) -> dict[str, str]:
     ]
     pairs += [(value, kept[value]) for value in own]
     # A label of the same case takes precedence over one of another case.
-    for name, label in pairs:
+    for name, label in [*pairs, *((name.casefold(), label) for name, label in pairs)]:
         labels.setdefault(name, label)
-    for name, label in pairs:
-        labels.setdefault(name.casefold(), label)
     labels.pop("", None)
     return labels
 
@@ -272,10 +252,6 @@ def create_backend(cache: LocalizerCache, images: TaskImages) -> Starlette:
 
     Source: ``label_studio_ml/api.py`` in HumanSignal/label-studio-ml-backend for the responses,
     ``label_studio/ml/api_connector.py`` in HumanSignal/label-studio for the requests.
-
-    Args:
-        cache: cache of localizers.
-        images: source of the images of tasks.
     """
     backend = _Backend(cache, images)
     return Starlette(
@@ -291,11 +267,6 @@ def create_backend(cache: LocalizerCache, images: TaskImages) -> Starlette:
     )
 
 
-def token() -> str | None:
-    """Return the access token of Label Studio, or None."""
-    return os.environ.get(TOKEN)
-
-
 class _Backend:
     """Handlers of the routes."""
 
@@ -307,7 +278,6 @@ class _Backend:
         self.one = CapacityLimiter(1)
 
     async def health(self, _: Request) -> Response:
-        """Return the health status."""
         return JSONResponse({"status": "UP", "model_class": "wsol"})
 
     async def setup(self, request: Request) -> Response:
@@ -356,7 +326,7 @@ class _Backend:
             paths = [self._image(task, config, copies) for task in tasks]
             good = [path for path in paths if path is not None]
             found = [
-                None if path is None else self._look(task, path, good)
+                None if path is None else self._localize(task, path, good)
                 for task, path in zip(tasks, paths, strict=True)
             ]
         return [
@@ -375,7 +345,7 @@ class _Backend:
             return None
         return path
 
-    def _look(
+    def _localize(
         self, task: dict[str, Any], path: Path, others: Sequence[Path]
     ) -> Localization | None:
         found, _ = self.cache.localize(path, "task", Choice(), others)
@@ -387,9 +357,8 @@ class _Backend:
     def _prediction(
         self, task: dict[str, Any], found: Localization | None, config: LabelConfig
     ) -> dict[str, Any]:
-        boxes = [] if found is None else regions(found, self.info)
         kept = []
-        for box in boxes:
+        for box in [] if found is None else regions(found, self.info):
             (name,) = box["value"]["rectanglelabels"]
             label = config.label_of(name)
             if label is None:

@@ -1,12 +1,11 @@
 """Routes of the app: page, files and API."""
 
 import json
-import math
 from base64 import b64decode
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
@@ -23,8 +22,9 @@ from wsol.app.service import InferenceService, localizer_names, pieces
 from wsol.app.storage import Choice, StoredImage, receive_files
 from wsol.errors import ImageError, WsolError, is_out_of_memory
 from wsol.formats import list_formats
+from wsol.options import FractionBelowOne, Range, checked, parse
 from wsol.reports.page_data import encode_small_map, page_info, row_of, small_map
-from wsol.types import class_index
+from wsol.types import Instances, class_index
 
 OUTPUT_HEADERS = {
     "Content-Security-Policy": (
@@ -303,7 +303,6 @@ class _Routes:
         return JSONResponse({"images": rows})
 
     async def remove(self, request: Request) -> Response:
-        """Remove an image."""
         self.service.store.remove(self._image(request).path)
         return JSONResponse({})
 
@@ -328,7 +327,10 @@ class _Routes:
         formats = [name for name in query.get("format", "").split(",") if name]
         if not formats:
             raise HTTPException(400, f"format is missing; use one of: {', '.join(list_formats())}")
-        file = await self.service.download(formats, _share(query.get("threshold")))
+        threshold = parse(query.get("threshold"), FractionBelowOne)
+        file = await self.service.download(
+            formats, checked("threshold", threshold, FractionBelowOne | None)
+        )
         return StreamingResponse(
             pieces(file),
             media_type="application/zip",
@@ -360,42 +362,14 @@ def row(image: StoredImage, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _choice(options: Mapping[str, Any], names: Sequence[str]) -> Choice:
-    instances = _text(options, "instances")
-    if instances not in (None, "single", "multiple"):
-        raise HTTPException(400, "instances must be single or multiple")
+    """Return the requested choice; an empty string is the default."""
+    label = checked("label", options.get("label"), int | str | None)
+    if isinstance(label, str):
+        # Any class can be requested by its index or its name.
+        label = class_index(unescape_name(label), names) if label else None
     return Choice(
-        localizer=_text(options, "localizer"),
-        layer=_text(options, "layer") or "",
-        label=_label(options, names),
-        instances="multiple" if instances == "multiple" else "single" if instances else None,
+        localizer=checked("localizer", options.get("localizer"), str | None) or None,
+        layer=checked("layer", options.get("layer") or "", str),
+        label=checked("label", label, Annotated[int, Range(at_least=0, below=len(names))] | None),
+        instances=checked("instances", options.get("instances") or None, Instances | None),
     )
-
-
-def _label(options: Mapping[str, Any], names: Sequence[str]) -> int | None:
-    """Return the index of the requested class, from its index or name."""
-    number = options.get("label")
-    if isinstance(number, int) and not isinstance(number, bool):
-        if not 0 <= number < len(names):
-            raise HTTPException(400, f"no class {number}; use 0 to {len(names) - 1}")
-        return number
-    text = _text(options, "label")
-    return None if text is None else class_index(unescape_name(text), names)
-
-
-def _text(options: Mapping[str, Any], name: str) -> str | None:
-    value = options.get(name)
-    if value is not None and (not isinstance(value, str) or len(value) > 500):
-        raise HTTPException(400, f"{name} must be a string of at most 500 characters")
-    return value or None
-
-
-def _share(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < 1:
-        raise HTTPException(400, "threshold must be in [0, 1)")
-    return value

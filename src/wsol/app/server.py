@@ -1,6 +1,7 @@
 """Server of the app, with a temporary folder and a clean shutdown."""
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -16,7 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from wsol.app.config import AppConfig
-from wsol.app.label_studio import TaskImages, create_backend, token
+from wsol.app.label_studio import TOKEN, TaskImages, create_backend
 from wsol.app.routes import RequestLimits, create_app
 from wsol.app.service import InferenceService, LocalizerCache
 from wsol.app.storage import ImageStore
@@ -52,18 +53,13 @@ def serve(config: AppConfig) -> None:
 
 
 def create_limited(config: AppConfig, folder: Path) -> ASGIApp:
-    """Return the application with request limits.
-
-    Args:
-        config: options of the app.
-        folder: existing folder for uploads.
-    """
+    """Return the application with request limits, and an existing folder for uploads."""
     cache, most = LocalizerCache(config), config.max_file << 20
     announce(cache.first.compute, config.device)
     app: ASGIApp
     if config.label_studio:
-        url = config.label_studio_url
-        app = create_backend(cache, TaskImages(folder, config.files, url, token(), most))
+        url, token = config.label_studio_url, os.environ.get(TOKEN)
+        app = create_backend(cache, TaskImages(folder, config.files, url, token, most))
     else:
         store = ImageStore(folder, config.max_images, config.max_kept << 20)
         app = create_app(InferenceService(cache, store, most))
@@ -110,11 +106,7 @@ def url_of(listening: socket.socket) -> str:
 
 
 def make_server(app: ASGIApp) -> uvicorn.Server:
-    """Return a server that only logs warnings and errors.
-
-    Args:
-        app: application to serve.
-    """
+    """Return a server that only logs warnings and errors."""
     logging.getLogger("uvicorn.error").addFilter(_is_no_end)
     return uvicorn.Server(
         uvicorn.Config(
@@ -132,6 +124,6 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
     )
 
 
-def _is_no_end(store: logging.LogRecord) -> bool:
+def _is_no_end(record: logging.LogRecord) -> bool:
     """Return False for log messages about requests that were cancelled by the shutdown."""
-    return not (store.exc_info and isinstance(store.exc_info[1], CancelledError))
+    return not (record.exc_info and isinstance(record.exc_info[1], CancelledError))

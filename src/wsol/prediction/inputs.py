@@ -32,7 +32,7 @@ class ImageCollection:
     Attributes:
         root: folder that the names are relative to, or its URI.
         names: names of the files, which are the image ids.
-        labels: known classes of each image, or None.
+        labels: known classes of each image.
     """
 
     root: Path
@@ -52,11 +52,7 @@ class ImageCollection:
         return NamedFiles(self.names, self.root.joinpath)
 
     def select(self, some: slice) -> "ImageCollection":
-        """Return a slice of the collection.
-
-        Args:
-            some: slice of the images.
-        """
+        """Return a slice of the collection."""
         labels = None if self.labels is None else self.labels[some]
         return replace(self, names=self.names[some], labels=labels)
 
@@ -66,23 +62,12 @@ class ImageCollection:
 
 
 def collect(inputs: Sequence[Path]) -> ImageCollection:
-    """Collect images from files and folders.
+    """Collect images from files and folders, or from the URI of one folder.
 
-    Args:
-        inputs: image files, and folders that are searched for images; or the URI of one folder.
-
-    Returns:
-        Images. Their names are relative to the folder if ``inputs`` is a single folder, otherwise
-        they are the paths.
+    Names are relative to the folder if it is the only input; otherwise they are the paths.
 
     Raises:
         DataError: a path does not exist or occurs twice, or no image is found.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Path(folder, "a.jpg").touch()
-    ...     list(collect([Path(folder)]).names)
-    ['a.jpg']
     """
     remote = [given for given in inputs if is_uri(given)]
     if remote and len(inputs) > 1:
@@ -113,16 +98,9 @@ def with_labels(
     class_map: Path | None = None,
     split_folders: Sequence[str] = (),
 ) -> ImageCollection:
-    """Return images with their known labels.
+    """Return images with the labels of a file or of ``FOLDERS``; the classes are sorted.
 
-    Args:
-        images: all images.
-        labels_from: file of labels, or ``FOLDERS``.
-        class_map: file of new class names; images without a remaining class are left out.
-        split_folders: split folders, see ``read_split_folders``.
-
-    Returns:
-        The images, with sorted classes that occur in their labels.
+    Images that have no class left after the class map are left out.
 
     Raises:
         DataError: the labels or the class map cannot be used, or no image has a label.

@@ -23,7 +23,7 @@ from wsol.prediction.config import PredictConfig
 from wsol.prediction.inputs import ImageCollection
 from wsol.results.store import FOLDER, chunk_file
 from wsol.runs.config import plain
-from wsol.runs.hub import local_run
+from wsol.runs.hub import run_files
 from wsol.runs.run import read_tensors, write_tensors
 
 FILE = "job.json"
@@ -103,11 +103,7 @@ class PredictionJob:
         return self._chunks[chunk]
 
     def missing(self, chunks: Sequence[int] | None = None) -> list[int]:
-        """Return the chunks that have not been written yet.
-
-        Args:
-            chunks: numbers of the chunks to check; default: all.
-        """
+        """Return which of some chunks, by default of all, have not been written yet."""
         checked = range(self.chunks) if chunks is None else chunks
         return [chunk for chunk in checked if not chunk_file(self.folder, chunk).exists()]
 
@@ -118,12 +114,8 @@ def begin(
 ) -> Iterator[PredictionJob]:
     """Start or resume a prediction, and lock its folder.
 
-    Args:
-        config: options of the prediction.
-        images: images to predict.
-        locate: localizer; it is fitted to the images here if it needs it.
-        rounds: number of images of each round, if images may be added later; the caller ensures
-            that the images of earlier rounds are unchanged.
+    The localizer is fitted to the images if it needs it. With rounds, the caller ensures that the
+    images of earlier rounds are unchanged.
 
     Raises:
         ConfigError: the folder contains another prediction, another process writes to it, or it is
@@ -179,11 +171,8 @@ def _digest(run: Path | None) -> str | None:
     """Return the SHA-256 of a run or an exported model."""
     if run is None:
         return None
-    run = local_run(run)
-    names = ("model.json", "model.safetensors", "localizer.safetensors")
-    files = [run] if run.is_file() else [run / name for name in names if (run / name).exists()]
     digest = hashlib.sha256()
-    for path in files:
+    for path in run_files(run):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
@@ -244,23 +233,16 @@ def _check(home: Path, inputs: dict[str, Any]) -> None:
         raise ConfigError(
             f"{home}: no resumable prediction; use another --out, or --overwrite to restart"
         ) from error
-    instead = "use the same value, another --out, or --overwrite to restart"
+    number = f"of other images ({saved.get('number')}, now {inputs.get('number')})"
+    others = {"number": number, "images": number}
+    others |= {"weights": "of another run", "given_labels": "of other labels"}
     for name, value in inputs.items():
-        if saved.get(name) == value:
-            continue
-        if name in ("number", "images"):
-            was, now = saved.get("number"), inputs["number"]
+        if saved.get(name) != value:
+            what = others.get(name, f"with {name} {saved.get(name)!r}, not {value!r}")
             raise ConfigError(
-                f"{home.parent}: contains a prediction of other images ({was}, now {now}); "
-                f"{instead}"
+                f"{home.parent}: contains a prediction {what}; use the same value, another --out, "
+                "or --overwrite to restart"
             )
-        if name in ("weights", "given_labels"):
-            what = "another run" if name == "weights" else "other labels"
-            raise ConfigError(f"{home.parent}: contains a prediction of {what}; {instead}")
-        raise ConfigError(
-            f"{home.parent}: contains a prediction with {name} {saved.get(name)!r}, not "
-            f"{value!r}; {instead}"
-        )
 
 
 def _remove(home: Path) -> None:
@@ -272,15 +254,7 @@ def _remove(home: Path) -> None:
 
 
 def finish(job: PredictionJob, make: Callable[[], None]) -> bool:
-    """Run the final step of a prediction, unless another process does.
-
-    Args:
-        job: prediction with all chunks written.
-        make: function that runs the final step.
-
-    Returns:
-        Whether this process ran it.
-    """
+    """Run the final step of a prediction, unless another process does; return whether it ran."""
     try:
         lock = FolderLock(job.folder / FOLDER, f"{NAME}-finish")
     except HeldError:

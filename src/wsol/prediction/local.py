@@ -22,12 +22,7 @@ log = logging.getLogger("wsol")
 def create_predictor(
     config: PredictConfig, images: ImageCollection, kind: Callable[..., Localizer] = Localizer
 ) -> Localizer:
-    """Create the localizer of a prediction.
-
-    Args:
-        config: options of the prediction.
-        images: all images; without a run, the classes are those of their labels.
-        kind: class of the localizer, or a function that creates it.
+    """Create the localizer; without a run, its classes are those of the images' labels.
 
     Raises:
         ConfigError: an option is not valid for the network.
@@ -56,17 +51,7 @@ def predict_chunks(
     errors: int = 0,
     written: Callable[[], None] = lambda: None,
 ) -> None:
-    """Predict chunks, and write each chunk when it is complete.
-
-    Args:
-        config: options of the prediction.
-        job: prediction job.
-        images: all images.
-        locate: localizer, fitted if it needs it.
-        chunks: numbers of the chunks to predict.
-        errors: number of unreadable images in earlier chunks.
-        written: function that is called after each written chunk.
-    """
+    """Predict chunks, and write each chunk when it is complete; see ``predict_chunks_on_ray``."""
     number = sum(len(job.images(chunk)) for chunk in chunks)
     if number < job.number:
         log.info("predicting %d of %d images", number, job.number)
@@ -95,15 +80,7 @@ def _counted(
 
 
 def check_limit(errors: int, max_errors: int | None) -> None:
-    """Raise an error if too many images are unreadable.
-
-    Args:
-        errors: number of unreadable images.
-        max_errors: maximum number; None: no limit.
-
-    Raises:
-        ErrorLimitError: the number exceeds the maximum.
-    """
+    """Raise an ErrorLimitError if too many images are unreadable."""
     if max_errors is not None and errors > max_errors:
         raise ErrorLimitError(
             f"stopped after {errors} unreadable images (--max_errors {max_errors}); repair or "

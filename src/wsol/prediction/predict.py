@@ -9,7 +9,7 @@ from types import ModuleType
 
 from wsol._utils.files import output_folder
 from wsol._utils.names import safe_path
-from wsol.data.images import load_image
+from wsol.data.images import decode_image
 from wsol.data.shards.reader import is_sharded
 from wsol.errors import ConfigError
 from wsol.formats import LINKING
@@ -17,6 +17,7 @@ from wsol.formats.config import format_options
 from wsol.formats.convert import convert, create_writers
 from wsol.inference.device import announce
 from wsol.inference.localizer import Localizer
+from wsol.maps.boxes import scale_boxes
 from wsol.prediction.config import PredictConfig, shard_of
 from wsol.prediction.inputs import ImageCollection, collect, with_labels
 from wsol.prediction.job import PredictionJob, begin, finish
@@ -24,9 +25,12 @@ from wsol.prediction.local import create_predictor, predict_chunks
 from wsol.prediction.remote import working_in
 from wsol.reports.config import ReportConfig
 from wsol.reports.report import check_folder, report
-from wsol.results.localization import Localization, PredictionInfo
+from wsol.results.localization import PredictionInfo
 from wsol.results.store import PredictionStore, count_statuses, finish_store
 from wsol.visualization.plots import draw
+
+OVERLAY_SIDE = 480
+"""Longest side of an overlay in pixels."""
 
 log = logging.getLogger("wsol")
 
@@ -71,15 +75,7 @@ def predict_images(
     rounds: tuple[int, ...] = (),
     written: Callable[[], None] = lambda: None,
 ) -> Counter[str]:
-    """Predict boxes and write them to a local folder.
-
-    Args:
-        config: options of the prediction.
-        images: all images.
-        locate: localizer.
-        rounds: number of images of each round, if images may be added later.
-        written: function that is called after each written chunk.
-    """
+    """Predict boxes and write them to a local folder; see ``begin`` and ``predict_chunks``."""
     if images.labels is not None:
         images = replace(images, labels=images.labels.numbered(locate.classes))
     info = locate.info(images.root)
@@ -105,16 +101,7 @@ def predict_images(
 def check_links(
     formats: Sequence[str], images: Sequence[Path], collection: ImageCollection
 ) -> None:
-    """Refuse formats that link to images if the images are not local files.
-
-    Args:
-        formats: names of the formats.
-        images: input files and folders.
-        collection: all images.
-
-    Raises:
-        ConfigError: a format links to images that are in tar files or remote.
-    """
+    """Raise a ConfigError if a format links to images that are in tar files or remote."""
     linking = LINKING.intersection(formats)
     if linking and (collection.are_remote or any(map(is_sharded, images))):
         raise ConfigError(
@@ -152,17 +139,22 @@ def _finish(config: PredictConfig, job: PredictionJob, info: PredictionInfo) -> 
     store = PredictionStore(config.out)
     convert(store, config.out, config.format, options=format_options(config))
     if config.save_overlays:
-        for number, result in enumerate(store, 1):
-            if result.error is None:
-                _save_overlay(config, info.path(result), number, result)
+        _save_overlays(config, store)
     if config.report:
         report(ReportConfig(config.out, max_images=config.report, max_pixels=config.max_pixels))
 
 
-def _save_overlay(config: PredictConfig, path: Path, number: int, result: Localization) -> None:
+def _save_overlays(config: PredictConfig, store: PredictionStore) -> None:
     folder = config.out / "overlays"
-    folder.mkdir(exist_ok=True)
-    image = load_image(path, max_pixels=config.max_pixels)
-    # Names may be too long to append a number.
-    stem = Path(safe_path(path.name)).stem
-    draw(image, result.heat_map, result.boxes).save(folder / f"{number:06d}_{stem}.jpg")
+    for number, result in enumerate(store, 1):
+        if result.error is not None:
+            continue
+        folder.mkdir(exist_ok=True)
+        path = store.info.path(result)
+        # Not the decoded image of the prediction, whose scale the boxes depend on.
+        image, size = decode_image(path, config.max_pixels, least_side=OVERLAY_SIDE)
+        boxes = scale_boxes(result.boxes, size, image.size)
+        # Names may be too long to append a number.
+        stem = Path(safe_path(path.name)).stem
+        overlay = draw(image, result.heat_map, boxes, side=OVERLAY_SIDE)
+        overlay.save(folder / f"{number:06d}_{stem}.jpg")

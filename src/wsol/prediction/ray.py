@@ -3,18 +3,15 @@
 import logging
 import os
 import re
-import shutil
 import socket
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import torch
 from safetensors.torch import load
 
@@ -29,21 +26,16 @@ from wsol.prediction.inputs import ImageCollection
 from wsol.prediction.job import PredictionJob
 from wsol.prediction.local import check_limit, create_predictor
 from wsol.results.store import pack_part, put_chunk, read_rows, to_row
-from wsol.runs.hub import local_run
+from wsol.runs.hub import first_line, run_files
 from wsol.runs.run import load_info, pack
 from wsol.types import Precision
 
 MAX_ATTEMPTS = 4
 """Maximum attempts per chunk; a chunk that crashes more processes would crash all others."""
 
-_OUT_OF_MEMORY = (
-    "a process of the cluster is out of memory; use a lower --batch_size or --image_size, or "
-    "more --gpus"
-)
+log = logging.getLogger("wsol")
 
-RESULT = pa.schema([("chunk", pa.int64()), ("content", pa.large_binary()), ("error", pa.string())])
-"""Result of a chunk: its number, and the content of its file or an error message. Errors are
-returned as text, as Ray does not preserve the class of an exception."""
+_NAMED = re.compile(r"[\w.]*(Error|Exception)\b")
 
 
 @dataclass(frozen=True)
@@ -54,7 +46,7 @@ class WorkerPayload:
         config: options of the prediction.
         job: prediction job.
         images: all images; their folder has the same path on all machines, or is a URI.
-        run: content of the run's files, or of the exported model, by file name; None: no run.
+        run: content of the run's files, or of the exported model, by file name; empty: no run.
         state: state of the localizer that was fitted to the images.
         threads: number of torch threads, which affects the last bits of sums.
     """
@@ -62,18 +54,20 @@ class WorkerPayload:
     config: PredictConfig
     job: PredictionJob
     images: ImageCollection
-    run: dict[str, bytes] | None
+    run: dict[str, bytes]
     state: bytes | None
     threads: int
 
     def create(self) -> Localizer:
         """Return the localizer, ready to predict."""
         torch.set_num_threads(self.threads)
-        folder = Path(tempfile.mkdtemp(prefix="wsol-run-"))
-        try:
-            locate = create_predictor(replace(self.config, run=self._unpacked(folder)), self.images)
-        finally:
-            shutil.rmtree(folder)
+        with tempfile.TemporaryDirectory(prefix="wsol-run-") as folder:
+            for name, content in self.run.items():
+                Path(folder, name).write_bytes(content)
+            # An exported model is a single file.
+            run = Path(folder) if "model.json" in self.run else Path(folder, *self.run)
+            config = replace(self.config, run=run if self.run else None)
+            locate = create_predictor(config, self.images)
         if self.config.gpus and locate.compute.device.type == "cpu":
             raise ConfigError(
                 f"gpus: {self.config.gpus:g} requested, but torch finds no GPU in a process of the "
@@ -84,111 +78,25 @@ class WorkerPayload:
             locate.is_fitted = True
         return locate
 
-    def _unpacked(self, folder: Path) -> Path | None:
-        if self.run is None:
-            return None
-        for name, content in self.run.items():
-            (folder / name).write_bytes(content)
-        return folder if "model.json" in self.run else folder / next(iter(self.run))
-
-
-class AttemptCounter:
-    """Counts attempts, in a separate process that survives crashes of the others."""
-
-    def __init__(self) -> None:
-        """Start at zero."""
-        self.counts: Counter[int | str] = Counter()
-
-    def begin(self, what: int | str) -> int:
-        """Count an attempt, and return the number of attempts so far.
-
-        Args:
-            what: number of a chunk, or another key.
-        """
-        self.counts[what] += 1
-        return self.counts[what]
-
 
 class ChunkPredictor:
-    """Predicts chunks in a process of the cluster.
+    """Predicts chunks in a process of the cluster."""
 
-    Args:
-        payload: list with the object reference of the payload.
-        attempts: actor of the attempt counter, as Ray restarts crashed processes without limit.
-        most: maximum number of process starts.
-    """
+    def __init__(self, payload: WorkerPayload) -> None:
+        """Load nothing yet, as Ray returns the errors of methods only."""
+        self.payload = payload
+        self.locate: Localizer | None = None
 
-    def __init__(self, payload: Sequence[Any], attempts: Any, most: int) -> None:
-        """Load the network once per process."""
-        import ray
-
-        self.begin: Callable[[int | str], int] = lambda what: ray.get(attempts.begin.remote(what))
-        self.payload: WorkerPayload = ray.get(payload[0])
-        self.locate: Localizer | WsolError
-        if self.begin("process") > most:
-            self.locate = ConfigError(
-                "the processes of the cluster crash on start; check the memory of its machines"
-            )
-            return
-        try:
+    def predict(self, chunk: int | None) -> bytes:
+        """Return the content of a chunk's file; None only loads the localizer."""
+        if self.locate is None:
             self.locate = self.payload.create()
-        except WsolError as error:
-            self.locate = error
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            self.locate = ConfigError(_OUT_OF_MEMORY)
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        """Predict chunks, and return the content of their files.
-
-        Args:
-            table: table with the numbers of the chunks in the column ``part``.
-        """
-        return pa.Table.from_pylist(
-            [self._result(row["chunk"]) for row in table.to_pylist()], RESULT
-        )
-
-    def _result(self, chunk: int) -> dict[str, Any]:
-        try:
-            return {"chunk": chunk, "content": self.content(chunk)}
-        except WsolError as error:
-            return {"chunk": chunk, "error": str(error)}
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            return {"chunk": chunk, "error": _OUT_OF_MEMORY}
-
-    def content(self, chunk: int) -> bytes:
-        """Return the content of a chunk's file.
-
-        Args:
-            chunk: number of the chunk.
-
-        Raises:
-            WsolError: the chunk has crashed too many processes, or the localizer failed to load.
-        """
-        if isinstance(self.locate, WsolError):
-            raise self.locate
-        if self.begin(chunk) > MAX_ATTEMPTS:
-            raise ConfigError(
-                f"chunk {chunk} has crashed {MAX_ATTEMPTS} processes of the cluster; use "
-                "--num_workers 1 or more, so that an image only crashes the process that decodes it"
-            )
+        if chunk is None:
+            return b""
         images = self.payload.images
         numbers = [self.payload.job.images(chunk)]
         results = self.locate.locate_chunks(images.paths, images.names, numbers, images.labels)
         return pack_part([to_row(result) for result in results])
-
-
-log = logging.getLogger("wsol")
-
-RUN_FILES = ("model.json", "model.safetensors", "localizer.safetensors")
-
-STARTS = 20
-"""Maximum number of process restarts; Ray itself restarts processes without limit."""
-
-_NAMED = re.compile(r"[\w.]*(Error|Exception)\b")
 
 
 def predict_chunks_on_ray(
@@ -223,60 +131,89 @@ def predict_chunks_on_ray(
     payload = WorkerPayload(
         config=config,
         job=job,
-        images=replace(images, root=_everywhere(images)),
-        run=_packed(config.run),
+        images=images if images.are_remote else replace(images, root=images.root.absolute()),
+        run={file.name: file.read_bytes() for file in run_files(config.run)} if config.run else {},
         state=pack(locate.localizer.state()) if has_state else None,
         # One thread is enough with a GPU; more would let the CPUs limit the number of GPUs in use.
         threads=1 if config.gpus else torch.get_num_threads(),
     )
     number = sum(len(job.images(chunk)) for chunk in chunks)
     with _cluster() as ray, Meter("predict", number) as meter:
-        for row in _results(ray, payload, chunks):
-            if row["error"] is not None:
-                raise ConfigError(row["error"])
-            put_chunk(job.folder, row["chunk"], row["content"])
+        for chunk, content in _results(ray, payload, chunks):
+            put_chunk(job.folder, chunk, content)
             written()
-            errors += _say_errors(job, row["chunk"])
+            errors += _say_errors(job, chunk)
             check_limit(errors, config.max_errors)
-            meter.advance(len(job.images(row["chunk"])))
+            meter.advance(len(job.images(chunk)))
 
 
-def _results(ray: Any, payload: WorkerPayload, chunks: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Yield the results of chunks as they complete, in any order."""
+def _results(
+    ray: Any, payload: WorkerPayload, chunks: Sequence[int]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the numbers of chunks and the contents of their files, in the order of completion."""
     config, capacity = payload.config, _capacity(ray, payload.threads, payload.config.gpus)
     if not capacity and config.actors is None:
         raise ConfigError(
             f"no machine of the cluster has {payload.threads} processors and {config.gpus:g} GPUs; "
             "lower OMP_NUM_THREADS or --gpus, or set --actors to wait for machines"
         )
-    most = min(config.actors or capacity, len(chunks))
-    # This reference keeps the payload alive for restarted processes.
+    # Ray restarts crashed processes, and repeats what they were doing. This reference keeps the
+    # payload alive for them.
     kept = ray.put(payload)
-    attempts = ray.remote(num_cpus=0)(AttemptCounter).remote()
-    items = ray.data.from_items(
-        [{"chunk": chunk} for chunk in chunks], override_num_blocks=len(chunks)
-    )
-    found = items.map_batches(
-        ChunkPredictor,
-        batch_size=1,
-        batch_format="pyarrow",
-        fn_constructor_args=([kept], attempts, most + STARTS),
-        compute=ray.data.ActorPoolStrategy(min_size=max(1, min(most, capacity)), max_size=most),
+    predictor = ray.remote(
         num_cpus=payload.threads,
         num_gpus=config.gpus,
-    )
-    yield from found.iter_rows()
+        max_restarts=-1,
+        max_task_retries=MAX_ATTEMPTS - 1,
+    )(ChunkPredictor)
+    # A process gets one chunk at a time, and the first one when it has started.
+    running: dict[Any, tuple[Any, int | None]] = {}
+    for _ in range(min(config.actors or capacity, len(chunks))):
+        actor = predictor.remote(kept)
+        running[actor.predict.remote(None)] = actor, None
+    waiting, left = iter(chunks), len(chunks)
+    while left:
+        (done, *_), _ = ray.wait(list(running))
+        actor, chunk = running.pop(done)
+        content = _content(ray, done, chunk)
+        if (following := next(waiting, None)) is not None:
+            running[actor.predict.remote(following)] = actor, following
+        if chunk is not None:
+            left -= 1
+            yield chunk, content
+
+
+def _content(ray: Any, done: Any, chunk: int | None) -> bytes:
+    """Return the content of a chunk's file, or raise the error of its process in one line."""
+    try:
+        content: bytes = ray.get(done)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, WsolError):
+            raise error.cause from error
+        if is_out_of_memory(error.cause):
+            raise ConfigError(
+                "a process of the cluster is out of memory; use a lower --batch_size or "
+                "--image_size, or more --gpus"
+            ) from error
+        raise
+    except ray.exceptions.RayActorError as error:
+        if chunk is None:
+            raise ConfigError(
+                "the processes of the cluster crash on start; check the memory of its machines"
+            ) from error
+        raise ConfigError(
+            f"chunk {chunk} has crashed {MAX_ATTEMPTS} processes of the cluster; use "
+            "--num_workers 1 or more, so that an image only crashes the process that decodes it"
+        ) from error
+    return content
 
 
 def cluster_precision(config: PredictConfig) -> Precision:
-    """Return the precision that all cluster processes of a prediction share.
+    """Return the precision ``auto`` that all cluster processes of a prediction share.
 
-    Every machine that can run a process resolves ``auto``. The precision is float32 if they differ,
-    or if it is float16 and this machine has no GPU. If no machine has joined yet, it is the run's
+    Every machine that can run a process resolves it. The precision is float32 if they differ, or
+    if it is float16 and this machine has no GPU. If no machine has joined yet, it is the run's
     precision, or float32.
-
-    Args:
-        config: options of the prediction, with precision ``auto``.
 
     Raises:
         ConfigError: ray is not installed, or the cluster has failed.
@@ -327,19 +264,6 @@ def _say_errors(job: PredictionJob, chunk: int) -> int:
     return len(bad)
 
 
-def _everywhere(images: ImageCollection) -> Path:
-    """Return the folder as an absolute path or URI."""
-    return images.root if images.are_remote else images.root.absolute()
-
-
-def _packed(run: Path | None) -> dict[str, bytes] | None:
-    if run is None:
-        return None
-    run = local_run(run)
-    files = [run] if run.is_file() else [run / name for name in RUN_FILES]
-    return {file.name: file.read_bytes() for file in files if file.is_file()}
-
-
 @contextmanager
 def _cluster() -> Iterator[Any]:
     """Connect to the cluster of RAY_ADDRESS, or start one on this machine; disconnect at the end.
@@ -352,7 +276,6 @@ def _cluster() -> Iterator[Any]:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise not_installed("ray", "wsol[ray]") from error
     own = not ray.is_initialized()
@@ -361,9 +284,6 @@ def _cluster() -> Iterator[Any]:
         try:
             if own:
                 ray.init(logging_level=logging.ERROR, log_to_driver=False)
-            context = ray.data.DataContext.get_current()
-            context.enable_progress_bars = context.print_on_execution_start = False
-            logging.getLogger("ray.data").setLevel(logging.ERROR)
             yield ray
         except (ray.exceptions.RayError, ConnectionError, TimeoutError) as error:
             raise ConfigError(
@@ -377,5 +297,5 @@ def _cluster() -> Iterator[Any]:
 
 def _reason(error: BaseException) -> str:
     """Return the line with the exception in the traceback of a process."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    return next((line for line in reversed(lines) if _NAMED.match(line)), lines[0])
+    named = filter(_NAMED.match, reversed(str(error).splitlines()))
+    return next(named, first_line(error))

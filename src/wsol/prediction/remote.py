@@ -27,22 +27,11 @@ MARKS = (LIST, INDEX.as_posix())
 
 
 class Mirror:
-    """Mirrors a local folder to a remote one.
-
-    Args:
-        uri: URI of the remote folder.
-        here: empty local folder.
+    """Mirrors a local folder, which is empty at first, to a remote one.
 
     Raises:
         ConfigError: the remote folder cannot be reached, read or written; also raised by the
             methods.
-
-    >>> with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
-    ...     mirror = Mirror(Path(b).as_uri(), Path(a))
-    ...     _ = Path(a, "boxes.csv").write_text("1")
-    ...     mirror.send()
-    ...     Path(b, "boxes.csv").read_text()
-    '1'
     """
 
     def __init__(self, uri: str, here: Path) -> None:
@@ -76,13 +65,10 @@ class Mirror:
                 self.system.delete_dir(folder)
 
     def send(self, folder: str = "") -> None:
-        """Upload the files that have not been uploaded yet.
+        """Upload the files in a folder that have not been uploaded yet.
 
         Files that mark a folder as written by wsol come first, the file that completes a store
         last.
-
-        Args:
-            folder: folder of the files, relative to the local folder; default: all files.
         """
         new = [
             path
@@ -167,9 +153,6 @@ def _nothing() -> None:
 @contextmanager
 def working_in(config: PredictConfig) -> Iterator[tuple[PredictConfig, Callable[[], None]]]:
     """Provide a local output folder for a prediction, and upload it if ``out`` is a URI.
-
-    Args:
-        config: options of the prediction; ``out`` may be a URI.
 
     Yields:
         Options with a local ``out``, and a function to call after each written chunk, which uploads

@@ -21,23 +21,7 @@ log = logging.getLogger("wsol")
 
 
 def write_val_list(folder: Path, val: Samples | None) -> None:
-    """Write and log the list of val images; does nothing without a val split.
-
-    Args:
-        folder: run folder; it exists.
-        val: val split.
-
-    Raises:
-        OSError: the file cannot be written.
-
-    >>> import numpy as np
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     val = Samples(Path("birds"), ("a.jpg", "b.jpg"), np.array([0, 0]), ("crow",))
-    ...     write_val_list(Path(folder), val)
-    ...     Path(folder, VAL_LIST).read_text().split()
-    ['a.jpg', 'b.jpg']
-    """
+    """Write and log the list of val images; does nothing without a val split."""
     if val is None:
         return
     text = "".join(f"{escape_name(name)}\n" for name in val.ids)
@@ -46,12 +30,7 @@ def write_val_list(folder: Path, val: Samples | None) -> None:
 
 
 def check_val_list(run: Path, val: Samples) -> None:
-    """Warn if val has other images than in training, which may have been trained on.
-
-    Args:
-        run: run folder, or its name on the Hub; runs without a list are not checked.
-        val: current val split of the run's data set.
-    """
+    """Warn if val has other images than the run's list, which may have been trained on."""
     file = local_run(run) / VAL_LIST
     if not file.is_file():
         return
@@ -76,11 +55,7 @@ def open_run_data(
 ) -> dict[str, Samples]:
     """Return the splits of a run's data set, or of another one, with the run's class indices.
 
-    Args:
-        options: data options; unset ones are the run's, if the data is the run's.
-        info: info of the run.
-        val_fraction: fraction of the training images that are val; default: the run's.
-        seed: random seed of that split; default: the run's.
+    Unset options are those of the run; without val_fraction and seed, so is the val split.
 
     Raises:
         DataError: the data has a class unknown to the run, or is invalid.
@@ -113,12 +88,7 @@ def open_run_data(
 
 
 def with_data(info: RunInfo, options: RunDataOptions) -> RunInfo:
-    """Return the info of a run with the requested data.
-
-    Args:
-        info: info of the run.
-        options: data options; unset ones are the run's, if the data is the run's.
-    """
+    """Return the info of a run with the requested data; unset options are those of the run."""
     data = info.data if options.data is None else str(options.data.resolve())
     is_own = data == info.data
     boxes, splits, labels = map(_resolved, (options.boxes, options.splits, options.labels))

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -29,12 +29,7 @@ LOG_IN = "log in with hf auth login, or set HF_TOKEN"
 
 
 class HubName(NamedTuple):
-    """Name of a run on the Hub.
-
-    Attributes:
-        repository: owner and name.
-        revision: branch, tag or commit; None is the main branch.
-    """
+    """Repository of a run on the Hub, and branch, tag or commit; None is the main branch."""
 
     repository: str
     revision: str | None
@@ -43,9 +38,6 @@ class HubName(NamedTuple):
 def is_on_hub(path: Path | str) -> bool:
     """Return whether a path names a run on the Hub.
 
-    Args:
-        path: run option.
-
     >>> is_on_hub(Path("hf:owner/birds")), is_on_hub("runs/birds")
     (True, False)
     """
@@ -53,10 +45,7 @@ def is_on_hub(path: Path | str) -> bool:
 
 
 def hub_name(path: Path | str) -> HubName:
-    """Parse the name of a run on the Hub.
-
-    Args:
-        path: ``hf:owner/name``, or ``hf:owner/name@revision``.
+    """Parse ``hf:owner/name`` or ``hf:owner/name@revision``.
 
     Raises:
         ConfigError: the name is invalid.
@@ -89,12 +78,14 @@ def local_run(run: Path) -> Path:
     return _download(str(run)) if is_on_hub(run) else run
 
 
-def hub_client() -> ModuleType:
-    """Return the huggingface_hub package.
+def run_files(run: Path) -> list[Path]:
+    """Return the files of a run that are needed to use it, or that of an exported model."""
+    run = local_run(run)
+    return [run] if run.is_file() else [run / file for file in MOST_BYTES if (run / file).is_file()]
 
-    Raises:
-        ConfigError: it is not installed.
-    """
+
+def hub_client() -> ModuleType:
+    """Return the huggingface_hub package, or raise a ConfigError if it is not installed."""
     try:
         import huggingface_hub
     except ImportError as error:
@@ -104,16 +95,16 @@ def hub_client() -> ModuleType:
 
 @cache
 def _download(name: str) -> Path:
-    hub, (repository, revision) = hub_client(), hub_name(name)
+    repository, revision = hub_name(name)
     copy = _copy(name) if revision is not None and _COMMIT.fullmatch(revision) else None
     if copy is not None:
         return copy
-    request = {"repo_id": repository, "allow_patterns": list(MOST_BYTES)}
+    download = partial(hub_client().snapshot_download, repository, allow_patterns=list(MOST_BYTES))
     try:
-        files = hub.snapshot_download(**request, revision=revision, dry_run=True)
+        files = download(revision=revision, dry_run=True)
         _check(name, {file.filename: file.file_size for file in files})
         log.info("%s is commit %s", name, files[0].commit_hash)
-        return Path(hub.snapshot_download(**request, revision=files[0].commit_hash))
+        return Path(download(revision=files[0].commit_hash))
     except RunError:
         raise
     # Connection errors belong to the client's HTTP library, and have no common base class.
@@ -146,17 +137,15 @@ def _copy(name: str) -> Path | None:
     repository, revision = hub_name(name)
     hub = hub_client()
     try:
-        folder = Path(
-            hub.snapshot_download(
-                repository,
-                revision=revision,
-                allow_patterns=list(MOST_BYTES),
-                local_files_only=True,
-            )
+        folder = hub.snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=list(MOST_BYTES),
+            local_files_only=True,
         )
     except hub.errors.LocalEntryNotFoundError:
         return None
-    return folder if (folder / "model.safetensors").is_file() else None
+    return Path(folder) if Path(folder, "model.safetensors").is_file() else None
 
 
 def _refuse(name: str, error: BaseException) -> None:

@@ -16,6 +16,7 @@ from wsol.localizers.config import LocalizerConfig, resolve_threshold
 from wsol.methods.network import build_network, choose_method
 from wsol.models.published import published_names
 from wsol.runs.config import ImportConfig
+from wsol.runs.hub import first_line
 from wsol.runs.run import RunInfo, save_run
 
 FIRST = {
@@ -40,10 +41,6 @@ CLASSIFIERS = (
 def read_published(path: Path, family: str) -> dict[str, Any]:
     """Return the arrays or tensors of a file by name.
 
-    Args:
-        path: ``.npz`` file of tensorpack, or checkpoint or state dict of torch.
-        family: tensorpack or wsolevaluation.
-
     Raises:
         ConfigError: the file is unreadable, or has other content.
     """
@@ -58,11 +55,13 @@ def read_published(path: Path, family: str) -> dict[str, Any]:
     except ConfigError:
         raise
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise ConfigError(f"{path}: cannot be read: {_line(error)}") from error
+        raise ConfigError(f"{path}: cannot be read: {first_line(error)}") from error
     except Exception as error:
         raise_if_out_of_memory(error)
         # torch raises many kinds of errors for rejected files.
-        raise ConfigError(f"{path}: contains no weights of {family}: {_line(error)}") from error
+        raise ConfigError(
+            f"{path}: contains no weights of {family}: {first_line(error)}"
+        ) from error
     return {name.removeprefix("module."): value for name, value in tensors.items()}
 
 
@@ -107,10 +106,6 @@ def num_classes_in(weights: Mapping[str, Any]) -> int | None:
         if name in weights:
             return int(weights[name].shape[0])
     return None
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def import_run(config: ImportConfig) -> Path:

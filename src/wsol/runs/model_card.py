@@ -74,12 +74,7 @@ def model_card(
 
 
 def escaped(text: str) -> str:
-    r"""Escape a text for Markdown and HTML.
-
-    Characters written as numeric references have no special meaning in Markdown or HTML.
-
-    Args:
-        text: any text.
+    r"""Escape a text for Markdown and HTML by numeric references, which have no special meaning.
 
     >>> escaped("<b>*x*\n")
     '&#60;b&#62;&#42;x&#42;&#37;0A'
@@ -139,18 +134,11 @@ def _results(shown: Mapping[str, float], data: str) -> list[dict[str, Any]]:
 
 
 def _text(name: str, info: RunInfo, shown: Mapping[str, float], data: str) -> str:
-    localizer_config = info.localizer_config
     trained_on = f" on {escaped(data)}" if data else ""
     facts = {
         "network": f"{info.backbone}, input {info.image_size} x {info.image_size}",
         "training method": json.dumps(info.method),
-        "score maps": ", ".join(
-            [
-                localizer_config.localizer,
-                *localizer_config.layers,
-                *([localizer_config.affinity] if localizer_config.affinity else []),
-            ]
-        ),
+        "score maps": ", ".join(filter(None, [info.localizer, *info.layers, info.affinity])),
         "threshold of the boxes": f"{info.threshold:g} (from {info.threshold_from})",
     }
     if info.epoch is not None:

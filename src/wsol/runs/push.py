@@ -115,12 +115,11 @@ def _figures(path: Path) -> dict[str, Any]:
 @contextmanager
 def _said(config: PushConfig) -> Iterator[None]:
     """Convert errors of the Hub to one-line errors."""
-    errors = hub_client().errors
     try:
         yield
     except WsolError:
         raise
-    except errors.HFValidationError as error:
+    except hub_client().errors.HFValidationError as error:
         raise ConfigError(f"{config.name}: not a name on the Hub: {first_line(error)}") from error
     # Connection errors belong to the client's HTTP library, and have no common base class.
     except Exception as error:

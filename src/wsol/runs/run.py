@@ -24,10 +24,7 @@ from wsol.types import Normalization, Precision
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file by name.
-
-    Args:
-        path: tensor file; unlike in safetensors' reader, the path may have any name.
+    """Return the tensors of a file; unlike with safetensors' reader, its path may be any bytes.
 
     Raises:
         OSError: the file cannot be read.
@@ -37,28 +34,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors atomically; equal tensors give equal files.
-
-    Args:
-        path: output file.
-        tensors: tensors by name, on any device.
-
-    >>> import tempfile, torch
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_tensors(Path(folder, "a"), {"x": torch.arange(6).reshape(2, 3).T})
-    ...     read_tensors(Path(folder, "a"))["x"].shape
-    torch.Size([3, 2])
-    """
+    """Write tensors, on any device, atomically; equal tensors give equal files."""
     content = pack(tensors)
     write_atomically(path, lambda part: part.write_bytes(content))
 
 
 def pack(tensors: Mapping[str, Tensor]) -> bytes:
-    """Return the content of a tensor file.
-
-    Args:
-        tensors: tensors by name, on any device.
-    """
+    """Return the content of a tensor file; tensors may be on any device."""
     return save({name: value.cpu().contiguous() for name, value in tensors.items()})
 
 
@@ -165,14 +147,7 @@ class RunInfo:
         return f"{' and '.join(chosen)} chosen without ground truth" if chosen else ""
 
     def thresholding(self, options: object = None) -> Thresholding:
-        """Return the localizer options and threshold.
-
-        Args:
-            options: see ``resolve_threshold``.
-
-        Raises:
-            ConfigError: the options contradict each other.
-        """
+        """Return the localizer options and threshold, see ``resolve_threshold``."""
         source: Chosen = "pseudo_boxes" if self.threshold_from == "pseudo_boxes" else "val"
         chosen = self.threshold if self.threshold_from == source else None
         return resolve_threshold(self.localizer_config, chosen, options, source)
@@ -181,12 +156,12 @@ class RunInfo:
 def save_run(
     folder: Path, network: Network, info: RunInfo, fitted: Mapping[str, Tensor] = NOTHING
 ) -> None:
-    """Write ``model.safetensors`` and ``model.json``, each atomically.
+    """Write the files of a run into its folder, each atomically.
 
     Args:
         folder: run folder; it exists.
-        network: network; its weights are stored contiguously, so equal weights give equal files.
-        info: info of the run.
+        network: network, for ``model.safetensors``; equal weights give equal files.
+        info: info of the run, for ``model.json``.
         fitted: fitted state of the localizer, for ``localizer.safetensors``.
     """
     if fitted:
@@ -226,10 +201,7 @@ def load_run(folder: Path) -> tuple[Network, RunInfo]:
 
 
 def load_info(folder: Path) -> RunInfo:
-    """Return the info of a run, without its network.
-
-    Args:
-        folder: run folder, or its name on the Hub.
+    """Return the info of a run, a folder or name on the Hub, without its network.
 
     Raises:
         RunError: not a finished run.
@@ -249,14 +221,7 @@ def load_info(folder: Path) -> RunInfo:
 
 
 def load_fitted(folder: Path, localizer: ScoreMaps) -> bool:
-    """Load the fitted state of a run's localizer.
-
-    Args:
-        folder: run folder, or its name on the Hub.
-        localizer: localizer of the run.
-
-    Returns:
-        Whether the run has a fitted state.
+    """Load the fitted state of a run's localizer, and return whether the run has one.
 
     Raises:
         RunError: the file is unreadable, or does not match.
@@ -273,10 +238,6 @@ def load_fitted(folder: Path, localizer: ScoreMaps) -> bool:
 
 def load_start(network: Network, folder: Path) -> None:
     """Load the weights of a run into a network; the head stays new if the run's differs.
-
-    Args:
-        network: network to train.
-        folder: run with the same backbone and any classes, or its name on the Hub.
 
     Raises:
         RunError: not a finished run, or one with another backbone.
