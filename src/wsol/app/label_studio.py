@@ -168,7 +168,7 @@ class LabelConfig:
         from_name: name of the tag with the labels.
         to_name: name of the tag with the image.
         value: key of the image in the data of a task.
-        labels: mapping of class names, in original and in lower case, to labels of the project.
+        labels: labels of the project by class name, in original and in lower case.
     """
 
     from_name: str
@@ -224,8 +224,7 @@ def read_label_config(text: object) -> LabelConfig:
 
 def _labels(tag: ElementTree.Element) -> dict[str, str]:
     labels: dict[str, str] = {}
-    own = {each.get("value", ""): each for each in tag.iter("Label")}
-    own.pop("", None)
+    own = {value: each for each in tag.iter("Label") if (value := each.get("value"))}
     # Annotations use the alias of a label, if it has one.
     kept = {value: each.get("alias") or value for value, each in own.items()}
     pairs = [

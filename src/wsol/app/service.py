@@ -71,13 +71,9 @@ class LocalizerCache:
     def localize(
         self, path: Path, name: str, choice: Choice, others: Sequence[Path] = ()
     ) -> tuple[Localization, float]:
-        """Return the localization of an image, and the threshold of its boxes.
+        """Return the localization of an image under a name, and the threshold of its boxes.
 
-        Args:
-            path: path of the image.
-            name: id of the image in the result.
-            choice: localizer, layer and class; without a class, the predicted one.
-            others: images to fit a localizer to, if it needs it.
+        A localizer that needs it is fitted to other images.
 
         Raises:
             ConfigError: the localizer, layer or class does not exist, or is not valid for the
@@ -133,14 +129,9 @@ def zip_formats(
     info: PredictionInfo,
     formats: Sequence[str],
 ) -> BinaryIO:
-    """Return an open temporary zip file with localizations in some formats.
+    """Return an open temporary zip file with the localizations of stored images in some formats.
 
-    Args:
-        folder: folder for temporary files.
-        stored: images, for formats that need their files.
-        found: their localizations.
-        info: information on the prediction; its folder of images is replaced.
-        formats: names of the formats.
+    All files in the folder are temporary. The folder of images in the information is replaced.
 
     Raises:
         ConfigError: a format is unknown.
@@ -245,10 +236,8 @@ class InferenceService:
     async def download(self, formats: Sequence[str], threshold: float | None) -> BinaryIO:
         """Return a zip file with the boxes of all images in some formats.
 
-        Args:
-            formats: names of the formats.
-            threshold: threshold of all boxes; default: the threshold that all images share, or
-                that of the default localizer if they differ.
+        The default threshold is the one that all images share, or that of the default localizer if
+        they differ.
 
         Raises:
             ConfigError: a format is unknown.

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 from wsol._utils.files import output_folder
 from wsol._utils.names import safe_path
@@ -22,6 +21,7 @@ from wsol.prediction.config import PredictConfig, shard_of
 from wsol.prediction.inputs import ImageCollection, collect, with_labels
 from wsol.prediction.job import PredictionJob, begin, finish
 from wsol.prediction.local import create_predictor, predict_chunks
+from wsol.prediction.ray import cluster_precision, predict_chunks_on_ray
 from wsol.prediction.remote import working_in
 from wsol.reports.config import ReportConfig
 from wsol.reports.report import check_folder, report
@@ -64,7 +64,7 @@ def predict(config: PredictConfig) -> Counter[str]:
             check_folder(here.out / "report")
         if here.engine == "ray" and here.precision == "auto":
             # The precision depends on the machines of the cluster, not on this one.
-            here = replace(here, precision=_ray().cluster_precision(here))
+            here = replace(here, precision=cluster_precision(here))
         return predict_images(here, images, create_predictor(here, images), written=written)
 
 
@@ -90,8 +90,7 @@ def predict_images(
         mine = shard_of(config.shard, job.chunks)
         missing = job.missing(mine)
         done = count_statuses(config.out, sorted(set(mine) - set(missing)))
-        is_local = config.engine == "local"
-        predict_missing = predict_chunks if is_local else _ray().predict_chunks_on_ray
+        predict_missing = predict_chunks if config.engine == "local" else predict_chunks_on_ray
         predict_missing(config, job, images, locate, missing, done["error"], written)
         if not job.missing():
             finish(job, lambda: _finish(config, job, info))
@@ -124,13 +123,6 @@ def _without_images(config: PredictConfig) -> PredictConfig:
     if config.report:
         log.info("writing no report, as the images are remote")
     return replace(config, report=0)
-
-
-def _ray() -> ModuleType:
-    # Imported lazily, as only predictions with Ray need it.
-    from wsol.prediction import ray as predict_ray
-
-    return predict_ray
 
 
 def _finish(config: PredictConfig, job: PredictionJob, info: PredictionInfo) -> None:

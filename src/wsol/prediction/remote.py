@@ -132,6 +132,7 @@ class Mirror:
         return f"{self.base}/{path.relative_to(self.here).as_posix()}"
 
     def _write(self, path: Path, place: str) -> None:
+        # pyarrow's copy_files writes a line to stderr for each file that cannot be uploaded.
         with self.system.open_output_stream(place) as file:
             file.write(path.read_bytes())
 

@@ -209,8 +209,7 @@ def load_info(folder: Path) -> RunInfo:
     folder = local_run(folder)
     _find_weights(folder)
     try:
-        content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        given = dict(content)
+        given = dict(json.loads((folder / "model.json").read_text(encoding="utf-8")))
         lists = {
             name: tuple(given.get(name, ()))
             for name in ("classes", "layers", "scales", "split_folders")
