@@ -7,8 +7,6 @@ from pathlib import PurePath
 from string import punctuation
 from typing import Any, NamedTuple
 
-import yaml
-
 from wsol._utils.names import escape_name
 from wsol.reports.metrics import metric_of
 from wsol.runs.run import RunInfo
@@ -91,46 +89,38 @@ def _metadata(
     data: str,
 ) -> str:
     """Return the card's front matter, by the Hub's model card specification."""
-    content: dict[str, Any] = {"license": license_name} if license_name else {}
-    content |= {
-        "library_name": "wsol",
-        "pipeline_tag": "object-detection",
-        "tags": [
+    # Imported here, as it takes long.
+    from huggingface_hub import EvalResult, ModelCardData
+
+    results = [
+        EvalResult(
+            task_type=METRICS[key].task,
+            # The Hub requires a type and a name; folders of images by class are an imagefolder.
+            dataset_type=data if "/" in data else "imagefolder",
+            dataset_name=escape_name(data) or "not told",
+            metric_type=METRICS[key].metric,
+            metric_name=metric_of(key).title,
+            metric_value=value,
+        )
+        for key, value in shown.items()
+    ]
+    content = ModelCardData(
+        license=license_name,
+        library_name="wsol",
+        pipeline_tag="object-detection",
+        tags=[
             "weakly-supervised-object-localization",
             "class-activation-map",
             "image-classification",
             info.backbone,
             info.method["name"],
         ],
-    }
-    if dataset:
-        content["datasets"] = [dataset]
-    if shown:
-        content["metrics"] = list(dict.fromkeys(METRICS[key].metric for key in shown))
-        content["model-index"] = [{"name": escape_name(name), "results": _results(shown, data)}]
-    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    return text
-
-
-def _results(shown: Mapping[str, float], data: str) -> list[dict[str, Any]]:
-    tasks = dict.fromkeys(METRICS[key].task for key in shown)
-    # The Hub requires a type and a name of the data; folders of images by class are an imagefolder.
-    where = {
-        "type": data if "/" in data else "imagefolder",
-        "name": escape_name(data) or "not told",
-    }
-    return [
-        {
-            "task": {"type": task},
-            "dataset": where,
-            "metrics": [
-                {"type": METRICS[key].metric, "name": metric_of(key).title, "value": value}
-                for key, value in shown.items()
-                if METRICS[key].task == task
-            ],
-        }
-        for task in tasks
-    ]
+        datasets=[dataset] if dataset else None,
+        metrics=list(dict.fromkeys(METRICS[key].metric for key in shown)) or None,
+        model_name=escape_name(name) if results else None,
+        eval_results=results or None,
+    )
+    return content.to_yaml() + "\n"
 
 
 def _text(name: str, info: RunInfo, shown: Mapping[str, float], data: str) -> str:

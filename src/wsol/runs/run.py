@@ -156,13 +156,9 @@ class RunInfo:
 def save_run(
     folder: Path, network: Network, info: RunInfo, fitted: Mapping[str, Tensor] = NOTHING
 ) -> None:
-    """Write the files of a run into its folder, each atomically.
+    """Write the files of a run, with the fitted state of its localizer, each atomically.
 
-    Args:
-        folder: run folder; it exists.
-        network: network, for ``model.safetensors``; equal weights give equal files.
-        info: info of the run, for ``model.json``.
-        fitted: fitted state of the localizer, for ``localizer.safetensors``.
+    Equal weights give equal files.
     """
     if fitted:
         write_tensors(folder / "localizer.safetensors", fitted)
@@ -210,11 +206,9 @@ def load_info(folder: Path) -> RunInfo:
     _find_weights(folder)
     try:
         given = dict(json.loads((folder / "model.json").read_text(encoding="utf-8")))
-        lists = {
-            name: tuple(given.get(name, ()))
-            for name in ("classes", "layers", "scales", "split_folders")
-        }
-        return RunInfo(**given | lists)
+        for name in ("classes", "layers", "scales", "split_folders"):
+            given[name] = tuple(given.get(name, ()))
+        return RunInfo(**given)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(f"{folder / 'model.json'}: not the info of a run: {error}") from error
 
@@ -247,11 +241,8 @@ def load_start(network: Network, folder: Path) -> None:
     except SafetensorError as error:
         raise RunError(f"{weights}: cannot be read: {error}") from error
     expected = network.state_dict()
-    fits = {
-        name
-        for name, value in expected.items()
-        if name in given and given[name].shape == value.shape
-    }
+    shapes = {name: value.shape for name, value in given.items()}
+    fits = {name for name, value in expected.items() if shapes.get(name) == value.shape}
     head = {name for name in expected if name.startswith("head.")}
     # A head that matches only partly belongs to other classes.
     new = set() if head <= fits else head
@@ -261,10 +252,7 @@ def load_start(network: Network, folder: Path) -> None:
                 f"{weights}: {name} is missing or has another shape; use a run with the same "
                 "--backbone"
             )
-    load_weights(
-        network,
-        {name: value if name in new else given[name] for name, value in expected.items()},
-    )
+    load_weights(network, {name: (expected if name in new else given)[name] for name in expected})
 
 
 def _find_weights(folder: Path) -> Path:
