@@ -3,11 +3,10 @@
 import json
 import shlex
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import MISSING, fields
-from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import yaml
 
@@ -23,10 +22,22 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Options)
 
-VALUELESS = ("--help", "-h", "--print_config")
-
 SWITCH_VALUES = ("true", "false", "yes", "no", "on", "off", "1", "0")
 """Words after a switch that are meant for it; only the first two are taken."""
+
+
+class Arguments(NamedTuple):
+    """Arguments of a command.
+
+    Attributes:
+        given: name and value of each option; None without a value.
+        bare: arguments without a dash.
+        asked: ``help`` or ``print_config``, or both.
+    """
+
+    given: list[tuple[str, str | None]]
+    bare: list[str]
+    asked: set[str]
 
 
 def read_options(
@@ -51,17 +62,17 @@ def read_options(
     >>> options.data.name, options.method.drop_rate
     ('birds', 0.5)
     """
-    given = list(_pairs(argv, config, positional, instead))
+    types = option_types(config)
+    given, bare, asked = _arguments(argv, [name for name, kind in types.items() if kind is bool])
     paths = [_config_file(value) for name, value in given if name == "config"]
     files = {path: _read_yaml(path) for path in paths}
-    types = option_types(config)
     method = None
     if "method" in types:
-        name = _method_name(given, files)
+        chosen = _method_name(given, files)
         for path, content in files.items():
-            if content.get("method.name", name) != name:
+            if content.get("method.name", chosen) != chosen:
                 files[path] = {k: v for k, v in content.items() if not k.startswith("method.")}
-        method = method_config(name)
+        method = method_config(chosen)
         types |= {f"method.{name}": kind for name, kind in option_types(method).items()}
     for path, content in files.items():
         for key in content:
@@ -70,14 +81,24 @@ def read_options(
 
     # Arguments win over files, wherever they stand.
     values = {key: value for content in files.values() for key, value in content.items()}
-    options = {name.partition("=")[0] for name, _ in given} & set(VALUELESS)
-    values |= dict(
-        _argument(command, name, value, types)
-        for name, value in given
-        if name != "config" and name.partition("=")[0] not in VALUELESS
-    )
+    for name, value in given:
+        known, shown = name.replace("-", "_"), name if name.startswith("-") else f"--{name}"
+        if name == "config":
+            continue
+        if known not in types:
+            raise ConfigError(f"wsol {command}: no option {shown}: {did_you_mean(name, types)}")
+        if value is None and types[known] is not bool:
+            raise ConfigError(f"wsol {command}: {shown} needs a value")
+        values["method.name" if known == "method" else known] = True if value is None else value
+    if bare:
+        if positional is None:
+            raise ConfigError(f"unexpected argument {bare[0]!r}: {instead}")
+        several = item_kind(types[positional]) is not None
+        if len(bare) > 1 and not several:
+            raise ConfigError(f"unexpected argument {bare[1]!r}: give one {positional.upper()}")
+        values[positional] = bare if several else bare[0]
     values = {name: parse(value, types[name]) for name, value in values.items()}
-    if options & {"-h", "--help"}:
+    if "help" in asked:
         sys.stdout.write(format_help(command, config, method, positional))
         raise SystemExit(0)
     if method is not None:
@@ -85,7 +106,7 @@ def read_options(
         values["method"] = method(
             **{name.removeprefix("method."): values.pop(name) for name in below}
         )
-    if options:
+    if "print_config" in asked:
         _print_options(config, validate(config, values))
         raise SystemExit(0)
     for field in fields(config):
@@ -103,15 +124,10 @@ def gives(argv: Sequence[str], name: str) -> bool:
     >>> gives(["--maps=cams", "--image_size", "224"], "maps"), gives(["maps"], "maps")
     (True, False)
     """
-    for token, after in zip_longest(argv, argv[1:], fillvalue="--"):
-        option, equals, value = token.partition("=")
-        file = value if equals else after
-        if option == f"--{name}":
-            return True
-        is_file = option == "--config" and not file.startswith("--")
-        if is_file and name in _read_yaml(_config_file(file)):
-            return True
-    return False
+    return any(
+        option == name or (option == "config" and value and name in _read_yaml(_config_file(value)))
+        for option, value in _arguments(argv, switches=()).given
+    )
 
 
 def _print_options(config: type["DataclassInstance"], values: dict[str, Any]) -> None:
@@ -122,55 +138,32 @@ def _print_options(config: type["DataclassInstance"], values: dict[str, Any]) ->
     sys.stdout.write(yaml.safe_dump(options, sort_keys=False, allow_unicode=True))
 
 
-def _pairs(
-    argv: Sequence[str], config: type, positional: str | None, instead: str
-) -> Iterator[tuple[str, Any]]:
-    """Yield each argument as name and value; a switch without value has None.
-
-    Arguments without a dash are gathered under ``positional``.
-    """
-    types = option_types(config)
-    switches = {name for name, kind in types.items() if kind is bool}
-    bare: list[str] = []
-    rest = ["--print_config" if token == "--print-config" else token for token in argv]
+def _arguments(argv: Sequence[str], switches: Collection[str]) -> Arguments:
+    """Split arguments into options with values, and others; switches need no value."""
+    found = Arguments([], [], set())
+    rest = list(argv)
     while rest:
         token = rest.pop(0)
+        name, equals, value = token.removeprefix("--").partition("=")
+        known = name.replace("-", "_")
+        if token == "--":
+            found.bare.extend(rest)
+            break
         if not token.startswith("-") or token == "-":
-            bare.append(token)
-        elif token == "--":
-            bare += rest
-            rest = []
-        elif token in VALUELESS or token.startswith("--print_config="):
-            yield token, None
+            found.bare.append(token)
+        elif token in ("-h", "--help"):
+            found.asked.add("help")
+        elif known == "print_config":
+            found.asked.add(known)
+        elif equals:
+            found.given.append((name, value))
         else:
-            name, equals, value = token.removeprefix("--").partition("=")
-            has_value = bool(rest) and (
-                rest[0].lower() in SWITCH_VALUES
-                if name.replace("-", "_") in switches
-                else not rest[0].startswith("--")
+            is_switch = known in switches
+            follows = bool(rest) and (
+                rest[0].lower() in SWITCH_VALUES if is_switch else not rest[0].startswith("--")
             )
-            if equals:
-                yield name, value
-            else:
-                yield name, rest.pop(0) if has_value else None
-    if bare and positional is None:
-        raise ConfigError(f"unexpected argument {bare[0]!r}: {instead}")
-    if bare and positional is not None:
-        many = item_kind(types[positional]) is not None
-        if len(bare) > 1 and not many:
-            raise ConfigError(f"unexpected argument {bare[1]!r}: give one {positional.upper()}")
-        yield positional, bare if many else bare[0]
-
-
-def _argument(command: str, name: str, value: Any, types: dict[str, Any]) -> tuple[str, Any]:
-    """Return the name of an argument's option, and its value."""
-    shown = name if name.startswith("-") else f"--{name}"
-    known = name.replace("-", "_")
-    if known not in types:
-        raise ConfigError(f"wsol {command}: no option {shown}: {did_you_mean(name, types)}")
-    if value is None and types[known] is not bool:
-        raise ConfigError(f"wsol {command}: {shown} needs a value")
-    return "method.name" if known == "method" else known, True if value is None else value
+            found.given.append((name, rest.pop(0) if follows else None))
+    return found
 
 
 def _config_file(value: str | None) -> Path:

@@ -169,6 +169,11 @@ class Samples:
             box_labels=_chosen(self.box_labels, chosen),
         )
 
+    def evenly(self, most: int) -> "Samples":
+        """Return at most this many images, spread evenly over all."""
+        count = min(len(self), most)
+        return self.select([index * len(self) // count for index in range(count)])
+
     def with_classes(self, classes: tuple[str, ...]) -> "Samples":
         """Return the images with their labels as indices into another list of classes.
 

@@ -50,13 +50,7 @@ DEPTH_SIDE = 112
 
 
 class Cutout(NamedTuple):
-    """Object cut out of an image.
-
-    Attributes:
-        pixels: pixels of its bounding box, uint8 ``(3, h, w)``.
-        mask: bool ``(h, w)``.
-        label: class of the object.
-    """
+    """Object cut out of an image: uint8 ``(3, h, w)``, and its mask, bool ``(h, w)``."""
 
     pixels: Tensor
     mask: Tensor
@@ -65,13 +59,7 @@ class Cutout(NamedTuple):
 
 @dataclass(frozen=True)
 class Material:
-    """Objects and backgrounds for composite images.
-
-    Attributes:
-        cutouts: objects.
-        backgrounds: images with blurred objects, uint8 ``(3, H, W)`` each.
-        num_errors: number of unreadable images.
-    """
+    """Objects for composite images, and backgrounds: images with blurred objects, uint8."""
 
     cutouts: tuple[Cutout, ...]
     backgrounds: tuple[Tensor, ...]
@@ -79,12 +67,9 @@ class Material:
 
 
 class Composite(NamedTuple):
-    """Composite image.
+    """Composite image, uint8 ``(3, H, W)``, and the classes of its objects.
 
-    Attributes:
-        image: uint8 ``(3, H, W)``.
-        instances: number of the visible object at each pixel, from 1, int16 ``(H, W)``.
-        labels: classes of the objects.
+    The instances are the number of the visible object at each pixel, from 1, int16 ``(H, W)``.
     """
 
     image: Tensor

@@ -25,13 +25,7 @@ log = logging.getLogger("wsol")
 
 
 class Teacher(NamedTuple):
-    """Teacher of a distillation.
-
-    Attributes:
-        localizer: localizer; its maps are of the ground-truth labels.
-        normalization: normalization of its maps to [0, 1].
-        threshold: fraction of a map's maximum above which a pixel belongs to the object.
-    """
+    """Teacher of a distillation; its maps are of the ground-truth labels."""
 
     localizer: ScoreMaps
     normalization: Normalization
@@ -48,11 +42,8 @@ class Teacher(NamedTuple):
 class DistillationDataset(NamedTuple):
     """Features and targets of images and their mirror images.
 
-    Attributes:
-        features: features of the network.
-        targets: targets of the head: float32 ``(N, 4)``, boxes as fractions of the image, or
-            int8 ``(N, h, w)``, labels of positions.
-        num_errors: number of unreadable images, which are skipped.
+    The targets are boxes as fractions of the image, float32 ``(N, 4)``, or labels of positions,
+    int8 ``(N, h, w)``.
     """
 
     features: KeptFeatures

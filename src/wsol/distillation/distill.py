@@ -138,7 +138,9 @@ def distill(config: DistillConfig) -> Distilled:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("wsol distill supports one process only; start without accelerate launch")
     with output_folder(config.out), FolderLock(config.out):
-        _check_free(config.out)
+        # A folder without these files may be left over from an interrupted distillation.
+        if any((config.out / name).exists() for name in ("config.yaml", "model.safetensors")):
+            raise ConfigError(f"{config.out}: contains a run; use another --out")
         return _distill(config)
 
 
@@ -162,12 +164,15 @@ def _distill(config: DistillConfig) -> Distilled:
         config.batch_size,
         config.num_workers,
     )
-    config = replace(config, student=config.student or choose_student(splits["train"]))
+    # Multi-label images have multiple objects, which often touch. A map of object positions
+    # (``pixels``) loses the borders that are visible in the teacher's map, and has a lower AP50.
+    best: Student = "instances" if splits["train"].is_multi_label else "pixels"
+    config = replace(config, student=config.student or best)
     teacher = _teacher(config, network, info, splits["train"], preprocessing)
     own = teacher.localizer
     layers = config.head_layers or own.described_by
     student = STUDENTS[config.student or "pixels"](network, layers)
-    images = _evenly(splits["train"], config.defaults.max_images)
+    images = splits["train"].evenly(config.defaults.max_images)
     is_composed = config.student == "instances"
     with compute.autocast():
         material = take_material(images, teacher, preprocessing) if is_composed else None
@@ -203,12 +208,6 @@ def _distill(config: DistillConfig) -> Distilled:
     return Distilled(config.out, figures, dataset.num_errors + missed, tuple(splits))
 
 
-def _check_free(folder: Path) -> None:
-    # A folder without these files may be left over from an interrupted distillation.
-    if any((folder / name).exists() for name in ("config.yaml", "model.safetensors")):
-        raise ConfigError(f"{folder}: contains a run; use another --out")
-
-
 def _teacher(
     config: DistillConfig,
     network: Network,
@@ -224,16 +223,6 @@ def _teacher(
     ):
         fit_localizer(localizer, train.paths(), preprocessing)
     return Teacher(localizer, localizer_config.normalization, threshold)
-
-
-def choose_student(samples: Samples) -> Student:
-    """Return the best student for a data set.
-
-    Multi-label images have multiple objects, which often touch. A map of object positions then
-    loses the borders that are visible in the teacher's map (``pixels`` has a lower AP50), so the
-    student is trained on the objects. Otherwise it is trained on object positions.
-    """
-    return "instances" if samples.is_multi_label else "pixels"
 
 
 def is_better(
@@ -262,11 +251,6 @@ def is_better(
     ]
     log.info("AP50 of pasted objects: student %.1f, teacher %.1f", *figures)
     return figures[0] > figures[1]
-
-
-def _evenly(samples: Samples, most: int) -> Samples:
-    count = min(len(samples), most)
-    return samples.select([index * len(samples) // count for index in range(count)])
 
 
 def _trained_head(

@@ -145,8 +145,7 @@ def _images_to_choose_on(config: CompareConfig, splits: Mapping[str, Samples]) -
         raise DataError(f"{config.data}: no train or val split to select on; add images to one")
     if val.has_boxes:
         return val
-    count = min(len(val), MAX_IMAGES)
-    return val.select([index * len(val) // count for index in range(count)])
+    return val.evenly(MAX_IMAGES)
 
 
 def _compare(
@@ -340,8 +339,7 @@ def _draw(setup: Setup, rows: Iterable[Row]) -> Image.Image:
     for row in rows:
         best.setdefault(row.localizer, row)
     test = setup.splits.get("test", setup.splits["val"])
-    count = min(setup.config.num_overlays, len(test))
-    chosen = test.select([index * len(test) // count for index in range(count)])
+    chosen = test.evenly(setup.config.num_overlays)
     columns = []
     for row in best.values():
         locate = Localizer(

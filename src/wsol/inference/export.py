@@ -31,23 +31,14 @@ TOLERANCE = 1e-4
 
 
 class Differences(NamedTuple):
-    """Differences between an exported model and its run, relative to the run's largest value.
-
-    Attributes:
-        logits: difference of the logits.
-        maps: difference of the score maps.
-    """
+    """Differences between an exported model and its run, relative to the run's largest value."""
 
     logits: float
     maps: float
 
 
 class Whole(nn.Module):
-    """Localizer and image normalization as one module.
-
-    Args:
-        locate: localizer.
-    """
+    """Localizer and image normalization as one module."""
 
     def __init__(self, locate: Localizer) -> None:
         """Register all modules with weights, so that they are exported by name."""
@@ -150,8 +141,10 @@ def export_localizer(locate: Localizer, path: Path, form: ExportFormat = "onnx")
 
 
 def _write(locate: Localizer, path: Path, form: ExportFormat, info: ExportedInfo) -> None:
-    if form == "onnx":
-        _require("onnx", "onnxruntime", "onnxscript")
+    packages = ("onnx", "onnxruntime", "onnxscript") if form == "onnx" else ()
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise not_installed(", ".join(missing), "wsol[onnx]")
     try:
         with torch.no_grad(), warnings.catch_warnings():
             # Deprecation warnings of torch and onnx.
@@ -191,12 +184,6 @@ def _program(locate: Localizer) -> ExportedProgram:
     whole = Whole(locate)
     with evaluating(whole):
         return torch.export.export(whole, (images,), dynamic_shapes={"images": {0: Dim("batch")}})
-
-
-def _require(*packages: str) -> None:
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
-        raise not_installed(", ".join(missing), "wsol[onnx]")
 
 
 def _compare(locate: Localizer, exported: nn.Module) -> Differences:

@@ -103,24 +103,14 @@ class ExportedInfo:
 
 
 class ExportOutput(NamedTuple):
-    """Output of an exported model.
-
-    Attributes:
-        logits: logits, float32 ``(N, classes)``.
-        maps: raw score maps of each image's top-1 class, float32 ``(N, S, S)``.
-    """
+    """Logits ``(N, classes)``, and raw maps of each image's top-1 class, ``(N, S, S)``, float32."""
 
     logits: Tensor
     maps: Tensor
 
 
 class ExportedModel(nn.Module):
-    """Exported model as a classifier.
-
-    Args:
-        run: function from images to logits and maps.
-        info: stored information.
-    """
+    """Exported model as a classifier."""
 
     def __init__(self, run: Forward, info: ExportedInfo) -> None:
         """Store the function and the info."""
@@ -134,11 +124,7 @@ class ExportedModel(nn.Module):
 
 
 class ExportedScoreMaps(ScoreMaps):
-    """Score maps computed by an exported model, for the top-1 class.
-
-    Args:
-        exported: loaded exported model.
-    """
+    """Score maps computed by an exported model, for the top-1 class."""
 
     def __init__(self, exported: ExportedModel) -> None:
         """Store the exported model; it has no layers."""

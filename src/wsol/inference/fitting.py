@@ -24,17 +24,7 @@ SEARCHED = 256
 
 
 class Preprocessing(NamedTuple):
-    """Preprocessing of images.
-
-    Attributes:
-        transform: function from an image to an array.
-        mean: mean per channel, for images in [0, 1].
-        std: standard deviation per channel, for images in [0, 1].
-        compute: device and precision.
-        batch_size: images per step.
-        num_workers: processes that decode images.
-        max_pixels: maximum pixels of an image; larger images are rejected before decoding.
-    """
+    """Preprocessing of images; mean and deviation are per channel, for images in [0, 1]."""
 
     transform: Transform
     mean: Sequence[float]
@@ -48,11 +38,8 @@ class Preprocessing(NamedTuple):
 class Inputs(NamedTuple):
     """Batch of network inputs.
 
-    Attributes:
-        indices: indices of the readable images.
-        images: normalised images, ``(N, 3, H, W)``, or their forward pass.
-        sizes: width and height of each original image in pixels.
-        errors: index and error of each unreadable image.
+    The images, normalised ``(N, 3, H, W)`` or their forward pass, have these indices and original
+    sizes (width and height). Each unreadable image has its index and error.
     """
 
     indices: list[int]

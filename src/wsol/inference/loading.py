@@ -49,17 +49,10 @@ OBJECT = "object"
 class LoadedClassifier:
     """Classifier that is ready for localization.
 
-    Attributes:
-        model: classifier, in evaluation mode and on the best device unless passed in by the caller.
-        is_fitted: whether the localizer is fitted, if it needs fitting.
-        classes: class names, in the order of the logits.
-        labels: indices of the requested classes.
-        mean: mean of the input normalization per channel, for images in [0, 1].
-        std: standard deviation of the input normalization per channel.
-        is_multi_label: whether the logits are independent of each other.
-        description: description in words.
-        num_known: number of leading classes that have logits; the remaining ones are names of given
-            labels.
+    Unless passed in by the caller, the model is in evaluation mode on the best device. The classes
+    are in the order of the logits; the first ``num_known`` have logits, the others are names of
+    given labels. The labels are indices of the requested classes. Mean and standard deviation are
+    per channel, for images in [0, 1].
     """
 
     model: nn.Module

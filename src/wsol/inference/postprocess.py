@@ -15,13 +15,7 @@ from wsol.types import Instances, Normalization
 class Postprocessing(NamedTuple):
     """Options for boxes from score maps.
 
-    Attributes:
-        classes: class names, in the order of the logits.
-        threshold: fraction of a map's maximum above which a pixel belongs to the object.
-        normalization: scaling of maps to [0, 1].
-        instances: ``single`` box per class, or ``multiple``.
-        is_multi_label: whether an image may show any number of classes, with independent
-            probabilities.
+    The probabilities of a multi-label image are independent, as it may show any number of classes.
     """
 
     classes: tuple[str, ...]

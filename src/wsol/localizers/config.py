@@ -123,13 +123,7 @@ BEST = LocalizerConfig("prototypes")
 
 
 class Thresholding(NamedTuple):
-    """Localizer options and threshold.
-
-    Attributes:
-        localizer_config: options of the score maps.
-        threshold: fraction of a map's maximum above which a pixel belongs to the object.
-        threshold_from: origin of the threshold.
-    """
+    """Localizer options, and the fraction of a map's maximum above which a pixel is an object's."""
 
     localizer_config: LocalizerConfig
     threshold: float
