@@ -9,10 +9,6 @@ def lazy_names(
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return ``__getattr__`` and ``__dir__`` of a package that imports its names on first use.
 
-    Args:
-        package: ``__name__`` of the package.
-        modules: mapping of each public name to the module that defines it.
-
     >>> getattr_, dir_ = lazy_names("demo", {"sqrt": "math"})
     >>> getattr_("sqrt")(9.0), dir_()
     (3.0, ['sqrt'])

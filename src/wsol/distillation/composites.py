@@ -83,13 +83,7 @@ def find_cutout(
     """Return the object of an image with one object; None if it seems to have none or several.
 
     A single object is a compact connected component with nearly all pixels above the threshold, one
-    peak, and at most one side on the image's border.
-
-    Args:
-        image: uint8 ``(3, H, W)``.
-        heat_map: ``(H, W)`` in [0, 1].
-        threshold: fraction of its maximum above which a pixel belongs to an object.
-        label: class of the image.
+    peak, and at most one side on the image's border. The image is uint8 ``(3, H, W)``.
     """
     grey = grey_levels(heat_map)
     above = np.ascontiguousarray(grey > threshold_levels(grey, np.array([threshold]))[0])
@@ -112,11 +106,8 @@ def find_cutout(
 def blurred_away(image: Tensor, mask: Tensor, reach: int = 5) -> Tensor:
     """Return an image with masked pixels replaced by the mean colour of their surroundings.
 
-    Args:
-        image: uint8 ``(3, H, W)``.
-        mask: bool ``(H, W)``.
-        reach: size of the surroundings, in cells of a grid of 56 x 56; if all of them are masked,
-            the colour is the mean of the image.
+    The surroundings reach this number of cells of a grid of 56 x 56; if all of them are masked, the
+    colour is the mean of the image. The image is uint8 ``(3, H, W)``, the mask bool ``(H, W)``.
     """
     kept = (~mask)[None].float()
     cells = adaptive_avg_pool2d(torch.cat((image * kept, kept)), BACKGROUND_CELLS)
@@ -212,10 +203,6 @@ def instance_targets(composite: Composite, grid: tuple[int, int]) -> NDArray[np.
 
     The depth is 0.5 at an object's edge and 1 at its deepest pixel, measured by erosion of the mask
     in pixels; 0 outside. The class is that of the object at the center of a position, -1 outside.
-
-    Args:
-        composite: composite image.
-        grid: height and width.
     """
     instances = composite.instances
     number = len(composite.labels)

@@ -12,9 +12,6 @@ from wsol.options import NOT_EMPTY, Fraction, FractionBelowOne, Name, Options, n
 def check_formats(config: Options) -> None:
     """Refuse unknown formats, and options that none of the chosen formats has.
 
-    Args:
-        config: options of a command, with the names of the formats in ``format``.
-
     Raises:
         ConfigError: a format is unknown, or an option has no effect.
     """
@@ -30,11 +27,7 @@ def check_formats(config: Options) -> None:
 
 
 def format_options(config: Options) -> dict[str, Any]:
-    """Return the options of all formats by name, for ``create_writer``.
-
-    Args:
-        config: options of a command.
-    """
+    """Return the options of all formats by name, for ``create_writer``."""
     return {name: vars(config)[name] for names in OPTIONS.values() for name in names}
 
 

@@ -205,10 +205,13 @@ def choose_precision(
     ('fp32', 'fp32')
     """
     chosen = choose_device(device)
-    if precision == "fp16" and not has_float16(chosen):
+    # float32 replaces what the hardware only emulates.
+    supported = {"fp32": True, "bf16": has_bfloat16(chosen), "fp16": has_float16(chosen)}
+    if precision == "fp16" and not supported["fp16"]:
         raise ConfigError("precision: fp16 needs a GPU; use bf16 or fp32 on the CPU")
     if precision == "auto":
-        precision = _best_precision(chosen) if of_run is None else _supported(of_run, chosen)
+        precision = of_run or "bf16"
+        precision = precision if supported[precision] else "fp32"
     if of_run is not None and of_run != precision:
         _warn_of_precision(of_run, precision)
     return precision
@@ -222,16 +225,6 @@ def _warn_of_precision(of_run: Precision, precision: Precision) -> None:
         precision,
         of_run,
     )
-
-
-def _best_precision(device: torch.device) -> Precision:
-    return "bf16" if has_bfloat16(device) else "fp32"
-
-
-def _supported(precision: Precision, device: torch.device) -> Precision:
-    """Return the same precision, or float32 if the hardware only emulates it."""
-    supported = {"fp32": True, "bf16": has_bfloat16(device), "fp16": has_float16(device)}
-    return precision if supported[precision] else "fp32"
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -33,15 +33,9 @@ def localize_image(
     scores: NDArray[np.float64],
     score_maps: NDArray[np.float32],
 ) -> Localization:
-    """Return the boxes of an image's classes.
+    """Return the boxes of an image's classes, ``(K,)``; -1 for none.
 
-    Args:
-        cut: postprocessing options.
-        name: image name.
-        original_size: width and height of the image in pixels.
-        labels: requested classes, int64 ``(K,)``; -1 for none.
-        scores: class probabilities, float64 ``(K,)``.
-        score_maps: raw score maps, one per class, float32 ``(K, H, W)``.
+    The original size is width and height. Each class has a probability and a raw score map.
 
     >>> maps = np.zeros((1, 4, 4), np.float32)
     >>> maps[0, :2, :2] = 1
@@ -82,13 +76,7 @@ def localize_image(
 def rethreshold(
     found: Localization, threshold: float, instances: Instances, is_multi_label: bool = False
 ) -> Localization:
-    """Return the result of one class with the boxes of another threshold.
-
-    Args:
-        found: result of one class.
-        threshold: fraction of the map's maximum above which a pixel belongs to the object, [0, 1).
-        instances: ``single`` box, around the largest contour, or ``multiple``.
-        is_multi_label: whether an image may have multiple labels, see ``Postprocessing``.
+    """Return the result of one class with the boxes of another threshold, in [0, 1).
 
     >>> found = Localization("a.jpg", (50, 10), "cat", 0, 0.5, np.array([[0.2, 0.9, 0, 1]]))
     >>> rethreshold(found, 0.5, "multiple").boxes.tolist()

@@ -123,10 +123,6 @@ class PredictConfig(PredictorOptions, CollectionOptions):
 def shard_of(shard: str, chunks: int) -> range:
     """Return the chunks of one shard of a prediction.
 
-    Args:
-        shard: number of the shard and of all shards, ``1/8`` to ``8/8``; empty: all chunks.
-        chunks: number of chunks.
-
     Raises:
         ConfigError: the shard is not valid.
 

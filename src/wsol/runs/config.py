@@ -147,11 +147,6 @@ def check_same(path: Path, config: "DataclassInstance", free: set[str]) -> None:
 
     An option missing in the file is taken as its default, as older versions did not have it.
 
-    Args:
-        path: saved options file.
-        config: current options.
-        free: names of options that may differ.
-
     Raises:
         ConfigError: an option differs; the message has its name and both values.
     """
