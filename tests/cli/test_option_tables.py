@@ -1,38 +1,25 @@
 """The tables of options in the pages are those of the dataclasses."""
 
-import importlib.util
 import re
+import runpy
 from pathlib import Path
-from types import ModuleType
 
-import pytest
-
-TOOL = Path(__file__).parents[2] / "tools/write_option_tables.py"
+TOOL = runpy.run_path(str(Path(__file__).parents[2] / "tools/write_option_tables.py"))
+"""Names of the script that writes the tables."""
 
 
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    """Return the script that writes the tables."""
-    spec = importlib.util.spec_from_file_location("write_option_tables", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_tables_are_those_of_the_dataclasses(tool: ModuleType) -> None:
+def test_the_tables_are_those_of_the_dataclasses() -> None:
     """No table was edited by hand: run ``python tools/write_option_tables.py`` if this fails."""
-    pages = {path: path.read_text(encoding="utf-8") for path in tool.DOCS.glob("*.md")}
-    assert sum(len(tool.TABLE.findall(text)) for text in pages.values()) == 15
+    pages = {path: path.read_text(encoding="utf-8") for path in TOOL["DOCS"].glob("*.md")}
+    assert sum(len(TOOL["TABLE"].findall(text)) for text in pages.values()) == 15
     for path, text in pages.items():
-        assert tool.page(text) == text, path.name
+        assert TOOL["page"](text) == text, path.name
 
 
-def test_a_row_has_default_and_choices(tool: ModuleType) -> None:
+def test_a_row_has_default_and_choices() -> None:
     """A default in words replaces the value, and choices that the text lacks are added."""
     text = "<!-- options of wsol.inference.config.ExportConfig -->\n<!-- end of options -->\n"
-    rows = re.findall(r"^\| \W*`(\w+)`.*? \| (.*) \| (.*) \|$", tool.page(text), re.MULTILINE)
+    rows = re.findall(r"^\| \W*`(\w+)`.*? \| (.*) \| (.*) \|$", TOOL["page"](text), re.MULTILINE)
     found = {name: (default, meaning) for name, default, meaning in rows}
     assert [row[0] for row in rows[:2]] == ["run", "out"]
     assert found["out"][0] == "required"
