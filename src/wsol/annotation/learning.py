@@ -82,14 +82,9 @@ class Learning:
             self.network, several=self.is_multi_label
         )
         self.layers = tuple(dict.fromkeys((*self.localizer.extra_layers, *self.localizer.layers)))
-        self.preprocessing = Preprocessing(
-            EvalTransform(config.image_size),
-            self.network.mean,
-            self.network.std,
-            self.compute,
-            config.batch_size,
-            config.num_workers,
-            config.max_pixels,
+        transform = EvalTransform(config.image_size)
+        self.preprocessing = Preprocessing.of(
+            transform, self.network, self.compute, config, config.max_pixels
         )
 
     def write(self, run: Path) -> None:

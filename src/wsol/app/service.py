@@ -100,7 +100,7 @@ class LocalizerCache:
     def _load(self, choice: Choice) -> _Loaded:
         changes: dict[str, Any] = {}
         if choice.localizer is not None:
-            changes = vars(BoxOptions(localizer=choice.localizer))
+            changes = dict(vars(BoxOptions(localizer=choice.localizer)))
         if choice.layer:
             changes["layers"] = choice.layer
         options = LocalizerOptions.of(self.config, batch_size=1, **changes)

@@ -156,14 +156,7 @@ def _distill(config: DistillConfig) -> Distilled:
     announce(compute, config.device)
     network.to(compute.device)
     network.to(memory_format=torch.channels_last)
-    preprocessing = Preprocessing(
-        EvalTransform(info.image_size),
-        network.mean,
-        network.std,
-        compute,
-        config.batch_size,
-        config.num_workers,
-    )
+    preprocessing = Preprocessing.of(EvalTransform(info.image_size), network, compute, config)
     # Multi-label images have multiple objects, which often touch. A map of object positions
     # (``pixels``) loses the borders that are visible in the teacher's map, and has a lower AP50.
     best: Student = "instances" if splits["train"].is_multi_label else "pixels"

@@ -309,14 +309,7 @@ def _localizer_config(config: CompareConfig, name: str, affinity: str) -> Locali
 def _fit(setup: Setup, localizer: ScoreMaps, size: int) -> Preprocessing:
     """Fit a localizer to training images, and return their preprocessing."""
     config, network = setup.config, setup.network
-    preprocessing = Preprocessing(
-        EvalTransform(size),
-        network.mean,
-        network.std,
-        setup.compute,
-        config.batch_size,
-        config.num_workers,
-    )
+    preprocessing = Preprocessing.of(EvalTransform(size), network, setup.compute, config)
     fit_localizer(localizer, setup.splits.get("train", setup.splits["val"]).paths(), preprocessing)
     return preprocessing
 

@@ -3,16 +3,18 @@
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from wsol.data.images import MAX_PIXELS
 from wsol.data.loader import ImageFiles, load_batches, normalized, split_batches
 from wsol.data.sources import ImageSource, here
 from wsol.data.transforms import Transform
 from wsol.errors import ImageError
+from wsol.inference.config import ComputeOptions
 from wsol.inference.device import Compute
 from wsol.localizers import ScoreMaps
 from wsol.localizers._forward import Images
+from wsol.models import Network
 
 log = logging.getLogger("wsol")
 
@@ -33,6 +35,19 @@ class Preprocessing(NamedTuple):
     batch_size: int = 16
     num_workers: int = 0
     max_pixels: int = MAX_PIXELS
+
+    @classmethod
+    def of(
+        cls,
+        transform: Transform,
+        network: Network,
+        compute: Compute,
+        options: ComputeOptions,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Self:
+        """Return the preprocessing of a network's images with the options of a command."""
+        batches = options.batch_size, options.num_workers
+        return cls(transform, network.mean, network.std, compute, *batches, max_pixels)
 
 
 class Inputs(NamedTuple):
