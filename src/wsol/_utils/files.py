@@ -263,13 +263,16 @@ class FolderLock:
         lock, self._lock = self._lock, None
         if lock in _held:
             _held.remove(lock)
-            with suppress(OSError):
+            try:
                 # If other processes share the lock, the file must stay.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # The folder may have been moved meanwhile, and created again by another process.
                 if self._is_named(lock):
                     self.path.unlink()
-            os.close(lock)
+            except OSError:
+                pass
+            finally:
+                os.close(lock)
 
     def __del__(self) -> None:
         """Release the lock with the last reference."""

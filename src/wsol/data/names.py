@@ -120,7 +120,7 @@ class ImageNames:
     @cached_property
     def _by_stem(self) -> dict[str, int | None]:
         """Map stems and their ends to indices, like `index_by_end`; None if ambiguous."""
-        stems = list(map(_stem, self.ids))
+        stems = list(map(image_stem, self.ids))
         whole: dict[str, int | None] = {}
         for index, stem in enumerate(stems):
             whole[stem] = None if stem in whole else index
@@ -128,7 +128,7 @@ class ImageNames:
 
     @cached_property
     def _whole_stems(self) -> frozenset[str]:
-        return frozenset(map(_stem, self.ids))
+        return frozenset(map(image_stem, self.ids))
 
     def find(self, name: str) -> Match | None:
         """Return the match of a name, or None."""
@@ -144,7 +144,7 @@ class ImageNames:
                 if end in self._whole or (_ABSOLUTE.match(spelling) and end in self._by_end):
                     return Match(self._by_end[end], is_exact=False)
         for spelling in spellings:
-            for stem in dict.fromkeys((spelling, _stem(spelling))):
+            for stem in dict.fromkeys((spelling, image_stem(spelling))):
                 for end in (stem, *ends(stem)):
                     is_end = end == stem or _ABSOLUTE.match(stem) or end in self._whole_stems
                     if is_end and end in self._by_stem:
@@ -192,9 +192,8 @@ class PublishedNames(ImageNames):
 
 def shared_end(name: str, other: str) -> int:
     """Return how many parts two paths have in common at their ends, ignoring suffixes."""
-    parts = zip(
-        *(_stem(path.replace("\\", "/")).split("/")[::-1] for path in (name, other)), strict=False
-    )
+    first, second = (image_stem(path.replace("\\", "/")).split("/")[::-1] for path in (name, other))
+    parts = zip(first, second, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], parts))
 
 
@@ -204,7 +203,8 @@ def some(names: Iterable[str], count: int = 3) -> str:
     return ", ".join(map(repr, listed[:count])) + (", ..." if len(listed) > count else "")
 
 
-def _stem(name: str) -> str:
+def image_stem(name: str) -> str:
+    """Return a name without the suffix of a supported image file."""
     start, dot, suffix = name.rpartition(".")
     return start if f"{dot}{suffix}".lower() in IMAGE_SUFFIXES else name
 

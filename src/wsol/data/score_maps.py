@@ -9,9 +9,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from wsol.data.file_index import IMAGE_SUFFIXES, find_files
+from wsol.data.file_index import find_files
 from wsol.data.images import MAX_PIXELS, open_image
-from wsol.data.names import ends, map_names
+from wsol.data.names import ends, image_stem, map_names
 from wsol.errors import DataError, ImageError
 
 MAP_SUFFIXES: Final = (".npy", ".png")
@@ -131,7 +131,7 @@ def _index_of(ids: Sequence[str]) -> dict[str, int | None]:
     by_end: dict[str, int | None] = {}
     by_stem: dict[str, int | None] = {}
     for index, name in enumerate(ids):
-        stem = _stem(name)
+        stem = image_stem(name)
         for end in {*ends(name), *ends(stem)}:
             by_end[end] = index if by_end.get(end, index) == index else None
         by_stem[stem] = index if by_stem.get(stem, index) == index else None
@@ -141,11 +141,6 @@ def _index_of(ids: Sequence[str]) -> dict[str, int | None]:
         for form in map_names(name):
             found.setdefault(form, index)
     return found
-
-
-def _stem(name: str) -> str:
-    start, dot, suffix = name.rpartition(".")
-    return start if f"{dot}{suffix}".lower() in IMAGE_SUFFIXES else name
 
 
 def _load_npy(path: Path, max_pixels: int) -> NDArray[np.floating]:
