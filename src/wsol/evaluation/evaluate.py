@@ -119,8 +119,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     is_whole = config.protocol == "wsoleval"
     if is_whole:
         protocols.append(at_own_thresholds(localizer_config, info.image_size))
-    count = min(config.report, len(samples))
-    shown = samples.select(np.arange(count) * len(samples) // max(count, 1))
+    shown = samples.evenly(config.report)
     is_detection = is_whole and samples.is_multi_label and samples.has_boxes
     predictions = Predictions(locate, samples, ground_truth_of(shown), is_detection)
     counts = evaluate_split(
