@@ -410,9 +410,9 @@ def test_each_gpu_gets_a_process(
     monkeypatch.setattr(predict_ray, "_cluster", lambda: nullcontext(machines))
     sent: list[WorkerPayload] = []
 
-    def results(_: object, payload: WorkerPayload, chunks: object) -> list[dict[str, object]]:
+    def results(_: object, payload: WorkerPayload, chunks: object) -> Iterator[tuple[int, bytes]]:
         sent.append(payload)
-        return []
+        yield from ()
 
     monkeypatch.setattr(predict_ray, "_results", results)
     config = PredictConfig(

@@ -6,8 +6,8 @@ import re
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -138,8 +138,12 @@ def predict_chunks_on_ray(
         threads=1 if config.gpus else torch.get_num_threads(),
     )
     number = sum(len(job.images(chunk)) for chunk in chunks)
-    with _cluster() as ray, Meter("predict", number) as meter:
-        for chunk, content in _results(ray, payload, chunks):
+    with (
+        _cluster() as ray,
+        Meter("predict", number) as meter,
+        closing(_results(ray, payload, chunks)) as results,
+    ):
+        for chunk, content in results:
             put_chunk(job.folder, chunk, content)
             written()
             errors += _say_errors(job, chunk)
@@ -149,7 +153,7 @@ def predict_chunks_on_ray(
 
 def _results(
     ray: Any, payload: WorkerPayload, chunks: Sequence[int]
-) -> Iterator[tuple[int, bytes]]:
+) -> Generator[tuple[int, bytes], None, None]:
     """Yield the numbers of chunks and the contents of their files, in the order of completion."""
     config, capacity = payload.config, _capacity(ray, payload.threads, payload.config.gpus)
     if not capacity and config.actors is None:
@@ -167,20 +171,27 @@ def _results(
         max_task_retries=MAX_ATTEMPTS - 1,
     )(ChunkPredictor)
     # A process gets one chunk at a time, and the first one when it has started.
-    running: dict[Any, tuple[Any, int | None]] = {}
-    for _ in range(min(config.actors or capacity, len(chunks))):
-        actor = predictor.remote(kept)
-        running[actor.predict.remote(None)] = actor, None
+    actors = [predictor.remote(kept) for _ in range(min(config.actors or capacity, len(chunks)))]
+    running: dict[Any, tuple[Any, int | None]]
+    running = {actor.predict.remote(None): (actor, None) for actor in actors}
     waiting, left = iter(chunks), len(chunks)
-    while left:
-        (done, *_), _ = ray.wait(list(running))
-        actor, chunk = running.pop(done)
-        content = _content(ray, done, chunk)
-        if (following := next(waiting, None)) is not None:
-            running[actor.predict.remote(following)] = actor, following
-        if chunk is not None:
-            left -= 1
-            yield chunk, content
+    try:
+        while left:
+            (done, *_), _ = ray.wait(list(running))
+            actor, chunk = running.pop(done)
+            content = _content(ray, done, chunk)
+            if (following := next(waiting, None)) is not None:
+                running[actor.predict.remote(following)] = actor, following
+            else:
+                # Its place may be needed to restart another one.
+                ray.kill(actor)
+            if chunk is not None:
+                left -= 1
+                yield chunk, content
+    finally:
+        # Otherwise processes could outlive the cluster.
+        for actor in actors:
+            ray.kill(actor)
 
 
 def _content(ray: Any, done: Any, chunk: int | None) -> bytes:
