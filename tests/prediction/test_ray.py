@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from wsol.prediction.predict import predict
 from wsol.prediction.ray import WorkerPayload
 from wsol.results.store import read_rows
 
+from .. import forked
 from ..data.s3_stand_in import serve_s3
 
 pytest.importorskip("ray", reason="ray is not installed")
@@ -52,19 +53,28 @@ class Started:
 
     Attributes:
         mark: in the environment of all of them.
+        cluster: environment variables of the cluster that they share; empty: each starts one.
     """
 
     def __init__(self) -> None:
         """Start nothing yet."""
         self.mark = uuid.uuid4().hex
+        self.cluster: dict[str, str] = {}
 
     def start(self, *argv: object) -> subprocess.Popen[str]:
         """Start ``wsol``."""
+        return self.python("-m", "wsol", *argv)
+
+    def python(self, *argv: object) -> subprocess.Popen[str]:
+        """Start Python."""
         keys = {MARK: self.mark, "OMP_NUM_THREADS": "1", "AWS_EC2_METADATA_DISABLED": "true"}
         keys |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
-        return subprocess.Popen(
-            [sys.executable, "-m", "wsol", *map(str, argv)],
-            env=os.environ | keys,
+        # A hook that Python reads when it starts is for a process that starts.
+        start = forked.Popen if self.cluster else subprocess.Popen
+        return start(
+            [sys.executable, *map(str, argv)],
+            env=os.environ | keys | self.cluster,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -93,17 +103,49 @@ class Started:
         return [number for number, name in self.processes().items() if "ChunkPredictor" in name]
 
 
-@pytest.fixture
-def wsol() -> Iterator[Started]:
-    """Return what starts ``wsol``; at the end none of its processes may be left."""
-    started = Started()
-    yield started
+def wait_until_none(processes: Callable[[], Iterable[int]]) -> None:
+    """Wait a while until no processes are left; kill them otherwise, and fail."""
     until = time.monotonic() + 30
-    while (left := started.processes()) and time.monotonic() < until:
-        time.sleep(0.2)
+    while (left := list(processes())) and time.monotonic() < until:
+        time.sleep(0.1)
     for process in left:
         os.kill(process, signal.SIGKILL)
     assert not left
+
+
+@pytest.fixture
+def alone() -> Iterator[Started]:
+    """Return what starts ``wsol``, which starts a cluster; none of its processes may be left."""
+    started = Started()
+    yield started
+    wait_until_none(started.processes)
+
+
+CLUSTER = """
+import ray, sys
+print(ray.init(logging_level="ERROR").address_info["gcs_address"], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Started]:
+    """Return what starts ``wsol`` on a cluster that is there."""
+    started = Started()
+    started.cluster = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": started.mark}
+    process = started.python("-c", CLUSTER)
+    started.cluster["RAY_ADDRESS"] = process.stdout.readline().strip()
+    assert started.cluster["RAY_ADDRESS"], process.communicate()
+    yield started
+    process.communicate()
+    wait_until_none(started.processes)
+
+
+@pytest.fixture
+def wsol(cluster: Started) -> Iterator[Started]:
+    """Return what starts ``wsol`` on a cluster, where it may leave no process that predicts."""
+    yield cluster
+    wait_until_none(cluster.actors)
 
 
 @pytest.fixture
@@ -231,7 +273,7 @@ wsol.data.images.decode_image = decode_image
 
 
 def test_a_image_that_ends_processes_does_not_end_all(
-    wsol: Started,
+    alone: Started,
     photos: Path,
     tiny_run: Path,
     tmp_path: Path,
@@ -245,10 +287,10 @@ def test_a_image_that_ends_processes_does_not_end_all(
     (photos / "killer.png").write_bytes((photos / "00 日本.png").read_bytes())
     run = ("--run", tiny_run, *OPTIONS, "--engine", "ray", "--actors", 1)
     out = ("--out", tmp_path / "out")
-    status, _, errors = wsol.run("predict", photos, *out, *run, "--num_workers", 0)
+    status, _, errors = alone.run("predict", photos, *out, *run, "--num_workers", 0)
     assert status == 2
     assert "has crashed 4 processes of the cluster" in errors.splitlines()[-1]
-    status, output, errors = wsol.run("predict", photos, *out, *run, "--num_workers", 1)
+    status, output, errors = alone.run("predict", photos, *out, *run, "--num_workers", 1)
     assert status == 3, errors
     assert output.startswith(f"wrote {tmp_path / 'out'}: 3 error, 22 ok")
     rows = {row["image_id"]: row for row in read_rows(tmp_path / "out", range(7))}
