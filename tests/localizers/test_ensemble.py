@@ -123,6 +123,20 @@ def test_passes_of_other_augmentations_are_not_shared(
     assert locate_all([one], images)[0].maps.shape == (3, 64, 96)
 
 
+@pytest.mark.parametrize("options", [{"flip": True}, {"scales": (2,)}, {"scales": (1, 2)}])
+def test_passes_of_all_augmentations_serve_several_labels(
+    images: Tensor, tiny: Tiny, options: dict[str, object]
+) -> None:
+    """The maps are those of separate calls, without running the network again."""
+    localizer = create_localizer("cam", tiny("cam"), **options)
+    labels = [torch.tensor([0, 1, 2]), torch.tensor([2, 0, 1])]
+    separate = [localizer(images, each) for each in labels]
+    forward_pass = localizer.observe(images)
+    localizer.model.register_forward_pre_hook(lambda *_: pytest.fail("runs again"))
+    for expected, each in zip(separate, labels, strict=True):
+        assert torch.equal(localizer(forward_pass, each), expected)
+
+
 def test_the_first_augmentation_decides_the_label(images: Tensor, tiny: Tiny) -> None:
     """Logits and labels are those of the image as it is."""
     network = tiny("cam")

@@ -61,10 +61,13 @@ class Predictions:
 
     def share(self, localizer: ScoreMaps, images: Images, indices: Sequence[int]) -> Images:
         """Return a forward pass that also serves the predictor, or the images if it cannot."""
-        both = list(dict.fromkeys((localizer, self.locate.localizer)))
-        if any(each.uses_augmentation for each in both) or not any(map(self.includes, indices)):
+        own = self.locate.localizer
+        augmented = localizer.uses_augmentation or own.uses_augmentation
+        # The gradients of all augmentations together would need too much memory.
+        different = augmented and (localizer is not own or own.needs_gradients)
+        if different or not any(map(self.includes, indices)):
             return images
-        return observe_for(both, images)
+        return own.observe(images) if localizer is own else observe_for([localizer, own], images)
 
     def maps(
         self, localizer: ScoreMaps, images: Images, indices: Sequence[int], found: Localized
@@ -87,12 +90,15 @@ class Predictions:
             own = found.maps.cpu().numpy()
             maps = {row: own[[row]] for row in rows if same[row] or not localizer.sees_classes}
         rest = [row for row in rows if row not in maps]
-        if rest and isinstance(images, ForwardPass) and 4 * len(rest) >= len(indices):
+        shared = isinstance(images, ForwardPass) and (
+            images.augmented is not None or 4 * len(rest) >= len(indices)
+        )
+        if rest and shared:
             others = self.locate.localizer.locate(images, seen).maps.cpu().numpy()
             maps |= {row: others[row] for row in rest}
         elif rest:
             # For few images, a separate pass is faster than maps of the whole batch.
-            pixels = images.images if isinstance(images, ForwardPass) else images
+            pixels = images.source if isinstance(images, ForwardPass) else images
             others = self.locate.localizer.locate(pixels[rest], seen[rest]).maps.cpu().numpy()
             maps |= zip(rest, others, strict=True)
         labels = seen.cpu().numpy()

@@ -27,7 +27,12 @@ class ForwardPass:
         logits: logits, float32 ``(N, classes)``.
         features: feature maps of each layer, float32 ``(N, C, h, w)``.
         attentions: attention of each transformer layer in order, float32 ``(N, heads, L, L)``.
+        augmented: further forward passes of the same images, flipped or resized; None if it is the
+            pass of the images alone.
+        source: the images before they were flipped or resized.
     """
+
+    augmented: Sequence["ForwardPass"] | None = None
 
     def __init__(
         self,
@@ -39,6 +44,7 @@ class ForwardPass:
     ) -> None:
         """Store the recorded tensors."""
         self.model, self.images, self.output = model, images, output
+        self.source = images
         self.has_classes = has_classes(model)
         no_logits = images.new_zeros(images.shape[0], 1)
         self._logits = find_logits(output, model) if self.has_classes else no_logits

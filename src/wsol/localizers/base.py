@@ -159,6 +159,10 @@ class ScoreMaps:
         """
         return locate_all([self], images, labels)[0]
 
+    def observe(self, images: Images) -> ForwardPass:
+        """Return the forward pass of normalised images, for multiple calls of ``locate``."""
+        return observe_for([self], images)
+
     def read(self, forward_pass: ForwardPass, labels: Tensor, size: Size | None = None) -> Tensor:
         """Compute maps from a forward pass, for labels ``(N,)`` or ``(N, K)``; default: input size.
 

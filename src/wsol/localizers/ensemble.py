@@ -222,7 +222,8 @@ class Ensemble(ScoreMaps):
 
     def locate(self, images: Images, labels: Labels = None) -> Localized:
         """Return logits and labels of the first augmentation, and the mean of all maps."""
-        size = (images.shape[-2], images.shape[-1])
+        source = images.source if isinstance(images, ForwardPass) else images
+        size = (source.shape[-2], source.shape[-1])
         first, *others = self._augmentations(images)
         forward_pass = observe_for([self], first)
         chosen = chosen_labels(labels, forward_pass.logits)
@@ -232,6 +233,14 @@ class Ensemble(ScoreMaps):
             maps = self.read(forward_pass, chosen, size)
             total += maps.flip(-1) if self.flip and number % 2 else maps
         return Localized(logits, chosen, total / (1 + len(others)))
+
+    def observe(self, images: Images) -> ForwardPass:
+        """Return the forward passes of all augmentations, for multiple calls of ``locate``."""
+        first, *others = (observe_for([self], each) for each in self._augmentations(images))
+        first.augmented = others
+        if not isinstance(images, ForwardPass):
+            first.source = images
+        return first
 
     def multi_label_maps(self, forward_pass: ForwardPass, labels: Tensor, size: Size) -> Tensor:
         """Return the maps ``(N, K, H, W)`` of labels ``(N, K)``, of one augmentation."""
@@ -257,9 +266,9 @@ class Ensemble(ScoreMaps):
 
     def _augmentations(self, images: Images) -> Iterator[Images]:
         if isinstance(images, ForwardPass):
-            if self.uses_augmentation:
+            if self.uses_augmentation and images.augmented is None:
                 raise ConfigError("a stored forward pass cannot be augmented; pass images")
-            yield images
+            yield from (images, *(images.augmented or ()))
             return
         step = side_step(layer_root(self.model))
         for scale in self.scales:
