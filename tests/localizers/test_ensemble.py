@@ -124,7 +124,7 @@ def test_passes_of_other_augmentations_are_not_shared(
 
 
 @pytest.mark.parametrize("options", [{"flip": True}, {"scales": (2,)}, {"scales": (1, 2)}])
-def test_passes_of_all_augmentations_serve_several_labels(
+def test_passes_of_all_augmentations_serve_other_labels(
     images: Tensor, tiny: Tiny, options: dict[str, object]
 ) -> None:
     """The maps are those of separate calls, without running the network again."""
