@@ -257,19 +257,41 @@ def test_images_come_from_s3_and_boxes_go_there(
 
 
 KILLER = """
-import os
-import wsol.data.images
+import importlib.util, os, sys
 
-decode = wsol.data.images.decode_image
+def kill(images):
+    decode = images.decode_image
 
-def decode_image(image, *rest, **options):
-    if "killer" in str(image):
-        os.kill(os.getpid(), 9)
-    return decode(image, *rest, **options)
+    def decode_image(image, *rest, **options):
+        if "killer" in str(image):
+            os.kill(os.getpid(), 9)
+        return decode(image, *rest, **options)
 
-wsol.data.images.decode_image = decode_image
+    images.decode_image = decode_image
+
+def try_twice(ray):
+    ray.MAX_ATTEMPTS = 2
+
+changes = {"wsol.data.images": kill, "wsol.prediction.ray": try_twice}
+
+class Changed:
+    def find_spec(self, name, path=None, target=None):
+        if name not in changes:
+            return None
+        change = changes.pop(name)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+
+        def exec_module(module):
+            load(module)
+            change(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Changed())
 """
-"""Read by Python whenever it starts: a decoder that some images end."""
+"""Read by Python whenever it starts: a decoder that some images end, and fewer attempts."""
 
 
 def test_a_image_that_ends_processes_does_not_end_all(
@@ -289,7 +311,7 @@ def test_a_image_that_ends_processes_does_not_end_all(
     out = ("--out", tmp_path / "out")
     status, _, errors = alone.run("predict", photos, *out, *run, "--num_workers", 0)
     assert status == 2
-    assert "has crashed 4 processes of the cluster" in errors.splitlines()[-1]
+    assert "has crashed 2 processes of the cluster" in errors.splitlines()[-1]
     status, output, errors = alone.run("predict", photos, *out, *run, "--num_workers", 1)
     assert status == 3, errors
     assert output.startswith(f"wrote {tmp_path / 'out'}: 3 error, 22 ok")
