@@ -75,4 +75,4 @@ def test_a_image_that_is_not_in_the_data_crashes_no_process(
     options = ("--out", tmp_path / "out", "--num_workers", 2, "--report", 0)
     done = tally.inside(*predict, tmp_path / "toy", *options)
     assert done.status == 0
-    assert "died" not in done.err
+    assert "crashed" not in done.err
