@@ -25,7 +25,7 @@ from wsol.benchmark.config import BenchmarkConfig
 from wsol.cli import help as help_module
 from wsol.cli.main import REFUSED, main
 from wsol.cli.options import read_options
-from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig, PackConfig
+from wsol.data.config import CubConfig, ImagenetConfig, OpenimagesConfig, PackConfig
 from wsol.distillation.config import DistillConfig
 from wsol.errors import ConfigError
 from wsol.evaluation.config import CompareConfig, EvaluateConfig, EvaluateMapsConfig

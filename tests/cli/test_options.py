@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsol.cli.options import gives, predict_step, read_options
-from wsol.data.preparation.config import PackConfig
+from wsol.data.config import PackConfig
 from wsol.distillation.config import DistillConfig
 from wsol.errors import ConfigError
 from wsol.evaluation.config import CompareConfig, EvaluateConfig, EvaluateMapsConfig

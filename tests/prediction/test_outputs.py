@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from wsol.data.config import PackConfig
 from wsol.data.file_index import is_output_folder
 from wsol.data.images import find_images
 from wsol.data.open import open_data
-from wsol.data.preparation.config import PackConfig
 from wsol.data.shards.pack import pack
 from wsol.data.synthetic.toy import write_toy
 from wsol.distillation.config import DistillConfig

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from wsol.cli.main import main
-from wsol.data.preparation.config import PackConfig
+from wsol.data.config import PackConfig
 from wsol.data.shards.pack import pack
 from wsol.data.synthetic.toy import toy_images
 from wsol.errors import ConfigError, DataError, RunError

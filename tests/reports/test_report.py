@@ -19,9 +19,16 @@ from PIL import Image
 from wsol.cli.main import main
 from wsol.errors import ConfigError, DataError, ImageError
 from wsol.maps.normalize import grey_levels
-from wsol.reports.page_data import MAP_SIDE, GroundTruth, encode_small_map, script_json, small_map
+from wsol.reports.page_data import (
+    MAP_SIDE,
+    GroundTruth,
+    ReportMetrics,
+    encode_small_map,
+    script_json,
+    small_map,
+    summarize,
+)
 from wsol.reports.report import CHUNK, write_report
-from wsol.reports.summary import ReportMetrics, summarize
 from wsol.results.localization import Localization, PredictionInfo
 from wsol.results.store import PredictionWriter
 

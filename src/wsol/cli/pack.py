@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from wsol.cli.main import OK
 from wsol.cli.options import read_options
-from wsol.data.preparation.config import PackConfig
+from wsol.data.config import PackConfig
 
 
 def run(argv: Sequence[str]) -> int:

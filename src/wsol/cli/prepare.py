@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from wsol.cli.main import OK, SOME_IN_ERROR
 from wsol.cli.options import read_options
-from wsol.data.preparation.config import (
+from wsol.data.config import (
     CubConfig,
     ImagenetConfig,
     OpenimagesConfig,

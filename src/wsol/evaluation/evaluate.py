@@ -30,9 +30,8 @@ from wsol.maps import IouCurves
 from wsol.maps.curves import num_processors
 from wsol.maps.normalize import is_flat
 from wsol.metrics import LocalizationAccuracy
-from wsol.reports.page_data import ground_truth_of
+from wsol.reports.page_data import Summary, ground_truth_of
 from wsol.reports.report import check_folder, write_summaries
-from wsol.reports.summary import Summary
 from wsol.runs.dataset import open_run_data
 from wsol.runs.hub import is_on_hub
 from wsol.runs.run import load_info

@@ -16,8 +16,7 @@ from wsol.localizers import ScoreMaps
 from wsol.localizers._forward import ForwardPass, Images
 from wsol.localizers.base import Localized, observe_for
 from wsol.metrics.average_precision import AveragePrecision, Boxes, box_average_precision
-from wsol.reports.page_data import GroundTruth
-from wsol.reports.summary import Summary, report_thresholds, summarize
+from wsol.reports.page_data import GroundTruth, Summary, report_thresholds, summarize
 from wsol.results.localization import Localization
 
 

@@ -21,12 +21,12 @@ __all__ = [
 FORMATS = {
     "coco": "wsol.formats.coco:CocoWriter",
     "csv": "wsol.formats.tables:CsvWriter",
-    "cvat": "wsol.formats.cvat:CvatWriter",
+    "cvat": "wsol.formats.xml:CvatWriter",
     "heatmaps": "wsol.formats.images:HeatMapsWriter",
     "labelstudio": "wsol.formats.label_studio:LabelStudioWriter",
     "masks": "wsol.formats.images:MasksWriter",
     "parquet": "wsol.formats.tables:ParquetWriter",
-    "voc": "wsol.formats.voc:VocWriter",
+    "voc": "wsol.formats.xml:VocWriter",
     "yolo": "wsol.formats.yolo:YoloWriter",
 }
 """``module:class`` of each format."""

@@ -20,14 +20,17 @@ from wsol.reports.config import MAX_IMAGES, SIDE, ReportConfig
 from wsol.reports.metrics import metric_of
 from wsol.reports.page_data import (
     GroundTruth,
+    ReportMetrics,
+    Summary,
     encode_small_map,
     page_info,
     read_ground_truth,
+    report_thresholds,
     row_of,
     save_photo,
     script_json,
+    summarize,
 )
-from wsol.reports.summary import ReportMetrics, Summary, report_thresholds, summarize
 from wsol.results.localization import Localization, PredictionInfo
 from wsol.results.store import PredictionStore
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from wsol.data.annotations import MaskAnnotations, open_annotations
+from wsol.data.config import CubConfig, ImagenetConfig, OpenimagesConfig, PrepareConfig
 from wsol.data.open import open_data
 from wsol.data.preparation import download as checksum
-from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig, PrepareConfig
 from wsol.data.preparation.extract import State
 from wsol.data.preparation.imagenet import prepare_imagenet
 from wsol.data.preparation.prepare import prepare_cub, prepare_openimages, verify
@@ -201,7 +201,7 @@ def test_openimages(tmp_path: Path, openimages: list[Path]) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from wsol.data.preparation.config import *
+from wsol.data.config import *
 from wsol.data.preparation.prepare import prepare
 left, rename = int(sys.argv[1]), os.replace
 def replace(*paths):

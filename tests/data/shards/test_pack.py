@@ -16,7 +16,7 @@ from webdataset.tariterators import group_by_keys, tar_file_iterator
 
 from wsol.cli.main import main
 from wsol.data import open_data
-from wsol.data.preparation.config import PackConfig
+from wsol.data.config import PackConfig
 from wsol.data.samples import Samples
 from wsol.data.shards import pack as packing
 from wsol.data.shards.pack import Packed, pack

@@ -15,9 +15,9 @@ from PIL import Image
 
 from wsol.data import find_images, load_image
 from wsol.data.archives import LARGEST
+from wsol.data.config import PackConfig
 from wsol.data.loader import ImageFiles, load_batches, split_batches
 from wsol.data.open import open_data
-from wsol.data.preparation.config import PackConfig
 from wsol.data.shards.pack import pack
 from wsol.data.shards.reader import ShardMember, find_member, is_sharded
 from wsol.data.sources import open_source

@@ -11,7 +11,7 @@ from wsol.data.annotations.csv import BoxLine, read_boxes_below, write_boxes
 from wsol.data.annotations.types import Box, Size, box_fault, size_fault
 from wsol.data.annotations.voc import parse_xml, text_of
 from wsol.data.archives import Member, read_archive
-from wsol.data.preparation.config import ImagenetConfig
+from wsol.data.config import ImagenetConfig
 from wsol.data.preparation.download import check_md5
 from wsol.data.preparation.extract import (
     Route,

@@ -6,8 +6,8 @@ from pathlib import Path
 from wsol.data.annotations.csv import BoxLine
 from wsol.data.annotations.types import Box, box_fault
 from wsol.data.archives import Member, read_archive
+from wsol.data.config import ImagenetConfig
 from wsol.data.images import read_image_size
-from wsol.data.preparation.config import ImagenetConfig
 from wsol.data.preparation.extract import State, unpack
 from wsol.errors import AnnotationError, DataError
 

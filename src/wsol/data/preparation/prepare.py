@@ -11,11 +11,11 @@ from wsol._utils.concurrency import in_order
 from wsol._utils.progress import Meter
 from wsol.data.annotations.masks import read_mask_folder
 from wsol.data.archives import Member
+from wsol.data.config import CubConfig, ImagenetConfig, OpenimagesConfig, PrepareConfig
 from wsol.data.file_index import IMAGE_SUFFIXES
 from wsol.data.images import read_image_size
 from wsol.data.names import SPLITS
 from wsol.data.open import open_data
-from wsol.data.preparation.config import CubConfig, ImagenetConfig, OpenimagesConfig, PrepareConfig
 from wsol.data.preparation.download import check_md5, download
 from wsol.data.preparation.extract import State, bytes_below, check_disk_space, unfinished, unpack
 from wsol.data.preparation.imagenet import prepare_imagenet

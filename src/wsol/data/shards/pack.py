@@ -14,8 +14,8 @@ from wsol._utils.files import write_folder
 from wsol._utils.names import escape_name, safe_path
 from wsol._utils.progress import Meter
 from wsol.data.archives import LARGEST
+from wsol.data.config import PackConfig
 from wsol.data.open import open_data
-from wsol.data.preparation.config import PackConfig
 from wsol.data.samples import Samples
 from wsol.data.shards.index import ShardIndex, save_index
 from wsol.data.sources import open_source
